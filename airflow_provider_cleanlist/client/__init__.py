@@ -1,0 +1,1 @@
+"""The Cleanlist API without Airflow: protocol, models, errors, request budget, client."""

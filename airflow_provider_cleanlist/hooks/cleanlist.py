@@ -1,0 +1,330 @@
+"""Cleanlist's API for Airflow: a connection in, typed answers out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import BaseHook
+
+from airflow_provider_cleanlist.client.endpoints import OMITTED, Omitted
+from airflow_provider_cleanlist.client.models import CONTACT_FIELDS, Contact, EnrichmentType
+from airflow_provider_cleanlist.client.rate_limit import memory_limiter
+from airflow_provider_cleanlist.client.settings import ClientSettings, SettingsError, build_settings
+from airflow_provider_cleanlist.exceptions import (
+    CleanlistAuthenticationError,
+    CleanlistConfigurationError,
+    CleanlistError,
+    CleanlistPermissionError,
+    CleanlistRateLimitedError,
+    CleanlistServerError,
+    CleanlistTransportError,
+    to_airflow,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from airflow.providers.common.compat.sdk import Connection
+
+    from airflow_provider_cleanlist.client.client import CleanlistClient
+    from airflow_provider_cleanlist.client.models import (
+        BulkEnrichment,
+        CreditBalance,
+        EnrichmentResult,
+        KeyValidation,
+        LeadList,
+        LeadPage,
+        WebhookDelivery,
+        WorkflowStatus,
+    )
+
+MANAGED_LIST_NAMES = ("Extension Leads", "DEFAULT")
+"""Names under which the list that collects every enriched contact is known (contract section 10.1, C1)."""
+
+_TEST_MAX_WAIT_SECONDS = 20.0
+
+
+class CleanlistHook(BaseHook):
+    """Access to Cleanlist through an Airflow connection of type ``cleanlist``.
+
+    All requests of all processes that use the same organisation share one request budget. Errors are those of
+    :mod:`airflow_provider_cleanlist.exceptions`.
+
+    Args:
+        cleanlist_conn_id: Airflow connection: the API key is its password.
+    """
+
+    conn_name_attr = "cleanlist_conn_id"
+    default_conn_name = "cleanlist_default"
+    conn_type = "cleanlist"
+    hook_name = "Cleanlist"
+
+    def __init__(self, cleanlist_conn_id: str = default_conn_name, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.cleanlist_conn_id = cleanlist_conn_id
+        self._async_client: CleanlistClient | None = None
+
+    @cached_property
+    def settings(self) -> ClientSettings:
+        """The connection's settings, checked.
+
+        Raises:
+            CleanlistConfigurationError: The connection holds something unusable.
+        """
+        return self._settings_of(self.get_connection(self.cleanlist_conn_id))
+
+    @cached_property
+    def _client(self) -> CleanlistClient:
+        return self._client_of(self.settings)
+
+    def get_conn(self) -> CleanlistClient:
+        """Return the client behind this hook."""
+        return self._client
+
+    async def aget_conn(self) -> CleanlistClient:
+        """Return the client behind this hook without blocking the event loop on the connection."""
+        if self._async_client is None:
+            from airflow.providers.common.compat.connection import get_async_connection
+
+            connection = await get_async_connection(self.cleanlist_conn_id)
+            self._async_client = self._client_of(self._settings_of(connection))
+        return self._async_client
+
+    def test_connection(self) -> tuple[bool, str]:
+        """Check key and host for Airflow's test button.
+
+        Returns:
+            Whether it works, and one of a few fixed sentences: Airflow shows them unredacted.
+        """
+        try:
+            settings = replace(self.settings, max_retries=1)
+            client = self._client_of(settings)
+            client.validate_key(max_wait=_TEST_MAX_WAIT_SECONDS)
+        except CleanlistConfigurationError as error:
+            return False, str(error)
+        except CleanlistError as error:
+            return False, _test_failure(error)
+        return True, "Connected to Cleanlist: the API key is valid."
+
+    def validate_key(self) -> KeyValidation:
+        """Check the API key, free of charge (contract section 1.3).
+
+        Raises:
+            CleanlistAuthenticationError: The key is not valid.
+        """
+        return self._client.validate_key()
+
+    def get_credit_balance(self) -> CreditBalance:
+        """Read the organisation's credits (contract section 7)."""
+        return self._client.get_credit_balance()
+
+    def submit_bulk_enrichment(
+        self,
+        contacts: Sequence[Contact | Mapping[str, str | None]],
+        enrichment_type: str = "partial",
+        webhook_url: str | None = None,
+    ) -> BulkEnrichment:
+        """Submit 1 to 250 contacts in one request, which may bill each of them (contract section 4).
+
+        This method remembers nothing: whoever repeats it pays again.
+        :class:`~airflow_provider_cleanlist.operators.bulk_enrich.BulkEnrichOperator` is the safe way.
+
+        Args:
+            contacts: Contacts, or mappings with the fields of ``Contact``.
+            enrichment_type: ``none``, ``partial``, ``phone_only`` or ``full``.
+            webhook_url: HTTPS address that receives the results.
+
+        Returns:
+            Workflow id and task ids.
+
+        Raises:
+            CleanlistSubmissionUnknownError: It is not known whether the API accepted the request.
+            CleanlistConfigurationError: Bad arguments.
+        """
+        try:
+            kind = EnrichmentType(enrichment_type)
+            typed = [item if isinstance(item, Contact) else Contact(**item) for item in contacts]
+            return self._client.submit_bulk_enrichment(typed, kind, webhook_url)
+        except (ValueError, TypeError) as error:
+            raise CleanlistConfigurationError(_argument_problem(error, enrichment_type)) from None
+
+    def get_workflow_status(self, workflow_id: str) -> WorkflowStatus:
+        """Read the progress of one workflow (contract section 5.2)."""
+        return self._client.get_workflow_status(workflow_id)
+
+    async def aget_workflow_status(self, workflow_id: str) -> WorkflowStatus:
+        """Asynchronous :meth:`get_workflow_status`, for triggers."""
+        return await (await self.aget_conn()).aget_workflow_status(workflow_id)
+
+    def get_task_result(self, task_id: str) -> EnrichmentResult:
+        """Read what was found for one contact (contract section 5.3)."""
+        return self._client.get_task_result(task_id)
+
+    async def aget_task_result(self, task_id: str) -> EnrichmentResult:
+        """Asynchronous :meth:`get_task_result`."""
+        return await (await self.aget_conn()).aget_task_result(task_id)
+
+    def list_webhook_deliveries(self, workflow_id: str) -> list[WebhookDelivery]:
+        """Read the delivery attempts of a workflow's webhook (contract section 6)."""
+        return self._client.list_webhook_deliveries(workflow_id)
+
+    def create_lead_list(
+        self, name: str, description: str | None = None, folder_id: str | None = None
+    ) -> LeadList:
+        """Create a list, or return the existing one of that name with ``reused`` set (contract section 8.3)."""
+        return self._client.create_lead_list(name, description, folder_id)
+
+    def iter_lead_lists(self, folder_id: str | None = None) -> Iterator[LeadList]:
+        """Yield all lists that the key's user may see (contract section 8.4)."""
+        return self._client.iter_lead_lists(folder_id)
+
+    def get_lead_list(self, list_id: str) -> LeadList:
+        """Read one list (contract section 8.5)."""
+        return self._client.get_lead_list(list_id)
+
+    def find_lead_list(self, name: str) -> LeadList | None:
+        """Find a list by its name, in any letter case; there is no search in the API, so all lists are read.
+
+        The list that Cleanlist keeps of every enriched contact is found under either of its names.
+
+        Args:
+            name: Name of the list.
+
+        Returns:
+            The list, or None if there is none.
+
+        Raises:
+            CleanlistConfigurationError: Several lists have the name; use the id.
+        """
+        found = _best_match(name, list(self.iter_lead_lists()))
+        if len(found) > 1:
+            ids = ", ".join(item.list_id for item in found)
+            raise CleanlistConfigurationError(
+                f"{len(found)} lead lists are named {name!r}: give list_id instead, one of {ids}."
+            )
+        return found[0] if found else None
+
+    def update_lead_list(
+        self,
+        list_id: str,
+        *,
+        name: str | Omitted = OMITTED,
+        description: str | Omitted | None = OMITTED,
+        folder_id: str | Omitted | None = OMITTED,
+    ) -> LeadList:
+        """Rename, describe or move a list (contract section 8.7).
+
+        Args:
+            list_id: The list.
+            name: New name; omitted keeps it.
+            description: New description; None clears it, omitted keeps it.
+            folder_id: New folder; None takes the list out of its folder, omitted keeps it.
+
+        Raises:
+            CleanlistConfigurationError: Nothing to change.
+        """
+        try:
+            return self._client.update_lead_list(
+                list_id, name=name, description=description, folder_id=folder_id
+            )
+        except ValueError as error:
+            raise CleanlistConfigurationError(f"Lead list {list_id}: {error}.") from None
+
+    def delete_lead_list(self, list_id: str) -> None:
+        """Delete a list; its leads stay in Cleanlist (contract section 8.8)."""
+        self._client.delete_lead_list(list_id)
+
+    def add_leads(self, list_id: str, lead_ids: Sequence[str]) -> int:
+        """Add leads to a list and return how many were new in it (contract section 8.9)."""
+        return self._client.add_leads(list_id, lead_ids)
+
+    def remove_leads(self, list_id: str, lead_ids: Sequence[str]) -> int:
+        """Remove leads from a list and return how many were in it (contract section 8.9)."""
+        return self._client.remove_leads(list_id, lead_ids)
+
+    def iter_lead_pages(
+        self, list_id: str, page_size: int = 500, cursor: str | None = None
+    ) -> Iterator[LeadPage]:
+        """Yield a list's contents page by page (contract section 8.6).
+
+        The API pages by position: while a list changes, a lead can come twice. Keep the last copy per ``lead_id``.
+
+        Args:
+            list_id: The list.
+            page_size: Leads per request, 1 to 500.
+            cursor: Where to go on; None starts at the beginning.
+        """
+        return self._client.iter_lead_pages(list_id, page_size, cursor)
+
+    def get_leads_df(self, list_id: str) -> pd.DataFrame:
+        """Read a whole list into memory: one row per lead, last copy wins.
+
+        Args:
+            list_id: The list.
+
+        Returns:
+            A data frame with the fields of the leads as columns, in the order they first came.
+        """
+        import pandas as pd
+
+        leads = {lead["lead_id"]: lead for page in self.iter_lead_pages(list_id) for lead in page.leads}
+        return pd.DataFrame.from_records(list(leads.values()))
+
+    def _settings_of(self, connection: Connection) -> ClientSettings:
+        try:
+            return build_settings(connection.host, connection.password, connection.extra_dejson)
+        except SettingsError as error:
+            raise CleanlistConfigurationError(
+                f"Connection {self.cleanlist_conn_id!r} cannot be used: {error}."
+            ) from None
+
+    def _client_of(self, settings: ClientSettings) -> CleanlistClient:
+        from airflow_provider_cleanlist.client.client import CleanlistClient
+
+        return CleanlistClient(
+            settings, memory_limiter(settings.scope, settings.budget), translate=to_airflow
+        )
+
+
+def _best_match(name: str, lists: list[LeadList]) -> list[LeadList]:
+    """Return the lists of exactly that name, else of that name in any letter case, else the managed list."""
+    exact = [item for item in lists if item.name == name]
+    if exact:
+        return exact
+    names = [name]
+    if name.strip().casefold() in {known.casefold() for known in MANAGED_LIST_NAMES}:
+        names = [name, *MANAGED_LIST_NAMES]
+    for candidate in names:
+        wanted = candidate.strip().casefold()
+        found = [item for item in lists if item.name.strip().casefold() == wanted]
+        if found:
+            return found
+    return []
+
+
+def _test_failure(error: CleanlistError) -> str:
+    texts: tuple[tuple[type[CleanlistError], str], ...] = (
+        (
+            CleanlistAuthenticationError,
+            "Cleanlist refused the API key: it may be mistyped, expired or revoked.",
+        ),
+        (CleanlistPermissionError, "The API key is known, but its plan does not include API access."),
+        (
+            CleanlistRateLimitedError,
+            "The request limit is used up at the moment, so the key was not checked: try later.",
+        ),
+        (CleanlistServerError, "Cleanlist answers with server errors at the moment: try later."),
+        (CleanlistTransportError, "Cleanlist cannot be reached: check the host and the network."),
+    )
+    default = "The host does not answer as Cleanlist does: check the host."
+    return next((text for kind, text in texts if isinstance(error, kind)), default)
+
+
+def _argument_problem(error: Exception, enrichment_type: str) -> str:
+    if enrichment_type not in set(EnrichmentType):
+        return f"enrichment_type must be one of {', '.join(EnrichmentType)}, not {enrichment_type!r}."
+    if isinstance(error, TypeError):
+        return f"each contact must be a Contact or a mapping of {', '.join(CONTACT_FIELDS)}."
+    return f"{error}."
