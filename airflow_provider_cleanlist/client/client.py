@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
-from airflow_provider_cleanlist.client import endpoints, errors, models
+from airflow_provider_cleanlist.client import endpoints, errors, models, results
 from airflow_provider_cleanlist.client.endpoints import OMITTED, Call, Omitted
 from airflow_provider_cleanlist.client.protocol import DEFAULT_MAX_WAIT_SECONDS, Prefix, RetryPolicy
 from airflow_provider_cleanlist.client.rate_limit import RateLimiter
@@ -116,11 +116,11 @@ class CleanlistClient:
             )
         return self.run(endpoints.submit_bulk_enrichment(contacts, enrichment_type, webhook_url))
 
-    def get_workflow_status(self, workflow_id: str) -> models.WorkflowStatus:
+    def get_workflow_status(self, workflow_id: str) -> results.WorkflowStatus:
         """Read the progress of one workflow, at the low priority of polls (contract section 5.2)."""
         return self.run(endpoints.get_workflow_status(workflow_id))
 
-    def get_task_result(self, task_id: str) -> models.EnrichmentResult:
+    def get_task_result(self, task_id: str) -> results.EnrichmentResult:
         """Read what was found for one contact (contract section 5.3)."""
         return self.run(endpoints.get_task_result(task_id))
 
@@ -243,11 +243,11 @@ class CleanlistClient:
 
         return self._pages(f"export list {list_id}", page, cursor)
 
-    async def aget_workflow_status(self, workflow_id: str) -> models.WorkflowStatus:
+    async def aget_workflow_status(self, workflow_id: str) -> results.WorkflowStatus:
         """Asynchronous :meth:`get_workflow_status`."""
         return await self.arun(endpoints.get_workflow_status(workflow_id))
 
-    async def aget_task_result(self, task_id: str) -> models.EnrichmentResult:
+    async def aget_task_result(self, task_id: str) -> results.EnrichmentResult:
         """Asynchronous :meth:`get_task_result`."""
         return await self.arun(endpoints.get_task_result(task_id))
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 from urllib.parse import quote
 
-from airflow_provider_cleanlist.client import models
+from airflow_provider_cleanlist.client import models, results
 from airflow_provider_cleanlist.client.protocol import Ok, Prefix, Repeat, Request
 from airflow_provider_cleanlist.client.rate_limit import Priority
 
@@ -83,7 +83,7 @@ def submit_bulk_enrichment(
     return Call(request, _model(models.BulkEnrichment))
 
 
-def get_workflow_status(workflow_id: str) -> Call[models.WorkflowStatus]:
+def get_workflow_status(workflow_id: str) -> Call[results.WorkflowStatus]:
     """``GET /enrich/status?workflow_id=`` (contract section 5.2)."""
     request = Request(
         f"read the status of workflow {workflow_id}",
@@ -94,15 +94,15 @@ def get_workflow_status(workflow_id: str) -> Call[models.WorkflowStatus]:
         priority=Priority.POLL,
         max_wait=POLL_MAX_WAIT_SECONDS,
     )
-    return Call(request, lambda answer: models.WorkflowStatus.parse(workflow_id, _body(answer)))
+    return Call(request, lambda answer: results.WorkflowStatus.parse(workflow_id, _body(answer)))
 
 
-def get_task_result(task_id: str) -> Call[models.EnrichmentResult]:
+def get_task_result(task_id: str) -> Call[results.EnrichmentResult]:
     """``GET /enrich/status?task_id=`` (contract section 5.3)."""
     request = Request(
         f"read the result of task {task_id}", "GET", Prefix.V1, "/enrich/status", params={"task_id": task_id}
     )
-    return Call(request, lambda answer: models.EnrichmentResult.parse(_body(answer)))
+    return Call(request, lambda answer: results.EnrichmentResult.parse(_body(answer)))
 
 
 def list_webhook_deliveries(workflow_id: str) -> Call[list[models.WebhookDelivery]]:

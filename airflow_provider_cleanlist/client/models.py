@@ -6,13 +6,12 @@ and open sets of words (statuses, tiers, scopes) stay plain strings.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from decimal import Decimal
 from enum import StrEnum
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 MAX_CONTACTS_PER_REQUEST = 250
 """Most contacts that one bulk submission may carry (contract section 4.1)."""
@@ -75,11 +74,13 @@ def _none_to_empty_text(value: object) -> object:
     return "" if value is None else value
 
 
-def _text_or_none(value: object) -> str | None:
+def text_or_none(value: object) -> str | None:
+    """Return a text or number as text; everything else, and the empty text, as None."""
     return str(value) if isinstance(value, str | int | float) and value != "" else None
 
 
-def _count_or_none(value: object) -> int | None:
+def count_or_none(value: object) -> int | None:
+    """Return a number, or a text that holds one, as a whole number; everything else as None."""
     if isinstance(value, bool) or value is None:
         return None
     try:
@@ -89,8 +90,8 @@ def _count_or_none(value: object) -> int | None:
 
 
 Text = Annotated[str, BeforeValidator(_none_to_empty_text)]
-OptionalText = Annotated[str | None, BeforeValidator(_text_or_none)]
-OptionalCount = Annotated[int | None, BeforeValidator(_count_or_none)]
+OptionalText = Annotated[str | None, BeforeValidator(text_or_none)]
+OptionalCount = Annotated[int | None, BeforeValidator(count_or_none)]
 Texts = Annotated[list[str], BeforeValidator(_none_to_empty_list)]
 
 
@@ -216,190 +217,3 @@ class WebhookDelivery(ApiModel):
     response_status_code: OptionalCount = None
     error_message: OptionalText = None
     created_at: OptionalText = None
-
-
-class WorkflowState(StrEnum):
-    """What a workflow's status word means (contract section 5.4)."""
-
-    RUNNING = "running"
-    COMPLETED = "completed"
-    FAILED = "failed"
-
-
-_FAILED_WORDS = frozenset({"failed", "cancelled", "canceled", "error", "errored", "terminated", "timed_out"})
-
-
-def workflow_state(status: str | None) -> WorkflowState:
-    """Return what a status word means; a word nobody has documented means running.
-
-    Args:
-        status: The word as the API sent it, in any letter case, or None.
-    """
-    word = (status or "").strip().lower()
-    if word == "completed":
-        return WorkflowState.COMPLETED
-    return WorkflowState.FAILED if word in _FAILED_WORDS else WorkflowState.RUNNING
-
-
-@dataclass(frozen=True, slots=True, repr=False)
-class WorkflowStatus:
-    """Progress of one workflow, whichever shape the answer had (contract sections 5.2 and 5.5).
-
-    Attributes:
-        workflow_id: The workflow asked for.
-        status: Status word as sent, empty when missing.
-        total: Contacts in the workflow, or None when the answer does not tell.
-        successful: Contacts for which something was found, or None.
-        failed: Contacts for which nothing was found, or None.
-        emails_found: Emails found so far, or None.
-        phones_found: Phones found so far, or None.
-        processed: Contacts done so far, or None.
-        lead_list_id: List that receives the contacts, or None.
-        results: Raw per-contact results if the answer carried any.
-    """
-
-    workflow_id: str
-    status: str = ""
-    total: int | None = None
-    successful: int | None = None
-    failed: int | None = None
-    emails_found: int | None = None
-    phones_found: int | None = None
-    processed: int | None = None
-    lead_list_id: str | None = None
-    results: tuple[Mapping[str, Any], ...] = ()
-
-    @property
-    def state(self) -> WorkflowState:
-        """What the status word means."""
-        return workflow_state(self.status)
-
-    @property
-    def progress(self) -> float | None:
-        """Share of contacts done, 0.0 to 1.0, or None when the answer does not tell."""
-        if self.total is None or self.processed is None or self.total <= 0:
-            return None
-        return min(1.0, max(0.0, self.processed / self.total))
-
-    def __repr__(self) -> str:
-        """Show status and counts, never results."""
-        return f"WorkflowStatus({self.workflow_id!r}, {self.status!r}, {self.processed}/{self.total})"
-
-    @classmethod
-    def parse(cls, workflow_id: str, body: Mapping[str, Any]) -> WorkflowStatus:
-        """Read a status answer with counters in ``summary``, at top level, or absent."""
-        summary = body.get("summary")
-        sources = [summary, body] if isinstance(summary, Mapping) else [body]
-        total = _first_count(sources, "total", "total_contacts", "total_leads")
-        successful = _first_count(sources, "successful", "succeeded", "completed")
-        failed = _first_count(sources, "failed")
-        processed = _first_count(sources, "processed")
-        if processed is None and (successful is not None or failed is not None):
-            processed = (successful or 0) + (failed or 0)
-        percent = _count_or_none(body.get("progress"))
-        if processed is None and percent is not None and total is not None:
-            processed = total * percent // 100
-        results = body.get("results")
-        return cls(
-            workflow_id=workflow_id,
-            status=_text_or_none(body.get("status")) or "",
-            total=total,
-            successful=successful,
-            failed=failed,
-            emails_found=_first_count(sources, "emails_found"),
-            phones_found=_first_count(sources, "phones_found"),
-            processed=processed,
-            lead_list_id=_text_or_none(body.get("lead_list_id")),
-            results=tuple(item for item in results if isinstance(item, Mapping))
-            if isinstance(results, list)
-            else (),
-        )
-
-
-def _first_count(sources: list[Mapping[str, Any]], *names: str) -> int | None:
-    return next(
-        (
-            count
-            for source in sources
-            for name in names
-            if (count := _count_or_none(source.get(name))) is not None
-        ),
-        None,
-    )
-
-
-_RESULT_KEYS = ("primary_email", "prospect", "personal_phone_numbers", "email")
-
-
-class EnrichmentResult(ApiModel):
-    """What enrichment found for one contact (contract section 5.3), with the answer kept in ``raw``."""
-
-    task_id: OptionalText = None
-    workflow_id: OptionalText = None
-    status: Text = ""
-    email: OptionalText = None
-    email_status: OptionalText = None
-    other_emails: Texts = Field(default_factory=list)
-    phones: Texts = Field(default_factory=list)
-    prospect: dict[str, Any] = Field(default_factory=dict)
-    company: dict[str, Any] = Field(default_factory=dict)
-    raw: dict[str, Any] = Field(default_factory=dict)
-
-    @property
-    def state(self) -> WorkflowState:
-        """What the status word means."""
-        return workflow_state(self.status)
-
-    @field_validator("other_emails", "phones", mode="before")
-    @classmethod
-    def _flatten(cls, value: object) -> list[str]:
-        return _flat_texts(value)
-
-    @field_validator("prospect", "company", mode="before")
-    @classmethod
-    def _as_object(cls, value: object) -> dict[str, Any]:
-        if isinstance(value, Mapping):
-            return dict(value)
-        return {"name": value} if isinstance(value, str) and value else {}
-
-    @classmethod
-    def parse(cls, body: Mapping[str, Any]) -> EnrichmentResult:
-        """Read one result whether it is the body itself or nested in it (contract section 5.3)."""
-        result = _result_object(body)
-        phones = result.get("personal_phone_numbers")
-        return cls(
-            task_id=result.get("task_id") or body.get("task_id"),
-            workflow_id=result.get("workflow_id") or body.get("workflow_id"),
-            status=result.get("status") or body.get("status"),
-            email=result.get("primary_email") or result.get("email"),
-            email_status=result.get("primary_email_status") or result.get("email_status"),
-            other_emails=result.get("other_emails"),
-            phones=phones if phones else result.get("phone"),
-            prospect=result.get("prospect"),
-            company=result.get("company"),
-            raw=dict(body),
-        )
-
-
-def _result_object(body: Mapping[str, Any]) -> Mapping[str, Any]:
-    if any(key in body for key in _RESULT_KEYS):
-        return body
-    for key in ("result", "results", "data"):
-        nested = body.get(key)
-        if isinstance(nested, list):
-            nested = nested[0] if nested else None
-        if isinstance(nested, Mapping):
-            return nested
-    return body
-
-
-def _flat_texts(value: object) -> list[str]:
-    """Turn a text, an object with a value, or a list of either into a list of texts."""
-    items = value if isinstance(value, list) else [value]
-    return [text for item in items if (text := _single_text(item))]
-
-
-def _single_text(item: object) -> str | None:
-    if isinstance(item, Mapping):
-        return next((str(item[key]) for key in ("number", "phone", "value", "email") if item.get(key)), None)
-    return _text_or_none(item)

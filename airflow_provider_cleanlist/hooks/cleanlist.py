@@ -32,13 +32,12 @@ if TYPE_CHECKING:
     from airflow_provider_cleanlist.client.models import (
         BulkEnrichment,
         CreditBalance,
-        EnrichmentResult,
         KeyValidation,
         LeadList,
         LeadPage,
         WebhookDelivery,
-        WorkflowStatus,
     )
+    from airflow_provider_cleanlist.client.results import EnrichmentResult, WorkflowStatus
 
 MANAGED_LIST_NAMES = ("Extension Leads", "DEFAULT")
 """Names under which the list that collects every enriched contact is known (contract section 10.1, C1)."""
