@@ -1,0 +1,31 @@
+"""All tests on this machine with one command: ``python3 scripts/test.py [--fast] [pytest arguments]``.
+
+Needs git and Python 3.11 or later. Creates the development environment ``.venv``, then runs pytest in it: unit,
+integration and end-to-end tests, or with ``--fast`` the unit tests only.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Sequence  # noqa: UP035 - Python 3.8 must get as far as the message
+
+import _bootstrap
+
+
+def pytest_arguments(argv: Sequence[str]) -> list[str]:
+    """Return pytest's arguments for the arguments of this script."""
+    others = [argument for argument in argv if argument != "--fast"]
+    return [*others, "tests/unit"] if "--fast" in argv else others
+
+
+def plan(signals: _bootstrap.StopSignals) -> list[str]:
+    """Check the machine, set up the environment and return the command that runs the tests in it."""
+    _bootstrap.check_machine("scripts/test.py")
+    python = _bootstrap.prepare(_bootstrap.DEV, signals)
+    os.chdir(_bootstrap.ROOT)
+    return [str(python), "-m", "pytest", *pytest_arguments(sys.argv[1:])]
+
+
+if __name__ == "__main__":
+    sys.exit(_bootstrap.run_plan(plan))
