@@ -164,6 +164,7 @@ class AirflowProcesses:
 
     def start(self) -> None:
         """Start all components at once."""
+        self._say("starting API server, DAG processor, scheduler and triggerer")
         for component in self.components.values():
             component.start()
 
@@ -204,4 +205,5 @@ class AirflowProcesses:
         Raises:
             ProcessesLeftError: something survived SIGKILL.
         """
+        self._say("stopping")
         stop_all([self._migration, *self.components.values()], grace)

@@ -96,6 +96,21 @@ def living_descendants(pid: int) -> set[Process]:
     return {row for row in with_descendants(children, table) if not row.zombie}
 
 
+def end_descendants() -> None:
+    """Kill whatever this process has started and not ended, and come back when nothing of it lives.
+
+    Raises:
+        ProcessesLeftError: something survived SIGKILL for 10 s.
+    """
+    deadline = time.monotonic() + 10.0
+    while left := living_descendants(os.getpid()):
+        if time.monotonic() > deadline:
+            raise ProcessesLeftError(f"still running after SIGKILL: {sorted(row.pid for row in left)}")
+        for row in left:
+            _send(row.pid, signal.SIGKILL)
+        time.sleep(0.1)
+
+
 @dataclass
 class ProcessGroup:
     """A program, its children and their children.

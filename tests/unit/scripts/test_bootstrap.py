@@ -240,18 +240,22 @@ def test_removed_interpreter_makes_the_environment_anew(checkout):
     assert "--clear" in prepare()[0]
 
 
-def test_missing_things_are_printed_without_a_traceback(tmp_path):
+@pytest.mark.parametrize("command", [("demo.py", "--port", "70000"), ("test.py", "--version")])
+def test_missing_things_are_printed_without_a_traceback(tmp_path, command):
     """A Python without ``ensurepip``, as Debian ships it: a finder hides the module from the real script."""
     (tmp_path / "sitecustomize.py").write_text(
         "import importlib.util as util\n"
         "real = util.find_spec\n"
         "util.find_spec = lambda name, package=None: None if name == 'ensurepip' else real(name, package)\n"
     )
-    env = {**os.environ, "PYTHONPATH": str(tmp_path)}
-    for script in ("demo.py", "test.py"):
-        answer = subprocess.run(
-            [sys.executable, str(SCRIPTS / script)], capture_output=True, text=True, env=env, check=False
-        )
-        assert answer.returncode == 2
-        assert "lacks the standard module ensurepip" in answer.stderr
-        assert "Traceback" not in answer.stderr
+    script, *arguments = command
+    answer = subprocess.run(
+        [sys.executable, str(SCRIPTS / script), *arguments],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        check=False,
+    )
+    assert answer.returncode == 2
+    assert "lacks the standard module ensurepip" in answer.stderr
+    assert "Traceback" not in answer.stderr
