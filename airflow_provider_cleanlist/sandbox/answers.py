@@ -1,0 +1,71 @@
+"""HTTP answers: JSON, and those that never arrive whole."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, Literal
+
+from fastapi import Response
+
+if TYPE_CHECKING:
+    from starlette.types import Receive, Scope, Send
+
+Cut = Callable[["Scope", "Receive"], Awaitable[None]]
+"""Closes the connection of a request without an answer."""
+
+
+def dump(content: Any) -> bytes:
+    """Write JSON as compactly as the API does."""
+    return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+class Json(Response):
+    """An answer in JSON; bytes are taken as JSON already."""
+
+    media_type = "application/json"
+
+    def render(self, content: Any) -> bytes:
+        """Write the body."""
+        return content if isinstance(content, bytes) else dump(content)
+
+
+class CutAnswer(Response):
+    """No answer at all: the connection is closed."""
+
+    def __init__(self, cut: Cut) -> None:
+        super().__init__()
+        self._cut = cut
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Close the connection."""
+        del send
+        await self._cut(scope, receive)
+
+
+class TruncatedAnswer(Response):
+    """The first half of an answer; the server then closes the connection, for the length was promised."""
+
+    def __init__(self, whole: Response) -> None:
+        super().__init__(whole.body, whole.status_code, dict(whole.headers))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the half."""
+        del scope, receive
+        body = bytes(self.body)
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        await send({"type": "http.response.body", "body": body[: len(body) // 2], "more_body": True})
+
+
+def reshaped(body: Any, style: Literal["plain", "sparse", "noisy"]) -> Any:
+    """Return JSON data without its null fields (``sparse``) or with an unknown field in every object (``noisy``)."""
+    if style == "plain":
+        return body
+    if isinstance(body, list):
+        return [reshaped(item, style) for item in body]
+    if not isinstance(body, dict):
+        return body
+    kept = {
+        name: reshaped(value, style) for name, value in body.items() if style == "noisy" or value is not None
+    }
+    return kept | {"x_unheard_of": {"since": [2031, None]}} if style == "noisy" else kept

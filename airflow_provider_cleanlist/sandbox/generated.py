@@ -1,0 +1,121 @@
+"""Any number of invented leads, made from their index when asked for, so that a million cost no memory."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+_FIRST_NAMES = (
+    "Mara",
+    "Teo",
+    "Inès",
+    "Jürgen",
+    "Łukasz",
+    "Наталья",
+    "明子",
+    "O'Brien",
+    "Zoë",
+    "Ada",
+    "Kofi",
+    "Noor",
+)
+_LAST_NAMES = (
+    "Okafor",
+    "Lindqvist",
+    "Vauban",
+    "Müller-Straße",
+    "Иванова",
+    "田中",
+    'Quill "Q"',
+    "Ng",
+    "García",
+    "Falk",
+)
+_COMPANIES = (
+    "Harborlight",
+    "Quill and Sextant",
+    "Northfold Analytics",
+    "Brindle, Works & Söhne",
+    "Oxbow 🚚 Freight",
+)
+_TITLES = (
+    "Head of Operations",
+    "VP Sales",
+    None,
+    "Data Engineer",
+    "Leiter Einkauf\nund Lager",
+    "Directrice RH",
+)
+_PLACES = ("Gothenburg, Vastra Gotaland, Sweden", "Łódź, Poland", None, "Austin, Texas, United States")
+_AREA_CODES = ("202", "303", "404", "505", "606", "707", "808", "914")
+_LEAD_ID = re.compile(r"([0-9a-f]{8})-5eed-4000-8000-([0-9a-f]{12})")
+
+
+def _encoded(values: tuple[str | None, ...]) -> tuple[str, ...]:
+    return tuple(json.dumps(value, ensure_ascii=False) for value in values)
+
+
+_FIRST_JSON, _LAST_JSON = _encoded(_FIRST_NAMES), _encoded(_LAST_NAMES)
+_FULL_JSON = tuple(_encoded(tuple(f"{first} {last}" for last in _LAST_NAMES)) for first in _FIRST_NAMES)
+_COMPANY_JSON, _TITLE_JSON, _PLACE_JSON = _encoded(_COMPANIES), _encoded(_TITLES), _encoded(_PLACES)
+
+
+@dataclass(frozen=True, slots=True)
+class GeneratedLeads:
+    """Invented leads number 0 to ``count - 1``, always the same for the same ``seed``.
+
+    One in ten was never enriched; every third has no phone; texts hold accents, quotes, newlines and emoji.
+
+    Args:
+        seed: 0 to 2**32 - 1; leads of different seeds have different ids.
+        count: How many there are.
+    """
+
+    seed: int
+    count: int
+    _prefix: str = field(init=False, repr=False, default="")
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_prefix", f"{self.seed:08x}-5eed-4000-8000-")
+
+    def __len__(self) -> int:
+        return self.count
+
+    def lead_id(self, index: int) -> str:
+        """Return the id of a lead."""
+        return f"{self._prefix}{index:012x}"
+
+    @staticmethod
+    def enriched(index: int) -> bool:
+        """Whether a lead has been enriched."""
+        return index % 10 != 9
+
+    def row_json(self, index: int) -> bytes:
+        """Return one row of contract section 8.6 as JSON."""
+        f, n, c = index % 12, index // 12 % 10, index // 7 % 5
+        email = phone = provider = "null"
+        if index % 10 != 9:
+            email = f'"person{index}@company{c}.example"'
+            provider = '"sandbox"'
+            if index % 3:
+                phone = f'"+1{_AREA_CODES[index % 8]}55501{index % 100:02d}"'
+        return (
+            f'{{"lead_id":"{self._prefix}{index:012x}","first_name":{_FIRST_JSON[f]},"last_name":{_LAST_JSON[n]},'
+            f'"full_name":{_FULL_JSON[f][n]},"email":{email},"phone":{phone},"title":{_TITLE_JSON[index % 6]},'
+            f'"company":{_COMPANY_JSON[c]},"location":{_PLACE_JSON[index % 4]},'
+            f'"linkedin_url":"https://www.linkedin.com/in/person-{self.seed:x}-{index}","provider":{provider}}}'
+        ).encode()
+
+    def row(self, index: int) -> dict[str, Any]:
+        """Return the same row as an object, with the company's domain."""
+        row: dict[str, Any] = json.loads(self.row_json(index))
+        row["domain"] = f"company{index // 7 % 5}.example"
+        return row
+
+
+def parse_lead_id(lead_id: str) -> tuple[int, int] | None:
+    """Return seed and index of a generated lead's id, or None when it is not one."""
+    found = _LEAD_ID.fullmatch(lead_id)
+    return (int(found[1], 16), int(found[2], 16)) if found else None

@@ -1,0 +1,187 @@
+"""What a sandbox was asked, what it accepted and what it charged: the ground truth of assertions.
+
+Contacts appear as identities (``people.identity_of``), keys as key ids: nothing personal, nothing secret.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from dataclasses import dataclass, field
+
+
+@dataclass(slots=True)
+class RequestEntry:
+    """One request received.
+
+    Attributes:
+        time: Instant of arrival, by the sandbox's clock.
+        method: HTTP method.
+        path: Path without the query.
+        endpoint: Name of the endpoint, or None for an unknown path.
+        key_id: Id of the API key, or None when there was no valid one.
+        status: HTTP status answered; None while in progress, or when no answer was given.
+        accepted: Whether a handler carried the request out, whatever became of the answer.
+        fault: Name of the fault injected into it, if any.
+    """
+
+    time: float
+    method: str
+    path: str
+    endpoint: str | None
+    key_id: str | None = None
+    status: int | None = None
+    accepted: bool = False
+    fault: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Submit:
+    """One enrichment accepted.
+
+    Attributes:
+        time: Instant of acceptance.
+        endpoint: Name of the endpoint.
+        workflow_id: The workflow begun.
+        enrichment_type: What was asked for.
+        key_id: Id of the API key.
+        identities: Identity of each contact, in order of submission.
+    """
+
+    time: float
+    endpoint: str
+    workflow_id: str
+    enrichment_type: str
+    key_id: str
+    identities: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """Credits charged for one find.
+
+    Attributes:
+        identity: Identity of the contact or company.
+        item: ``email``, ``phone``, ``contact`` or ``company``.
+        credits: Credits charged.
+        workflow_id: The workflow that found it, or None for a synchronous lookup.
+    """
+
+    identity: str
+    item: str
+    credits: int
+    workflow_id: str | None
+
+
+@dataclass
+class Ledger:
+    """Records of one sandbox; safe to read while the sandbox works."""
+
+    entries: list[RequestEntry] = field(default_factory=list)
+    accepted_submits: list[Submit] = field(default_factory=list)
+    charges: list[Charge] = field(default_factory=list)
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    def open(self, entry: RequestEntry) -> RequestEntry:
+        """Record an arriving request; its status follows."""
+        with self._lock:
+            self.entries.append(entry)
+        return entry
+
+    def record_submit(self, submit: Submit) -> None:
+        """Record an accepted enrichment."""
+        with self._lock:
+            self.accepted_submits.append(submit)
+
+    def record_charge(self, charge: Charge) -> None:
+        """Record credits charged."""
+        with self._lock:
+            self.charges.append(charge)
+
+    def requests(
+        self,
+        *,
+        endpoint: str | None = None,
+        status: int | None = None,
+        method: str | None = None,
+        key_id: str | None = None,
+        fault: str | None = None,
+    ) -> list[RequestEntry]:
+        """Return the requests received that match every argument given, in order of arrival."""
+        with self._lock:
+            entries = list(self.entries)
+        return [
+            entry
+            for entry in entries
+            if (endpoint is None or entry.endpoint == endpoint)
+            and (status is None or entry.status == status)
+            and (method is None or entry.method == method)
+            and (key_id is None or entry.key_id == key_id)
+            and (fault is None or entry.fault == fault)
+        ]
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """Return the number of requests by endpoint and status; no answer counts as ``none``."""
+        counts: dict[str, dict[str, int]] = {}
+        for entry in self.requests():
+            row = counts.setdefault(entry.endpoint or "unknown", {})
+            status = "none" if entry.status is None else str(entry.status)
+            row[status] = row.get(status, 0) + 1
+        return counts
+
+    @property
+    def credits_charged(self) -> int:
+        """Credits charged in all."""
+        with self._lock:
+            return sum(charge.credits for charge in self.charges)
+
+    def times_submitted(self) -> Counter[str]:
+        """Return how often each identity was accepted for enrichment."""
+        with self._lock:
+            return Counter(identity for submit in self.accepted_submits for identity in submit.identities)
+
+    def contacts_submitted_twice(self) -> dict[str, int]:
+        """Return the identities accepted more than once, and how often."""
+        return {identity: times for identity, times in self.times_submitted().items() if times > 1}
+
+    def times_billed(self) -> Counter[str]:
+        """Return how often each identity was billed for the item it was billed for most often."""
+        with self._lock:
+            by_item = Counter((charge.identity, charge.item) for charge in self.charges)
+        times: Counter[str] = Counter()
+        for (identity, _), count in by_item.items():
+            times[identity] = max(times[identity], count)
+        return times
+
+    def contacts_billed_twice(self) -> dict[str, int]:
+        """Return the identities billed more than once for the same item, and how often."""
+        return {identity: times for identity, times in self.times_billed().items() if times > 1}
+
+    def requests_per_window(self, seconds: float) -> dict[int, Counter[str]]:
+        """Return, by number of the window since the epoch, how many requests were let in and how many got 429."""
+        windows: dict[int, Counter[str]] = {}
+        for entry in self.requests():
+            kind = "refused" if entry.status == 429 else "admitted"
+            windows.setdefault(int(entry.time // seconds), Counter())[kind] += 1
+        return windows
+
+    def summary(self) -> dict[str, object]:
+        """Return the totals as plain JSON data."""
+        submitted = self.times_submitted()
+        return {
+            "requests": len(self.requests()),
+            "requests_by_endpoint": self.counts(),
+            "accepted_submits": len(self.accepted_submits),
+            "contacts_submitted": submitted.total(),
+            "contacts_submitted_twice": len(self.contacts_submitted_twice()),
+            "credits_charged": self.credits_charged,
+            "contacts_billed": len(self.times_billed()),
+            "contacts_billed_twice": len(self.contacts_billed_twice()),
+        }
+
+    def clear(self) -> None:
+        """Forget everything recorded."""
+        with self._lock:
+            self.entries.clear()
+            self.accepted_submits.clear()
+            self.charges.clear()

@@ -1,0 +1,45 @@
+"""Pytest plugin: the fixture ``cleanlist_sandbox``, a local Cleanlist for the tests of your own DAGs.
+
+Installing the provider registers it (entry point ``pytest11``). Importing this module costs nothing: the
+server and its dependencies (extra ``sandbox``) are imported when a test asks for the fixture.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from airflow_provider_cleanlist.sandbox.server import SandboxServer
+
+MARKER = "cleanlist_sandbox"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the marker that configures the fixture."""
+    config.addinivalue_line(
+        "markers",
+        f"{MARKER}(**arguments): arguments of SandboxServer for the fixture cleanlist_sandbox",
+    )
+
+
+@pytest.fixture
+def cleanlist_sandbox(request: pytest.FixtureRequest) -> Iterator[SandboxServer]:
+    """Start a sandbox on a free loopback port for one test, and stop it afterwards.
+
+    Configure it with ``@pytest.mark.cleanlist_sandbox(requests_per_minute=30, credits=100)``; the arguments
+    are those of ``SandboxServer``.
+    """
+    try:
+        from airflow_provider_cleanlist.sandbox.server import SandboxServer
+    except ModuleNotFoundError as error:
+        pytest.fail(
+            f"The fixture cleanlist_sandbox needs the package {error.name!r}. "
+            "Install the extra: pip install 'airflow-provider-cleanlist[sandbox]'"
+        )
+    marker = request.node.get_closest_marker(MARKER)
+    with SandboxServer(**(marker.kwargs if marker else {})) as server:
+        yield server

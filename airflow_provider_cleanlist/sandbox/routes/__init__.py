@@ -1,0 +1,1 @@
+"""The endpoints of the API, and those of the sandbox's own admin side."""
