@@ -11,7 +11,7 @@ from airflow_provider_cleanlist.client.endpoints import OMITTED, Call, Omitted
 from airflow_provider_cleanlist.client.protocol import DEFAULT_MAX_WAIT_SECONDS, Prefix, RetryPolicy
 from airflow_provider_cleanlist.client.rate_limit import RateLimiter
 from airflow_provider_cleanlist.client.settings import ClientSettings
-from airflow_provider_cleanlist.client.transport import Transport
+from airflow_provider_cleanlist.client.transport import SendObserver, Transport
 
 T = TypeVar("T")
 
@@ -48,14 +48,15 @@ class CleanlistClient:
         self._lists = Prefix.V1 if settings.lead_lists_api == "v1" else Prefix.V2
         self._translate = translate
 
-    def run(self, call: Call[T]) -> T:
+    def run(self, call: Call[T], observer: SendObserver | None = None) -> T:
         """Make one call, blocking.
 
         Args:
             call: One of :mod:`.endpoints`.
+            observer: Follows the sending, for requests that must not be lost track of.
         """
         try:
-            return self._transport.run(call)
+            return self._transport.run(call, observer)
         except errors.ApiError as error:
             raise self._translate(error) from None
 
@@ -98,6 +99,7 @@ class CleanlistClient:
         contacts: Sequence[models.Contact],
         enrichment_type: models.EnrichmentType = models.EnrichmentType.PARTIAL,
         webhook_url: str | None = None,
+        observer: SendObserver | None = None,
     ) -> models.BulkEnrichment:
         """Submit 1 to 250 contacts in one request; each may be billed (contract section 4).
 
@@ -105,6 +107,7 @@ class CleanlistClient:
             contacts: The contacts, each with a valid identity.
             enrichment_type: What to look for.
             webhook_url: HTTPS address that receives the results.
+            observer: Told right before the request leaves, so that a crash leaves a record.
 
         Raises:
             SubmissionUnknownError: It is not known whether the API accepted the request.
@@ -114,7 +117,7 @@ class CleanlistClient:
             raise ValueError(
                 f"one submission takes 1 to {models.MAX_CONTACTS_PER_REQUEST} contacts, not {len(contacts)}"
             )
-        return self.run(endpoints.submit_bulk_enrichment(contacts, enrichment_type, webhook_url))
+        return self.run(endpoints.submit_bulk_enrichment(contacts, enrichment_type, webhook_url), observer)
 
     def get_workflow_status(self, workflow_id: str) -> results.WorkflowStatus:
         """Read the progress of one workflow, at the low priority of polls (contract section 5.2)."""

@@ -130,3 +130,9 @@ class UnexpectedAnswerError(ApiError):
 
 class SubmissionUnknownError(ApiError):
     """A credit-spending request may or may not have been accepted: it must not be repeated blindly."""
+
+    def __str__(self) -> str:
+        """Return what is unknown, why, and what to do about it."""
+        why = f"HTTP {self.info.status}" if self.info.status is not None else self.info.message
+        hint = self.info.hint or "If it was, its contacts are billed: do not repeat it blindly."
+        return f"It is not known whether Cleanlist accepted the request to {self.info.operation} ({why}). {hint}"

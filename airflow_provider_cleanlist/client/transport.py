@@ -12,7 +12,7 @@ from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import requests
 from requests.auth import AuthBase
@@ -56,6 +56,19 @@ class _WatchedBody(io.BytesIO):
         return super().read(size)
 
 
+class SendObserver(Protocol):
+    """Follows the sending of a credit-spending request, so that a crash leaves a record of it.
+
+    A flow that goes on after such a request, to wait and try again, knows that it was not accepted.
+    """
+
+    def sending(self) -> None:
+        """The request leaves right after this returns."""
+
+    def not_accepted(self) -> None:
+        """The last sending was certainly not accepted; the request will be sent again later."""
+
+
 class Transport:
     """Sends requests to one host with one key, blocking or from an event loop.
 
@@ -83,15 +96,27 @@ class Transport:
         self._policy = policy
         self._sessions = threading.local()
 
-    def run(self, call: Call[T]) -> T:
-        """Make one call and return its result; sleeps while it waits. Raises ``ApiError``."""
+    def run(self, call: Call[T], observer: SendObserver | None = None) -> T:
+        """Make one call and return its result; sleeps while it waits. Raises ``ApiError``.
+
+        Args:
+            call: The call.
+            observer: Told right before each sending, and when it is certain that a sending was not accepted.
+        """
         flow = self._flow(call)
         result: Any = None
+        sent = False
         while True:
             try:
                 effect = flow.send(result)
             except StopIteration as done:
                 return done.value  # type: ignore[no-any-return]  # the flow's own return value
+            if observer is not None:
+                if isinstance(effect, protocol.Request):
+                    observer.sending()
+                elif sent:
+                    observer.not_accepted()
+                sent = isinstance(effect, protocol.Request)
             if isinstance(effect, protocol.Sleep):
                 time.sleep(effect.seconds)
                 result = time.monotonic()

@@ -1,0 +1,1 @@
+"""Paying once: contacts, sources, journal, submission, polling."""

@@ -1,0 +1,1 @@
+"""Airflow transfers out of Cleanlist."""

@@ -1,0 +1,47 @@
+"""Refresh the tables of several lead lists every night, one mapped task per list.
+
+All mapped tasks share one request budget, so the number of lists needs no thought. Each list owns its rows of the
+table: ``merge`` on (list, lead) and ``soft_delete`` for leads that have left the list.
+
+Set the Airflow variable ``cleanlist_lists`` to a JSON array of list names to choose the lists; by default it refreshes
+the list in which Cleanlist collects every enriched contact.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from airflow.providers.common.compat.sdk import DAG, Asset, Variable, task
+from airflow_provider_cleanlist.transfers.lead_list_to_warehouse import LeadListToWarehouseOperator
+
+with DAG(
+    dag_id="refresh_lead_lists",
+    description="Nightly refresh of several lead lists by dynamic task mapping",
+    schedule="0 2 * * *",
+    start_date=datetime(2026, 1, 1),
+    catchup=False,
+    max_active_runs=1,
+    default_args={"retries": 3, "retry_delay": timedelta(minutes=5), "retry_exponential_backoff": True},
+    tags=["cleanlist", "example"],
+    doc_md=__doc__,
+):
+
+    @task
+    def lists_to_refresh() -> list[str]:
+        """Return the names of the lists."""
+        return Variable.get("cleanlist_lists", default=["Extension Leads"], deserialize_json=True)
+
+    @task
+    def count_rows(results: list[dict[str, object]]) -> int:
+        """Sum up what the mapped tasks loaded."""
+        return sum(int(str(result["rows_written"])) for result in results)
+
+    load = LeadListToWarehouseOperator.partial(
+        task_id="load",
+        warehouse_conn_id="warehouse",
+        table="cleanlist_list_members",
+        on_missing="soft_delete",
+        outlets=[Asset("cleanlist_list_members")],
+    ).expand(list_name=lists_to_refresh())
+
+    count_rows(load.output)
