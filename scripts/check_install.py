@@ -18,7 +18,7 @@ PUBLIC = (
     f"{PACKAGE}.sensors.workflow:WorkflowSensor",
     f"{PACKAGE}.transfers.lead_list_to_warehouse:LeadListToWarehouseOperator",
     f"{PACKAGE}.exceptions:CleanlistError",
-    f"{PACKAGE}.sandbox:SandboxServer",
+    f"{PACKAGE}.sandbox.server:SandboxServer",
 )
 
 

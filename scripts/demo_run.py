@@ -23,7 +23,7 @@ from sandbox_process import SandboxError, SandboxProcess
 DAG_ID = "enrich_contacts_to_warehouse"
 DAGS = _bootstrap.ROOT / "dags_examples"
 TABLE = "cleanlist_leads"
-RUN_TIMEOUT = 240.0
+RUN_TIMEOUT = 300.0
 SANDBOX_OPTIONS: dict[str, int | float | str] = {"seconds-to-complete": 8, "credits": 20_000}
 PROBLEMS = (
     AirflowProcessError,
@@ -87,14 +87,12 @@ def run_demo(options: argparse.Namespace, signals: StopSignals, progress: Progre
         airflow = create_airflow(folder, sandbox, options.port, signals, progress)
         with airflow:
             progress.say(f"Airflow: healthy, UI at {airflow.base_url}")
-            credits = sandbox.credits_left()
+            credits = sandbox.credits()
             run_id, state = run_dag(airflow, progress)
             if state == "success":
-                print(
-                    f"\n{summary(airflow, run_id, (credits, sandbox.credits_left()), folder / 'warehouse.db')}"
-                )
+                print(f"\n{summary(airflow, run_id, (credits, sandbox.credits()), folder / 'warehouse.db')}")
             else:
-                print(f"\nThe run {run_id} has failed.\n{failed_tasks(airflow, run_id)}", file=sys.stderr)
+                print(f"\nThe run {run_id} is {state}.\n{failed_tasks(airflow, run_id)}", file=sys.stderr)
             if options.keep:
                 keep(airflow, signals)
             else:
@@ -105,11 +103,14 @@ def run_demo(options: argparse.Namespace, signals: StopSignals, progress: Progre
 
 
 def run_dag(airflow: AirflowProcesses, progress: Progress) -> tuple[str, str]:
-    """Trigger the example DAG, follow the run and return its id and final state."""
+    """Trigger the example DAG, follow the run and return its id and final state, ``unfinished`` if it takes too long."""
     airflow.api.wait_for_dag(DAG_ID)
     run_id = airflow.api.trigger_run(DAG_ID)
     progress.say(f"DAG {DAG_ID}: run {run_id}")
-    state = airflow.api.wait_run(DAG_ID, run_id, RUN_TIMEOUT, progress.task_states)
+    try:
+        state = airflow.api.wait_run(DAG_ID, run_id, RUN_TIMEOUT, progress.task_states)
+    except TimeoutError:
+        state = "unfinished"
     progress.say(f"DAG {DAG_ID}: {state}")
     return run_id, state
 
@@ -126,12 +127,13 @@ def summary(airflow: AirflowProcesses, run_id: str, credits: tuple[float, float]
 
 
 def failed_tasks(airflow: AirflowProcesses, run_id: str) -> str:
-    """Return the end of the log of every failed task."""
+    """Return the end of the log of every task that has failed for good or waits for its next try."""
     parts = []
     for row in airflow.api.task_instances(DAG_ID, run_id):
-        if row["state"] == "failed":
+        if row["state"] in ("failed", "up_for_retry"):
             log = airflow.api.task_log(DAG_ID, run_id, row["task_id"], row["try_number"], row["map_index"])
-            parts += [f"--- end of the log of task {row['task_id']}:", *log.splitlines()[-25:]]
+            lines = [line for line in log.splitlines() if "group::" not in line]
+            parts += [f"--- end of the log of task {row['task_id']}:", *lines[-25:]]
     return "\n".join(parts)
 
 
