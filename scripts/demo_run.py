@@ -103,7 +103,7 @@ def run_demo(options: argparse.Namespace, signals: StopSignals, progress: Progre
 
 
 def run_dag(airflow: AirflowProcesses, progress: Progress) -> tuple[str, str]:
-    """Trigger the example DAG, follow the run and return its id and final state, ``unfinished`` if it takes too long."""
+    """Trigger the example DAG, follow the run and return its id and state, ``unfinished`` when it takes too long."""
     airflow.api.wait_for_dag(DAG_ID)
     run_id = airflow.api.trigger_run(DAG_ID)
     progress.say(f"DAG {DAG_ID}: run {run_id}")
