@@ -50,7 +50,7 @@ class AirflowApi:
         answer.raise_for_status()
         return answer.json() if answer.content else None
 
-    def wait_for_dag(self, dag_id: str, timeout: float = 90.0) -> None:
+    def wait_for_dag(self, dag_id: str, timeout: float = 60.0) -> None:
         """Wait until the DAG processor has stored a DAG.
 
         Raises:
