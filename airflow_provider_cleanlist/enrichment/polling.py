@@ -1,0 +1,375 @@
+"""When to look at which workflow, what an answer does, and when the wait is over.
+
+No I/O and no clock: time comes in as seconds since the epoch, decisions go out. A blocking task and a trigger on an
+event loop drive the same :class:`WorkflowTracker`.
+
+The schedule is that of :class:`.poll_rule.PollRule`, or a fixed interval in seconds.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from airflow_provider_cleanlist.client import errors
+from airflow_provider_cleanlist.client.results import WorkflowState, WorkflowStatus
+from airflow_provider_cleanlist.enrichment.poll_rule import PollRule
+
+NOT_FOUND_GRACE_SECONDS = 30.0
+"""How long after its submission an unknown workflow may only be late (contract section 5.4)."""
+
+TOLERATED_ERRORS = 5
+"""Failed looks at one workflow in a row that do not end the wait."""
+
+MIN_POLL_INTERVAL_SECONDS = 1.0
+
+_RUNNING_WORDS = frozenset(
+    {"processing", "pending", "running", "queued", "in_progress", "started", "submitted"}
+)
+_LONGEST_WORD = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """Ask for the status of this workflow now."""
+
+    workflow_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """Nothing to do before this moment."""
+
+    until: float
+
+
+class End(StrEnum):
+    """Why a wait is over."""
+
+    FINISHED = "finished"
+    """Every workflow has an end: completed, failed, or unknown to the API."""
+    TIMED_OUT = "timed_out"
+    BROKEN = "broken"
+    """An error that waiting cannot heal, or too many transient ones in a row."""
+
+
+class Fate(StrEnum):
+    """How a workflow ended."""
+
+    COMPLETED = "completed"
+    FAILED = "failed"
+    UNKNOWN = "unknown"
+    """The API does not know it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Contacts of one or more workflows; what the API does not tell counts as 0."""
+
+    total: int = 0
+    successful: int = 0
+    failed: int = 0
+    emails: int = 0
+    phones: int = 0
+
+    @classmethod
+    def of(cls, status: WorkflowStatus) -> Counts:
+        """Return the counts of an answer."""
+        return cls(
+            status.total or 0,
+            status.successful or 0,
+            status.failed or 0,
+            status.emails_found or 0,
+            status.phones_found or 0,
+        )
+
+    def numbers(self) -> list[int]:
+        """Return the counts in the order of the fields."""
+        return [self.total, self.successful, self.failed, self.emails, self.phones]
+
+    def __add__(self, other: Counts) -> Counts:
+        """Add up."""
+        return Counts(*(mine + theirs for mine, theirs in zip(self.numbers(), other.numbers(), strict=True)))
+
+
+@dataclass(slots=True)
+class _Watched:
+    """What is known of one workflow."""
+
+    workflow_id: str
+    submitted_at: float
+    fate: Fate | None = None
+    counts: Counts = field(default_factory=Counts)
+    looked_at: float | None = None
+    progress: float | None = None
+    errors_in_a_row: int = 0
+    due: float | None = None
+    """A moment that overrides the schedule."""
+
+
+class WorkflowTracker:
+    """Keeps the schedule of all workflows of one wait.
+
+    Args:
+        workflow_ids: The workflows, in the order of their submission.
+        submitted_at: When the first was submitted, seconds since the epoch.
+        deadline: When to give up, seconds since the epoch.
+        submitted_over: Seconds from the first submission to the last.
+        poll_interval: Fixed seconds between two looks at a workflow; None follows ``rule``.
+        rule: The schedule.
+    """
+
+    def __init__(
+        self,
+        workflow_ids: Sequence[str],
+        *,
+        submitted_at: float,
+        deadline: float,
+        submitted_over: float = 0.0,
+        poll_interval: float | None = None,
+        rule: PollRule | None = None,
+    ) -> None:
+        ids = list(dict.fromkeys(workflow_ids))
+        step = submitted_over / max(1, len(ids) - 1)
+        self._all = {
+            workflow_id: _Watched(workflow_id, submitted_at + step * index)
+            for index, workflow_id in enumerate(ids)
+        }
+        self._open = dict(self._all)
+        self._deadline = deadline
+        self._interval = poll_interval
+        self._rule = rule or PollRule()
+        self._durations: list[float] = []
+        self._strange_words: dict[str, bool] = {}
+        self._broken: errors.CleanlistError | None = None
+        self._end: End | None = None
+
+    # What to do
+
+    def next_step(self, now: float, others: int = 0) -> Look | Rest | End:
+        """Decide what to do now.
+
+        Args:
+            now: Seconds since the epoch.
+            others: Workflows in flight that other waits on the same budget watch.
+        """
+        if self._end is None and not self._open:
+            self._end = End.FINISHED
+        if self._end is not None:
+            return self._end
+        if now >= self._deadline:
+            self._end = End.TIMED_OUT
+            return self._end
+        in_flight = len(self._open) + others
+        due, workflow = min(
+            ((self._due(workflow, in_flight), workflow) for workflow in self._open.values()),
+            key=lambda pair: pair[0],
+        )
+        return Look(workflow.workflow_id) if due <= now else Rest(min(due, self._deadline))
+
+    def _due(self, workflow: _Watched, in_flight: int) -> float:
+        """Return when a workflow is to be looked at next; the last look comes shortly before the deadline."""
+        if workflow.due is not None:
+            return workflow.due
+        earliest, due = self._scheduled(workflow, in_flight)
+        return max(earliest, min(due, self._deadline - self._rule.smallest_gap))
+
+    def _scheduled(self, workflow: _Watched, in_flight: int) -> tuple[float, float]:
+        """Return the moments before which, and at which, a workflow is to be looked at."""
+        last = workflow.looked_at
+        if self._interval is not None:
+            due = (workflow.submitted_at if last is None else last) + self._interval
+            return due, due
+        if last is None:
+            first = self._rule.first_delay(self.typical, in_flight)
+            if not self._durations and workflow is self._scout():
+                first = self._rule.first_look
+            return workflow.submitted_at, workflow.submitted_at + first
+        gap = self._rule.gap(last - workflow.submitted_at, workflow.progress, self.typical, in_flight)
+        patience = 2.0**workflow.errors_in_a_row
+        return last + self._rule.smallest_gap, last + min(gap * patience, self._rule.largest_gap)
+
+    def _scout(self) -> _Watched | None:
+        return next(iter(self._all.values()), None)
+
+    # What happened
+
+    def on_status(self, status: WorkflowStatus, now: float) -> None:
+        """Take in an answer.
+
+        Args:
+            status: The answer.
+            now: When it came, seconds since the epoch.
+        """
+        workflow = self._all[status.workflow_id]
+        previous_look = workflow.looked_at
+        workflow.looked_at, workflow.due, workflow.errors_in_a_row = now, None, 0
+        workflow.counts, workflow.progress = Counts.of(status), status.progress
+        age = now - workflow.submitted_at
+        if status.state is WorkflowState.RUNNING:
+            self._notice_word(status.status)
+            if status.progress:
+                self._durations.append(age / status.progress)
+            return
+        if workflow.fate is None:
+            self._ends(workflow, Fate.COMPLETED if status.state is WorkflowState.COMPLETED else Fate.FAILED)
+        earlier_age = 0.0 if previous_look is None else previous_look - workflow.submitted_at
+        self._durations.append((age + earlier_age) / 2)
+
+    def on_error(self, workflow_id: str, error: errors.CleanlistError, now: float) -> None:
+        """Take in a failed look.
+
+        Args:
+            workflow_id: Workflow that was looked at.
+            error: What went wrong.
+            now: When, seconds since the epoch.
+        """
+        workflow = self._all[workflow_id]
+        workflow.looked_at, workflow.due = now, None
+        if isinstance(error, errors.RateLimitedError):
+            return
+        if isinstance(error, errors.NotFoundError):
+            if now >= workflow.submitted_at + NOT_FOUND_GRACE_SECONDS:
+                self._ends(workflow, Fate.UNKNOWN)
+            return
+        if isinstance(error, errors.ServerError | errors.TransportError | errors.UnexpectedAnswerError):
+            workflow.errors_in_a_row += 1
+            if workflow.errors_in_a_row <= TOLERATED_ERRORS:
+                return
+        self.break_off(error)
+
+    def break_off(self, error: errors.CleanlistError) -> None:
+        """End the wait because of an error that waiting cannot heal.
+
+        Args:
+            error: The error.
+        """
+        self._broken, self._end = error, End.BROKEN
+
+    def ring(self, workflow_id: str, now: float) -> bool:
+        """Look at a workflow next, because somebody says that it is worth it.
+
+        Args:
+            workflow_id: The workflow.
+            now: Seconds since the epoch.
+
+        Returns:
+            Whether the workflow is watched here and still unfinished.
+        """
+        workflow = self._open.get(workflow_id)
+        if workflow is None:
+            return False
+        workflow.due = now
+        return True
+
+    def _notice_word(self, word: str) -> None:
+        word = word.strip().lower()[:_LONGEST_WORD]
+        if word not in _RUNNING_WORDS:
+            self._strange_words.setdefault(word, False)
+
+    # What is known
+
+    @property
+    def typical(self) -> float:
+        """Typical duration of a workflow in seconds, as far as known."""
+        return statistics.median(self._durations) if self._durations else self._rule.typical
+
+    @property
+    def workflows(self) -> int:
+        """Number of workflows."""
+        return len(self._all)
+
+    @property
+    def running(self) -> tuple[str, ...]:
+        """Ids of the workflows without an end."""
+        return tuple(self._open)
+
+    @property
+    def in_flight(self) -> int:
+        """Number of workflows without an end."""
+        return len(self._open)
+
+    @property
+    def counts(self) -> Counts:
+        """Counts of all workflows together, as last seen."""
+        return sum((workflow.counts for workflow in self._all.values()), Counts())
+
+    @property
+    def error(self) -> errors.CleanlistError | None:
+        """The error that broke the wait."""
+        return self._broken
+
+    def ended(self, fate: Fate) -> tuple[str, ...]:
+        """Return the ids of the workflows that ended so."""
+        return tuple(workflow.workflow_id for workflow in self._all.values() if workflow.fate is fate)
+
+    def expected_end(self, now: float) -> float | None:
+        """Return when the last workflow should be done, seconds since the epoch; None as long as nothing tells."""
+        if not self._durations:
+            return None
+        return max((self._expected_end(workflow, now) for workflow in self._open.values()), default=now)
+
+    def _expected_end(self, workflow: _Watched, now: float) -> float:
+        if workflow.progress and workflow.looked_at is not None:
+            duration = (workflow.looked_at - workflow.submitted_at) / workflow.progress
+        else:
+            duration = self.typical
+        return max(now, workflow.submitted_at + duration)
+
+    def new_strange_words(self) -> list[str]:
+        """Return status words that nobody has documented, each once."""
+        fresh = [word for word, reported in self._strange_words.items() if not reported]
+        self._strange_words.update(dict.fromkeys(fresh, True))
+        return fresh
+
+    def _ends(self, workflow: _Watched, fate: Fate) -> None:
+        workflow.fate = fate
+        del self._open[workflow.workflow_id]
+
+    # Going on elsewhere
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return what a successor must know in order not to look at finished workflows again: small, JSON."""
+        return {
+            "of": self._fingerprint(),
+            "done": [
+                [index, workflow.fate.value, *workflow.counts.numbers()]
+                for index, workflow in enumerate(self._all.values())
+                if workflow.fate is not None
+            ],
+            "typical": round(self.typical, 3) if self._durations else None,
+        }
+
+    def restore(self, snapshot: Mapping[str, Any]) -> bool:
+        """Take over from a predecessor; a snapshot of other workflows, or of no use, is ignored.
+
+        Args:
+            snapshot: From :meth:`snapshot`.
+
+        Returns:
+            Whether it was taken over.
+        """
+        watched = list(self._all.values())
+        try:
+            if snapshot["of"] != self._fingerprint():
+                return False
+            ends = [
+                (watched[index], Fate(fate), Counts(*counts)) for index, fate, *counts in snapshot["done"]
+            ]
+            typical = snapshot["typical"]
+            durations = [] if typical is None else [float(typical)]
+        except (KeyError, IndexError, TypeError, ValueError):
+            return False
+        for workflow, fate, counts in ends:
+            workflow.counts = counts
+            self._ends(workflow, fate)
+        self._durations = [seconds for seconds in durations if math.isfinite(seconds)]
+        return True
+
+    def _fingerprint(self) -> str:
+        return hashlib.blake2b("\0".join(self._all).encode(), digest_size=8).hexdigest()

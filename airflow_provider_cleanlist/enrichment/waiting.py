@@ -1,0 +1,369 @@
+"""Waiting for workflows: what the operator, the sensor and the trigger share.
+
+One generator, :func:`watch`, runs a wait; a blocking driver (:func:`wait`) and the trigger's asynchronous one perform
+what it asks for.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Protocol
+
+from airflow_provider_cleanlist import exceptions
+from airflow_provider_cleanlist.client import endpoints, errors
+from airflow_provider_cleanlist.client.results import WorkflowStatus
+from airflow_provider_cleanlist.enrichment.outcome import (
+    FAILURE_POLICIES,
+    FailurePolicy,
+    WaitOutcome,
+    WaitSummary,
+    conclude,
+    outcome_from_json,
+)
+from airflow_provider_cleanlist.enrichment.poll_rule import PollRule
+from airflow_provider_cleanlist.enrichment.polling import (
+    MIN_POLL_INTERVAL_SECONDS,
+    End,
+    Fate,
+    Look,
+    WorkflowTracker,
+)
+
+if TYPE_CHECKING:
+    from airflow_provider_cleanlist.client.client import CleanlistClient
+    from airflow_provider_cleanlist.client.endpoints import Call
+    from airflow_provider_cleanlist.hooks.cleanlist import CleanlistHook
+
+REPORT_EVERY_SECONDS = 30.0
+SAVE_EVERY_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class WaitRequest:
+    """What to wait for, in ids and numbers only.
+
+    Attributes:
+        cleanlist_conn_id: Airflow connection.
+        workflow_ids: Workflows in the order of their submission, each once.
+        submitted_at: When the first was submitted, seconds since the epoch; the start of the wait if unknown.
+        deadline: When to give up, seconds since the epoch.
+        submitted_over: Seconds from the first submission to the last.
+        poll_interval: Seconds between two looks at a workflow, at least 1; None follows the budget-aware schedule.
+        failure_policy: When failed workflows fail the task: ``any`` of them, only ``all`` of them, or ``never``.
+
+    Raises:
+        CleanlistConfigurationError: ``poll_interval`` or ``failure_policy`` make no sense.
+    """
+
+    cleanlist_conn_id: str
+    workflow_ids: tuple[str, ...]
+    submitted_at: float
+    deadline: float
+    submitted_over: float = 0.0
+    poll_interval: float | None = None
+    failure_policy: FailurePolicy = "any"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "workflow_ids", tuple(dict.fromkeys(self.workflow_ids)))
+        if self.failure_policy not in FAILURE_POLICIES:
+            raise exceptions.CleanlistConfigurationError(
+                f"failure_policy must be one of {', '.join(FAILURE_POLICIES)}, not {self.failure_policy!r}."
+            )
+        if self.poll_interval is not None and not self.poll_interval >= MIN_POLL_INTERVAL_SECONDS:
+            raise exceptions.CleanlistConfigurationError(
+                f"poll_interval must be None or a number of seconds from {MIN_POLL_INTERVAL_SECONDS:g} up, "
+                f"not {self.poll_interval!r}."
+            )
+
+    def kwargs(self) -> dict[str, Any]:
+        """Return the attributes as plain JSON values, as a trigger's keyword arguments."""
+        return {**asdict(self), "workflow_ids": list(self.workflow_ids)}
+
+    def tracker(self, rule: PollRule | None = None) -> WorkflowTracker:
+        """Return a fresh schedule for this wait.
+
+        Args:
+            rule: The schedule's constants; None takes those for 60 requests a minute.
+        """
+        return WorkflowTracker(
+            self.workflow_ids,
+            submitted_at=self.submitted_at,
+            submitted_over=self.submitted_over,
+            deadline=self.deadline,
+            poll_interval=self.poll_interval,
+            rule=rule,
+        )
+
+
+# The wait itself, without I/O
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Effect: let so many seconds pass."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """Effect: read the status of a workflow. Result: the status, or the error."""
+
+    call: Call[WorkflowStatus]
+
+
+@dataclass(frozen=True, slots=True)
+class Say:
+    """Effect: write a line to the log."""
+
+    text: str
+    level: int = logging.INFO
+
+
+@dataclass(frozen=True, slots=True)
+class Save:
+    """Effect: keep what a successor must know, if there is a place for it."""
+
+    snapshot: dict[str, Any]
+
+
+Effect = Pause | Ask | Say | Save
+Answer = WorkflowStatus | errors.CleanlistError | None
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a driver sends back after each effect.
+
+    Attributes:
+        now: Seconds since the epoch.
+        others: Workflows in flight that other waits on the same budget watch.
+        answer: Result of an :class:`Ask`.
+    """
+
+    now: float
+    others: int = 0
+    answer: Answer = None
+
+
+Flow = Generator[Effect, Reply, WaitOutcome]
+
+
+def watch(request: WaitRequest, tracker: WorkflowTracker) -> Flow:
+    """Run a wait: the flow that every driver executes.
+
+    Args:
+        request: What to wait for.
+        tracker: Its schedule.
+
+    Yields:
+        Effects, a pause of no length first; a driver answers each with a :class:`Reply`.
+
+    Returns:
+        How the wait ended.
+    """
+    reply = yield Pause(0.0)
+    reported_at, saved_at, saved = -math.inf, reply.now, tracker.in_flight
+    while True:
+        step = tracker.next_step(reply.now, reply.others)
+        if isinstance(step, End):
+            yield Say(progress_line(tracker, reply.now))
+            return WaitOutcome.of(tracker, step, request.failure_policy)
+        if not isinstance(step, Look):
+            reply = yield Pause(max(0.0, step.until - reply.now))
+            continue
+        reply = yield Ask(status_call(step.workflow_id, request.deadline - reply.now))
+        yield from _take_in(tracker, step.workflow_id, reply)
+        running = tracker.in_flight
+        if running and reply.now - reported_at >= REPORT_EVERY_SECONDS:
+            reported_at = reply.now
+            reply = yield Say(progress_line(tracker, reply.now))
+        if 0 < running < saved and reply.now - saved_at >= SAVE_EVERY_SECONDS:
+            saved_at, saved = reply.now, running
+            reply = yield Save(tracker.snapshot())
+
+
+def _take_in(tracker: WorkflowTracker, workflow_id: str, reply: Reply) -> Generator[Say, Any, None]:
+    if isinstance(reply.answer, WorkflowStatus):
+        tracker.on_status(reply.answer, reply.now)
+        for word in tracker.new_strange_words():
+            yield Say(
+                f"Workflow {workflow_id} has the unknown status {word!r}: taken as still running.",
+                logging.WARNING,
+            )
+    elif reply.answer is not None:
+        tracker.on_error(workflow_id, reply.answer, reply.now)
+        if workflow_id in tracker.running and tracker.error is None:
+            yield Say(f"{reply.answer} Looking again later.", logging.WARNING)
+
+
+def status_call(workflow_id: str, max_wait: float) -> Call[WorkflowStatus]:
+    """Return the call that reads a workflow's status and that waits for its place in the budget at most so long.
+
+    Args:
+        workflow_id: The workflow.
+        max_wait: Seconds.
+    """
+    call = endpoints.get_workflow_status(workflow_id)
+    wait_at_most = min(call.request.max_wait, max(1.0, max_wait))
+    return replace(call, request=replace(call.request, max_wait=wait_at_most))
+
+
+# Blocking drivers
+
+
+def epoch_clock() -> Callable[[], float]:
+    """Return a clock of seconds since the epoch that does not follow later steps of the wall clock."""
+    offset = time.time() - time.monotonic()
+    return lambda: time.monotonic() + offset
+
+
+def rule_for(hook: CleanlistHook) -> PollRule:
+    """Return the schedule's constants for the request budget of a connection.
+
+    Args:
+        hook: The connection.
+    """
+    budget = hook.settings.budget
+    return PollRule.for_budget(budget.requests, budget.window)
+
+
+class Log(Protocol):
+    """A logger, of the standard library or of Airflow."""
+
+    def info(self, msg: str, /) -> Any:
+        """Write a line."""
+
+    def log(self, level: int, msg: str, /) -> Any:
+        """Write a line of a level."""
+
+
+def wait(hook: CleanlistHook, request: WaitRequest, log: Log) -> WaitSummary:
+    """Wait in this process until all workflows have ended.
+
+    Args:
+        hook: Access to the API.
+        request: What to wait for.
+        log: Receives progress lines, every 30 s at most.
+
+    Returns:
+        The summary.
+
+    Raises:
+        CleanlistWorkflowFailedError: Workflows failed, as the failure policy counts it.
+        CleanlistWaitTimeoutError: The deadline passed.
+        CleanlistNotFoundError: The API does not know some of the workflows.
+        CleanlistError: An error that waiting cannot heal.
+    """
+    client, clock = hook.get_conn(), epoch_clock()
+    log.info(opening_line(request, clock()))
+    flow = watch(request, request.tracker(rule_for(hook)))
+    effect = next(flow)
+    while True:
+        answer: Answer = None
+        if isinstance(effect, Pause):
+            time.sleep(effect.seconds)
+        elif isinstance(effect, Ask):
+            answer = _ask(client, effect.call)
+        elif isinstance(effect, Say):
+            log.log(effect.level, effect.text)
+        try:
+            effect = flow.send(Reply(clock(), answer=answer))
+        except StopIteration as done:
+            return conclude(done.value)
+
+
+def summary_of_event(event: Mapping[str, Any], log: Log) -> WaitSummary:
+    """Return the summary that a trigger's event carries, or raise what its end means for the task.
+
+    Args:
+        event: Payload of the event of :class:`~airflow_provider_cleanlist.triggers.workflow.WorkflowTrigger`.
+        log: Receives one closing line.
+
+    Raises:
+        CleanlistError: As :func:`wait`.
+    """
+    summary = conclude(outcome_from_json(event))
+    emails, phones = summary["emails_found"], summary["phones_found"]
+    line = f"{summary['workflows']} workflows ended, {emails} emails and {phones} phones found."
+    log.info(line)
+    return summary
+
+
+def look_once(hook: CleanlistHook, request: WaitRequest, tracker: WorkflowTracker) -> WaitOutcome | None:
+    """Look at each unfinished workflow, the last submitted first, until one is found that still runs.
+
+    Args:
+        hook: Access to the API.
+        request: What to wait for.
+        tracker: Its schedule; takes in the answers.
+
+    Returns:
+        How the wait ended, or None if it goes on.
+    """
+    client, clock = hook.get_conn(), epoch_clock()
+    for workflow_id in reversed(tracker.running):
+        answer = _ask(client, status_call(workflow_id, request.deadline - clock()))
+        now = clock()
+        if isinstance(answer, WorkflowStatus):
+            tracker.on_status(answer, now)
+        elif answer is not None:
+            tracker.on_error(workflow_id, answer, now)
+        if tracker.error is None and workflow_id in tracker.running:
+            break
+    step = tracker.next_step(clock())
+    return WaitOutcome.of(tracker, step, request.failure_policy) if isinstance(step, End) else None
+
+
+def _ask(client: CleanlistClient, call: Call[WorkflowStatus]) -> Answer:
+    try:
+        return client.run(call)
+    except errors.CleanlistError as error:
+        return error
+
+
+# Lines of the log
+
+
+def opening_line(request: WaitRequest, now: float) -> str:
+    """Return the line that a wait begins with.
+
+    Args:
+        request: What to wait for.
+        now: Seconds since the epoch.
+    """
+    count = len(request.workflow_ids)
+    return (
+        f"Waiting for {count} workflow{'s' if count != 1 else ''}, "
+        f"until {_clock_text(request.deadline)} at the latest ({max(0.0, request.deadline - now):.0f} s)."
+    )
+
+
+def progress_line(tracker: WorkflowTracker, now: float) -> str:
+    """Return one line on how far a wait is.
+
+    Args:
+        tracker: Its schedule.
+        now: Seconds since the epoch.
+    """
+    ended = tracker.workflows - tracker.in_flight
+    counts = tracker.counts
+    parts = [f"{ended}/{tracker.workflows} workflows ended"]
+    if failed := len(tracker.ended(Fate.FAILED)):
+        parts[0] += f" ({failed} failed)"
+    if counts.total:
+        parts.append(f"{counts.successful + counts.failed}/{counts.total} contacts seen as processed")
+    parts.append(f"{counts.emails} emails and {counts.phones} phones found")
+    end = tracker.expected_end(now)
+    if tracker.running and end is not None:
+        parts.append(f"expected end {_clock_text(end)}")
+    return ", ".join(parts) + "."
+
+
+def _clock_text(moment: float) -> str:
+    return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")

@@ -1,0 +1,230 @@
+"""The sensor that waits for enrichments."""
+
+from __future__ import annotations
+
+import ast
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from airflow.providers.common.compat.sdk import (
+    AirflowException,
+    AirflowSensorTimeout,
+    AirflowSkipException,
+    BaseSensorOperator,
+    PokeReturnValue,
+)
+
+from airflow_provider_cleanlist.enrichment.outcome import (
+    CleanlistWaitTimeoutError,
+    FailurePolicy,
+    WaitOutcome,
+    WaitSummary,
+    conclude,
+    killed_message,
+    timeout_message,
+)
+from airflow_provider_cleanlist.enrichment.polling import End
+from airflow_provider_cleanlist.enrichment.waiting import (
+    WaitRequest,
+    look_once,
+    rule_for,
+    summary_of_event,
+    wait,
+)
+from airflow_provider_cleanlist.exceptions import CleanlistConfigurationError
+from airflow_provider_cleanlist.hooks.cleanlist import CleanlistHook
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context
+
+TIMEOUT_GRACE_SECONDS = 60.0
+"""The trigger keeps the deadline itself; Airflow's own timeout comes later and only if no trigger ran."""
+
+
+class WorkflowSensor(BaseSensorOperator):
+    """Wait until enrichment workflows have ended.
+
+    By default the task is deferred and occupies no worker slot. With ``deferrable=False`` it waits in the worker
+    (``mode="poke"``) or looks once every ``poke_interval`` seconds (``mode="reschedule"``).
+
+    Args:
+        workflow_ids: One workflow id, several, the result of ``BulkEnrichOperator``, several of these, or an
+            XComArg of any of them (templated). None at all succeeds at once.
+        cleanlist_conn_id: Airflow connection.
+        deferrable: Wait in the triggerer.
+        timeout: Seconds after which the task fails while workflows are still running. They go on at Cleanlist.
+        poll_interval: Seconds between two looks at a workflow, at least 1; None (default) follows a schedule that
+            learns how long workflows take and respects the request budget.
+        failure_policy: When failed workflows fail the task: ``any`` of them (default), only ``all`` of them, or
+            ``never``.
+        **kwargs: Arguments of every sensor, such as ``soft_fail`` and ``mode``.
+
+    Returns:
+        ``{"workflows", "completed", "failed", "total", "successful", "failed_contacts", "emails_found",
+        "phones_found"}`` as numbers, and ``"failed_workflow_ids"`` as a list.
+
+    Raises:
+        CleanlistWorkflowFailedError: Workflows failed, as ``failure_policy`` counts it.
+        CleanlistWaitTimeoutError: The timeout passed.
+        CleanlistNotFoundError: The API does not know some of the workflows.
+        CleanlistConfigurationError: An argument or the connection cannot be used.
+    """
+
+    template_fields: Sequence[str] = ("workflow_ids",)
+    ui_color = "#d7ecef"
+
+    def __init__(
+        self,
+        *,
+        workflow_ids: Any,
+        cleanlist_conn_id: str = CleanlistHook.default_conn_name,
+        deferrable: bool = True,
+        timeout: timedelta | float = 3600,
+        poll_interval: float | None = None,
+        failure_policy: FailurePolicy = "any",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(timeout=timeout, **kwargs)
+        self.workflow_ids = workflow_ids
+        self.cleanlist_conn_id = cleanlist_conn_id
+        self.deferrable = deferrable
+        self.poll_interval = poll_interval
+        self.failure_policy = failure_policy
+
+    def execute(self, context: Context) -> WaitSummary:
+        """Wait in the way the arguments say."""
+        if not self.deferrable:
+            return self._execute_here(context)
+        try:
+            return self._execute_deferred()
+        except AirflowException as error:
+            self._skip_if_soft(error)
+            raise
+
+    def poke(self, context: Context) -> PokeReturnValue:
+        """Wait to the end in poke mode; look once in reschedule mode."""
+        request = self._request()
+        hook = CleanlistHook(self.cleanlist_conn_id)
+        if not self.reschedule:
+            return PokeReturnValue(is_done=True, xcom_value=wait(hook, request, self.log))
+        tracker = request.tracker(rule_for(hook))
+        outcome = look_once(hook, request, tracker)
+        if outcome is not None:
+            return PokeReturnValue(is_done=True, xcom_value=conclude(outcome))
+        self.log.info("Workflow %s is still running.", tracker.running[-1])
+        return PokeReturnValue(is_done=False)
+
+    def execute_complete(self, context: Context, event: Mapping[str, Any]) -> WaitSummary:
+        """Take up the task after the trigger's event."""
+        return summary_of_event(event, self.log)
+
+    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
+        """Take up the task after deferral; a timeout says which workflows go on."""
+        try:
+            return super().resume_execution(next_method, next_kwargs, context)
+        except AirflowSensorTimeout as error:
+            raise self._timeout_error(error) from error
+
+    def on_kill(self) -> None:
+        """Say which workflows go on when the task is killed while it waits in a worker."""
+        self.log.warning(killed_message(workflow_ids_of(self.workflow_ids)))
+
+    def _execute_deferred(self) -> WaitSummary:
+        request = self._request()
+        if not request.workflow_ids:
+            return self._nothing_to_wait_for(request)
+        if len(request.workflow_ids) == 1:
+            hook = CleanlistHook(self.cleanlist_conn_id)
+            outcome = look_once(hook, request, request.tracker(rule_for(hook)))
+            if outcome is not None:
+                return conclude(outcome)
+        self._defer(request)
+
+    def _execute_here(self, context: Context) -> WaitSummary:
+        if not workflow_ids_of(self.workflow_ids):
+            return self._nothing_to_wait_for(self._request())
+        try:
+            summary: WaitSummary = super().execute(context)
+            return summary
+        except AirflowSensorTimeout as error:
+            raise self._timeout_error(error) from error
+
+    def _defer(self, request: WaitRequest) -> NoReturn:
+        from airflow_provider_cleanlist.triggers.workflow import WorkflowTrigger
+
+        self.defer(
+            trigger=WorkflowTrigger.of(request),
+            method_name="execute_complete",
+            timeout=timedelta(seconds=self.timeout + TIMEOUT_GRACE_SECONDS),
+        )
+
+    def _nothing_to_wait_for(self, request: WaitRequest) -> WaitSummary:
+        self.log.info("No workflow to wait for.")
+        return conclude(WaitOutcome.of(request.tracker(), End.FINISHED, request.failure_policy))
+
+    def _request(self) -> WaitRequest:
+        now = time.time()
+        return WaitRequest(
+            cleanlist_conn_id=self.cleanlist_conn_id,
+            workflow_ids=tuple(workflow_ids_of(self.workflow_ids)),
+            submitted_at=now,
+            deadline=now + self.timeout,
+            poll_interval=self.poll_interval,
+            failure_policy=self.failure_policy,
+        )
+
+    def _timeout_error(self, error: AirflowSensorTimeout) -> AirflowSensorTimeout:
+        if isinstance(error, CleanlistWaitTimeoutError):
+            return error
+        ids = workflow_ids_of(self.workflow_ids)
+        return CleanlistWaitTimeoutError(timeout_message(ids, len(ids), len(ids)))
+
+    def _skip_if_soft(self, error: AirflowException) -> None:
+        if isinstance(error, AirflowSkipException) or not (self.soft_fail or self.never_fail):
+            return
+        raise AirflowSkipException(f"Skipped instead of failed: {error}") from error
+
+
+def workflow_ids_of(value: Any) -> list[str]:
+    """Return the workflow ids in whatever was handed over, each once, in order.
+
+    Args:
+        value: An id, a ``BulkEnrichOperator`` result, several of these, or a template's rendering of them.
+
+    Raises:
+        CleanlistConfigurationError: It holds something else.
+    """
+    return list(dict.fromkeys(_ids_in(value)))
+
+
+def _ids_in(value: Any) -> Iterable[str]:
+    if isinstance(value, str):
+        text = value.strip()
+        if text[:1] in ("[", "{"):
+            yield from _ids_in(_literal(text))
+        elif text and text != "None":
+            yield text
+    elif isinstance(value, Mapping):
+        if "workflow_ids" not in value:
+            raise _unusable("a mapping without the key 'workflow_ids'")
+        yield from _ids_in(value["workflow_ids"])
+    elif isinstance(value, Iterable):
+        for item in value:
+            yield from _ids_in(item)
+    elif value is not None:
+        raise _unusable(f"a value of type {type(value).__name__}")
+
+
+def _literal(text: str) -> Any:
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        raise _unusable("a text that looks like a list but cannot be read as one") from None
+
+
+def _unusable(what: str) -> CleanlistConfigurationError:
+    return CleanlistConfigurationError(
+        f"workflow_ids holds {what}: give a workflow id, a list of them, or the output of BulkEnrichOperator."
+    )

@@ -1,0 +1,132 @@
+"""What all waits of one event loop on one connection share: a client, the turn, the number of workflows in flight.
+
+A triggerer may run hundreds of triggers on one connection. With a client each, they would open thousands of
+connections; asking the request budget each on its own, they would all wake up for every free place and one would win
+at random. Here they queue: a few requests at a time, first come, first served.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from weakref import WeakKeyDictionary
+
+from airflow.providers.common.compat.sdk import AirflowNotFoundException
+
+from airflow_provider_cleanlist import exceptions
+from airflow_provider_cleanlist.client import errors
+from airflow_provider_cleanlist.client.client import CleanlistClient
+from airflow_provider_cleanlist.client.endpoints import Call
+from airflow_provider_cleanlist.client.results import WorkflowStatus
+from airflow_provider_cleanlist.client.settings import SettingsError, build_settings
+from airflow_provider_cleanlist.enrichment.poll_rule import PollRule
+from airflow_provider_cleanlist.enrichment.polling import WorkflowTracker
+from airflow_provider_cleanlist.enrichment.waiting import rule_for
+from airflow_provider_cleanlist.hooks.cleanlist import CleanlistHook
+
+REQUESTS_AT_A_TIME = 4
+CONNECTION_GOOD_FOR_SECONDS = 300.0
+
+
+class Desk:
+    """The waits of one event loop on one connection.
+
+    Args:
+        cleanlist_conn_id: The connection.
+    """
+
+    def __init__(self, cleanlist_conn_id: str) -> None:
+        self._conn_id = cleanlist_conn_id
+        self._turns = asyncio.Semaphore(REQUESTS_AT_A_TIME)
+        self._looking_up = asyncio.Lock()
+        self._hook: CleanlistHook | None = None
+        self._looked_up_at = 0.0
+        self._trackers: set[WorkflowTracker] = set()
+
+    @contextmanager
+    def seat(self, tracker: WorkflowTracker) -> Iterator[None]:
+        """Count a wait's workflows as in flight.
+
+        Args:
+            tracker: The wait's schedule.
+        """
+        self._trackers.add(tracker)
+        try:
+            yield
+        finally:
+            self._trackers.discard(tracker)
+
+    def others(self, tracker: WorkflowTracker) -> int:
+        """Return how many workflows the other waits have in flight.
+
+        Args:
+            tracker: The wait that asks.
+        """
+        return sum(other.in_flight for other in self._trackers if other is not tracker)
+
+    async def rule(self) -> PollRule:
+        """Return the schedule's constants for the connection.
+
+        Raises:
+            CleanlistError: The connection cannot be had or used.
+        """
+        return rule_for(await self._fresh_hook())
+
+    async def status(self, call: Call[WorkflowStatus]) -> WorkflowStatus:
+        """Make one call when it is its turn.
+
+        Args:
+            call: The call.
+
+        Raises:
+            CleanlistError: It failed.
+        """
+        async with self._turns:
+            return await (await self._client()).arun(call)
+
+    async def _client(self) -> CleanlistClient:
+        return (await self._fresh_hook()).get_conn()
+
+    async def _fresh_hook(self) -> CleanlistHook:
+        """Return a hook whose connection was looked up lately, so that a changed key is noticed."""
+        async with self._looking_up:
+            now = time.monotonic()
+            if self._hook is None or now - self._looked_up_at > CONNECTION_GOOD_FOR_SECONDS:
+                self._hook, self._looked_up_at = await _hook_with_settings(self._conn_id), now
+            return self._hook
+
+
+async def _hook_with_settings(conn_id: str) -> CleanlistHook:
+    """Return a hook that has its connection already, so that nothing it does blocks the event loop."""
+    from airflow.providers.common.compat.connection import get_async_connection, get_async_extra_dejson
+
+    hook = CleanlistHook(conn_id)
+    try:
+        connection = await get_async_connection(conn_id)
+        extra = await get_async_extra_dejson(connection)
+        hook.settings = build_settings(connection.host, connection.password, extra)
+    except AirflowNotFoundException:
+        raise exceptions.CleanlistConfigurationError(f"There is no connection {conn_id!r}.") from None
+    except SettingsError as error:
+        raise exceptions.CleanlistConfigurationError(
+            f"Connection {conn_id!r} cannot be used: {error}."
+        ) from None
+    except Exception as error:  # noqa: BLE001  # whatever keeps Airflow from answering now
+        info = errors.ErrorInfo(f"look up connection {conn_id!r}", type(error).__name__)
+        raise exceptions.CleanlistTransportError(info) from None
+    return hook
+
+
+_desks: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, Desk]] = WeakKeyDictionary()
+
+
+def desk_of(cleanlist_conn_id: str) -> Desk:
+    """Return the desk of a connection on the running event loop.
+
+    Args:
+        cleanlist_conn_id: The connection.
+    """
+    desks = _desks.setdefault(asyncio.get_running_loop(), {})
+    return desks.setdefault(cleanlist_conn_id, Desk(cleanlist_conn_id))

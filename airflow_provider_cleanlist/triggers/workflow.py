@@ -1,0 +1,149 @@
+"""The trigger behind waiting tasks."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any
+
+from airflow.triggers.base import BaseTrigger, TriggerEvent
+
+from airflow_provider_cleanlist import exceptions
+from airflow_provider_cleanlist.client import errors
+from airflow_provider_cleanlist.enrichment.outcome import (
+    FailurePolicy,
+    WaitOutcome,
+    killed_message,
+    outcome_to_json,
+)
+from airflow_provider_cleanlist.enrichment.poll_rule import PollRule
+from airflow_provider_cleanlist.enrichment.polling import TOLERATED_ERRORS, End
+from airflow_provider_cleanlist.enrichment.waiting import (
+    Answer,
+    Ask,
+    Pause,
+    Reply,
+    Save,
+    Say,
+    WaitRequest,
+    epoch_clock,
+    opening_line,
+    watch,
+)
+from airflow_provider_cleanlist.triggers.desk import Desk, desk_of
+from airflow_provider_cleanlist.triggers.progress import SavedProgress
+
+
+class WorkflowTrigger(BaseTrigger):
+    """Waits for all workflows of one task and fires one event.
+
+    Its arguments are ids and numbers; the connection is looked up by the triggerer. The event's payload is what
+    :func:`~airflow_provider_cleanlist.enrichment.outcome.outcome_from_json` reads, and ``passthrough`` as given.
+
+    Args:
+        cleanlist_conn_id: Airflow connection.
+        workflow_ids: Workflows in the order of their submission.
+        submitted_at: When the first was submitted, seconds since the epoch.
+        deadline: When to give up, seconds since the epoch.
+        submitted_over: Seconds from the first submission to the last.
+        poll_interval: Seconds between two looks at a workflow; None follows the budget-aware schedule.
+        failure_policy: When failed workflows fail the task: ``any``, ``all`` or ``never``.
+        passthrough: Small JSON values that the event carries back to the task.
+    """
+
+    def __init__(
+        self,
+        *,
+        cleanlist_conn_id: str,
+        workflow_ids: Sequence[str],
+        submitted_at: float,
+        deadline: float,
+        submitted_over: float = 0.0,
+        poll_interval: float | None = None,
+        failure_policy: FailurePolicy = "any",
+        passthrough: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]  # Airflow's own
+        self.request = WaitRequest(
+            cleanlist_conn_id=cleanlist_conn_id,
+            workflow_ids=tuple(workflow_ids),
+            submitted_at=submitted_at,
+            deadline=deadline,
+            submitted_over=submitted_over,
+            poll_interval=poll_interval,
+            failure_policy=failure_policy,
+        )
+        self.passthrough = dict(passthrough or {})
+        self._tracker = self.request.tracker()
+
+    @classmethod
+    def of(cls, request: WaitRequest, passthrough: Mapping[str, Any] | None = None) -> WorkflowTrigger:
+        """Return the trigger that waits for what a request names.
+
+        Args:
+            request: What to wait for.
+            passthrough: Small JSON values that the event carries back to the task.
+        """
+        return cls(**request.kwargs(), passthrough=passthrough)
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Return class path and arguments."""
+        return (
+            "airflow_provider_cleanlist.triggers.workflow.WorkflowTrigger",
+            {**self.request.kwargs(), "passthrough": self.passthrough},
+        )
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Wait, then fire the event. Never raises for what the API, the network or the connection do."""
+        outcome = await self._outcome()
+        payload = {**outcome_to_json(outcome), "passthrough": self.passthrough}
+        yield TriggerEvent(payload)  # type: ignore[no-untyped-call]  # Airflow's own
+
+    async def on_kill(self) -> None:
+        """Say which workflows go on; nothing is cancelled, so this is harmless whoever calls it and when."""
+        self.log.warning(killed_message(self._tracker.running))
+
+    async def _outcome(self) -> WaitOutcome:
+        desk, progress = desk_of(self.request.cleanlist_conn_id), SavedProgress(self.task_instance)
+        clock = epoch_clock()
+        self.log.info(opening_line(self.request, clock()))
+        try:
+            tracker = self._tracker = self.request.tracker(await self._rule(desk))
+        except errors.CleanlistError as error:
+            self._tracker.break_off(error)
+            return WaitOutcome.of(self._tracker, End.BROKEN, self.request.failure_policy)
+        if tracker.workflows > 1 and (snapshot := await progress.load()) is not None:
+            tracker.restore(snapshot)
+        flow = watch(self.request, tracker)
+        effect = next(flow)
+        with desk.seat(tracker):
+            while True:
+                answer: Answer = None
+                if isinstance(effect, Pause):
+                    await asyncio.sleep(effect.seconds)
+                elif isinstance(effect, Ask):
+                    answer = await self._ask(desk, effect)
+                elif isinstance(effect, Say):
+                    self.log.log(effect.level, effect.text)
+                elif isinstance(effect, Save):
+                    await progress.save(effect.snapshot)
+                try:
+                    effect = flow.send(Reply(clock(), desk.others(tracker), answer))
+                except StopIteration as done:
+                    return done.value  # type: ignore[no-any-return]  # the flow's own return value
+
+    async def _rule(self, desk: Desk) -> PollRule:
+        """Return the connection's schedule; an Airflow that does not answer is asked again."""
+        for attempt in range(TOLERATED_ERRORS):
+            try:
+                return await desk.rule()
+            except exceptions.CleanlistTransportError as error:
+                self.log.warning("%s Trying again.", error)
+                await asyncio.sleep(2.0**attempt)
+        return await desk.rule()
+
+    async def _ask(self, desk: Desk, effect: Ask) -> Answer:
+        try:
+            return await desk.status(effect.call)
+        except errors.CleanlistError as error:
+            return error
