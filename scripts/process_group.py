@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 PR_SET_CHILD_SUBREAPER = 36
+ORPHAN_GRACE = 1.0
+KILL_PATIENCE = 10.0
 
 
 class ProcessesLeftError(RuntimeError):
@@ -32,16 +34,21 @@ class Process(NamedTuple):
 
 
 def processes() -> list[Process]:
-    """Return the process table: from ``/proc`` where there is one, else from ``ps``."""
+    """Return the process table: from ``/proc`` where there is one, else from ``ps``.
+
+    Every process that lives when this returns is in it, or is a child of one that is: ``/proc`` is listed again
+    until nothing new appears, so that a program cannot slip away by forking between being listed and being read.
+    """
     proc = Path("/proc")
     if (proc / "self" / "stat").exists():
-        rows = (_from_proc(entry) for entry in proc.iterdir() if entry.name.isdigit())
-        return [row for row in rows if row is not None]
+        rows: dict[str, Process | None] = {}
+        while new := {entry.name for entry in proc.iterdir() if entry.name.isdigit()} - rows.keys():
+            rows |= {name: _from_proc(proc / name) for name in new}
+        return [row for row in rows.values() if row is not None]
     listing = subprocess.run(
         ["ps", "-A", "-o", "pid=,ppid=,pgid=,state=,lstart="], capture_output=True, text=True, check=True
     ).stdout
-    rows = (_from_ps(line) for line in listing.splitlines())
-    return [row for row in rows if row is not None]
+    return [_from_ps(line) for line in listing.splitlines()]
 
 
 def _from_proc(entry: Path) -> Process | None:
@@ -56,7 +63,7 @@ def _from_proc(entry: Path) -> Process | None:
     )
 
 
-def _from_ps(line: str) -> Process | None:
+def _from_ps(line: str) -> Process:
     pid, parent, group, state, started = line.split(maxsplit=4)
     try:
         session = os.getsid(int(pid))
@@ -102,7 +109,7 @@ def end_descendants() -> None:
     Raises:
         ProcessesLeftError: something survived SIGKILL for 10 s.
     """
-    deadline = time.monotonic() + 10.0
+    deadline = time.monotonic() + KILL_PATIENCE
     while left := living_descendants(os.getpid()):
         if time.monotonic() > deadline:
             raise ProcessesLeftError(f"still running after SIGKILL: {sorted(row.pid for row in left)}")
@@ -131,11 +138,12 @@ class ProcessGroup:
     _leader: subprocess.Popen[bytes] | None = None
     _known: set[tuple[int, str]] = field(default_factory=set)
     _asked: bool = False
+    _ended: float | None = None
 
     def start(self) -> None:
         """Start the program in a new session; terminal signals do not reach it."""
         self.log.parent.mkdir(parents=True, exist_ok=True)
-        self._asked = False
+        self._asked, self._ended = False, None
         with self.log.open("ab") as output:
             self._leader = subprocess.Popen(
                 self.command,
@@ -186,30 +194,15 @@ class ProcessGroup:
             self._leader.terminate()
 
     def stop(self, grace: float = 10.0) -> None:
-        """End the program: SIGTERM, up to ``grace`` seconds of patience, SIGKILL; then prove that it is gone.
+        """End the program and prove that it is gone; see ``stop_all``."""
+        stop_all([self], grace)
 
-        Children that the program leaves behind get one more second after it has ended.
-
-        Raises:
-            ProcessesLeftError: something survived for 10 s after SIGKILL.
-        """
-        if self._leader is None:
-            return
-        self.terminate()
-        deadline = time.monotonic() + grace
-        while self.members() and time.monotonic() < deadline:
-            if self.exit_code() is not None:
-                deadline = min(deadline, time.monotonic() + 1.0)
-            time.sleep(0.1)
-        deadline = time.monotonic() + 10.0
-        while left := self.members():
-            if time.monotonic() > deadline:
-                raise ProcessesLeftError(
-                    f"{self.name}: still running after SIGKILL: {sorted(row.pid for row in left)}"
-                )
-            self.kill()
-            time.sleep(0.1)
-        self._leader.wait()
+    def patience_is_over(self, deadline: float) -> bool:
+        """Say whether it is time for SIGKILL: the deadline is past, or the program ended and left children behind."""
+        now = time.monotonic()
+        if self.exit_code() is not None and self._ended is None:
+            self._ended = now
+        return now >= deadline or (self._ended is not None and now >= self._ended + ORPHAN_GRACE)
 
     def log_tail(self, lines: int = 20) -> str:
         """Return the last lines of the program's output."""
@@ -217,18 +210,28 @@ class ProcessGroup:
 
 
 def stop_all(groups: Sequence[ProcessGroup], grace: float) -> None:
-    """Stop several groups side by side; every one is tried even when another cannot be stopped."""
+    """End several programs side by side: SIGTERM, patience, SIGKILL; come back when nothing of them lives.
+
+    Args:
+        groups: started or not.
+        grace: seconds between SIGTERM and SIGKILL. Children that a program leaves behind get one second.
+
+    Raises:
+        ProcessesLeftError: something survived for 10 s after SIGKILL; everything else has ended.
+    """
     for group in groups:
         group.terminate()
     deadline = time.monotonic() + grace
-    problems = []
+    while left := {group.name: members for group in groups if (members := group.members())}:
+        if time.monotonic() > deadline + KILL_PATIENCE:
+            pids = {name: sorted(row.pid for row in members) for name, members in left.items()}
+            raise ProcessesLeftError(f"still running after SIGKILL: {pids}")
+        for group in groups:
+            if group.name in left and group.patience_is_over(deadline):
+                group.kill()
+        time.sleep(0.1)
     for group in groups:
-        try:
-            group.stop(max(0.0, deadline - time.monotonic()))
-        except ProcessesLeftError as left:
-            problems.append(str(left))
-    if problems:
-        raise ProcessesLeftError("; ".join(problems))
+        group.exit_code()
 
 
 def _send(pid: int, signal_number: int) -> None:

@@ -12,11 +12,13 @@ from typing import Sequence  # noqa: UP035 - Python 3.8 must get as far as the m
 
 import _bootstrap
 
+SLOW = ("--ignore=tests/integration", "--ignore=tests/e2e")
+
 
 def pytest_arguments(argv: Sequence[str]) -> list[str]:
     """Return pytest's arguments for the arguments of this script."""
     others = [argument for argument in argv if argument != "--fast"]
-    return [*others, "tests/unit"] if "--fast" in argv else others
+    return [*SLOW, *others] if "--fast" in argv else others
 
 
 def plan(signals: _bootstrap.StopSignals) -> list[str]:

@@ -14,8 +14,8 @@ spec.loader.exec_module(script)
     ("given", "expected"),
     [
         ([], []),
-        (["--fast"], ["tests/unit"]),
-        (["-k", "limiter", "--fast"], ["-k", "limiter", "tests/unit"]),
+        (["--fast"], [*script.SLOW]),
+        (["-k", "limiter", "--fast"], [*script.SLOW, "-k", "limiter"]),
         (["tests/e2e", "-x"], ["tests/e2e", "-x"]),
     ],
 )
