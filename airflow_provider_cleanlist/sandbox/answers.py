@@ -16,8 +16,8 @@ Cut = Callable[["Scope", "Receive"], Awaitable[None]]
 
 
 def dump(content: Any) -> bytes:
-    """Write JSON as compactly as the API does."""
-    return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
+    """Write JSON as compactly as the API does; lone surrogates, which UTF-8 cannot hold, become question marks."""
+    return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode(errors="replace")
 
 
 class Json(Response):

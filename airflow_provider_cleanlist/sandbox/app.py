@@ -50,7 +50,7 @@ def create_app(sandbox: Sandbox, cut: Cut = raise_reset) -> FastAPI:
         sandbox: What it answers for.
         cut: Closes the connection of a request without an answer.
     """
-    app = FastAPI(title="Cleanlist sandbox", openapi_url=None)
+    app = FastAPI(title="Cleanlist sandbox", openapi_url=None, redirect_slashes=False)
     for endpoint in ENDPOINTS:
         for prefix in endpoint.prefixes:
             app.router.add_api_route(

@@ -68,7 +68,7 @@ class Engine:
         reserved: int = 0,
         webhook_url: str | None = None,
     ) -> Workflow:
-        """Accept an enrichment and begin it.
+        """Accept an enrichment and begin it; one that takes no time is complete on return.
 
         Args:
             surface: The kind of run.
@@ -113,6 +113,7 @@ class Engine:
                 identities=tuple(task.identity for task in workflow.tasks),
             )
         )
+        self.settle(now)
         return workflow
 
     def settle(self, now: float) -> None:

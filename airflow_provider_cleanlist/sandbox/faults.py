@@ -49,7 +49,7 @@ class Fault(_Expiring):
     endpoint: str | None = None
     after: bool = False
     skip: int = Field(default=0, ge=0)
-    status: int = Field(default=500, ge=300, le=599)
+    status: int = Field(default=500, ge=200, le=599)
     code: str | None = None
     retryable: bool | None = None
     retry_after: str | None = None

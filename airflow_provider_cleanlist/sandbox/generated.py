@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 _FIRST_NAMES = (
@@ -60,6 +61,25 @@ def _encoded(values: tuple[str | None, ...]) -> tuple[str, ...]:
 _FIRST_JSON, _LAST_JSON = _encoded(_FIRST_NAMES), _encoded(_LAST_NAMES)
 _FULL_JSON = tuple(_encoded(tuple(f"{first} {last}" for last in _LAST_NAMES)) for first in _FIRST_NAMES)
 _COMPANY_JSON, _TITLE_JSON, _PLACE_JSON = _encoded(_COMPANIES), _encoded(_TITLES), _encoded(_PLACES)
+_PERIOD = 4200
+"""Rows repeat after so many but for the index in their id, email and LinkedIn URL."""
+
+
+@cache
+def _template(index: int) -> str:
+    """Return the row of an index below ``_PERIOD``, with places for seed, index, index, seed and index."""
+    first, last, company = index % 12, index // 12 % 10, index // 7 % 5
+    email, phone, provider = "null%.0s", "null", "null"  # %.0s takes its value and writes nothing
+    if GeneratedLeads.enriched(index):
+        email, provider = f'"person%d@company{company}.example"', '"sandbox"'
+        if index % 3:
+            phone = f'"+1{_AREA_CODES[index % 8]}55501{index % 100:02d}"'
+    return (
+        f'{{"lead_id":"%08x-5eed-4000-8000-%012x","first_name":{_FIRST_JSON[first]},'
+        f'"last_name":{_LAST_JSON[last]},"full_name":{_FULL_JSON[first][last]},"email":{email},"phone":{phone},'
+        f'"title":{_TITLE_JSON[index % 6]},"company":{_COMPANY_JSON[company]},"location":{_PLACE_JSON[index % 4]},'
+        f'"linkedin_url":"https://www.linkedin.com/in/person-%x-%d","provider":{provider}}}'
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,38 +95,18 @@ class GeneratedLeads:
 
     seed: int
     count: int
-    _prefix: str = field(init=False, repr=False, default="")
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "_prefix", f"{self.seed:08x}-5eed-4000-8000-")
 
     def __len__(self) -> int:
         return self.count
-
-    def lead_id(self, index: int) -> str:
-        """Return the id of a lead."""
-        return f"{self._prefix}{index:012x}"
 
     @staticmethod
     def enriched(index: int) -> bool:
         """Whether a lead has been enriched."""
         return index % 10 != 9
 
-    def row_json(self, index: int) -> bytes:
+    def row_json(self, index: int) -> str:
         """Return one row of contract section 8.6 as JSON."""
-        f, n, c = index % 12, index // 12 % 10, index // 7 % 5
-        email = phone = provider = "null"
-        if index % 10 != 9:
-            email = f'"person{index}@company{c}.example"'
-            provider = '"sandbox"'
-            if index % 3:
-                phone = f'"+1{_AREA_CODES[index % 8]}55501{index % 100:02d}"'
-        return (
-            f'{{"lead_id":"{self._prefix}{index:012x}","first_name":{_FIRST_JSON[f]},"last_name":{_LAST_JSON[n]},'
-            f'"full_name":{_FULL_JSON[f][n]},"email":{email},"phone":{phone},"title":{_TITLE_JSON[index % 6]},'
-            f'"company":{_COMPANY_JSON[c]},"location":{_PLACE_JSON[index % 4]},'
-            f'"linkedin_url":"https://www.linkedin.com/in/person-{self.seed:x}-{index}","provider":{provider}}}'
-        ).encode()
+        return _template(index % _PERIOD) % (self.seed, index, index, self.seed, index)
 
     def row(self, index: int) -> dict[str, Any]:
         """Return the same row as an object, with the company's domain."""

@@ -45,7 +45,7 @@ class Lead:
     location: str | None = None
     linkedin_url: str | None = None
     provider: str | None = None
-    _json: bytes | None = field(default=None, repr=False)
+    _json: str | None = field(default=None, repr=False)
 
     def fill(self, **values: str | None) -> None:
         """Set fields that have a value; what is known already is never emptied."""
@@ -58,11 +58,11 @@ class Lead:
         """Return the row of section 8.6 with the company's domain, which only exports show."""
         return {name: getattr(self, name) for name in (*ROW_FIELDS, "domain")}
 
-    def row_json(self) -> bytes:
+    def row_json(self) -> str:
         """Return the row of section 8.6 as JSON."""
         if self._json is None:
             values = {name: getattr(self, name) for name in ROW_FIELDS}
-            self._json = json.dumps(values, ensure_ascii=False, separators=(",", ":")).encode()
+            self._json = json.dumps(values, ensure_ascii=False, separators=(",", ":"))
         return self._json
 
 
@@ -238,11 +238,11 @@ class ListStore:
         leads, owner = self._generated[parsed[0]]
         return parsed[1] < len(leads) and owner == organization_id
 
-    def rows_json(self, lead_list: LeadList, start: int, stop: int) -> list[bytes]:
-        """Return the rows between two positions as JSON."""
+    def rows_json(self, lead_list: LeadList, start: int, stop: int) -> str:
+        """Return the rows between two positions as a JSON array."""
         indexes, lead_ids = lead_list.members.page(start, stop)
         generated = lead_list.members.generated.row_json
-        return [*map(generated, indexes), *(self._row_json(lead_id) for lead_id in lead_ids)]
+        return f"[{','.join((*map(generated, indexes), *map(self._row_json, lead_ids)))}]"
 
     def rows(self, lead_list: LeadList, start: int, stop: int) -> list[dict[str, Any]]:
         """Return the rows between two positions as objects, with the company's domain."""
@@ -263,7 +263,7 @@ class ListStore:
         others = sum(row["provider"] is not None for row in map(self.row, lead_ids))
         return lead_list.members.generated_enriched() + others
 
-    def _row_json(self, lead_id: str) -> bytes:
+    def _row_json(self, lead_id: str) -> str:
         if lead_id in self.leads:
             return self.leads[lead_id].row_json()
         leads, index = self._locate(lead_id)

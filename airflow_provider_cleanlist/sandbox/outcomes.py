@@ -98,11 +98,6 @@ class Outcome:
             phone=self.phone if enrichment_type in {"phone_only", "full"} else None,
         )
 
-    @property
-    def credits(self) -> int:
-        """What the outcome costs."""
-        return CREDITS_PER_EMAIL * (self.email is not None) + CREDITS_PER_PHONE * (self.phone is not None)
-
 
 def look_up(person: Person, *, email_rate: float, phone_rate: float) -> Outcome:
     """Find out all there is about a contact.

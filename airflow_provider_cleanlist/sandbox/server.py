@@ -93,7 +93,8 @@ class SandboxServer:
 
     @property
     def ledger(self) -> Ledger:
-        """What was asked, accepted and charged."""
+        """What was asked, accepted and charged, up to now."""
+        self.state.settle()
         return self.state.ledger
 
     @property

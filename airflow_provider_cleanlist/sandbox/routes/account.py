@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from airflow_provider_cleanlist.sandbox.answers import Json, dump
 from airflow_provider_cleanlist.sandbox.clock import iso
 from airflow_provider_cleanlist.sandbox.errors import ApiError
-from airflow_provider_cleanlist.sandbox.gate import Call, Endpoint, call_of
+from airflow_provider_cleanlist.sandbox.gate import LEGACY_PREFIX, Call, Endpoint, call_of
 from airflow_provider_cleanlist.sandbox.ledger import RequestEntry
 from airflow_provider_cleanlist.sandbox.quotes import price
 from airflow_provider_cleanlist.sandbox.state import parse_cohort
@@ -50,7 +50,8 @@ async def balance(request: Request) -> Response:
     """Answer ``GET /credits/balance``."""
     call = call_of(request)
     organization = call.key.user.organization
-    return Json(call.enveloped(organization_id=organization.organization_id, credits=organization.balance))
+    answer = {"organization_id": organization.organization_id, "credits": organization.balance}
+    return Json(answer if request.url.path.startswith(LEGACY_PREFIX) else call.enveloped(**answer))
 
 
 class EstimateBody(BaseModel):

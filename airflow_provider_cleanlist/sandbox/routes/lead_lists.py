@@ -146,8 +146,7 @@ async def contents(
     others = call.enveloped(
         task_id=cohort_handle(list_id, wanted.start, wanted.stop), total=total, **wanted.cursor_fields
     )
-    head = b'{"list_id":' + dump(list_id) + b',"leads":['
-    return Json(b"".join((head, b",".join(rows), b"],", dump(others)[1:])))
+    return Json(b'{"list_id":%b,"leads":%b,%b' % (dump(list_id), rows.encode(), dump(others)[1:]))
 
 
 async def update(request: Request, list_id: str, body: UpdateBody) -> Response:
