@@ -93,8 +93,8 @@ class LinkedInUrl:
 
 
 _PROFILE = "https://www.linkedin.com/in/"
-_COMMON_PROFILE = re.compile(re.escape(_PROFILE) + r"([a-z0-9-]+)/?")
-_PLAIN_SLUG = re.compile(r"[a-z0-9-]+")
+_COMMON_PROFILE = re.compile(re.escape(_PROFILE) + r"([a-z0-9][a-z0-9-]*)/?")
+_PLAIN_SLUG = re.compile(r"[a-z0-9][a-z0-9-]*")
 _LINKEDIN = re.compile(
     r"(?:[a-z][a-z0-9+.-]*:)?/*(?:[^/?#@\s]*@)?(?:[a-z0-9-]+\.)*linkedin\.com\.?(?::\d+)?(?=[/?#]|$)([^?#]*)",
     re.IGNORECASE,
@@ -148,7 +148,7 @@ def _profile(segment: str) -> LinkedInUrl | None:
     if _PLAIN_SLUG.fullmatch(segment):
         return LinkedInUrl(_PROFILE + segment, f"in/{segment}")
     slug = unicodedata.normalize("NFC", _unquote(segment).strip(_EDGES))
-    if not _SLUG.fullmatch(slug) or not slug.isprintable():
+    if not _SLUG.fullmatch(slug) or not slug.isprintable() or not slug.strip("-_.~&'+"):
         return None
     if not _MEMBER_ID.fullmatch(slug):  # a member id, unlike a chosen name, is case-sensitive
         slug = unicodedata.normalize("NFC", slug.lower())

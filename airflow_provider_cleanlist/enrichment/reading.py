@@ -106,7 +106,7 @@ class ReadReport:
 
     Attributes:
         source: The source's name and how it was read.
-        rows: Rows read.
+        rows: Rows read that hold anything: accepted, duplicate and refused ones.
         accepted: Contacts yielded.
         blank: Rows without any value.
         duplicates: Rows whose contact came before.
@@ -185,12 +185,12 @@ def read_contacts(
     plans = _Plans(source, mapping)
     seen = Deduplicator()
     for row in source.rows():
-        report.rows += 1
         plan = plans.of(tuple(row.values))
         values = {name: _first_value(row.values, columns) for name, columns in plan.sources.items()}
         if _is_blank_row(row, values):
             report.blank.add(row.number)
             continue
+        report.rows += 1
         contact = normalise(values)
         rejection = Rejection(RejectionReason.MALFORMED_ROW) if row.is_overlong else validate(contact)
         if rejection is not None:

@@ -29,6 +29,9 @@ _BINARY_FORMATS = (
     (b"PAR1", "a Parquet file"),
 )
 _FOREIGN_LETTERS = re.compile(rb"[\xc0-\xff]{5}")
+_UTF8_REMAINS = re.compile(
+    rb"\xc3[\x80-\xbf]|\xe2\x80[\x80-\xbf]|(?:[\xc2-\xdf][\x80-\xbf]){2}|(?:[\xe3-\xe9][\x80-\xbf]{2}){2}"
+)
 
 
 class BinaryFile(Protocol):
@@ -43,7 +46,8 @@ class Decoder:
 
     A byte order mark decides; without one, NUL bytes tell UTF-16 and its byte order. Otherwise the text is plain
     ASCII until the first chunk that is not, and that chunk decides for good: UTF-8 if it is valid UTF-8, else
-    Windows-1252. Bytes that look like another single-byte or Asian encoding are refused, not guessed.
+    Windows-1252. Bytes that look like another encoding, or like two mixed, are refused rather than turned into
+    wrong names.
 
     Attributes:
         encoding: The encoding found so far (``ascii`` while nothing else was seen).
@@ -87,8 +91,8 @@ class Decoder:
                 self._use(encoding)
                 return head[len(bom) :]
         sample = head[:4096]
-        if (nuls := sample.count(0)) and nuls * 4 > len(sample):
-            self._use("utf-16-le" if sample[1::2].count(0) > nuls // 2 else "utf-16-be")
+        if sample.count(0) * 50 > len(sample):
+            self._use("utf-16-le" if sample[1::2].count(0) > sample[::2].count(0) else "utf-16-be")
         return head
 
     def _use(self, encoding: str) -> codecs.IncrementalDecoder:
@@ -101,15 +105,24 @@ class Decoder:
             self._lines += data.count(b"\n")
             return data.decode("ascii")
         decoder = self._decoder or self._use("utf-8" if _is_utf8(data) else "cp1252")
-        if self.encoding == "cp1252" and _FOREIGN_LETTERS.search(data):
-            raise self._error("it is neither UTF-8 nor Windows-1252")
+        if self.encoding == "cp1252":
+            self._check_western(data)
         try:
             text = decoder.decode(data, final)
         except UnicodeDecodeError as error:
-            self._lines += data[: error.start].count(b"\n")
+            self._lines += data.count(b"\n", 0, error.start)
             raise self._error(f"its bytes are not valid {self.encoding}") from None
         self._lines += text.count("\n")
         return text
+
+    def _check_western(self, data: bytes) -> None:
+        for pattern, what in (
+            (_FOREIGN_LETTERS, "it is neither UTF-8 nor Windows-1252"),
+            (_UTF8_REMAINS, "it mixes UTF-8 with something else"),
+        ):
+            if match := pattern.search(data):
+                self._lines += data.count(b"\n", 0, match.start())
+                raise self._error(what)
 
     def _error(self, what: str) -> EncodingError:
         return EncodingError(

@@ -188,6 +188,8 @@ def test_other_person_urls_are_kept_as_given(spelling, identity):
         "https://www.linkedin.com/in/mara; https://www.linkedin.com/in/teo",
         "https://www.linkedin.com/in/mara%2Fteo",
         "https://www.linkedin.com/in/mara%00",
+        "https://www.linkedin.com/in/-/",
+        "https://www.linkedin.com/in/...",
     ],
 )
 def test_not_a_person_url(text):

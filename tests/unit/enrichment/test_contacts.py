@@ -279,7 +279,7 @@ def test_different_people(one, other):
 
 
 names = st.text(st.characters(codec="utf-8", categories=["L", "M"]), min_size=1, max_size=12)
-slugs = st.text("abcdefghijklmnopqrstuvwxyz0123456789-", min_size=3, max_size=30)
+slugs = st.from_regex(r"[a-z0-9][a-z0-9-]{2,29}", fullmatch=True)
 rng = st.randoms(use_true_random=False)
 
 
