@@ -1,0 +1,333 @@
+"""Loading a Cleanlist lead list into a warehouse table, exactly."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import date, datetime
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import (
+    AirflowException,
+    AirflowNotFoundException,
+    Asset,
+    BaseHook,
+    BaseOperator,
+)
+
+from airflow_provider_cleanlist.exceptions import (
+    CleanlistBadRequestError,
+    CleanlistConfigurationError,
+    CleanlistDataError,
+    CleanlistInvalidRequestError,
+    CleanlistLoadError,
+)
+from airflow_provider_cleanlist.hooks.cleanlist import CleanlistHook
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context
+    from sqlalchemy.engine import Engine
+
+    from airflow_provider_cleanlist.client.models import LeadPage
+    from airflow_provider_cleanlist.warehouse.loader import LoadReport, ReadPages
+    from airflow_provider_cleanlist.warehouse.spec import ColumnType, LoadSpec
+
+MAX_PAGE_SIZE = 500
+"""Most leads that one request may read (contract section 8.6)."""
+
+
+class LeadListToWarehouseOperator(BaseOperator):
+    """Load a lead list into a table of any SQL database that Airflow has a connection for.
+
+    Leads are read page by page into a staging table and then published in one transaction: readers see the old or the
+    new state of the table, never a part. Each lead is there once, however often the list repeats it while it changes.
+    A try that fails leaves the rows of the table as they were, and the next one goes on after the last page that was
+    staged. Memory does not grow with the list, and no lead appears in logs, XCom or errors.
+
+    Besides the leads' own fields every row holds ``_cleanlist_list_id``, ``_cleanlist_synced_at`` (UTC, the same for
+    all rows of a load) and ``_cleanlist_run_id`` (``dag_id/run_id``). The table is created when it is missing, for
+    ``merge`` with ``key`` as its primary key. Fields become text columns in snake case; lists and objects become
+    compact JSON. See ``docs/loading.md``.
+
+    Args:
+        list_id: The lead list. Exactly one of ``list_id`` and ``list_name``.
+        list_name: Name of the lead list, in any letter case.
+        warehouse_conn_id: Airflow connection of the warehouse; any whose hook is a ``DbApiHook``.
+        table: The target, ``table`` or ``schema.table``. A part in double quotes is taken verbatim.
+        schema: Schema of the target; ``table`` is then a single name, dots included.
+        mode: ``merge`` replaces leads of the same key and adds the others. ``replace`` makes the list's rows, or the
+            whole table, exactly the list. ``append`` adds the list as it is now; a re-run of the same DAG run replaces
+            what that run added. ``snapshot`` keeps one copy of the list per ``snapshot_date``.
+        key: Columns that tell leads apart. ``("lead_id",)`` makes a table of people over all lists.
+        replace_scope: What ``replace`` and ``snapshot`` replace: the rows of this ``list``, or the whole ``table``
+            (for ``snapshot``: the whole day).
+        on_missing: What becomes of rows of this list whose leads are gone from it, with ``mode="merge"``: ``keep``,
+            ``soft_delete`` (stamp ``_cleanlist_deleted_at``) or ``delete``. Only when as many leads were read as the
+            list says it has.
+        schema_evolution: What becomes of lead fields that the table has no column for: ``add`` a column, ``ignore``
+            them (they go into the JSON column ``_extra``), or ``fail``.
+        columns: Fields to load: a list of names, or a mapping of field to column name (None keeps the field's own).
+            ``lead_id`` and the fields in ``key`` are always loaded.
+        exclude_columns: Fields to leave out.
+        hash_columns: Fields of which only an HMAC-SHA-256 is stored, as hexadecimal text, made with the
+            ``hash_secret`` of the Cleanlist connection.
+        column_types: Type by column: ``text``, ``integer``, ``float``, ``boolean``, ``date``, ``timestamp`` or
+            ``json``. A value that does not fit stops the load.
+        snapshot_date: Day of the snapshot, ``YYYY-MM-DD``. By default the run's logical date; if it has none, the day
+            it was due.
+        staging_schema: Schema of the staging tables; by default the target's.
+        page_size: Leads per request, 1 to 500.
+        row_count_check: Whether to ``warn`` or to ``fail`` when the number of leads read is not the list's own count,
+            or ``off``.
+        cleanlist_conn_id: Airflow connection of type ``cleanlist``.
+
+    Returns:
+        ``{"list_id": str, "list_name": str | None, "table": str, "mode": str, "rows_read": int, "rows_written": int,
+        "rows_deleted": int, "pages": int, "columns_added": [...], "duration_seconds": float}``. ``rows_read`` and
+        ``pages`` count all tries of the load. ``rows_deleted`` counts rows that ``on_missing`` deleted or marked, or
+        that a replaced scope held. Outlets that are assets get the same in the ``extra`` of their event.
+
+    Raises:
+        CleanlistConfigurationError: An argument, a connection, a privilege or the table does not fit; not retried.
+        CleanlistDataError: A lead does not fit the table; not retried.
+        CleanlistLoadError: The warehouse failed, or the count differs and ``row_count_check="fail"``; retried.
+    """
+
+    template_fields: Sequence[str] = (
+        "list_id",
+        "list_name",
+        "table",
+        "schema",
+        "snapshot_date",
+        "staging_schema",
+        "warehouse_conn_id",
+        "cleanlist_conn_id",
+    )
+    ui_color = "#dff3ec"
+
+    def __init__(
+        self,
+        *,
+        warehouse_conn_id: str,
+        table: str,
+        list_id: str | None = None,
+        list_name: str | None = None,
+        schema: str | None = None,
+        mode: str = "merge",
+        key: Sequence[str] = ("_cleanlist_list_id", "lead_id"),
+        replace_scope: str = "list",
+        on_missing: str = "keep",
+        schema_evolution: str = "add",
+        columns: Sequence[str] | Mapping[str, str | None] | None = None,
+        exclude_columns: Sequence[str] | None = None,
+        hash_columns: Sequence[str] | None = None,
+        column_types: Mapping[str, ColumnType] | None = None,
+        snapshot_date: str = "{{ ds if ds is defined else dag_run.run_after | ds }}",
+        staging_schema: str | None = None,
+        page_size: int = MAX_PAGE_SIZE,
+        row_count_check: str = "warn",
+        cleanlist_conn_id: str = CleanlistHook.default_conn_name,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.warehouse_conn_id = warehouse_conn_id
+        self.table = table
+        self.list_id = list_id
+        self.list_name = list_name
+        self.schema = schema
+        self.mode = mode
+        self.key = key
+        self.replace_scope = replace_scope
+        self.on_missing = on_missing
+        self.schema_evolution = schema_evolution
+        self.columns = columns
+        self.exclude_columns = exclude_columns
+        self.hash_columns = hash_columns
+        self.column_types = column_types
+        self.snapshot_date = snapshot_date
+        self.staging_schema = staging_schema
+        self.page_size = page_size
+        self.row_count_check = row_count_check
+        self.cleanlist_conn_id = cleanlist_conn_id
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Load the list; go on where an earlier try of this task stopped."""
+        from airflow_provider_cleanlist.warehouse.loader import load
+
+        started = time.monotonic()
+        with _as_airflow_errors():
+            self._check_arguments()
+            hook = CleanlistHook(self.cleanlist_conn_id)
+            hook.get_conn()
+            draft = self._spec(context, hook.settings.hash_secret)
+            engine = _open_warehouse(self.warehouse_conn_id)
+            try:
+                list_id, list_name = self._find_list(hook)
+                spec = replace(draft, list_id=list_id)
+                report = load(engine, spec, self._reader(hook, list_id))
+            finally:
+                engine.dispose()
+        result = self._result(spec, list_name, report, time.monotonic() - started)
+        for outlet in self.outlets or ():
+            if isinstance(outlet, Asset):
+                context["outlet_events"][outlet].extra = {"cleanlist": result}
+        return result
+
+    def _check_arguments(self) -> None:
+        if bool(self.list_id) == bool(self.list_name):
+            raise CleanlistConfigurationError("Give exactly one of list_id and list_name.")
+        if not 1 <= self.page_size <= MAX_PAGE_SIZE:
+            raise CleanlistConfigurationError(
+                f"page_size must be 1 to {MAX_PAGE_SIZE}, not {self.page_size}."
+            )
+
+    def _spec(self, context: Context, hash_secret: str) -> LoadSpec:
+        from airflow_provider_cleanlist.warehouse.naming import parse_table
+        from airflow_provider_cleanlist.warehouse.spec import LoadSpec
+
+        ti = context["ti"]
+        run = f"{ti.dag_id}/{context['run_id']}"
+        arguments: dict[str, Any] = {
+            "mode": self.mode,
+            "replace_scope": self.replace_scope,
+            "on_missing": self.on_missing,
+            "schema_evolution": self.schema_evolution,
+            "row_count_check": self.row_count_check,
+        }
+        return LoadSpec(
+            list_id=self.list_id or "",
+            load_id=f"{run}/{ti.task_id}/{ti.map_index}",
+            run_id=run,
+            table=parse_table(self.table, self.schema or None),
+            key=_names("key", self.key),
+            columns=_columns(self.columns),
+            exclude_columns=_names("exclude_columns", self.exclude_columns or ()),
+            hash_columns=_names("hash_columns", self.hash_columns or ()),
+            column_types=dict(self.column_types or {}),
+            snapshot_date=_date(self.snapshot_date) if self.mode == "snapshot" else None,
+            staging_schema=self.staging_schema or None,
+            hash_secret=hash_secret or None,
+            **arguments,
+        )
+
+    def _find_list(self, hook: CleanlistHook) -> tuple[str, str | None]:
+        if self.list_id:
+            return self.list_id, None
+        found = hook.find_lead_list(str(self.list_name))
+        if found is None:
+            raise CleanlistConfigurationError(
+                f"There is no lead list named {self.list_name!r} that this API key may see. Check the name in the "
+                "Cleanlist portal, or give list_id."
+            )
+        self.log.info("List %r has the id %s.", found.name, found.list_id)
+        return found.list_id, found.name
+
+    def _reader(self, hook: CleanlistHook, list_id: str) -> ReadPages:
+        from airflow_provider_cleanlist.warehouse.errors import CursorRefusedError
+
+        def read(cursor: str | None) -> Iterator[LeadPage]:
+            pages = hook.iter_lead_pages(list_id, self.page_size, cursor)
+            try:
+                first = next(pages, None)
+            except (CleanlistBadRequestError, CleanlistInvalidRequestError) as error:
+                if cursor is None:
+                    raise
+                raise CursorRefusedError from error
+            if first is not None:
+                yield first
+                yield from pages
+
+        return read
+
+    def _result(
+        self, spec: LoadSpec, list_name: str | None, report: LoadReport, seconds: float
+    ) -> dict[str, Any]:
+        result = {
+            "list_id": spec.list_id,
+            "list_name": list_name,
+            "table": str(spec.table),
+            "mode": spec.mode,
+            "rows_read": report.rows_read,
+            "rows_written": report.rows_written,
+            "rows_deleted": report.rows_removed,
+            "pages": report.pages,
+            "columns_added": list(report.columns_added),
+            "duration_seconds": round(seconds, 3),
+        }
+        self.log.info(
+            "Loaded list %s into %s (%s): %d rows read in %d pages, %d written, %d deleted.",
+            spec.list_id,
+            spec.table,
+            spec.mode,
+            report.rows_read,
+            report.pages,
+            report.rows_written,
+            report.rows_removed,
+        )
+        return result
+
+
+@contextmanager
+def _as_airflow_errors() -> Iterator[None]:
+    """Raise what goes wrong as the exception that tells Airflow whether to retry."""
+    from airflow_provider_cleanlist.warehouse.errors import LoadConfigurationError, LoadDataError, LoadError
+
+    try:
+        yield
+    except LoadConfigurationError as error:
+        raise CleanlistConfigurationError(str(error)) from None
+    except LoadDataError as error:
+        raise CleanlistDataError(str(error)) from None
+    except LoadError as error:
+        raise CleanlistLoadError(str(error)) from None
+
+
+def _open_warehouse(conn_id: str) -> Engine:
+    """Return an engine for a warehouse connection.
+
+    Raises:
+        CleanlistConfigurationError: The connection is missing or is none of a SQL database.
+    """
+    from airflow.providers.common.sql.hooks.sql import DbApiHook
+
+    from airflow_provider_cleanlist.warehouse.connect import open_engine
+
+    try:
+        connection: Any = BaseHook.get_connection(conn_id)
+        hook = connection.get_hook()
+    except AirflowNotFoundException:
+        raise CleanlistConfigurationError(
+            f"There is no connection {conn_id!r}: add it, or correct warehouse_conn_id."
+        ) from None
+    except (AirflowException, ImportError) as error:
+        raise CleanlistConfigurationError(
+            f"Connection {conn_id!r} has no usable hook ({error}): install the Airflow provider of its type."
+        ) from None
+    if not isinstance(hook, DbApiHook):
+        raise CleanlistConfigurationError(
+            f"Connection {conn_id!r} is none of a SQL database: {type(hook).__name__} is not a DbApiHook."
+        )
+    return open_engine(hook, conn_id)
+
+
+def _names(argument: str, names: Collection[str]) -> tuple[str, ...]:
+    if isinstance(names, str):
+        raise CleanlistConfigurationError(f"{argument} must be a list of names, not the text {names!r}.")
+    return tuple(names)
+
+
+def _columns(columns: Sequence[str] | Mapping[str, str | None] | None) -> dict[str, str | None] | None:
+    if columns is None or isinstance(columns, Mapping):
+        return None if columns is None else dict(columns)
+    return dict.fromkeys(_names("columns", columns))
+
+
+def _date(value: Any) -> date:
+    if isinstance(value, date):
+        return value.date() if isinstance(value, datetime) else value
+    try:
+        return datetime.fromisoformat(str(value).strip()).date()
+    except ValueError:
+        raise CleanlistConfigurationError(f"snapshot_date={value!r} is not a date: use YYYY-MM-DD.") from None

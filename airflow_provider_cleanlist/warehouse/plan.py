@@ -1,0 +1,199 @@
+"""What a load decides on the way: the target's columns, and whether what was read is complete."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Container, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from airflow_provider_cleanlist.warehouse import naming
+from airflow_provider_cleanlist.warehouse.errors import LoadConfigurationError, LoadDataError
+from airflow_provider_cleanlist.warehouse.spec import LoadSpec, RowCountCheck
+
+
+@dataclass(frozen=True, slots=True)
+class StageCounts:
+    """What the staging table holds once the list is read.
+
+    Attributes:
+        rows: Staged rows.
+        records: Distinct values of the id field.
+        keys: Distinct keys; what will be written.
+        without_key: Rows with a NULL in the key.
+    """
+
+    rows: int
+    records: int
+    keys: int
+    without_key: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class CountVerdict:
+    """How the number of records read compares with the list's own count.
+
+    Attributes:
+        confirmed: The list named its size and exactly so many records were read.
+        message: What to tell, or None if there is nothing to tell.
+        fail: Whether the load must stop.
+    """
+
+    confirmed: bool
+    message: str | None = None
+    fail: bool = False
+
+
+def check_counts(counts: StageCounts, total: int | None, check: RowCountCheck) -> CountVerdict:
+    """Compare the distinct records read with the size that the list's last page told."""
+    if total == counts.records:
+        return CountVerdict(confirmed=True)
+    if total is None:
+        message = (
+            f"The list did not tell its size, so the {counts.records} records read could not be counted."
+        )
+        return CountVerdict(confirmed=False, message=None if check == "off" else message)
+    message = (
+        f"Read {counts.records} distinct records ({counts.rows} rows), but the list's last page told a total of "
+        f"{total}: the list changed while it was read."
+    )
+    return CountVerdict(confirmed=False, message=None if check == "off" else message, fail=check == "fail")
+
+
+def check_keys(counts: StageCounts, spec: LoadSpec) -> None:
+    """Refuse records without a key: they could not be told apart.
+
+    Raises:
+        LoadDataError: A record has no value in one of the key's fields.
+    """
+    if counts.without_key:
+        raise LoadDataError(
+            f"{counts.without_key} of {counts.rows} rows have no value in {', '.join(spec.key_fields)}, which key "
+            f"names. The target is unchanged. Choose a key that every record has, such as {spec.id_field!r}."
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class TargetColumns(Collection[str]):
+    """The columns that a target has, compared as its database compares names.
+
+    Args:
+        names: The columns in order.
+        ignores_case: Whether the database takes ``Email`` and ``email`` for the same column.
+    """
+
+    names: tuple[str, ...]
+    ignores_case: bool = False
+
+    def __contains__(self, name: object) -> bool:
+        """Whether there is a column of this name."""
+        if self.ignores_case:
+            return str(name).lower() in {own.lower() for own in self.names}
+        return name in self.names
+
+    def __iter__(self) -> Iterator[str]:
+        """Yield the names in order."""
+        return iter(self.names)
+
+    def __len__(self) -> int:
+        """Return the number of columns."""
+        return len(self.names)
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnPlan:
+    """How staged fields become columns of the target.
+
+    Attributes:
+        columns: Target column by raw field name, in the order of the staging columns.
+        meta: The loader's own columns, in order.
+        key: The key's columns in the target.
+        added: Columns that the target lacks; all of them if there is no target yet.
+        foreign: Columns of the target that the load does not know.
+    """
+
+    columns: Mapping[str, str]
+    meta: tuple[str, ...]
+    key: tuple[str, ...]
+    added: tuple[str, ...]
+    foreign: tuple[str, ...] = ()
+
+    @property
+    def written(self) -> tuple[str, ...]:
+        """All columns that the load writes."""
+        return (*self.columns.values(), *self.meta)
+
+
+def plan_columns(spec: LoadSpec, fields: Sequence[str], target: TargetColumns | None) -> ColumnPlan:
+    """Decide the target's columns.
+
+    Args:
+        spec: The load.
+        fields: Every field of the load, in any order, ``_extra`` included.
+        target: Columns of the target; None if it does not exist.
+
+    Raises:
+        LoadConfigurationError: ``schema_evolution`` forbids a column that is needed, or names clash.
+    """
+    existing = target or TargetColumns(())
+    columns = column_names(spec, fields, existing)
+    meta = meta_columns(spec)
+    if naming.DELETED_AT in existing and naming.DELETED_AT not in meta:
+        meta = (*meta, naming.DELETED_AT)
+    added = tuple(name for name in (*columns.values(), *meta) if name not in existing)
+    forbidden = [name for name in added if name not in meta and name != naming.EXTRA]
+    if target is not None and forbidden and spec.schema_evolution != "add":
+        raise LoadConfigurationError(
+            f"{spec.table} has no column for {forbidden}, and schema_evolution={spec.schema_evolution!r} adds none. "
+            "Add the columns, leave the fields out with columns= or exclude_columns=, or set schema_evolution='add'."
+        )
+    own = TargetColumns((*columns.values(), *naming.META_COLUMNS, naming.EXTRA), existing.ignores_case)
+    foreign = tuple(name for name in existing if name not in own)
+    fields_of_key = iter(spec.key_fields)
+    key = tuple(part if part in naming.META_COLUMNS else columns[next(fields_of_key)] for part in spec.key)
+    return ColumnPlan(columns, meta, key, added, foreign)
+
+
+def column_names(spec: LoadSpec, fields: Sequence[str], existing: Container[str] = ()) -> dict[str, str]:
+    """Return the target column of every field: the name that ``columns`` gives, else the field's own."""
+    renamed = {raw: name for raw, name in (spec.columns or {}).items() if name is not None}
+    fixed = {*spec.known_fields, *renamed.values()}
+    if spec.schema_evolution == "ignore":
+        fixed.add(naming.EXTRA)
+    own = naming.assign_columns([raw for raw in fields if raw not in renamed], known=fixed, existing=existing)
+    clashes = sorted({name.lower() for name in own.values()} & {name.lower() for name in renamed.values()})
+    if clashes:
+        raise LoadConfigurationError(
+            f"columns gives the name(s) {clashes} to a field, but another field has them."
+        )
+    return {raw: renamed.get(raw) or own[raw] for raw in fields}
+
+
+def meta_columns(spec: LoadSpec) -> tuple[str, ...]:
+    """Return the loader's own columns that this load writes."""
+    columns = [naming.LIST_ID, naming.SYNCED_AT, naming.RUN_ID]
+    if spec.mode == "snapshot":
+        columns.append(naming.SNAPSHOT_DATE)
+    if spec.on_missing == "soft_delete":
+        columns.append(naming.DELETED_AT)
+    return tuple(columns)
+
+
+def accepts_field(spec: LoadSpec, raw: str, target: TargetColumns | None) -> bool:
+    """Whether a field gets a column of its own; if not, it goes into ``_extra``.
+
+    Raises:
+        LoadConfigurationError: ``schema_evolution="fail"`` and the target has no column for it.
+    """
+    if spec.schema_evolution == "add":
+        return True
+    if spec.schema_evolution == "ignore" and raw == naming.EXTRA:
+        return False
+    if target is None:
+        return spec.schema_evolution == "fail" or raw in spec.initial_fields
+    if column_names(spec, [raw], target)[raw] in target:
+        return True
+    if spec.schema_evolution == "fail":
+        raise LoadConfigurationError(
+            f"The records have the field {raw!r}, {spec.table} has no column for it, and schema_evolution='fail'. "
+            "Nothing was written. Add the column, leave the field out, or set schema_evolution='add' or 'ignore'."
+        )
+    return False

@@ -1,0 +1,206 @@
+"""What a load is asked to do."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any, Literal, get_args
+
+from airflow_provider_cleanlist.warehouse import naming
+from airflow_provider_cleanlist.warehouse.errors import LoadConfigurationError
+from airflow_provider_cleanlist.warehouse.naming import TableName
+
+Mode = Literal["merge", "replace", "append", "snapshot"]
+ReplaceScope = Literal["list", "table"]
+OnMissing = Literal["keep", "soft_delete", "delete"]
+SchemaEvolution = Literal["add", "ignore", "fail"]
+RowCountCheck = Literal["warn", "fail", "off"]
+ColumnType = Literal["text", "integer", "float", "boolean", "date", "timestamp", "json"]
+
+LEAD_FIELDS = (
+    "lead_id",
+    "first_name",
+    "last_name",
+    "full_name",
+    "email",
+    "phone",
+    "title",
+    "company",
+    "location",
+    "linkedin_url",
+    "provider",
+)
+"""Fields of a lead row that the API documents; only ``lead_id`` is certain to be there."""
+
+_STAGE_PREFIX = "_cleanlist_stage_"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadSpec:
+    """One load: which records go into which table, and how.
+
+    Args:
+        list_id: The list that the records belong to.
+        load_id: What is the same for every try of this load, and for no other load.
+        run_id: Written to ``_cleanlist_run_id``; ``append`` replaces the rows of this run and list.
+        table: The target.
+        mode, key, replace_scope, on_missing, schema_evolution, columns, exclude_columns, hash_columns,
+            column_types, row_count_check: As in ``LeadListToWarehouseOperator``.
+        snapshot_date: The day that ``snapshot`` replaces.
+        staging_schema: Schema of the staging tables; None is the target's.
+        hash_secret: Key of the HMAC for ``hash_columns``.
+        known_fields: Fields that the API documents: columns of a new table even where no record has them.
+        id_field: The field that tells records apart; every record must have it.
+    """
+
+    list_id: str
+    load_id: str
+    run_id: str
+    table: TableName
+    mode: Mode = "merge"
+    key: Sequence[str] = (naming.LIST_ID, "lead_id")
+    replace_scope: ReplaceScope = "list"
+    on_missing: OnMissing = "keep"
+    schema_evolution: SchemaEvolution = "add"
+    columns: Mapping[str, str | None] | None = None
+    exclude_columns: Collection[str] = ()
+    hash_columns: Collection[str] = ()
+    column_types: Mapping[str, ColumnType] = field(default_factory=dict)
+    snapshot_date: date | None = None
+    staging_schema: str | None = None
+    row_count_check: RowCountCheck = "warn"
+    hash_secret: str | None = field(default=None, repr=False)
+    known_fields: tuple[str, ...] = LEAD_FIELDS
+    id_field: str = "lead_id"
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be meant.
+
+        Raises:
+            LoadConfigurationError: An argument is unknown or contradicts another one.
+        """
+        _check_word("mode", self.mode, Mode)
+        _check_word("replace_scope", self.replace_scope, ReplaceScope)
+        _check_word("on_missing", self.on_missing, OnMissing)
+        _check_word("schema_evolution", self.schema_evolution, SchemaEvolution)
+        _check_word("row_count_check", self.row_count_check, RowCountCheck)
+        for column, kind in self.column_types.items():
+            _check_word(f"column_types[{column!r}]", kind, ColumnType)
+        if self.on_missing != "keep" and self.mode != "merge":
+            raise LoadConfigurationError(
+                f"on_missing={self.on_missing!r} works with mode='merge' only, not with {self.mode!r}."
+            )
+        if self.mode == "snapshot" and self.snapshot_date is None:
+            raise LoadConfigurationError("mode='snapshot' needs a snapshot_date.")
+        if self.hash_columns and not self.hash_secret:
+            raise LoadConfigurationError(
+                "hash_columns needs a secret: set `hash_secret` in the extra of the Cleanlist connection."
+            )
+        self._check_columns()
+        self._check_key()
+
+    def _check_columns(self) -> None:
+        renamed = [name for name in (self.columns or {}).values() if name is not None]
+        for name in renamed:
+            naming.check_column_name(name)
+        if len({name.lower() for name in renamed}) < len(renamed):
+            raise LoadConfigurationError("columns gives the same column name to two fields.")
+        if self.columns is not None and (both := [raw for raw in self.columns if self.is_excluded(raw)]):
+            raise LoadConfigurationError(f"columns and exclude_columns both name {both}.")
+
+    def _check_key(self) -> None:
+        if not self.key or len(set(self.key)) < len(self.key):
+            raise LoadConfigurationError("key needs at least one column, and none of them twice.")
+        if not self.key_fields:
+            raise LoadConfigurationError(
+                f"key={tuple(self.key)!r} has no field of the records: add {self.id_field!r}."
+            )
+        missing = [raw for raw in (self.id_field, *self.key_fields) if self.is_excluded(raw)]
+        if missing:
+            raise LoadConfigurationError(
+                f"exclude_columns leaves out {missing}, which tell the records apart."
+            )
+        unusable = {*self.key} & {naming.SYNCED_AT, naming.DELETED_AT, naming.EXTRA}
+        if naming.SNAPSHOT_DATE in self.key and self.mode != "snapshot":
+            unusable.add(naming.SNAPSHOT_DATE)
+        if unusable:
+            raise LoadConfigurationError(f"key cannot hold {sorted(unusable)} with mode={self.mode!r}.")
+
+    @property
+    def key_fields(self) -> tuple[str, ...]:
+        """Fields of the records in ``key``: what is not one of the loader's own columns.
+
+        A field may be named by its raw name or by the name that ``columns`` gives it.
+        """
+        raw_names = {name: raw for raw, name in (self.columns or {}).items() if name is not None}
+        return tuple(raw_names.get(part, part) for part in self.key if part not in naming.META_COLUMNS)
+
+    @property
+    def initial_fields(self) -> tuple[str, ...]:
+        """Fields that get a column whether or not a record has them."""
+        chosen = self.known_fields if self.columns is None else tuple(self.columns)
+        fields = dict.fromkeys((self.id_field, *self.key_fields, *chosen))
+        return tuple(raw for raw in fields if not self.is_excluded(raw))
+
+    def is_wanted(self, raw: str) -> bool:
+        """Whether a field of a record is loaded at all."""
+        return (self.columns is None or raw in self.initial_fields) and not self.is_excluded(raw)
+
+    def is_excluded(self, raw: str) -> bool:
+        """Whether ``exclude_columns`` names the field, exactly or in another spelling."""
+        return _names(self.exclude_columns, raw)
+
+    def is_hashed(self, raw: str) -> bool:
+        """Whether ``hash_columns`` names the field, exactly or in another spelling."""
+        return _names(self.hash_columns, raw)
+
+    def column_type(self, raw: str) -> ColumnType:
+        """Return the type of a field's column; ``column_types`` may name the field or its column."""
+        aliases = (raw, (self.columns or {}).get(raw), naming.plain_name(raw), naming.hashed_name(raw))
+        return next(
+            (self.column_types[name] for name in aliases if name and name in self.column_types), "text"
+        )
+
+    @property
+    def stage(self) -> TableName:
+        """The staging table of this load, the same for every try."""
+        digest = hashlib.sha256("\0".join((self.load_id, self.list_id, str(self.table))).encode()).hexdigest()
+        return TableName(f"{_STAGE_PREFIX}{digest[:16]}", self.staging_schema or self.table.schema)
+
+    @property
+    def registry(self) -> TableName:
+        """The table that records the loads in flight in a staging schema."""
+        return TableName("_cleanlist_loads", self.staging_schema or self.table.schema)
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash of what decides how records are staged: pages staged otherwise cannot be used."""
+        staged_by = (
+            self.key_fields,
+            self.schema_evolution,
+            None if self.columns is None else sorted(self.columns),
+            sorted(self.exclude_columns),
+            sorted(self.hash_columns),
+            sorted(self.column_types.items()),
+            self.hash_secret,
+        )
+        return hashlib.sha256(repr(staged_by).encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+def is_stage_name(name: str) -> bool:
+    """Whether a table of this name can be a staging table, and so be dropped."""
+    return name.startswith(_STAGE_PREFIX)
+
+
+def _check_word(argument: str, value: str, words: Any) -> None:
+    if value not in get_args(words):
+        raise LoadConfigurationError(f"{argument}={value!r} is not one of {', '.join(get_args(words))}.")
+
+
+def _names(names: Collection[str], raw: str) -> bool:
+    if not names:
+        return False
+    form = naming.snake_case(raw)
+    return raw in names or (form != "" and form in {naming.snake_case(name) for name in names})

@@ -1,0 +1,241 @@
+"""Pages on their way to the target: the staging table of a load, and how far it has come.
+
+Rows and checkpoint are committed together, so a page is in the stage exactly if the checkpoint says so. The
+checkpoint lives in a row of the table of loads in flight, beside the staging tables; each try of a load takes the
+row over by raising ``attempt``, and a try that finds it raised by another one can commit nothing any more.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+
+from airflow_provider_cleanlist.warehouse import bulk, dialects, tables
+from airflow_provider_cleanlist.warehouse.checkpoint import (
+    ABANDONED_AFTER,
+    Checkpoint,
+    StageRecord,
+    decide_resume,
+)
+from airflow_provider_cleanlist.warehouse.errors import LoadError
+from airflow_provider_cleanlist.warehouse.naming import TableName
+from airflow_provider_cleanlist.warehouse.plan import StageCounts
+from airflow_provider_cleanlist.warehouse.spec import LoadSpec, is_stage_name
+from airflow_provider_cleanlist.warehouse.tables import PAGE, stage_column
+from airflow_provider_cleanlist.warehouse.values import Row
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Connection, Engine
+
+log = logging.getLogger(__name__)
+
+
+class Stage:
+    """The staging table of one load, held by one try of it.
+
+    Attributes:
+        checkpoint: What is committed.
+        table: The staging table with the columns that are committed.
+        resumed: Whether an earlier try staged a part of it.
+    """
+
+    def __init__(self, engine: Engine, spec: LoadSpec) -> None:
+        self._engine = engine
+        self._spec = spec
+        self._registry = tables.registry_table(spec)
+        self._attempt = 0
+        self._columns: set[str] = set()
+        self._reach(Checkpoint())
+        self.resumed = False
+
+    @classmethod
+    def open(cls, engine: Engine, spec: LoadSpec, now: datetime) -> Stage:
+        """Take over the stage that an earlier try of this load left, or begin a new one.
+
+        Args:
+            engine: The warehouse.
+            spec: The load.
+            now: The time, in UTC.
+
+        Raises:
+            LoadError: The database refuses, or another try of the load takes the stage at this moment.
+        """
+        stage = cls(engine, spec)
+        tables.ensure_table(engine, stage._registry)
+        drop_abandoned(engine, spec, now)
+        record = stage._read_record()
+        decision = decide_resume(record, spec, now)
+        if record is not None and decision != "start":
+            stage._take_over(record, record.checkpoint, now)
+            if decision == "published" or stage._is_intact():
+                stage.resumed = True
+                return stage
+            log.warning("The staging table lost rows, so the list is read again from the start.")
+            record = replace(record, attempt=stage._attempt)
+        stage._begin(record, now)
+        return stage
+
+    def _reach(self, checkpoint: Checkpoint) -> None:
+        self.checkpoint = checkpoint
+        self.table = tables.stage_table(self._spec, checkpoint.fields, self._engine.dialect.name)
+
+    def _read_record(self) -> StageRecord | None:
+        where = self._registry.c.stage == self._spec.stage.name
+        with self._errors("Reading the loads in flight"), self._engine.connect() as connection:
+            row = connection.execute(sa.select(*self._registry.columns).where(where)).first()
+        if row is None:
+            return None
+        return StageRecord(
+            stage=row.stage,
+            attempt=row.attempt,
+            fingerprint=row.fingerprint,
+            updated_at=datetime.fromisoformat(row.updated_at),
+            checkpoint=Checkpoint.from_json(row.checkpoint),
+        )
+
+    def _take_over(self, record: StageRecord, checkpoint: Checkpoint, now: datetime) -> None:
+        self._attempt = record.attempt
+        with self._errors("Taking over the staging table"), self._engine.begin() as connection:
+            self.save(connection, checkpoint, now, attempt=record.attempt + 1)
+        self._attempt = record.attempt + 1
+        self._reach(checkpoint)
+
+    def _begin(self, record: StageRecord | None, now: datetime) -> None:
+        if record is None:
+            self._insert_record(now)
+        else:
+            self._take_over(record, Checkpoint(), now)
+        tables.drop_table(self._engine, self._spec.stage)
+        self._columns.clear()
+
+    def _insert_record(self, now: datetime) -> None:
+        values = {
+            "stage": self._spec.stage.name,
+            "list_id": self._spec.list_id,
+            "target_table": str(self._spec.table),
+            "attempt": 1,
+            "fingerprint": self._spec.fingerprint,
+            "updated_at": now.isoformat(timespec="seconds"),
+            "checkpoint": Checkpoint().to_json(),
+        }
+        with self._errors("Announcing the load"), self._engine.begin() as connection:
+            connection.execute(self._registry.insert().values(values))
+        self._attempt = 1
+
+    def _is_intact(self) -> bool:
+        """Remove rows beyond the checkpoint and tell whether all up to it are there."""
+        columns = tables.columns_of(self._engine, self._spec.stage)
+        if columns is None:
+            return False
+        self._columns = set(columns)
+        with self._errors("Resuming the staging table"), self._engine.begin() as connection:
+            connection.execute(self.table.delete().where(self.table.c[PAGE] > self.checkpoint.pages))
+            return self.count_rows(connection) == self.checkpoint.rows
+
+    def write(self, rows: Sequence[Row], checkpoint: Checkpoint, now: datetime) -> None:
+        """Commit rows together with the checkpoint behind them.
+
+        Args:
+            rows: Rows as ``RowMaker`` makes them; short ones are filled up with NULL.
+            checkpoint: How far the load has come with them.
+            now: The time, in UTC.
+
+        Raises:
+            LoadError: The database refuses, or another try has taken the stage over.
+        """
+        table = tables.stage_table(self._spec, checkpoint.fields, self._engine.dialect.name)
+        self._ensure_columns(table)
+        width = len(table.columns)
+        filled = [row if len(row) == width else row + (None,) * (width - len(row)) for row in rows]
+        with self._errors("Staging rows"), self._engine.begin() as connection:
+            bulk.insert_rows(connection, table, filled)
+            self.save(connection, checkpoint, now)
+        self._reach(checkpoint)
+
+    def _ensure_columns(self, table: sa.Table) -> None:
+        names = [column.name for column in table.columns]
+        if not self._columns:
+            tables.ensure_table(self._engine, table)
+        elif missing := [name for name in names if name not in self._columns]:
+            tables.ensure_columns(self._engine, table, missing)
+        self._columns.update(names)
+
+    def save(
+        self, connection: Connection, checkpoint: Checkpoint, now: datetime, attempt: int | None = None
+    ) -> None:
+        """Record a checkpoint within a transaction.
+
+        Raises:
+            LoadError: Another try has taken the stage over; the transaction must not be committed.
+        """
+        registry = self._registry
+        mine = sa.and_(registry.c.stage == self._spec.stage.name, registry.c.attempt == self._attempt)
+        values = {
+            "attempt": attempt or self._attempt,
+            "fingerprint": self._spec.fingerprint,
+            "updated_at": now.isoformat(timespec="seconds"),
+            "checkpoint": checkpoint.to_json(),
+        }
+        if connection.execute(registry.update().where(mine).values(values)).rowcount != 1:
+            raise LoadError("Another try of the same task has taken this load over, so this one stops.")
+
+    def count_rows(self, connection: Connection) -> int:
+        """Return the number of staged rows."""
+        return int(connection.execute(sa.select(sa.func.count()).select_from(self.table)).scalar_one())
+
+    def count(self) -> StageCounts:
+        """Count what is staged: rows, distinct records, distinct keys, rows without a key."""
+        with self._errors("Counting the staged rows"), self._engine.connect() as connection:
+            rows = self.count_rows(connection)
+            records = self._count_distinct(connection, (self._spec.id_field,))
+            if self._spec.key_fields == (self._spec.id_field,):
+                return StageCounts(rows, records, records)
+            keys = [self.column(raw) for raw in self._spec.key_fields]
+            empty = sa.or_(*(column.is_(None) for column in keys))
+            without_key = connection.execute(sa.select(sa.func.count()).select_from(self.table).where(empty))
+            distinct = self._count_distinct(connection, self._spec.key_fields)
+            return StageCounts(rows, records, distinct, int(without_key.scalar_one()))
+
+    def _count_distinct(self, connection: Connection, fields: Sequence[str]) -> int:
+        columns = [self.column(raw) for raw in fields]
+        distinct = sa.select(*columns).group_by(*columns).subquery()
+        return int(connection.execute(sa.select(sa.func.count()).select_from(distinct)).scalar_one())
+
+    def column(self, raw: str) -> sa.Column[object]:
+        """Return the staging column of a field."""
+        return self.table.c[stage_column(self._spec, self.checkpoint.fields.index(raw), raw)]
+
+    def drop(self) -> None:
+        """Remove the staging table and the record of the load."""
+        tables.drop_table(self._engine, self._spec.stage)
+        mine = self._registry.c.stage == self._spec.stage.name
+        with self._errors("Clearing the record of the load"), self._engine.begin() as connection:
+            connection.execute(self._registry.delete().where(mine))
+
+    def _errors(self, doing: str) -> AbstractContextManager[None]:
+        return dialects.database_errors(self._engine, doing)
+
+
+def drop_abandoned(engine: Engine, spec: LoadSpec, now: datetime) -> None:
+    """Drop the stages of loads that never came back; what cannot be dropped is left for the next load."""
+    registry = tables.registry_table(spec)
+    limit = (now - ABANDONED_AFTER).isoformat(timespec="seconds")
+    old = sa.and_(registry.c.updated_at < limit, registry.c.stage != spec.stage.name)
+    with dialects.database_errors(engine, "Looking for abandoned loads"), engine.connect() as connection:
+        stages = connection.execute(sa.select(registry.c.stage).where(old)).scalars().all()
+    for stage in filter(is_stage_name, stages):
+        try:
+            tables.drop_table(engine, TableName(stage, spec.stage.schema))
+            with (
+                dialects.database_errors(engine, "Forgetting an abandoned load"),
+                engine.begin() as connection,
+            ):
+                connection.execute(registry.delete().where(sa.and_(old, registry.c.stage == stage)))
+        except LoadError as error:
+            log.warning("An abandoned staging table stays: %s", error)

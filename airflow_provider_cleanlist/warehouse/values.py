@@ -1,0 +1,232 @@
+"""Records become rows: cleaned, hashed and typed, without any I/O."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, date, datetime
+from typing import Any
+
+from airflow_provider_cleanlist.warehouse import naming
+from airflow_provider_cleanlist.warehouse.errors import LoadDataError
+from airflow_provider_cleanlist.warehouse.plan import TargetColumns, accepts_field
+from airflow_provider_cleanlist.warehouse.spec import ColumnType, LoadSpec
+
+Row = tuple[Any, ...]
+
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+_TRUE, _FALSE = frozenset({"true", "t", "yes", "y", "1"}), frozenset({"false", "f", "no", "n", "0"})
+
+
+def clean(text: str) -> str:
+    """Remove what databases cannot store as text: NUL and lone surrogates."""
+    return _UNSTORABLE.sub("", text)
+
+
+def clean_nested(value: Any) -> Any:
+    """Clean every string within lists and objects, names of fields included."""
+    if isinstance(value, str):
+        return clean(value)
+    if isinstance(value, Mapping):
+        return {clean(name): clean_nested(item) for name, item in value.items()}
+    return [clean_nested(item) for item in value] if isinstance(value, list) else value
+
+
+def to_json(value: Any) -> str:
+    """Return a value as compact JSON, characters outside ASCII as they are."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def _is_storable(text: str) -> bool:
+    return _UNSTORABLE.search(text) is None
+
+
+def _to_integer(value: Any) -> int:
+    if isinstance(value, float) and not value.is_integer():
+        raise ValueError
+    number = int(value.strip() if isinstance(value, str) else value)
+    if not -(2**63) <= number < 2**63:
+        raise ValueError
+    return number
+
+
+def _to_boolean(value: Any) -> bool:
+    word = str(value).strip().lower()
+    if word not in _TRUE | _FALSE:
+        raise ValueError
+    return word in _TRUE
+
+
+def _to_timestamp(value: Any) -> datetime:
+    moment = datetime.fromisoformat(value.strip())
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+def _to_date(value: Any) -> date:
+    text = value.strip()
+    return date.fromisoformat(text) if len(text) <= 10 else datetime.fromisoformat(text).date()
+
+
+_CONVERTERS: dict[ColumnType, Callable[[Any], Any]] = {
+    "integer": _to_integer,
+    "float": float,
+    "boolean": _to_boolean,
+    "date": _to_date,
+    "timestamp": _to_timestamp,
+}
+
+
+def convert(value: Any, kind: ColumnType) -> Any:
+    """Return a value as a number, truth value, date or time.
+
+    A blank string is NULL. Numbers and truth values may be written as text, dates and times are ISO 8601, times
+    without a zone are UTC.
+
+    Raises:
+        ValueError: The value is not of that type. The message does not hold the value.
+    """
+    if value is None or (isinstance(value, str) and not value.strip()):
+        return None
+    try:
+        return _CONVERTERS[kind](value)
+    except (ValueError, TypeError, AttributeError, OverflowError):
+        raise ValueError(kind) from None
+
+
+class RowMaker:
+    """Turns records into rows of a staging table, whose columns it numbers as fields appear.
+
+    Args:
+        spec: The load.
+        fields: Fields that have a staging column already, from an earlier try.
+        target: Columns of the target; None if it does not exist.
+
+    Attributes:
+        cleaned: Values that lost a NUL or a lone surrogate so far.
+    """
+
+    def __init__(
+        self, spec: LoadSpec, fields: Sequence[str] = (), target: TargetColumns | None = None
+    ) -> None:
+        self._spec = spec
+        self._target = target
+        self._fields: list[str] = []
+        self._text_columns: list[int] = []
+        self._other_columns: list[tuple[int, Callable[[Mapping[str, Any]], Any]]] = []
+        self._goes_into_extra: dict[str, bool] = {}
+        self.cleaned = 0
+        for raw in fields or self._first_fields():
+            self._add_column(raw)
+
+    def _first_fields(self) -> list[str]:
+        needed = {self._spec.id_field, *self._spec.key_fields}
+        evolution = self._spec.schema_evolution
+        fields = [
+            raw
+            for raw in self._spec.initial_fields
+            if raw in needed or evolution == "fail" or accepts_field(self._spec, raw, self._target)
+        ]
+        return [*fields, naming.EXTRA] if evolution == "ignore" else fields
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """Fields by the number of their staging column."""
+        return tuple(self._fields)
+
+    def rows(self, records: Sequence[Mapping[str, Any]], page: int) -> list[Row]:
+        """Return a page's records as rows ``(page, row, *fields)``, all as long as ``fields`` is afterwards.
+
+        Raises:
+            LoadDataError: A record has no id, or a value is not of its column's type.
+            LoadConfigurationError: ``schema_evolution`` forbids a field.
+        """
+        for record in records:
+            if not record.keys() <= self._goes_into_extra.keys():
+                self._meet_fields(record)
+        rows = []
+        for number, record in enumerate(records, start=1):
+            try:
+                rows.append((page, number, *self._values(record)))
+            except _UnfitValueError as unfit:
+                message = f"Page {page}, row {number}: {unfit} The target is unchanged."
+                raise LoadDataError(message) from None
+        return rows
+
+    def _meet_fields(self, record: Mapping[str, Any]) -> None:
+        for raw in sorted(record.keys() - self._goes_into_extra.keys()):
+            wanted = self._spec.is_wanted(raw)
+            if wanted and accepts_field(self._spec, raw, self._target):
+                self._add_column(raw)
+            else:
+                self._goes_into_extra[raw] = wanted and self._spec.schema_evolution == "ignore"
+
+    def _add_column(self, raw: str) -> None:
+        index = len(self._fields)
+        self._fields.append(raw)
+        if raw == naming.EXTRA and self._spec.schema_evolution == "ignore":
+            self._other_columns.append((index, self._extra_value))
+            return
+        self._goes_into_extra[raw] = False
+        if self._spec.is_hashed(raw):
+            self._other_columns.append((index, lambda record: self._hash(record.get(raw))))
+        elif (kind := self._spec.column_type(raw)) != "text":
+            self._other_columns.append((index, lambda record: self._typed(record.get(raw), raw, kind)))
+        else:
+            self._text_columns.append(index)
+
+    def _values(self, record: Mapping[str, Any]) -> list[Any]:
+        if record.get(self._spec.id_field) in (None, ""):
+            raise _UnfitValueError(f"the record has no {self._spec.id_field}.")
+        values = [record.get(raw) for raw in self._fields]
+        for index in self._text_columns:
+            value = values[index]
+            if value is not None and not (type(value) is str and value.isascii() and "\x00" not in value):
+                values[index] = self._text(value)
+        for index, make in self._other_columns:
+            values[index] = make(record)
+        return values
+
+    def _text(self, value: Any) -> str:
+        if not isinstance(value, str):
+            return self._json(value)
+        cleaned = clean(value)
+        self.cleaned += cleaned != value
+        return cleaned
+
+    def _json(self, value: Any) -> str:
+        document = to_json(value)
+        if "\\u0000" in document or not _is_storable(document):
+            self.cleaned += 1
+            return to_json(clean_nested(value))
+        return document
+
+    def _typed(self, value: Any, raw: str, kind: ColumnType) -> Any:
+        if kind == "json":
+            return None if value is None else self._json(value)
+        try:
+            return convert(value, kind)
+        except ValueError:
+            reason = f"the value of {raw!r} is not of type {kind}, which column_types gives it."
+            raise _UnfitValueError(reason) from None
+
+    def _extra_value(self, record: Mapping[str, Any]) -> str | None:
+        extra = {
+            raw: self._hash(value) if self._spec.is_hashed(raw) else value
+            for raw, value in record.items()
+            if self._goes_into_extra[raw]
+        }
+        return self._json(extra) if extra else None
+
+    def _hash(self, value: Any) -> str | None:
+        if value is None:
+            return None
+        text = value if isinstance(value, str) else to_json(value)
+        secret = (self._spec.hash_secret or "").encode()
+        return hmac.new(secret, text.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()
+
+
+class _UnfitValueError(Exception):
+    """A value that cannot be staged; the message names the field and never the value."""

@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+import sqlite3
+
+import pytest
+import sqlalchemy as sa
+
+from airflow_provider_cleanlist.warehouse.connect import SQLITE_LOCK_SECONDS, open_engine
+from airflow_provider_cleanlist.warehouse.errors import LoadConfigurationError, LoadError
+
+
+class Source:
+    """A hook by its URL."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    def get_conn(self):
+        return sqlite3.connect(":memory:")
+
+    def get_sqlalchemy_engine(self, engine_kwargs=None):
+        return sa.create_engine(self.url, **(engine_kwargs or {}))
+
+
+def test_an_engine_hides_parameters_and_waits_for_locks(tmp_path):
+    engine = open_engine(Source(f"sqlite:///{tmp_path}/w.db"), "warehouse")
+    assert engine.hide_parameters
+    with engine.connect() as connection:
+        timeout = connection.execute(sa.text("PRAGMA busy_timeout")).scalar()
+    assert timeout == SQLITE_LOCK_SECONDS * 1000
+    engine.dispose()
+
+
+@pytest.mark.parametrize("url", ["nosuchdatabase://host/db", "no url at all"])
+def test_a_database_without_dialect(url):
+    with pytest.raises(LoadConfigurationError, match="'warehouse' has no usable SQLAlchemy dialect"):
+        open_engine(Source(url), "warehouse")
+
+
+def test_a_database_that_is_not_there(tmp_path):
+    with pytest.raises(
+        LoadError, match="Cannot connect to warehouse 'warehouse': unable to open database file"
+    ):
+        open_engine(Source(f"sqlite:///{tmp_path}/no/such/folder/w.db"), "warehouse")
+
+
+def test_a_server_that_is_down():
+    source = Source("postgresql+psycopg://user:hunter2@127.0.0.1:1/db")
+    source.get_conn = lambda: __import__("psycopg").connect("postgresql://user:hunter2@127.0.0.1:1/db")
+    with pytest.raises(
+        LoadError, match=r"Cannot connect to warehouse 'warehouse': .*[Cc]onnection refused"
+    ) as caught:
+        open_engine(source, "warehouse")
+    assert "hunter2" not in str(caught.value)

@@ -1,0 +1,133 @@
+from __future__ import annotations
+
+import pytest
+
+from airflow_provider_cleanlist.warehouse.errors import LoadConfigurationError, LoadDataError
+from airflow_provider_cleanlist.warehouse.naming import hashed_name
+from airflow_provider_cleanlist.warehouse.plan import (
+    StageCounts,
+    TargetColumns,
+    accepts_field,
+    check_counts,
+    check_keys,
+    plan_columns,
+)
+
+META = ("_cleanlist_list_id", "_cleanlist_synced_at", "_cleanlist_run_id")
+
+
+def test_a_new_table_gets_every_column(make_spec):
+    plan = plan_columns(make_spec(), ["lead_id", "ICP Score"], None)
+    assert plan.columns == {"lead_id": "lead_id", "ICP Score": "icp_score"}
+    assert plan.written == plan.added == ("lead_id", "icp_score", *META)
+    assert plan.key == ("_cleanlist_list_id", "lead_id")
+    assert plan.foreign == ()
+
+
+def test_an_existing_table_gets_only_what_it_lacks(make_spec):
+    plan = plan_columns(make_spec(), ["lead_id", "score"], TargetColumns(("lead_id", "owner", *META)))
+    assert plan.added == ("score",)
+    assert plan.foreign == ("owner",)
+
+
+def test_names_are_compared_as_the_database_does(make_spec):
+    names = ("Lead_ID", "Email", *META)
+    assert (
+        plan_columns(make_spec(), ["lead_id", "email"], TargetColumns(names, ignores_case=True)).added == ()
+    )
+    exact = plan_columns(make_spec(), ["lead_id", "email"], TargetColumns(names))
+    assert (exact.added, exact.foreign) == (("lead_id", "email"), ("Lead_ID", "Email"))
+
+
+def test_soft_delete_and_snapshot_have_a_column_of_their_own(make_spec):
+    assert (
+        plan_columns(make_spec(on_missing="soft_delete"), ["lead_id"], None).meta[-1]
+        == "_cleanlist_deleted_at"
+    )
+    snapshot = make_spec(mode="snapshot", snapshot_date="2026-01-01")
+    assert plan_columns(snapshot, ["lead_id"], None).meta[-1] == "_cleanlist_snapshot_date"
+
+
+def test_a_deleted_mark_of_earlier_loads_is_the_loaders_own(make_spec):
+    plan = plan_columns(make_spec(), ["lead_id"], TargetColumns(("lead_id", "_cleanlist_deleted_at", *META)))
+    assert plan.foreign == ()
+    assert plan.meta[-1] == "_cleanlist_deleted_at"
+
+
+def test_renamed_columns_and_their_key(make_spec):
+    spec = make_spec(columns={"lead_id": "Lead", "email": "E-Mail"})
+    plan = plan_columns(spec, ["lead_id", "email"], None)
+    assert plan.columns == {"lead_id": "Lead", "email": "E-Mail"}
+    assert plan.key == ("_cleanlist_list_id", "Lead")
+
+
+def test_a_rename_onto_another_fields_name_is_refused(make_spec):
+    spec = make_spec(columns={"phone": "email", "email": None})
+    with pytest.raises(LoadConfigurationError, match=r"name\(s\) \['email'\]"):
+        plan_columns(spec, ["lead_id", "phone", "email"], None)
+
+
+@pytest.mark.parametrize("evolution", ["fail", "ignore"])
+def test_no_column_is_added_against_schema_evolution(make_spec, evolution):
+    spec = make_spec(schema_evolution=evolution)
+    with pytest.raises(LoadConfigurationError, match=r"leads has no column for \['score'\]"):
+        plan_columns(spec, ["lead_id", "score"], TargetColumns(("lead_id", *META)))
+
+
+def test_the_loaders_own_columns_are_added_under_any_schema_evolution(make_spec):
+    plan = plan_columns(
+        make_spec(schema_evolution="ignore"), ["lead_id", "_extra"], TargetColumns(("lead_id",))
+    )
+    assert plan.added == ("_extra", *META)
+
+
+@pytest.mark.parametrize(
+    ("evolution", "target", "raw", "accepted"),
+    [
+        ("add", None, "score", True),
+        ("add", ("lead_id",), "score", True),
+        ("fail", None, "score", True),
+        ("fail", ("lead_id", "score"), "Score", True),
+        ("ignore", None, "score", False),
+        ("ignore", None, "email", True),
+        ("ignore", ("lead_id",), "email", False),
+        ("ignore", ("lead_id", "score"), "Score", True),
+        ("ignore", ("lead_id", hashed_name("Score")), "Score", True),
+        ("ignore", ("lead_id", "email"), "Email", False),
+        ("ignore", ("lead_id", "_extra"), "_extra", False),
+        ("ignore", ("lead_id", "extra"), "_extra", False),
+    ],
+)
+def test_which_fields_get_a_column(make_spec, evolution, target, raw, accepted):
+    columns = None if target is None else TargetColumns(target)
+    assert accepts_field(make_spec(schema_evolution=evolution), raw, columns) is accepted
+
+
+def test_a_new_field_stops_the_load_with_fail(make_spec):
+    with pytest.raises(LoadConfigurationError, match="field 'score', leads has no column for it"):
+        accepts_field(make_spec(schema_evolution="fail"), "score", TargetColumns(("lead_id",)))
+
+
+@pytest.mark.parametrize(
+    ("records", "total", "check", "confirmed", "tells", "fails"),
+    [
+        (5, 5, "warn", True, False, False),
+        (5, 5, "fail", True, False, False),
+        (5, 6, "warn", False, True, False),
+        (5, 4, "fail", False, True, True),
+        (5, 4, "off", False, False, False),
+        (5, None, "fail", False, True, False),
+        (5, None, "off", False, False, False),
+        (0, 0, "fail", True, False, False),
+    ],
+)
+def test_counts(records, total, check, confirmed, tells, fails):
+    verdict = check_counts(StageCounts(rows=7, records=records, keys=records), total, check)
+    assert (verdict.confirmed, verdict.message is not None, verdict.fail) == (confirmed, tells, fails)
+
+
+def test_records_without_a_key_are_refused(make_spec):
+    spec = make_spec(key=("email",))
+    with pytest.raises(LoadDataError, match="2 of 7 rows have no value in email"):
+        check_keys(StageCounts(rows=7, records=7, keys=5, without_key=2), spec)
+    check_keys(StageCounts(rows=7, records=7, keys=5), spec)

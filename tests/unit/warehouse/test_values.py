@@ -1,0 +1,183 @@
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+from datetime import UTC, date, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airflow_provider_cleanlist.warehouse.errors import LoadConfigurationError, LoadDataError
+from airflow_provider_cleanlist.warehouse.plan import TargetColumns
+from airflow_provider_cleanlist.warehouse.values import RowMaker, clean, convert
+
+
+def values(maker: RowMaker, record: dict) -> dict:
+    (row,) = maker.rows([record], page=1)
+    return {raw: value for raw, value in zip(maker.fields, row[2:], strict=True) if value is not None}
+
+
+def test_a_row_is_page_row_and_fields_in_order(make_spec):
+    maker = RowMaker(make_spec(columns={"email": None}))
+    assert maker.rows([{"lead_id": "a", "email": "x"}, {"lead_id": "b"}], page=3) == [
+        (3, 1, "a", "x"),
+        (3, 2, "b", None),
+    ]
+    assert maker.fields == ("lead_id", "email")
+
+
+def test_fields_that_appear_later_are_appended_in_alphabetical_order(make_spec):
+    maker = RowMaker(make_spec())
+    before = maker.fields
+    rows = maker.rows([{"lead_id": "a"}, {"lead_id": "b", "zeta": 1, "alpha": 2}], page=1)
+    assert maker.fields == (*before, "alpha", "zeta")
+    assert {len(row) for row in rows} == {2 + len(maker.fields)}
+
+
+def test_a_resumed_maker_keeps_the_numbers_of_the_columns(make_spec):
+    maker = RowMaker(make_spec(), fields=("lead_id", "zeta", "email"))
+    assert maker.rows([{"lead_id": "a", "email": "x", "zeta": "z"}], page=9) == [(9, 1, "a", "z", "x")]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("", ""),
+        ("Łódź 🚚", "Łódź 🚚"),
+        (7, "7"),
+        (7.5, "7.5"),
+        (True, "true"),
+        ({"a": ["é", None]}, '{"a":["é",null]}'),
+        ([], "[]"),
+    ],
+)
+def test_values_become_text(make_spec, value, text):
+    assert values(RowMaker(make_spec()), {"lead_id": "a", "note": value})["note"] == text
+
+
+def test_ids_of_any_kind_become_text(make_spec):
+    assert values(RowMaker(make_spec()), {"lead_id": 42})["lead_id"] == "42"
+
+
+def test_what_cannot_be_stored_is_removed_and_counted(make_spec):
+    maker = RowMaker(make_spec())
+    record = {
+        "lead_id": "a\x00b",
+        "email": "x\ud800y",
+        "title": "fine ü",
+        "tags": ["n\x00", {"k\x00": "\udfff"}],
+    }
+    assert values(maker, record) == {
+        "lead_id": "ab",
+        "email": "xy",
+        "title": "fine ü",
+        "tags": '["n",{"k":""}]',
+    }
+    assert maker.cleaned == 3
+
+
+@given(st.text())
+def test_clean_text_is_storable_and_loses_nothing_else(text):
+    cleaned = clean(text)
+    cleaned.encode("utf-8")
+    assert "\x00" not in cleaned
+    assert cleaned == "".join(c for c in text if c != "\x00" and not "\ud800" <= c <= "\udfff")
+
+
+@pytest.mark.parametrize("record", [{}, {"lead_id": None}, {"lead_id": ""}])
+def test_a_record_without_id_is_named_by_page_and_row(make_spec, record):
+    with pytest.raises(LoadDataError, match="Page 4, row 2: the record has no lead_id"):
+        RowMaker(make_spec()).rows([{"lead_id": "a"}, record], page=4)
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "expected"),
+    [
+        ("integer", "7", 7),
+        ("integer", 7.0, 7),
+        ("integer", " 7 ", 7),
+        ("float", "1e3", 1000.0),
+        ("boolean", "Yes", True),
+        ("boolean", 0, False),
+        ("boolean", True, True),
+        ("date", "2026-01-31", date(2026, 1, 31)),
+        ("date", "2026-01-31T23:00:00Z", date(2026, 1, 31)),
+        ("timestamp", "2026-01-31T23:00:00+02:00", datetime(2026, 1, 31, 21, tzinfo=UTC)),
+        ("timestamp", "2026-01-31 23:00", datetime(2026, 1, 31, 23, tzinfo=UTC)),
+        ("integer", "", None),
+        ("date", " ", None),
+        ("float", None, None),
+    ],
+)
+def test_convert(kind, value, expected):
+    assert convert(value, kind) == expected
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        ("integer", "seven"),
+        ("integer", 7.5),
+        ("integer", 2**63),
+        ("integer", [1]),
+        ("float", "a lot"),
+        ("boolean", "maybe"),
+        ("boolean", 2),
+        ("date", "31.01.2026"),
+        ("date", 20260131),
+        ("timestamp", "noon"),
+    ],
+)
+def test_a_value_of_another_type_is_named_without_being_shown(make_spec, kind, value):
+    maker = RowMaker(make_spec(column_types={"score": kind}))
+    with pytest.raises(LoadDataError) as caught:
+        maker.rows([{"lead_id": "a", "score": value}], page=2)
+    assert f"Page 2, row 1: the value of 'score' is not of type {kind}" in str(caught.value)
+    assert str(value) not in str(caught.value).replace("Page 2", "")
+    assert caught.value.__cause__ is None
+
+
+def test_json_columns_hold_json_even_of_text(make_spec):
+    maker = RowMaker(make_spec(column_types={"note": "json"}))
+    assert values(maker, {"lead_id": "a", "note": 'say "hi"\x00'})["note"] == '"say \\"hi\\""'
+    assert "note" not in values(maker, {"lead_id": "a", "note": None})
+
+
+def test_hashed_columns(make_spec):
+    maker = RowMaker(make_spec(hash_columns=["email"], hash_secret="pepper"))
+    expected = hmac.new(b"pepper", "zoë@x.example".encode(), hashlib.sha256).hexdigest()
+    assert values(maker, {"lead_id": "a", "email": "zoë@x.example"})["email"] == expected
+    assert "email" not in values(maker, {"lead_id": "a", "email": None})
+
+
+def test_excluded_and_unchosen_fields_leave_no_trace(make_spec):
+    record = {"lead_id": "a", "email": "secret", "phone": "secret", "smart": "secret"}
+    for arguments in ({"columns": {"title": None}}, {"exclude_columns": ["email", "phone", "Smart"]}):
+        maker = RowMaker(make_spec(schema_evolution="ignore", **arguments))
+        assert "secret" not in repr(maker.rows([record], page=1))
+
+
+def test_unknown_fields_go_into_extra_as_json(make_spec):
+    maker = RowMaker(make_spec(schema_evolution="ignore", hash_columns=["pin"], hash_secret="s"))
+    extra = values(maker, {"lead_id": "a", "score": 7, "pin": "1234", "_extra": "own"})["_extra"]
+    assert json.loads(extra) == {
+        "score": 7,
+        "pin": hmac.new(b"s", b"1234", hashlib.sha256).hexdigest(),
+        "_extra": "own",
+    }
+    assert "_extra" not in values(maker, {"lead_id": "a", "email": "x"})
+
+
+def test_known_fields_that_the_target_lacks_go_into_extra(make_spec):
+    maker = RowMaker(make_spec(schema_evolution="ignore"), target=TargetColumns(("lead_id", "email")))
+    assert maker.fields == ("lead_id", "email", "_extra")
+    assert values(maker, {"lead_id": "a", "phone": "1"}) == {"lead_id": "a", "_extra": '{"phone":"1"}'}
+
+
+def test_a_new_field_stops_with_fail(make_spec):
+    spec = make_spec(schema_evolution="fail", columns=None)
+    maker = RowMaker(spec, target=TargetColumns(spec.known_fields))
+    with pytest.raises(LoadConfigurationError, match="'score'"):
+        maker.rows([{"lead_id": "a", "score": 1}], page=1)
