@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING
 
-from fastapi import FastAPI, Request, Response
+from fastapi import APIRouter, FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 
 from airflow_provider_cleanlist.sandbox.answers import Json
@@ -12,15 +13,16 @@ from airflow_provider_cleanlist.sandbox.gate import Endpoint, SandboxRoute
 from airflow_provider_cleanlist.sandbox.ledger import RequestEntry
 from airflow_provider_cleanlist.sandbox.routes import (
     account,
+    admin,
     csv_import,
     enrichment,
     export,
     lead_lists,
     submit,
 )
-from airflow_provider_cleanlist.sandbox.routes.admin import admin_router
 
 if TYPE_CHECKING:
+    from starlette.routing import BaseRoute
     from starlette.types import Receive, Scope
 
     from airflow_provider_cleanlist.sandbox.answers import Cut
@@ -43,6 +45,36 @@ async def raise_reset(scope: Scope, receive: Receive) -> None:
     raise ConnectionResetError("The sandbox closed the connection without an answer")
 
 
+@cache
+def api_routes() -> list[BaseRoute]:
+    """Return the routes of the API and of signed downloads; every application shares them."""
+    router = APIRouter()
+    for endpoint in ENDPOINTS:
+        for prefix in endpoint.prefixes:
+            router.add_api_route(
+                prefix + endpoint.path,
+                endpoint.handler,
+                methods=[endpoint.method],
+                name=endpoint.name,
+                route_class_override=SandboxRoute,
+            )
+            route = router.routes[-1]
+            if isinstance(route, SandboxRoute):
+                route.operation = endpoint
+    router.add_api_route("/exports/{export_id}.csv", export.download)
+    return router.routes
+
+
+async def _unknown(request: Request, error: Exception) -> Response:
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    if not request.url.path.startswith("/sandbox"):
+        sandbox = request.app.state.sandbox
+        sandbox.ledger.open(
+            RequestEntry(sandbox.now(), request.method, request.url.path, endpoint=None, status=status)
+        )
+    return Json({"detail": getattr(error, "detail", None)}, status)
+
+
 def create_app(sandbox: Sandbox, cut: Cut = raise_reset) -> FastAPI:
     """Return the application that answers for a sandbox.
 
@@ -50,33 +82,13 @@ def create_app(sandbox: Sandbox, cut: Cut = raise_reset) -> FastAPI:
         sandbox: What it answers for.
         cut: Closes the connection of a request without an answer.
     """
-    app = FastAPI(title="Cleanlist sandbox", openapi_url=None, redirect_slashes=False)
-    for endpoint in ENDPOINTS:
-        for prefix in endpoint.prefixes:
-            app.router.add_api_route(
-                prefix + endpoint.path,
-                endpoint.handler,
-                methods=[endpoint.method],
-                name=endpoint.name,
-                route_class_override=SandboxRoute,
-            )
-            route = app.router.routes[-1]
-            if isinstance(route, SandboxRoute):
-                route.bind(sandbox, endpoint, cut)
-    app.include_router(admin_router(sandbox))
-
-    @app.get("/exports/{export_id}.csv")
-    def download(request: Request, export_id: str) -> Response:
-        return export.download(sandbox, request, export_id)
-
-    @app.exception_handler(HTTPException)
-    async def unknown(request: Request, error: Exception) -> Response:
-        status = error.status_code if isinstance(error, HTTPException) else 500
-        detail = error.detail if isinstance(error, HTTPException) else "Internal server error"
-        if not request.url.path.startswith("/sandbox"):
-            sandbox.ledger.open(
-                RequestEntry(sandbox.now(), request.method, request.url.path, endpoint=None, status=status)
-            )
-        return Json({"detail": detail}, status)
-
+    app = FastAPI(
+        title="Cleanlist sandbox",
+        openapi_url=None,
+        redirect_slashes=False,
+        exception_handlers={HTTPException: _unknown},
+    )
+    app.state.sandbox = sandbox
+    app.state.cut = cut
+    app.router.routes.extend([*api_routes(), *admin.ROUTER.routes])
     return app

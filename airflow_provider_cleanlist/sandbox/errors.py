@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from typing import Any
+from typing import Any, Literal
 
 LEGACY_DETAILS = {
     400: "Bad request",
@@ -50,6 +50,7 @@ class ApiError(Exception):
         retry_after_ms: Milliseconds to wait.
         headers: Headers of the answer.
         extra: Further fields of the newer envelope, such as those of credit errors.
+        form: The body as the API writes it, as a proxy would (``html``), or none.
     """
 
     def __init__(
@@ -64,6 +65,7 @@ class ApiError(Exception):
         retry_after_ms: int | None = None,
         headers: dict[str, str] | None = None,
         extra: dict[str, Any] | None = None,
+        form: Literal["json", "html", "empty"] = "json",
     ) -> None:
         self.status = status
         self.problem = problem or LEGACY_DETAILS.get(status, "Request failed")
@@ -74,6 +76,7 @@ class ApiError(Exception):
         self.retry_after_ms = retry_after_ms
         self.headers = headers or {}
         self.extra = extra or {}
+        self.form = form
         super().__init__(f"{status} {self.code}")
 
     def body(self, *, legacy: bool) -> dict[str, Any]:

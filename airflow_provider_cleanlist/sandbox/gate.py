@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from airflow_provider_cleanlist.sandbox.accounts import ApiKey
     from airflow_provider_cleanlist.sandbox.answers import Cut
     from airflow_provider_cleanlist.sandbox.faults import Fault
+    from airflow_provider_cleanlist.sandbox.settings import Settings
     from airflow_provider_cleanlist.sandbox.state import Sandbox
 
 LEGACY_PREFIX = "/api/v1/public"
@@ -103,122 +104,111 @@ def call_of(request: Request) -> Call:
 
 
 class SandboxRoute(APIRoute):
-    """A route behind the gate; ``bind`` tells it whose."""
+    """A route behind the gate. Whose gate, says the application: ``app.state.sandbox`` and ``app.state.cut``.
 
-    _sandbox: Sandbox
-    _endpoint: Endpoint
-    _cut: Cut
+    Attributes:
+        operation: The operation behind the route, set when the route is made.
+    """
 
-    def bind(self, sandbox: Sandbox, endpoint: Endpoint, cut: Cut) -> None:
-        """Connect the route with its sandbox.
-
-        Args:
-            sandbox: Where requests arrive.
-            endpoint: The operation behind the route.
-            cut: Closes the connection of a request.
-        """
-        self._sandbox = sandbox
-        self._endpoint = endpoint
-        self._cut = cut
+    operation: Endpoint
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Put the gate before the endpoint."""
         handle = super().get_route_handler()
 
         async def gated(request: Request) -> Response:
-            entry = self._sandbox.ledger.open(
-                RequestEntry(self._sandbox.now(), request.method, request.url.path, self._endpoint.name)
-            )
+            sandbox: Sandbox = request.app.state.sandbox
+            name = self.operation.name
+            entry = sandbox.ledger.open(RequestEntry(sandbox.now(), request.method, request.url.path, name))
             try:
-                response = await self._answer(request, entry, handle)
+                response = await _answer(sandbox, self.operation, request, entry, handle)
             except ApiError as error:
-                response = self._refusal(error)
+                response = self._refusal(sandbox, error)
             except RequestValidationError as error:
-                response = self._refusal(InvalidBodyError(jsonable_encoder(error.errors())))
+                response = self._refusal(sandbox, InvalidBodyError(jsonable_encoder(error.errors())))
             entry.status = None if isinstance(response, CutAnswer) else response.status_code
             return response
 
         return gated
 
-    async def _answer(
-        self, request: Request, entry: RequestEntry, handle: Callable[[Request], Awaitable[Response]]
-    ) -> Response:
-        faults, name = self._sandbox.faults, self._endpoint.name
-        key = self._admit(request, entry)
-        if (fault := faults.take(name, after=False)) is not None:
-            return self._failure(fault, entry)
-        self._entitle(request, key, entry)
-        response = self._shaped(await handle(request))
-        entry.accepted = True
-        if (fault := faults.take(name, after=True)) is None:
-            return response
-        if fault.kind == "truncate":
-            entry.fault = fault.name
-            return TruncatedAnswer(response)
-        if fault.kind == "delay":
-            entry.fault = fault.name
-            await asyncio.sleep(fault.seconds)
-            return response
-        return self._failure(fault, entry)
+    def _refusal(self, sandbox: Sandbox, error: ApiError) -> Response:
+        settings, surface = sandbox.settings, self.operation.surface
+        if settings.envelope == "contract":
+            legacy = surface == "legacy" or (surface == "both" and self.path.startswith(LEGACY_PREFIX))
+        else:
+            legacy = settings.envelope == "legacy"
+        if error.form != "json":
+            text = f"<html><body><h1>{error.status}</h1></body></html>" if error.form == "html" else None
+            return Response(text, error.status, error.headers, media_type="text/html")
+        return Json(reshaped(error.body(legacy=legacy), settings.answers), error.status, error.headers)
 
-    def _admit(self, request: Request, entry: RequestEntry) -> ApiKey:
-        sandbox, now = self._sandbox, entry.time
-        sandbox.settle()
-        with sandbox.lock:
-            key = sandbox.accounts.authenticate(request.headers.get("authorization"), now)
-            if key is None:
-                raise ApiError(401)
-            entry.key_id = key.key_id
-            wait = sandbox.limiter.check(key.user.organization.organization_id, key.key_id, now)
-        if wait:
-            seconds = sandbox.clock.real_seconds(wait)
-            header = retry_after_header(sandbox.settings.retry_after, seconds, now)
-            raise ApiError(
-                429,
-                retry_after_ms=math.ceil(seconds * 1000),
-                headers={} if header is None else {"Retry-After": header},
-            )
-        return key
 
-    def _entitle(self, request: Request, key: ApiKey, entry: RequestEntry) -> None:
-        if not key.user.organization.has_api_access:
-            raise ApiError(403, fix="Upgrade to Pro or above.")
-        call = request.state.call = Call(self._sandbox, key, entry.time)
-        if self._endpoint.scope is not None:
-            call.require_scope(self._endpoint.scope)
-
-    def _failure(self, fault: Fault, entry: RequestEntry) -> Response:
-        entry.fault = fault.name
-        if fault.kind == "drop":
-            return CutAnswer(self._cut)
-        headers = dict(fault.headers)
-        retry_after = "1" if fault.retry_after is None and fault.status == 429 else fault.retry_after
-        if retry_after:
-            headers["Retry-After"] = retry_after
-        if fault.body != "json":
-            text = f"<html><body><h1>{fault.status}</h1></body></html>" if fault.body == "html" else None
-            return Response(text, fault.status, headers, media_type="text/html")
-        return self._refusal(
-            ApiError(fault.status, code=fault.code, retryable=fault.retryable, headers=headers)
-        )
-
-    def _refusal(self, error: ApiError) -> Response:
-        body = reshaped(error.body(legacy=self._speaks_legacy), self._sandbox.settings.answers)
-        return Json(body, error.status, error.headers)
-
-    @property
-    def _speaks_legacy(self) -> bool:
-        choice, surface = self._sandbox.settings.envelope, self._endpoint.surface
-        if choice != "contract":
-            return choice == "legacy"
-        return surface == "legacy" or (surface == "both" and self.path.startswith(LEGACY_PREFIX))
-
-    def _shaped(self, response: Response) -> Response:
-        settings = self._sandbox.settings
-        status = settings.success_status.get(self._endpoint.name, response.status_code)
-        if status == 204:
-            return Response(status_code=204)
-        if settings.answers != "plain":
-            return Json(reshaped(json.loads(bytes(response.body)), settings.answers), status)
-        response.status_code = status
+async def _answer(
+    sandbox: Sandbox,
+    operation: Endpoint,
+    request: Request,
+    entry: RequestEntry,
+    handle: Callable[[Request], Awaitable[Response]],
+) -> Response:
+    faults, name = sandbox.faults, operation.name
+    key = _admit(sandbox, request, entry)
+    if (fault := faults.take(name, after=False)) is not None:
+        return _failure(fault, entry, request.app.state.cut)
+    if not key.user.organization.has_api_access:
+        raise ApiError(403, fix="Upgrade to Pro or above.")
+    call = request.state.call = Call(sandbox, key, entry.time)
+    if operation.scope is not None:
+        call.require_scope(operation.scope)
+    response = _shaped(sandbox.settings, name, await handle(request))
+    entry.accepted = True
+    if (fault := faults.take(name, after=True)) is None:
         return response
+    if fault.kind == "truncate":
+        entry.fault = fault.name
+        return TruncatedAnswer(response)
+    if fault.kind == "delay":
+        entry.fault = fault.name
+        await asyncio.sleep(fault.seconds)
+        return response
+    return _failure(fault, entry, request.app.state.cut)
+
+
+def _admit(sandbox: Sandbox, request: Request, entry: RequestEntry) -> ApiKey:
+    now = entry.time
+    sandbox.settle()
+    with sandbox.lock:
+        key = sandbox.accounts.authenticate(request.headers.get("authorization"), now)
+        if key is None:
+            raise ApiError(401)
+        entry.key_id = key.key_id
+        wait = sandbox.limiter.check(key.user.organization.organization_id, key.key_id, now)
+    if wait:
+        seconds = sandbox.clock.real_seconds(wait)
+        header = retry_after_header(sandbox.settings.retry_after, seconds, now)
+        raise ApiError(
+            429,
+            retry_after_ms=math.ceil(seconds * 1000),
+            headers={} if header is None else {"Retry-After": header},
+        )
+    return key
+
+
+def _failure(fault: Fault, entry: RequestEntry, cut: Cut) -> Response:
+    entry.fault = fault.name
+    if fault.kind == "drop":
+        return CutAnswer(cut)
+    headers = dict(fault.headers)
+    retry_after = "1" if fault.retry_after is None and fault.status == 429 else fault.retry_after
+    if retry_after:
+        headers["Retry-After"] = retry_after
+    raise ApiError(fault.status, code=fault.code, retryable=fault.retryable, headers=headers, form=fault.body)
+
+
+def _shaped(settings: Settings, name: str, response: Response) -> Response:
+    status = settings.success_status.get(name, response.status_code)
+    if status == 204:
+        return Response(status_code=204)
+    if settings.answers != "plain":
+        return Json(reshaped(json.loads(bytes(response.body)), settings.answers), status)
+    response.status_code = status
+    return response

@@ -58,127 +58,133 @@ class ClockBody(BaseModel):
     advance: Annotated[float, Field(ge=0)]
 
 
-def admin_router(sandbox: Sandbox) -> APIRouter:
-    """Return the routes of the admin side.
-
-    Args:
-        sandbox: What they look into and change.
-    """
-    router = APIRouter(prefix="/sandbox", dependencies=[Depends(_loopback_only)], include_in_schema=False)
-    _add_reading(router, sandbox)
-    _add_faults(router, sandbox)
-    _add_changing(router, sandbox)
-    return router
+def _sandbox(request: Request) -> Sandbox:
+    sandbox: Sandbox = request.app.state.sandbox
+    return sandbox
 
 
-def _add_reading(router: APIRouter, sandbox: Sandbox) -> None:
-    @router.get("")
-    def show() -> dict[str, Any]:
-        """Settings, time, credits and faults still waiting."""
-        sandbox.settle()
-        return {
-            "settings": sandbox.settings.model_dump(),
-            "now": sandbox.now(),
-            "credits": sandbox.accounts.organization.balance,
-            "workflows": len(sandbox.engine.workflows),
-            "pending_faults": [fault.model_dump() for fault in sandbox.faults.pending],
-        }
-
-    @router.get("/ledger")
-    def ledger() -> dict[str, Any]:
-        """Totals: requests, submits, credits."""
-        sandbox.settle()
-        return sandbox.ledger.summary()
-
-    @router.get("/ledger/requests")
-    def requests(
-        endpoint: str | None = None, status: int | None = None, method: str | None = None, skip: int = 0
-    ) -> list[dict[str, Any]]:
-        """Requests received, in order of arrival."""
-        found = sandbox.ledger.requests(endpoint=endpoint, status=status, method=method)
-        return [asdict(entry) for entry in found[skip:]]
-
-    @router.get("/ledger/submits")
-    def submits() -> list[dict[str, Any]]:
-        """Enrichments accepted, with the identities of their contacts."""
-        return [asdict(submit) for submit in list(sandbox.ledger.accepted_submits)]
-
-    @router.get("/ledger/billing")
-    def billing() -> dict[str, Any]:
-        """Who was billed how often."""
-        sandbox.settle()
-        return {
-            "credits_charged": sandbox.ledger.credits_charged,
-            "times_billed": sandbox.ledger.times_billed(),
-            "contacts_billed_twice": sandbox.ledger.contacts_billed_twice(),
-            "contacts_submitted_twice": sandbox.ledger.contacts_submitted_twice(),
-        }
+InSandbox = Annotated[Sandbox, Depends(_sandbox)]
+ROUTER = APIRouter(prefix="/sandbox", dependencies=[Depends(_loopback_only)])
 
 
-def _add_faults(router: APIRouter, sandbox: Sandbox) -> None:
-    @router.post("/settings")
-    def settings(changes: dict[str, Any]) -> dict[str, Any]:
-        """Change settings; the answer is all of them."""
-        try:
-            sandbox.settings.change(**changes)
-        except ValidationError as error:
-            raise HTTPException(422, error.errors(include_url=False, include_context=False)) from None
-        return sandbox.settings.model_dump()
-
-    @router.post("/faults")
-    def add_fault(fault: Fault) -> dict[str, int]:
-        """Let something go wrong."""
-        sandbox.faults.add(fault)
-        return {"pending": len(sandbox.faults.pending)}
-
-    @router.post("/workflow-endings")
-    def add_ending(ending: WorkflowEnding) -> dict[str, int]:
-        """Let coming workflows end otherwise than well."""
-        sandbox.faults.add_ending(ending)
-        return {"pending": len(sandbox.faults.pending)}
-
-    @router.delete("/faults")
-    def clear_faults() -> dict[str, int]:
-        """Let nothing go wrong any more."""
-        sandbox.faults.clear()
-        return {"pending": 0}
+@ROUTER.get("")
+def show(sandbox: InSandbox) -> dict[str, Any]:
+    """Settings, time, credits and faults still waiting."""
+    sandbox.settle()
+    return {
+        "settings": sandbox.settings.model_dump(),
+        "now": sandbox.now(),
+        "credits": sandbox.accounts.organization.balance,
+        "workflows": len(sandbox.engine.workflows),
+        "pending_faults": [fault.model_dump() for fault in sandbox.faults.pending],
+    }
 
 
-def _add_changing(router: APIRouter, sandbox: Sandbox) -> None:
-    @router.post("/leads")
-    def leads(body: LeadsBody) -> dict[str, Any]:
-        """Fill a list with invented leads."""
-        lead_list = sandbox.add_leads(body.list_name, body.count)
-        return {"list_id": lead_list.list_id, "lead_count": len(lead_list.members)}
+@ROUTER.get("/ledger")
+def ledger(sandbox: InSandbox) -> dict[str, Any]:
+    """Totals: requests, submits, credits."""
+    sandbox.settle()
+    return sandbox.ledger.summary()
 
-    @router.post("/organization")
-    def organization(body: OrganizationBody) -> dict[str, Any]:
-        """Change credits or plan."""
-        with sandbox.lock:
-            for name, value in body.model_dump(exclude_none=True).items():
-                setattr(sandbox.accounts.organization, name, value)
-            return asdict(sandbox.accounts.organization)
 
-    @router.post("/keys")
-    def keys(body: KeyBody) -> dict[str, str]:
-        """Create a key, or change one."""
-        with sandbox.lock:
-            fields = body.model_dump(exclude={"secret", "scopes"})
-            key = sandbox.accounts.add_key(
-                body.secret, scopes=tuple(body.scopes), now=sandbox.now(), **fields
-            )
-        return {"key_id": key.key_id, "secret": key.secret}
+@ROUTER.get("/ledger/requests")
+def requests(
+    sandbox: InSandbox,
+    endpoint: str | None = None,
+    status: int | None = None,
+    method: str | None = None,
+    skip: int = 0,
+) -> list[dict[str, Any]]:
+    """Requests received, in order of arrival."""
+    found = sandbox.ledger.requests(endpoint=endpoint, status=status, method=method)
+    return [asdict(entry) for entry in found[skip:]]
 
-    @router.post("/clock")
-    def clock(body: ClockBody) -> dict[str, float]:
-        """Move a manual clock."""
-        if not isinstance(sandbox.clock, ManualClock):
-            raise HTTPException(409, "The sandbox runs on real time; start it with --clock manual")
-        sandbox.clock.advance(body.advance)
-        return {"now": sandbox.now()}
 
-    @router.post("/reset")
-    def reset() -> dict[str, bool]:
-        """Begin anew."""
-        sandbox.reset()
-        return {"reset": True}
+@ROUTER.get("/ledger/submits")
+def submits(sandbox: InSandbox) -> list[dict[str, Any]]:
+    """Enrichments accepted, with the identities of their contacts."""
+    return [asdict(submit) for submit in list(sandbox.ledger.accepted_submits)]
+
+
+@ROUTER.get("/ledger/billing")
+def billing(sandbox: InSandbox) -> dict[str, Any]:
+    """Who was billed how often."""
+    sandbox.settle()
+    return {
+        "credits_charged": sandbox.ledger.credits_charged,
+        "times_billed": sandbox.ledger.times_billed(),
+        "contacts_billed_twice": sandbox.ledger.contacts_billed_twice(),
+        "contacts_submitted_twice": sandbox.ledger.contacts_submitted_twice(),
+    }
+
+
+@ROUTER.post("/settings")
+def settings(sandbox: InSandbox, changes: dict[str, Any]) -> dict[str, Any]:
+    """Change settings; the answer is all of them."""
+    try:
+        sandbox.settings.change(**changes)
+    except ValidationError as error:
+        raise HTTPException(422, error.errors(include_url=False, include_context=False)) from None
+    return sandbox.settings.model_dump()
+
+
+@ROUTER.post("/faults")
+def add_fault(sandbox: InSandbox, fault: Fault) -> dict[str, int]:
+    """Let something go wrong."""
+    sandbox.faults.add(fault)
+    return {"pending": len(sandbox.faults.pending)}
+
+
+@ROUTER.post("/workflow-endings")
+def add_ending(sandbox: InSandbox, ending: WorkflowEnding) -> dict[str, int]:
+    """Let coming workflows end otherwise than well."""
+    sandbox.faults.add_ending(ending)
+    return {"pending": len(sandbox.faults.pending)}
+
+
+@ROUTER.delete("/faults")
+def clear_faults(sandbox: InSandbox) -> dict[str, int]:
+    """Let nothing go wrong any more."""
+    sandbox.faults.clear()
+    return {"pending": 0}
+
+
+@ROUTER.post("/leads")
+def leads(sandbox: InSandbox, body: LeadsBody) -> dict[str, Any]:
+    """Fill a list with invented leads."""
+    lead_list = sandbox.add_leads(body.list_name, body.count)
+    return {"list_id": lead_list.list_id, "lead_count": len(lead_list.members)}
+
+
+@ROUTER.post("/organization")
+def organization(sandbox: InSandbox, body: OrganizationBody) -> dict[str, Any]:
+    """Change credits or plan."""
+    with sandbox.lock:
+        for name, value in body.model_dump(exclude_none=True).items():
+            setattr(sandbox.accounts.organization, name, value)
+        return asdict(sandbox.accounts.organization)
+
+
+@ROUTER.post("/keys")
+def keys(sandbox: InSandbox, body: KeyBody) -> dict[str, str]:
+    """Create a key, or change one."""
+    with sandbox.lock:
+        fields = body.model_dump(exclude={"secret", "scopes"})
+        key = sandbox.accounts.add_key(body.secret, scopes=tuple(body.scopes), now=sandbox.now(), **fields)
+    return {"key_id": key.key_id, "secret": key.secret}
+
+
+@ROUTER.post("/clock")
+def clock(sandbox: InSandbox, body: ClockBody) -> dict[str, float]:
+    """Move a manual clock."""
+    if not isinstance(sandbox.clock, ManualClock):
+        raise HTTPException(409, "The sandbox runs on real time; start it with --clock manual")
+    sandbox.clock.advance(body.advance)
+    return {"now": sandbox.now()}
+
+
+@ROUTER.post("/reset")
+def reset(sandbox: InSandbox) -> dict[str, bool]:
+    """Begin anew."""
+    sandbox.reset()
+    return {"reset": True}

@@ -156,16 +156,9 @@ async def company(request: Request, body: CompanyBody) -> Response:
             subject = quote_subject(call, 1, "partial")
             sandbox.quotes.redeem(body.quote_id, "enrich_company", subject, 1, call.now)
         reserve(call, 1)
-        found = look_up(
-            Person(
-                company_domain=body.domain,
-                company_name=body.company_name or known,
-                first_name="-",
-                last_name="-",
-            ),
-            email_rate=0,
-            phone_rate=0,
-        )
+        name = body.company_name or (None if body.domain else known)
+        firm = Person(first_name="-", last_name="-", company_name=name, company_domain=body.domain)
+        found = look_up(firm, email_rate=0, phone_rate=0)
         identity = hashlib.sha256(f"company\x1f{known.casefold()}".encode()).hexdigest()[:16]
         sandbox.engine.charge(organization, Charge(identity, "company", 1, None))
     record = {
@@ -175,7 +168,7 @@ async def company(request: Request, body: CompanyBody) -> Response:
         "industry": found.industry,
         "industries": [found.industry],
         "employee_count": found.headcount,
-        "employee_count_range": "11-50" if found.headcount <= 50 else "51-5000",
+        "employee_count_range": None,
         "revenue_range": None,
         "hq_location": found.location,
         "funding_stage": None,

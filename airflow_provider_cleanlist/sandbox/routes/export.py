@@ -113,8 +113,9 @@ def _csv(call: Call, lead_list: LeadList, columns: tuple[str, ...]) -> tuple[byt
     return text.getvalue().encode(), total
 
 
-def download(sandbox: Sandbox, request: Request, export_id: str) -> Response:
+async def download(request: Request, export_id: str) -> Response:
     """Answer a signed download URL as blob stores do: the signature is the permission, a key is one too many."""
+    sandbox: Sandbox = request.app.state.sandbox
     entry = sandbox.ledger.open(RequestEntry(sandbox.now(), "GET", request.url.path, "export_download"))
     export = sandbox.exports.get(export_id)
     signature = hashlib.sha256(request.query_params.get("sig", "").encode()).digest()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -84,18 +85,16 @@ class Api:
 @pytest.fixture
 def make_api():
     """Build sandboxes with settings of one's own; the rate limit is out of the way unless asked for."""
-    clients: list[TestClient] = []
+    stack = ExitStack()
 
     def make(**arguments: Any) -> Api:
         clock = ManualClock()
         sandbox = Sandbox(**{"clock": clock, "requests_per_minute": 100_000, **arguments})
-        client = TestClient(create_app(sandbox))
-        clients.append(client)
+        client = stack.enter_context(TestClient(create_app(sandbox)))
         return Api(sandbox, clock, client)
 
-    yield make
-    for client in clients:
-        client.close()
+    with stack:
+        yield make
 
 
 @pytest.fixture
