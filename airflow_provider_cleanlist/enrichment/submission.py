@@ -45,7 +45,8 @@ class SubmissionReport:
         submitted_earlier: Contacts of this input that an earlier try had submitted.
         refused_rows: Rows that Cleanlist itself refused in this try and that were left out.
         worst_case_credits: What ``contacts_submitted`` cost when everything is found.
-        first_submitted_at: Seconds since the epoch of the first accepted batch, or None.
+        first_submitted_at: Seconds since the epoch of the first accepted batch; 0 if there is none.
+        last_submitted_at: Seconds since the epoch of the last accepted batch; 0 if there is none.
     """
 
     workflow_ids: list[str] = field(default_factory=list)
@@ -54,7 +55,8 @@ class SubmissionReport:
     submitted_earlier: int = 0
     refused_rows: list[int] = field(default_factory=list)
     worst_case_credits: int = 0
-    first_submitted_at: float | None = None
+    first_submitted_at: float = 0.0
+    last_submitted_at: float = 0.0
 
 
 class Log(Protocol):
@@ -203,7 +205,8 @@ class Submission:
             submitted_earlier=self._submitted_earlier,
             refused_rows=self._refused_rows,
             worst_case_credits=self.accepted_worst_case,
-            first_submitted_at=min((batch.changed_at for batch in accepted), default=None),
+            first_submitted_at=min((batch.changed_at for batch in accepted), default=0.0),
+            last_submitted_at=max((batch.changed_at for batch in accepted), default=0.0),
         )
 
     def _accepted(self) -> list[Batch]:

@@ -181,7 +181,7 @@ class BulkEnrichOperator(BaseOperator):
         if self.push_task_ids:
             context["ti"].xcom_push(key="task_ids", value=report.task_ids)
         if self.wait_for_completion and report.workflow_ids:
-            return self._wait(context, hook, result, report.first_submitted_at or time.time())
+            return self._wait(context, hook, result, report)
         return self._finish(context, result)
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:
@@ -274,14 +274,15 @@ class BulkEnrichOperator(BaseOperator):
         return balance
 
     def _wait(
-        self, context: Context, hook: CleanlistHook, result: dict[str, Any], submitted_at: float
+        self, context: Context, hook: CleanlistHook, result: dict[str, Any], report: SubmissionReport
     ) -> dict[str, Any]:
         from airflow_provider_cleanlist.enrichment.waiting import WaitRequest, wait
 
         request = WaitRequest(
             cleanlist_conn_id=self.cleanlist_conn_id,
             workflow_ids=tuple(result["workflow_ids"]),
-            submitted_at=submitted_at,
+            submitted_at=report.first_submitted_at,
+            submitted_over=report.last_submitted_at - report.first_submitted_at,
             deadline=time.time() + self.timeout,
             poll_interval=self.poll_interval,
             failure_policy="any",

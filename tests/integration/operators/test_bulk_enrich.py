@@ -1,0 +1,353 @@
+"""BulkEnrichOperator against the sandbox: results, money, bad input."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pandas as pd
+import pytest
+from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, Asset
+
+from airflow_provider_cleanlist.client.models import Contact
+from airflow_provider_cleanlist.exceptions import (
+    CleanlistAuthenticationError,
+    CleanlistConfigurationError,
+    CleanlistCreditLimitError,
+    CleanlistDataError,
+    CleanlistInsufficientCreditsError,
+    CleanlistInvalidRequestError,
+    CleanlistPermissionError,
+    CleanlistServerError,
+    CleanlistStateCorruptError,
+    CleanlistStateError,
+    CleanlistSubmissionUnknownError,
+)
+from airflow_provider_cleanlist.operators.bulk_enrich import BulkEnrichOperator
+from airflow_provider_cleanlist.sandbox.server import SandboxServer
+
+pytestmark = [
+    pytest.mark.integration,
+    pytest.mark.cleanlist_sandbox(requests_per_minute=100_000, credits=1_000, seconds_to_complete=0),
+]
+
+SUBMIT = "enrich_bulk"
+
+
+def people(count: int) -> list[dict[str, str]]:
+    return [
+        {"first_name": "Zofia", "last_name": f"Quxley{number}", "company_domain": "harborlight.example"}
+        for number in range(count)
+    ]
+
+
+@pytest.fixture
+def enrich(
+    cleanlist_sandbox: SandboxServer, connect: Callable[..., None], task_instance: Any
+) -> Callable[..., Any]:
+    connect(cleanlist_sandbox)
+
+    def run(try_number: int = 1, has_state_store: bool = True, **arguments: Any) -> dict[str, Any]:
+        operator = BulkEnrichOperator(task_id="t", **arguments)
+        context = task_instance.context(try_number=try_number, has_state_store=has_state_store)
+        return operator.execute(context)  # type: ignore[no-any-return]
+
+    return run
+
+
+def test_the_result_counts_everything_and_names_nobody(enrich: Any, cleanlist_sandbox: SandboxServer) -> None:
+    rows = [
+        *people(7),
+        {"FIRST_NAME": " zofia ", "Last Name": "QUXLEY0", "Company Domain": "https://harborlight.example/"},
+    ]
+    result = enrich(
+        contacts=[*rows, {"email": "only@harborlight.example"}], batch_size=3, on_invalid_contact="skip"
+    )
+
+    assert result == {
+        "workflow_ids": [submit.workflow_id for submit in cleanlist_sandbox.ledger.accepted_submits],
+        "enrichment_type": "partial",
+        "contacts_read": 9,
+        "contacts_submitted": 7,
+        "duplicates_dropped": 1,
+        "invalid_contacts": 1,
+        "batches": 3,
+        "worst_case_credits": 7,
+    }
+    assert len(cleanlist_sandbox.ledger.times_submitted()) == 7
+
+
+@pytest.mark.parametrize(
+    "contacts",
+    [
+        people(3),
+        tuple(people(3)),
+        [Contact(**person) for person in people(3)],
+        pd.DataFrame(people(3)),
+    ],
+    ids=["list", "tuple", "Contact", "DataFrame"],
+)
+def test_sources_in_memory(enrich: Any, contacts: Any) -> None:
+    assert enrich(contacts=contacts)["contacts_submitted"] == 3
+
+
+def test_a_file(enrich: Any, tmp_path: Path) -> None:
+    path = tmp_path / "people.jsonl"
+    path.write_text("\n".join(json.dumps(person) for person in people(4)))
+    assert enrich(contacts_path=str(path))["contacts_submitted"] == 4
+
+
+def test_no_contact_at_all_is_no_error(enrich: Any, cleanlist_sandbox: SandboxServer) -> None:
+    assert enrich(contacts=[])["workflow_ids"] == []
+    assert cleanlist_sandbox.ledger.requests(endpoint=SUBMIT) == []
+
+
+def test_a_second_try_submits_nothing_again(enrich: Any, cleanlist_sandbox: SandboxServer) -> None:
+    first = enrich(contacts=people(5), batch_size=2)
+    second = enrich(try_number=2, contacts=list(reversed(people(6))), batch_size=3)
+    assert second["contacts_submitted"] == 6
+    assert second["workflow_ids"][:3] == first["workflow_ids"]
+    assert cleanlist_sandbox.ledger.contacts_submitted_twice() == {}
+
+
+def test_a_new_force_resubmit_value_starts_over_once(enrich: Any, cleanlist_sandbox: SandboxServer) -> None:
+    enrich(contacts=people(2))
+    for _ in range(2):
+        enrich(contacts=people(2), force_resubmit="again")
+    assert set(cleanlist_sandbox.ledger.times_submitted().values()) == {2}
+
+
+def test_task_ids_are_pushed_on_request(enrich: Any, task_instance: Any) -> None:
+    result = enrich(contacts=people(3), batch_size=2, push_task_ids=True)
+    assert [len(task_instance.xcoms["task_ids"][workflow]) for workflow in result["workflow_ids"]] == [2, 1]
+
+
+def test_outlets_learn_what_came_about(enrich: Any, task_instance: Any) -> None:
+    asset = Asset("contacts")
+    task_instance.outlet_events[asset] = SimpleNamespace(extra={})
+    enrich(contacts=people(2), outlets=[asset])
+    assert task_instance.outlet_events[asset].extra["cleanlist"]["contacts_submitted"] == 2
+
+
+def test_no_contact_field_reaches_log_result_or_state(
+    enrich: Any, task_instance: Any, caplog: pytest.LogCaptureFixture, cleanlist_sandbox: SandboxServer
+) -> None:
+    cleanlist_sandbox.faults.fail(SUBMIT, 500, skip=1)
+    with caplog.at_level(logging.DEBUG), pytest.raises(CleanlistSubmissionUnknownError) as caught:
+        enrich(
+            contacts=[*people(5), {"email": "quxley9@harborlight.example"}],
+            batch_size=3,
+            on_invalid_contact="skip",
+        )
+    seen = (
+        caplog.text + repr(caught.value) + str(caught.value) + json.dumps(task_instance.state.values)
+    ).casefold()
+    assert "quxley" not in seen
+    assert "harborlight" not in seen
+    assert cleanlist_sandbox.api_key not in seen
+
+
+class TestMoney:
+    def test_above_max_credits_nothing_is_sent(self, enrich: Any, cleanlist_sandbox: SandboxServer) -> None:
+        with pytest.raises(CleanlistCreditLimitError, match=r"10 contacts.*110 credits.*max_credits=100"):
+            enrich(contacts=people(10), enrichment_type="full", max_credits=100)
+        assert cleanlist_sandbox.ledger.requests(endpoint=SUBMIT) == []
+
+    def test_above_the_balance_nothing_is_sent(self, enrich: Any, cleanlist_sandbox: SandboxServer) -> None:
+        with pytest.raises(CleanlistCreditLimitError, match=r"1100 credits.*balance is 1000"):
+            enrich(contacts=people(100), enrichment_type="full")
+        assert cleanlist_sandbox.ledger.requests(endpoint=SUBMIT) == []
+
+    def test_max_credits_counts_earlier_tries(self, enrich: Any) -> None:
+        enrich(contacts=people(5))
+        with pytest.raises(
+            CleanlistCreditLimitError, match=r"3 contacts.*and 5 for what was submitted before"
+        ):
+            enrich(try_number=2, contacts=people(8), max_credits=7)
+
+    def test_credits_that_run_out_midway_keep_what_was_accepted(
+        self, enrich: Any, cleanlist_sandbox: SandboxServer
+    ) -> None:
+        cleanlist_sandbox.faults.fail(SUBMIT, 402, skip=2)
+        with pytest.raises(CleanlistInsufficientCreditsError, match="1 contacts are left"):
+            enrich(contacts=people(5), batch_size=2)
+        result = enrich(try_number=2, contacts=people(5), batch_size=2)
+        assert result["contacts_submitted"] == 5
+        assert cleanlist_sandbox.ledger.contacts_submitted_twice() == {}
+
+    @pytest.mark.parametrize("status", [500, 502, 504])
+    def test_an_unknown_outcome_stops_and_says_so(
+        self, enrich: Any, cleanlist_sandbox: SandboxServer, status: int
+    ) -> None:
+        cleanlist_sandbox.faults.fail(SUBMIT, status, after=True)
+        with pytest.raises(CleanlistSubmissionUnknownError) as caught:
+            enrich(contacts=people(3), enrichment_type="full")
+        text = str(caught.value)
+        assert "3 contacts" in text
+        assert "33 credits" in text
+        assert all(word in text for word in ("'skip'", "'resubmit'", "force_resubmit"))
+        with pytest.raises(CleanlistSubmissionUnknownError, match="an earlier try"):
+            enrich(try_number=2, contacts=people(3), enrichment_type="full")
+        assert len(cleanlist_sandbox.ledger.requests(endpoint=SUBMIT)) == 1
+
+    def test_skip_leaves_unknown_contacts_out_and_goes_on(
+        self, enrich: Any, cleanlist_sandbox: SandboxServer
+    ) -> None:
+        cleanlist_sandbox.faults.drop(SUBMIT, after=True)
+        result = enrich(contacts=people(5), batch_size=2, on_unknown_submission="skip")
+        assert result["contacts_submitted"] == 3
+        assert cleanlist_sandbox.ledger.contacts_submitted_twice() == {}
+
+    def test_resubmit_is_the_users_word_to_pay_twice(
+        self, enrich: Any, cleanlist_sandbox: SandboxServer
+    ) -> None:
+        cleanlist_sandbox.faults.drop(SUBMIT, after=True)
+        result = enrich(contacts=people(2), on_unknown_submission="resubmit")
+        assert result["contacts_submitted"] == 2
+        assert set(cleanlist_sandbox.ledger.times_submitted().values()) == {2}
+
+    def test_resubmitting_ends(self, enrich: Any, cleanlist_sandbox: SandboxServer) -> None:
+        cleanlist_sandbox.faults.drop(SUBMIT, after=False, times=None)
+        with pytest.raises(CleanlistSubmissionUnknownError):
+            enrich(contacts=people(2), on_unknown_submission="resubmit")
+        assert len(cleanlist_sandbox.ledger.requests(endpoint=SUBMIT)) == 4
+
+    def test_a_refused_contact_sinks_only_itself_when_skipping(
+        self, enrich: Any, cleanlist_sandbox: SandboxServer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        _accept_email_only(monkeypatch)
+        rows = [*people(2), {"email": "x@harborlight.example"}, *people(4)[2:]]
+        result = enrich(contacts=rows, on_invalid_contact="skip")
+        assert result["contacts_submitted"] == 4
+        assert result["invalid_contacts"] == 1
+
+    def test_a_refused_contact_is_named_by_row(self, enrich: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        _accept_email_only(monkeypatch)
+        with pytest.raises(CleanlistInvalidRequestError, match="Source rows: 3"):
+            enrich(contacts=[*people(2), {"email": "x@harborlight.example"}])
+
+    def test_an_outage_is_retried_by_airflow_and_loses_nothing(
+        self, enrich: Any, cleanlist_sandbox: SandboxServer
+    ) -> None:
+        cleanlist_sandbox.faults.fail(SUBMIT, 503, skip=1)
+        with pytest.raises(CleanlistServerError, match="3 contacts are left") as caught:
+            enrich(contacts=people(5), batch_size=2)
+        assert not isinstance(caught.value, AirflowFailException)
+        assert enrich(try_number=2, contacts=people(5), batch_size=2)["contacts_submitted"] == 5
+        assert cleanlist_sandbox.ledger.contacts_submitted_twice() == {}
+
+
+def _accept_email_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the local check pass what the API refuses, as if the API had become stricter."""
+    monkeypatch.setattr("airflow_provider_cleanlist.enrichment.reading.validate", lambda contact: None)
+
+
+class TestJournal:
+    def test_a_damaged_journal_stops(
+        self, enrich: Any, task_instance: Any, cleanlist_sandbox: SandboxServer
+    ) -> None:
+        enrich(contacts=people(1))
+        task_instance.state.values["cleanlist_journal.batch.000000"] = '{"version": 1}'
+        with pytest.raises(CleanlistStateCorruptError, match="Nothing more was submitted"):
+            enrich(try_number=2, contacts=people(2))
+        assert len(cleanlist_sandbox.ledger.accepted_submits) == 1
+
+    def test_an_unreadable_journal_stops_and_is_retried(self, enrich: Any, task_instance: Any) -> None:
+        def fail(key: str) -> None:
+            raise ConnectionError("no API server")
+
+        task_instance.state.get = fail
+        with pytest.raises(CleanlistStateError) as caught:
+            enrich(contacts=people(1))
+        assert not isinstance(caught.value, AirflowFailException)
+
+    def test_without_any_store_a_second_try_is_refused(
+        self, enrich: Any, cleanlist_sandbox: SandboxServer
+    ) -> None:
+        assert enrich(has_state_store=False, contacts=people(1))["contacts_submitted"] == 1
+        with pytest.raises(CleanlistConfigurationError, match=r"\[cleanlist\] journal_path"):
+            enrich(has_state_store=False, try_number=2, contacts=people(2))
+        assert len(cleanlist_sandbox.ledger.accepted_submits) == 1
+
+    def test_a_directory_serves_where_airflow_has_no_store(
+        self, enrich: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cleanlist_sandbox: SandboxServer
+    ) -> None:
+        monkeypatch.setenv("AIRFLOW__CLEANLIST__JOURNAL_PATH", f"file://{tmp_path}/journal")
+        enrich(has_state_store=False, contacts=people(3), batch_size=2)
+        result = enrich(has_state_store=False, try_number=2, contacts=people(5), batch_size=2)
+        assert result["contacts_submitted"] == 5
+        assert cleanlist_sandbox.ledger.contacts_submitted_twice() == {}
+        written = "".join(path.read_text() for path in tmp_path.rglob("*.json"))
+        assert "quxley" not in written.casefold()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "text"),
+    [
+        ({}, CleanlistDataError, "exactly one of contacts, contacts_path and sql"),
+        ({"contacts": [], "sql": "SELECT 1"}, CleanlistDataError, "exactly one"),
+        ({"sql": "SELECT 1"}, CleanlistDataError, "sql_conn_id"),
+        ({"contacts_path": "/nowhere/people.csv"}, CleanlistDataError, "/nowhere/people.csv"),
+        ({"contacts_path": "people.xlsx"}, CleanlistDataError, r"\.csv"),
+        (
+            {"contacts": people(1), "enrichment_type": "all"},
+            CleanlistConfigurationError,
+            "partial, phone_only, full",
+        ),
+        ({"contacts": people(1), "batch_size": 251}, CleanlistConfigurationError, "1 to 250"),
+        ({"contacts": people(1), "on_invalid_contact": "ignore"}, CleanlistConfigurationError, "fail, skip"),
+        (
+            {"contacts": people(1), "on_unknown_submission": "?"},
+            CleanlistConfigurationError,
+            "fail, skip, resubmit",
+        ),
+        ({"contacts": people(1), "max_credits": "many"}, CleanlistConfigurationError, "max_credits"),
+        (
+            {"contacts": [*people(1), {"email": "x@y.example"}]},
+            CleanlistDataError,
+            r"email_only: 1 \(row 2\)",
+        ),
+        ({"contacts": [{"email": "x@y.example"}]}, CleanlistDataError, "No usable columns"),
+        ({"contacts": [{"colour": "blue"}]}, CleanlistDataError, "colour"),
+        ({"contacts": people(1), "column_mapping": {"nope": "email"}}, CleanlistDataError, "nope"),
+        ({"contacts": people(1), "column_mapping": {"first_name": "nope"}}, CleanlistDataError, "nope"),
+    ],
+)
+def test_bad_arguments(
+    enrich: Any,
+    cleanlist_sandbox: SandboxServer,
+    arguments: dict[str, Any],
+    error: type[Exception],
+    text: str,
+) -> None:
+    with pytest.raises(error, match=text) as caught:
+        enrich(**arguments)
+    assert isinstance(caught.value, AirflowFailException)
+    assert cleanlist_sandbox.ledger.requests(endpoint=SUBMIT) == []
+
+
+def test_a_wrong_key(enrich: Any, cleanlist_sandbox: SandboxServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    connection = json.loads(cleanlist_sandbox.connection_json()) | {"password": "clapi_wrong_0123456789"}
+    monkeypatch.setenv("AIRFLOW_CONN_CLEANLIST_DEFAULT", json.dumps(connection))
+    with pytest.raises(CleanlistAuthenticationError, match="Check the API key") as caught:
+        enrich(contacts=people(1))
+    assert "clapi_wrong" not in str(caught.value)
+
+
+def test_a_missing_scope(
+    enrich: Any, cleanlist_sandbox: SandboxServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = cleanlist_sandbox.state.accounts.add_key(scopes=("enrich:read",))
+    connection = json.loads(cleanlist_sandbox.connection_json()) | {"password": key.secret}
+    monkeypatch.setenv("AIRFLOW_CONN_CLEANLIST_DEFAULT", json.dumps(connection))
+    with pytest.raises(CleanlistPermissionError, match="scopes"):
+        enrich(contacts=people(1))
+
+
+def test_no_connection(enrich: Any) -> None:
+    with pytest.raises(AirflowException, match="nowhere"):
+        enrich(contacts=people(1), cleanlist_conn_id="nowhere")
