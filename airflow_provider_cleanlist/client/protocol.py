@@ -14,7 +14,7 @@ from enum import Enum, auto
 from typing import Any, TypeVar
 
 from airflow_provider_cleanlist.client import answers, errors
-from airflow_provider_cleanlist.client.rate_limit import Decision, Priority, Verdict
+from airflow_provider_cleanlist.client.rate_limit import Decision, Place, Priority, Verdict
 
 T = TypeVar("T")
 
@@ -115,6 +115,7 @@ class Slot:
     priority: Priority
     waited: float
     max_wait: float
+    place: Place | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -312,14 +313,15 @@ def exchange(
 
 def _wait_for_slot(request: Request, now: float, deadline: float) -> Generator[Effect, Any, float]:
     asked_at = now
+    place: Place | None = None
     while True:
-        decision: Decision = yield Slot(request.priority, now - asked_at, max(0.0, deadline - now))
-        if decision.verdict is Verdict.REFUSED:
-            raise errors.RateLimitedError(_queue_info(request, decision.delay))
-        if decision.delay > 0:
-            now = yield Sleep(decision.delay)
+        decision: Decision = yield Slot(request.priority, now - asked_at, max(0.0, deadline - now), place)
         if decision.verdict is Verdict.GO:
             return now
+        if decision.verdict is Verdict.REFUSED:
+            raise errors.RateLimitedError(_queue_info(request, decision.delay))
+        place = decision.place
+        now = yield Sleep(decision.delay)
 
 
 def _parsed(request: Request, outcome: Ok, parse: Callable[[Ok], T]) -> T:

@@ -1,23 +1,25 @@
-"""The organisation's request budget: a pure moving-window core and the stores that share it.
+"""The organisation's request budget: a pure moving-window core that every store of the budget applies.
 
 The API allows so many requests per fixed window and organisation (contract section 2). The core keeps a log of
-reserved moments and says *when* the next request may go, not whether, so waiting is fair and cheap. Work (submits,
-page reads, everything else) books a moment in the future; polls take one only when it is free now, spread evenly,
-and count as work after two minutes so that they never starve.
+booked moments and says *when* the next request may go, not whether, so waiting is fair and cheap. Work (submits,
+page reads, everything else) books a moment ahead. Polls take turns, one by one, to look for a free moment, and from
+two windows of waiting on a turn entitles them to book like work, so that they never starve.
+
+Whoever waits gets a :class:`Place` and shows it when it asks again: a 429 that came in the meantime has voided all
+places, which is how it stops everyone. ``rate_limit.lua`` holds the same rules for Redis; a test keeps the two equal.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import math
-import threading
-import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from bisect import bisect_right, insort
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Protocol
 
-POLL_PROMOTION_SECONDS = 120.0
+MARGIN_PER_WINDOW = 1 / 60
+PROMOTION_WINDOWS = 2.0
+GAPS_PER_PACE = 8.0
 
 
 class Priority(Enum):
@@ -31,19 +33,38 @@ class Verdict(Enum):
     """What to do with a request now."""
 
     GO = "go"
-    """The place is booked: send after the delay."""
+    """Send it now."""
     ASK_AGAIN = "ask again"
-    """Nothing is booked: ask again after the delay."""
+    """Wait for the delay, then ask again and show the place."""
     REFUSED = "refused"
-    """Nothing is booked: the next place is further away than the request may wait."""
+    """Give up: the next moment is further away than the request may wait. Nothing is booked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A place among those who wait.
+
+    Attributes:
+        moment: When its turn comes, in seconds on the store's clock.
+        booked: True when the moment is booked; False when it is a poll's turn to look for a free one.
+        stamp: What the place is good for: as long as the state has this ``epoch`` (booked) or ``born`` (turn).
+    """
+
+    moment: float
+    booked: bool
+    stamp: int
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """A verdict and its delay in seconds from now."""
+    """A verdict, its delay in seconds from now, and the place to show after the delay."""
 
     verdict: Verdict
-    delay: float
+    delay: float = 0.0
+    place: Place | None = None
+
+
+GO = Decision(Verdict.GO)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,19 +74,34 @@ class Budget:
     Attributes:
         requests: Requests per window.
         window: Length of the window in seconds.
-        margin: Seconds kept between a full window and the next request, because the server's clock starts its
-            window when a request arrives and not when we send it. A sixtieth of the window by default.
     """
 
     requests: int = 60
     window: float = 60.0
-    margin: float = -1.0
 
     def __post_init__(self) -> None:
         if self.requests < 1 or self.window <= 0:
             raise ValueError("a request budget needs at least 1 request and a window longer than 0 s")
-        if self.margin < 0:
-            object.__setattr__(self, "margin", self.window / 60)
+
+    @property
+    def margin(self) -> float:
+        """Seconds by which our window is longer than the server's: it counts arrivals, we count departures."""
+        return self.window * MARGIN_PER_WINDOW
+
+    @property
+    def span(self) -> float:
+        """Length in seconds of our window."""
+        return self.window + self.margin
+
+    @property
+    def gap(self) -> float:
+        """Least seconds between two requests: they reach an unknown limit few at a time, not all at once."""
+        return self.window / self.requests / GAPS_PER_PACE
+
+    @property
+    def promotion(self) -> float:
+        """Seconds of waiting after which a poll's turn entitles it to book a moment like work."""
+        return self.window * PROMOTION_WINDOWS
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,64 +109,101 @@ class BudgetState:
     """What all processes of a scope share. Times are seconds on the store's clock.
 
     Attributes:
-        grants: Booked moments, ascending, at most ``Budget.requests`` of them.
-        blocked_until: Nothing may be sent before this moment (a 429 said so).
+        born: Random number of this log; another number means that an earlier log was lost.
+        epoch: Counts up whenever all bookings are voided; begins at ``born``.
+        seen: Moment of the last use.
+        grants: Booked moments, ascending: those of the last window and those ahead.
+        blocked_until: Nothing may be sent before this moment.
         last_poll: Moment of the last poll granted.
+        poll_turn: The last turn handed out to a poll.
         lowered_by: Requests per window that 429s have taught us to leave out.
         lowered_at: Moment of the last change of ``lowered_by``.
+        step: By how much the last block lowered; 0 when a window without a 429 has passed since.
     """
 
+    born: int = 0
+    epoch: int = 0
+    seen: float = -math.inf
     grants: tuple[float, ...] = ()
     blocked_until: float = -math.inf
     last_poll: float = -math.inf
+    poll_turn: float = -math.inf
     lowered_by: int = 0
     lowered_at: float = -math.inf
+    step: int = 0
 
 
 def reserve(
-    state: BudgetState, budget: Budget, *, now: float, priority: Priority, waited: float, max_wait: float
+    state: BudgetState,
+    budget: Budget,
+    *,
+    now: float,
+    priority: Priority,
+    waited: float,
+    max_wait: float,
+    place: Place | None = None,
 ) -> tuple[BudgetState, Decision]:
-    """Book the next free moment, or say when to ask again.
+    """Let a request go, give it a place to wait for, or refuse it.
 
     Args:
         state: The shared state.
-        budget: The allowance.
+        budget: The allowance as this caller knows it.
         now: Seconds on the clock of ``state``.
         priority: Class of the request.
         waited: Seconds the request has been waiting.
         max_wait: Seconds it may still wait.
+        place: What the previous decision about this request gave.
 
     Returns:
-        The new state and the decision. The state is the old one unless the verdict is GO (or time raised the limit).
+        The new state and the decision.
     """
-    state = _raised(state, budget, now)
-    slot = next_slot(state, budget, now)
-    is_poll = priority is Priority.POLL
-    if is_poll and waited < POLL_PROMOTION_SECONDS:
-        free_at = max(slot, state.last_poll + budget.window / allowed(state, budget))
-        if free_at > now:
-            return state, Decision(
-                Verdict.ASK_AGAIN if free_at - now <= max_wait else Verdict.REFUSED,
-                min(free_at - now, max(POLL_PROMOTION_SECONDS - waited, 0.0) or free_at - now),
-            )
-    if slot - now > max_wait:
-        return state, Decision(Verdict.REFUSED, slot - now)
-    booked = dataclasses.replace(
-        state,
-        grants=(*state.grants, slot)[-budget.requests :],
-        last_poll=slot if is_poll else state.last_poll,
+    state = _current(state, budget, now)
+    if place is not None and place.booked and place.stamp == state.epoch:
+        return _take_up(state, budget, now, place)
+    if priority is Priority.POLL:
+        turn = place if place is not None and not place.booked and place.stamp == state.born else None
+        return _reserve_poll(state, budget, now=now, waited=waited, max_wait=max_wait, given=turn)
+    return _book(state, budget, now, max_wait)
+
+
+def penalize(state: BudgetState, budget: Budget, *, now: float, seconds: float) -> BudgetState:
+    """Take in a 429: stop everyone for ``seconds`` and leave out more requests per window.
+
+    One request is left out after the first 429; twice as many as the last time when a window is overdrawn although
+    the one before was, too. Each 429 of requests that were under way together leaves out one more, for the refused
+    requests of a window are those by which it was overdrawn.
+    """
+    state = _current(state, budget, now)
+    is_first = now >= state.blocked_until
+    step = max(1, 2 * state.step) if is_first else state.step
+    return replace(
+        hold(state, budget, now=now, seconds=seconds),
+        lowered_by=min(budget.requests - 1, state.lowered_by + (step if is_first else 1)),
+        lowered_at=now,
+        step=step,
     )
-    return booked, Decision(Verdict.GO, slot - now)
+
+
+def hold(state: BudgetState, budget: Budget, *, now: float, seconds: float) -> BudgetState:
+    """Stop everyone for ``seconds`` and void all bookings, so that nobody sleeps through it and then sends."""
+    state = _current(state, budget, now)
+    return replace(
+        state,
+        epoch=state.epoch + 1,
+        grants=state.grants[: bisect_right(state.grants, now)],
+        blocked_until=max(state.blocked_until, now + seconds),
+        last_poll=min(state.last_poll, now),
+    )
 
 
 def next_slot(state: BudgetState, budget: Budget, now: float) -> float:
     """Return the first moment at which one more request keeps within the allowance."""
     slot = max(now, state.blocked_until)
     if state.grants:
-        slot = max(slot, state.grants[-1])
+        slot = max(slot, state.grants[-1] + budget.gap)
     limit = allowed(state, budget)
     if len(state.grants) >= limit:
-        slot = max(slot, state.grants[-limit] + budget.window + budget.margin)
+        slot = max(slot, state.grants[-limit] + budget.span)
     return slot
 
 
@@ -139,79 +212,103 @@ def allowed(state: BudgetState, budget: Budget) -> int:
     return max(1, budget.requests - state.lowered_by)
 
 
-def penalize(state: BudgetState, budget: Budget, *, now: float, seconds: float) -> BudgetState:
-    """Take in a 429: block everyone for ``seconds`` and leave out one more request per window."""
-    return dataclasses.replace(
-        state,
-        blocked_until=max(state.blocked_until, now + seconds),
-        lowered_by=min(budget.requests - 1, state.lowered_by + 1),
-        lowered_at=now,
+def _book(
+    state: BudgetState, budget: Budget, now: float, max_wait: float, *, is_poll: bool = False
+) -> tuple[BudgetState, Decision]:
+    """Book the next free moment."""
+    slot = next_slot(state, budget, now)
+    if slot - now > max_wait:
+        return state, Decision(Verdict.REFUSED, slot - now)
+    last_poll = slot if is_poll else state.last_poll
+    state = replace(state, grants=(*state.grants, slot), last_poll=last_poll)
+    if slot <= now:
+        return state, GO
+    return state, Decision(Verdict.ASK_AGAIN, slot - now, Place(slot, booked=True, stamp=state.epoch))
+
+
+def _take_up(state: BudgetState, budget: Budget, now: float, place: Place) -> tuple[BudgetState, Decision]:
+    """Let a booked request go; one that woke too late for the margin is logged at the moment it really goes."""
+    if place.moment > now:
+        return state, Decision(Verdict.ASK_AGAIN, place.moment - now, place)
+    if now - place.moment > budget.margin / 2:
+        grants = list(state.grants)
+        if place.moment in state.grants:
+            grants.remove(place.moment)
+        insort(grants, now)
+        state = replace(state, grants=tuple(grants))
+    return state, GO
+
+
+def _reserve_poll(
+    state: BudgetState, budget: Budget, *, now: float, waited: float, max_wait: float, given: Place | None
+) -> tuple[BudgetState, Decision]:
+    """Let a poll go in a free moment, or hand it a turn.
+
+    Turns come at the pace of the allowance, or at half of it while work is booked ahead, so that overdue polls
+    leave half of the allowance to work. Before its turn a poll looks in once per window: capacity that others left
+    unused is not lost.
+    """
+    slot = next_slot(state, budget, now)
+    pace = budget.span / allowed(state, budget)
+    work_ahead = bool(state.grants) and state.grants[-1] > now
+    next_turn = max(now, state.poll_turn + (2 * pace if work_ahead else pace))
+    turn = next_turn if given is None else given.moment
+    if turn <= now:
+        if slot <= now or waited + pace >= budget.promotion:
+            state = replace(state, poll_turn=max(turn, state.poll_turn))
+            return _book(state, budget, now, max_wait, is_poll=True)
+        if slot - now > pace:
+            given, turn = None, max(next_turn, min(slot, now + budget.promotion - waited))
+        else:
+            turn = slot
+    elif given is not None and slot <= now and state.last_poll + pace <= now:
+        return _book(state, budget, now, max_wait, is_poll=True)
+    if turn - now > max_wait:
+        return state, Decision(Verdict.REFUSED, turn - now)
+    if given is None:
+        state = replace(state, poll_turn=turn)
+    place = Place(turn, booked=False, stamp=state.born)
+    return state, Decision(Verdict.ASK_AGAIN, min(turn - now, budget.window), place)
+
+
+def _current(state: BudgetState, budget: Budget, now: float) -> BudgetState:
+    """Bring the state up to now: forget what lies behind the window and win back what 429s have taken."""
+    if now < state.seen:
+        state = _set_back(state, now - state.seen)
+    gone = bisect_right(state.grants, now - budget.span)
+    lowered_by, lowered_at, step = state.lowered_by, state.lowered_at, state.step
+    clean_since = max(lowered_at, state.blocked_until)
+    if lowered_by and now - clean_since >= budget.window:
+        windows = math.floor((now - clean_since) / budget.window)
+        lowered_by = max(0, lowered_by - windows)
+        lowered_at, step = clean_since + windows * budget.window, 0
+    return replace(
+        state, seen=now, grants=state.grants[gone:], lowered_by=lowered_by, lowered_at=lowered_at, step=step
     )
 
 
-def _raised(state: BudgetState, budget: Budget, now: float) -> BudgetState:
-    """Win back one request per window for each full window without a 429."""
-    if not state.lowered_by:
-        return state
-    clean_since = max(state.lowered_at, state.blocked_until)
-    windows = int((now - clean_since) // budget.window) if now > clean_since else 0
-    if windows < 1:
-        return state
-    return dataclasses.replace(
+def _set_back(state: BudgetState, step: float) -> BudgetState:
+    """Follow a clock that was set back: go on as if no time had passed since the last use."""
+    past = state.grants[: bisect_right(state.grants, state.seen)]
+    return replace(
         state,
-        lowered_by=max(0, state.lowered_by - windows),
-        lowered_at=clean_since + windows * budget.window,
+        born=state.born + 1,
+        epoch=state.epoch + 1,
+        grants=tuple(moment + step for moment in past),
+        blocked_until=state.blocked_until + step,
+        last_poll=min(state.last_poll, state.seen) + step,
+        poll_turn=min(state.poll_turn, state.seen) + step,
+        lowered_at=state.lowered_at + step,
     )
 
 
 class RateLimiter(Protocol):
     """A budget shared by everybody who uses the same scope."""
 
-    def reserve(self, priority: Priority, *, waited: float, max_wait: float) -> Decision:
-        """Book the next free moment, or say when to ask again; never blocks for longer than its store needs."""
+    def reserve(
+        self, priority: Priority, *, waited: float, max_wait: float, place: Place | None = None
+    ) -> Decision:
+        """Decide on a request (see :func:`reserve`); takes as long as its store needs, never waits for a moment."""
 
     def penalize(self, seconds: float) -> None:
         """Take in a 429 that asked to wait ``seconds``."""
-
-
-class MemoryRateLimiter:
-    """A budget shared by the threads and event loops of one process."""
-
-    def __init__(self, budget: Budget, clock: Callable[[], float] = time.monotonic) -> None:
-        self._budget = budget
-        self._clock = clock
-        self._state = BudgetState()
-        self._lock = threading.Lock()
-
-    def reserve(self, priority: Priority, *, waited: float, max_wait: float) -> Decision:
-        """See :class:`RateLimiter`."""
-        with self._lock:
-            self._state, decision = reserve(
-                self._state,
-                self._budget,
-                now=self._clock(),
-                priority=priority,
-                waited=waited,
-                max_wait=max_wait,
-            )
-        return decision
-
-    def penalize(self, seconds: float) -> None:
-        """See :class:`RateLimiter`."""
-        with self._lock:
-            self._state = penalize(self._state, self._budget, now=self._clock(), seconds=seconds)
-
-
-_process_limiters: dict[tuple[str, Budget], MemoryRateLimiter] = {}
-_process_lock = threading.Lock()
-
-
-def memory_limiter(scope: str, budget: Budget) -> MemoryRateLimiter:
-    """Return this process's limiter of a scope, the same one for everybody who asks.
-
-    Args:
-        scope: Name of the organisation's budget; holds no secret.
-        budget: The allowance.
-    """
-    with _process_lock:
-        return _process_limiters.setdefault((scope, budget), MemoryRateLimiter(budget))

@@ -150,7 +150,9 @@ class Transport:
 
     def _perform(self, effect: protocol.Slot | protocol.Request | protocol.Penalty) -> Any:
         if isinstance(effect, protocol.Slot):
-            return self._limiter.reserve(effect.priority, waited=effect.waited, max_wait=effect.max_wait)
+            return self._limiter.reserve(
+                effect.priority, waited=effect.waited, max_wait=effect.max_wait, place=effect.place
+            )
         if isinstance(effect, protocol.Penalty):
             return self._limiter.penalize(effect.seconds)
         return self._send(effect)

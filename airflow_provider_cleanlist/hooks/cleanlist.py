@@ -11,7 +11,6 @@ from airflow.providers.common.compat.sdk import BaseHook
 
 from airflow_provider_cleanlist.client.endpoints import OMITTED, Omitted
 from airflow_provider_cleanlist.client.models import CONTACT_FIELDS, Contact, EnrichmentType
-from airflow_provider_cleanlist.client.rate_limit import memory_limiter
 from airflow_provider_cleanlist.client.settings import ClientSettings, SettingsError, build_settings
 from airflow_provider_cleanlist.exceptions import (
     CleanlistAuthenticationError,
@@ -281,10 +280,13 @@ class CleanlistHook(BaseHook):
 
     def _client_of(self, settings: ClientSettings) -> CleanlistClient:
         from airflow_provider_cleanlist.client.client import CleanlistClient
+        from airflow_provider_cleanlist.client.rate_limit_stores import open_limiter
 
-        return CleanlistClient(
-            settings, memory_limiter(settings.scope, settings.budget), translate=to_airflow
-        )
+        try:
+            limiter = open_limiter(settings.rate_limit_store, settings.scope, settings.budget)
+        except SettingsError as error:
+            raise CleanlistConfigurationError(f"The Cleanlist connection cannot be used: {error}.") from None
+        return CleanlistClient(settings, limiter, translate=to_airflow)
 
 
 def _best_match(name: str, lists: list[LeadList]) -> list[LeadList]:

@@ -1,0 +1,62 @@
+"""From the setting ``rate_limit_store`` to a limiter."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from airflow_provider_cleanlist.client.rate_limit import Budget, RateLimiter
+from airflow_provider_cleanlist.client.rate_limit_file import FileRateLimiter, default_directories
+from airflow_provider_cleanlist.client.rate_limit_memory import MemoryRateLimiter, MemoryState
+from airflow_provider_cleanlist.client.rate_limit_redis import SCHEMES, RedisRateLimiter
+from airflow_provider_cleanlist.client.settings import SettingsError
+
+_limiters: dict[tuple[str, str, Budget], RateLimiter] = {}
+_memory: dict[str, MemoryState] = {}
+_lock = threading.Lock()
+
+
+def open_limiter(store: str, scope: str, budget: Budget) -> RateLimiter:
+    """Return the limiter of a scope, in one process always the same one. Touches no disk and no network yet.
+
+    Args:
+        store: Empty for a file that all processes of this host share; ``file:///directory`` for one in that
+            directory; ``redis://``, ``rediss://``, ``valkey://`` or ``valkeys://`` for a server that many hosts
+            share, with the host's file while it cannot be reached; ``memory://`` for this process alone.
+        scope: Name of the organisation's budget; holds no secret.
+        budget: The allowance.
+
+    Raises:
+        SettingsError: The store makes no sense, or its client is not installed. The message shows no secret.
+    """
+    with _lock:
+        key = (store, scope, budget)
+        if key not in _limiters:
+            _limiters[key] = _open(store, scope, budget)
+        return _limiters[key]
+
+
+def _open(store: str, scope: str, budget: Budget) -> RateLimiter:
+    memory = _memory.setdefault(scope, MemoryState())
+    host = FileRateLimiter(budget, scope, default_directories(), memory)
+    if not store:
+        return host
+    scheme = store.partition("://")[0]
+    if scheme == "memory":
+        return MemoryRateLimiter(budget, state=memory)
+    if scheme == "file":
+        return FileRateLimiter(budget, scope, [_directory(store), *default_directories()], memory)
+    if scheme in SCHEMES:
+        return RedisRateLimiter(store, scope, budget, host)
+    raise SettingsError(
+        "rate_limit_store must be empty or begin with file:///, redis://, rediss://, valkey:// or memory://"
+    )
+
+
+def _directory(store: str) -> Path:
+    parts = urlsplit(store)
+    path = Path(unquote(parts.path))
+    if parts.netloc not in ("", "localhost") or not parts.path.strip("/"):
+        raise SettingsError("rate_limit_store must name a directory of this host: file:///var/lib/cleanlist")
+    return path
