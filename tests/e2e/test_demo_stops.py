@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from process_group import Process, living_descendants, processes
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
 DEMO_RUN = Path(__file__).resolve().parents[2] / "scripts" / "demo_run.py"
 
@@ -32,7 +32,7 @@ def stop_at(folder: Path, line: str, signal_number: signal.Signals) -> tuple[int
             start_new_session=True,
         )
     try:
-        end = time.monotonic() + 120
+        end = time.monotonic() + 300
         while line not in output.read_text():
             assert demo.poll() is None, output.read_text()
             assert time.monotonic() < end, output.read_text()

@@ -14,7 +14,7 @@ from sandbox_process import API_KEY, SandboxProcess
 if TYPE_CHECKING:
     from airflow_runner import AirflowProcesses
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
 DAG_ID = "enrich_contacts_to_warehouse"
 TASKS = ("enrich", "wait", "load", "summarise")
@@ -25,7 +25,7 @@ def run_id(airflow: AirflowProcesses) -> str:
     """A run of the example DAG that has ended."""
     airflow.api.wait_for_dag(DAG_ID)
     run_id = airflow.api.trigger_run(DAG_ID)
-    state = airflow.api.wait_run(DAG_ID, run_id, timeout=150)
+    state = airflow.api.wait_run(DAG_ID, run_id, timeout=240)
     states = airflow.api.task_states(DAG_ID, run_id)
     logs = "\n".join(
         airflow.api.task_log(DAG_ID, run_id, task, 1)
