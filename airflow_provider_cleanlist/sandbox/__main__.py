@@ -82,11 +82,8 @@ def main(arguments: list[str] | None = None) -> int:
             f"the package {error.name!r} is missing; install the extra: "
             "pip install 'airflow-provider-cleanlist[sandbox]'"
         )
-    stopped = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stopped.set())
-    clock: Clock = ManualClock() if options.clock == "manual" else SystemClock(options.clock_speed)
     try:
+        clock: Clock = ManualClock() if options.clock == "manual" else SystemClock(options.clock_speed)
         server = SandboxServer(
             host=options.host,
             port=options.port,
@@ -98,6 +95,9 @@ def main(arguments: list[str] | None = None) -> int:
         )
     except (OSError, ValueError) as error:
         parser.error(str(error))
+    stopped = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stopped.set())
     with server:
         sys.stdout.write(
             f"Cleanlist sandbox at {server.url} (admin: {server.url}/sandbox)\n"
