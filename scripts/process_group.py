@@ -34,20 +34,26 @@ class Process(NamedTuple):
 
 
 def processes() -> list[Process]:
-    """Return the process table: from ``/proc`` where there is one, else from ``ps``.
-
-    Every process that lives when this returns is in it, or is a child of one that is: ``/proc`` is listed again
-    until nothing new appears, so that a program cannot slip away by forking between being listed and being read.
-    """
+    """Return the process table: from ``/proc`` where there is one, else from ``ps``."""
     proc = Path("/proc")
-    if (proc / "self" / "stat").exists():
-        rows: dict[str, Process | None] = {}
-        while new := {entry.name for entry in proc.iterdir() if entry.name.isdigit()} - rows.keys():
-            rows |= {name: _from_proc(proc / name) for name in new}
-        return [row for row in rows.values() if row is not None]
-    listing = subprocess.run(
-        ["ps", "-A", "-o", "pid=,ppid=,pgid=,state=,lstart="], capture_output=True, text=True, check=True
-    ).stdout
+    return _proc_table(proc) if (proc / "self" / "stat").exists() else _ps_table()
+
+
+def _proc_table(proc: Path) -> list[Process]:
+    """List ``/proc`` again until nothing new appears.
+
+    Every process that lives afterwards is in the table or below one that is: no program slips away by forking
+    between being listed and being read.
+    """
+    rows: dict[str, Process | None] = {}
+    while new := {entry.name for entry in proc.iterdir() if entry.name.isdigit()} - rows.keys():
+        rows |= {name: _from_proc(proc / name) for name in new}
+    return [row for row in rows.values() if row is not None]
+
+
+def _ps_table() -> list[Process]:
+    columns = [part for name in ("pid", "ppid", "pgid", "state", "lstart") for part in ("-o", f"{name}=")]
+    listing = subprocess.run(["ps", "-A", *columns], capture_output=True, text=True, check=True).stdout
     return [_from_ps(line) for line in listing.splitlines()]
 
 

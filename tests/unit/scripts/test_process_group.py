@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -223,17 +224,32 @@ def test_living_descendants_sees_grandchildren_and_no_zombies():
         child.wait()
 
 
-def test_process_table_knows_this_process():
-    (row,) = [row for row in processes() if row.pid == os.getpid()]
-    assert (row.parent, row.group, row.session) == (os.getppid(), os.getpgid(0), os.getsid(0))
-    assert not row.zombie
-
-
-def test_ps_line_of_systems_without_proc():
-    started = "Sun Nov 22 01:18:00 2026"
-    row = process_group._from_ps(f"{os.getpid()} 1 {os.getpgid(0)} Ss+ {started}")
-    assert row == Process(os.getpid(), started, 1, os.getpgid(0), os.getsid(0), zombie=False)
-    assert process_group._from_ps(f"{os.getpid()} 1 1 Z {started}").zombie
+@pytest.mark.parametrize(
+    "table",
+    [
+        pytest.param(processes, id="of this system"),
+        pytest.param(
+            process_group._ps_table,
+            id="of systems without /proc",
+            marks=pytest.mark.skipif(shutil.which("ps") is None, reason="no ps here"),
+        ),
+    ],
+)
+def test_process_table_tells_living_processes_from_ended_ones(table):
+    child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    try:
+        rows = {row.pid: row for row in table()}
+        mine, living = rows[os.getpid()], rows[child.pid]
+        assert (mine.parent, mine.group, mine.session) == (os.getppid(), os.getpgid(0), os.getsid(0))
+        assert (living.parent, living.session, living.zombie) == (os.getpid(), os.getsid(0), False)
+        child.kill()
+        os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+        ended = {row.pid: row for row in table()}[child.pid]
+        assert ended.zombie
+        assert ended.started == living.started
+    finally:
+        child.kill()
+        child.communicate()
 
 
 def test_with_descendants_follows_the_tree_only():
