@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from airflow_provider_cleanlist.enrichment.readers.text import BinaryFile
 
 _BATCH_ROWS = 2_000
+_BUFFER_BYTES = 1024 * 1024
 
 
 def read_parquet(file: BinaryFile) -> Iterator[tuple[int, Mapping[str, object]]]:
@@ -32,7 +33,9 @@ def read_parquet(file: BinaryFile) -> Iterator[tuple[int, Mapping[str, object]]]
         ) from None
     number = 0
     try:
-        for batch in parquet.ParquetFile(file).iter_batches(batch_size=_BATCH_ROWS, use_threads=False):
+        # Without both options pyarrow loads a whole row group, often the whole file.
+        table = parquet.ParquetFile(file, buffer_size=_BUFFER_BYTES, pre_buffer=False)
+        for batch in table.iter_batches(batch_size=_BATCH_ROWS, use_threads=False):
             for row in batch.to_pylist():
                 number += 1
                 yield number, row

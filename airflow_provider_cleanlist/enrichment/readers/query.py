@@ -50,7 +50,7 @@ def read_query(
                 yield columns, ()
             while rows:
                 for row in rows:
-                    yield columns, tuple(row.values()) if isinstance(row, Mapping) else row
+                    yield (tuple(row), tuple(row.values())) if isinstance(row, Mapping) else (columns, row)
                 rows = cursor.fetchmany(_FETCH_ROWS)
         except Exception as error:
             if _is_about_data(error):
