@@ -18,6 +18,9 @@ _INVISIBLE = (
     "\u2060\u2066\u2067\u2068\u2069\ufeff"
 )
 _EDGES = _WHITESPACE + _INVISIBLE
+_HIDDEN = re.compile(
+    f"[{_EDGES}]"
+)  # rather than isprintable(), which depends on the Unicode version of Python
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0e-\x1f\x7f\ud800-\udfff]")
 
 
@@ -148,7 +151,7 @@ def _profile(segment: str) -> LinkedInUrl | None:
     if _PLAIN_SLUG.fullmatch(segment):
         return LinkedInUrl(_PROFILE + segment, f"in/{segment}")
     slug = unicodedata.normalize("NFC", _unquote(segment).strip(_EDGES))
-    if not _SLUG.fullmatch(slug) or not slug.isprintable() or not slug.strip("-_.~&'+"):
+    if not _SLUG.fullmatch(slug) or _HIDDEN.search(slug) or not slug.strip("-_.~&'+"):
         return None
     if not _MEMBER_ID.fullmatch(slug):  # a member id, unlike a chosen name, is case-sensitive
         slug = unicodedata.normalize("NFC", slug.lower())
@@ -220,7 +223,7 @@ def clean_domain(text: str) -> str | None:
     has_page = bool(rest[len(host) :].split("?")[0].split("#")[0].strip("/ ,;|"))
     host = unicodedata.normalize("NFC", host.rpartition("@")[2].partition(":")[0].strip(".").lower())
     host = host.removeprefix("www.")
-    if not _HOST.fullmatch(host) or not host.isprintable() or host in FREE_MAIL_DOMAINS:
+    if not _HOST.fullmatch(host) or _HIDDEN.search(host) or host in FREE_MAIL_DOMAINS:
         return None
     if has_page and any(host == shared or host.endswith(f".{shared}") for shared in _SHARED_HOSTS):
         return None

@@ -74,7 +74,7 @@ class RecordsSource:
     """Contacts in memory.
 
     Args:
-        records: Mappings, :class:`Contact` objects, or a pandas (or Polars) DataFrame.
+        records: Mappings, :class:`Contact` objects, or a pandas DataFrame.
 
     Raises:
         SourceError: If it is none of these.
@@ -89,7 +89,7 @@ class RecordsSource:
                 f"contacts is a {type(records).__name__}. Give a list of mappings or Contact objects, or a "
                 "DataFrame; for a file, use contacts_path."
             )
-        self._frame: Any = records if hasattr(records, "columns") else None
+        self._frame: Any = records if hasattr(records, "itertuples") else None
         one_pass = self._frame is None and iter(records) is records
         self._records: Iterable[object] = list(records) if one_pass else records
 
@@ -101,7 +101,7 @@ class RecordsSource:
         """Read the contacts from the first."""
         if self._frame is not None:
             self.columns = tuple(map(str, self._frame.columns))
-            for number, cells in enumerate(_frame_rows(self._frame), start=1):
+            for number, cells in enumerate(self._frame.itertuples(index=False, name=None), start=1):
                 yield SourceRow(number, dict(zip(self.columns, cells, strict=True)))
             return
         for number, record in enumerate(self._records, start=1):
@@ -113,12 +113,6 @@ class RecordsSource:
                 raise SourceError(
                     f"Item {number} of contacts is a {type(record).__name__}. Give mappings or Contact objects."
                 )
-
-
-def _frame_rows(frame: Any) -> Iterable[Sequence[object]]:
-    if hasattr(frame, "itertuples"):
-        return cast("Iterable[Sequence[object]]", frame.itertuples(index=False, name=None))
-    return cast("Iterable[Sequence[object]]", frame.iter_rows())
 
 
 class QuerySource:

@@ -189,6 +189,9 @@ def test_other_person_urls_are_kept_as_given(spelling, identity):
         "https://www.linkedin.com/in/mara%2Fteo",
         "https://www.linkedin.com/in/mara%00",
         "https://www.linkedin.com/in/-/",
+        "https://www.linkedin.com/in/ma%E3%80%80ra",
+        "https://www.linkedin.com/in/ma\u200bra",
+        "https://www.linkedin.com/in/mara%25252525C3",
         "https://www.linkedin.com/in/...",
     ],
 )
@@ -232,6 +235,7 @@ def test_a_linkedin_url_never_shows_itself():
         ("10.0.0.1", None),
         ("foo..example", None),
         ("-foo.example", None),
+        ("foo\u200b.example", None),
         ("foo.1", None),
         ("mara@gmail.com", None),
         ("gmail.com", None),

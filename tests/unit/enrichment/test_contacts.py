@@ -251,6 +251,11 @@ def test_same_internationalised_domain():
     )
 
 
+@pytest.mark.parametrize("domain", ["xn--\u00fc.example", "xn--99999999999.example", "xn--.example"])
+def test_a_broken_internationalised_domain_stays_as_it_is(domain):
+    assert key(**{**TEO, "company_domain": domain}) == key(**{**TEO, "company_domain": domain.upper()})
+
+
 @pytest.mark.parametrize(
     ("one", "other"),
     [
