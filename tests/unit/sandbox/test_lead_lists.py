@@ -402,6 +402,8 @@ class TestLeads:
             )
         ).secret
         theirs = api.v2("POST", "/lead-lists", json={"name": "Theirs"}, key=stranger).json()["list_id"]
+        api.sandbox.lists.lists[theirs].visibility = "organization"
+        assert api.v2("GET", f"/lead-lists/{theirs}").status_code == 404
         generated = f"{1:08x}-5eed-4000-8000-{0:012x}"
         api.sandbox.add_leads("Generated", 5)
         answer = api.v2(

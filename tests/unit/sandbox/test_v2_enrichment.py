@@ -99,6 +99,11 @@ class TestPerson:
         answer = api.v2("POST", "/enrichment/person", json={"lead_list_id": "nope", **PERSON})
         assert answer.status_code == 404
 
+    def test_quotes_are_optional_but_honoured(self, api, list_id):
+        quote_id = quote(api, "enrich_person", enrichment_type="full")
+        body = {"lead_list_id": list_id, **PERSON, "enrichment_type": "full", "quote_id": quote_id}
+        assert [api.v2("POST", "/enrichment/person", json=body).status_code for _ in range(2)] == [200, 409]
+
     def test_unused_reservation_comes_back(self, make_api):
         api = make_api(seconds_to_complete=10, credits=100)
         list_id = api.create_list("Nordics")
@@ -171,6 +176,10 @@ class TestCompany:
         assert len(company) == 13
         assert api.balance() == 4
         assert [charge.item for charge in api.ledger.charges] == ["company"]
+
+    def test_quotes_are_optional_but_honoured(self, api):
+        body = {"domain": "x.example", "quote_id": quote(api, "enrich_company")}
+        assert [api.v2("POST", "/enrichment/company", json=body).status_code for _ in range(2)] == [200, 409]
 
     def test_wants_something_to_go_by(self, api):
         assert api.v2("POST", "/enrichment/company", json={}).status_code == 422
@@ -295,6 +304,11 @@ class TestByTask:
             == 400
         )
         assert api.v2("POST", "/enrichment/by-task", json={**body, "data_points": []}).status_code == 422
+        page = api.v2("GET", f"/lead-lists/{api.create_list('Empty')}/leads").json()
+        assert (
+            api.v2("POST", "/enrichment/by-task", json={**body, "task_id": page["task_id"]}).status_code
+            == 400
+        )
         assert api.v2("GET", "/enrichment/status/cl-task_nope").status_code == 404
 
 
