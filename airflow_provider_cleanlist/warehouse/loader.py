@@ -22,7 +22,7 @@ from airflow_provider_cleanlist.warehouse.plan import (
 )
 from airflow_provider_cleanlist.warehouse.prefetch import prefetch
 from airflow_provider_cleanlist.warehouse.progress import Progress
-from airflow_provider_cleanlist.warehouse.publish import Publication, check_writable, publish
+from airflow_provider_cleanlist.warehouse.publish import Publication, check_mergeable, check_writable, publish
 from airflow_provider_cleanlist.warehouse.spec import LoadSpec
 from airflow_provider_cleanlist.warehouse.staging import Stage
 from airflow_provider_cleanlist.warehouse.values import Row, RowMaker
@@ -229,6 +229,7 @@ def _publish(engine: Engine, spec: LoadSpec, stage: Stage, now: datetime) -> Loa
         on_missing = "keep"
     plan, added = _prepare_target(engine, spec, stage.checkpoint.fields)
     publication = Publication(spec, plan, stage.table, counts, on_missing, now)
+    check_mergeable(engine, publication)
     with dialects.database_errors(engine, f"Publishing into {spec.table}"), engine.begin() as connection:
         removed = publish(connection, publication)
         report = LoadReport(stage.checkpoint.rows, counts.keys, removed, stage.checkpoint.pages, added)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from airflow_provider_cleanlist.warehouse import dialects, naming, tables
-from airflow_provider_cleanlist.warehouse.errors import LoadError
+from airflow_provider_cleanlist.warehouse.errors import LoadConfigurationError, LoadError
 from airflow_provider_cleanlist.warehouse.plan import ColumnPlan, StageCounts
 from airflow_provider_cleanlist.warehouse.spec import LoadSpec, OnMissing
 from airflow_provider_cleanlist.warehouse.tables import PAGE, ROW, stage_column
@@ -166,6 +166,25 @@ class Publication:
         if naming.LIST_ID in self.spec.key:
             return (self._of_list(target),)
         return (sa.or_(self._of_list(target), self._staged(target)),)
+
+
+def check_mergeable(engine: Engine, publication: Publication) -> None:
+    """Refuse a merge that the database cannot do without losing what others keep in the target.
+
+    Raises:
+        LoadConfigurationError: The target has columns of somebody else's, and SQLAlchemy knows no ``UPDATE .. FROM``
+            for the database.
+    """
+    try:
+        for _, statement in publication.statements():
+            statement.compile(dialect=engine.dialect)
+    except (NotImplementedError, sa.exc.CompileError):
+        foreign = ", ".join(publication.plan.foreign)
+        raise LoadConfigurationError(
+            f"{publication.spec.table} has columns that this load does not write: {foreign}. A merge "
+            f"would have to update rows in place, which SQLAlchemy {sa.__version__} cannot on {engine.dialect.name}. "
+            "Nothing was written. Use mode='replace', or a table without these columns."
+        ) from None
 
 
 def publish(connection: Connection, publication: Publication) -> int:

@@ -81,14 +81,11 @@ def registry_table(spec: LoadSpec) -> sa.Table:
 
 def target_table(spec: LoadSpec, plan: ColumnPlan) -> sa.Table:
     """Return the target with the columns that the load writes, keyed if the load merges."""
-    key = plan.key if spec.mode == "merge" else ()
     types = {name: _TYPES[spec.column_type(raw)] for raw, name in plan.columns.items()}
     types |= {name: META_TYPES[name] for name in plan.meta}
-    columns = [
-        sa.Column(name, types[name], primary_key=name in key, autoincrement=False)
-        for name in (*plan.columns.values(), *plan.meta)
-    ]
-    return sa.Table(spec.table.name, sa.MetaData(), *columns, schema=spec.table.schema)
+    columns = [sa.Column(name, types[name], autoincrement=False) for name in plan.written]
+    key = [sa.PrimaryKeyConstraint(*plan.key)] if spec.mode == "merge" else []
+    return sa.Table(spec.table.name, sa.MetaData(), *columns, *key, schema=spec.table.schema)
 
 
 def check_name(engine: Engine, spec: LoadSpec) -> None:
