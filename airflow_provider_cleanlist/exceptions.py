@@ -135,10 +135,14 @@ _AIRFLOW_CLASSES: dict[type[errors.ApiError], type[errors.ApiError]] = {
 }
 
 
-def to_airflow(error: errors.ApiError) -> errors.ApiError:
-    """Return the error that tells Airflow whether to retry.
+def to_airflow(error: errors.CleanlistError) -> CleanlistError:
+    """Return the error that tells Airflow whether to retry; one that does so already comes back as it is.
 
     Args:
         error: An error of the client.
     """
-    return _AIRFLOW_CLASSES[type(error)](error.info)
+    if isinstance(error, AirflowException):
+        return error
+    if isinstance(error, errors.ApiError):
+        return _AIRFLOW_CLASSES[type(error)](error.info)
+    return CleanlistConfigurationError(f"Cleanlist was not asked: {error}.")

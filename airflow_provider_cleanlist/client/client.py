@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from typing import TypeVar
+from typing import ParamSpec, Protocol, TypeVar
 
 from airflow_provider_cleanlist.client import endpoints, errors, models, results
 from airflow_provider_cleanlist.client.endpoints import OMITTED, Call, Omitted
@@ -13,17 +13,29 @@ from airflow_provider_cleanlist.client.rate_limit import RateLimiter
 from airflow_provider_cleanlist.client.settings import ClientSettings
 from airflow_provider_cleanlist.client.transport import SendObserver, Transport
 
+
+class _Page(Protocol):
+    @property
+    def rows(self) -> Sequence[object]: ...
+
+    @property
+    def cursor(self) -> str | None: ...
+
+
+P = ParamSpec("P")
 T = TypeVar("T")
+PageT = TypeVar("PageT", bound=_Page)
 
 
-def _same(error: errors.ApiError) -> Exception:
+def _same(error: errors.CleanlistError) -> Exception:
     return error
 
 
 class CleanlistClient:
     """Typed, paced, retrying access to every endpoint that the provider uses.
 
-    Safe to share between threads. All methods raise :class:`.errors.ApiError` subclasses.
+    Safe to share between threads, event loops and forked processes. All methods raise :class:`.errors.ApiError`
+    subclasses, and :class:`.errors.ArgumentError` for arguments that make no sense.
 
     Args:
         settings: Host, key, timeouts and API surface.
@@ -36,7 +48,7 @@ class CleanlistClient:
         settings: ClientSettings,
         limiter: RateLimiter,
         *,
-        translate: Callable[[errors.ApiError], Exception] = _same,
+        translate: Callable[[errors.CleanlistError], Exception] = _same,
     ) -> None:
         self._transport = Transport(
             settings.host,
@@ -45,7 +57,7 @@ class CleanlistClient:
             limiter=limiter,
             policy=RetryPolicy(max_retries=settings.max_retries, window_seconds=settings.window_seconds),
         )
-        self._lists = Prefix.V1 if settings.lead_lists_api == "v1" else Prefix.V2
+        self._prefix = Prefix.V1 if settings.lead_lists_api == "v1" else Prefix.V2
         self._translate = translate
 
     def run(self, call: Call[T], observer: SendObserver | None = None) -> T:
@@ -80,7 +92,7 @@ class CleanlistClient:
         Raises:
             AuthenticationError: Also when the API answers that the key is not valid.
         """
-        validation = self.run(endpoints.validate_key(max_wait))
+        validation = self._ask(endpoints.validate_key, max_wait)
         if not validation.valid:
             info = errors.ErrorInfo("check the API key", "the key is not valid", status=200)
             raise self._translate(errors.AuthenticationError(info))
@@ -88,11 +100,11 @@ class CleanlistClient:
 
     def whoami(self) -> models.Whoami:
         """Read the key's organisation, plan and scopes (contract section 1.4)."""
-        return self.run(endpoints.whoami())
+        return self._ask(endpoints.whoami, self._prefix)
 
     def get_credit_balance(self) -> models.CreditBalance:
         """Read the organisation's balance (contract section 7)."""
-        return self.run(endpoints.get_credit_balance())
+        return self._ask(endpoints.get_credit_balance)
 
     def submit_bulk_enrichment(
         self,
@@ -111,45 +123,58 @@ class CleanlistClient:
 
         Raises:
             SubmissionUnknownError: It is not known whether the API accepted the request.
-            ValueError: No contacts, or more than 250.
+            ArgumentError: No contacts, or more than 250.
         """
-        if not 1 <= len(contacts) <= models.MAX_CONTACTS_PER_REQUEST:
-            raise ValueError(
-                f"one submission takes 1 to {models.MAX_CONTACTS_PER_REQUEST} contacts, not {len(contacts)}"
-            )
-        return self.run(endpoints.submit_bulk_enrichment(contacts, enrichment_type, webhook_url), observer)
+        call = self._call(endpoints.submit_bulk_enrichment, contacts, enrichment_type, webhook_url)
+        return self.run(call, observer)
 
     def get_workflow_status(self, workflow_id: str) -> results.WorkflowStatus:
         """Read the progress of one workflow, at the low priority of polls (contract section 5.2)."""
-        return self.run(endpoints.get_workflow_status(workflow_id))
+        return self._ask(endpoints.get_workflow_status, workflow_id)
+
+    async def aget_workflow_status(self, workflow_id: str) -> results.WorkflowStatus:
+        """Asynchronous :meth:`get_workflow_status`."""
+        return await self.arun(self._call(endpoints.get_workflow_status, workflow_id))
 
     def get_task_result(self, task_id: str) -> results.EnrichmentResult:
         """Read what was found for one contact (contract section 5.3)."""
-        return self.run(endpoints.get_task_result(task_id))
+        return self._ask(endpoints.get_task_result, task_id)
+
+    async def aget_task_result(self, task_id: str) -> results.EnrichmentResult:
+        """Asynchronous :meth:`get_task_result`."""
+        return await self.arun(self._call(endpoints.get_task_result, task_id))
 
     def list_webhook_deliveries(self, workflow_id: str) -> list[models.WebhookDelivery]:
         """Read the delivery attempts of one workflow's webhook (contract section 6)."""
-        return self.run(endpoints.list_webhook_deliveries(workflow_id))
+        return self._ask(endpoints.list_webhook_deliveries, workflow_id)
 
     def create_lead_list(
         self, name: str, description: str | None = None, folder_id: str | None = None
     ) -> models.LeadList:
         """Create a list, or return the one of that name with ``reused`` set (contract section 8.3)."""
-        return self.run(endpoints.create_lead_list(self._lists, name, description, folder_id))
+        return self._ask(endpoints.create_lead_list, self._prefix, name, description, folder_id)
 
     def iter_lead_lists(self, folder_id: str | None = None) -> Iterator[models.LeadList]:
-        """Yield all lists that the key's user may see, page by page (contract section 8.4)."""
+        """Yield all lists that the key's user may see, page by page (contract section 8.4).
 
-        def page(cursor: str | None) -> tuple[list[models.LeadList], str | None]:
-            answer = self.run(endpoints.list_lead_lists(self._lists, cursor, folder_id))
-            return answer.lists, answer.cursor
+        The same list may come twice when lists change meanwhile.
+
+        Args:
+            folder_id: Only the lists of this folder; None yields all.
+
+        Raises:
+            UnexpectedAnswerError: The API sends the reader in circles.
+        """
+
+        def page(cursor: str | None) -> models.LeadListPage:
+            return self._ask(endpoints.list_lead_lists, self._prefix, cursor, folder_id)
 
         for lists in self._pages("read the lead lists", page, None):
-            yield from lists
+            yield from lists.lists
 
     def get_lead_list(self, list_id: str) -> models.LeadList:
         """Read one list with its live ``lead_count`` (contract section 8.5)."""
-        return self.run(endpoints.get_lead_list(self._lists, list_id))
+        return self._ask(endpoints.get_lead_list, self._prefix, list_id)
 
     def update_lead_list(
         self,
@@ -168,17 +193,15 @@ class CleanlistClient:
             folder_id: New folder; None takes the list out of its folder, omitted keeps it.
 
         Raises:
-            ValueError: Nothing to change.
+            ArgumentError: Nothing to change.
         """
         given = {"name": name, "description": description, "folder_id": folder_id}
         changes = {key: value for key, value in given.items() if not isinstance(value, Omitted)}
-        if not changes:
-            raise ValueError("nothing to change: give a name, a description or a folder_id")
-        return self.run(endpoints.update_lead_list(self._lists, list_id, changes))
+        return self._ask(endpoints.update_lead_list, self._prefix, list_id, changes)
 
     def delete_lead_list(self, list_id: str) -> None:
         """Delete a list; its leads stay in Cleanlist (contract section 8.8)."""
-        self.run(endpoints.delete_lead_list(self._lists, list_id))
+        self._ask(endpoints.delete_lead_list, self._prefix, list_id)
 
     def add_leads(self, list_id: str, lead_ids: Sequence[str]) -> int:
         """Add leads to a list, in requests of 1,000, free of charge (contract section 8.9).
@@ -187,7 +210,7 @@ class CleanlistClient:
             How many were added; those already there are skipped.
         """
         return sum(
-            self.run(endpoints.add_leads(self._lists, list_id, chunk, uuid.uuid4().hex)).added or 0
+            self._ask(endpoints.add_leads, self._prefix, list_id, chunk, uuid.uuid4().hex).added or 0
             for chunk in _chunks(lead_ids, endpoints.MAX_LEADS_PER_ADD)
         )
 
@@ -198,7 +221,7 @@ class CleanlistClient:
             How many were removed; unknown ids are ignored.
         """
         return sum(
-            self.run(endpoints.remove_leads(self._lists, list_id, chunk)).removed or 0
+            self._ask(endpoints.remove_leads, self._prefix, list_id, chunk).removed or 0
             for chunk in _chunks(lead_ids, endpoints.MAX_LEADS_PER_REMOVE)
         )
 
@@ -218,9 +241,8 @@ class CleanlistClient:
             UnexpectedAnswerError: The API sends the reader in circles.
         """
 
-        def page(at: str | None) -> tuple[models.LeadPage, str | None]:
-            answer = self.run(endpoints.get_leads(self._lists, list_id, page_size, at))
-            return answer, answer.cursor
+        def page(at: str | None) -> models.LeadPage:
+            return self._ask(endpoints.get_leads, self._prefix, list_id, page_size, at)
 
         return self._pages(f"read the leads of list {list_id}", page, cursor)
 
@@ -238,33 +260,38 @@ class CleanlistClient:
             columns: Columns to export; None takes the API's default columns.
             page_size: Leads per request, 1 to 500.
             cursor: Where to go on; None starts at the beginning.
+
+        Raises:
+            UnexpectedAnswerError: The API sends the reader in circles.
         """
 
-        def page(at: str | None) -> tuple[models.LeadPage, str | None]:
-            answer = self.run(endpoints.export_json(list_id, columns, page_size, at))
-            return answer, answer.cursor
+        def page(at: str | None) -> models.LeadPage:
+            return self._ask(endpoints.export_json, self._prefix, list_id, columns, page_size, at)
 
         return self._pages(f"export list {list_id}", page, cursor)
 
-    async def aget_workflow_status(self, workflow_id: str) -> results.WorkflowStatus:
-        """Asynchronous :meth:`get_workflow_status`."""
-        return await self.arun(endpoints.get_workflow_status(workflow_id))
+    def _ask(self, endpoint: Callable[P, Call[T]], *args: P.args, **kwargs: P.kwargs) -> T:
+        return self.run(self._call(endpoint, *args, **kwargs))
 
-    async def aget_task_result(self, task_id: str) -> results.EnrichmentResult:
-        """Asynchronous :meth:`get_task_result`."""
-        return await self.arun(endpoints.get_task_result(task_id))
+    def _call(self, endpoint: Callable[P, Call[T]], *args: P.args, **kwargs: P.kwargs) -> Call[T]:
+        try:
+            return endpoint(*args, **kwargs)
+        except errors.ArgumentError as error:
+            raise self._translate(error) from None
 
     def _pages(
-        self, operation: str, fetch: Callable[[str | None], tuple[T, str | None]], cursor: str | None
-    ) -> Iterator[T]:
-        """Follow cursors to the end; a cursor that comes again would never end."""
+        self, operation: str, fetch: Callable[[str | None], PageT], cursor: str | None
+    ) -> Iterator[PageT]:
+        """Follow cursors to the end; refuse those that would lead on for ever."""
         seen = {cursor}
+        empty_pages = 0
         while True:
-            page, cursor = fetch(cursor)
-            if cursor is not None and cursor in seen:
-                info = errors.ErrorInfo(
-                    operation, "the same page cursor came twice, so reading would never end", status=200
-                )
+            page = fetch(cursor)
+            cursor = page.cursor
+            empty_pages = 0 if page.rows else empty_pages + 1
+            if cursor is not None and (cursor in seen or empty_pages == 2):
+                problem = "a page cursor came twice" if cursor in seen else "empty pages kept coming"
+                info = errors.ErrorInfo(operation, f"{problem}, so reading would never end", status=200)
                 raise self._translate(errors.UnexpectedAnswerError(info))
             yield page
             if cursor is None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 from urllib.parse import quote
 
-from airflow_provider_cleanlist.client import models, results
+from airflow_provider_cleanlist.client import errors, models, results
 from airflow_provider_cleanlist.client.protocol import Ok, Prefix, Repeat, Request
 from airflow_provider_cleanlist.client.rate_limit import Priority
 
@@ -51,9 +51,9 @@ def validate_key(max_wait: float) -> Call[models.KeyValidation]:
     return Call(request, _model(models.KeyValidation))
 
 
-def whoami() -> Call[models.Whoami]:
+def whoami(prefix: Prefix) -> Call[models.Whoami]:
     """``GET /whoami`` (contract section 1.4)."""
-    return Call(Request("read the key's owner", "GET", Prefix.V2, "/whoami"), _model(models.Whoami))
+    return Call(Request("read the key's owner", "GET", prefix, "/whoami"), _model(models.Whoami))
 
 
 def get_credit_balance() -> Call[models.CreditBalance]:
@@ -65,7 +65,11 @@ def get_credit_balance() -> Call[models.CreditBalance]:
 def submit_bulk_enrichment(
     contacts: Sequence[models.Contact], enrichment_type: models.EnrichmentType, webhook_url: str | None
 ) -> Call[models.BulkEnrichment]:
-    """``POST /enrich/bulk`` (contract section 4.1)."""
+    """``POST /enrich/bulk`` (contract section 4.1): the one request that spends credits."""
+    if not 1 <= len(contacts) <= models.MAX_CONTACTS_PER_REQUEST:
+        raise errors.ArgumentError(
+            f"one submission takes 1 to {models.MAX_CONTACTS_PER_REQUEST} contacts, not {len(contacts)}"
+        )
     body: dict[str, Any] = {
         "enrichment_type": enrichment_type.value,
         "contacts": [contact.payload() for contact in contacts],
@@ -90,7 +94,7 @@ def get_workflow_status(workflow_id: str) -> Call[results.WorkflowStatus]:
         "GET",
         Prefix.V1,
         "/enrich/status",
-        params={"workflow_id": workflow_id},
+        params={"workflow_id": _id(workflow_id)},
         priority=Priority.POLL,
         max_wait=POLL_MAX_WAIT_SECONDS,
     )
@@ -100,7 +104,11 @@ def get_workflow_status(workflow_id: str) -> Call[results.WorkflowStatus]:
 def get_task_result(task_id: str) -> Call[results.EnrichmentResult]:
     """``GET /enrich/status?task_id=`` (contract section 5.3)."""
     request = Request(
-        f"read the result of task {task_id}", "GET", Prefix.V1, "/enrich/status", params={"task_id": task_id}
+        f"read the result of task {task_id}",
+        "GET",
+        Prefix.V1,
+        "/enrich/status",
+        params={"task_id": _id(task_id)},
     )
     return Call(request, lambda answer: results.EnrichmentResult.parse(_body(answer)))
 
@@ -120,7 +128,7 @@ def list_webhook_deliveries(workflow_id: str) -> Call[list[models.WebhookDeliver
         "GET",
         Prefix.V1,
         "/webhooks/deliveries",
-        params={"workflow_id": workflow_id},
+        params={"workflow_id": _id(workflow_id)},
     )
     return Call(request, parse)
 
@@ -157,13 +165,16 @@ def update_lead_list(
     prefix: Prefix, list_id: str, changes: Mapping[str, str | None]
 ) -> Call[models.LeadList]:
     """``PATCH /lead-lists/{id}`` (contract section 8.7): keys left out stay as they are, None clears."""
+    if not changes:
+        raise errors.ArgumentError("nothing to change: give a name, a description or a folder_id")
     request = Request(f"change lead list {list_id}", "PATCH", prefix, _path(list_id), body=dict(changes))
     return Call(request, _model(models.LeadList))
 
 
 def delete_lead_list(prefix: Prefix, list_id: str) -> Call[None]:
     """``DELETE /lead-lists/{id}`` (contract section 8.8)."""
-    return Call(Request(f"delete lead list {list_id}", "DELETE", prefix, _path(list_id)), lambda _: None)
+    request = Request(f"delete lead list {list_id}", "DELETE", prefix, _path(list_id), repeat=Repeat.DELETES)
+    return Call(request, lambda _: None)
 
 
 def get_leads(prefix: Prefix, list_id: str, page_size: int, cursor: str | None) -> Call[models.LeadPage]:
@@ -173,23 +184,22 @@ def get_leads(prefix: Prefix, list_id: str, page_size: int, cursor: str | None) 
         "GET",
         prefix,
         f"{_path(list_id)}/leads",
-        params=_params(limit=page_size, cursor=cursor),
+        params=_params(limit=_page_size(page_size), cursor=cursor),
     )
     return Call(request, lambda answer: _lead_page(list_id, _body(answer)))
 
 
 def export_json(
-    list_id: str, columns: Sequence[str] | None, page_size: int, cursor: str | None
+    prefix: Prefix, list_id: str, columns: Sequence[str] | None, page_size: int, cursor: str | None
 ) -> Call[models.LeadPage]:
     """``GET /export/json``, one page (contract section 9): the only paged read with the company domain."""
     request = Request(
         f"export list {list_id}",
         "GET",
-        Prefix.V2,
+        prefix,
         "/export/json",
         params={
-            "list_id": list_id,
-            **_params(limit=page_size, cursor=cursor),
+            **_params(list_id=_id(list_id), limit=_page_size(page_size), cursor=cursor),
             **({"columns": list(columns)} if columns else {}),
         },
     )
@@ -223,7 +233,20 @@ def remove_leads(prefix: Prefix, list_id: str, lead_ids: Sequence[str]) -> Call[
 
 
 def _path(list_id: str) -> str:
-    return f"/lead-lists/{quote(list_id, safe='')}"
+    return f"/lead-lists/{quote(_id(list_id), safe='')}"
+
+
+def _id(value: str) -> str:
+    """Refuse ids that would turn the request into another one: empty ones, and steps in a path."""
+    if value.strip(". ") == "":
+        raise errors.ArgumentError(f"{value!r} is not an id")
+    return value
+
+
+def _page_size(value: int) -> int:
+    if not 1 <= value <= MAX_LEADS_PER_PAGE:
+        raise errors.ArgumentError(f"page_size must be 1 to {MAX_LEADS_PER_PAGE}, not {value}")
+    return value
 
 
 def _params(**values: str | int | None) -> dict[str, str | int | list[str]]:
@@ -237,5 +260,9 @@ def _lead_page(list_id: str, body: Mapping[str, Any], *, needs_id: bool = True) 
     for lead in leads:
         if not isinstance(lead, dict) or (needs_id and not lead.get("lead_id")):
             raise ValueError("a lead without an id")
-    page = models.LeadListPage.model_validate({"total": body.get("total"), "cursor": body.get("cursor")})
-    return models.LeadPage(list_id=list_id, leads=leads, total=page.total, cursor=page.cursor)
+    return models.LeadPage(
+        list_id=list_id,
+        leads=leads,
+        total=models.count_or_none(body.get("total")),
+        cursor=models.text_or_none(body.get("cursor")),
+    )

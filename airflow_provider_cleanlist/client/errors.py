@@ -68,6 +68,10 @@ class CleanlistError(Exception):
     """Base of every error of this package."""
 
 
+class ArgumentError(CleanlistError, ValueError):
+    """An argument makes no sense; nothing was sent. The text holds no personal data."""
+
+
 class ApiError(CleanlistError):
     """A request to the API failed for good; ``info`` has the particulars."""
 
@@ -133,6 +137,9 @@ class SubmissionUnknownError(ApiError):
 
     def __str__(self) -> str:
         """Return what is unknown, why, and what to do about it."""
-        why = f"HTTP {self.info.status}" if self.info.status is not None else self.info.message
+        status = f"HTTP {self.info.status}" if self.info.status is not None else ""
+        why = ": ".join(filter(None, (status, self.info.message)))
         hint = self.info.hint or "If it was, its contacts are billed: do not repeat it blindly."
-        return f"It is not known whether Cleanlist accepted the request to {self.info.operation} ({why}). {hint}"
+        return (
+            f"It is not known whether Cleanlist accepted the request to {self.info.operation} ({why}). {hint}"
+        )

@@ -6,6 +6,7 @@ and open sets of words (statuses, tiers, scopes) stay plain strings.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from decimal import Decimal
 from enum import StrEnum
@@ -66,53 +67,67 @@ class Contact:
 CONTACT_FIELDS: tuple[str, ...] = tuple(field.name for field in fields(Contact))
 
 
-def _none_to_empty_list(value: object) -> object:
-    return [] if value is None else value
-
-
-def _none_to_empty_text(value: object) -> object:
-    return "" if value is None else value
-
-
 def text_or_none(value: object) -> str | None:
     """Return a text or number as text; everything else, and the empty text, as None."""
-    return str(value) if isinstance(value, str | int | float) and value != "" else None
+    return (
+        str(value)
+        if isinstance(value, str | int | float) and not isinstance(value, bool) and value != ""
+        else None
+    )
 
 
 def count_or_none(value: object) -> int | None:
     """Return a number, or a text that holds one, as a whole number; everything else as None."""
-    if isinstance(value, bool) or value is None:
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
         return None
     try:
-        return int(float(value))  # type: ignore[arg-type]  # refused types land in the except clause
-    except (TypeError, ValueError, OverflowError):
+        return int(float(value))
+    except (ValueError, OverflowError):
         return None
 
 
-Text = Annotated[str, BeforeValidator(_none_to_empty_text)]
+def texts(value: object) -> list[str]:
+    """Return the texts and numbers of a list as texts, without anything else; what is no list as an empty one."""
+    return [text for item in value if (text := text_or_none(item))] if isinstance(value, list) else []
+
+
+def _text_or_empty(value: object) -> str:
+    return text_or_none(value) or ""
+
+
+def _is_true(value: object) -> bool:
+    return value is True
+
+
+def _list_or_empty(value: object) -> object:
+    return [] if value is None else value
+
+
+Text = Annotated[str, BeforeValidator(_text_or_empty)]
 OptionalText = Annotated[str | None, BeforeValidator(text_or_none)]
 OptionalCount = Annotated[int | None, BeforeValidator(count_or_none)]
-Texts = Annotated[list[str], BeforeValidator(_none_to_empty_list)]
+Texts = Annotated[list[str], BeforeValidator(texts)]
+Flag = Annotated[bool, BeforeValidator(_is_true)]
 
 
 class ApiModel(BaseModel):
     """Base of all answers: immutable, keeps the fields it does not know, never prints values."""
 
-    model_config = ConfigDict(
-        extra="allow", frozen=True, hide_input_in_errors=True, coerce_numbers_to_str=True
-    )
+    model_config = ConfigDict(extra="allow", frozen=True, hide_input_in_errors=True)
 
-    def __repr__(self) -> str:
-        """Name the class only: answers may hold personal data."""
-        return f"{type(self).__name__}(...)"
+    def __repr_args__(self) -> tuple[()]:
+        """Show no values, whatever prints the answer: it may hold personal data."""
+        return ()
 
-    __str__ = __repr__
+    def __str__(self) -> str:
+        """Name the class only."""
+        return repr(self)
 
 
 class KeyValidation(ApiModel):
     """Answer of ``GET /auth/validate-key`` (contract section 1.3)."""
 
-    valid: bool = False
+    valid: Flag = False
     user_id: OptionalText = None
     organization_id: OptionalText = None
 
@@ -142,7 +157,7 @@ class BulkEnrichment(ApiModel):
     ``task_ids`` may be missing or of another length than the contacts submitted.
     """
 
-    workflow_id: str = Field(min_length=1)
+    workflow_id: Text = Field(min_length=1)
     status: Text = ""
     message: Text = ""
     task_ids: Texts = Field(default_factory=list)
@@ -152,7 +167,7 @@ class BulkEnrichment(ApiModel):
 class LeadList(ApiModel):
     """One lead list (contract sections 8.3 and 8.4). ``reused`` tells that creating found an existing one."""
 
-    list_id: str = Field(min_length=1)
+    list_id: Text = Field(min_length=1)
     name: Text = ""
     description: OptionalText = None
     lead_count: OptionalCount = None
@@ -161,15 +176,20 @@ class LeadList(ApiModel):
     created_at: OptionalText = None
     owner_name: OptionalText = None
     visibility: OptionalText = None
-    reused: Annotated[bool, BeforeValidator(bool)] = False
+    reused: Flag = False
 
 
 class LeadListPage(ApiModel):
     """One page of lead lists (contract section 8.4)."""
 
-    lists: Annotated[list[LeadList], BeforeValidator(_none_to_empty_list)] = Field(default_factory=list)
+    lists: Annotated[list[LeadList], BeforeValidator(_list_or_empty)] = Field(default_factory=list)
     total: OptionalCount = None
     cursor: OptionalText = None
+
+    @property
+    def rows(self) -> Sequence[object]:
+        """What the page holds."""
+        return self.lists
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -187,6 +207,11 @@ class LeadPage:
     leads: list[dict[str, Any]]
     total: int | None
     cursor: str | None
+
+    @property
+    def rows(self) -> Sequence[object]:
+        """What the page holds."""
+        return self.leads
 
     def __repr__(self) -> str:
         """Show counts only: leads are personal data."""

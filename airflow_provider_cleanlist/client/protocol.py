@@ -3,13 +3,14 @@
 :func:`judge` is the only place that decides on retries (contract section 2). :func:`exchange` is the only
 flow: a generator that yields effects (:class:`Slot`, :class:`Request`, :class:`Penalty`, :class:`Sleep`) and is
 sent their results, so that a blocking and an asynchronous driver run the very same code.
+
+A flow that goes on after it sent a credit-spending request knows that the request was not accepted.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Generator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 from typing import Any, TypeVar
 
@@ -19,6 +20,7 @@ from airflow_provider_cleanlist.client.rate_limit import Decision, Place, Priori
 T = TypeVar("T")
 
 RATE_LIMIT_WINDOW_SECONDS = 60.0
+MIN_RATE_LIMIT_SECONDS = 1.0
 MAX_RETRY_AFTER_SECONDS = 120.0
 MAX_BACKOFF_SECONDS = 30.0
 DEFAULT_MAX_WAIT_SECONDS = 900.0
@@ -35,7 +37,9 @@ class Repeat(Enum):
     """What repeating a request does on the server (contract section 2, columns of the retry table)."""
 
     SAFE = auto()
-    """Reads, deletes, renames, and posts that the server recognises as the same."""
+    """Reads, renames, removals, and posts that the server recognises as the same."""
+    DELETES = auto()
+    """Safe, and finds nothing any more if it was already carried out."""
     SPENDS_CREDITS = auto()
     """Each accepted request may be billed: repeat only what was certainly not accepted."""
 
@@ -53,7 +57,8 @@ class Request:
         body: JSON body, or None.
         repeat: What repeating it does on the server.
         priority: Its class in the shared request budget.
-        max_wait: Seconds it may wait in all for slots, rate limits and pauses between tries.
+        max_wait: Seconds after the start of the call beyond which it does not go on waiting, whether for a slot,
+            for a rate limit or before another try.
     """
 
     operation: str
@@ -97,7 +102,8 @@ class TransportFailure:
     """No answer came.
 
     Attributes:
-        sent: False if the connection was never made, so that the server cannot have seen the request.
+        sent: False if the server cannot have the whole request: the connection was never made, or was lost
+            before the last part of the body went out.
         reason: What happened, without addresses' secrets or data.
     """
 
@@ -110,12 +116,21 @@ Answer = Response | TransportFailure
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """Effect: ask for a place in the request budget. Result: a :class:`.rate_limit.Decision`."""
+    """Effect: ask for a place in the request budget. Result: a :class:`.rate_limit.Decision`.
+
+    Attributes:
+        priority: Class of the request.
+        since: Since when the request has been waiting, on the driver's monotonic clock.
+        until: Until when it may wait, on the same clock.
+        place: What the previous decision about this request gave.
+        due: When that place's moment comes, on the same clock.
+    """
 
     priority: Priority
-    waited: float
-    max_wait: float
+    since: float
+    until: float
     place: Place | None = None
+    due: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +142,7 @@ class Penalty:
 
 @dataclass(frozen=True, slots=True)
 class Sleep:
-    """Effect: pause this request only. Result: the monotonic time afterwards."""
+    """Effect: pause this request only."""
 
     seconds: float
 
@@ -137,7 +152,7 @@ Effect = Slot | Request | Penalty | Sleep
 
 @dataclass(frozen=True, slots=True)
 class Ok:
-    """The request succeeded; ``body`` is the decoded JSON object (empty for an empty answer)."""
+    """The request succeeded; ``body`` is the decoded JSON object or array (an empty object for an empty answer)."""
 
     body: Mapping[str, Any] | list[Any]
     status: int
@@ -169,13 +184,10 @@ class RetryPolicy:
     Attributes:
         max_retries: Tries after the first one for transient failures; 429s do not count, only the request's
             ``max_wait`` bounds them.
-        repeat_unknown_submissions: Repeat credit-spending requests whose outcome is unknown. Off unless the user
-            has said so in words, because it can pay twice.
         window_seconds: Length of the rate limit's window.
     """
 
     max_retries: int = 5
-    repeat_unknown_submissions: bool = False
     window_seconds: float = RATE_LIMIT_WINDOW_SECONDS
 
 
@@ -195,13 +207,10 @@ def judge(request: Request, answer: Answer, *, failures: int, policy: RetryPolic
         return _judge_success(request, answer)
     info = answers.error_info(request, answer)
     if answer.status == 429:
-        if info.retryable is False:
-            return Fail(errors.RateLimitedError(info))
-        seconds = min(MAX_RETRY_AFTER_SECONDS, max(1.0, _wait_of(info, policy.window_seconds)))
-        return RetryAfter(seconds + jitter, blocks_everyone=True, error=errors.RateLimitedError(info))
+        return _judge_rate_limit(info, policy, jitter)
     if answer.status >= 500:
         return _judge_server_error(request, info, failures, policy, jitter)
-    if answer.status == 404 and request.method == "DELETE" and failures > 0:
+    if answer.status == 404 and request.repeat is Repeat.DELETES and failures > 0:
         return Ok({}, answer.status)
     return Fail(answers.client_error(info))
 
@@ -210,52 +219,48 @@ def _judge_transport_failure(
     request: Request, failure: TransportFailure, failures: int, policy: RetryPolicy, jitter: float
 ) -> Outcome:
     info = errors.ErrorInfo(request.operation, failure.reason)
-    if failure.sent and _outcome_matters(request, policy):
-        return Fail(_unknown(info))
+    if failure.sent and request.repeat is Repeat.SPENDS_CREDITS:
+        return Fail(errors.SubmissionUnknownError(info))
+    error = errors.TransportError(info)
     if failures >= policy.max_retries:
-        return Fail(errors.TransportError(info))
-    return RetryAfter(_backoff(failures, jitter), blocks_everyone=False, error=errors.TransportError(info))
+        return Fail(error)
+    return RetryAfter(_backoff(failures, jitter), blocks_everyone=False, error=error)
 
 
 def _judge_success(request: Request, answer: Response) -> Outcome:
-    if not answer.body.strip():
-        return Ok({}, answer.status)
-    try:
-        body = json.loads(answer.body)
-    except ValueError:
-        body = None
+    body = answers.json_or_none(answer.body) if answer.body.strip() else {}
     if isinstance(body, dict | list):
         return Ok(body, answer.status)
-    info = errors.ErrorInfo(
-        request.operation,
-        "the answer is not a JSON object",
-        status=answer.status,
-        hint="Check the host of the connection: is it the Cleanlist API?",
-    )
-    if request.repeat is Repeat.SPENDS_CREDITS:
-        return Fail(_unknown(info))
-    return Fail(errors.UnexpectedAnswerError(info))
+    return Fail(_unreadable(request, answer.status, "the answer is not a JSON object"))
+
+
+def _judge_rate_limit(info: errors.ErrorInfo, policy: RetryPolicy, jitter: float) -> Outcome:
+    error = errors.RateLimitedError(info)
+    if info.retryable is False:
+        return Fail(error)
+    asked = info.retry_after if info.retry_after is not None else policy.window_seconds
+    seconds = min(MAX_RETRY_AFTER_SECONDS, max(MIN_RATE_LIMIT_SECONDS, asked))
+    return RetryAfter(seconds + jitter, blocks_everyone=True, error=error)
 
 
 def _judge_server_error(
     request: Request, info: errors.ErrorInfo, failures: int, policy: RetryPolicy, jitter: float
 ) -> Outcome:
-    if info.status != 503 and _outcome_matters(request, policy):
-        return Fail(_unknown(info))
+    if info.status != 503 and request.repeat is Repeat.SPENDS_CREDITS:
+        return Fail(errors.SubmissionUnknownError(info))
+    error = errors.ServerError(info)
     if info.retryable is False or failures >= policy.max_retries:
-        return Fail(errors.ServerError(info))
-    wait = _backoff(failures, jitter)
-    if info.retry_after is not None:
-        wait = max(wait, min(MAX_RETRY_AFTER_SECONDS, info.retry_after))
-    return RetryAfter(wait, blocks_everyone=False, error=errors.ServerError(info))
+        return Fail(error)
+    asked = min(MAX_RETRY_AFTER_SECONDS, info.retry_after or 0.0)
+    return RetryAfter(max(asked, _backoff(failures, jitter)), blocks_everyone=False, error=error)
 
 
-def _outcome_matters(request: Request, policy: RetryPolicy) -> bool:
-    return request.repeat is Repeat.SPENDS_CREDITS and not policy.repeat_unknown_submissions
-
-
-def _unknown(info: errors.ErrorInfo) -> errors.SubmissionUnknownError:
-    return errors.SubmissionUnknownError(info)
+def _unreadable(request: Request, status: int, problem: str) -> errors.ApiError:
+    """Return the error for a success that cannot be read: of a credit-spending request, all that matters is lost."""
+    info = errors.ErrorInfo(request.operation, problem, status=status, hint=answers.HOST_HINT)
+    if request.repeat is Repeat.SPENDS_CREDITS:
+        return errors.SubmissionUnknownError(replace(info, hint=None))
+    return errors.UnexpectedAnswerError(info)
 
 
 def _backoff(failures: int, jitter: float) -> float:
@@ -263,16 +268,12 @@ def _backoff(failures: int, jitter: float) -> float:
     return min(MAX_BACKOFF_SECONDS, 2.0**failures) * (1 + jitter / 2)
 
 
-def _wait_of(info: errors.ErrorInfo, window_seconds: float) -> float:
-    return info.retry_after if info.retry_after is not None else window_seconds
-
-
 def exchange(
     request: Request,
     parse: Callable[[Ok], T],
     policy: RetryPolicy,
     *,
-    started: float,
+    clock: Callable[[], float],
     jitter: Callable[[], float],
 ) -> Generator[Effect, Any, T]:
     """Run one request to its end: the flow that every driver executes.
@@ -281,20 +282,19 @@ def exchange(
         request: What to ask.
         parse: Turns the successful answer into the result; raises ValueError if it cannot.
         policy: How persistent to be.
-        started: Monotonic time at the start of the call, on the clock that :class:`Sleep` answers with.
+        clock: The driver's monotonic clock, in seconds.
         jitter: Source of numbers in [0, 1).
 
     Yields:
-        Effects. A driver sends back what each effect's docstring names.
+        Effects. A driver sends back what each effect's docstring names, else None.
 
     Raises:
         ApiError: When the request failed for good.
     """
     failures = 0
-    deadline = started + request.max_wait
-    now = started
+    deadline = clock() + request.max_wait
     while True:
-        now = yield from _wait_for_slot(request, now, deadline)
+        yield from _wait_for_slot(request, deadline, clock)
         answer: Answer = yield request
         outcome = judge(request, answer, failures=failures, policy=policy, jitter=jitter())
         if isinstance(outcome, Ok):
@@ -303,44 +303,39 @@ def exchange(
             raise outcome.error
         if outcome.blocks_everyone:
             yield Penalty(outcome.seconds)
-        else:
-            failures += 1
-        if now + outcome.seconds > deadline:
+        if clock() + outcome.seconds > deadline:
             raise outcome.error
         if not outcome.blocks_everyone:
-            now = yield Sleep(outcome.seconds)
+            failures += 1
+            yield Sleep(outcome.seconds)
 
 
-def _wait_for_slot(request: Request, now: float, deadline: float) -> Generator[Effect, Any, float]:
-    asked_at = now
-    place: Place | None = None
+def _wait_for_slot(
+    request: Request, deadline: float, clock: Callable[[], float]
+) -> Generator[Effect, Any, None]:
+    slot = Slot(request.priority, clock(), deadline)
     while True:
-        decision: Decision = yield Slot(request.priority, now - asked_at, max(0.0, deadline - now), place)
+        decision: Decision = yield slot
         if decision.verdict is Verdict.GO:
-            return now
+            return
         if decision.verdict is Verdict.REFUSED:
             raise errors.RateLimitedError(_queue_info(request, decision.delay))
-        place = decision.place
-        now = yield Sleep(decision.delay)
+        slot = replace(slot, place=decision.place, due=clock() + decision.delay)
+        yield Sleep(decision.delay)
 
 
 def _parsed(request: Request, outcome: Ok, parse: Callable[[Ok], T]) -> T:
     try:
         return parse(outcome)
     except ValueError:
-        pass
-    info = errors.ErrorInfo(
-        request.operation, "the answer lacks what its contract promises", status=outcome.status
-    )
-    if request.repeat is Repeat.SPENDS_CREDITS:
-        raise errors.SubmissionUnknownError(info)
-    raise errors.UnexpectedAnswerError(info)
+        pass  # its text may quote the answer
+    raise _unreadable(request, outcome.status, "the answer lacks what its contract promises")
 
 
 def _queue_info(request: Request, seconds: float) -> errors.ErrorInfo:
     return errors.ErrorInfo(
         request.operation,
-        f"the request budget is taken for the next {seconds:.0f} s, longer than the "
-        f"{request.max_wait:.0f} s this request may wait",
+        f"the request budget is taken for the next {seconds:.0f} s, longer than this request may still wait "
+        f"(its limit is {request.max_wait:.0f} s)",
         hint="Run fewer Cleanlist tasks at once, for instance with an Airflow pool, or let them start later.",
     )

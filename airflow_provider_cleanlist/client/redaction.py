@@ -2,57 +2,80 @@
 
 from __future__ import annotations
 
-import html
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+import unicodedata
+from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import quote
 
 REDACTED = "<redacted>"
 MAX_MESSAGE_LENGTH = 500
-_MAX_SCANNED_LENGTH = 50_000
-_PERSONAL = re.compile(
+_PERSONAL = (
     r"[^\s@<>\"'(),;:]+@[^\s@<>\"'(),;:]+"  # e-mail addresses
-    r"|\S*linkedin\.com/\S*"
-    r"|\+\d[\d ().-]{6,}\d",  # international phone numbers
-    re.IGNORECASE,
+    r"|[^\s\"'<>]*linkedin\.com/[^\s\"'<>]*"
+    r"|\+\d[\d ().-]{6,}\d"  # international phone numbers
 )
-_WORD = re.compile(r"[A-Za-z0-9_.:-]{1,100}", re.ASCII)
+_LONGEST_PERSONAL = 300
+_IDENTIFIER = re.compile(r"[A-Za-z0-9_.:-]{1,100}", re.ASCII)
 
 
 def redacted(text: str, contacts: Any) -> str:
     """Return one line of at most 500 characters without any value of ``contacts``.
 
     Addresses, LinkedIn profiles and international phone numbers go whatever ``contacts`` holds. Values are found in
-    any letter case, and as JSON, HTML and URLs spell them. A single letter stays: it identifies nobody.
+    any letter case, and as JSON and URLs spell them. A single letter stays: it identifies nobody.
 
     Args:
         text: What the API said.
         contacts: The contacts that were sent, in whatever nesting; None when there were none.
     """
-    text = " ".join(text[:_MAX_SCANNED_LENGTH].split())
-    spellings = {" ".join(spelled.split()) for value in _texts_in(contacts) for spelled in _spellings(value)}
-    words = sorted((re.escape(value) for value in spellings if len(value) > 1), key=len, reverse=True)
-    text = _PERSONAL.sub(REDACTED, text)
-    if words:
-        # not inside a longer word: the name "Con" leaves "Contact" readable
-        text = re.sub(rf"(?<![^\W_])(?:{'|'.join(words)})(?![^\W_])", REDACTED, text, flags=re.IGNORECASE)
-    return text[:MAX_MESSAGE_LENGTH]
+    spellings = {
+        spelled for value in _texts_in(contacts) for spelled in _spellings(value) if len(spelled) > 1
+    }
+    longest_first = sorted(spellings, key=len, reverse=True)
+    # not inside a longer word: the name "Con" leaves "Contact" readable
+    words = rf"(?<![^\W_])(?:{'|'.join(map(re.escape, longest_first))})(?![^\W_])"
+    pattern = re.compile(f"{_PERSONAL}|{words}" if spellings else _PERSONAL, re.IGNORECASE)
+    # a value that begins within the limit is seen to its end, so that no part of it is left
+    reach = MAX_MESSAGE_LENGTH + max([_LONGEST_PERSONAL, *map(len, longest_first[:1])])
+    line = _one_line(text)[:reach]
+    parts = []
+    at = 0
+    for match in pattern.finditer(line):
+        if match.start() >= MAX_MESSAGE_LENGTH:
+            break
+        parts += [line[at : match.start()], REDACTED]
+        at = match.end()
+    return "".join([*parts, line[at:MAX_MESSAGE_LENGTH]]).strip()
 
 
-def word_or_none(value: Any) -> str | None:
-    """Return an identifier, such as an error code, and None for anything that could hold more than that."""
-    return value if isinstance(value, str) and _WORD.fullmatch(value) else None
+def identifier_or_none(value: Any) -> str | None:
+    """Return an identifier, such as an error code, and None for anything that could say more than that.
+
+    Args:
+        value: What the API gave.
+    """
+    return value if isinstance(value, str) and _IDENTIFIER.fullmatch(value) else None
 
 
-def _spellings(value: str) -> Iterable[str]:
-    return value, json.dumps(value)[1:-1], html.escape(value), quote(value), quote(value, safe="")
+def _spellings(value: str) -> Iterator[str]:
+    line = _one_line(value)
+    yield line
+    yield line.rstrip("/").rpartition("/")[2]
+    for form in (value, line):
+        yield json.dumps(form)[1:-1]
+        yield quote(form)
+        yield quote(form, safe="")
+
+
+def _one_line(text: str) -> str:
+    return " ".join(unicodedata.normalize("NFKC", text).split())
 
 
 def _texts_in(value: Any) -> Iterator[str]:
     if isinstance(value, str):
-        yield value.strip()
+        yield value
     elif isinstance(value, Mapping):
         for nested in value.values():
             yield from _texts_in(nested)

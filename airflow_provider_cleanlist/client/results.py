@@ -172,7 +172,7 @@ class EnrichmentResult(ApiModel):
             task_id=result.get("task_id") or body.get("task_id"),
             workflow_id=result.get("workflow_id") or body.get("workflow_id"),
             status=result.get("status") or body.get("status"),
-            email=result.get("primary_email") or result.get("email"),
+            email=_single_text(result.get("primary_email")) or _single_text(result.get("email")),
             email_status=result.get("primary_email_status") or result.get("email_status"),
             other_emails=result.get("other_emails"),
             phones=phones if phones else result.get("phone"),

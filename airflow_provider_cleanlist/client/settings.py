@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import ipaddress
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Literal
@@ -13,6 +14,10 @@ from airflow_provider_cleanlist.client.rate_limit import Budget
 
 DEFAULT_HOST = "https://api.cleanlist.ai"
 _API_PATHS = ("/api/v1/public", "/api/v2")
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+_HOST_NAME = re.compile(r"[a-z0-9._-]+|[0-9a-f:.]+", re.ASCII)
+_HOST_FORM = "host must look like https://api.cleanlist.ai"
+_KEY = re.compile(r"[!-~]+", re.ASCII)
 
 
 class SettingsError(ValueError):
@@ -79,7 +84,9 @@ EXTRA_SETTINGS = tuple(
 )
 
 
-def build_settings(host: str | None, api_key: str | None, extra: Mapping[str, Any]) -> ClientSettings:
+def build_settings(
+    host: str | None, api_key: str | None, extra: Mapping[str, Any], *, port: int | None = None
+) -> ClientSettings:
     """Check and normalise what a connection holds.
 
     Args:
@@ -87,18 +94,17 @@ def build_settings(host: str | None, api_key: str | None, extra: Mapping[str, An
         api_key: The key.
         extra: Further settings by name, as numbers or texts; empty and null mean the default. Unknown names are
             ignored, so that a connection may carry notes of its own.
+        port: Port of the host, where a connection keeps it apart.
 
     Raises:
         SettingsError: A setting is missing or makes no sense.
     """
-    if not (api_key or "").strip():
-        raise SettingsError("the API key is missing: set it as the password of the connection")
-    lists_api = _text(extra, "lead_lists_api") or "v2"
+    lists_api = _text(extra, "lead_lists_api").lower() or "v2"
     if lists_api not in ("v1", "v2"):
         raise SettingsError("lead_lists_api must be v1 or v2")
     return ClientSettings(
-        api_key=(api_key or "").strip(),
-        host=normalise_host(host),
+        api_key=_api_key(api_key),
+        host=normalise_host(host, port),
         requests_per_minute=int(_number(extra, "requests_per_minute", 60, least=1, most=100_000)),
         rate_limit_store=_text(extra, "rate_limit_store"),
         rate_limit_scope=_text(extra, "rate_limit_scope"),
@@ -113,11 +119,14 @@ def build_settings(host: str | None, api_key: str | None, extra: Mapping[str, An
     )
 
 
-def normalise_host(host: str | None) -> str:
+def normalise_host(host: str | None, port: int | None = None) -> str:
     """Return scheme and host: no trailing slash, no API path, HTTPS unless the host is this machine.
+
+    The same server gives the same text however it is written, because the request budget goes by it.
 
     Args:
         host: As a user wrote it; None or empty means the public API.
+        port: Port to use when ``host`` names none.
 
     Raises:
         SettingsError: No usable address, or plain HTTP to another machine.
@@ -125,30 +134,51 @@ def normalise_host(host: str | None) -> str:
     text = (host or "").strip()
     if not text:
         return DEFAULT_HOST
-    parts = urlsplit(text if "://" in text else f"https://{text}")
+    try:
+        parts = urlsplit(text if "://" in text else f"https://{text}")
+        name = (parts.hostname or "").removesuffix(".").encode("idna").decode("ascii").lower()
+        port = parts.port or port
+    except ValueError:
+        raise SettingsError(_HOST_FORM) from None
+    if parts.scheme not in ("http", "https") or not _HOST_NAME.fullmatch(name) or "@" in parts.netloc:
+        raise SettingsError(_HOST_FORM)
     path = parts.path.rstrip("/")
     for api_path in _API_PATHS:
         path = path.removesuffix(api_path)
-    try:
-        known = parts.hostname, parts.port
-    except ValueError:
-        known = None, None
-    if parts.scheme not in ("http", "https") or not known[0] or parts.username or parts.password:
-        raise SettingsError("host must look like https://api.cleanlist.ai")
     if path or parts.query or parts.fragment:
         raise SettingsError("host must be an address without a path, such as https://api.cleanlist.ai")
-    if parts.scheme == "http" and not _is_loopback(known[0]):
+    if parts.scheme == "http" and not is_loopback(name):
         raise SettingsError("host must use https://: the API key must not travel in clear text")
-    return f"{parts.scheme}://{parts.netloc}"
+    address = f"[{name}]" if ":" in name else name
+    return f"{parts.scheme}://{address}" + (
+        "" if port in (None, _DEFAULT_PORTS[parts.scheme]) else f":{port}"
+    )
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Tell whether a host name or address is this machine.
+
+    Args:
+        host: Name or address, without a port.
+    """
     if host == "localhost":
         return True
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def _api_key(value: str | None) -> str:
+    key = (value or "").strip()
+    if not key:
+        raise SettingsError("the API key is missing: set it as the password of the connection")
+    if not _KEY.fullmatch(key):
+        raise SettingsError(
+            "the API key (password of the connection) has characters that no key has, such as spaces, line breaks "
+            "or accented letters: copy it again"
+        )
+    return key
 
 
 def _text(extra: Mapping[str, Any], name: str) -> str:
@@ -166,7 +196,7 @@ def _number(extra: Mapping[str, Any], name: str, default: float, *, least: float
         return default
     try:
         number = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         number = -1.0
     if isinstance(value, bool) or not least <= number <= most:
         raise SettingsError(f"{name} must be a number from {least:g} to {most:g}")

@@ -1,31 +1,38 @@
-"""Sending requests: one ``requests`` session per thread, and the two drivers of the protocol's flow."""
+"""Sending requests with ``requests``, and the two drivers of the protocol's flow."""
 
 from __future__ import annotations
 
 import asyncio
 import io
 import json
+import os
 import random
 import threading
 import time
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cache
+from http.cookiejar import DefaultCookiePolicy
 from typing import Any, Protocol, TypeVar
+from urllib.parse import urlsplit
 
 import requests
+import urllib3.exceptions
 from requests.auth import AuthBase
 
 from airflow_provider_cleanlist import __version__
 from airflow_provider_cleanlist.client import protocol
 from airflow_provider_cleanlist.client.endpoints import Call
-from airflow_provider_cleanlist.client.rate_limit import RateLimiter
+from airflow_provider_cleanlist.client.rate_limit import MARGIN_PER_WINDOW, Decision, RateLimiter, Verdict
+from airflow_provider_cleanlist.client.settings import is_loopback
 
 T = TypeVar("T")
 
 CONNECT_TIMEOUT_SECONDS = 10.0
-ASYNC_THREADS = 4
+ASYNC_LANES = 4
+ANSWER_TIMEOUTS = 4
+MIN_TOLERANCE_SECONDS = 0.1
+_CHUNK_BYTES = 65536
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,25 +49,8 @@ class _BearerAuth(AuthBase):
         return "_BearerAuth(...)"
 
 
-class _WatchedBody(io.BytesIO):
-    """A request body that knows whether its sending has begun.
-
-    The connection is made and the headers are written before the first read. A request whose body was never read
-    cannot have been accepted, whatever the error was.
-    """
-
-    started = False
-
-    def read(self, size: int | None = -1, /) -> bytes:
-        self.started = True
-        return super().read(size)
-
-
 class SendObserver(Protocol):
-    """Follows the sending of a credit-spending request, so that a crash leaves a record of it.
-
-    A flow that goes on after such a request, to wait and try again, knows that it was not accepted.
-    """
+    """Follows the sending of a credit-spending request, so that a crash leaves a record of it."""
 
     def sending(self) -> None:
         """The request leaves right after this returns."""
@@ -69,13 +59,40 @@ class SendObserver(Protocol):
         """The last sending was certainly not accepted; the request will be sent again later."""
 
 
+class _Lanes:
+    """The worker threads of one event loop, each lent to one request at a time.
+
+    A request gets its go from the budget in the very thread that sends it, and nobody else gets that thread in
+    between. So it leaves at that moment even while the server keeps other threads waiting.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+        self._idle: asyncio.Queue[ThreadPoolExecutor] = asyncio.Queue()
+        for _ in range(ASYNC_LANES):
+            self._idle.put_nowait(ThreadPoolExecutor(1, thread_name_prefix="cleanlist-http"))
+
+    async def take(self) -> ThreadPoolExecutor:
+        return await self._idle.get()
+
+    def give_back(self, lane: ThreadPoolExecutor) -> None:
+        self._idle.put_nowait(lane)
+
+    def give_back_when_idle(self, lane: ThreadPoolExecutor) -> None:
+        """Give a lane back whose request nobody waits for any more, once it has run to its end."""
+        end = self.loop.run_in_executor(lane, _nothing)
+        end.add_done_callback(lambda _: self.give_back(lane))
+
+
 class Transport:
     """Sends requests to one host with one key, blocking or from an event loop.
+
+    Safe to share between threads, event loops and forked processes.
 
     Args:
         host: Scheme and host of the API, without a path.
         api_key: The key; goes into the ``Authorization`` header and nowhere else.
-        timeout: Seconds to wait for an answer to begin.
+        timeout: Seconds to wait for an answer to begin and to go on; to be complete it has four times as long.
         limiter: The shared request budget; no request leaves without a place in it.
         policy: How persistent to be.
     """
@@ -94,7 +111,11 @@ class Transport:
         self._timeout = (min(CONNECT_TIMEOUT_SECONDS, timeout), timeout)
         self._limiter = limiter
         self._policy = policy
-        self._sessions = threading.local()
+        self._tolerance = max(MIN_TOLERANCE_SECONDS, policy.window_seconds * MARGIN_PER_WINDOW)
+        # plain http is for this machine only, and so must not take the key to a proxy
+        self._proxies = {"no_proxy": "*"} if is_loopback(urlsplit(host).hostname or "") else None
+        self._local = threading.local()
+        self._lanes: list[_Lanes] = []
 
     def run(self, call: Call[T], observer: SendObserver | None = None) -> T:
         """Make one call and return its result; sleeps while it waits. Raises ``ApiError``.
@@ -119,92 +140,144 @@ class Transport:
                 sent = isinstance(effect, protocol.Request)
             if isinstance(effect, protocol.Sleep):
                 time.sleep(effect.seconds)
-                result = time.monotonic()
+                result = None
             else:
                 result = self._perform(effect)
 
     async def arun(self, call: Call[T]) -> T:
-        """Make one call from an event loop, which stays free while it waits. Raises ``ApiError``."""
-        loop = asyncio.get_running_loop()
+        """Make one call from an event loop, which stays free while it waits. Raises ``ApiError``.
+
+        Args:
+            call: The call.
+        """
+        lanes = self._lanes_of(asyncio.get_running_loop())
+        lane: ThreadPoolExecutor | None = None
         flow = self._flow(call)
         result: Any = None
-        while True:
-            try:
-                effect = flow.send(result)
-            except StopIteration as done:
-                return done.value  # type: ignore[no-any-return]  # the flow's own return value
-            if isinstance(effect, protocol.Sleep):
-                await asyncio.sleep(effect.seconds)
-                result = time.monotonic()
-            else:
-                result = await loop.run_in_executor(_threads(), self._perform, effect)
+        try:
+            while True:
+                try:
+                    effect = flow.send(result)
+                except StopIteration as done:
+                    return done.value  # type: ignore[no-any-return]  # the flow's own return value
+                if isinstance(effect, protocol.Sleep):
+                    await asyncio.sleep(effect.seconds)
+                    result = None
+                    continue
+                if lane is None:
+                    lane = await lanes.take()
+                result = await lanes.loop.run_in_executor(lane, self._perform, effect)
+                if not (isinstance(result, Decision) and result.verdict is Verdict.GO):
+                    lanes.give_back(lane)
+                    lane = None
+        finally:
+            if lane is not None:
+                lanes.give_back_when_idle(lane)
 
     def _flow(self, call: Call[T]) -> Generator[protocol.Effect, Any, T]:
         return protocol.exchange(
-            call.request,
-            call.parse,
-            self._policy,
-            started=time.monotonic(),
-            jitter=random.random,
+            call.request, call.parse, self._policy, clock=time.monotonic, jitter=random.random
         )
 
     def _perform(self, effect: protocol.Slot | protocol.Request | protocol.Penalty) -> Any:
         if isinstance(effect, protocol.Slot):
-            return self._limiter.reserve(
-                effect.priority, waited=effect.waited, max_wait=effect.max_wait, place=effect.place
-            )
+            return self._reserve(effect)
         if isinstance(effect, protocol.Penalty):
             return self._limiter.penalize(effect.seconds)
         return self._send(effect)
 
-    def _send(self, request: protocol.Request) -> protocol.Answer:
-        body = None if request.body is None else _WatchedBody(json.dumps(request.body).encode())
-        try:
-            answer = self._session().request(
-                request.method,
-                f"{self._host}{request.prefix.value}{request.path}",
-                params=dict(request.params),
-                data=body,
-                headers={"Content-Type": "application/json"} if body is not None else None,
-                timeout=self._timeout,
-                allow_redirects=False,
-            )
-        except requests.RequestException as error:
-            return protocol.TransportFailure(sent=body is None or body.started, reason=_reason(error))
-        return protocol.Response(
-            status=answer.status_code,
-            headers={name.lower(): value for name, value in answer.headers.items()},
-            body=answer.content,
-            received_at=time.time(),
+    def _reserve(self, slot: protocol.Slot) -> Decision:
+        now = time.monotonic()
+        place = slot.place
+        if place is not None and place.booked and now > slot.due + self._tolerance:
+            # Missed behind hung requests, as others were: together they would overdraw the budget.
+            place = None
+        return self._limiter.reserve(
+            slot.priority, waited=now - slot.since, max_wait=max(0.0, slot.until - now), place=place
         )
 
+    def _send(self, request: protocol.Request) -> protocol.Answer:
+        payload = b"" if request.body is None else json.dumps(request.body).encode()
+        body = io.BytesIO(payload)
+        try:
+            # A kept connection may be closing at this very moment, which looks like a lost answer.
+            if request.repeat is protocol.Repeat.SPENDS_CREDITS:
+                with _new_session() as session:
+                    return self._answer(session, request, body if payload else None)
+            return self._answer(self._session(), request, body if payload else None)
+        except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
+            # The last part of the body is read when all before it went out; without it the request is no request.
+            return protocol.TransportFailure(sent=body.tell() == len(payload), reason=_reason(error))
+
+    def _answer(
+        self, session: requests.Session, request: protocol.Request, body: io.BytesIO | None
+    ) -> protocol.Response:
+        give_up_at = time.monotonic() + ANSWER_TIMEOUTS * self._timeout[1]
+        with session.request(
+            request.method,
+            f"{self._host}{request.prefix.value}{request.path}",
+            params=dict(request.params),
+            data=body,
+            headers={"Content-Type": "application/json"} if body else None,
+            auth=self._auth,
+            timeout=self._timeout,
+            proxies=self._proxies,
+            allow_redirects=False,
+            stream=True,
+        ) as answer:
+            parts = []
+            while part := answer.raw.read1(_CHUNK_BYTES, decode_content=True):
+                parts.append(part)
+                if time.monotonic() > give_up_at:
+                    raise requests.exceptions.ReadTimeout
+            return protocol.Response(
+                status=answer.status_code,
+                headers={name.lower(): value for name, value in answer.headers.items()},
+                body=b"".join(parts),
+                received_at=time.time(),
+            )
+
     def _session(self) -> requests.Session:
-        session: requests.Session | None = getattr(self._sessions, "session", None)
-        if session is None:
-            session = requests.Session()
-            session.auth = self._auth
-            session.headers["User-Agent"] = f"airflow-provider-cleanlist/{__version__}"
-            session.headers["Accept"] = "application/json"
-            self._sessions.session = session
+        """Return this thread's session; a forked process must not write to its parent's connections."""
+        if getattr(self._local, "process", None) != os.getpid():
+            self._local.session = _new_session()
+            self._local.process = os.getpid()
+        session: requests.Session = self._local.session
         return session
 
+    def _lanes_of(self, loop: asyncio.AbstractEventLoop) -> _Lanes:
+        for lanes in self._lanes:
+            if lanes.loop is loop:
+                return lanes
+        lanes = _Lanes(loop)
+        self._lanes = [known for known in self._lanes if not known.loop.is_closed()] + [lanes]
+        return lanes
 
-_REASONS: tuple[tuple[type[requests.RequestException], str], ...] = (
+
+def _nothing() -> None:
+    pass
+
+
+def _new_session() -> requests.Session:
+    session = requests.Session()
+    session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=()))
+    session.headers["User-Agent"] = f"airflow-provider-cleanlist/{__version__}"
+    session.headers["Accept"] = "application/json"
+    return session
+
+
+_REASONS: tuple[tuple[type[Exception], str], ...] = (
     (requests.exceptions.ConnectTimeout, "the connection could not be made in time"),
     (requests.exceptions.ReadTimeout, "the answer did not come in time"),
+    (urllib3.exceptions.ReadTimeoutError, "the answer did not come in time"),
     (requests.exceptions.SSLError, "the TLS connection failed"),
     (requests.exceptions.ProxyError, "the proxy refused the connection"),
     (requests.exceptions.ConnectionError, "the connection failed or was lost"),
-    (requests.exceptions.ChunkedEncodingError, "the connection was lost in the middle of the answer"),
+    (urllib3.exceptions.ProtocolError, "the connection was lost in the middle of the answer"),
+    (urllib3.exceptions.DecodeError, "the answer could not be decompressed"),
 )
 
 
-def _reason(error: requests.RequestException) -> str:
+def _reason(error: Exception) -> str:
     """Describe a failure in fixed words: the original texts hold URLs with parameters."""
     return next((text for kind, text in _REASONS if isinstance(error, kind)), type(error).__name__)
-
-
-@cache
-def _threads() -> ThreadPoolExecutor:
-    """Return this process's own threads: a hung server must not occupy those that others share."""
-    return ThreadPoolExecutor(ASYNC_THREADS, thread_name_prefix="cleanlist-http")

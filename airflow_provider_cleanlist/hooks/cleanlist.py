@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseHook
@@ -42,6 +42,7 @@ MANAGED_LIST_NAMES = ("Extension Leads", "DEFAULT")
 """Names under which the list that collects every enriched contact is known (contract section 10.1, C1)."""
 
 _TEST_MAX_WAIT_SECONDS = 20.0
+_TEST_TIMEOUT_SECONDS = 10.0
 
 
 class CleanlistHook(BaseHook):
@@ -71,23 +72,28 @@ class CleanlistHook(BaseHook):
         Raises:
             CleanlistConfigurationError: The connection holds something unusable.
         """
-        return self._settings_of(self.get_connection(self.cleanlist_conn_id))
+        connection = self.get_connection(self.cleanlist_conn_id)
+        return self._settings_of(connection, connection.extra_dejson)
 
     @cached_property
     def _client(self) -> CleanlistClient:
-        return self._client_of(self.settings)
+        return self._client_of(self.settings, _shared_client)
 
     def get_conn(self) -> CleanlistClient:
-        """Return the client behind this hook."""
+        """Return the client behind this hook: one per process for the same settings, safe to share."""
         return self._client
 
     async def aget_conn(self) -> CleanlistClient:
         """Return the client behind this hook without blocking the event loop on the connection."""
         if self._async_client is None:
-            from airflow.providers.common.compat.connection import get_async_connection
+            from airflow.providers.common.compat.connection import (
+                get_async_connection,
+                get_async_extra_dejson,
+            )
 
             connection = await get_async_connection(self.cleanlist_conn_id)
-            self._async_client = self._client_of(self._settings_of(connection))
+            settings = self._settings_of(connection, await get_async_extra_dejson(connection))
+            self._async_client = self._client_of(settings, _shared_client)
         return self._async_client
 
     def test_connection(self) -> tuple[bool, str]:
@@ -97,8 +103,9 @@ class CleanlistHook(BaseHook):
             Whether it works, and one of a few fixed sentences: Airflow shows them unredacted.
         """
         try:
-            settings = replace(self.settings, max_retries=1)
-            client = self._client_of(settings)
+            timeout = min(_TEST_TIMEOUT_SECONDS, self.settings.timeout_seconds)
+            settings = replace(self.settings, max_retries=1, timeout_seconds=timeout)
+            client = self._client_of(settings, _new_client)
             client.validate_key(max_wait=_TEST_MAX_WAIT_SECONDS)
         except CleanlistConfigurationError as error:
             return False, str(error)
@@ -141,12 +148,12 @@ class CleanlistHook(BaseHook):
             CleanlistSubmissionUnknownError: It is not known whether the API accepted the request.
             CleanlistConfigurationError: Bad arguments.
         """
-        try:
-            kind = EnrichmentType(enrichment_type)
-            typed = [item if isinstance(item, Contact) else Contact(**item) for item in contacts]
-            return self._client.submit_bulk_enrichment(typed, kind, webhook_url)
-        except (ValueError, TypeError) as error:
-            raise CleanlistConfigurationError(_argument_problem(error, enrichment_type)) from None
+        if enrichment_type not in set(EnrichmentType):
+            raise CleanlistConfigurationError(
+                f"enrichment_type must be one of {', '.join(EnrichmentType)}, not {enrichment_type!r}."
+            )
+        typed = [item if isinstance(item, Contact) else _contact(item) for item in contacts]
+        return self._client.submit_bulk_enrichment(typed, EnrichmentType(enrichment_type), webhook_url)
 
     def get_workflow_status(self, workflow_id: str) -> WorkflowStatus:
         """Read the progress of one workflow (contract section 5.2)."""
@@ -194,9 +201,13 @@ class CleanlistHook(BaseHook):
             The list, or None if there is none.
 
         Raises:
-            CleanlistConfigurationError: Several lists have the name; use the id.
+            CleanlistConfigurationError: The name is empty, or several lists have it; use the id.
         """
-        found = _best_match(name, list(self.iter_lead_lists()))
+        if not name.strip():
+            raise CleanlistConfigurationError("The name of the lead list is empty.")
+        # a list can come twice, because lists move to another page while they are being read
+        lists = {item.list_id: item for item in self.iter_lead_lists()}
+        found = _best_match(name, list(lists.values()))
         if len(found) > 1:
             ids = ", ".join(item.list_id for item in found)
             raise CleanlistConfigurationError(
@@ -223,12 +234,7 @@ class CleanlistHook(BaseHook):
         Raises:
             CleanlistConfigurationError: Nothing to change.
         """
-        try:
-            return self._client.update_lead_list(
-                list_id, name=name, description=description, folder_id=folder_id
-            )
-        except ValueError as error:
-            raise CleanlistConfigurationError(f"Lead list {list_id}: {error}.") from None
+        return self._client.update_lead_list(list_id, name=name, description=description, folder_id=folder_id)
 
     def delete_lead_list(self, list_id: str) -> None:
         """Delete a list; its leads stay in Cleanlist (contract section 8.8)."""
@@ -265,28 +271,53 @@ class CleanlistHook(BaseHook):
         Returns:
             A data frame with the fields of the leads as columns, in the order they first came.
         """
-        import pandas as pd
-
+        try:
+            import pandas as pd
+        except ModuleNotFoundError:
+            raise CleanlistConfigurationError(
+                "get_leads_df needs pandas: pip install 'airflow-provider-cleanlist[pandas]'."
+            ) from None
         leads = {lead["lead_id"]: lead for page in self.iter_lead_pages(list_id) for lead in page.leads}
         return pd.DataFrame.from_records(list(leads.values()))
 
-    def _settings_of(self, connection: Connection) -> ClientSettings:
+    def _settings_of(self, connection: Connection, extra: Mapping[str, Any]) -> ClientSettings:
         try:
-            return build_settings(connection.host, connection.password, connection.extra_dejson)
+            if not isinstance(extra, Mapping):
+                raise SettingsError("extra must be a JSON object")
+            return build_settings(connection.host, connection.password, extra, port=connection.port)
         except SettingsError as error:
-            raise CleanlistConfigurationError(
-                f"Connection {self.cleanlist_conn_id!r} cannot be used: {error}."
-            ) from None
+            raise self._unusable(error) from None
 
-    def _client_of(self, settings: ClientSettings) -> CleanlistClient:
-        from airflow_provider_cleanlist.client.client import CleanlistClient
-        from airflow_provider_cleanlist.client.rate_limit_stores import open_limiter
-
+    def _client_of(
+        self, settings: ClientSettings, make: Callable[[ClientSettings], CleanlistClient]
+    ) -> CleanlistClient:
         try:
-            limiter = open_limiter(settings.rate_limit_store, settings.scope, settings.budget)
+            return make(settings)
         except SettingsError as error:
-            raise CleanlistConfigurationError(f"The Cleanlist connection cannot be used: {error}.") from None
-        return CleanlistClient(settings, limiter, translate=to_airflow)
+            raise self._unusable(error) from None
+
+    def _unusable(self, error: SettingsError) -> CleanlistConfigurationError:
+        return CleanlistConfigurationError(f"Connection {self.cleanlist_conn_id!r} cannot be used: {error}.")
+
+
+def _new_client(settings: ClientSettings) -> CleanlistClient:
+    from airflow_provider_cleanlist.client.client import CleanlistClient
+    from airflow_provider_cleanlist.client.rate_limit_stores import open_limiter
+
+    limiter = open_limiter(settings.rate_limit_store, settings.scope, settings.budget)
+    return CleanlistClient(settings, limiter, translate=to_airflow)
+
+
+_shared_client = lru_cache(maxsize=32)(_new_client)
+
+
+def _contact(fields: Mapping[str, str | None]) -> Contact:
+    """Read a contact; names what is wrong with it and never what it says."""
+    if not isinstance(fields, Mapping) or not set(fields) <= set(CONTACT_FIELDS):
+        raise CleanlistConfigurationError(
+            f"Each contact must be a Contact or a mapping of {', '.join(CONTACT_FIELDS)}."
+        )
+    return Contact(**fields)
 
 
 def _best_match(name: str, lists: list[LeadList]) -> list[LeadList]:
@@ -321,11 +352,3 @@ def _test_failure(error: CleanlistError) -> str:
     )
     default = "The host does not answer as Cleanlist does: check the host."
     return next((text for kind, text in texts if isinstance(error, kind)), default)
-
-
-def _argument_problem(error: Exception, enrichment_type: str) -> str:
-    if enrichment_type not in set(EnrichmentType):
-        return f"enrichment_type must be one of {', '.join(EnrichmentType)}, not {enrichment_type!r}."
-    if isinstance(error, TypeError):
-        return f"each contact must be a Contact or a mapping of {', '.join(CONTACT_FIELDS)}."
-    return f"{error}."

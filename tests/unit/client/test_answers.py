@@ -1,0 +1,285 @@
+"""Reading failed answers: both envelopes, hints, and no personal data in what is said about them."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from typing import Any
+
+import pytest
+
+from airflow_provider_cleanlist.client import answers, errors
+from airflow_provider_cleanlist.client.protocol import Prefix, Repeat, Request, Response
+
+CONTACTS = [
+    {
+        "first_name": "Mara",
+        "last_name": "Okafor",
+        "company_name": "Quill and Sextant",
+        "linkedin_url": "https://www.linkedin.com/in/mara-okafor-example/",
+        "email": "mara.okafor@quill.example",
+    },
+    {"first_name": "Teo", "last_name": "Lindqvist", "company_domain": "harborlight.example"},
+]
+VALUES = ("mara", "okafor", "sextant", "quill.example", "lindqvist", "teo", "harborlight")
+SUBMIT = Request(
+    "submit the bulk enrichment",
+    "POST",
+    Prefix.V1,
+    "/enrich/bulk",
+    body={"contacts": CONTACTS},
+    repeat=Repeat.SPENDS_CREDITS,
+)
+GET = Request("read lead list 7", "GET", Prefix.V2, "/lead-lists/7")
+
+
+def read(
+    status: int, body: Any, request: Request = GET, headers: dict[str, str] | None = None
+) -> errors.ErrorInfo:
+    raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return answers.error_info(request, Response(status, headers or {}, raw, 0.0))
+
+
+NEWER = {
+    "code": "insufficient_scope",
+    "problem": "The key lacks a scope.",
+    "cause": None,
+    "fix": "Ask an admin.",
+    "retryable": False,
+    "retry_after_ms": 1500,
+    "docs_url": "https://docs.cleanlist.ai/errors/insufficient-scope",
+    "request_id": "req_0a1b2c3d4e5f6071",
+    "details": {"required": ["lists:write"], "granted": ["lists:read", "credits:read"]},
+}
+
+
+def test_the_newer_envelope_is_read_in_full() -> None:
+    assert read(403, {"error": NEWER}) == errors.ErrorInfo(
+        operation="read lead list 7",
+        message="The key lacks a scope. Ask an admin. Required: lists:write. Granted: lists:read, credits:read.",
+        status=403,
+        code="insufficient_scope",
+        retryable=False,
+        retry_after=1.5,
+        request_id="req_0a1b2c3d4e5f6071",
+    )
+
+
+@pytest.mark.parametrize(
+    "details",
+    [None, "text", [], {"required": "lists:write"}, {"required": None}, {"other": ["x"]}, 7],
+)
+def test_scope_details_of_another_shape_are_left_out(details: Any) -> None:
+    assert (
+        read(403, {"error": {**NEWER, "details": details}}).message == "The key lacks a scope. Ask an admin."
+    )
+
+
+def test_a_key_without_any_scope_is_told_so() -> None:
+    message = read(403, {"error": {**NEWER, "details": {"required": ["a:b"], "granted": []}}}).message
+    assert message.endswith("Required: a:b. Granted: none.")
+
+
+@pytest.mark.parametrize(
+    "field", ["code", "problem", "retryable", "request_id", "retry_after_ms", "fix", "cause"]
+)
+@pytest.mark.parametrize("value", [None, 7, [], {}, "", ...])
+def test_no_field_of_the_newer_envelope_is_relied_on(field: str, value: Any) -> None:
+    error = {**NEWER, field: value}
+    if value is ...:
+        del error[field]
+    info = read(403, {"error": error})
+    assert info.status == 403
+    assert isinstance(info.message, str)
+    assert info.retryable in (None, False)
+
+
+LEGACY = [
+    ({"detail": "Insufficient credits"}, "Insufficient credits"),
+    ({"detail": {"message": "Nested message"}}, "Nested message"),
+    ({"detail": {"msg": "Nested msg"}}, "Nested msg"),
+    ({"detail": {}}, ""),
+    ({"detail": {"message": 7}}, ""),
+    ({"detail": [{"loc": ["body"], "msg": "m", "type": "t"}]}, "1 field refused"),
+    ({"detail": ["odd", 7]}, "2 fields refused"),
+    ({"detail": []}, ""),
+    ({"detail": None, "message": "Plain message"}, "Plain message"),
+    ({"error": "An error text"}, "An error text"),
+    ({"error": "", "detail": "Second"}, "Second"),
+    ({"error": {}, "detail": "Beside an empty envelope"}, ""),
+    ({"error": {"message": "In an odd place"}}, "In an odd place"),
+    ({"message": "Only a message"}, "Only a message"),
+    ({}, ""),
+    ({"unknown": "field"}, ""),
+]
+
+
+@pytest.mark.parametrize(("body", "message"), LEGACY)
+def test_every_place_for_a_message_is_looked_at(body: dict[str, Any], message: str) -> None:
+    info = read(400, body)
+    assert info.message == message
+    assert info.code is None
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (b"", ""),
+        (b"   ", ""),
+        (b"Bad Gateway", "Bad Gateway"),
+        (b"<html><head><title>502</title></head><body>Bad\n Gateway</body></html>", "502 Bad Gateway"),
+        (b"\xff\xfe", "\ufffd\ufffd"),
+        (b"[" * 50_000, "[" * 500),
+        (b'["list"]', '["list"]'),
+        (b"x" * 5000, "x" * 500),
+    ],
+)
+def test_answers_that_are_not_json_objects_are_quoted_up_to_500_characters(body: bytes, message: str) -> None:
+    assert read(502, body).message == message
+
+
+def test_an_answer_that_is_no_json_is_not_quoted_when_contacts_were_sent() -> None:
+    body = b"<html>Cannot handle J&uuml;rgen</html>"
+    assert read(502, body, SUBMIT).message == "the answer is not JSON"
+    assert read(502, b"", SUBMIT).message == ""
+
+
+# 422
+
+
+def test_refused_fields_carry_place_reason_and_index() -> None:
+    detail = [
+        {
+            "type": "value_error",
+            "loc": ["body", "contacts", 7],
+            "msg": "needs a company",
+            "input": CONTACTS[0],
+        },
+        {
+            "type": "missing",
+            "loc": ["body", "enrichment_type"],
+            "msg": "Field required",
+            "ctx": {},
+            "url": "u",
+        },
+        {"loc": ["body", "contacts", 0, "email"], "msg": None},
+        {"loc": ["contacts", "x"]},
+        {"loc": "body"},
+        {"msg": "no place"},
+        "odd",
+        {"loc": [None, {}, "contacts", 3]},
+    ]
+    info = read(422, {"detail": detail}, SUBMIT)
+    assert info.field_errors == (
+        errors.FieldError(("body", "contacts", 7), "needs a company", 7),
+        errors.FieldError(("body", "enrichment_type"), "Field required", None),
+        errors.FieldError(("body", "contacts", 0, "email"), "refused", 0),
+        errors.FieldError(("contacts", "x"), "refused", None),
+        errors.FieldError(("contacts", 3), "refused", 3),
+    )
+    assert info.message == "8 fields refused"
+
+
+def test_a_company_called_contacts_does_not_hide_the_index() -> None:
+    request = Request("s", "POST", Prefix.V1, "/x", body={"contacts": [{"company_name": "Contacts"}]})
+    info = read(422, {"detail": [{"loc": ["body", "contacts", 4], "msg": "m", "type": "t"}]}, request)
+    assert info.field_errors[0].index == 4
+
+
+# Classes and hints
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind"),
+    [
+        (400, {"error": {"code": "insufficient_credits"}}, errors.InsufficientCreditsError),
+        (402, {"detail": "Insufficient credits"}, errors.InsufficientCreditsError),
+        (400, {"error": {"code": "spend_cap_exceeded"}}, errors.BadRequestError),
+        (400, {"error": {"code": "validation_error"}}, errors.InvalidRequestError),
+        (422, {"detail": []}, errors.InvalidRequestError),
+        (403, {"error": {"code": "list_protected"}}, errors.ProtectedListError),
+        (403, {"error": {"code": "list_cap_reached"}}, errors.PermissionDeniedError),
+        (403, {"error": {"code": "feature_gated"}}, errors.PermissionDeniedError),
+        (403, {"detail": "Not authenticated"}, errors.AuthenticationError),
+        (403, {"detail": "not authenticated."}, errors.AuthenticationError),
+        (403, {"detail": "API access is not included in your plan"}, errors.PermissionDeniedError),
+        (401, {"detail": "Not authenticated"}, errors.AuthenticationError),
+        (404, {"error": {"code": "never_heard_of"}}, errors.NotFoundError),
+        (409, {"error": {"code": "quote_conflict"}}, errors.ConflictError),
+        (413, {}, errors.BadRequestError),
+    ],
+)
+def test_the_class_goes_by_code_then_status(status: int, body: Any, kind: type[errors.ApiError]) -> None:
+    assert type(answers.client_error(read(status, body))) is kind
+
+
+def hint_of(status: int, body: Any, request: Request = GET) -> str:
+    return answers.client_error(read(status, body, request)).info.hint or ""
+
+
+def test_hints_say_what_to_do() -> None:
+    assert "API key (password of the connection)" in hint_of(401, {"detail": "Not authenticated"})
+    assert "API key (password of the connection)" in hint_of(403, {"detail": "Not authenticated"})
+    assert "Top up" in hint_of(402, {"detail": "Insufficient credits"})
+    assert "Top up" in hint_of(400, {"error": {"code": "insufficient_credits"}})
+    assert "plan or the scopes" in hint_of(403, {"detail": "no"})
+    assert "use another one" in hint_of(403, {"error": {"code": "list_protected"}})
+    assert "Redirects are not followed" in hint_of(302, b"")
+    assert "Check the host" in hint_of(404, b"<html>nothing here</html>")
+    assert "Check the host" in hint_of(404, {"detail": "Not Found"}, SUBMIT)
+    assert hint_of(404, {"detail": "Not Found"}) == ""
+    assert hint_of(409, {"detail": "Conflict"}) == ""
+    assert read(502, b"<html>").hint is None
+
+
+def test_the_sentence_of_an_error_says_what_how_and_what_to_do() -> None:
+    info = read(
+        402, {"error": {"code": "insufficient_credits", "problem": "Too few.", "request_id": "req_1"}}
+    )
+    assert str(answers.client_error(info)) == (
+        "Cleanlist could not read lead list 7 (HTTP 402, insufficient_credits): Too few. "
+        "Top up the organisation's credits, then run the task again. Cleanlist's request id: req_1."
+    )
+    assert str(errors.TransportError(errors.ErrorInfo("x", ""))) == "Cleanlist could not x (no answer)."
+
+
+# Personal data
+
+
+ECHOES = [
+    {"detail": "Contact Mara Okafor at Quill and Sextant (mara.okafor@quill.example) is invalid"},
+    {"detail": "TEO LINDQVIST of HARBORLIGHT.EXAMPLE"},
+    {"detail": {"message": "https://www.linkedin.com/in/mara-okafor-example/ unknown"}},
+    {"detail": [{"loc": ["body", "contacts", 0, "Mara"], "msg": "Okafor is odd", "input": CONTACTS[0]}]},
+    {"detail": [{"loc": ["body", "contacts", 0], "msg": "m", "type": "t", "ctx": {"error": "Mara"}}]},
+    {
+        "error": {
+            "code": "Mara Okafor",
+            "problem": "Mara",
+            "cause": "Okafor",
+            "fix": "Lindqvist",
+            "request_id": "a b",
+        }
+    },
+    {"error": {"code": "c", "problem": json.dumps(CONTACTS), "details": {"required": ["mara okafor"]}}},
+    {"error": "mara.okafor@quill.example"},
+    {"message": "in/mara-okafor-example"},
+    json.dumps(CONTACTS).encode()[:-1],
+    f"<html>{CONTACTS}</html>".encode(),
+]
+
+
+@pytest.mark.parametrize("body", ECHOES, ids=range(len(ECHOES)))
+@pytest.mark.parametrize("status", [301, 400, 401, 402, 403, 404, 409, 422, 429, 500, 503])
+def test_an_answer_that_echoes_contacts_leaves_no_trace_of_them(status: int, body: Any) -> None:
+    info = read(status, body, SUBMIT)
+    error = answers.client_error(info)
+    shown = f"{info} {info!r} {error} {error!r} {error.args} {pickle.dumps(error)!r}".lower()
+    for value in VALUES:
+        assert value not in shown
+
+
+@pytest.mark.parametrize("status", [400, 404, 500])
+def test_addresses_in_answers_to_other_requests_are_left_out_too(status: int) -> None:
+    for body in ({"detail": "lead mara.okafor@quill.example"}, b"lead mara.okafor@quill.example"):
+        assert read(status, body).message == "lead <redacted>"

@@ -1,0 +1,295 @@
+"""Every call as a value: method, address, parameters, body, and what repeating it does."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import pytest
+
+from airflow_provider_cleanlist.client import endpoints, errors
+from airflow_provider_cleanlist.client.endpoints import Call
+from airflow_provider_cleanlist.client.models import Contact, EnrichmentType
+from airflow_provider_cleanlist.client.protocol import Ok, Prefix, Repeat
+from airflow_provider_cleanlist.client.rate_limit import Priority
+
+V1, V2 = Prefix.V1, Prefix.V2
+AWKWARD = "a/b?c#d %ü&="
+ENCODED = "a%2Fb%3Fc%23d%20%25%C3%BC%26%3D"
+MARA = Contact(first_name="Mara", last_name="Okafor", company_name="Quill")
+
+
+def submit(**changes: Any) -> Call[Any]:
+    arguments = {"contacts": [MARA], "enrichment_type": EnrichmentType.FULL, "webhook_url": None, **changes}
+    return endpoints.submit_bulk_enrichment(**arguments)
+
+
+CALLS: dict[str, tuple[Call[Any], str, Prefix, str, dict[str, Any], Any]] = {
+    "validate_key": (endpoints.validate_key(20.0), "GET", V1, "/auth/validate-key", {}, None),
+    "whoami": (endpoints.whoami(V1), "GET", V1, "/whoami", {}, None),
+    "get_credit_balance": (endpoints.get_credit_balance(), "GET", V1, "/credits/balance", {}, None),
+    "submit_bulk_enrichment": (
+        submit(webhook_url="https://h.example"),
+        "POST",
+        V1,
+        "/enrich/bulk",
+        {},
+        {"enrichment_type": "full", "contacts": [MARA.payload()], "webhook_url": "https://h.example"},
+    ),
+    "get_workflow_status": (
+        endpoints.get_workflow_status(AWKWARD),
+        "GET",
+        V1,
+        "/enrich/status",
+        {"workflow_id": AWKWARD},
+        None,
+    ),
+    "get_task_result": (
+        endpoints.get_task_result(AWKWARD),
+        "GET",
+        V1,
+        "/enrich/status",
+        {"task_id": AWKWARD},
+        None,
+    ),
+    "list_webhook_deliveries": (
+        endpoints.list_webhook_deliveries("w"),
+        "GET",
+        V1,
+        "/webhooks/deliveries",
+        {"workflow_id": "w"},
+        None,
+    ),
+    "create_lead_list": (
+        endpoints.create_lead_list(V2, "n", "d", "f"),
+        "POST",
+        V2,
+        "/lead-lists",
+        {},
+        {"name": "n", "description": "d", "folder_id": "f"},
+    ),
+    "list_lead_lists": (
+        endpoints.list_lead_lists(V1, "c", "f"),
+        "GET",
+        V1,
+        "/lead-lists",
+        {"limit": 100, "cursor": "c", "folder_id": "f"},
+        None,
+    ),
+    "get_lead_list": (endpoints.get_lead_list(V2, AWKWARD), "GET", V2, f"/lead-lists/{ENCODED}", {}, None),
+    "update_lead_list": (
+        endpoints.update_lead_list(V2, AWKWARD, {"description": None}),
+        "PATCH",
+        V2,
+        f"/lead-lists/{ENCODED}",
+        {},
+        {"description": None},
+    ),
+    "delete_lead_list": (
+        endpoints.delete_lead_list(V2, AWKWARD),
+        "DELETE",
+        V2,
+        f"/lead-lists/{ENCODED}",
+        {},
+        None,
+    ),
+    "get_leads": (
+        endpoints.get_leads(V2, AWKWARD, 500, "c&=/"),
+        "GET",
+        V2,
+        f"/lead-lists/{ENCODED}/leads",
+        {"limit": 500, "cursor": "c&=/"},
+        None,
+    ),
+    "export_json": (
+        endpoints.export_json(V1, "l", ["email", "domain"], 10, None),
+        "GET",
+        V1,
+        "/export/json",
+        {"list_id": "l", "limit": 10, "columns": ["email", "domain"]},
+        None,
+    ),
+    "add_leads": (
+        endpoints.add_leads(V2, AWKWARD, ("a", "b"), "key"),
+        "POST",
+        V2,
+        f"/lead-lists/{ENCODED}/leads",
+        {},
+        {"lead_ids": ["a", "b"], "idempotency_key": "key"},
+    ),
+    "remove_leads": (
+        endpoints.remove_leads(V2, AWKWARD, ["a"]),
+        "DELETE",
+        V2,
+        f"/lead-lists/{ENCODED}/leads",
+        {},
+        {"lead_ids": ["a"]},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_what_is_asked(name: str) -> None:
+    call, method, prefix, path, params, body = CALLS[name]
+    request = call.request
+    assert (request.method, request.prefix, request.path) == (method, prefix, path)
+    assert dict(request.params) == params
+    assert request.body == body
+
+
+def test_every_endpoint_is_tested() -> None:
+    functions = inspect.getmembers(endpoints, inspect.isfunction)
+    assert CALLS.keys() == {
+        name for name, it in functions if it.__module__ == endpoints.__name__ and not name.startswith("_")
+    }
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_only_the_submission_spends_credits_and_only_deleting_a_list_deletes(name: str) -> None:
+    expected = {"submit_bulk_enrichment": Repeat.SPENDS_CREDITS, "delete_lead_list": Repeat.DELETES}
+    assert CALLS[name][0].request.repeat is expected.get(name, Repeat.SAFE)
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_only_polls_are_polls(name: str) -> None:
+    request = CALLS[name][0].request
+    assert request.priority is (Priority.POLL if name == "get_workflow_status" else Priority.WORK)
+    assert request.max_wait == {"get_workflow_status": 600.0, "validate_key": 20.0}.get(name, 900.0)
+
+
+def test_what_was_not_given_is_not_sent() -> None:
+    assert endpoints.create_lead_list(V2, "n", None, None).request.body == {"name": "n"}
+    assert endpoints.list_lead_lists(V2, None, None).request.params == {"limit": 100}
+    assert "columns" not in endpoints.export_json(V2, "l", None, 1, None).request.params
+    assert "webhook_url" not in (submit().request.body or {})
+
+
+@pytest.mark.parametrize("count", [0, 251])
+def test_a_submission_takes_1_to_250_contacts(count: int) -> None:
+    with pytest.raises(errors.ArgumentError, match=f"1 to 250 contacts, not {count}"):
+        submit(contacts=[MARA] * count)
+
+
+@pytest.mark.parametrize("count", [1, 250])
+def test_a_submission_takes_so_many(count: int) -> None:
+    assert len((submit(contacts=[MARA] * count).request.body or {})["contacts"]) == count
+
+
+@pytest.mark.parametrize("list_id", ["", " ", ".", "..", " . . "])
+def test_an_id_that_would_change_the_address_is_refused(list_id: str) -> None:
+    for ask in (
+        lambda: endpoints.get_lead_list(V2, list_id),
+        lambda: endpoints.delete_lead_list(V2, list_id),
+        lambda: endpoints.update_lead_list(V2, list_id, {"name": "n"}),
+        lambda: endpoints.get_leads(V2, list_id, 1, None),
+        lambda: endpoints.export_json(V2, list_id, None, 1, None),
+        lambda: endpoints.add_leads(V2, list_id, ["a"], "k"),
+        lambda: endpoints.remove_leads(V2, list_id, ["a"]),
+        lambda: endpoints.get_workflow_status(list_id),
+        lambda: endpoints.get_task_result(list_id),
+        lambda: endpoints.list_webhook_deliveries(list_id),
+    ):
+        with pytest.raises(errors.ArgumentError, match="is not an id"):
+            ask()
+
+
+@pytest.mark.parametrize("size", [0, -1, 501])
+def test_page_sizes_have_limits(size: int) -> None:
+    with pytest.raises(errors.ArgumentError, match=f"page_size must be 1 to 500, not {size}"):
+        endpoints.get_leads(V2, "l", size, None)
+    with pytest.raises(errors.ArgumentError, match="page_size"):
+        endpoints.export_json(V2, "l", None, size, None)
+
+
+def test_an_update_without_changes_is_refused() -> None:
+    with pytest.raises(errors.ArgumentError, match="nothing to change"):
+        endpoints.update_lead_list(V2, "l", {})
+
+
+# Answers
+
+
+@pytest.mark.parametrize(("status", "reused"), [(201, False), (200, True), (202, False)])
+@pytest.mark.parametrize("said", [..., None])
+def test_a_list_is_reused_when_the_answer_is_200(status: int, reused: bool, said: Any) -> None:
+    body = {"list_id": "l"} if said is ... else {"list_id": "l", "reused": said}
+    assert endpoints.create_lead_list(V2, "n", None, None).parse(Ok(body, status)).reused is reused
+
+
+@pytest.mark.parametrize("status", [200, 201])
+@pytest.mark.parametrize("said", [True, False])
+def test_what_the_answer_says_about_reuse_wins(status: int, said: bool) -> None:
+    body = {"list_id": "l", "reused": said}
+    assert endpoints.create_lead_list(V2, "n", None, None).parse(Ok(body, status)).reused is said
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        [{"attempt": 1}],
+        {"deliveries": [{"attempt": 1}]},
+        {"items": [{"attempt": 1}]},
+        {"data": [{"attempt": 1}]},
+        {"results": [{"attempt": 1}]},
+        {"deliveries": None, "items": [{"attempt": "1"}, "odd", None]},
+    ],
+)
+def test_deliveries_are_found_wherever_they_are(body: Any) -> None:
+    rows = endpoints.list_webhook_deliveries("w").parse(Ok(body, 200))
+    assert [row.attempt for row in rows] == [1]
+
+
+@pytest.mark.parametrize("body", [{}, [], {"deliveries": {}}, {"other": [1]}])
+def test_no_deliveries(body: Any) -> None:
+    assert endpoints.list_webhook_deliveries("w").parse(Ok(body, 200)) == []
+
+
+def test_a_page_of_leads_is_kept_raw() -> None:
+    rows = [{"lead_id": "1", "smart": {"a": [1]}}, {"lead_id": 2, "email": None}]
+    page = endpoints.get_leads(V2, "l", 2, None).parse(
+        Ok({"list_id": "other", "leads": rows, "total": "5", "cursor": 2, "usage": None}, 200)
+    )
+    assert (page.list_id, page.leads, page.total, page.cursor) == ("l", rows, 5, "2")
+    assert page.rows is page.leads
+
+
+@pytest.mark.parametrize("cursor", [None, "", ...])
+def test_the_end_of_a_list(cursor: Any) -> None:
+    body = {"leads": []} if cursor is ... else {"leads": [], "cursor": cursor}
+    page = endpoints.get_leads(V2, "l", 2, None).parse(Ok(body, 200))
+    assert (page.cursor, page.total) == (None, None)
+
+
+UNREADABLE_PAGES = [
+    {},
+    {"leads": None},
+    {"leads": {}},
+    {"leads": [{"email": "x"}]},
+    {"leads": [{"lead_id": ""}]},
+    {"leads": [None]},
+    [],
+]
+
+
+@pytest.mark.parametrize("body", UNREADABLE_PAGES)
+def test_a_page_that_could_lose_leads_is_not_read(body: Any) -> None:
+    with pytest.raises(ValueError, match=r"no leads|without an id|not a JSON object"):
+        endpoints.get_leads(V2, "l", 2, None).parse(Ok(body, 200))
+
+
+def test_an_export_of_chosen_columns_need_not_have_ids() -> None:
+    body = {"leads": [{"email": "x"}]}
+    assert endpoints.export_json(V2, "l", ["email"], 1, None).parse(Ok(body, 200)).leads == body["leads"]
+    with pytest.raises(ValueError, match="without an id"):
+        endpoints.export_json(V2, "l", None, 1, None).parse(Ok(body, 200))
+
+
+@pytest.mark.parametrize("name", sorted(CALLS.keys() - {"delete_lead_list", "list_webhook_deliveries"}))
+def test_an_array_is_not_taken_for_an_object(name: str) -> None:
+    with pytest.raises(ValueError, match="not a JSON object"):
+        CALLS[name][0].parse(Ok([], 200))
+
+
+@pytest.mark.parametrize("body", [{}, {"deleted": True}, {"deleted": None}, []])
+def test_any_success_of_a_delete_will_do(body: Any) -> None:
+    assert CALLS["delete_lead_list"][0].parse(Ok(body, 200)) is None

@@ -1,0 +1,316 @@
+"""The retry table of contract section 2, cell by cell."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from airflow_provider_cleanlist.client import errors, protocol
+from airflow_provider_cleanlist.client.protocol import Prefix, Repeat, Request, Response, TransportFailure
+
+CONTACT = {
+    "first_name": "Mara",
+    "last_name": "Okafor",
+    "company_name": "Quill and Sextant",
+    "linkedin_url": "https://www.linkedin.com/in/mara-okafor-example/",
+    "email": "mara.okafor@quill.example",
+}
+
+GET = Request("read a thing", "GET", Prefix.V2, "/things/1")
+PATCH = Request("change a thing", "PATCH", Prefix.V2, "/things/1", body={"name": "new"})
+DELETE = Request("delete a thing", "DELETE", Prefix.V2, "/things/1", repeat=Repeat.DELETES)
+CREATE = Request("create the lead list", "POST", Prefix.V2, "/lead-lists", body={"name": "list"})
+SUBMIT = Request(
+    "submit the bulk enrichment",
+    "POST",
+    Prefix.V1,
+    "/enrich/bulk",
+    body={"contacts": [CONTACT]},
+    repeat=Repeat.SPENDS_CREDITS,
+)
+
+NEVER_MADE = TransportFailure(sent=False, reason="the connection failed or was lost")
+LOST = TransportFailure(sent=True, reason="the answer did not come in time")
+
+
+def answer(
+    status: int, body: Any = None, headers: dict[str, str] | None = None, received_at: float = 1_000_000.0
+) -> Response:
+    raw = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
+    return Response(status, headers or {}, raw, received_at)
+
+
+def newer(status: int, *, headers: dict[str, str] | None = None, **fields: Any) -> Response:
+    error = {"code": "some_code", "problem": "A problem.", "request_id": "req_1", **fields}
+    return answer(status, {"error": error}, headers)
+
+
+SAFE = (GET, PATCH, DELETE, CREATE)
+EVERY = (*SAFE, SUBMIT)
+
+
+def judge(
+    request: Request,
+    answer: protocol.Answer,
+    *,
+    failures: int = 0,
+    max_retries: int = 5,
+    window: float = 60.0,
+    jitter: float = 0.0,
+) -> protocol.Outcome:
+    policy = protocol.RetryPolicy(max_retries=max_retries, window_seconds=window)
+    return protocol.judge(request, answer, failures=failures, policy=policy, jitter=jitter)
+
+
+def failed_with(outcome: protocol.Outcome, kind: type[errors.ApiError]) -> errors.ErrorInfo:
+    assert isinstance(outcome, protocol.Fail)
+    assert type(outcome.error) is kind
+    return outcome.error.info
+
+
+def backs_off(outcome: protocol.Outcome, seconds: float) -> None:
+    assert isinstance(outcome, protocol.RetryAfter)
+    assert not outcome.blocks_everyone
+    assert outcome.seconds == pytest.approx(seconds)
+
+
+def ids(value: object) -> str | None:
+    return value.operation if isinstance(value, Request) else None
+
+
+# Rows of the table: connection never established
+
+
+@pytest.mark.parametrize("request_", EVERY, ids=ids)
+def test_a_connection_never_made_is_retried_whatever_the_request(request_: Request) -> None:
+    backs_off(judge(request_, NEVER_MADE), 1.0)
+
+
+@pytest.mark.parametrize("request_", EVERY, ids=ids)
+def test_a_connection_never_made_is_given_up_after_all_retries(request_: Request) -> None:
+    info = failed_with(judge(request_, NEVER_MADE, failures=5), errors.TransportError)
+    assert info.status is None
+    assert info.message == "the connection failed or was lost"
+
+
+# Rows: answer lost after the request went out
+
+
+@pytest.mark.parametrize("request_", SAFE, ids=ids)
+def test_a_lost_answer_is_asked_for_again(request_: Request) -> None:
+    backs_off(judge(request_, LOST, failures=2), 4.0)
+    failed_with(judge(request_, LOST, failures=5), errors.TransportError)
+
+
+@pytest.mark.parametrize("failures", [0, 4, 5, 99])
+def test_a_lost_answer_of_a_submission_leaves_its_outcome_unknown(failures: int) -> None:
+    info = failed_with(judge(SUBMIT, LOST, failures=failures), errors.SubmissionUnknownError)
+    assert info.message == "the answer did not come in time"
+
+
+# Rows: 429
+
+BOTH_429 = [
+    pytest.param(lambda headers: answer(429, {"detail": "Rate limit exceeded"}, headers), id="legacy"),
+    pytest.param(lambda headers: newer(429, headers=headers, retryable=True), id="newer"),
+    pytest.param(lambda headers: newer(429, headers=headers), id="newer-retryable-absent"),
+    pytest.param(lambda headers: answer(429, b"<html>slow down</html>", headers), id="html"),
+    pytest.param(lambda headers: answer(429, None, headers), id="empty"),
+]
+
+
+@pytest.mark.parametrize("make", BOTH_429)
+@pytest.mark.parametrize("request_", EVERY, ids=ids)
+@pytest.mark.parametrize("failures", [0, 5, 99])
+def test_429_stops_everyone_and_is_retried_however_many_failures_came_before(
+    request_: Request, make: Callable[[dict[str, str]], Response], failures: int
+) -> None:
+    outcome = judge(request_, make({"retry-after": "7"}), failures=failures)
+    assert isinstance(outcome, protocol.RetryAfter)
+    assert outcome.blocks_everyone
+    assert outcome.seconds == 7.0
+    assert isinstance(outcome.error, errors.RateLimitedError)
+
+
+@pytest.mark.parametrize("request_", EVERY, ids=ids)
+def test_429_that_forbids_a_retry_is_obeyed(request_: Request) -> None:
+    info = failed_with(judge(request_, newer(429, retryable=False)), errors.RateLimitedError)
+    assert info.status == 429
+
+
+# Rows: 503
+
+
+@pytest.mark.parametrize("request_", EVERY, ids=ids)
+@pytest.mark.parametrize(
+    "unavailable",
+    [answer(503, {"detail": "Service temporarily unavailable"}), newer(503), newer(503, retryable=True)],
+    ids=["legacy", "newer", "newer-retryable"],
+)
+def test_503_is_retried_with_backoff_whatever_the_request(request_: Request, unavailable: Response) -> None:
+    for failures, seconds in enumerate([1.0, 2.0, 4.0, 8.0, 16.0]):
+        backs_off(judge(request_, unavailable, failures=failures), seconds)
+    failed_with(judge(request_, unavailable, failures=5), errors.ServerError)
+
+
+@pytest.mark.parametrize("request_", EVERY, ids=ids)
+def test_503_that_forbids_a_retry_is_obeyed(request_: Request) -> None:
+    failed_with(judge(request_, newer(503, retryable=False)), errors.ServerError)
+
+
+@pytest.mark.parametrize(
+    ("retry_after", "failures", "seconds"),
+    [("3", 0, 3.0), ("3", 3, 8.0), ("0", 0, 1.0), ("900", 0, 120.0), ("soon", 1, 2.0)],
+)
+def test_503_waits_at_least_as_long_as_the_server_asks(
+    retry_after: str, failures: int, seconds: float
+) -> None:
+    backs_off(judge(GET, answer(503, None, {"retry-after": retry_after}), failures=failures), seconds)
+
+
+def test_backoff_stops_growing_at_thirty_seconds_and_is_stretched_by_up_to_a_half() -> None:
+    backs_off(judge(GET, answer(503), failures=50, max_retries=99), 30.0)
+    backs_off(judge(GET, answer(503), failures=1, jitter=0.5), 2.5)
+    backs_off(judge(GET, answer(503), failures=50, max_retries=99, jitter=0.9999), 30.0 * 1.49995)
+
+
+# Rows: 500, 502, 504 and every other 5xx
+
+
+@pytest.mark.parametrize("status", [500, 501, 502, 504, 507, 520, 599])
+@pytest.mark.parametrize("retryable", [None, True])
+@pytest.mark.parametrize("request_", SAFE, ids=ids)
+def test_a_server_error_is_retried(request_: Request, status: int, retryable: bool | None) -> None:
+    backs_off(judge(request_, newer(status, retryable=retryable), failures=1), 2.0)
+    info = failed_with(judge(request_, newer(status, retryable=retryable), failures=5), errors.ServerError)
+    assert info.status == status
+
+
+@pytest.mark.parametrize("request_", SAFE, ids=ids)
+def test_a_server_error_that_forbids_a_retry_is_obeyed(request_: Request) -> None:
+    failed_with(judge(request_, newer(500, retryable=False)), errors.ServerError)
+
+
+@pytest.mark.parametrize("status", [500, 501, 502, 504, 507, 520, 599])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda status: answer(status, {"detail": "Internal server error"}),
+        newer,
+        lambda status: newer(status, retryable=True),
+        lambda status: newer(status, retryable=False),
+        lambda status: answer(status, b"<html>bad gateway</html>"),
+        answer,
+    ],
+    ids=["legacy", "newer", "retryable", "not-retryable", "html", "empty"],
+)
+@pytest.mark.parametrize("failures", [0, 5])
+def test_a_server_error_leaves_the_outcome_of_a_submission_unknown(
+    status: int, make: Callable[[int], Response], failures: int
+) -> None:
+    info = failed_with(judge(SUBMIT, make(status), failures=failures), errors.SubmissionUnknownError)
+    assert info.status == status
+
+
+# Rows: any 4xx but 429, and redirects
+
+REFUSALS = {
+    300: errors.BadRequestError,
+    301: errors.BadRequestError,
+    302: errors.BadRequestError,
+    304: errors.BadRequestError,
+    307: errors.BadRequestError,
+    308: errors.BadRequestError,
+    400: errors.BadRequestError,
+    401: errors.AuthenticationError,
+    402: errors.InsufficientCreditsError,
+    403: errors.PermissionDeniedError,
+    404: errors.NotFoundError,
+    405: errors.BadRequestError,
+    408: errors.BadRequestError,
+    409: errors.ConflictError,
+    410: errors.BadRequestError,
+    413: errors.BadRequestError,
+    418: errors.BadRequestError,
+    422: errors.InvalidRequestError,
+    425: errors.BadRequestError,
+    451: errors.BadRequestError,
+    499: errors.BadRequestError,
+}
+
+
+@pytest.mark.parametrize(("status", "kind"), REFUSALS.items())
+@pytest.mark.parametrize("retryable", [None, True, False])
+@pytest.mark.parametrize("request_", EVERY, ids=ids)
+def test_a_refusal_is_never_retried_even_if_it_says_so(
+    request_: Request, status: int, kind: type[errors.ApiError], retryable: bool | None
+) -> None:
+    info = failed_with(judge(request_, newer(status, retryable=retryable, retry_after_ms=5)), kind)
+    assert info.status == status
+    assert info.retryable is retryable
+    failed_with(judge(request_, answer(status, {"detail": "No."}, {"retry-after": "1"})), kind)
+    failed_with(judge(request_, answer(status)), kind)
+
+
+# 404 after a repeated DELETE
+
+
+def test_a_repeated_delete_that_finds_nothing_has_succeeded() -> None:
+    assert judge(DELETE, answer(404), failures=1) == protocol.Ok({}, 404)
+
+
+def test_a_first_delete_that_finds_nothing_has_not() -> None:
+    failed_with(judge(DELETE, answer(404), failures=0), errors.NotFoundError)
+
+
+@pytest.mark.parametrize("request_", [GET, PATCH, CREATE, SUBMIT], ids=ids)
+def test_nothing_else_takes_404_for_success(request_: Request) -> None:
+    failed_with(judge(request_, answer(404), failures=3), errors.NotFoundError)
+
+
+# 2xx
+
+
+@pytest.mark.parametrize("status", [200, 201, 202, 203, 206, 299])
+@pytest.mark.parametrize("request_", EVERY, ids=ids)
+def test_any_2xx_is_success(request_: Request, status: int) -> None:
+    assert judge(request_, answer(status, {"a": 1})) == protocol.Ok({"a": 1}, status)
+    assert judge(request_, answer(status, [1])) == protocol.Ok([1], status)
+
+
+@pytest.mark.parametrize("body", [b"", b"  \n"])
+@pytest.mark.parametrize("status", [200, 204])
+def test_an_empty_success_is_an_empty_object(status: int, body: bytes) -> None:
+    assert judge(DELETE, answer(status, body)) == protocol.Ok({}, status)
+
+
+NOT_OBJECTS = [b"<html>hi</html>", b'"text"', b"7", b"null", b"{", b"\xff\xfe{}", b"[" * 100_000]
+
+
+@pytest.mark.parametrize("body", NOT_OBJECTS, ids=range(len(NOT_OBJECTS)))
+@pytest.mark.parametrize("request_", SAFE, ids=ids)
+def test_a_success_that_cannot_be_read_is_an_error_with_a_hint_about_the_host(
+    request_: Request, body: bytes
+) -> None:
+    info = failed_with(judge(request_, answer(200, body)), errors.UnexpectedAnswerError)
+    assert info.hint == "Check the host of the connection: is it the Cleanlist API?"
+
+
+@pytest.mark.parametrize("body", NOT_OBJECTS, ids=range(len(NOT_OBJECTS)))
+def test_a_submission_accepted_with_words_that_cannot_be_read_is_of_unknown_outcome(body: bytes) -> None:
+    failed_with(judge(SUBMIT, answer(200, body)), errors.SubmissionUnknownError)
+
+
+def test_requests_and_answers_do_not_show_what_they_carry() -> None:
+    personal = Request(
+        "r", "GET", Prefix.V1, "/p", params={"name": "Mara"}, body={"email": "mara@quill.example"}
+    )
+    text = f"{SUBMIT!r} {personal} {answer(200, {'first_name': 'Mara'})!r}"
+    assert "mara" not in text.lower()
+    assert (
+        text
+        == "Request(POST /api/v1/public/enrich/bulk) Request(GET /api/v1/public/p) Response(200, <22 bytes>)"
+    )

@@ -1,0 +1,215 @@
+"""Progress and results in every shape that the contract knows or tolerates (sections 5.2 to 5.5)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from airflow_provider_cleanlist.client.results import (
+    EnrichmentResult,
+    WorkflowState,
+    WorkflowStatus,
+    workflow_state,
+)
+
+RUNNING_WORDS = [
+    "processing",
+    "pending",
+    "running",
+    "queued",
+    "Partially_Completed",
+    "",
+    None,
+    "complete",
+    "done",
+]
+FAILED_WORDS = ["failed", "cancelled", "canceled", "error", "errored", "terminated", "timed_out"]
+
+
+@pytest.mark.parametrize("word", RUNNING_WORDS)
+def test_unknown_words_mean_running(word: str | None) -> None:
+    assert workflow_state(word) is WorkflowState.RUNNING
+
+
+@pytest.mark.parametrize("change", [str, str.upper, str.title, lambda word: f" {word}\n"])
+def test_known_words_mean_the_same_in_any_case(change: Any) -> None:
+    assert workflow_state(change("completed")) is WorkflowState.COMPLETED
+    for word in FAILED_WORDS:
+        assert workflow_state(change(word)) is WorkflowState.FAILED
+
+
+COUNTS = {"total": 3, "successful": 2, "failed": 1, "emails_found": 2, "phones_found": 0}
+BASE = {"workflow_id": "w", "status": "completed", "lead_list_id": "l", "enrichment_type": "partial"}
+SUMMARY = {**BASE, "summary": COUNTS}
+FLAT = {
+    **BASE,
+    "progress": 100,
+    "total": 3,
+    "processed": 3,
+    "completed": 2,
+    "failed": 1,
+    "summary": {"emails_found": 2, "phones_found": 0},
+}
+RESULTS = {**SUMMARY, "results": [{"task_id": "t", "primary_email": None}, "odd", None]}
+TOP = {**BASE, **COUNTS}
+SYNONYMS = {**BASE, "summary": {**COUNTS, "succeeded": 2, "total_contacts": 3}}
+del SYNONYMS["summary"]["successful"], SYNONYMS["summary"]["total"]  # type: ignore[attr-defined]
+AS_TEXT = {**BASE, "summary": {name: str(value) for name, value in COUNTS.items()}}
+AS_FLOAT = {**BASE, "summary": {name: float(value) for name, value in COUNTS.items()}}
+
+
+@pytest.mark.parametrize("body", [SUMMARY, FLAT, RESULTS, TOP, SYNONYMS, AS_TEXT, AS_FLOAT], ids=range(7))
+def test_every_shape_of_a_status_reads_the_same(body: dict[str, Any]) -> None:
+    status = WorkflowStatus.parse("w", {**body, "agent_instructions": None, "usage": {}})
+    assert status.state is WorkflowState.COMPLETED
+    assert (status.total, status.successful, status.failed) == (3, 2, 1)
+    assert (status.emails_found, status.phones_found, status.processed) == (2, 0, 3)
+    assert status.progress == 1.0
+    assert status.lead_list_id == "l"
+    assert status.results == (({"task_id": "t", "primary_email": None},) if body is RESULTS else ())
+
+
+@pytest.mark.parametrize("name", ["total", "total_contacts", "total_leads"])
+def test_synonyms_of_the_total(name: str) -> None:
+    assert WorkflowStatus.parse("w", {"status": "x", name: 9}).total == 9
+
+
+@pytest.mark.parametrize(
+    "body", [{}, {"status": "processing"}, {"status": None, "summary": None}, {"summary": []}]
+)
+def test_a_sparse_status_knows_no_progress(body: dict[str, Any]) -> None:
+    status = WorkflowStatus.parse("w", body)
+    assert status.state is WorkflowState.RUNNING
+    assert status.progress is None
+    assert (status.total, status.processed, status.emails_found) == (None, None, None)
+
+
+@pytest.mark.parametrize(
+    ("body", "progress"),
+    [
+        ({"total": 200, "progress": 50}, 0.5),
+        ({"total": 200, "progress": 12.5}, 0.12),
+        ({"total": 200, "processed": 50}, 0.25),
+        ({"total": 4, "failed": 1}, 0.25),
+        ({"total": 4, "successful": 2, "failed": 1}, 0.75),
+        ({"total": 4, "processed": 9}, 1.0),
+        ({"total": 4, "processed": -9}, 0.0),
+        ({"total": 0, "processed": 0}, None),
+        ({"total": None, "progress": 50}, None),
+        ({"total": 4, "completed": True}, None),
+    ],
+)
+def test_progress(body: dict[str, Any], progress: float | None) -> None:
+    assert WorkflowStatus.parse("w", body).progress == progress
+
+
+@pytest.mark.parametrize("value", [None, True, "x", [], {}, float("nan"), float("inf"), 10**400])
+@pytest.mark.parametrize(
+    "name", [*COUNTS, "processed", "progress", "status", "results", "lead_list_id", "summary"]
+)
+def test_a_status_may_hold_anything(name: str, value: Any) -> None:
+    assert WorkflowStatus.parse("w", {**SUMMARY, name: value}).workflow_id == "w"
+
+
+# Per contact
+
+RESULT = {
+    "task_id": "t",
+    "workflow_id": "w",
+    "status": "completed",
+    "primary_email": "teo@harborlight.example",
+    "primary_email_status": "verified",
+    "other_emails": ["t@harborlight.example"],
+    "personal_phone_numbers": ["+12025550143"],
+    "prospect": {"first_name": "Teo", "headline": "Head of Operations"},
+    "company": {"name": "Harborlight", "domain": "harborlight.example"},
+}
+NESTINGS = [
+    RESULT,
+    {"result": RESULT},
+    {"task_id": "t", "workflow_id": "w", "status": "completed", "result": RESULT},
+    {"results": [RESULT, {}]},
+    {"data": RESULT},
+    {"data": [RESULT]},
+    {"results": [], "data": RESULT},
+    {"result": None, "results": None, "data": [RESULT]},
+]
+
+
+@pytest.mark.parametrize("body", NESTINGS, ids=range(len(NESTINGS)))
+def test_every_nesting_of_a_result_reads_the_same(body: dict[str, Any]) -> None:
+    result = EnrichmentResult.parse(body)
+    assert (result.task_id, result.workflow_id, result.state) == ("t", "w", WorkflowState.COMPLETED)
+    assert (result.email, result.email_status) == ("teo@harborlight.example", "verified")
+    assert result.other_emails == ["t@harborlight.example"]
+    assert result.phones == ["+12025550143"]
+    assert result.prospect == RESULT["prospect"]
+    assert result.company == RESULT["company"]
+    assert result.raw == body
+
+
+def test_the_names_of_the_single_person_result_are_read_too() -> None:
+    result = EnrichmentResult.parse(
+        {
+            "lead_id": "",
+            "status": "completed",
+            "email": "teo@harborlight.example",
+            "email_status": "valid",
+            "phone": "+12025550143",
+            "company": "Harborlight",
+        }
+    )
+    assert (result.email, result.email_status) == ("teo@harborlight.example", "valid")
+    assert result.phones == ["+12025550143"]
+    assert result.company == {"name": "Harborlight"}
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (None, []),
+        ([], []),
+        ("+1", ["+1"]),
+        ({"number": "+1"}, ["+1"]),
+        (
+            [{"number": "+1"}, {"phone": "+2"}, {"value": "+3"}, {"other": 1}, "+4", None, 5],
+            ["+1", "+2", "+3", "+4", "5"],
+        ),
+    ],
+)
+def test_phones_are_texts_or_objects(given: Any, expected: list[str]) -> None:
+    assert EnrichmentResult.parse({"primary_email": None, "personal_phone_numbers": given}).phones == expected
+
+
+def test_other_emails_are_texts_or_objects() -> None:
+    body = {
+        "primary_email": {"email": "a@x.example"},
+        "other_emails": [{"email": "b@x.example"}, "c@x.example"],
+    }
+    result = EnrichmentResult.parse(body)
+    assert result.email == "a@x.example"
+    assert result.other_emails == ["b@x.example", "c@x.example"]
+
+
+@pytest.mark.parametrize(
+    "status", ["verified", "likely_valid", "risky", "invalid", "unknown", "reliable", "brand_new"]
+)
+def test_email_statuses_are_an_open_set(status: str) -> None:
+    assert EnrichmentResult.parse({**RESULT, "primary_email_status": status}).email_status == status
+
+
+@pytest.mark.parametrize("value", [None, True, 7, "", "x", [], [None], {}, {"a": 1}, ...])
+@pytest.mark.parametrize("name", sorted(RESULT))
+def test_a_result_may_hold_anything(name: str, value: Any) -> None:
+    body = {**RESULT, name: value}
+    if value is ...:
+        del body[name]
+    assert EnrichmentResult.parse(body).raw == body
+
+
+@pytest.mark.parametrize("body", [{}, {"status": "processing"}, {"data": [], "results": [], "result": []}])
+def test_a_result_not_ready_is_empty_and_running(body: dict[str, Any]) -> None:
+    result = EnrichmentResult.parse(body)
+    assert result.state is WorkflowState.RUNNING
+    assert (result.email, result.phones, result.prospect) == (None, [], {})
