@@ -94,7 +94,7 @@ class FileRateLimiter(LocalRateLimiter):
         super().__init__(budget, self._machine.monotonic)
         self._name = f"{hashlib.blake2b(scope.encode(), digest_size=12).hexdigest()}.budget"
         self._directories = list(directories)
-        self._born: int | None = None
+        self._born = 0
         self._memory = MemoryRateLimiter(budget, self._machine.monotonic, fallback)
 
     def update(self, change: Change[T]) -> T:
@@ -133,8 +133,8 @@ class FileRateLimiter(LocalRateLimiter):
             size = os.fstat(file).st_size
             state = self._checked(file, os.pread(file, size, 0))
             now = self.clock()
-            if self._born not in (None, state.born):
-                state = hold(state, self.budget, now=now, seconds=self.reins.seconds(now))
+            if state.born != self._born and (seconds := self.reins.seconds(now)):
+                state = hold(state, self.budget, now=now, seconds=seconds)
             state, answer = change(state, now)
             self._born = state.born
             data = _encode(state, self._machine.boot)

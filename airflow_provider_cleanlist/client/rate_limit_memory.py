@@ -102,8 +102,9 @@ class LocalRateLimiter(ABC):
         self.update(change)
 
     def hold(self, seconds: float) -> None:
-        """Stop everyone for ``seconds`` without lowering the allowance."""
-        self.update(lambda state, now: (hold(state, self.budget, now=now, seconds=seconds), None))
+        """Stop everyone for ``seconds``, if that is any time at all, without lowering the allowance."""
+        if seconds > 0:
+            self.update(lambda state, now: (hold(state, self.budget, now=now, seconds=seconds), None))
 
     @abstractmethod
     def update(self, change: Change[T]) -> T:

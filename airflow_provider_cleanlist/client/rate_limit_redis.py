@@ -90,8 +90,8 @@ class RedisRateLimiter:
         import redis
 
         try:
-            if self._down:
-                self._run("hold", self._fallback.reins.seconds(self._fallback.clock()))
+            if self._down and (seconds := self._fallback.reins.seconds(self._fallback.clock())):
+                self._run("hold", seconds)
             reply = self._run(command, *arguments)
         except (redis.RedisError, OSError, ValueError) as error:
             self._turn_down(error)

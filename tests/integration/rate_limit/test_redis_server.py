@@ -1,0 +1,252 @@
+"""The budget on a Redis server: many processes, outages, lost data, clocks, passwords."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from airflow_provider_cleanlist.client import rate_limit_redis
+from airflow_provider_cleanlist.client.rate_limit import GO, Budget, Decision, Place, Priority, Verdict
+from airflow_provider_cleanlist.client.rate_limit_file import FileRateLimiter
+from airflow_provider_cleanlist.client.rate_limit_memory import MemoryRateLimiter
+from airflow_provider_cleanlist.client.rate_limit_redis import RedisRateLimiter
+
+pytestmark = pytest.mark.integration
+
+MINUTE = Budget()
+
+
+def new(server, budget: Budget = MINUTE, **options) -> RedisRateLimiter:
+    fallback = options.pop("fallback", None) or MemoryRateLimiter(budget, **options)
+    return RedisRateLimiter(server.url, "organisation", budget, fallback)
+
+
+def work(limiter, place: Place | None = None) -> Decision:
+    return limiter.reserve(Priority.WORK, waited=0.0, max_wait=900.0, place=place)
+
+
+def use_up(limiter) -> None:
+    """Book a full allowance; every request but the first waits."""
+    for _ in range(60):
+        assert work(limiter).verdict in (Verdict.GO, Verdict.ASK_AGAIN)
+
+
+def test_hosts_share_the_allowance_whatever_their_clocks_say(redis_server) -> None:
+    use_up(new(redis_server))
+    for skew in (-600.0, 600.0):
+        limiter = new(redis_server, clock=lambda skew=skew: time.monotonic() + skew)
+        assert 60 < work(limiter).delay <= 61.5
+
+
+def test_a_place_is_kept_on_the_server(redis_server) -> None:
+    limiter = new(redis_server, Budget(1, 0.2))
+    assert work(limiter) == GO
+    decision = work(limiter)
+    time.sleep(decision.delay)
+    assert work(new(redis_server, Budget(1, 0.2)), decision.place) == GO
+
+
+def test_a_429_stops_all_hosts(redis_server) -> None:
+    new(redis_server).penalize(30.0)
+    assert work(new(redis_server)).delay == pytest.approx(30.0, abs=0.5)
+
+
+def test_eight_processes_use_the_allowance_and_never_more(
+    redis_server,
+    ask_from_processes: Callable[..., list[list[float]]],
+    most_in_a_window: Callable[[list[float], float], int],
+) -> None:
+    budget = Budget(60, 3.0)
+    answers = ask_from_processes(lambda: new(redis_server, budget), count=8, seconds=9.5)
+    moments = sorted(moment for answer in answers for moment in answer)
+    assert most_in_a_window(moments, budget.window) <= 60
+    assert moments[180] - moments[0] <= 3 * budget.window / 0.97
+    counts = [len(answer) for answer in answers]
+    assert sum(counts) ** 2 / len(counts) / sum(count**2 for count in counts) >= 0.98
+
+
+def test_nothing_is_left_of_a_budget_that_is_not_used(redis_server) -> None:
+    client = redis_server.client()
+    limiter = new(redis_server, Budget(5, 0.2))
+    work(limiter)
+    [key] = client.keys()
+    assert key.startswith(b"cleanlist:budget:1:")
+    assert b"organisation" not in key
+    time.sleep(0.5)
+    assert client.keys() == []
+
+
+def test_what_429s_taught_outlives_the_window(redis_server) -> None:
+    limiter = new(redis_server)
+    for _ in range(3):
+        limiter.penalize(1.0)
+    assert redis_server.client().pttl(redis_server.client().keys()[0]) > 3 * 60_000
+
+
+def test_an_outage_and_the_return_never_overdraw_the_window(
+    redis_server,
+    tmp_path: Path,
+    ask_from_processes: Callable[..., list[list[float]]],
+    most_in_a_window: Callable[[list[float], float], int],
+) -> None:
+    budget = Budget(40, 2.0)
+    phases: list[float] = []
+
+    def open_limiter() -> RedisRateLimiter:
+        return new(
+            redis_server, budget, fallback=FileRateLimiter(budget, "organisation", [tmp_path / "host"])
+        )
+
+    def meanwhile() -> None:
+        time.sleep(3.0)
+        redis_server.kill()
+        phases.append(time.monotonic())
+        time.sleep(5.0)
+        redis_server.start()
+        phases.append(time.monotonic())
+
+    answers = ask_from_processes(open_limiter, count=6, seconds=14.0, meanwhile=meanwhile)
+    moments = sorted(moment for answer in answers for moment in answer)
+    assert most_in_a_window(moments, budget.window) <= 40
+    down, up = phases
+    back = redis_server.client().keys()
+    assert len(back) == 1
+    assert sum(moment < down for moment in moments) >= 40
+    assert sum(down <= moment < up for moment in moments) >= 40
+    assert sum(moment >= up for moment in moments) >= 40
+
+
+def test_an_outage_is_reported_once_and_so_is_its_end(redis_server, caplog) -> None:
+    limiter = new(redis_server, Budget(600, 1.0))
+    work(limiter)
+    redis_server.kill()
+    for _ in range(50):
+        work(limiter)
+    assert [record.levelno for record in caplog.records] == [logging.WARNING]
+    assert "cannot be used (ConnectionError)" in caplog.text
+    redis_server.start()
+    time.sleep(0.2)
+    for _ in range(50):
+        work(limiter)
+    assert len(caplog.records) == 2
+    assert "can be used again" in caplog.text
+
+
+def test_a_429_from_before_an_outage_holds_during_it(redis_server) -> None:
+    limiter = new(redis_server)
+    limiter.penalize(300.0)
+    redis_server.kill()
+    assert work(limiter).delay == pytest.approx(300.0, abs=1.0)
+
+
+def test_a_429_during_an_outage_holds_after_it(redis_server) -> None:
+    limiter = new(redis_server, Budget(60, 1.0))
+    redis_server.kill()
+    limiter.penalize(300.0)
+    redis_server.start()
+    time.sleep(0.2)
+    assert work(limiter).delay == pytest.approx(300.0, abs=1.0)
+    assert work(new(redis_server, Budget(60, 1.0))).delay == pytest.approx(300.0, abs=1.0)
+
+
+def test_a_booking_on_the_server_is_worth_nothing_to_the_host(redis_server) -> None:
+    limiter = new(redis_server, Budget(1, 5.0))
+    assert work(limiter) == GO
+    decision = work(limiter)
+    redis_server.kill()
+    again = work(limiter, decision.place)
+    assert again.verdict is Verdict.ASK_AGAIN
+    assert 4.0 < again.delay <= decision.delay
+
+
+def test_lost_data_is_noticed_and_the_log_held(redis_server) -> None:
+    limiter = new(redis_server)
+    assert work(limiter) == GO
+    redis_server.client().flushall()
+    assert 60 < work(limiter).delay <= 61
+    assert 60 < work(new(redis_server)).delay <= 62
+
+
+def test_lost_data_of_an_idle_process_stops_nobody(redis_server) -> None:
+    limiter = new(redis_server, Budget(60, 0.1))
+    assert work(limiter) == GO
+    redis_server.client().flushall()
+    time.sleep(0.2)
+    assert work(limiter) == GO
+
+
+@pytest.fixture
+def step_clock(redis_server, monkeypatch) -> Callable[[float], None]:
+    """Return a function that sets the server's clock, which the script then reads from a key."""
+    stepped = script_with_steps(rate_limit_redis.script_source())
+    monkeypatch.setattr(rate_limit_redis, "script_source", lambda: stepped)
+    client = redis_server.client()
+    return lambda seconds: client.set("step", int(seconds))
+
+
+def script_with_steps(source: str) -> str:
+    first = "local time = redis.call('TIME')\n"
+    assert first in source
+    return source.replace(first, f"{first}time[1] = time[1] + (redis.call('GET', 'step') or 0)\n")
+
+
+def test_a_server_clock_set_back_costs_nothing(redis_server, step_clock) -> None:
+    limiter = new(redis_server)
+    use_up(limiter)
+    before = work(limiter).delay
+    step_clock(-600)
+    assert work(limiter).delay <= before + 1
+    assert work(new(redis_server)).delay <= before + 1
+
+
+def test_a_server_clock_set_forward_is_noticed_by_whoever_sent(redis_server, step_clock) -> None:
+    limiter = new(redis_server)
+    assert work(limiter) == GO
+    step_clock(600)
+    assert 60 < work(limiter).delay <= 61
+
+
+def test_a_password_works_and_a_wrong_one_is_not_shown(start_redis, caplog) -> None:
+    server = start_redis("--requirepass", "correct-horse")
+    plain = server.url
+    server.url = plain.replace("redis://", "redis://:correct-horse@")
+    assert work(new(server)) == GO
+    assert work(new(server)).verdict is Verdict.ASK_AGAIN
+    assert caplog.text == ""
+    server.url = plain.replace("redis://", "valkey://:battery-staple@")
+    assert work(new(server)) == GO
+    assert "cannot be used (AuthenticationError)" in caplog.text
+    assert "battery-staple" not in caplog.text
+
+
+def test_a_server_that_hangs_is_left_after_a_second(redis_server) -> None:
+    limiter = new(redis_server)
+    assert work(limiter) == GO
+    redis_server.client().execute_command("CLIENT", "PAUSE", "20000", "ALL")
+    started = time.monotonic()
+    work(limiter)
+    assert time.monotonic() - started < 2.5
+    started = time.monotonic()
+    work(limiter)
+    assert time.monotonic() - started < 0.1
+
+
+def test_threads_share_a_limiter(redis_server) -> None:
+    limiter = new(redis_server, Budget(10, 1000.0))
+    decisions: list[Decision] = []
+
+    def ask() -> None:
+        decisions.extend(limiter.reserve(Priority.WORK, waited=0.0, max_wait=1e9) for _ in range(50))
+
+    threads = [threading.Thread(target=ask) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    moments = [decision.place.moment for decision in decisions if decision.place]
+    assert len(moments) == len(set(moments)) == 199
