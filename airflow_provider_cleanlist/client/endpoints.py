@@ -23,6 +23,10 @@ POLL_MAX_WAIT_SECONDS = 600.0
 class Omitted:
     """Marks an argument that was not given, where None means something else."""
 
+    def __repr__(self) -> str:
+        """Show the name under which signatures know it."""
+        return "OMITTED"
+
 
 OMITTED = Omitted()
 
