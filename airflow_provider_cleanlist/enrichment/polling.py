@@ -9,8 +9,6 @@ The schedule is that of :class:`.poll_rule.PollRule`, or a fixed interval in sec
 from __future__ import annotations
 
 import hashlib
-import math
-import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -18,7 +16,7 @@ from typing import Any
 
 from airflow_provider_cleanlist.client import errors
 from airflow_provider_cleanlist.client.results import WorkflowState, WorkflowStatus
-from airflow_provider_cleanlist.enrichment.poll_rule import PollRule
+from airflow_provider_cleanlist.enrichment.poll_rule import Pace, PollRule
 
 NOT_FOUND_GRACE_SECONDS = 30.0
 """How long after its submission an unknown workflow may only be late (contract section 5.4)."""
@@ -27,6 +25,9 @@ TOLERATED_ERRORS = 5
 """Failed looks at one workflow in a row that do not end the wait."""
 
 MIN_POLL_INTERVAL_SECONDS = 1.0
+
+TELLING_PROGRESS = 0.25
+"""Progress from which on a workflow's foreseen end tells what is typical."""
 
 _RUNNING_WORDS = frozenset(
     {"processing", "pending", "running", "queued", "in_progress", "started", "submitted"}
@@ -106,7 +107,7 @@ class _Watched:
     fate: Fate | None = None
     counts: Counts = field(default_factory=Counts)
     looked_at: float | None = None
-    progress: float | None = None
+    pace: Pace = field(default_factory=Pace)
     errors_in_a_row: int = 0
     due: float | None = None
     """A moment that overrides the schedule."""
@@ -144,7 +145,10 @@ class WorkflowTracker:
         self._deadline = deadline
         self._interval = poll_interval
         self._rule = rule or PollRule()
-        self._durations: list[float] = []
+        self._scout = next(iter(self._all.values()), None)
+        self._durations: dict[str, float] = {}
+        self._typical: float | None = None
+        self._lag = 0.0
         self._strange_words: dict[str, bool] = {}
         self._broken: errors.CleanlistError | None = None
         self._end: End | None = None
@@ -187,15 +191,18 @@ class WorkflowTracker:
             return due, due
         if last is None:
             first = self._rule.first_delay(self.typical, in_flight)
-            if not self._durations and workflow is self._scout():
-                first = self._rule.first_look
+            if not self._durations and workflow is self._scout:
+                first = min(first, self._rule.scout)
             return workflow.submitted_at, workflow.submitted_at + first
-        gap = self._rule.gap(last - workflow.submitted_at, workflow.progress, self.typical, in_flight)
+        age = last - workflow.submitted_at
+        company = max(in_flight, len(self._all))
+        gap = self._rule.gap(age, self.typical, in_flight, company)
+        if workflow.pace.end_age is not None:
+            gap = self._rule.gap_to_end(workflow.pace, age, self.typical, in_flight, company)
+        elif not self._durations and workflow is self._scout:
+            gap = min(gap, self._rule.scout_gap(age))
         patience = 2.0**workflow.errors_in_a_row
         return last + self._rule.smallest_gap, last + min(gap * patience, self._rule.largest_gap)
-
-    def _scout(self) -> _Watched | None:
-        return next(iter(self._all.values()), None)
 
     # What happened
 
@@ -207,19 +214,16 @@ class WorkflowTracker:
             now: When it came, seconds since the epoch.
         """
         workflow = self._all[status.workflow_id]
-        previous_look = workflow.looked_at
+        last, age = workflow.looked_at, now - workflow.submitted_at
+        last_age = None if last is None else last - workflow.submitted_at
         workflow.looked_at, workflow.due, workflow.errors_in_a_row = now, None, 0
-        workflow.counts, workflow.progress = Counts.of(status), status.progress
-        age = now - workflow.submitted_at
+        workflow.counts = Counts.of(status)
         if status.state is WorkflowState.RUNNING:
             self._notice_word(status.status)
-            if status.progress:
-                self._durations.append(age / status.progress)
-            return
-        if workflow.fate is None:
+            self._notice_pace(workflow, status, age, last_age)
+        elif workflow.fate is None:
             self._ends(workflow, Fate.COMPLETED if status.state is WorkflowState.COMPLETED else Fate.FAILED)
-        earlier_age = 0.0 if previous_look is None else previous_look - workflow.submitted_at
-        self._durations.append((age + earlier_age) / 2)
+            self._learn(workflow, min(max(self.typical, last_age or 0.0), age))
 
     def on_error(self, workflow_id: str, error: errors.CleanlistError, now: float) -> None:
         """Take in a failed look.
@@ -267,6 +271,21 @@ class WorkflowTracker:
         workflow.due = now
         return True
 
+    def _notice_pace(
+        self, workflow: _Watched, status: WorkflowStatus, age: float, last_age: float | None
+    ) -> None:
+        if status.processed == 0:
+            self._lag = max(self._lag, age)
+        workflow.pace = workflow.pace.seen(
+            age, status.processed, status.total, last_age=last_age, lag=self._lag
+        )
+        if workflow.pace.end_age is not None and (status.progress or 0.0) >= TELLING_PROGRESS:
+            self._learn(workflow, workflow.pace.end_age)
+
+    def _learn(self, workflow: _Watched, duration: float) -> None:
+        self._durations[workflow.workflow_id] = duration
+        self._typical = None
+
     def _notice_word(self, word: str) -> None:
         word = word.strip().lower()[:_LONGEST_WORD]
         if word not in _RUNNING_WORDS:
@@ -277,7 +296,9 @@ class WorkflowTracker:
     @property
     def typical(self) -> float:
         """Typical duration of a workflow in seconds, as far as known."""
-        return statistics.median(self._durations) if self._durations else self._rule.typical
+        if self._typical is None:
+            self._typical = self._rule.learned(self._durations.values())
+        return self._typical
 
     @property
     def workflows(self) -> int:
@@ -315,10 +336,7 @@ class WorkflowTracker:
         return max((self._expected_end(workflow, now) for workflow in self._open.values()), default=now)
 
     def _expected_end(self, workflow: _Watched, now: float) -> float:
-        if workflow.progress and workflow.looked_at is not None:
-            duration = (workflow.looked_at - workflow.submitted_at) / workflow.progress
-        else:
-            duration = self.typical
+        duration = self.typical if workflow.pace.end_age is None else workflow.pace.end_age
         return max(now, workflow.submitted_at + duration)
 
     def new_strange_words(self) -> list[str]:
@@ -342,7 +360,7 @@ class WorkflowTracker:
                 for index, workflow in enumerate(self._all.values())
                 if workflow.fate is not None
             ],
-            "typical": round(self.typical, 3) if self._durations else None,
+            "typical": round(self.typical, 3),
         }
 
     def restore(self, snapshot: Mapping[str, Any]) -> bool:
@@ -361,14 +379,13 @@ class WorkflowTracker:
             ends = [
                 (watched[index], Fate(fate), Counts(*counts)) for index, fate, *counts in snapshot["done"]
             ]
-            typical = snapshot["typical"]
-            durations = [] if typical is None else [float(typical)]
+            typical = float(snapshot["typical"])
         except (KeyError, IndexError, TypeError, ValueError):
             return False
         for workflow, fate, counts in ends:
             workflow.counts = counts
             self._ends(workflow, fate)
-        self._durations = [seconds for seconds in durations if math.isfinite(seconds)]
+            self._learn(workflow, typical)
         return True
 
     def _fingerprint(self) -> str:
