@@ -29,7 +29,7 @@ class ErrorInfo:
     """What is known of a failed request. Holds no personal data and no key.
 
     Attributes:
-        operation: Name of the call, such as ``submit bulk enrichment``.
+        operation: Name of the call, such as ``submit bulk enrichment``; empty when ``message`` is the whole text.
         message: What the API said, or what happened to the connection.
         status: HTTP status, or None when no answer came.
         code: Machine-readable code of the newer envelope, or None.
@@ -52,6 +52,8 @@ class ErrorInfo:
 
     def __str__(self) -> str:
         """Return one sentence: what failed, how, and what to do."""
+        if not self.operation:
+            return self.message
         status = f"HTTP {self.status}" if self.status is not None else "no answer"
         parts = [f"Cleanlist could not {self.operation} ({status}{', ' + self.code if self.code else ''})"]
         if self.message:
@@ -73,11 +75,15 @@ class ArgumentError(CleanlistError, ValueError):
 
 
 class ApiError(CleanlistError):
-    """A request to the API failed for good; ``info`` has the particulars."""
+    """A request to the API failed for good; ``info`` has the particulars.
 
-    def __init__(self, info: ErrorInfo) -> None:
+    Args:
+        info: What is known, or only its text: that is all Airflow keeps where it stores an exception.
+    """
+
+    def __init__(self, info: ErrorInfo | str) -> None:
         super().__init__(info)
-        self.info = info
+        self.info = ErrorInfo("", info) if isinstance(info, str) else info
 
     def __str__(self) -> str:
         """Return the sentence of ``info``."""
@@ -137,6 +143,8 @@ class SubmissionUnknownError(ApiError):
 
     def __str__(self) -> str:
         """Return what is unknown, why, and what to do about it."""
+        if not self.info.operation:
+            return self.info.message
         status = f"HTTP {self.info.status}" if self.info.status is not None else ""
         why = ": ".join(filter(None, (status, self.info.message)))
         hint = self.info.hint or "If it was, its contacts are billed: do not repeat it blindly."

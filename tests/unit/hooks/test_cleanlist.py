@@ -56,7 +56,11 @@ def test_the_methods_are_those_of_the_design(name: str) -> None:
 
 
 def test_there_are_no_other_public_methods() -> None:
-    own = {name for name, it in vars(CleanlistHook).items() if callable(it) and not name.startswith("_")}
+    own = {
+        name
+        for name, it in vars(CleanlistHook).items()
+        if inspect.isfunction(it) and not name.startswith("_")
+    }
     assert own == SIGNATURES.keys()
 
 

@@ -1,0 +1,125 @@
+"""The connection form: one description, told to Airflow in two ways."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from importlib import resources
+from types import ModuleType
+from typing import Any
+
+import jsonschema
+import pytest
+
+from airflow_provider_cleanlist.client.settings import (
+    EXTRA_SETTINGS,
+    SECRET_SETTINGS,
+    ClientSettings,
+    SettingsError,
+    build_settings,
+)
+from airflow_provider_cleanlist.hooks.cleanlist import CleanlistHook
+from airflow_provider_cleanlist.hooks.form import FIELDS, FormField, conn_fields, ui_field_behaviour
+
+BY_NAME = {field.name: field for field in FIELDS}
+NUMBERS = [field for field in FIELDS if field.type != "string"]
+
+
+def test_every_setting_has_a_field_in_the_order_of_the_settings() -> None:
+    assert tuple(BY_NAME) == EXTRA_SETTINGS
+    assert len(BY_NAME) == len(FIELDS)
+
+
+def test_exactly_the_secrets_are_masked() -> None:
+    assert tuple(field.name for field in FIELDS if field.secret) == SECRET_SETTINGS
+
+
+def test_defaults_are_those_of_the_settings() -> None:
+    defaults = ClientSettings(api_key="k")
+    for field in FIELDS:
+        assert (field.default if field.default is not None else "") == getattr(defaults, field.name)
+
+
+def test_every_default_is_allowed_by_its_own_schema() -> None:
+    for name, field in conn_fields().items():
+        jsonschema.validate(field["schema"].get("default"), field["schema"])
+        jsonschema.validate(None, field["schema"])
+        assert field["label"], name
+        assert re.fullmatch(r"[A-Z].*\.|.*memory://\.", field["description"], re.DOTALL), name
+
+
+@pytest.mark.parametrize("field", NUMBERS, ids=lambda field: field.name)
+def test_bounds_are_those_of_the_settings(field: FormField) -> None:
+    assert field.minimum is not None
+    assert field.maximum is not None
+    for value in (field.minimum, field.maximum):
+        assert getattr(build_settings(None, "k", {field.name: value}), field.name) == value
+    for value in (field.minimum - 0.0005, field.maximum * 1.001):
+        with pytest.raises(SettingsError, match=field.name):
+            build_settings(None, "k", {field.name: value})
+
+
+def test_choices_are_those_of_the_settings() -> None:
+    for choice in BY_NAME["lead_lists_api"].choices:
+        assert build_settings(None, "k", {"lead_lists_api": choice}).lead_lists_api == choice
+
+
+def test_standard_fields_of_both_spellings() -> None:
+    behaviour = CleanlistHook.get_ui_field_behaviour()
+    schema = json.loads(
+        resources.files("airflow").joinpath("customized_form_field_behaviours.schema.json").read_text()
+    )
+    jsonschema.validate(behaviour, schema)
+    declared = ui_field_behaviour()
+    assert behaviour.pop("hidden_fields") == declared.pop("hidden-fields") == ["login", "port", "schema"]
+    assert behaviour == declared
+
+
+class Field:
+    """A form field as both form libraries build it: label, validators, description, default, widget."""
+
+    def __init__(
+        self,
+        label: str | None = None,
+        validators: Any = None,
+        description: str = "",
+        default: Any = None,
+        widget: Any = None,
+    ) -> None:
+        self.label, self.validators, self.description = label, validators, description
+        self.default, self.widget = default, widget
+
+
+@pytest.fixture
+def form_libraries(monkeypatch: pytest.MonkeyPatch) -> dict[str, type]:
+    """Stand-ins for the form libraries, which Airflow 3 does not bring and replaces in the same way."""
+    kinds = {name: type(name, (Field,), {}) for name in ("IntegerField", "PasswordField", "StringField")}
+    looks = {name: type(name, (), {}) for name in ("BS3TextFieldWidget", "BS3PasswordFieldWidget")}
+    modules: dict[str, dict[str, Any]] = {
+        "wtforms": kinds,
+        "wtforms.validators": {"Optional": type("Optional", (), {}), "any_of": lambda values: tuple(values)},
+        "flask_appbuilder": {},
+        "flask_appbuilder.fieldwidgets": looks,
+    }
+    for name, members in modules.items():
+        module = ModuleType(name)
+        module.__dict__.update(members)
+        monkeypatch.setitem(sys.modules, name, module)
+    return kinds | looks
+
+
+def test_widgets_say_what_the_metadata_says(form_libraries: dict[str, type]) -> None:
+    widgets = CleanlistHook.get_connection_form_widgets()
+    assert list(widgets) == list(conn_fields())
+    for name, widget in widgets.items():
+        declared = conn_fields()[name]
+        secret, integer = BY_NAME[name].secret, BY_NAME[name].type == "integer"
+        kind = "PasswordField" if secret else "IntegerField" if integer else "StringField"
+        assert type(widget).__name__ == kind
+        assert type(widget.widget).__name__ == f"BS3{'Password' if secret else 'Text'}FieldWidget"
+        assert (widget.label, widget.description) == (declared["label"], declared["description"])
+        default = declared["schema"].get("default")
+        assert widget.default == (str(default) if BY_NAME[name].type == "number" else default)
+        assert type(widget.validators[0]).__name__ == "Optional"
+        assert widget.validators[1:] == ([BY_NAME[name].choices] if BY_NAME[name].choices else [])
