@@ -26,7 +26,7 @@ class Progress:
         self._last = now
         rate = self._rate(at, now)
         size = f" of {at.total:,}" if at.total else ""
-        line = f"{at.pages:,} pages, {at.rows:,}{size} rows read, {rate:,.0f} rows/s"
+        line = f"{_count(at.pages, 'page')}, {at.rows:,}{size} rows read, {rate:,.0f} rows/s"
         if at.total and rate and at.total > at.rows:
             line += f", about {duration((at.total - at.rows) / rate)} left"
         return line
@@ -34,11 +34,16 @@ class Progress:
     def summary(self, at: Checkpoint, now: float) -> str:
         """Return the whole pass in words."""
         rate = self._rate(at, now)
-        return f"{at.pages:,} pages, {at.rows:,} rows in {duration(now - self._start)} ({rate:,.0f} rows/s)"
+        amount = f"{_count(at.pages, 'page')}, {_count(at.rows, 'row')}"
+        return f"{amount} in {duration(now - self._start)} ({rate:,.0f} rows/s)"
 
     def _rate(self, at: Checkpoint, now: float) -> float:
         seconds = now - self._start
         return (at.rows - self._rows_before) / seconds if seconds > 0 else 0.0
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def duration(seconds: float) -> str:

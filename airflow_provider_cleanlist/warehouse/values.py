@@ -41,7 +41,21 @@ def to_json(value: Any) -> str:
 
 
 def _is_storable(text: str) -> bool:
-    return _UNSTORABLE.search(text) is None
+    if "\x00" in text:
+        return False
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _are_storable_texts(values: Sequence[Any]) -> bool:
+    """Whether all values are storable texts or None: one look at them together is faster than one at each."""
+    try:
+        return _is_storable("".join([value for value in values if value is not None]))
+    except TypeError:
+        return False
 
 
 def _to_integer(value: Any) -> int:
@@ -181,15 +195,17 @@ class RowMaker:
         if record.get(self._spec.id_field) in (None, ""):
             raise _UnfitValueError(f"the record has no {self._spec.id_field}.")
         values = [record.get(raw) for raw in self._fields]
-        for index in self._text_columns:
-            value = values[index]
-            if value is not None and not (type(value) is str and value.isascii() and "\x00" not in value):
-                values[index] = self._text(value)
+        texts = [values[index] for index in self._text_columns] if self._other_columns else values
+        if not _are_storable_texts(texts):
+            for index in self._text_columns:
+                values[index] = self._text(values[index])
         for index, make in self._other_columns:
             values[index] = make(record)
         return values
 
-    def _text(self, value: Any) -> str:
+    def _text(self, value: Any) -> str | None:
+        if value is None:
+            return None
         if not isinstance(value, str):
             return self._json(value)
         cleaned = clean(value)

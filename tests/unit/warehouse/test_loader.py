@@ -8,6 +8,7 @@ from datetime import date, timedelta
 import pytest
 import sqlalchemy as sa
 
+from airflow_provider_cleanlist.warehouse import loader, tables
 from airflow_provider_cleanlist.warehouse.errors import (
     CursorRefusedError,
     LoadConfigurationError,
@@ -538,3 +539,53 @@ def test_a_merge_that_would_lose_somebody_elses_columns_is_refused(engine, load_
         load_pages([lead(1, email="new")])
     assert rows_of() == [row(1, owner="Ada")]
     load_pages([lead(1, email="new")], mode="replace")
+
+
+def test_a_stage_emptied_right_before_publishing_never_empties_the_target(
+    engine, load_pages, rows_of, monkeypatch
+):
+    """As after a crash of a PostgreSQL server, which truncates unlogged tables."""
+    load_pages([lead(1)])
+    prepare = loader._prepare_target
+
+    def prepare_and_lose(engine, spec, fields):
+        execute(engine, f"DELETE FROM {spec.stage.name}")
+        return prepare(engine, spec, fields)
+
+    monkeypatch.setattr(loader, "_prepare_target", prepare_and_lose)
+    with pytest.raises(LoadError, match="holds 0 rows instead of 2"):
+        load_pages([lead(2), lead(3)], mode="replace")
+    assert rows_of() == [row(1)]
+
+
+def test_tables_and_columns_that_somebody_else_makes_at_the_same_moment(
+    engine, load_pages, rows_of, monkeypatch
+):
+    execute_ddl = tables._execute_ddl
+
+    def too_late(engine, statement, doing):
+        execute_ddl(engine, statement, doing)
+        execute_ddl(engine, statement, doing)
+
+    monkeypatch.setattr(tables, "_execute_ddl", too_late)
+    load_pages([lead(1)])
+    load_pages([lead(2, score=1)])
+    assert rows_of() == [row(1), row(2, score="1")]
+
+
+def test_an_abandoned_stage_that_cannot_be_dropped_stays_and_is_told(engine, load_pages, caplog):
+    load_pages([lead(1)])
+    execute(
+        engine,
+        "CREATE VIEW _cleanlist_stage_view AS SELECT 1",
+        "INSERT INTO _cleanlist_loads (stage, updated_at) VALUES ('_cleanlist_stage_view', '2000-01-01')",
+    )
+    assert load_pages([lead(1)]).rows_written == 1
+    assert "An abandoned staging table stays: Dropping table _cleanlist_stage_view failed" in caplog.text
+
+
+def test_progress_is_told(load_pages, engine, make_spec, paged, caplog):
+    seconds = iter(range(0, 10_000, 40))
+    with caplog.at_level(logging.INFO):
+        load(engine, make_spec(), paged([[lead(1)], [lead(2)]]), clock=lambda: next(seconds))
+    assert "1 page, 1 of 2 rows read" in caplog.text

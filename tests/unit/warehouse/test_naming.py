@@ -103,6 +103,14 @@ def test_a_field_named_like_another_fields_hashed_column_moves_aside():
     assert names[thief] == hashed_name(thief)
 
 
+def test_fields_that_even_hashes_do_not_tell_apart_are_refused(monkeypatch):
+    monkeypatch.setattr("airflow_provider_cleanlist.warehouse.naming.hashed_name", lambda raw: "same")
+    with pytest.raises(
+        LoadConfigurationError, match=r"column name\(s\) \['same'\]; name them apart with columns="
+    ):
+        assign_columns(["Company Size", "company_size"], known=KNOWN)
+
+
 @given(
     st.lists(RAW_NAMES, max_size=12, unique=True),
     st.randoms(use_true_random=False),

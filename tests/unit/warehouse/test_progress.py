@@ -32,6 +32,7 @@ def test_summary():
         Progress(now=0.0).summary(Checkpoint(pages=2, rows=1000), 4.0)
         == "2 pages, 1,000 rows in 4 s (250 rows/s)"
     )
+    assert Progress(now=0.0).summary(Checkpoint(pages=1, rows=1), 1.0) == "1 page, 1 row in 1 s (1 rows/s)"
     assert Progress(now=0.0).summary(Checkpoint(), 0.0) == "0 pages, 0 rows in 0 s (0 rows/s)"
 
 

@@ -61,6 +61,13 @@ def test_ids_of_any_kind_become_text(make_spec):
     assert values(RowMaker(make_spec()), {"lead_id": 42})["lead_id"] == "42"
 
 
+@pytest.mark.parametrize(
+    ("text", "stored"), [("x\x00", "x"), ("ü\x00", "ü"), ("\ud800x", "x"), ("ü\udfff", "ü")]
+)
+def test_every_text_that_cannot_be_stored_is_seen(make_spec, text, stored):
+    assert values(RowMaker(make_spec()), {"lead_id": "a", "email": text})["email"] == stored
+
+
 def test_what_cannot_be_stored_is_removed_and_counted(make_spec):
     maker = RowMaker(make_spec())
     record = {
