@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-_HOOK = "airflow_provider_cleanlist.hooks.cleanlist.CleanlistHook"
+from airflow_provider_cleanlist.hooks.form import conn_fields, ui_field_behaviour
+
+_PACKAGE = "airflow_provider_cleanlist"
 _INTEGRATION = "Cleanlist"
+_PORTAL = "https://app.cleanlist.ai"
 
 
 def get_provider_info() -> dict[str, Any]:
@@ -21,119 +24,73 @@ def get_provider_info() -> dict[str, Any]:
                 "tags": ["service"],
             }
         ],
-        "hooks": [
-            {
-                "integration-name": _INTEGRATION,
-                "python-modules": ["airflow_provider_cleanlist.hooks.cleanlist"],
-            }
-        ],
-        "operators": [
-            {
-                "integration-name": _INTEGRATION,
-                "python-modules": ["airflow_provider_cleanlist.operators.bulk_enrich"],
-            }
-        ],
-        "sensors": [
-            {
-                "integration-name": _INTEGRATION,
-                "python-modules": ["airflow_provider_cleanlist.sensors.workflow"],
-            }
-        ],
-        "triggers": [
-            {
-                "integration-name": _INTEGRATION,
-                "python-modules": ["airflow_provider_cleanlist.triggers.workflow"],
-            }
-        ],
+        "hooks": _modules("hooks.cleanlist"),
+        "operators": _modules("operators.bulk_enrich"),
+        "sensors": _modules("sensors.workflow"),
+        "triggers": _modules("triggers.workflow"),
         "transfers": [
             {
                 "source-integration-name": _INTEGRATION,
                 "target-integration-name": "Common SQL",
-                "python-module": "airflow_provider_cleanlist.transfers.lead_list_to_warehouse",
+                "python-module": f"{_PACKAGE}.transfers.lead_list_to_warehouse",
             }
         ],
         "connection-types": [
             {
                 "connection-type": "cleanlist",
                 "hook-name": "Cleanlist",
-                "hook-class-name": _HOOK,
-                "ui-field-behaviour": {
-                    "hidden-fields": ["login", "port", "schema"],
-                    "relabeling": {"password": "API key", "host": "Host"},
-                    "placeholders": {"host": "https://api.cleanlist.ai", "password": "clapi_..."},
-                },
-                "conn-fields": _connection_fields(),
+                "hook-class-name": f"{_PACKAGE}.hooks.cleanlist.CleanlistHook",
+                "ui-field-behaviour": ui_field_behaviour(),
+                "conn-fields": conn_fields(),
             }
         ],
+        "extra-links": [f"{_PACKAGE}.links.LeadListLink", f"{_PACKAGE}.links.WorkflowLink"],
+        "asset-uris": [_assets()],
+        "dataset-uris": [_assets()],  # the name of it before Airflow 3
+        "config": {
+            "cleanlist": {"description": "Settings of the Cleanlist provider.", "options": _options()}
+        },
     }
 
 
-def _connection_fields() -> dict[str, Any]:
+def _modules(name: str) -> list[dict[str, Any]]:
+    return [{"integration-name": _INTEGRATION, "python-modules": [f"{_PACKAGE}.{name}"]}]
+
+
+def _assets() -> dict[str, Any]:
     return {
-        "requests_per_minute": _field(
-            "Requests per minute",
-            "Limit of the organisation; all its processes share it.",
-            ["integer", "null"],
-            minimum=1,
-            default=60,
+        "schemes": ["cleanlist"],
+        "handler": f"{_PACKAGE}.assets.sanitize_uri",
+        "factory": f"{_PACKAGE}.assets.create_asset",
+        "to_openlineage_converter": f"{_PACKAGE}.assets.convert_to_openlineage",
+    }
+
+
+def _options() -> dict[str, Any]:
+    return {
+        "journal_path": _option(
+            "Where BulkEnrichOperator keeps its record of what was submitted, so that a later try submits nothing "
+            "twice: a local directory that all workers share, or an object storage URI. Empty: Airflow's task state "
+            "store, which came with 3.3; before that a task cannot be tried twice without this option.",
+            default="",
+            example="s3://aws_default@my-bucket/cleanlist-journal",
         ),
-        "rate_limit_store": _field(
-            "Rate limit store",
-            "Where the limit is shared. Empty: by all processes of this host. Also file:///dir, redis://... or memory://.",
-            ["string", "null"],
+        "portal_list_url": _option(
+            "Address that the extra link of a lead list opens; ``{list_id}`` stands for the id of the list.",
+            default=_PORTAL,
         ),
-        "rate_limit_scope": _field(
-            "Rate limit scope",
-            "Name of the organisation's budget; set the same one on all connections whose keys belong together.",
-            ["string", "null"],
-        ),
-        "rate_limit_share": _field(
-            "Rate limit share",
-            "Part of the limit for this installation, where hosts have no common store.",
-            ["number", "null"],
-            minimum=0.001,
-            maximum=1,
-            default=1,
-        ),
-        "window_seconds": _field(
-            "Window (seconds)",
-            "Length of the limit's window; only tests change it.",
-            ["number", "null"],
-            minimum=0.01,
-            default=60,
-        ),
-        "timeout_seconds": _field(
-            "Timeout (seconds)",
-            "How long to wait for an answer.",
-            ["number", "null"],
-            minimum=0.1,
-            default=30,
-        ),
-        "max_retries": _field(
-            "Retries",
-            "Tries after the first one for transient failures. Submissions of unknown outcome are never repeated.",
-            ["integer", "null"],
-            minimum=0,
-            default=5,
-        ),
-        "lead_lists_api": _field(
-            "Lead lists API",
-            "API surface for lead lists: v2 or v1.",
-            ["string", "null"],
-            enum=["v2", "v1", None],
-            default="v2",
-        ),
-        "webhook_base_url": _field(
-            "Webhook base URL", "Public HTTPS address of the webhook receiver.", ["string", "null"]
-        ),
-        "webhook_secret": _field(
-            "Webhook secret", "Signs webhook addresses.", ["string", "null"], format="password"
-        ),
-        "hash_secret": _field(
-            "Hash secret", "Key of hashed warehouse columns.", ["string", "null"], format="password"
+        "portal_workflow_url": _option(
+            "Address that the extra link of a workflow opens; ``{workflow_id}`` stands for the id of the workflow.",
+            default=_PORTAL,
         ),
     }
 
 
-def _field(label: str, description: str, types: list[str], **schema: Any) -> dict[str, Any]:
-    return {"label": label, "description": description, "schema": {"type": types, **schema}}
+def _option(description: str, *, default: str, example: str | None = None) -> dict[str, Any]:
+    return {
+        "description": description,
+        "version_added": "0.1.0",
+        "type": "string",
+        "default": default,
+        "example": example,
+    }

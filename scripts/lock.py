@@ -32,6 +32,36 @@ class Lock(NamedTuple):
     stdin: str = ""
 
 
+NEWER_THAN_AIRFLOW = (
+    "apache-airflow-providers-common-compat",
+    "apache-airflow-providers-common-sql",
+    "asgiref",
+)
+"""What the package needs in newer releases than an old Airflow knew, and what those need."""
+
+
+def matrix_lock(airflow: str, until: str) -> Lock:
+    """Return the lock of one Airflow version of the support matrix, as of soon after its release.
+
+    Airflow's upstream constraints are not at hand. A later release of a dependency may break an old Airflow, so the
+    resolver sees none but those in ``NEWER_THAN_AIRFLOW``.
+    """
+    return Lock(
+        f"matrix/airflow-{airflow}.txt",
+        (
+            "pyproject.toml",
+            "-",
+            "--extra=sandbox",
+            "--extra=redis",
+            "--extra=pandas",
+            "--group=matrix",
+            f"--exclude-newer={until}",
+            *(f"--exclude-newer-package={name}=2026-11-20" for name in NEWER_THAN_AIRFLOW),
+        ),
+        f"apache-airflow=={airflow}\n",
+    )
+
+
 LOCKS = (
     Lock("bootstrap.txt", ("-",), "uv\n"),
     Lock("demo.txt", ("pyproject.toml", "--extra=sandbox", "--group=demo")),
@@ -47,6 +77,11 @@ LOCKS = (
             "--constraint=requirements/demo.txt",
         ),
     ),
+    matrix_lock("2.11.2", "2026-04-01"),
+    matrix_lock("3.0.6", "2025-09-20"),
+    matrix_lock("3.1.8", "2026-04-01"),
+    matrix_lock("3.2.2", "2026-06-15"),
+    matrix_lock("3.3.2", "2026-10-05"),
 )
 
 

@@ -22,6 +22,8 @@ from airflow_provider_cleanlist.exceptions import (
     CleanlistTransportError,
     to_airflow,
 )
+from airflow_provider_cleanlist.hooks import form
+from airflow_provider_cleanlist.lineage import record_list_read, record_submission
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -64,6 +66,16 @@ class CleanlistHook(BaseHook):
         super().__init__(**kwargs)
         self.cleanlist_conn_id = cleanlist_conn_id
         self._async_client: CleanlistClient | None = None
+
+    @classmethod
+    def get_connection_form_widgets(cls) -> dict[str, Any]:
+        """Return the fields of the connection form, for Airflow before 3.2."""
+        return form.widgets()
+
+    @classmethod
+    def get_ui_field_behaviour(cls) -> dict[str, Any]:
+        """Return what becomes of the form's standard fields, for Airflow before 3.2."""
+        return form.ui_field_behaviour("hidden_fields")
 
     @cached_property
     def settings(self) -> ClientSettings:
@@ -153,6 +165,7 @@ class CleanlistHook(BaseHook):
                 f"enrichment_type must be one of {', '.join(EnrichmentType)}, not {enrichment_type!r}."
             )
         typed = [item if isinstance(item, Contact) else _contact(item) for item in contacts]
+        record_submission(self)
         return self._client.submit_bulk_enrichment(typed, EnrichmentType(enrichment_type), webhook_url)
 
     def get_workflow_status(self, workflow_id: str) -> WorkflowStatus:
@@ -260,6 +273,7 @@ class CleanlistHook(BaseHook):
             page_size: Leads per request, 1 to 500.
             cursor: Where to go on; None starts at the beginning.
         """
+        record_list_read(self, list_id)
         return self._client.iter_lead_pages(list_id, page_size, cursor)
 
     def get_leads_df(self, list_id: str) -> pd.DataFrame:

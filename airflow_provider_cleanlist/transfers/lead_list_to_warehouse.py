@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import (
     AirflowException,
     AirflowNotFoundException,
-    Asset,
     BaseHook,
     BaseOperator,
 )
 
+from airflow_provider_cleanlist.assets import record_events, table_asset
 from airflow_provider_cleanlist.exceptions import (
     CleanlistBadRequestError,
     CleanlistConfigurationError,
@@ -25,9 +25,11 @@ from airflow_provider_cleanlist.exceptions import (
     CleanlistLoadError,
 )
 from airflow_provider_cleanlist.hooks.cleanlist import CleanlistHook
+from airflow_provider_cleanlist.links import LeadListLink
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
+    from airflow.providers.openlineage.extractors import OperatorLineage
     from sqlalchemy.engine import Engine
 
     from airflow_provider_cleanlist.client.models import LeadPage
@@ -87,7 +89,8 @@ class LeadListToWarehouseOperator(BaseOperator):
         ``{"list_id": str, "list_name": str | None, "table": str, "mode": str, "rows_read": int, "rows_written": int,
         "rows_deleted": int, "pages": int, "columns_added": [...], "duration_seconds": float}``. ``rows_read`` and
         ``pages`` count all tries of the load. ``rows_deleted`` counts rows that ``on_missing`` deleted or marked, or
-        that a replaced scope held. Outlets that are assets get the same in the ``extra`` of their event.
+        that a replaced scope held. Outlets that are assets get the same as ``extra["cleanlist"]`` of their event; an
+        asset alias gets an event of ``table_asset(warehouse_conn_id, table)``.
 
     Raises:
         CleanlistConfigurationError: An argument, a connection, a privilege or the table does not fit; not retried.
@@ -100,11 +103,16 @@ class LeadListToWarehouseOperator(BaseOperator):
         "list_name",
         "table",
         "schema",
+        "mode",
+        "columns",
+        "exclude_columns",
+        "hash_columns",
         "snapshot_date",
         "staging_schema",
         "warehouse_conn_id",
         "cleanlist_conn_id",
     )
+    operator_extra_links = (LeadListLink(),)
     ui_color = "#dff3ec"
 
     def __init__(
@@ -151,6 +159,7 @@ class LeadListToWarehouseOperator(BaseOperator):
         self.page_size = page_size
         self.row_count_check = row_count_check
         self.cleanlist_conn_id = cleanlist_conn_id
+        self._lineage: dict[str, Any] | None = None
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Load the list; go on where an earlier try of this task stopped."""
@@ -165,15 +174,26 @@ class LeadListToWarehouseOperator(BaseOperator):
             engine = _open_warehouse(self.warehouse_conn_id)
             try:
                 list_id, list_name = self._find_list(hook)
+                LeadListLink.remember(context, list_id)
                 spec = replace(draft, list_id=list_id)
                 report = load(engine, spec, self._reader(hook, list_id))
+                default_schema = engine.dialect.default_schema_name
             finally:
                 engine.dispose()
         result = self._result(spec, list_name, report, time.monotonic() - started)
-        for outlet in self.outlets or ():
-            if isinstance(outlet, Asset):
-                context["outlet_events"][outlet].extra = {"cleanlist": result}
+        record_events(
+            context, self.outlets, result, lambda: table_asset(self.warehouse_conn_id, result["table"])
+        )
+        self._lineage = {"table": spec.table, "default_schema": default_schema, "result": result}
         return result
+
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> OperatorLineage[Any, Any] | None:
+        """Return the lineage of the load: the list into the table."""
+        from airflow_provider_cleanlist.lineage import load_lineage
+
+        if self._lineage is None:
+            return None
+        return load_lineage(warehouse_conn_id=self.warehouse_conn_id, **self._lineage)
 
     def _check_arguments(self) -> None:
         if bool(self.list_id) == bool(self.list_name):

@@ -1,0 +1,144 @@
+"""Assets that name what Cleanlist and its loads produce, for DAGs that are scheduled by them.
+
+URIs of the scheme ``cleanlist`` are ``cleanlist://lists/<list id>`` and ``cleanlist://tables/<connection id>/<table>``.
+Airflow checks them when a DAG is parsed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+from urllib.parse import SplitResult, quote, unquote, urlsplit
+
+from airflow.providers.common.compat.sdk import Asset, AssetAlias
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.openlineage.facet import Dataset
+
+SCHEME = "cleanlist"
+MANAGED_LIST = "managed"
+"""In place of its id: the list in which Cleanlist collects every enriched contact."""
+
+_PARTS_OF_PATH = {"lists": ("list id",), "tables": ("connection id", "table")}
+_ENCODED = re.compile(r"(?:[A-Za-z0-9_.~-]|%[0-9A-Fa-f]{2})+")
+_FORMS = "cleanlist://lists/<list id> or cleanlist://tables/<connection id>/<table>"
+
+
+def lead_list_asset(list_id: str) -> Asset:
+    """Return the asset of a lead list.
+
+    Args:
+        list_id: Id of the list; ``MANAGED_LIST`` for the one that collects every enriched contact.
+
+    Returns:
+        An asset with the URI ``cleanlist://lists/<list id>``.
+
+    Raises:
+        ValueError: The id is empty or a template; assets are fixed when a DAG is parsed.
+    """
+    return Asset(uri=_uri("lists", list_id))
+
+
+def table_asset(warehouse_conn_id: str, table: str) -> Asset:
+    """Return the asset of a warehouse table, named by the connection because no database is asked.
+
+    Args:
+        warehouse_conn_id: Airflow connection of the warehouse.
+        table: ``table`` or ``schema.table``, as the loading task spells it.
+
+    Returns:
+        An asset with the URI ``cleanlist://tables/<connection id>/<table>``.
+
+    Raises:
+        ValueError: An argument is empty or a template; assets are fixed when a DAG is parsed.
+    """
+    return Asset(uri=_uri("tables", warehouse_conn_id, table))
+
+
+def create_asset(
+    *,
+    list_id: str | None = None,
+    warehouse_conn_id: str | None = None,
+    table: str | None = None,
+    extra: dict[str, Any] | None = None,
+) -> Asset:
+    """Return an asset for hook lineage: of a list, or of a table.
+
+    Args:
+        list_id: Id of a list.
+        warehouse_conn_id: Connection of a table's warehouse.
+        table: Name of the table.
+        extra: What else to keep about it.
+
+    Raises:
+        ValueError: Neither a list nor a table is given.
+    """
+    uri = _uri("lists", list_id) if list_id else _uri("tables", warehouse_conn_id or "", table or "")
+    return Asset(uri=uri, extra=extra)
+
+
+def sanitize_uri(parts: SplitResult) -> SplitResult:
+    """Check a ``cleanlist`` URI and return it in its one spelling.
+
+    Args:
+        parts: The URI.
+
+    Raises:
+        ValueError: It is none of the two forms.
+    """
+    kind = parts.netloc.lower()
+    path = parts.path.strip("/").split("/")
+    if parts.query or parts.fragment or len(path) != len(_PARTS_OF_PATH.get(kind, ())):
+        raise ValueError(f"{parts.geturl()!r} is no asset of Cleanlist: use {_FORMS}.")
+    if not all(_ENCODED.fullmatch(part) for part in path):
+        raise ValueError(
+            f"{parts.geturl()!r} is no asset of Cleanlist: its path must be percent-encoded text; templates are not "
+            "rendered in assets."
+        )
+    return SplitResult(SCHEME, kind, "/" + "/".join(path), "", "")
+
+
+def convert_to_openlineage(asset: Asset, lineage_context: object) -> Dataset:
+    """Return the OpenLineage dataset of an asset.
+
+    Args:
+        asset: An asset of the scheme ``cleanlist``.
+        lineage_context: The hook or operator that reported it; not needed.
+    """
+    from airflow.providers.common.compat.openlineage.facet import Dataset
+
+    parts = urlsplit(asset.uri)
+    return Dataset(namespace=SCHEME, name=unquote(parts.netloc + parts.path))
+
+
+def record_events(
+    context: Mapping[str, Any],
+    outlets: Iterable[object] | None,
+    extra: dict[str, Any],
+    produced: Callable[[], Asset],
+) -> None:
+    """Tell a task's outlets what came about.
+
+    Args:
+        context: Context of the task.
+        outlets: The task's outlets. Assets get the extra with their event; an asset alias gets an event of the asset
+            that was produced.
+        extra: What came about; it becomes ``extra["cleanlist"]`` of the events.
+        produced: Makes the asset for aliases.
+    """
+    for outlet in outlets or ():
+        if isinstance(outlet, Asset):
+            context["outlet_events"][outlet].extra = {SCHEME: extra}
+        elif isinstance(outlet, AssetAlias):
+            context["outlet_events"][outlet].add(produced(), extra={SCHEME: extra})
+
+
+def _uri(kind: str, *path: str) -> str:
+    for what, part in zip(_PARTS_OF_PATH[kind], path, strict=True):
+        if not part.strip() or "{{" in part:
+            raise ValueError(
+                f"An asset needs the {what} when the DAG is parsed, not {part!r}: use an asset alias for what is "
+                "known only when the task runs."
+            )
+    return f"{SCHEME}://{kind}/" + "/".join(quote(part.strip(), safe="") for part in path)

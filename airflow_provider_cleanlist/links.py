@@ -1,0 +1,91 @@
+"""Extra links from Airflow's task page into the Cleanlist portal.
+
+The API's contract names the portal but none of its pages, so the links open the portal's start page. Who knows the
+address of a page sets ``[cleanlist] portal_list_url`` or ``portal_workflow_url``, with ``{list_id}`` or
+``{workflow_id}`` where the id belongs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
+from urllib.parse import quote
+
+from airflow.providers.common.compat.sdk import BaseOperatorLink, XCom, conf
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import BaseOperator, TaskInstanceKey
+
+PORTAL_URL = "https://app.cleanlist.ai"
+
+
+def portal_url(template: str, placeholder: str, identifier: str | None) -> str:
+    """Return the address of a page of the portal.
+
+    Args:
+        template: Address with or without the placeholder; empty means the start page.
+        placeholder: Name in braces that stands for the id.
+        identifier: The id, or None when it is not known.
+
+    Returns:
+        The address with the id in it, percent-encoded; the start page when it needs an id that is not known.
+    """
+    template = template.strip() or PORTAL_URL
+    mark = f"{{{placeholder}}}"
+    if mark not in template:
+        return template
+    return template.replace(mark, quote(identifier, safe="")) if identifier else PORTAL_URL
+
+
+class _PortalLink(BaseOperatorLink):
+    """A link whose id, when the configured address needs one, is kept in an XCom of the task."""
+
+    name = "Cleanlist portal"
+    option: ClassVar[str]
+    placeholder: ClassVar[str]
+
+    @classmethod
+    def remember(cls, context: Mapping[str, Any], identifier: str) -> None:
+        """Keep the id for the link, if the configured address needs it.
+
+        Args:
+            context: Context of the task.
+            identifier: The id.
+        """
+        if f"{{{cls.placeholder}}}" in cls._template():
+            context["ti"].xcom_push(key=cls._xcom_key_of_id(), value=identifier)
+
+    def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
+        """Return the address.
+
+        Args:
+            operator: The task's operator.
+            ti_key: Which run of it.
+        """
+        template = self._template()
+        identifier = None
+        if f"{{{self.placeholder}}}" in template:
+            identifier = XCom.get_value(ti_key=ti_key, key=self._xcom_key_of_id())
+        return portal_url(template, self.placeholder, identifier)
+
+    @classmethod
+    def _template(cls) -> str:
+        return str(conf.get("cleanlist", cls.option, fallback=PORTAL_URL))
+
+    @classmethod
+    def _xcom_key_of_id(cls) -> str:
+        return f"cleanlist_{cls.placeholder}"
+
+
+class LeadListLink(_PortalLink):
+    """Opens a lead list in the portal."""
+
+    option = "portal_list_url"
+    placeholder = "list_id"
+
+
+class WorkflowLink(_PortalLink):
+    """Opens a workflow in the portal, of several the first."""
+
+    option = "portal_workflow_url"
+    placeholder = "workflow_id"

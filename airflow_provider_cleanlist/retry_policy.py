@@ -1,0 +1,136 @@
+"""A retry policy for tasks that talk to Cleanlist, on Airflow 3.3 and later.
+
+Without it Airflow's own rules hold on every version: errors that a retry cannot heal fail the task at once, because
+their classes say so, and all others are retried after ``retry_delay``. The policy adds delays that fit the error.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_cleanlist.client import errors
+from airflow_provider_cleanlist.exceptions import (
+    CleanlistConfigurationError,
+    CleanlistStateError,
+)
+
+if TYPE_CHECKING:
+    from airflow.sdk import RetryPolicy
+
+RATE_LIMIT_DELAY = timedelta(seconds=60)
+"""Length of the request limit's window (contract section 2)."""
+
+_HOPELESS = (
+    errors.BadRequestError,
+    errors.AuthenticationError,
+    errors.InsufficientCreditsError,
+    errors.PermissionDeniedError,
+    errors.NotFoundError,
+    errors.ConflictError,
+    errors.InvalidRequestError,
+    errors.SubmissionUnknownError,
+    errors.ArgumentError,
+)
+_PASSING = (errors.ServerError, errors.TransportError, CleanlistStateError)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What becomes of a task after an error.
+
+    Attributes:
+        retry: Whether to try again, as long as the task has retries left.
+        delay: When to try again; None when there is no retry.
+        reason: Why, for the task's log.
+    """
+
+    retry: bool
+    delay: timedelta | None
+    reason: str
+
+
+def judge(
+    error: BaseException, try_number: int, first_delay: timedelta, longest_delay: timedelta
+) -> Verdict | None:
+    """Decide about a retry.
+
+    Args:
+        error: What ended the try.
+        try_number: Which try it was, from 1.
+        first_delay: Delay after the first failure of the API or of the network.
+        longest_delay: Longest delay, whatever the API asks for.
+
+    Returns:
+        The verdict, or None where the task's own settings decide.
+    """
+    asked = error.info.retry_after if isinstance(error, errors.ApiError) else None
+    least = timedelta(seconds=asked or 0)
+    if isinstance(error, errors.RateLimitedError):
+        delay = least or RATE_LIMIT_DELAY
+        return Verdict(True, min(delay, longest_delay), "The request limit is used up: wait for its window.")
+    if isinstance(error, _PASSING):
+        doubled = first_delay * 2 ** min(try_number - 1, 16)
+        return Verdict(
+            True, min(max(doubled, least), longest_delay), "Likely to pass: wait longer each time."
+        )
+    if isinstance(error, _HOPELESS):
+        return Verdict(False, None, "A retry would meet the same error.")
+    return None
+
+
+def cleanlist_retry_policy(
+    *, first_delay: timedelta = timedelta(seconds=30), longest_delay: timedelta = timedelta(minutes=15)
+) -> RetryPolicy:
+    """Return a value for ``retry_policy=`` of any task that talks to Cleanlist, with an operator or with the hook.
+
+    ===============================================  =========================================================
+    Error                                            What happens, while the task has ``retries`` left
+    ===============================================  =========================================================
+    request limit used up                            retry after what the API asks for, else 60 seconds
+    API or network failing, journal out of reach     retry after ``first_delay``, twice as long each time
+    key, credits, request, unknown submission        fail at once
+    anything else                                    as the task's own ``retry_delay`` says
+    ===============================================  =========================================================
+
+    Args:
+        first_delay: Delay after the first failure of the API or of the network.
+        longest_delay: Longest delay, whatever the API asks for.
+
+    Raises:
+        CleanlistConfigurationError: This Airflow has no retry policies; they came with 3.3.
+    """
+    return _policy_class()(first_delay, longest_delay)  # type: ignore[no-any-return]
+
+
+@cache
+def _policy_class() -> Any:
+    """Return the class, which exists only where Airflow has its base."""
+    try:
+        from airflow.providers.common.compat.sdk import RetryDecision, RetryPolicy
+    except (ImportError, AttributeError):
+        raise CleanlistConfigurationError(
+            "cleanlist_retry_policy() needs Airflow 3.3 or later. Leave retry_policy= out: retries, retry_delay and "
+            "retry_exponential_backoff work on every version, and errors that a retry cannot heal are not retried."
+        ) from None
+
+    class CleanlistRetryPolicy(RetryPolicy):
+        """Asks :func:`judge`."""
+
+        def __init__(self, first_delay: timedelta, longest_delay: timedelta) -> None:
+            self.first_delay = first_delay
+            self.longest_delay = longest_delay
+
+        def evaluate(
+            self, exception: BaseException, try_number: int, max_tries: int, context: Any = None
+        ) -> RetryDecision:
+            verdict = judge(exception, try_number, self.first_delay, self.longest_delay)
+            if verdict is None:
+                return RetryDecision.default()
+            if verdict.retry:
+                return RetryDecision.retry(verdict.delay, verdict.reason)
+            return RetryDecision.fail(verdict.reason)
+
+    return CleanlistRetryPolicy
