@@ -53,8 +53,8 @@ def sdist_problems(names: Iterable[str], expected: set[str]) -> list[str]:
     problems = [f"missing: {name}" for name in sorted((expected | set(SDIST_MUST_HOLD)) - held)]
     folders = {name.split("/")[0] for name in held if "/" in name}
     problems += [f"missing folder: {name}" for name in SDIST_FOLDERS if name not in folders]
-    hidden = [name for name in sorted(held) if any(part.startswith(".") for part in name.split("/"))]
-    return problems + [f"foreign: {name}" for name in hidden if name != ".gitignore"]
+    hidden = [name for name in sorted(held) if any(part.startswith(".") for part in name.split("/")[:-1])]
+    return problems + [f"foreign: {name}" for name in hidden]
 
 
 def check(path: Path) -> list[str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 import importlib.metadata
 import sys
+import warnings
 from pathlib import Path
 
 DISTRIBUTION = "airflow-provider-cleanlist"
@@ -17,9 +18,10 @@ PUBLIC = (
     f"{PACKAGE}.operators.bulk_enrich:BulkEnrichOperator",
     f"{PACKAGE}.sensors.workflow:WorkflowSensor",
     f"{PACKAGE}.transfers.lead_list_to_warehouse:LeadListToWarehouseOperator",
+    f"{PACKAGE}.retry_policy:cleanlist_retry_policy",
     f"{PACKAGE}.exceptions:CleanlistError",
-    f"{PACKAGE}.sandbox.server:SandboxServer",
 )
+SANDBOX = f"{PACKAGE}.sandbox.server:SandboxServer"
 
 
 def problems() -> list[str]:
@@ -29,8 +31,8 @@ def problems() -> list[str]:
     found = (
         [] if location.is_relative_to(Path(sys.prefix).resolve()) else [f"imported from outside: {location}"]
     )
-    names = [*PUBLIC, *(f"{PACKAGE}:{name}" for name in package.__all__)]
-    for name in names:
+    shortcuts = {name.partition(":")[2] for name in PUBLIC} | set(package.__all__)
+    for name in [*PUBLIC, SANDBOX, *(f"{PACKAGE}:{shortcut}" for shortcut in sorted(shortcuts))]:
         module, _, attribute = name.partition(":")
         try:
             getattr(importlib.import_module(module), attribute)
@@ -47,8 +49,11 @@ def airflow_problems() -> list[str]:
 
     manager = ProvidersManager()  # type: ignore[no-untyped-call]
     found = [] if DISTRIBUTION in manager.providers else ["Airflow does not list the provider"]
-    if "cleanlist" not in manager.hooks:
-        found.append("Airflow does not know the connection type cleanlist")
+    with warnings.catch_warnings(
+        action="ignore"
+    ):  # Airflow 3.3 has this under a new name, earlier ones have not
+        if manager.hooks.get("cleanlist") is None:
+            found.append("Airflow cannot load the hook of the connection type cleanlist")
     return found
 
 

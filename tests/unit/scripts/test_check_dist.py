@@ -56,7 +56,7 @@ def test_wheel_with_tests_in_it(tmp_path):
 
 
 def test_complete_sdist():
-    assert check_dist.sdist_problems(SDIST | {".gitignore"}, EXPECTED) == []
+    assert check_dist.sdist_problems(SDIST | {".gitignore", "tests/.gitattributes"}, EXPECTED) == []
 
 
 @pytest.mark.parametrize(
