@@ -14,7 +14,8 @@ from airflow.providers.common.compat.sdk import AirflowSensorTimeout
 
 from airflow_provider_cleanlist import exceptions
 from airflow_provider_cleanlist.client import errors
-from airflow_provider_cleanlist.enrichment.polling import Counts, End, Fate, WorkflowTracker
+from airflow_provider_cleanlist.enrichment.ends import Counts, End, Fate
+from airflow_provider_cleanlist.enrichment.polling import WorkflowTracker
 
 FailurePolicy = Literal["any", "all", "never"]
 FAILURE_POLICIES: tuple[FailurePolicy, ...] = get_args(FailurePolicy)

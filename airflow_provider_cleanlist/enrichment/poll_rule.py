@@ -120,7 +120,7 @@ class PollRule:
             typical: Typical duration as known so far.
             in_flight: Workflows in flight.
         """
-        return max(self.smallest_gap, typical * min(1.0, self._crowd(in_flight) / 8) * FIRST_LOOK)
+        return self._clamped(typical * min(1.0, self._crowd(in_flight) / 8) * FIRST_LOOK)
 
     def scout_gap(self, age: float) -> float:
         """Return the time to the next look at the first workflow while nothing is known.

@@ -9,13 +9,14 @@ The schedule is that of :class:`.poll_rule.PollRule`, or a fixed interval in sec
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import StrEnum
+from itertools import islice
 from typing import Any
 
 from airflow_provider_cleanlist.client import errors
 from airflow_provider_cleanlist.client.results import WorkflowState, WorkflowStatus
+from airflow_provider_cleanlist.enrichment.ends import Counts, End, Fate
 from airflow_provider_cleanlist.enrichment.poll_rule import Pace, PollRule
 
 NOT_FOUND_GRACE_SECONDS = 30.0
@@ -49,55 +50,6 @@ class Rest:
     until: float
 
 
-class End(StrEnum):
-    """Why a wait is over."""
-
-    FINISHED = "finished"
-    """Every workflow has an end: completed, failed, or unknown to the API."""
-    TIMED_OUT = "timed_out"
-    BROKEN = "broken"
-    """An error that waiting cannot heal, or too many transient ones in a row."""
-
-
-class Fate(StrEnum):
-    """How a workflow ended."""
-
-    COMPLETED = "completed"
-    FAILED = "failed"
-    UNKNOWN = "unknown"
-    """The API does not know it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Counts:
-    """Contacts of one or more workflows; what the API does not tell counts as 0."""
-
-    total: int = 0
-    successful: int = 0
-    failed: int = 0
-    emails: int = 0
-    phones: int = 0
-
-    @classmethod
-    def of(cls, status: WorkflowStatus) -> Counts:
-        """Return the counts of an answer."""
-        return cls(
-            status.total or 0,
-            status.successful or 0,
-            status.failed or 0,
-            status.emails_found or 0,
-            status.phones_found or 0,
-        )
-
-    def numbers(self) -> list[int]:
-        """Return the counts in the order of the fields."""
-        return [self.total, self.successful, self.failed, self.emails, self.phones]
-
-    def __add__(self, other: Counts) -> Counts:
-        """Add up."""
-        return Counts(*(mine + theirs for mine, theirs in zip(self.numbers(), other.numbers(), strict=True)))
-
-
 @dataclass(slots=True)
 class _Watched:
     """What is known of one workflow."""
@@ -111,6 +63,10 @@ class _Watched:
     errors_in_a_row: int = 0
     due: float | None = None
     """A moment that overrides the schedule."""
+
+    def age_at(self, moment: float) -> float:
+        """Return the age in seconds, 0 at least: the clock that set ``submitted_at`` may be ahead."""
+        return max(0.0, moment - self.submitted_at)
 
 
 class WorkflowTracker:
@@ -142,6 +98,8 @@ class WorkflowTracker:
             for index, workflow_id in enumerate(ids)
         }
         self._open = dict(self._all)
+        self._unseen = dict(self._all)
+        self._seen: dict[str, _Watched] = {}
         self._deadline = deadline
         self._interval = poll_interval
         self._rule = rule or PollRule()
@@ -171,10 +129,15 @@ class WorkflowTracker:
             return self._end
         in_flight = len(self._open) + others
         due, workflow = min(
-            ((self._due(workflow, in_flight), workflow) for workflow in self._open.values()),
+            ((self._due(workflow, in_flight), workflow) for workflow in self._candidates()),
             key=lambda pair: pair[0],
         )
         return Look(workflow.workflow_id) if due <= now else Rest(min(due, self._deadline))
+
+    def _candidates(self) -> Iterator[_Watched]:
+        """Yield the workflows that may be due first: of those never looked at, that is the first submitted."""
+        yield from islice(self._unseen.values(), 1)
+        yield from self._seen.values()
 
     def _due(self, workflow: _Watched, in_flight: int) -> float:
         """Return when a workflow is to be looked at next; the last look comes shortly before the deadline."""
@@ -194,7 +157,7 @@ class WorkflowTracker:
             if not self._durations and workflow is self._scout:
                 first = min(first, self._rule.scout)
             return workflow.submitted_at, workflow.submitted_at + first
-        age = last - workflow.submitted_at
+        age = workflow.age_at(last)
         company = max(in_flight, len(self._all))
         gap = self._rule.gap(age, self.typical, in_flight, company)
         if workflow.pace.end_age is not None:
@@ -214,9 +177,10 @@ class WorkflowTracker:
             now: When it came, seconds since the epoch.
         """
         workflow = self._all[status.workflow_id]
-        last, age = workflow.looked_at, now - workflow.submitted_at
-        last_age = None if last is None else last - workflow.submitted_at
-        workflow.looked_at, workflow.due, workflow.errors_in_a_row = now, None, 0
+        last_age = None if workflow.looked_at is None else workflow.age_at(workflow.looked_at)
+        self._looked(workflow, now)
+        age = workflow.age_at(now)
+        workflow.errors_in_a_row = 0
         workflow.counts = Counts.of(status)
         if status.state is WorkflowState.RUNNING:
             self._notice_word(status.status)
@@ -234,7 +198,7 @@ class WorkflowTracker:
             now: When, seconds since the epoch.
         """
         workflow = self._all[workflow_id]
-        workflow.looked_at, workflow.due = now, None
+        self._looked(workflow, now)
         if isinstance(error, errors.RateLimitedError):
             return
         if isinstance(error, errors.NotFoundError):
@@ -269,7 +233,13 @@ class WorkflowTracker:
         if workflow is None:
             return False
         workflow.due = now
+        self._seen[workflow_id] = workflow
         return True
+
+    def _looked(self, workflow: _Watched, now: float) -> None:
+        workflow.looked_at, workflow.due = now, None
+        if self._unseen.pop(workflow.workflow_id, None):
+            self._seen[workflow.workflow_id] = workflow
 
     def _notice_pace(
         self, workflow: _Watched, status: WorkflowStatus, age: float, last_age: float | None
@@ -347,7 +317,8 @@ class WorkflowTracker:
 
     def _ends(self, workflow: _Watched, fate: Fate) -> None:
         workflow.fate = fate
-        del self._open[workflow.workflow_id]
+        for workflows in (self._open, self._unseen, self._seen):
+            workflows.pop(workflow.workflow_id, None)
 
     # Going on elsewhere
 

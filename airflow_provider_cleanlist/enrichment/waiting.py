@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from airflow_provider_cleanlist import exceptions
 from airflow_provider_cleanlist.client import endpoints, errors
 from airflow_provider_cleanlist.client.results import WorkflowStatus
+from airflow_provider_cleanlist.enrichment.ends import End, Fate
 from airflow_provider_cleanlist.enrichment.outcome import (
     FAILURE_POLICIES,
     FailurePolicy,
@@ -28,8 +29,6 @@ from airflow_provider_cleanlist.enrichment.outcome import (
 from airflow_provider_cleanlist.enrichment.poll_rule import PollRule
 from airflow_provider_cleanlist.enrichment.polling import (
     MIN_POLL_INTERVAL_SECONDS,
-    End,
-    Fate,
     Look,
     WorkflowTracker,
 )
@@ -41,6 +40,8 @@ if TYPE_CHECKING:
 
 REPORT_EVERY_SECONDS = 30.0
 SAVE_EVERY_SECONDS = 10.0
+LONGEST_PAUSE_SECONDS = 30.0
+"""After so long the schedule is asked again: other waits may have begun or ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +176,7 @@ def watch(request: WaitRequest, tracker: WorkflowTracker) -> Flow:
             yield Say(progress_line(tracker, reply.now))
             return WaitOutcome.of(tracker, step, request.failure_policy)
         if not isinstance(step, Look):
-            reply = yield Pause(max(0.0, step.until - reply.now))
+            reply = yield Pause(min(max(0.0, step.until - reply.now), LONGEST_PAUSE_SECONDS))
             continue
         reply = yield Ask(status_call(step.workflow_id, request.deadline - reply.now))
         yield from _take_in(tracker, step.workflow_id, reply)
@@ -210,8 +211,7 @@ def status_call(workflow_id: str, max_wait: float) -> Call[WorkflowStatus]:
         max_wait: Seconds.
     """
     call = endpoints.get_workflow_status(workflow_id)
-    wait_at_most = min(call.request.max_wait, max(1.0, max_wait))
-    return replace(call, request=replace(call.request, max_wait=wait_at_most))
+    return replace(call, request=replace(call.request, max_wait=max(0.0, max_wait)))
 
 
 # Blocking drivers

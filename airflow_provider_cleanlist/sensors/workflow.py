@@ -16,6 +16,7 @@ from airflow.providers.common.compat.sdk import (
     PokeReturnValue,
 )
 
+from airflow_provider_cleanlist.enrichment.ends import End
 from airflow_provider_cleanlist.enrichment.outcome import (
     CleanlistWaitTimeoutError,
     FailurePolicy,
@@ -25,7 +26,6 @@ from airflow_provider_cleanlist.enrichment.outcome import (
     killed_message,
     timeout_message,
 )
-from airflow_provider_cleanlist.enrichment.polling import End
 from airflow_provider_cleanlist.enrichment.waiting import (
     WaitRequest,
     look_once,
@@ -35,6 +35,7 @@ from airflow_provider_cleanlist.enrichment.waiting import (
 )
 from airflow_provider_cleanlist.exceptions import CleanlistConfigurationError
 from airflow_provider_cleanlist.hooks.cleanlist import CleanlistHook
+from airflow_provider_cleanlist.links import WorkflowLink
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -72,7 +73,8 @@ class WorkflowSensor(BaseSensorOperator):
         CleanlistConfigurationError: An argument or the connection cannot be used.
     """
 
-    template_fields: Sequence[str] = ("workflow_ids",)
+    template_fields: Sequence[str] = ("workflow_ids", "cleanlist_conn_id")
+    operator_extra_links = (WorkflowLink(),)
     ui_color = "#d7ecef"
 
     def __init__(
@@ -98,7 +100,7 @@ class WorkflowSensor(BaseSensorOperator):
         if not self.deferrable:
             return self._execute_here(context)
         try:
-            return self._execute_deferred()
+            return self._execute_deferred(context)
         except AirflowException as error:
             self._skip_if_soft(error)
             raise
@@ -131,10 +133,11 @@ class WorkflowSensor(BaseSensorOperator):
         """Say which workflows go on when the task is killed while it waits in a worker."""
         self.log.warning(killed_message(workflow_ids_of(self.workflow_ids)))
 
-    def _execute_deferred(self) -> WaitSummary:
+    def _execute_deferred(self, context: Context) -> WaitSummary:
         request = self._request()
         if not request.workflow_ids:
             return self._nothing_to_wait_for(request)
+        WorkflowLink.remember(context, request.workflow_ids[0])
         if len(request.workflow_ids) == 1:
             hook = CleanlistHook(self.cleanlist_conn_id)
             outcome = look_once(hook, request, request.tracker(rule_for(hook)))
@@ -143,8 +146,10 @@ class WorkflowSensor(BaseSensorOperator):
         self._defer(request)
 
     def _execute_here(self, context: Context) -> WaitSummary:
-        if not workflow_ids_of(self.workflow_ids):
+        workflow_ids = workflow_ids_of(self.workflow_ids)
+        if not workflow_ids:
             return self._nothing_to_wait_for(self._request())
+        WorkflowLink.remember(context, workflow_ids[0])
         try:
             summary: WaitSummary = super().execute(context)
             return summary

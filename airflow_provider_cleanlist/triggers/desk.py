@@ -1,8 +1,7 @@
-"""What all waits of one event loop on one connection share: a client, the turn, the number of workflows in flight.
+"""What all waits of one event loop on one connection share: the connection, and the number of workflows in flight.
 
-A triggerer may run hundreds of triggers on one connection. With a client each, they would open thousands of
-connections; asking the request budget each on its own, they would all wake up for every free place and one would win
-at random. Here they queue: a few requests at a time, first come, first served.
+A triggerer may run hundreds of triggers on one connection. One lookup of it serves them all for a while, and a schedule
+that knows how many workflows are in flight keeps them from crowding the request budget.
 """
 
 from __future__ import annotations
@@ -17,8 +16,8 @@ from airflow.providers.common.compat.sdk import AirflowNotFoundException
 
 from airflow_provider_cleanlist import exceptions
 from airflow_provider_cleanlist.client import errors
-from airflow_provider_cleanlist.client.client import CleanlistClient
 from airflow_provider_cleanlist.client.endpoints import Call
+from airflow_provider_cleanlist.client.errors import CleanlistError
 from airflow_provider_cleanlist.client.results import WorkflowStatus
 from airflow_provider_cleanlist.client.settings import SettingsError, build_settings
 from airflow_provider_cleanlist.enrichment.poll_rule import PollRule
@@ -26,7 +25,6 @@ from airflow_provider_cleanlist.enrichment.polling import WorkflowTracker
 from airflow_provider_cleanlist.enrichment.waiting import rule_for
 from airflow_provider_cleanlist.hooks.cleanlist import CleanlistHook
 
-REQUESTS_AT_A_TIME = 4
 CONNECTION_GOOD_FOR_SECONDS = 300.0
 
 
@@ -39,7 +37,6 @@ class Desk:
 
     def __init__(self, cleanlist_conn_id: str) -> None:
         self._conn_id = cleanlist_conn_id
-        self._turns = asyncio.Semaphore(REQUESTS_AT_A_TIME)
         self._looking_up = asyncio.Lock()
         self._hook: CleanlistHook | None = None
         self._looked_up_at = 0.0
@@ -72,10 +69,10 @@ class Desk:
         Raises:
             CleanlistError: The connection cannot be had or used.
         """
-        return rule_for(await self._fresh_hook())
+        return rule_for(await self._hook_younger_than(CONNECTION_GOOD_FOR_SECONDS))
 
     async def status(self, call: Call[WorkflowStatus]) -> WorkflowStatus:
-        """Make one call when it is its turn.
+        """Make one call; a key that was refused is looked up anew, because somebody may have changed it.
 
         Args:
             call: The call.
@@ -83,22 +80,25 @@ class Desk:
         Raises:
             CleanlistError: It failed.
         """
-        async with self._turns:
-            return await (await self._client()).arun(call)
+        hook = await self._hook_younger_than(CONNECTION_GOOD_FOR_SECONDS)
+        asked_at = time.monotonic()
+        try:
+            return await hook.get_conn().arun(call)
+        except errors.AuthenticationError:
+            newer = await self._hook_younger_than(time.monotonic() - asked_at)
+            if newer.settings == hook.settings:
+                raise
+        return await newer.get_conn().arun(call)
 
-    async def _client(self) -> CleanlistClient:
-        return (await self._fresh_hook()).get_conn()
-
-    async def _fresh_hook(self) -> CleanlistHook:
-        """Return a hook whose connection was looked up lately, so that a changed key is noticed."""
+    async def _hook_younger_than(self, seconds: float) -> CleanlistHook:
         async with self._looking_up:
-            now = time.monotonic()
-            if self._hook is None or now - self._looked_up_at > CONNECTION_GOOD_FOR_SECONDS:
-                self._hook, self._looked_up_at = await _hook_with_settings(self._conn_id), now
+            if self._hook is None or time.monotonic() - self._looked_up_at >= seconds:
+                self._hook = await _hook_with_connection(self._conn_id)
+                self._looked_up_at = time.monotonic()
             return self._hook
 
 
-async def _hook_with_settings(conn_id: str) -> CleanlistHook:
+async def _hook_with_connection(conn_id: str) -> CleanlistHook:
     """Return a hook that has its connection already, so that nothing it does blocks the event loop."""
     from airflow.providers.common.compat.connection import get_async_connection, get_async_extra_dejson
 
@@ -106,7 +106,10 @@ async def _hook_with_settings(conn_id: str) -> CleanlistHook:
     try:
         connection = await get_async_connection(conn_id)
         extra = await get_async_extra_dejson(connection)
-        hook.settings = build_settings(connection.host, connection.password, extra)
+        hook.settings = build_settings(connection.host, connection.password, extra, port=connection.port)
+        await asyncio.to_thread(hook.get_conn)  # imports what the client and the budget's store need
+    except CleanlistError:
+        raise
     except AirflowNotFoundException:
         raise exceptions.CleanlistConfigurationError(f"There is no connection {conn_id!r}.") from None
     except SettingsError as error:

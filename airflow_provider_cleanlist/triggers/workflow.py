@@ -10,6 +10,7 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_provider_cleanlist import exceptions
 from airflow_provider_cleanlist.client import errors
+from airflow_provider_cleanlist.enrichment.ends import End
 from airflow_provider_cleanlist.enrichment.outcome import (
     FailurePolicy,
     WaitOutcome,
@@ -17,7 +18,7 @@ from airflow_provider_cleanlist.enrichment.outcome import (
     outcome_to_json,
 )
 from airflow_provider_cleanlist.enrichment.poll_rule import PollRule
-from airflow_provider_cleanlist.enrichment.polling import TOLERATED_ERRORS, End
+from airflow_provider_cleanlist.enrichment.polling import TOLERATED_ERRORS
 from airflow_provider_cleanlist.enrichment.waiting import (
     Answer,
     Ask,
