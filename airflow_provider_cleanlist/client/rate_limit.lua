@@ -145,11 +145,17 @@ local function reserve_poll(waited, max_wait, given)
   local slot = next_slot()
   local pace = span / allowed()
   local work_ahead = #state.grants > 0 and state.grants[#state.grants] > now
-  local next_turn = math.max(now, state.poll_turn + (work_ahead and 2 * pace or pace))
+  local is_abandoned = slot <= now and state.last_poll + 3 * pace <= now
+  local next_turn = is_abandoned and now or math.max(now, state.poll_turn + (work_ahead and 2 * pace or pace))
+  if given and next_turn < given then
+    given = nil
+  end
   local turn = given or next_turn
   if turn <= now then
     if slot <= now or waited + pace >= promotion then
-      state.poll_turn = math.max(turn, state.poll_turn)
+      if not given then
+        state.poll_turn = turn
+      end
       return book(max_wait, true)
     end
     if slot - now > pace then
@@ -157,7 +163,7 @@ local function reserve_poll(waited, max_wait, given)
     else
       turn = slot
     end
-  elseif given and slot <= now and state.last_poll + pace <= now then
+  elseif given and slot <= now and state.last_poll + 1.5 * pace <= now then
     return book(max_wait, true)
   end
   if turn - now > max_wait then
@@ -166,7 +172,7 @@ local function reserve_poll(waited, max_wait, given)
   if not given then
     state.poll_turn = turn
   end
-  return 'ask again', math.min(turn - now, window), turn, 0, state.born
+  return 'ask again', math.min(turn - now, window / 4), turn, 0, state.born
 end
 
 local function reserve(priority, waited, max_wait, moment, booked, stamp)

@@ -20,6 +20,9 @@ from typing import Protocol
 MARGIN_PER_WINDOW = 1 / 60
 PROMOTION_WINDOWS = 2.0
 GAPS_PER_PACE = 8.0
+SPARE_PACES = 1.5
+ABANDONED_PACES = 3.0
+LOOKS_PER_WINDOW = 4.0
 
 
 class Priority(Enum):
@@ -245,30 +248,34 @@ def _reserve_poll(
     """Let a poll go in a free moment, or hand it a turn.
 
     Turns come at the pace of the allowance, or at half of it while work is booked ahead, so that overdue polls
-    leave half of the allowance to work. Before its turn a poll looks in once per window: capacity that others left
-    unused is not lost.
+    leave half of the allowance to work. Before its turn a poll looks in four times a window: capacity that others
+    left unused is not lost. When nobody takes up the turns, because the polls died, all are handed out anew.
     """
     slot = next_slot(state, budget, now)
     pace = budget.span / allowed(state, budget)
     work_ahead = bool(state.grants) and state.grants[-1] > now
-    next_turn = max(now, state.poll_turn + (2 * pace if work_ahead else pace))
+    is_abandoned = slot <= now and state.last_poll + ABANDONED_PACES * pace <= now
+    next_turn = now if is_abandoned else max(now, state.poll_turn + (2 * pace if work_ahead else pace))
+    if given is not None and next_turn < given.moment:
+        given = None
     turn = next_turn if given is None else given.moment
     if turn <= now:
         if slot <= now or waited + pace >= budget.promotion:
-            state = replace(state, poll_turn=max(turn, state.poll_turn))
+            if given is None:
+                state = replace(state, poll_turn=turn)
             return _book(state, budget, now, max_wait, is_poll=True)
         if slot - now > pace:
             given, turn = None, max(next_turn, min(slot, now + budget.promotion - waited))
         else:
             turn = slot
-    elif given is not None and slot <= now and state.last_poll + pace <= now:
+    elif given is not None and slot <= now and state.last_poll + SPARE_PACES * pace <= now:
         return _book(state, budget, now, max_wait, is_poll=True)
     if turn - now > max_wait:
         return state, Decision(Verdict.REFUSED, turn - now)
     if given is None:
         state = replace(state, poll_turn=turn)
     place = Place(turn, booked=False, stamp=state.born)
-    return state, Decision(Verdict.ASK_AGAIN, min(turn - now, budget.window), place)
+    return state, Decision(Verdict.ASK_AGAIN, min(turn - now, budget.window / LOOKS_PER_WINDOW), place)
 
 
 def _current(state: BudgetState, budget: Budget, now: float) -> BudgetState:

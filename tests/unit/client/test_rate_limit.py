@@ -266,19 +266,29 @@ def test_a_poll_that_just_misses_a_moment_keeps_its_turn():
     assert after.poll_turn == state.poll_turn
 
 
-def test_a_poll_looks_in_once_per_window_and_takes_capacity_that_is_left_over():
-    state = replace(START, poll_turn=500.0)
+def test_a_poll_looks_in_four_times_a_window_and_takes_capacity_that_is_left_over():
+    state = replace(START, poll_turn=500.0, last_poll=-1.0)
     state, decision = poll(state, 0.0)
     assert decision.place.moment > 500.0
-    assert decision.delay == 60.0
-    _, decision = poll(state, 60.0, waited=60.0, place=decision.place)
+    assert decision.delay == 15.0
+    _, decision = poll(state, 15.0, waited=15.0, place=decision.place)
     assert decision == GO
 
 
 def test_a_newcomer_does_not_overtake_polls_that_wait_for_their_turn():
-    state = replace(START, poll_turn=10.0)
+    state = replace(START, poll_turn=10.0, last_poll=-3.0)
     _, decision = poll(state, 0.0)
     assert decision.verdict is Verdict.ASK_AGAIN
+
+
+def test_turns_that_nobody_takes_up_are_handed_out_anew():
+    """A triggerer with hundreds of waiting polls was killed."""
+    state = replace(START, poll_turn=500.0, last_poll=-3.1)
+    state, decision = poll(state, 0.0, max_wait=10.0)
+    assert decision == GO
+    assert state.poll_turn == 0.0
+    _, decision = poll(state, 0.5, place=Place(400.0, False, 7))
+    assert decision.place.moment == pytest.approx(61 / 60)
 
 
 def test_an_overdue_poll_books_like_work_at_its_turn():
@@ -295,7 +305,7 @@ def test_an_overdue_poll_books_like_work_at_its_turn():
 
 
 def test_a_turn_further_away_than_the_poll_may_wait_is_refused_and_not_handed_out():
-    state = replace(START, poll_turn=500.0)
+    state = replace(START, poll_turn=500.0, last_poll=-1.0)
     after, decision = poll(state, 0.0, max_wait=100.0)
     assert decision.verdict is Verdict.REFUSED
     assert decision.delay > 500.0

@@ -1,0 +1,303 @@
+"""The request budget under load: eight processes and an event loop against the sandbox, with and without a limiter.
+
+    .venv/bin/python benchmarks/rate_limit.py
+
+prints the tables of docs/benchmarks.md, "Request budget". Needs redis-server on the path. Times are scaled: a
+window is six seconds long instead of sixty, and so the margin for jitter a tenth of a second instead of a whole one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import multiprocessing
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from multiprocessing.queues import SimpleQueue
+from pathlib import Path
+from typing import Any
+
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3 import Retry
+
+from airflow_provider_cleanlist.client.client import CleanlistClient
+from airflow_provider_cleanlist.client.rate_limit import (
+    GO,
+    Budget,
+    Decision,
+    Place,
+    Priority,
+    RateLimiter,
+    Verdict,
+)
+from airflow_provider_cleanlist.client.rate_limit_stores import open_limiter
+from airflow_provider_cleanlist.client.settings import ClientSettings
+
+LIMIT = 60
+PROCESSES = 8
+POLLS = 20
+KEY = "clapi_benchmark_0123456789abcdef"
+WINDOWS = ("aligned", "first_request", "sliding")
+fork = multiprocessing.get_context("fork")
+
+
+@dataclass(frozen=True)
+class Target:
+    """A running sandbox and a workflow in it that does not end."""
+
+    url: str
+    workflow_id: str
+    window: float
+
+
+@dataclass(frozen=True)
+class Result:
+    share: float
+    refused_percent: float
+    refused_of_first_1000: int
+    requests: int
+    jain: float
+    polls: int
+
+
+# Servers
+
+
+@contextmanager
+def sandbox(window: str, seconds: float, limit: int) -> Iterator[Target]:
+    command = [sys.executable, "-m", "airflow_provider_cleanlist.sandbox", "--port", "0", "--key", KEY]
+    command += ["--requests-per-minute", "100000", "--window-seconds", str(seconds)]
+    command += ["--seconds-to-complete", "100000", "--set", f"window={window}"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    try:
+        assert process.stdout is not None
+        url = next(found[0] for line in process.stdout if (found := re.search(r"http://[\d.:]+", line)))
+        contact = {"first_name": "Mara", "last_name": "Okafor", "company_domain": "northfold.example"}
+        answer = requests.post(
+            f"{url}/api/v1/public/enrich/bulk",
+            json={"enrichment_type": "partial", "contacts": [contact]},
+            headers={"Authorization": f"Bearer {KEY}"},
+            timeout=10,
+        )
+        workflow_id = answer.json()["workflow_id"]
+        requests.post(f"{url}/sandbox/settings", json={"requests_per_minute": limit}, timeout=10)
+        yield Target(url, workflow_id, seconds)
+    finally:
+        process.terminate()
+        process.wait()
+
+
+@contextmanager
+def redis_server() -> Iterator[str]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with tempfile.TemporaryDirectory() as folder:
+        command = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", ""]
+        process = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL)
+        try:
+            yield f"redis://127.0.0.1:{port}/0"
+        finally:
+            process.terminate()
+            process.wait()
+
+
+# Clients: a function of (target, name of the run) gives what one loop does over and over
+
+
+@dataclass(frozen=True)
+class Loops:
+    """Reads the balance; polls a workflow."""
+
+    work: Callable[[], object]
+    poll: Callable[[], Any]
+
+
+class RetryAfterOnly:
+    """No limiter: a loop goes ahead until it is told to wait, and then waits as long as it is told."""
+
+    def __init__(self) -> None:
+        self._until = 0.0
+
+    def reserve(
+        self, priority: Priority, *, waited: float, max_wait: float, place: Place | None = None
+    ) -> Decision:
+        delay = self._until - time.monotonic()
+        return Decision(Verdict.ASK_AGAIN, delay) if delay > 0 else GO
+
+    def penalize(self, seconds: float) -> None:
+        self._until = max(self._until, time.monotonic() + seconds)
+
+
+def our_client(target: Target, run: str, limiter: RateLimiter) -> Loops:
+    client = CleanlistClient(ClientSettings(api_key=KEY, host=target.url), limiter)
+    return Loops(client.get_credit_balance, lambda: client.aget_workflow_status(target.workflow_id))
+
+
+def with_store(store: str) -> Callable[[Target, str], Loops]:
+    @cache
+    def start(target: Target, run: str) -> Loops:
+        return our_client(target, run, open_limiter(store, run, Budget(LIMIT, target.window)))
+
+    return start
+
+
+def without_limiter(target: Target, run: str) -> Loops:
+    return our_client(target, run, RetryAfterOnly())
+
+
+def urllib3_client(target: Target, run: str) -> Loops:
+    session, thread = requests.Session(), ThreadPoolExecutor(1)
+    retry = Retry(total=1000, backoff_factor=1, status_forcelist=[429])
+    session.mount("http://", HTTPAdapter(max_retries=retry))
+    session.headers["Authorization"] = f"Bearer {KEY}"
+
+    def get(path: str, **params: str) -> None:
+        answer = session.get(f"{target.url}/api/v1/public{path}", params=params, timeout=30)
+        answer.raise_for_status()
+
+    async def poll() -> None:
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(thread, lambda: get("/enrich/status", workflow_id=target.workflow_id))
+
+    return Loops(lambda: get("/credits/balance"), poll)
+
+
+# Load
+
+
+def warm_up(target: Target) -> None:
+    """Let a process import what it imports at its first request: in scaled time that takes too long."""
+    requests.get(f"{target.url}/sandbox", timeout=60)
+
+
+def work(
+    start: Callable[[Target, str], Loops], target: Target, run: str, end: float, out: SimpleQueue[int]
+) -> None:
+    warm_up(target)
+    loops, done = start(target, run), 0
+    while time.monotonic() < end:
+        loops.work()
+        done += time.monotonic() < end
+    out.put(done)
+
+
+def poll(start: Callable[[Target, str], Loops], target: Target, run: str, end: float) -> None:
+    warm_up(target)
+
+    async def keep_polling() -> None:
+        loops = start(target, run)
+        while time.monotonic() < end:
+            await loops.poll()
+
+    async def all_polls() -> None:
+        await asyncio.gather(*(keep_polling() for _ in range(POLLS)))
+
+    asyncio.run(all_polls())
+
+
+def measure(
+    start: Callable[[Target, str], Loops], window: str, *, seconds: float, windows: float, limit: int
+) -> Result:
+    """Run one client against one kind of window."""
+    with sandbox(window, seconds, limit) as target:
+        time.sleep(seconds)
+        run, out = f"{time.time_ns()}", fork.SimpleQueue()
+        end = time.monotonic() + (windows + 0.5) * seconds
+        args = (start, target, run, end)
+        processes = [fork.Process(target=work, args=(*args, out)) for _ in range(PROCESSES)]
+        processes.append(fork.Process(target=poll, args=args))
+        try:
+            for process in processes:
+                process.start()
+            time.sleep(max(0.0, end - time.monotonic()))
+            entries = requests.get(f"{target.url}/sandbox/ledger/requests?skip=1", timeout=60).json()
+            counts = [out.get() for _ in range(PROCESSES)]
+        finally:
+            for process in processes:
+                process.kill()
+                process.join()
+    admitted = [entry["time"] for entry in entries if entry["status"] == 200]
+    backlog = admitted[limit:]  # after the first window, which may be a part of one
+    whole = (len(backlog) - 1) // limit * limit
+    refused = [entry["status"] == 429 for entry in entries]
+    return Result(
+        share=whole / limit * seconds / (backlog[whole] - backlog[0]),
+        refused_percent=100 * sum(refused) / len(refused),
+        refused_of_first_1000=sum(refused[:1000]),
+        requests=len(refused),
+        jain=sum(counts) ** 2 / len(counts) / sum(count**2 for count in counts),
+        polls=sum(entry["status"] == 200 and entry["endpoint"] == "enrich_status" for entry in entries),
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--window-seconds", type=float, default=6.0, help="length of a window (default: 6)")
+    parser.add_argument("--windows", type=float, default=7, help="windows per measurement (default: 7)")
+    parser.add_argument(
+        "--learning-window-seconds", type=float, default=3.0, help="for a limit of 30 (default: 3)"
+    )
+    parser.add_argument("--learning-windows", type=float, default=42, help="for a limit of 30 (default: 42)")
+    options = parser.parse_args()
+    if shutil.which("redis-server") is None:
+        parser.error("redis-server is not installed (Debian package redis-server)")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    with tempfile.TemporaryDirectory() as folder, redis_server() as redis_url:
+        stores = {
+            "file": with_store(Path(folder).as_uri()),
+            "Redis": with_store(redis_url),
+        }
+        others = {
+            "memory, one per process": with_store("memory://"),
+            "no limiter, Retry-After only": without_limiter,
+            "requests with urllib3.Retry": urllib3_client,
+        }
+        print("| client | server's window | 429s, % | share of the allowance | Jain | polls, % |")
+        print("|---|---|---|---|---|---|")
+        for name, client in (stores | others).items():
+            for window in WINDOWS:
+                result = measure(
+                    client, window, seconds=options.window_seconds, windows=options.windows, limit=LIMIT
+                )
+                admitted = result.requests * (1 - result.refused_percent / 100)
+                print(
+                    f"| {name} | {window.replace('_', ' ')} | {result.refused_percent:.1f} | {result.share:.3f} "
+                    f"| {result.jain:.3f} | {100 * result.polls / admitted:.0f} |",
+                    flush=True,
+                )
+        print()
+        print("| store | server's window | 429s of the first 1000 | 429s per 1000, all | requests |")
+        print("|---|---|---|---|---|")
+        for name, client in stores.items():
+            for window in WINDOWS:
+                result = measure(
+                    client,
+                    window,
+                    seconds=options.learning_window_seconds,
+                    windows=options.learning_windows,
+                    limit=30,
+                )
+                print(
+                    f"| {name} | {window.replace('_', ' ')} | {result.refused_of_first_1000} "
+                    f"| {10 * result.refused_percent:.0f} | {result.requests} |",
+                    flush=True,
+                )
+
+
+if __name__ == "__main__":
+    main()
