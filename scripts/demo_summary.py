@@ -22,7 +22,7 @@ class Table(NamedTuple):
 
 
 def read_table(database: Path, table: str, sample_size: int = 5) -> Table:
-    """Read the number of rows and a sample of the best filled ones from an SQLite file.
+    """Read the number of rows and a sample of the best filled ones from an SQLite file, the same ones each time.
 
     Raises:
         sqlite3.Error: the table is not there.
@@ -33,7 +33,7 @@ def read_table(database: Path, table: str, sample_size: int = 5) -> Table:
         columns = tuple(name for name in SHOWN_COLUMNS if name in present)
         filled = " + ".join(f"({name} IS NOT NULL)" for name in columns)
         rows = connection.execute(
-            f"SELECT {', '.join(columns)} FROM {table} ORDER BY {filled} DESC, lead_id LIMIT ?",
+            f"SELECT {', '.join(columns)} FROM {table} ORDER BY {filled} DESC, {', '.join(reversed(columns))} LIMIT ?",
             (sample_size,),
         ).fetchall()
     return Table(count, columns, [tuple("" if cell is None else str(cell) for cell in row) for row in rows])
