@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from typing import Any
 
@@ -76,45 +77,43 @@ def test_a_fractional_balance(plain: CleanlistClient, sandbox: SandboxServer) ->
 
 
 @pytest.mark.parametrize("variant", ["summary", "flat", "results", "sparse"])
-@pytest.mark.parametrize("answers", ["plain", "sparse", "noisy"])
-@pytest.mark.parametrize("id_style", ["uuid", "awkward"])
 def test_an_enrichment_from_end_to_end(
-    plain: CleanlistClient, sandbox: SandboxServer, variant: str, answers: str, id_style: str
+    plain: CleanlistClient, sandbox: SandboxServer, variant: str, subtests: pytest.Subtests
 ) -> None:
-    sandbox.settings.change(
-        status_variant=variant,
-        answers=answers,
-        id_style=id_style,
-        nested_task_result=variant == "flat",
-        utc_suffix="Z" if answers == "plain" else "+00:00",
-    )
-    submitted = plain.submit_bulk_enrichment([TEO, INES], EnrichmentType.FULL)
-    status = plain.get_workflow_status(submitted.workflow_id)
-    assert status.state is results.WorkflowState.COMPLETED
-    if variant != "sparse":
-        assert (status.total, status.successful, status.failed, status.progress) == (2, 1, 1, 1.0)
-        assert (status.emails_found, status.phones_found) == (1, 1)
-    assert len(status.results) == (2 if variant == "results" else 0)
-    found, missing = (plain.get_task_result(task_id) for task_id in submitted.task_ids)
-    assert found.task_id == submitted.task_ids[0]
-    assert found.email
-    assert found.email.endswith(".example")
-    assert found.email_status == "verified"
-    assert len(found.phones) == 1
-    assert found.prospect["first_name"] == "Teo"
-    assert (missing.state, missing.email, missing.phones) == (results.WorkflowState.FAILED, None, [])
-    assert plain.get_credit_balance().credits == 100_000 - 11
-    assert len(leads_of(plain, managed_list(plain).list_id)) == 2
+    charged = 0
+    for answers, id_style in itertools.product(["plain", "sparse", "noisy"], ["uuid", "awkward"]):
+        with subtests.test(answers=answers, id_style=id_style):
+            sandbox.settings.change(
+                status_variant=variant,
+                answers=answers,
+                id_style=id_style,
+                nested_task_result=variant == "flat",
+                utc_suffix="Z" if answers == "plain" else "+00:00",
+            )
+            charged += 11
+            submitted = plain.submit_bulk_enrichment([TEO, INES], EnrichmentType.FULL)
+            status = plain.get_workflow_status(submitted.workflow_id)
+            assert status.state is results.WorkflowState.COMPLETED
+            if variant != "sparse":
+                assert (status.total, status.successful, status.failed, status.progress) == (2, 1, 1, 1.0)
+                assert (status.emails_found, status.phones_found) == (1, 1)
+            assert len(status.results) == (2 if variant == "results" else 0)
+            found, missing = (plain.get_task_result(task_id) for task_id in submitted.task_ids)
+            assert found.task_id == submitted.task_ids[0]
+            assert found.email
+            assert found.email.endswith(".example")
+            assert found.email_status == "verified"
+            assert len(found.phones) == 1
+            assert found.prospect["first_name"] == "Teo"
+            assert (missing.state, missing.email, missing.phones) == (results.WorkflowState.FAILED, None, [])
+            assert plain.get_credit_balance().credits == 100_000 - charged
+            assert len(leads_of(plain, managed_list(plain).list_id)) == 2
 
 
-@pytest.mark.parametrize(
-    ("shape", "count"), [("missing", 0), ("empty", 0), ("short", 1), ("long", 3), ("all", 2)]
-)
-def test_task_ids_of_every_number(
-    plain: CleanlistClient, sandbox: SandboxServer, shape: str, count: int
-) -> None:
-    sandbox.settings.change(task_ids=shape)
-    assert len(plain.submit_bulk_enrichment([TEO, INES]).task_ids) == count
+def test_task_ids_of_every_number(plain: CleanlistClient, sandbox: SandboxServer) -> None:
+    for shape, count in {"missing": 0, "empty": 0, "short": 1, "long": 3, "all": 2}.items():
+        sandbox.settings.change(task_ids=shape)
+        assert len(plain.submit_bulk_enrichment([TEO, INES]).task_ids) == count
 
 
 def test_a_running_and_an_oddly_ending_workflow(plain: CleanlistClient, sandbox: SandboxServer) -> None:
@@ -136,12 +135,10 @@ def test_deliveries_of_a_webhook(plain: CleanlistClient, sandbox: SandboxServer,
     assert b"found-both" in receiver.requests[0].body
 
 
-@pytest.mark.parametrize("status", [200, 201, 202])
-def test_any_success_accepts_a_submission(
-    plain: CleanlistClient, sandbox: SandboxServer, status: int
-) -> None:
-    sandbox.settings.change(success_status={"enrich_bulk": status})
-    assert plain.submit_bulk_enrichment([TEO]).workflow_id
+def test_any_success_accepts_a_submission(plain: CleanlistClient, sandbox: SandboxServer) -> None:
+    for status in (200, 201, 202):
+        sandbox.settings.change(success_status={"enrich_bulk": status})
+        assert plain.submit_bulk_enrichment([TEO]).workflow_id
 
 
 def test_refused_contacts_are_named_by_index(plain: CleanlistClient, sandbox: SandboxServer) -> None:
@@ -224,27 +221,27 @@ def test_many_lists_come_page_by_page(plain: CleanlistClient, sandbox: SandboxSe
     assert len(sandbox.ledger.requests(endpoint="lead_list_index")) == 3
 
 
-@pytest.mark.parametrize("opaque", [False, True])
-@pytest.mark.parametrize("last", ["null", "missing", "empty"])
 def test_pages_end_however_the_end_is_said(
-    client: CleanlistClient, sandbox: SandboxServer, opaque: bool, last: str
+    client: CleanlistClient, sandbox: SandboxServer, subtests: pytest.Subtests
 ) -> None:
-    sandbox.settings.change(opaque_cursors=opaque, last_cursor=last)
     list_id = client.create_lead_list("l").list_id
     sandbox.state.add_leads("l", 7)
-    pages = list(client.iter_lead_pages(list_id, 3))
-    assert [len(page.leads) for page in pages] == [3, 3, 1]
-    assert {page.total for page in pages} == {7}
-    assert pages[-1].cursor is None
-    later = list(client.iter_lead_pages(list_id, 3, cursor=pages[0].cursor))
-    assert [page.leads for page in later] == [page.leads for page in pages[1:]]
-    exported = list(client.iter_export_pages(list_id, page_size=3))
-    assert [[lead["lead_id"] for lead in page.leads] for page in exported] == [
-        [lead["lead_id"] for lead in page.leads] for page in pages
-    ]
-    assert "domain" in exported[0].leads[0]
-    chosen = [lead for page in client.iter_export_pages(list_id, ["email", "domain"]) for lead in page.leads]
-    assert [set(lead) for lead in chosen] == [{"email", "domain"}] * 7
+    for opaque, last in itertools.product([False, True], ["null", "missing", "empty"]):
+        with subtests.test(opaque=opaque, last=last):
+            sandbox.settings.change(opaque_cursors=opaque, last_cursor=last)
+            pages = list(client.iter_lead_pages(list_id, 3))
+            assert [len(page.leads) for page in pages] == [3, 3, 1]
+            assert {page.total for page in pages} == {7}
+            assert pages[-1].cursor is None
+            later = list(client.iter_lead_pages(list_id, 3, cursor=pages[0].cursor))
+            assert [page.leads for page in later] == [page.leads for page in pages[1:]]
+            exported = list(client.iter_export_pages(list_id, page_size=3))
+            assert [[lead["lead_id"] for lead in page.leads] for page in exported] == [
+                [lead["lead_id"] for lead in page.leads] for page in pages
+            ]
+            assert "domain" in exported[0].leads[0]
+            (page,) = client.iter_export_pages(list_id, ["email", "domain"])
+            assert [set(lead) for lead in page.leads] == [{"email", "domain"}] * 7
 
 
 def counted(pages: Iterator[models.LeadPage]) -> list[int]:
@@ -281,12 +278,10 @@ def test_a_malformed_cursor_is_refused(client: CleanlistClient) -> None:
         next(client.iter_lead_pages(list_id, cursor="?"))
 
 
-@pytest.mark.parametrize("status", [200, 204])
-def test_a_delete_may_answer_with_nothing(
-    client: CleanlistClient, sandbox: SandboxServer, status: int
-) -> None:
-    sandbox.settings.change(success_status={"lead_list_delete": status})
-    client.delete_lead_list(client.create_lead_list("l").list_id)
+def test_a_delete_may_answer_with_nothing(client: CleanlistClient, sandbox: SandboxServer) -> None:
+    for status in (200, 204):
+        sandbox.settings.change(success_status={"lead_list_delete": status})
+        client.delete_lead_list(client.create_lead_list("l").list_id)
 
 
 # Errors, in both envelopes
@@ -303,19 +298,16 @@ STATUSES: dict[int, type[errors.ApiError] | tuple[type[errors.ApiError], ...]] =
 }
 
 
-@pytest.mark.parametrize("envelope", ["contract", "newer", "legacy"])
-@pytest.mark.parametrize("body", ["json", "html", "empty"])
-def test_every_status_in_every_envelope(
-    client: CleanlistClient, sandbox: SandboxServer, envelope: str, body: Any
-) -> None:
-    sandbox.settings.change(envelope=envelope)
+def test_every_status_in_every_envelope(client: CleanlistClient, sandbox: SandboxServer) -> None:
     asks = (client.get_credit_balance, lambda: next(client.iter_lead_lists()), client.whoami)
-    for status, kind in STATUSES.items():
-        for ask in asks:
+    bodies: list[Any] = ["json", "html", "empty"]
+    for envelope, body in itertools.product(["contract", "newer", "legacy"], bodies):
+        sandbox.settings.change(envelope=envelope)
+        for (status, kind), ask in itertools.product(STATUSES.items(), asks):
             sandbox.faults.fail(None, status, body=body)
             with pytest.raises(kind) as caught:
                 ask()
-            assert caught.value.info.status == status
+            assert caught.value.info.status == status, (envelope, body)
     assert sandbox.faults.pending == []
 
 
@@ -353,16 +345,20 @@ def test_a_plan_without_the_api(plain: CleanlistClient, sandbox: SandboxServer) 
         plain.validate_key()
 
 
-@pytest.mark.parametrize("form", ["zero", "negative", "seconds", "decimal", "date"])
-def test_a_429_is_waited_out(sandbox: SandboxServer, connect: Any, form: str) -> None:
+def test_a_429_is_waited_out(sandbox: SandboxServer, connect: Any, subtests: pytest.Subtests) -> None:
     """The budget here is out of the way, so that the server has to say no."""
-    sandbox.settings.change(requests_per_minute=2, window_seconds=1.0, retry_after=form)
+    sandbox.settings.change(requests_per_minute=2, window_seconds=0.5)
     client = connect(sandbox.url, api_key=sandbox.api_key)
-    for _ in range(3):
-        assert client.get_credit_balance().credits == 100_000
-    statuses = [entry.status for entry in sandbox.ledger.requests()]
-    assert statuses.count(200) == 3
-    assert set(statuses) <= {200, 429}
+    forms: list[Any] = ["negative", "date"]
+    for form in forms:
+        with subtests.test(form=form):
+            sandbox.settings.change(retry_after=form)
+            sandbox.ledger.clear()
+            for _ in range(3):
+                assert client.get_credit_balance().credits == 100_000
+            statuses = [entry.status for entry in sandbox.ledger.requests()]
+            assert statuses.count(200) == 3
+            assert set(statuses) == {200, 429}
 
 
 def test_arguments_that_make_no_sense_send_nothing(client: CleanlistClient, sandbox: SandboxServer) -> None:
@@ -384,21 +380,25 @@ def test_arguments_that_make_no_sense_send_nothing(client: CleanlistClient, sand
 # Submissions and faults: what the ledger says
 
 
-@pytest.mark.parametrize("kind", ["drop", "truncate", "delay", "500", "502", "504"])
 def test_an_accepted_submission_whose_answer_was_lost_is_never_repeated(
-    sandbox: SandboxServer, connect: Any, kind: str
+    sandbox: SandboxServer, connect: Any
 ) -> None:
-    faults = {
-        "drop": lambda: sandbox.faults.drop("enrich_bulk", after=True),
-        "truncate": lambda: sandbox.faults.truncate("enrich_bulk"),
-        "delay": lambda: sandbox.faults.delay("enrich_bulk", 1.0),
-    }
-    faults.get(kind, lambda: sandbox.faults.fail("enrich_bulk", int(kind), after=True))()
     client = connect(sandbox.url, api_key=sandbox.api_key, max_retries=5, timeout_seconds=0.5)
-    with pytest.raises(errors.SubmissionUnknownError):
-        client.submit_bulk_enrichment([TEO])
-    assert len(sandbox.ledger.accepted_submits) == 1
-    assert sandbox.ledger.contacts_submitted_twice() == {}
+    faults = [
+        lambda: sandbox.faults.drop("enrich_bulk", after=True),
+        lambda: sandbox.faults.truncate("enrich_bulk"),
+        lambda: sandbox.faults.delay("enrich_bulk", 1.0),
+        *(
+            lambda status=status: sandbox.faults.fail("enrich_bulk", status, after=True)
+            for status in (500, 502, 504)
+        ),
+    ]
+    for times, befall in enumerate(faults, 1):
+        befall()
+        with pytest.raises(errors.SubmissionUnknownError):
+            client.submit_bulk_enrichment([TEO])
+        assert len(sandbox.ledger.accepted_submits) == times
+    assert sandbox.faults.pending == []
 
 
 def test_a_list_deleted_by_a_lost_request_counts_as_deleted(sandbox: SandboxServer, connect: Any) -> None:

@@ -92,9 +92,7 @@ MESSAGES = [
     (200, b'{"valid": false}', REFUSED),
     (200, b"{}", REFUSED),
     (403, b'{"detail": "no"}', "The API key is known, but its plan does not include API access."),
-    (500, b"boom", DOWN),
     (502, b"<html>bad gateway</html>", DOWN),
-    (503, b"", DOWN),
     (200, b"<html>hello</html>", STRANGE),
     (200, b"[]", STRANGE),
     (301, b"", STRANGE),
@@ -220,15 +218,13 @@ def test_a_list_is_found_by_its_exact_name_before_another_case(
     assert upper in str(caught.value)
 
 
-@pytest.mark.parametrize("name", ["straße nord", " STRASSE Nord ", "Straße Nord"])
-def test_letter_case_and_outer_blanks_do_not_matter(
-    hook: CleanlistHook, sandbox: SandboxServer, name: str
-) -> None:
+def test_letter_case_and_outer_blanks_do_not_matter(hook: CleanlistHook, sandbox: SandboxServer) -> None:
     list_id = add_list(sandbox, "Straße Nord")
     add_list(sandbox, "Straße")
-    found = hook.find_lead_list(name)
-    assert found is not None
-    assert found.list_id == list_id
+    for name in ("straße nord", " STRASSE Nord ", "Straße Nord"):
+        found = hook.find_lead_list(name)
+        assert found is not None
+        assert found.list_id == list_id
 
 
 def test_a_list_that_does_not_exist(hook: CleanlistHook, sandbox: SandboxServer) -> None:
@@ -238,15 +234,15 @@ def test_a_list_that_does_not_exist(hook: CleanlistHook, sandbox: SandboxServer)
 
 
 @pytest.mark.parametrize("actual", MANAGED_LIST_NAMES)
-@pytest.mark.parametrize("asked", [*MANAGED_LIST_NAMES, "extension leads", " default"])
 def test_the_managed_list_goes_by_either_name(
-    hook: CleanlistHook, sandbox: SandboxServer, actual: str, asked: str
+    hook: CleanlistHook, sandbox: SandboxServer, actual: str
 ) -> None:
     sandbox.settings.change(managed_list_name=actual)
     hook.submit_bulk_enrichment([TEO])
-    found = hook.find_lead_list(asked)
-    assert found is not None
-    assert found.name == actual
+    for asked in (*MANAGED_LIST_NAMES, "extension leads", " default"):
+        found = hook.find_lead_list(asked)
+        assert found is not None
+        assert found.name == actual
 
 
 def test_a_list_seen_twice_while_lists_move_is_one_list(hook: CleanlistHook, sandbox: SandboxServer) -> None:
