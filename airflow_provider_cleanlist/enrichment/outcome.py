@@ -157,16 +157,34 @@ def timeout_message(running_ids: Sequence[str], running: int, workflows: int) ->
     )
 
 
+def unwatched_message(workflow_ids: Sequence[str]) -> str:
+    """Say which workflows a deferred task waited for when Airflow ended the deferral.
+
+    Args:
+        workflow_ids: All workflows of the task.
+    """
+    return (
+        f"The wait timed out without news from a triggerer: {counted(len(workflow_ids))} may still be running: "
+        f"{listed(workflow_ids)}. {_THEY_GO_ON}"
+    )
+
+
 def killed_message(running_ids: Sequence[str]) -> str:
     """Say which workflows go on when a waiting task is killed.
 
     Args:
         running_ids: Workflows whose end was not seen.
     """
-    return (
-        f"No longer waiting for {len(running_ids)} workflow{'s' if len(running_ids) != 1 else ''}: "
-        f"{listed(running_ids)}. {_THEY_GO_ON}"
-    )
+    return f"No longer waiting for {counted(len(running_ids))}: {listed(running_ids)}. {_THEY_GO_ON}"
+
+
+def counted(workflows: int) -> str:
+    """Return a number of workflows in words.
+
+    Args:
+        workflows: The number.
+    """
+    return f"{workflows} workflow{'s' if workflows != 1 else ''}"
 
 
 def listed(workflow_ids: Sequence[str], count: int | None = None) -> str:

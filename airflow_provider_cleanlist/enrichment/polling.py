@@ -323,13 +323,16 @@ class WorkflowTracker:
     # Going on elsewhere
 
     def snapshot(self) -> dict[str, Any]:
-        """Return what a successor must know in order not to look at finished workflows again: small, JSON."""
+        """Return what a successor must know in order not to look at ended workflows again: small, JSON.
+
+        Workflows that the API does not know are left out: a corrected connection may know them.
+        """
         return {
             "of": self._fingerprint(),
             "done": [
                 [index, workflow.fate.value, *workflow.counts.numbers()]
                 for index, workflow in enumerate(self._all.values())
-                if workflow.fate is not None
+                if workflow.fate in (Fate.COMPLETED, Fate.FAILED)
             ],
             "typical": round(self.typical, 3),
         }

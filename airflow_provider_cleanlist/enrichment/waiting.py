@@ -24,6 +24,7 @@ from airflow_provider_cleanlist.enrichment.outcome import (
     WaitOutcome,
     WaitSummary,
     conclude,
+    counted,
     outcome_from_json,
 )
 from airflow_provider_cleanlist.enrichment.poll_rule import PollRule
@@ -175,18 +176,19 @@ def watch(request: WaitRequest, tracker: WorkflowTracker) -> Flow:
         if isinstance(step, End):
             yield Say(progress_line(tracker, reply.now))
             return WaitOutcome.of(tracker, step, request.failure_policy)
-        if not isinstance(step, Look):
-            reply = yield Pause(min(max(0.0, step.until - reply.now), LONGEST_PAUSE_SECONDS))
-            continue
-        reply = yield Ask(status_call(step.workflow_id, request.deadline - reply.now))
-        yield from _take_in(tracker, step.workflow_id, reply)
-        running = tracker.in_flight
-        if running and reply.now - reported_at >= REPORT_EVERY_SECONDS:
-            reported_at = reply.now
-            reply = yield Say(progress_line(tracker, reply.now))
-        if 0 < running < saved and reply.now - saved_at >= SAVE_EVERY_SECONDS:
-            saved_at, saved = reply.now, running
+        save_at = saved_at + SAVE_EVERY_SECONDS if tracker.in_flight < saved else math.inf
+        if reply.now >= save_at:
+            saved_at, saved = reply.now, tracker.in_flight
             reply = yield Save(tracker.snapshot())
+        elif isinstance(step, Look):
+            reply = yield Ask(status_call(step.workflow_id, request.deadline - reply.now))
+            yield from _take_in(tracker, step.workflow_id, reply)
+            if tracker.in_flight and reply.now - reported_at >= REPORT_EVERY_SECONDS:
+                reported_at = reply.now
+                reply = yield Say(progress_line(tracker, reply.now))
+        else:
+            until = min(step.until, save_at, reply.now + LONGEST_PAUSE_SECONDS)
+            reply = yield Pause(max(0.0, until - reply.now))
 
 
 def _take_in(tracker: WorkflowTracker, workflow_id: str, reply: Reply) -> Generator[Say, Any, None]:
@@ -243,13 +245,16 @@ class Log(Protocol):
         """Write a line of a level."""
 
 
-def wait(hook: CleanlistHook, request: WaitRequest, log: Log) -> WaitSummary:
+def wait(
+    hook: CleanlistHook, request: WaitRequest, log: Log, tracker: WorkflowTracker | None = None
+) -> WaitSummary:
     """Wait in this process until all workflows have ended.
 
     Args:
         hook: Access to the API.
         request: What to wait for.
         log: Receives progress lines, every 30 s at most.
+        tracker: The request's schedule, for a caller that wants to know how far it is; by default a fresh one.
 
     Returns:
         The summary.
@@ -262,7 +267,7 @@ def wait(hook: CleanlistHook, request: WaitRequest, log: Log) -> WaitSummary:
     """
     client, clock = hook.get_conn(), epoch_clock()
     log.info(opening_line(request, clock()))
-    flow = watch(request, request.tracker(rule_for(hook)))
+    flow = watch(request, tracker or request.tracker(rule_for(hook)))
     effect = next(flow)
     while True:
         answer: Answer = None
@@ -290,18 +295,21 @@ def summary_of_event(event: Mapping[str, Any], log: Log) -> WaitSummary:
     """
     summary = conclude(outcome_from_json(event))
     emails, phones = summary["emails_found"], summary["phones_found"]
-    line = f"{summary['workflows']} workflows ended, {emails} emails and {phones} phones found."
+    line = f"{counted(summary['workflows'])} ended, {emails} emails and {phones} phones found."
     log.info(line)
     return summary
 
 
-def look_once(hook: CleanlistHook, request: WaitRequest, tracker: WorkflowTracker) -> WaitOutcome | None:
-    """Look at each unfinished workflow, the last submitted first, until one is found that still runs.
+def look_once(
+    hook: CleanlistHook, request: WaitRequest, log: Log, tracker: WorkflowTracker
+) -> WaitOutcome | None:
+    """Look at each unfinished workflow, the last submitted first, until one is found that goes on.
 
     Args:
         hook: Access to the API.
         request: What to wait for.
-        tracker: Its schedule; takes in the answers.
+        log: Receives what went wrong.
+        tracker: The request's schedule; takes in the answers.
 
     Returns:
         How the wait ended, or None if it goes on.
@@ -309,12 +317,9 @@ def look_once(hook: CleanlistHook, request: WaitRequest, tracker: WorkflowTracke
     client, clock = hook.get_conn(), epoch_clock()
     for workflow_id in reversed(tracker.running):
         answer = _ask(client, status_call(workflow_id, request.deadline - clock()))
-        now = clock()
-        if isinstance(answer, WorkflowStatus):
-            tracker.on_status(answer, now)
-        elif answer is not None:
-            tracker.on_error(workflow_id, answer, now)
-        if tracker.error is None and workflow_id in tracker.running:
+        for line in _take_in(tracker, workflow_id, Reply(clock(), answer=answer)):
+            log.log(line.level, line.text)
+        if tracker.error is not None or workflow_id in tracker.running:
             break
     step = tracker.next_step(clock())
     return WaitOutcome.of(tracker, step, request.failure_policy) if isinstance(step, End) else None
@@ -337,9 +342,8 @@ def opening_line(request: WaitRequest, now: float) -> str:
         request: What to wait for.
         now: Seconds since the epoch.
     """
-    count = len(request.workflow_ids)
     return (
-        f"Waiting for {count} workflow{'s' if count != 1 else ''}, "
+        f"Waiting for {counted(len(request.workflow_ids))}, "
         f"until {_clock_text(request.deadline)} at the latest ({max(0.0, request.deadline - now):.0f} s)."
     )
 

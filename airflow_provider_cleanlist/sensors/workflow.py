@@ -25,7 +25,9 @@ from airflow_provider_cleanlist.enrichment.outcome import (
     conclude,
     killed_message,
     timeout_message,
+    unwatched_message,
 )
+from airflow_provider_cleanlist.enrichment.polling import WorkflowTracker
 from airflow_provider_cleanlist.enrichment.waiting import (
     WaitRequest,
     look_once,
@@ -42,6 +44,8 @@ if TYPE_CHECKING:
 
 TIMEOUT_GRACE_SECONDS = 60.0
 """The trigger keeps the deadline itself; Airflow's own timeout comes later and only if no trigger ran."""
+
+STATE_KEY = "cleanlist_wait"
 
 
 class WorkflowSensor(BaseSensorOperator):
@@ -94,6 +98,7 @@ class WorkflowSensor(BaseSensorOperator):
         self.deferrable = deferrable
         self.poll_interval = poll_interval
         self.failure_policy = failure_policy
+        self._tracker: WorkflowTracker | None = None
 
     def execute(self, context: Context) -> WaitSummary:
         """Wait in the way the arguments say."""
@@ -107,14 +112,20 @@ class WorkflowSensor(BaseSensorOperator):
 
     def poke(self, context: Context) -> PokeReturnValue:
         """Wait to the end in poke mode; look once in reschedule mode."""
-        request = self._request()
         hook = CleanlistHook(self.cleanlist_conn_id)
+        request = self._request(_first_poke(context) if self.reschedule else None)
+        self._tracker = tracker = request.tracker(rule_for(hook))
         if not self.reschedule:
-            return PokeReturnValue(is_done=True, xcom_value=wait(hook, request, self.log))
-        tracker = request.tracker(rule_for(hook))
-        outcome = look_once(hook, request, tracker)
+            return PokeReturnValue(is_done=True, xcom_value=wait(hook, request, self.log, tracker))
+        store = context.get("task_state_store")
+        if store is not None and isinstance(snapshot := store.get(STATE_KEY), dict):
+            tracker.restore(snapshot)
+        running_before = tracker.in_flight
+        outcome = look_once(hook, request, self.log, tracker)
         if outcome is not None:
             return PokeReturnValue(is_done=True, xcom_value=conclude(outcome))
+        if store is not None and tracker.in_flight < running_before:
+            store.set(STATE_KEY, tracker.snapshot())
         self.log.info("Workflow %s is still running.", tracker.running[-1])
         return PokeReturnValue(is_done=False)
 
@@ -127,11 +138,14 @@ class WorkflowSensor(BaseSensorOperator):
         try:
             return super().resume_execution(next_method, next_kwargs, context)
         except AirflowSensorTimeout as error:
-            raise self._timeout_error(error) from error
+            if isinstance(error, CleanlistWaitTimeoutError):
+                raise
+            raise CleanlistWaitTimeoutError(unwatched_message(workflow_ids_of(self.workflow_ids))) from error
 
     def on_kill(self) -> None:
         """Say which workflows go on when the task is killed while it waits in a worker."""
-        self.log.warning(killed_message(workflow_ids_of(self.workflow_ids)))
+        if self._tracker is not None and self._tracker.in_flight:
+            self.log.warning(killed_message(self._tracker.running))
 
     def _execute_deferred(self, context: Context) -> WaitSummary:
         request = self._request()
@@ -140,7 +154,7 @@ class WorkflowSensor(BaseSensorOperator):
         WorkflowLink.remember(context, request.workflow_ids[0])
         if len(request.workflow_ids) == 1:
             hook = CleanlistHook(self.cleanlist_conn_id)
-            outcome = look_once(hook, request, request.tracker(rule_for(hook)))
+            outcome = look_once(hook, request, self.log, request.tracker(rule_for(hook)))
             if outcome is not None:
                 return conclude(outcome)
         self._defer(request)
@@ -154,7 +168,11 @@ class WorkflowSensor(BaseSensorOperator):
             summary: WaitSummary = super().execute(context)
             return summary
         except AirflowSensorTimeout as error:
-            raise self._timeout_error(error) from error
+            if isinstance(error, CleanlistWaitTimeoutError) or self._tracker is None:
+                raise
+            running = self._tracker.running
+            message = timeout_message(running, len(running), self._tracker.workflows)
+            raise CleanlistWaitTimeoutError(message) from error
 
     def _defer(self, request: WaitRequest) -> NoReturn:
         from airflow_provider_cleanlist.triggers.workflow import WorkflowTrigger
@@ -169,27 +187,29 @@ class WorkflowSensor(BaseSensorOperator):
         self.log.info("No workflow to wait for.")
         return conclude(WaitOutcome.of(request.tracker(), End.FINISHED, request.failure_policy))
 
-    def _request(self) -> WaitRequest:
+    def _request(self, started_at: float | None = None) -> WaitRequest:
         now = time.time()
         return WaitRequest(
             cleanlist_conn_id=self.cleanlist_conn_id,
             workflow_ids=tuple(workflow_ids_of(self.workflow_ids)),
-            submitted_at=now,
+            submitted_at=now if started_at is None else started_at,
             deadline=now + self.timeout,
             poll_interval=self.poll_interval,
             failure_policy=self.failure_policy,
         )
 
-    def _timeout_error(self, error: AirflowSensorTimeout) -> AirflowSensorTimeout:
-        if isinstance(error, CleanlistWaitTimeoutError):
-            return error
-        ids = workflow_ids_of(self.workflow_ids)
-        return CleanlistWaitTimeoutError(timeout_message(ids, len(ids), len(ids)))
-
     def _skip_if_soft(self, error: AirflowException) -> None:
         if isinstance(error, AirflowSkipException) or not (self.soft_fail or self.never_fail):
             return
         raise AirflowSkipException(f"Skipped instead of failed: {error}") from error
+
+
+def _first_poke(context: Context) -> float | None:
+    """Return when a sensor that was rescheduled began, seconds since the epoch; None at its first poke."""
+    ti: Any = context["ti"]
+    first = getattr(ti, "get_first_reschedule_date", None)
+    moment = ti.start_date if first is None else first(context)
+    return None if moment is None else float(moment.timestamp())
 
 
 def workflow_ids_of(value: Any) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
@@ -20,6 +21,7 @@ from airflow_provider_cleanlist.enrichment.outcome import (
 from airflow_provider_cleanlist.enrichment.poll_rule import PollRule
 from airflow_provider_cleanlist.enrichment.polling import TOLERATED_ERRORS
 from airflow_provider_cleanlist.enrichment.waiting import (
+    SAVE_EVERY_SECONDS,
     Answer,
     Ask,
     Pause,
@@ -49,6 +51,7 @@ class WorkflowTrigger(BaseTrigger):
         submitted_over: Seconds from the first submission to the last.
         poll_interval: Seconds between two looks at a workflow; None follows the budget-aware schedule.
         failure_policy: When failed workflows fail the task: ``any``, ``all`` or ``never``.
+        deferred_at: When the task was deferred, seconds since the epoch; None if unknown.
         passthrough: Small JSON values that the event carries back to the task.
     """
 
@@ -62,6 +65,7 @@ class WorkflowTrigger(BaseTrigger):
         submitted_over: float = 0.0,
         poll_interval: float | None = None,
         failure_policy: FailurePolicy = "any",
+        deferred_at: float | None = None,
         passthrough: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # Airflow's own
@@ -74,6 +78,7 @@ class WorkflowTrigger(BaseTrigger):
             poll_interval=poll_interval,
             failure_policy=failure_policy,
         )
+        self.deferred_at = deferred_at
         self.passthrough = dict(passthrough or {})
         self._tracker = self.request.tracker()
 
@@ -85,13 +90,17 @@ class WorkflowTrigger(BaseTrigger):
             request: What to wait for.
             passthrough: Small JSON values that the event carries back to the task.
         """
-        return cls(**request.kwargs(), passthrough=passthrough)
+        return cls(**request.kwargs(), deferred_at=time.time(), passthrough=passthrough)
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return class path and arguments."""
         return (
             "airflow_provider_cleanlist.triggers.workflow.WorkflowTrigger",
-            {**self.request.kwargs(), "passthrough": self.passthrough},
+            {
+                **self.request.kwargs(),
+                "deferred_at": self.deferred_at,
+                "passthrough": self.passthrough,
+            },
         )
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
@@ -102,7 +111,8 @@ class WorkflowTrigger(BaseTrigger):
 
     async def on_kill(self) -> None:
         """Say which workflows go on; nothing is cancelled, so this is harmless whoever calls it and when."""
-        self.log.warning(killed_message(self._tracker.running))
+        if self._tracker.in_flight:
+            self.log.warning(killed_message(self._tracker.running))
 
     async def _outcome(self) -> WaitOutcome:
         desk, progress = desk_of(self.request.cleanlist_conn_id), SavedProgress(self.task_instance)
@@ -113,7 +123,7 @@ class WorkflowTrigger(BaseTrigger):
         except errors.CleanlistError as error:
             self._tracker.break_off(error)
             return WaitOutcome.of(self._tracker, End.BROKEN, self.request.failure_policy)
-        if tracker.workflows > 1 and (snapshot := await progress.load()) is not None:
+        if self._may_have_predecessor(clock()) and (snapshot := await progress.load()) is not None:
             tracker.restore(snapshot)
         flow = watch(self.request, tracker)
         effect = next(flow)
@@ -132,6 +142,11 @@ class WorkflowTrigger(BaseTrigger):
                     effect = flow.send(Reply(clock(), desk.others(tracker), answer))
                 except StopIteration as done:
                     return done.value  # type: ignore[no-any-return]  # the flow's own return value
+
+    def _may_have_predecessor(self, now: float) -> bool:
+        """Return whether progress may have been saved: for a lone workflow, or right after deferral, it was not."""
+        is_late = self.deferred_at is None or now >= self.deferred_at + SAVE_EVERY_SECONDS
+        return is_late and len(self.request.workflow_ids) > 1
 
     async def _rule(self, desk: Desk) -> PollRule:
         """Return the connection's schedule; an Airflow that does not answer is asked again."""
