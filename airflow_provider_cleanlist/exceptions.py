@@ -27,9 +27,11 @@ __all__ = [
     "CleanlistPermissionError",
     "CleanlistProtectedListError",
     "CleanlistRateLimitedError",
+    "CleanlistRejectsFileError",
     "CleanlistServerError",
     "CleanlistStateCorruptError",
     "CleanlistStateError",
+    "CleanlistStoppedError",
     "CleanlistSubmissionUnknownError",
     "CleanlistTransportError",
     "CleanlistUnexpectedAnswerError",
@@ -108,6 +110,14 @@ class CleanlistStateError(CleanlistError, AirflowException):
 
 class CleanlistStateCorruptError(CleanlistError, AirflowFailException):
     """The record of earlier submissions is damaged. Not retried; never guessed."""
+
+
+class CleanlistStoppedError(CleanlistError, AirflowException):
+    """The worker asked the task to stop, and it did so between two requests. Retried: nothing is lost or unknown."""
+
+
+class CleanlistRejectsFileError(CleanlistError, AirflowException):
+    """The file of contacts that were not submitted cannot be written. Retried; a retry submits nothing twice."""
 
 
 class CleanlistWorkflowFailedError(CleanlistError, AirflowFailException):

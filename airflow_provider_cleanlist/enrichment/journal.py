@@ -4,7 +4,8 @@ Each batch is written down as an *intent* right before its request leaves and ge
 subtracts the contacts of accepted batches from its input, in whatever order that comes. An intent without an
 outcome means that the process died in between: nobody knows whether the contacts were billed.
 
-Contacts appear as 8-byte hashes only. The journal has one header, which counts the batches, and one record per
+Contacts appear as 8-byte hashes only. Each try writes a part of its own, so a try that was given up and still
+runs cannot spoil what its successor writes. A part has one header, which counts its batches, and one record per
 batch. A record is written before the header counts it and the request leaves after that, so every counted record
 must exist; one that is missing or unreadable stops the task.
 """
@@ -14,7 +15,9 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Protocol
@@ -22,6 +25,8 @@ from typing import Any, Protocol
 from airflow_provider_cleanlist.enrichment.contacts import IDENTITY_BYTES
 
 JOURNAL_VERSION = 1
+WRITE_PAUSES = (0.5, 2.0, 5.0)
+"""Seconds between tries to write a record."""
 
 
 class JournalError(Exception):
@@ -36,8 +41,12 @@ class JournalUnavailableError(JournalError):
     """The record cannot be read or written at present."""
 
 
+class JournalTakenOverError(JournalError):
+    """Another try of the task has taken over the record: this one must not submit any more."""
+
+
 class JournalMissingError(JournalError):
-    """Earlier tries had nowhere to write their record."""
+    """What earlier tries submitted is not recorded anywhere."""
 
 
 class BatchState(StrEnum):
@@ -58,9 +67,9 @@ class Batch:
     """One submission.
 
     Attributes:
-        number: Position in the journal, from 0.
+        number: Position in its part of the journal, from 0.
         state: What is known of it.
-        identities: Hashes of its contacts.
+        identities: Hashes of its contacts, 8 bytes each, one after the other.
         enrichment_type: What was asked for.
         changed_at: Seconds since the epoch of the last change.
         workflow_id: Workflow that an accepted batch became, else None.
@@ -70,20 +79,40 @@ class Batch:
 
     number: int
     state: BatchState
-    identities: tuple[bytes, ...]
+    identities: bytes
     enrichment_type: str
     changed_at: float
     workflow_id: str | None = None
     task_ids: tuple[str, ...] = ()
     note: str = ""
 
+    @property
+    def size(self) -> int:
+        """Number of its contacts."""
+        return len(self.identities) // IDENTITY_BYTES
+
+    @property
+    def may_be_billed(self) -> bool:
+        """Whether Cleanlist has, or may have, accepted it."""
+        return self.state is not BatchState.REJECTED
+
+    @property
+    def is_unknown(self) -> bool:
+        """Whether nobody knows if Cleanlist accepted it."""
+        return self.state in (BatchState.INTENT, BatchState.UNKNOWN)
+
+    def contacts(self) -> Iterator[bytes]:
+        """Yield the hash of each contact."""
+        for start in range(0, len(self.identities), IDENTITY_BYTES):
+            yield self.identities[start : start + IDENTITY_BYTES]
+
     def to_json(self) -> dict[str, Any]:
         """Return the record as it is stored."""
         return {
             "version": JOURNAL_VERSION,
             "state": self.state.value,
-            "contacts": base64.b64encode(b"".join(self.identities)).decode(),
-            "count": len(self.identities),
+            "contacts": base64.b64encode(self.identities).decode(),
+            "count": self.size,
             "enrichment_type": self.enrichment_type,
             "changed_at": self.changed_at,
             "workflow_id": self.workflow_id,
@@ -103,9 +132,8 @@ class Batch:
                 raise JournalCorruptError(
                     f"batch record {number} has version {value['version']}, this release knows {JOURNAL_VERSION}"
                 )
-            blob = base64.b64decode(value["contacts"], validate=True)
-            identities = tuple(_split(blob))
-            if len(identities) != value["count"] or len(blob) % IDENTITY_BYTES:
+            identities = base64.b64decode(value["contacts"], validate=True)
+            if len(identities) != value["count"] * IDENTITY_BYTES:
                 raise JournalCorruptError(f"batch record {number} is incomplete")
             state = BatchState(value["state"])
             if state is BatchState.ACCEPTED and not value["workflow_id"]:
@@ -124,13 +152,12 @@ class Batch:
             raise JournalCorruptError(f"batch record {number} is not readable") from None
 
 
-def _split(blob: bytes) -> Iterator[bytes]:
-    for start in range(0, len(blob), IDENTITY_BYTES):
-        yield blob[start : start + IDENTITY_BYTES]
-
-
 class JournalStore(Protocol):
     """Keeps JSON values of one task instance over all its tries."""
+
+    @property
+    def parts(self) -> Sequence[str]:
+        """Names of the parts that tries may have written, oldest first; the last is this try's own."""
 
     def read(self, key: str) -> Any:
         """Return the value, or None if there is none.
@@ -144,7 +171,16 @@ class JournalStore(Protocol):
         """Store a value durably before returning.
 
         Raises:
-            JournalUnavailableError: It was not stored, or another try of the task has taken over.
+            JournalUnavailableError: Whether it was stored cannot be told.
+            JournalTakenOverError: Another try of the task has taken over.
+        """
+
+    def check_ownership(self) -> None:
+        """Make sure that a later try either sees all that was written so far or has not read anything yet.
+
+        Raises:
+            JournalUnavailableError: It cannot be told.
+            JournalTakenOverError: Another try of the task has taken over.
         """
 
 
@@ -155,18 +191,30 @@ class Journal:
         store: Where records live.
         token: The user's ``force_resubmit`` token. Each value has a journal of its own, so a value never used before
             starts over. None is the ordinary journal.
+        keep_task_ids: Whether batches keep their task ids in memory too.
+        sleep: Lets so many seconds pass.
     """
 
-    def __init__(self, store: JournalStore, token: str | None = None) -> None:
+    def __init__(
+        self,
+        store: JournalStore,
+        token: str | None = None,
+        *,
+        keep_task_ids: bool = False,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
         self._store = store
         suffix = "" if not token else "." + hashlib.blake2b(token.encode(), digest_size=6).hexdigest()
         self._prefix = f"cleanlist_journal{suffix}"
-        self._batches: list[Batch] = []
+        self._keep_task_ids = keep_task_ids
+        self._sleep = sleep
+        self._earlier: list[Batch] = []
+        self._own: list[Batch] = []
 
     @property
     def batches(self) -> Sequence[Batch]:
-        """All counted batches in order."""
-        return self._batches
+        """All counted batches, those of earlier tries first."""
+        return [*self._earlier, *self._own]
 
     def load(self) -> None:
         """Read all records.
@@ -175,40 +223,50 @@ class Journal:
             JournalCorruptError: A record is damaged or missing.
             JournalUnavailableError: The store cannot be read.
         """
-        count = _batch_count(self._store.read(self._prefix))
-        self._batches = []
+        *earlier, own = self._store.parts
+        self._earlier = [batch for part in earlier for batch in self._load(part)]
+        self._own = self._load(own)
+
+    def _load(self, part: str) -> list[Batch]:
+        count = _batch_count(self._store.read(self._header_key(part)))
+        batches = []
         for number in range(count):
-            value = self._store.read(self._key(number))
+            value = self._store.read(self._key(part, number))
             if value is None:
                 raise JournalCorruptError(f"batch record {number} of {count} is missing")
-            self._batches.append(Batch.from_json(number, value))
-        beyond = self._store.read(self._key(count))
+            batches.append(self._kept(Batch.from_json(number, value)))
+        beyond = self._store.read(self._key(part, count))
         if beyond is not None and Batch.from_json(count, beyond).state is not BatchState.INTENT:
             raise JournalCorruptError(
                 f"batch record {count} exists, but the header counts only {count} batches"
             )
+        return batches
 
-    def begin(self, identities: Sequence[bytes], enrichment_type: str, now: float) -> Batch:
+    def begin(self, identities: Iterable[bytes], enrichment_type: str, now: float) -> Batch:
         """Write down the intent to submit a batch. Its request may leave once this has returned.
 
         Args:
             identities: Hashes of the batch's contacts.
             enrichment_type: What will be asked for.
             now: Seconds since the epoch.
+
+        Raises:
+            JournalUnavailableError: The record cannot be written.
+            JournalTakenOverError: Another try of the task has taken over.
         """
-        number = len(self._batches)
-        batch = Batch(number, BatchState.INTENT, tuple(identities), enrichment_type, now)
-        self._store.write(self._key(number), batch.to_json())
-        self._store.write(self._prefix, {"version": JOURNAL_VERSION, "batches": number + 1})
-        self._batches.append(batch)
-        return batch
+        number, part = len(self._own), self._store.parts[-1]
+        batch = Batch(number, BatchState.INTENT, b"".join(identities), enrichment_type, now)
+        self._write(self._key(part, number), batch.to_json())
+        self._write(self._header_key(part), {"version": JOURNAL_VERSION, "batches": number + 1})
+        self._own.append(batch)
+        return self._confirmed(batch)
 
     def reopen(self, batch: Batch, now: float) -> Batch:
-        """Write down the intent to send a rejected batch once more."""
-        return self._settle(replace(batch, state=BatchState.INTENT, note="", changed_at=now))
+        """Write down the intent to send a rejected batch of this try once more. Raises as :meth:`begin`."""
+        return self._confirmed(self._settle(replace(batch, state=BatchState.INTENT, note="", changed_at=now)))
 
     def accept(self, batch: Batch, workflow_id: str, task_ids: Sequence[str], now: float) -> Batch:
-        """Write down that Cleanlist accepted a batch as a workflow."""
+        """Write down that Cleanlist accepted a batch of this try as a workflow. Raises as :meth:`begin`."""
         return self._settle(
             replace(
                 batch,
@@ -220,20 +278,43 @@ class Journal:
         )
 
     def reject(self, batch: Batch, note: str, now: float) -> Batch:
-        """Write down that Cleanlist certainly did not accept a batch."""
+        """Write down that Cleanlist certainly did not accept a batch of this try. Raises as :meth:`begin`."""
         return self._settle(replace(batch, state=BatchState.REJECTED, note=note, changed_at=now))
 
     def lose(self, batch: Batch, note: str, now: float) -> Batch:
-        """Write down that it is not known whether Cleanlist accepted a batch."""
+        """Write down that it is not known whether Cleanlist accepted a batch of this try. Raises as :meth:`begin`."""
         return self._settle(replace(batch, state=BatchState.UNKNOWN, note=note, changed_at=now))
 
-    def _settle(self, batch: Batch) -> Batch:
-        self._store.write(self._key(batch.number), batch.to_json())
-        self._batches[batch.number] = batch
+    def _confirmed(self, batch: Batch) -> Batch:
+        try:
+            self._store.check_ownership()
+        except JournalError:
+            with suppress(JournalError):
+                self.reject(batch, "never sent", batch.changed_at)
+            raise
         return batch
 
-    def _key(self, number: int) -> str:
-        return f"{self._prefix}.batch.{number:06d}"
+    def _settle(self, batch: Batch) -> Batch:
+        self._write(self._key(self._store.parts[-1], batch.number), batch.to_json())
+        self._own[batch.number] = self._kept(batch)
+        return batch
+
+    def _write(self, key: str, value: dict[str, Any]) -> None:
+        for pause in WRITE_PAUSES:
+            try:
+                return self._store.write(key, value)
+            except JournalUnavailableError:
+                self._sleep(pause)
+        return self._store.write(key, value)
+
+    def _kept(self, batch: Batch) -> Batch:
+        return batch if self._keep_task_ids or not batch.task_ids else replace(batch, task_ids=())
+
+    def _header_key(self, part: str) -> str:
+        return f"{self._prefix}.{part}"
+
+    def _key(self, part: str, number: int) -> str:
+        return f"{self._prefix}.{part}.{number:06d}"
 
 
 def _batch_count(header: Any) -> int:
@@ -244,67 +325,4 @@ def _batch_count(header: Any) -> int:
             return int(header["batches"])
     except (KeyError, TypeError):
         pass
-    raise JournalCorruptError("the header is not readable")
-
-
-@dataclass(frozen=True, slots=True)
-class Ledger:
-    """What the batches of a journal say about each contact.
-
-    Attributes:
-        accepted: Contacts in accepted batches.
-        unknown: Contacts in batches of unknown outcome that no later batch settled.
-    """
-
-    accepted: frozenset[bytes]
-    unknown: frozenset[bytes]
-
-
-def ledger(batches: Sequence[Batch]) -> Ledger:
-    """Sum up batches by contact: accepted once is accepted, whatever else happened to it."""
-    accepted = frozenset(
-        identity for batch in batches if batch.state is BatchState.ACCEPTED for identity in batch.identities
-    )
-    unknown = frozenset(
-        identity
-        for batch in batches
-        if batch.state in (BatchState.INTENT, BatchState.UNKNOWN)
-        for identity in batch.identities
-    )
-    return Ledger(accepted, unknown - accepted)
-
-
-class OnUnknown(StrEnum):
-    """What the user wants done about contacts whose submission has an unknown outcome."""
-
-    FAIL = "fail"
-    SKIP = "skip"
-    RESUBMIT = "resubmit"
-
-
-@dataclass(frozen=True, slots=True)
-class Proceed:
-    """Go on; ``settled`` contacts are not submitted again."""
-
-    settled: frozenset[bytes]
-
-
-@dataclass(frozen=True, slots=True)
-class Stop:
-    """Submit nothing: ``unknown`` contacts may or may not have been billed."""
-
-    unknown: int
-
-
-def decide(known: Ledger, on_unknown: OnUnknown) -> Proceed | Stop:
-    """Decide what a new try may submit.
-
-    Args:
-        known: What earlier tries did.
-        on_unknown: The user's word on contacts of unknown outcome.
-    """
-    if not known.unknown or on_unknown is OnUnknown.RESUBMIT:
-        return Proceed(known.accepted)
-    if on_unknown is OnUnknown.SKIP:
-        return Proceed(known.accepted | known.unknown)
-    return Stop(len(known.unknown))
+    raise JournalCorruptError("a header is not readable")

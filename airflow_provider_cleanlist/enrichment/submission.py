@@ -1,37 +1,42 @@
 """Submitting contacts in batches, each at most once, within a credit limit.
 
-Decisions are plain functions; :class:`Submission` is the loop around them that writes the journal, asks the API and
-writes the journal again.
+Decisions are plain functions of :mod:`.plan` and :mod:`.journal`; :class:`Submission` is the loop around them that
+writes the journal, asks the API and writes the journal again.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from dataclasses import dataclass, field
+from typing import Protocol
 
 from airflow_provider_cleanlist.client import errors
 from airflow_provider_cleanlist.client.models import BulkEnrichment, Contact, EnrichmentType
 from airflow_provider_cleanlist.client.transport import SendObserver
-from airflow_provider_cleanlist.enrichment.journal import (
-    Batch,
-    BatchState,
-    Journal,
-    OnUnknown,
-    Proceed,
-    Stop,
-    decide,
-    ledger,
+from airflow_provider_cleanlist.enrichment.attempt import Attempt, Log
+from airflow_provider_cleanlist.enrichment.journal import BatchState, Journal
+from airflow_provider_cleanlist.enrichment.ledger import Ledger, OnUnknown, Standing
+from airflow_provider_cleanlist.enrichment.plan import (
+    OnInvalid,
+    SubmissionPlan,
+    check_credits,
+    named_rows,
+    not_accepted,
+    refused_by_api,
+    unknown_outcome,
 )
-from airflow_provider_cleanlist.enrichment.plan import OnInvalid, SubmissionPlan, unknown_outcome
 from airflow_provider_cleanlist.enrichment.reading import Accepted
+from airflow_provider_cleanlist.enrichment.rejects import REFUSED_BY_CLEANLIST, UNKNOWN_OUTCOME, Rejects
 from airflow_provider_cleanlist.enrichment.spool import ContactSpool
 
 PROGRESS_SECONDS = 30.0
-_OPERATION = "submit the bulk enrichment"
 MAX_RESUBMISSIONS = 3
-MAX_ROWS_NAMED = 20
+_OPERATION = "submit the bulk enrichment"
+
+
+class SubmissionStoppedError(Exception):
+    """The task was asked to stop, and did so between two requests: it has left nothing unknown."""
 
 
 @dataclass(slots=True)
@@ -40,11 +45,13 @@ class SubmissionReport:
 
     Attributes:
         workflow_ids: Workflows of accepted batches, oldest first.
-        task_ids: Task ids by workflow.
+        task_ids: Task ids by workflow, if the journal keeps them.
         contacts_submitted: Contacts in accepted batches.
         submitted_earlier: Contacts of this input that an earlier try had submitted.
+        unknown_contacts: Contacts of this input that were left out because their outcome is unknown.
         refused_rows: Rows that Cleanlist itself refused in this try and that were left out.
-        worst_case_credits: What ``contacts_submitted`` cost when everything is found.
+        worst_case_credits: What everything accepted, and everything of unknown outcome, costs when all is found.
+        enrichment_types: What was asked for, over all accepted batches.
         first_submitted_at: Seconds since the epoch of the first accepted batch; 0 if there is none.
         last_submitted_at: Seconds since the epoch of the last accepted batch; 0 if there is none.
     """
@@ -53,20 +60,12 @@ class SubmissionReport:
     task_ids: dict[str, list[str]] = field(default_factory=dict)
     contacts_submitted: int = 0
     submitted_earlier: int = 0
+    unknown_contacts: int = 0
     refused_rows: list[int] = field(default_factory=list)
     worst_case_credits: int = 0
+    enrichment_types: frozenset[str] = frozenset()
     first_submitted_at: float = 0.0
     last_submitted_at: float = 0.0
-
-
-class Log(Protocol):
-    """The part of a logger that is used."""
-
-    def info(self, event: Any, /, *args: Any) -> Any:
-        """Log something ordinary."""
-
-    def warning(self, event: Any, /, *args: Any) -> Any:
-        """Log something to look at."""
 
 
 class SubmitBatch(Protocol):
@@ -82,48 +81,6 @@ class SubmitBatch(Protocol):
         """Send the contacts, telling the observer; raises :class:`.errors.ApiError`."""
 
 
-class _Attempt:
-    """Keeps the journal of one batch while it is being sent.
-
-    The intent is written when the request has its place in the budget and is about to leave, not when it starts to
-    wait for one: a crash while waiting costs nothing and leaves nothing unknown.
-    """
-
-    def __init__(
-        self, journal: Journal, plan: SubmissionPlan, pending: list[Accepted], clock: Callable[[], float]
-    ) -> None:
-        self._journal = journal
-        self._type = plan.enrichment_type.value
-        self._identities = [item.identity for item in pending]
-        self._clock = clock
-        self._batch: Batch | None = None
-
-    def sending(self) -> None:
-        if self._batch is None:
-            self._batch = self._journal.begin(self._identities, self._type, self._clock())
-        else:
-            self._batch = self._journal.reopen(self._batch, self._clock())
-
-    def not_accepted(self) -> None:
-        self.rejected("refused for now")
-
-    def accepted(self, answer: BulkEnrichment) -> None:
-        self._settle(
-            lambda batch: self._journal.accept(batch, answer.workflow_id, answer.task_ids, self._clock())
-        )
-
-    def rejected(self, note: str) -> None:
-        self._settle(lambda batch: self._journal.reject(batch, note, self._clock()))
-
-    def lost(self, note: str) -> None:
-        self._settle(lambda batch: self._journal.lose(batch, note, self._clock()))
-
-    def _settle(self, write: Callable[[Batch], Batch]) -> None:
-        """Write the outcome; a request that never left has no record to settle."""
-        if self._batch is not None:
-            self._batch = write(self._batch)
-
-
 class Submission:
     """Submits what is pending, batch by batch, and keeps the journal.
 
@@ -132,6 +89,8 @@ class Submission:
         journal: The loaded journal.
         submit: Sends one batch.
         log: Receives counts and ids, never contacts.
+        balance: Reads the credits of the organisation, or returns None if it cannot.
+        rejects: Takes contacts that are left out or stop the task, if the user wants it.
         clock: Seconds since the epoch.
     """
 
@@ -141,40 +100,55 @@ class Submission:
         journal: Journal,
         submit: SubmitBatch,
         log: Log,
+        *,
+        balance: Callable[[], float | None] = lambda: None,
+        rejects: Rejects | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._plan = plan
         self._journal = journal
         self._submit = submit
         self._log = log
+        self._balance = balance
+        self._rejects = rejects
         self._clock = clock
+        self._known = Ledger(journal.batches)
         self._refused_rows: list[int] = []
         self._submitted_earlier = 0
-        self._decision = decide(ledger(journal.batches), plan.on_unknown)
+        self._unknown_contacts = 0
+        self._stopping = False
 
     def check_unknown(self) -> None:
-        """Stop before anything is read when an earlier try left contacts of unknown outcome.
+        """Stop when an earlier try left contacts of unknown outcome.
 
         Raises:
             errors.SubmissionUnknownError: It did, and the user said to stop then.
         """
-        if isinstance(self._decision, Stop):
+        if self._known.unknown and self._plan.on_unknown is OnUnknown.FAIL:
             why = "an earlier try of this task ended before the answer was recorded"
-            raise unknown_outcome(self._plan, self._decision.unknown, errors.ErrorInfo(_OPERATION, why))
+            raise unknown_outcome(self._plan, self._known.unknown, errors.ErrorInfo(_OPERATION, why))
 
-    def is_settled(self, identity: bytes) -> bool:
-        """Tell whether an earlier try has settled a contact, and count it if so."""
-        settled = isinstance(self._decision, Proceed) and identity in self._decision.settled
-        self._submitted_earlier += settled
-        return settled
+    def is_pending(self, item: Accepted) -> bool:
+        """Tell whether a contact is to be submitted, and count it if an earlier try has decided that."""
+        standing = self._known.standing(item.identity, self._plan.on_unknown)
+        if standing is Standing.UNKNOWN:
+            self._unknown_contacts += 1
+            self._reject(item, UNKNOWN_OUTCOME)
+        self._submitted_earlier += standing is Standing.SUBMITTED
+        return standing is Standing.PENDING
 
     @property
-    def accepted_worst_case(self) -> int:
-        """Worst-case credits of everything accepted so far, over all tries."""
+    def spent(self) -> int:
+        """Worst-case credits of everything that was, or may have been, accepted so far, over all tries."""
         return sum(
-            len(batch.identities) * EnrichmentType(batch.enrichment_type).worst_case_credits
-            for batch in self._accepted()
+            batch.size * EnrichmentType(batch.enrichment_type).worst_case_credits
+            for batch in self._journal.batches
+            if batch.may_be_billed
         )
+
+    def stop(self) -> None:
+        """Submit no further batch; one that is on its way is still recorded."""
+        self._stopping = True
 
     def run(self, spool: ContactSpool) -> SubmissionReport:
         """Submit everything in the spool.
@@ -182,6 +156,9 @@ class Submission:
         Raises:
             errors.ApiError: The API refused or failed, or an outcome is unknown. What was accepted before is in the
                 journal, and the text says what happened to the money.
+            CreditLimitError: Submitting contacts of unknown outcome once more would cost too much.
+            JournalError: The journal cannot be written.
+            SubmissionStoppedError: :meth:`stop` was called.
         """
         total = len(spool)
         done = 0
@@ -197,61 +174,92 @@ class Submission:
 
     def report(self) -> SubmissionReport:
         """Sum up the journal."""
-        accepted = self._accepted()
+        accepted = [batch for batch in self._journal.batches if batch.state is BatchState.ACCEPTED]
         return SubmissionReport(
             workflow_ids=[batch.workflow_id for batch in accepted if batch.workflow_id],
             task_ids={batch.workflow_id: list(batch.task_ids) for batch in accepted if batch.workflow_id},
-            contacts_submitted=sum(len(batch.identities) for batch in accepted),
+            contacts_submitted=sum(batch.size for batch in accepted),
             submitted_earlier=self._submitted_earlier,
+            unknown_contacts=self._unknown_contacts,
             refused_rows=self._refused_rows,
-            worst_case_credits=self.accepted_worst_case,
+            worst_case_credits=self.spent,
+            enrichment_types=frozenset(batch.enrichment_type for batch in accepted),
             first_submitted_at=min((batch.changed_at for batch in accepted), default=0.0),
             last_submitted_at=max((batch.changed_at for batch in accepted), default=0.0),
         )
-
-    def _accepted(self) -> list[Batch]:
-        return [batch for batch in self._journal.batches if batch.state is BatchState.ACCEPTED]
 
     def _submit_batch(self, pending: list[Accepted], *, left: int) -> None:
         """Submit one batch until it is accepted, left out or given up; ``left`` counts it and all after it."""
         resubmissions = 0
         while pending:
-            attempt = _Attempt(self._journal, self._plan, pending, self._clock)
-            contacts = [item.contact for item in pending]
             try:
-                answer = self._submit(contacts, self._plan.enrichment_type, self._plan.webhook_url, attempt)
+                self._send(pending, left)
             except errors.SubmissionUnknownError as error:
-                attempt.lost(_note(error))
                 resubmissions += 1
                 if self._plan.on_unknown is OnUnknown.FAIL or resubmissions > MAX_RESUBMISSIONS:
+                    self._leave_out_unknown(pending)
                     raise unknown_outcome(self._plan, len(pending), error.info) from None
                 self._warn_unknown(len(pending), error)
                 if self._plan.on_unknown is OnUnknown.SKIP:
+                    self._leave_out_unknown(pending)
                     return
+                check_credits(self._plan, remaining=left, spent=self.spent, balance=None)
             except errors.InvalidRequestError as error:
-                attempt.rejected(_note(error))
-                pending = self._without_refused(pending, error)
-            except errors.ApiError as error:
-                attempt.rejected(_note(error))
-                raise type(error)(replace(error.info, hint=_what_is_left(left, error))) from None
+                pending, left = self._without_refused(pending, left, error)
             else:
-                attempt.accepted(answer)
                 return
 
-    def _without_refused(self, pending: list[Accepted], error: errors.InvalidRequestError) -> list[Accepted]:
-        refused = {item.index for item in error.info.field_errors if item.index is not None}
-        rows = [item.number for index, item in enumerate(pending) if index in refused]
-        if not rows:
-            raise error
-        if self._plan.on_invalid is OnInvalid.FAIL:
-            hint = (
-                f"It refused {len(rows)} contacts and with them the batch; nothing of it was accepted or billed. "
-                f"Source rows: {_rows(rows)}. Correct them, or set on_invalid_contact='skip' to submit the others."
-            )
-            raise type(error)(replace(error.info, hint=hint)) from None
+    def _send(self, pending: list[Accepted], left: int) -> None:
+        def may_send() -> None:
+            if self._stopping:
+                raise SubmissionStoppedError(
+                    f"The task was asked to stop, and did so between two requests. What was accepted before stays. "
+                    f"{left} contacts are left: another try of the task submits only those."
+                )
+
+        plan = self._plan
+        attempt = Attempt(
+            self._journal, plan.enrichment_type, pending, log=self._log, clock=self._clock, may_send=may_send
+        )
+        contacts = [item.contact for item in pending]
+        try:
+            attempt.accepted(self._submit(contacts, plan.enrichment_type, plan.webhook_url, attempt))
+        except errors.SubmissionUnknownError as error:
+            attempt.lost(_note(error))
+            raise
+        except errors.InvalidRequestError as error:
+            attempt.rejected(_note(error))
+            raise
+        except errors.ApiError as error:
+            attempt.rejected(_note(error))
+            attempt.end()
+            balance = self._balance() if isinstance(error, errors.InsufficientCreditsError) else None
+            raise not_accepted(plan, error, batch=len(pending), left=left, balance=balance) from None
+        finally:
+            attempt.end()
+
+    def _without_refused(
+        self, pending: list[Accepted], left: int, error: errors.InvalidRequestError
+    ) -> tuple[list[Accepted], int]:
+        indexes = {item.index for item in error.info.field_errors}
+        refused = [item for index, item in enumerate(pending) if index in indexes]
+        rows = [item.number for item in refused]
+        for item in refused:
+            self._reject(item, REFUSED_BY_CLEANLIST)
+        if not rows or self._plan.on_invalid is OnInvalid.FAIL:
+            raise refused_by_api(error, rows) from None
         self._refused_rows.extend(rows)
-        self._log.warning("Cleanlist refused %d contacts; source rows: %s.", len(rows), _rows(rows))
-        return [item for index, item in enumerate(pending) if index not in refused]
+        self._log.warning("Cleanlist refused %d contacts; source rows: %s.", len(rows), named_rows(rows))
+        return [item for index, item in enumerate(pending) if index not in indexes], left - len(rows)
+
+    def _reject(self, item: Accepted, reason: str) -> None:
+        if self._rejects is not None:
+            self._rejects.add(item.number, reason, item.contact.payload())
+
+    def _leave_out_unknown(self, pending: list[Accepted]) -> None:
+        self._unknown_contacts += len(pending)
+        for item in pending:
+            self._reject(item, UNKNOWN_OUTCOME)
 
     def _warn_unknown(self, contacts: int, error: errors.ApiError) -> None:
         skips = self._plan.on_unknown is OnUnknown.SKIP
@@ -277,19 +285,6 @@ def _batches(contacts: Iterable[Accepted], size: int) -> Iterator[list[Accepted]
 
 def _note(error: errors.ApiError) -> str:
     return f"{type(error).__name__} {error.info.status or 'no answer'}"
-
-
-def _rows(rows: list[int]) -> str:
-    named = ", ".join(str(row) for row in rows[:MAX_ROWS_NAMED])
-    return f"{named} and {len(rows) - MAX_ROWS_NAMED} more" if len(rows) > MAX_ROWS_NAMED else named
-
-
-def _what_is_left(left: int, error: errors.ApiError) -> str:
-    hint = f" {error.info.hint}" if error.info.hint else ""
-    return (
-        f"This batch was not accepted and costs nothing; what was accepted before stays. {left} contacts are left: "
-        f"another try of the task submits only those.{hint}"
-    )
 
 
 def _progress(done: int, total: int, seconds: float) -> str:

@@ -3,47 +3,33 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from airflow.providers.common.compat.sdk import Asset, BaseOperator, XComArg, conf
+from airflow.providers.common.compat.sdk import BaseOperator, XComArg, conf
 
-from airflow_provider_cleanlist.client import errors
+from airflow_provider_cleanlist.assets import MANAGED_LIST, lead_list_asset, record_events
 from airflow_provider_cleanlist.client.models import MAX_CONTACTS_PER_REQUEST, EnrichmentType
-from airflow_provider_cleanlist.enrichment.errors import SourceError
-from airflow_provider_cleanlist.enrichment.journal import (
-    Journal,
-    JournalCorruptError,
-    JournalError,
-    JournalMissingError,
-    OnUnknown,
-)
-from airflow_provider_cleanlist.enrichment.plan import (
-    CreditLimitError,
-    OnInvalid,
-    SubmissionPlan,
-    check_credits,
-)
+from airflow_provider_cleanlist.enrichment.ledger import OnUnknown
+from airflow_provider_cleanlist.enrichment.plan import OnInvalid, SubmissionPlan
 from airflow_provider_cleanlist.exceptions import (
     CleanlistConfigurationError,
-    CleanlistCreditLimitError,
-    CleanlistDataError,
+    CleanlistError,
     CleanlistPermissionError,
-    CleanlistStateCorruptError,
-    CleanlistStateError,
-    to_airflow,
 )
 from airflow_provider_cleanlist.hooks.cleanlist import CleanlistHook
+from airflow_provider_cleanlist.links import WorkflowLink
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
+    from airflow.providers.openlineage.extractors import OperatorLineage
 
-    from airflow_provider_cleanlist.enrichment.reading import ReadReport
-    from airflow_provider_cleanlist.enrichment.spool import ContactSpool
-    from airflow_provider_cleanlist.enrichment.submission import Submission, SubmissionReport
+    from airflow_provider_cleanlist.enrichment.job import JobOutcome
+    from airflow_provider_cleanlist.enrichment.rejects import Rejects
+    from airflow_provider_cleanlist.enrichment.submission import Submission
 
 _Words = TypeVar("_Words", bound=StrEnum)
 
@@ -80,7 +66,11 @@ class BulkEnrichOperator(BaseOperator):
             the first request.
         on_unknown_submission: What to do about contacts of which nobody knows whether they were accepted: ``fail``,
             ``skip`` them, or ``resubmit`` them and perhaps pay twice.
-        force_resubmit: Any text, templated. A value that this task instance has not seen starts over with all contacts.
+        force_resubmit: Any text, templated; empty means None. A value that this task instance has not seen starts over
+            with all contacts, so it must not change from try to try by itself.
+        rejects_path: Local path or object storage URI, templated. Gets a CSV with row number, reason code and contact
+            fields of every row that was refused, here or by Cleanlist, or whose outcome is unknown. This file holds
+            personal data.
         webhook_url: HTTPS address that receives the results.
         push_task_ids: Push a second XCom, ``task_ids``: the API's task ids by workflow.
         wait_for_completion: Wait until all workflows are done, and fail if one failed.
@@ -91,8 +81,10 @@ class BulkEnrichOperator(BaseOperator):
 
     Returns:
         ``{"workflow_ids": [...], "enrichment_type": str, "contacts_read": int, "contacts_submitted": int,
-        "duplicates_dropped": int, "invalid_contacts": int, "batches": int, "worst_case_credits": int}``, and after
-        waiting ``"summary"`` as :class:`~airflow_provider_cleanlist.sensors.workflow.WorkflowSensor` returns it.
+        "duplicates_dropped": int, "invalid_contacts": int, "unknown_contacts": int, "batches": int,
+        "worst_case_credits": int}``, and after waiting ``"summary"`` as
+        :class:`~airflow_provider_cleanlist.sensors.workflow.WorkflowSensor` returns it, and ``"credits_spent"``, what
+        the finds cost (None when tries of the task asked for different things).
 
     Raises:
         CleanlistSubmissionUnknownError: Nobody knows whether some contacts were accepted; not retried.
@@ -100,6 +92,8 @@ class BulkEnrichOperator(BaseOperator):
         CleanlistInsufficientCreditsError: Credits ran out between batches; not retried, clear after topping up.
         CleanlistDataError: The source cannot be used; nothing was submitted; not retried.
         CleanlistStateError: The journal cannot be read or written; retried.
+        CleanlistStoppedError: The worker asked the task to stop, and it did so between two requests; retried.
+        CleanlistRejectsFileError: The file of rejects cannot be written; retried.
     """
 
     template_fields: Sequence[str] = (
@@ -113,12 +107,16 @@ class BulkEnrichOperator(BaseOperator):
         "on_invalid_contact",
         "on_unknown_submission",
         "force_resubmit",
+        "rejects_path",
         "webhook_url",
         "cleanlist_conn_id",
     )
     template_ext: Sequence[str] = (".sql",)
     template_fields_renderers = {"sql": "sql", "parameters": "json", "column_mapping": "json"}  # noqa: RUF012
+    operator_extra_links = (WorkflowLink(),)
     ui_color = "#dff3ec"
+    _submission: Submission | None = None
+    _result: dict[str, Any] | None = None
 
     def __init__(
         self,
@@ -136,6 +134,7 @@ class BulkEnrichOperator(BaseOperator):
         max_credits: int | None = None,
         on_unknown_submission: str = OnUnknown.FAIL.value,
         force_resubmit: str | None = None,
+        rejects_path: str | None = None,
         webhook_url: str | None = None,
         push_task_ids: bool = False,
         wait_for_completion: bool = False,
@@ -159,6 +158,7 @@ class BulkEnrichOperator(BaseOperator):
         self.max_credits = max_credits
         self.on_unknown_submission = on_unknown_submission
         self.force_resubmit = force_resubmit
+        self.rejects_path = rejects_path
         self.webhook_url = webhook_url
         self.push_task_ids = push_task_ids
         self.wait_for_completion = wait_for_completion
@@ -170,25 +170,51 @@ class BulkEnrichOperator(BaseOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Submit what no earlier try has submitted, and wait if asked to."""
+        from airflow_provider_cleanlist.enrichment.accounting import submission_line, submission_result
+        from airflow_provider_cleanlist.operators.translation import as_airflow_errors
+
         plan = self._plan()
         hook = CleanlistHook(self.cleanlist_conn_id)
-        with _as_airflow_errors():
-            submission = self._open_submission(context, plan, hook)
-            submission.check_unknown()
-            read, report = self._read_and_submit(context, plan, hook, submission)
-        result = _result(plan, read, report)
-        self.log.info("%s", _account(result, report))
+        with as_airflow_errors(), self._open_rejects() as rejects:
+            self._submission = self._open_submission(context, plan, hook, rejects)
+            outcome = self._run_job(context, plan, hook, rejects, self._submission)
+        report = outcome.submitted
+        result = submission_result(plan, outcome.read, report)
+        self.log.info("%s", submission_line(result, report))
+        for workflow_id in report.workflow_ids[:1]:
+            WorkflowLink.remember(context, workflow_id)
         if self.push_task_ids:
             context["ti"].xcom_push(key="task_ids", value=report.task_ids)
-        if self.wait_for_completion and report.workflow_ids:
-            return self._wait(context, hook, result, report)
+        if self.wait_for_completion:
+            return self._wait(context, hook, result, outcome)
         return self._finish(context, result)
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:
         """Take over from the trigger: return the result with its summary, or fail as it says."""
         from airflow_provider_cleanlist.enrichment.waiting import summary_of_event
 
-        return self._finish(context, {**event["passthrough"], "summary": summary_of_event(event, self.log)})
+        summary = summary_of_event(event, self.log)
+        return self._account(context, CleanlistHook(self.cleanlist_conn_id), event["passthrough"], summary)
+
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> OperatorLineage[Any, Any]:
+        """Return the lineage of the enrichment: the source into the list of every enriched contact."""
+        from airflow_provider_cleanlist.lineage import enrichment_lineage
+
+        return enrichment_lineage(contacts_path=self.contacts_path, sql=self.sql, result=self._result)
+
+    def on_kill(self) -> None:
+        """Let the request that is on its way be recorded, and send no further one."""
+        if self._submission is not None:
+            from airflow_provider_cleanlist.enrichment.outcome import listed
+
+            self._submission.stop()
+            workflows = self._submission.report().workflow_ids
+            self.log.warning(
+                "Asked to stop. Accepted workflows go on at Cleanlist, which cannot cancel them, and their results will "
+                "be billed and kept (%d: %s). A new try of the task submits only the rest.",
+                len(workflows),
+                listed(workflows) or "none",
+            )
 
     def _plan(self) -> SubmissionPlan:
         if not 1 <= self.batch_size <= MAX_CONTACTS_PER_REQUEST:
@@ -204,44 +230,44 @@ class BulkEnrichOperator(BaseOperator):
             webhook_url=self.webhook_url,
         )
 
-    def _open_submission(self, context: Context, plan: SubmissionPlan, hook: CleanlistHook) -> Submission:
+    def _open_rejects(self) -> AbstractContextManager[Rejects | None]:
+        from airflow_provider_cleanlist.enrichment.rejects import Rejects
+
+        return Rejects(self.rejects_path) if self.rejects_path else nullcontext()
+
+    def _open_submission(
+        self, context: Context, plan: SubmissionPlan, hook: CleanlistHook, rejects: Rejects | None
+    ) -> Submission:
+        from airflow_provider_cleanlist.enrichment.journal import Journal
         from airflow_provider_cleanlist.enrichment.journal_stores import open_store
         from airflow_provider_cleanlist.enrichment.submission import Submission
 
-        journal = Journal(
-            open_store(context, conf.get("cleanlist", "journal_path", fallback="")), self.force_resubmit
+        store = open_store(
+            context,
+            journal_path=conf.get("cleanlist", "journal_path", fallback=""),
+            forgets_successes=conf.getboolean("state_store", "clear_on_success", fallback=False),
         )
+        token = (self.force_resubmit or "").strip() or None
+        journal = Journal(store, token, keep_task_ids=self.push_task_ids)
         journal.load()
-        return Submission(plan, journal, hook.get_conn().submit_bulk_enrichment, self.log)
+        return Submission(
+            plan,
+            journal,
+            hook.get_conn().submit_bulk_enrichment,
+            self.log,
+            balance=lambda: self._balance_now(hook),
+            rejects=rejects,
+        )
 
-    def _read_and_submit(
-        self, context: Context, plan: SubmissionPlan, hook: CleanlistHook, submission: Submission
-    ) -> tuple[ReadReport, SubmissionReport]:
-        from airflow_provider_cleanlist.enrichment.reading import ReadReport
-        from airflow_provider_cleanlist.enrichment.spool import ContactSpool
-
-        read = ReadReport()
-        with ContactSpool() as spool:
-            self._read(context, plan, read, submission, spool)
-            if spool and plan.worst_case(len(spool)):
-                check_credits(
-                    plan,
-                    remaining=len(spool),
-                    accepted_worst_case=submission.accepted_worst_case,
-                    balance=self._balance(hook),
-                )
-            return read, submission.run(spool)
-
-    def _read(
+    def _run_job(
         self,
         context: Context,
         plan: SubmissionPlan,
-        read: ReadReport,
+        hook: CleanlistHook,
+        rejects: Rejects | None,
         submission: Submission,
-        spool: ContactSpool,
-    ) -> None:
-        """Read the whole source before the first request, so that nothing is sent of an unusable one."""
-        from airflow_provider_cleanlist.enrichment.reading import Accepted, read_contacts
+    ) -> JobOutcome:
+        from airflow_provider_cleanlist.enrichment.job import Job
         from airflow_provider_cleanlist.enrichment.sources import open_source
 
         source = open_source(
@@ -251,85 +277,75 @@ class BulkEnrichOperator(BaseOperator):
             sql_conn_id=self.sql_conn_id,
             parameters=self.parameters,
         )
-        rows = read_contacts(source, read, column_mapping=self.column_mapping, deduplicate=self.deduplicate)
-        for row in rows:
-            if isinstance(row, Accepted) and not submission.is_settled(row.identity):
-                spool.append(row)
-        for line in read.summary_lines():
-            self.log.info("%s", line)
-        if read.refused and plan.on_invalid is OnInvalid.FAIL:
-            raise CleanlistDataError(
-                f"Nothing was submitted: {read.refused_rows} of {read.rows} rows of {read.source} cannot be looked up. "
-                + " ".join(f"{line}." for line in read.refusal_lines())
-                + " Correct the rows, or set on_invalid_contact='skip' to submit the others."
-            )
+        job = Job(plan, submission, lambda: self._balance(hook), self.log, rejects)
+        return job.run(source, column_mapping=self.column_mapping, deduplicate=self.deduplicate)
 
     def _balance(self, hook: CleanlistHook) -> float | None:
+        """Return the organisation's credits; None if the key may not read them."""
         try:
-            balance = float(hook.get_credit_balance().credits)
+            return float(hook.get_credit_balance().credits)
         except CleanlistPermissionError:
-            self.log.warning("The API key may not read the credit balance, so it is not checked beforehand.")
+            self.log.warning("The API key may not read the credit balance, so it is not checked.")
             return None
-        self.log.info("Credit balance before submitting: %g.", balance)
-        return balance
+
+    def _balance_now(self, hook: CleanlistHook) -> float | None:
+        """Return the organisation's credits for a message; None if they cannot be read."""
+        try:
+            return self._balance(hook)
+        except CleanlistError as error:
+            self.log.warning("The credit balance cannot be read: %s", error)
+            return None
 
     def _wait(
-        self, context: Context, hook: CleanlistHook, result: dict[str, Any], report: SubmissionReport
+        self, context: Context, hook: CleanlistHook, result: dict[str, Any], outcome: JobOutcome
     ) -> dict[str, Any]:
         from airflow_provider_cleanlist.enrichment.waiting import WaitRequest, wait
 
+        report = outcome.submitted
+        account = {
+            "result": result,
+            "enrichment_types": sorted(report.enrichment_types),
+            "balance_before": None if report.submitted_earlier else outcome.balance_before,
+        }
         request = WaitRequest(
             cleanlist_conn_id=self.cleanlist_conn_id,
-            workflow_ids=tuple(result["workflow_ids"]),
+            workflow_ids=tuple(report.workflow_ids),
             submitted_at=report.first_submitted_at,
             submitted_over=report.last_submitted_at - report.first_submitted_at,
             deadline=time.time() + self.timeout,
             poll_interval=self.poll_interval,
             failure_policy="any",
         )
-        if not self.deferrable:
-            return self._finish(context, {**result, "summary": wait(hook, request, self.log)})
+        if not self.deferrable or not report.workflow_ids:
+            return self._account(context, hook, account, wait(hook, request, self.log))
         from airflow_provider_cleanlist.triggers.workflow import WorkflowTrigger
 
         self.defer(
-            trigger=WorkflowTrigger.of(request, passthrough=result),
+            trigger=WorkflowTrigger.of(request, passthrough=account),
             method_name="execute_complete",
             timeout=timedelta(seconds=self.timeout + 60),
         )
 
+    def _account(
+        self, context: Context, hook: CleanlistHook, account: Mapping[str, Any], summary: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """Add to the result what was found and what it cost."""
+        from airflow_provider_cleanlist.enrichment.accounting import credits_spent, spending_line
+
+        spent = credits_spent(frozenset(account["enrichment_types"]), summary)
+        result = {**account["result"], "summary": dict(summary), "credits_spent": spent}
+        before = account["balance_before"]
+        after = None if before is None else self._balance_now(hook)
+        self.log.info("%s", spending_line(result, balance_before=before, balance_after=after))
+        return self._finish(context, result)
+
     def _finish(self, context: Context, result: dict[str, Any]) -> dict[str, Any]:
         """Tell the task's outlets what came about."""
-        extra = {key: value for key, value in result.items() if key != "workflow_ids"}
-        extra["workflow_ids"] = result["workflow_ids"][:100]
-        for outlet in self.outlets or ():
-            if isinstance(outlet, Asset):
-                context["outlet_events"][outlet].extra = {"cleanlist": extra}
+        from airflow_provider_cleanlist.enrichment.accounting import event_extra
+
+        record_events(context, self.outlets, event_extra(result), lambda: lead_list_asset(MANAGED_LIST))
+        self._result = result
         return result
-
-
-@contextmanager
-def _as_airflow_errors() -> Iterator[None]:
-    """Raise what goes wrong as the exception that tells Airflow whether to retry."""
-    try:
-        yield
-    except errors.ApiError as error:
-        raise to_airflow(error) from None
-    except CreditLimitError as error:
-        raise CleanlistCreditLimitError(str(error)) from None
-    except SourceError as error:
-        raise CleanlistDataError(f"Nothing was submitted: {error}") from None
-    except JournalMissingError as error:
-        raise CleanlistConfigurationError(str(error)) from None
-    except JournalCorruptError as error:
-        raise CleanlistStateCorruptError(
-            f"The record of what was submitted is damaged: {error}. Nothing more was submitted. Compare with the "
-            "Cleanlist portal; then give a new force_resubmit value to start over with all contacts and pay for them "
-            "again, or start a new DAG run with the contacts that are missing."
-        ) from None
-    except JournalError as error:
-        raise CleanlistStateError(
-            f"The record of what was submitted cannot be read or written: {error}. Nothing more was submitted."
-        ) from error
 
 
 def _resolved(contacts: Any, context: Context) -> Any:
@@ -358,28 +374,3 @@ def _optional_number(argument: str, value: Any) -> int | None:
         return int(value)
     except (TypeError, ValueError):
         raise CleanlistConfigurationError(f"{argument} must be a whole number, not {value!r}.") from None
-
-
-def _result(plan: SubmissionPlan, read: ReadReport, report: SubmissionReport) -> dict[str, Any]:
-    return {
-        "workflow_ids": report.workflow_ids,
-        "enrichment_type": plan.enrichment_type.value,
-        "contacts_read": read.rows,
-        "contacts_submitted": report.contacts_submitted,
-        "duplicates_dropped": read.duplicates.count,
-        "invalid_contacts": read.refused_rows + len(report.refused_rows),
-        "batches": len(report.workflow_ids),
-        "worst_case_credits": report.worst_case_credits,
-    }
-
-
-def _account(result: Mapping[str, Any], report: SubmissionReport) -> str:
-    earlier = (
-        f" {report.submitted_earlier} of them had been submitted by an earlier try and were not sent again."
-        if report.submitted_earlier
-        else ""
-    )
-    return (
-        f"Submitted: {result['contacts_submitted']} contacts in {result['batches']} workflows, at most "
-        f"{result['worst_case_credits']} credits.{earlier}"
-    )

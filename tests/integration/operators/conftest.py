@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from airflow_provider_cleanlist.operators.bulk_enrich import BulkEnrichOperator
 from airflow_provider_cleanlist.sandbox.server import SandboxServer
 
 
@@ -56,6 +58,18 @@ def task_instance() -> FakeTask:
 
 
 @pytest.fixture
+def logged(caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]) -> Callable[[], str]:
+    """Return all that was logged since: Airflow 2 logs by the standard library, Airflow 3 prints."""
+    caplog.set_level(logging.DEBUG)
+
+    def text() -> str:
+        printed = capsys.readouterr()
+        return caplog.text + printed.out + printed.err
+
+    return text
+
+
+@pytest.fixture
 def connect(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     def set_connection(server: SandboxServer, **extra: Any) -> None:
         connection = json.loads(server.connection_json())
@@ -63,3 +77,19 @@ def connect(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
         monkeypatch.setenv("AIRFLOW_CONN_CLEANLIST_DEFAULT", json.dumps(connection))
 
     return set_connection
+
+
+@pytest.fixture
+def enrich(
+    cleanlist_sandbox: SandboxServer, connect: Callable[..., None], task_instance: Any
+) -> Callable[..., Any]:
+    """Run a task against this test's sandbox."""
+
+    connect(cleanlist_sandbox)
+
+    def run(try_number: int = 1, has_state_store: bool = True, **arguments: Any) -> dict[str, Any]:
+        operator = BulkEnrichOperator(task_id="t", **arguments)
+        context = task_instance.context(try_number=try_number, has_state_store=has_state_store)
+        return operator.execute(context)  # type: ignore[no-any-return]
+
+    return run

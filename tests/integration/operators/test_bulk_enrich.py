@@ -1,9 +1,9 @@
-"""BulkEnrichOperator against the sandbox: results, money, bad input."""
+"""BulkEnrichOperator against the sandbox: sources, results, journal, bad input."""
 
 from __future__ import annotations
 
 import json
-import logging
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,17 +14,15 @@ import pytest
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, Asset
 
 from airflow_provider_cleanlist.client.models import Contact
+from airflow_provider_cleanlist.enrichment.attempt import Attempt
 from airflow_provider_cleanlist.exceptions import (
     CleanlistAuthenticationError,
     CleanlistConfigurationError,
-    CleanlistCreditLimitError,
     CleanlistDataError,
-    CleanlistInsufficientCreditsError,
-    CleanlistInvalidRequestError,
     CleanlistPermissionError,
-    CleanlistServerError,
     CleanlistStateCorruptError,
     CleanlistStateError,
+    CleanlistStoppedError,
     CleanlistSubmissionUnknownError,
 )
 from airflow_provider_cleanlist.operators.bulk_enrich import BulkEnrichOperator
@@ -45,20 +43,6 @@ def people(count: int) -> list[dict[str, str]]:
     ]
 
 
-@pytest.fixture
-def enrich(
-    cleanlist_sandbox: SandboxServer, connect: Callable[..., None], task_instance: Any
-) -> Callable[..., Any]:
-    connect(cleanlist_sandbox)
-
-    def run(try_number: int = 1, has_state_store: bool = True, **arguments: Any) -> dict[str, Any]:
-        operator = BulkEnrichOperator(task_id="t", **arguments)
-        context = task_instance.context(try_number=try_number, has_state_store=has_state_store)
-        return operator.execute(context)  # type: ignore[no-any-return]
-
-    return run
-
-
 def test_the_result_counts_everything_and_names_nobody(enrich: Any, cleanlist_sandbox: SandboxServer) -> None:
     rows = [
         *people(7),
@@ -75,6 +59,7 @@ def test_the_result_counts_everything_and_names_nobody(enrich: Any, cleanlist_sa
         "contacts_submitted": 7,
         "duplicates_dropped": 1,
         "invalid_contacts": 1,
+        "unknown_contacts": 0,
         "batches": 3,
         "worst_case_credits": 7,
     }
@@ -121,9 +106,56 @@ def test_a_new_force_resubmit_value_starts_over_once(enrich: Any, cleanlist_sand
     assert set(cleanlist_sandbox.ledger.times_submitted().values()) == {2}
 
 
+@pytest.mark.parametrize("blank", ["", "  ", None])
+def test_a_template_that_renders_to_nothing_forces_nothing(
+    enrich: Any, cleanlist_sandbox: SandboxServer, blank: str | None
+) -> None:
+    enrich(contacts=people(2))
+    enrich(try_number=2, contacts=people(2), force_resubmit=blank)
+    assert set(cleanlist_sandbox.ledger.times_submitted().values()) == {1}
+
+
 def test_task_ids_are_pushed_on_request(enrich: Any, task_instance: Any) -> None:
     result = enrich(contacts=people(3), batch_size=2, push_task_ids=True)
     assert [len(task_instance.xcoms["task_ids"][workflow]) for workflow in result["workflow_ids"]] == [2, 1]
+
+
+def test_a_later_try_pushes_the_task_ids_of_all_tries(enrich: Any, task_instance: Any) -> None:
+    enrich(contacts=people(3))
+    result = enrich(try_number=2, contacts=people(4), push_task_ids=True)
+    assert [len(task_instance.xcoms["task_ids"][workflow]) for workflow in result["workflow_ids"]] == [3, 1]
+
+
+def test_a_killed_task_says_which_workflows_go_on_and_sends_no_further_batch(
+    enrich: Any,
+    cleanlist_sandbox: SandboxServer,
+    monkeypatch: pytest.MonkeyPatch,
+    logged: Callable[[], str],
+) -> None:
+    real = Attempt.accepted
+
+    def accepted(self: Attempt, answer: Any) -> None:
+        signal.raise_signal(signal.SIGTERM)
+        real(self, answer)
+
+    monkeypatch.setattr(Attempt, "accepted", accepted)
+    running: list[BulkEnrichOperator] = []
+    real_execute = BulkEnrichOperator.execute
+
+    def execute(self: BulkEnrichOperator, context: Any) -> Any:
+        running.append(self)
+        return real_execute(self, context)
+
+    monkeypatch.setattr(BulkEnrichOperator, "execute", execute)
+    previous = signal.signal(signal.SIGTERM, lambda *_: running[0].on_kill())  # as Airflow's task runner
+    try:
+        with pytest.raises(CleanlistStoppedError, match="4 contacts are left") as caught:
+            enrich(contacts=people(6), batch_size=2)
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+    assert not isinstance(caught.value, AirflowFailException)
+    (submit,) = cleanlist_sandbox.ledger.accepted_submits
+    assert f"(1: {submit.workflow_id})" in logged()
 
 
 def test_outlets_learn_what_came_about(enrich: Any, task_instance: Any) -> None:
@@ -134,116 +166,22 @@ def test_outlets_learn_what_came_about(enrich: Any, task_instance: Any) -> None:
 
 
 def test_no_contact_field_reaches_log_result_or_state(
-    enrich: Any, task_instance: Any, caplog: pytest.LogCaptureFixture, cleanlist_sandbox: SandboxServer
+    enrich: Any, task_instance: Any, logged: Callable[[], str], cleanlist_sandbox: SandboxServer
 ) -> None:
     cleanlist_sandbox.faults.fail(SUBMIT, 500, skip=1)
-    with caplog.at_level(logging.DEBUG), pytest.raises(CleanlistSubmissionUnknownError) as caught:
+    with pytest.raises(CleanlistSubmissionUnknownError) as caught:
         enrich(
             contacts=[*people(5), {"email": "quxley9@harborlight.example"}],
             batch_size=3,
             on_invalid_contact="skip",
         )
-    seen = (
-        caplog.text + repr(caught.value) + str(caught.value) + json.dumps(task_instance.state.values)
-    ).casefold()
+    log = logged()
+    assert "It is not known" in str(caught.value)
+    assert "5 contacts to enrich" in log
+    seen = (log + repr(caught.value) + str(caught.value) + json.dumps(task_instance.state.values)).casefold()
     assert "quxley" not in seen
     assert "harborlight" not in seen
     assert cleanlist_sandbox.api_key not in seen
-
-
-class TestMoney:
-    def test_above_max_credits_nothing_is_sent(self, enrich: Any, cleanlist_sandbox: SandboxServer) -> None:
-        with pytest.raises(CleanlistCreditLimitError, match=r"10 contacts.*110 credits.*max_credits=100"):
-            enrich(contacts=people(10), enrichment_type="full", max_credits=100)
-        assert cleanlist_sandbox.ledger.requests(endpoint=SUBMIT) == []
-
-    def test_above_the_balance_nothing_is_sent(self, enrich: Any, cleanlist_sandbox: SandboxServer) -> None:
-        with pytest.raises(CleanlistCreditLimitError, match=r"1100 credits.*balance is 1000"):
-            enrich(contacts=people(100), enrichment_type="full")
-        assert cleanlist_sandbox.ledger.requests(endpoint=SUBMIT) == []
-
-    def test_max_credits_counts_earlier_tries(self, enrich: Any) -> None:
-        enrich(contacts=people(5))
-        with pytest.raises(
-            CleanlistCreditLimitError, match=r"3 contacts.*and 5 for what was submitted before"
-        ):
-            enrich(try_number=2, contacts=people(8), max_credits=7)
-
-    def test_credits_that_run_out_midway_keep_what_was_accepted(
-        self, enrich: Any, cleanlist_sandbox: SandboxServer
-    ) -> None:
-        cleanlist_sandbox.faults.fail(SUBMIT, 402, skip=2)
-        with pytest.raises(CleanlistInsufficientCreditsError, match="1 contacts are left"):
-            enrich(contacts=people(5), batch_size=2)
-        result = enrich(try_number=2, contacts=people(5), batch_size=2)
-        assert result["contacts_submitted"] == 5
-        assert cleanlist_sandbox.ledger.contacts_submitted_twice() == {}
-
-    @pytest.mark.parametrize("status", [500, 502, 504])
-    def test_an_unknown_outcome_stops_and_says_so(
-        self, enrich: Any, cleanlist_sandbox: SandboxServer, status: int
-    ) -> None:
-        cleanlist_sandbox.faults.fail(SUBMIT, status, after=True)
-        with pytest.raises(CleanlistSubmissionUnknownError) as caught:
-            enrich(contacts=people(3), enrichment_type="full")
-        text = str(caught.value)
-        assert "3 contacts" in text
-        assert "33 credits" in text
-        assert all(word in text for word in ("'skip'", "'resubmit'", "force_resubmit"))
-        with pytest.raises(CleanlistSubmissionUnknownError, match="an earlier try"):
-            enrich(try_number=2, contacts=people(3), enrichment_type="full")
-        assert len(cleanlist_sandbox.ledger.requests(endpoint=SUBMIT)) == 1
-
-    def test_skip_leaves_unknown_contacts_out_and_goes_on(
-        self, enrich: Any, cleanlist_sandbox: SandboxServer
-    ) -> None:
-        cleanlist_sandbox.faults.drop(SUBMIT, after=True)
-        result = enrich(contacts=people(5), batch_size=2, on_unknown_submission="skip")
-        assert result["contacts_submitted"] == 3
-        assert cleanlist_sandbox.ledger.contacts_submitted_twice() == {}
-
-    def test_resubmit_is_the_users_word_to_pay_twice(
-        self, enrich: Any, cleanlist_sandbox: SandboxServer
-    ) -> None:
-        cleanlist_sandbox.faults.drop(SUBMIT, after=True)
-        result = enrich(contacts=people(2), on_unknown_submission="resubmit")
-        assert result["contacts_submitted"] == 2
-        assert set(cleanlist_sandbox.ledger.times_submitted().values()) == {2}
-
-    def test_resubmitting_ends(self, enrich: Any, cleanlist_sandbox: SandboxServer) -> None:
-        cleanlist_sandbox.faults.drop(SUBMIT, after=False, times=None)
-        with pytest.raises(CleanlistSubmissionUnknownError):
-            enrich(contacts=people(2), on_unknown_submission="resubmit")
-        assert len(cleanlist_sandbox.ledger.requests(endpoint=SUBMIT)) == 4
-
-    def test_a_refused_contact_sinks_only_itself_when_skipping(
-        self, enrich: Any, cleanlist_sandbox: SandboxServer, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        _accept_email_only(monkeypatch)
-        rows = [*people(2), {"email": "x@harborlight.example"}, *people(4)[2:]]
-        result = enrich(contacts=rows, on_invalid_contact="skip")
-        assert result["contacts_submitted"] == 4
-        assert result["invalid_contacts"] == 1
-
-    def test_a_refused_contact_is_named_by_row(self, enrich: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-        _accept_email_only(monkeypatch)
-        with pytest.raises(CleanlistInvalidRequestError, match="Source rows: 3"):
-            enrich(contacts=[*people(2), {"email": "x@harborlight.example"}])
-
-    def test_an_outage_is_retried_by_airflow_and_loses_nothing(
-        self, enrich: Any, cleanlist_sandbox: SandboxServer
-    ) -> None:
-        cleanlist_sandbox.faults.fail(SUBMIT, 503, skip=1)
-        with pytest.raises(CleanlistServerError, match="3 contacts are left") as caught:
-            enrich(contacts=people(5), batch_size=2)
-        assert not isinstance(caught.value, AirflowFailException)
-        assert enrich(try_number=2, contacts=people(5), batch_size=2)["contacts_submitted"] == 5
-        assert cleanlist_sandbox.ledger.contacts_submitted_twice() == {}
-
-
-def _accept_email_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the local check pass what the API refuses, as if the API had become stricter."""
-    monkeypatch.setattr("airflow_provider_cleanlist.enrichment.reading.validate", lambda contact: None)
 
 
 class TestJournal:
@@ -251,7 +189,7 @@ class TestJournal:
         self, enrich: Any, task_instance: Any, cleanlist_sandbox: SandboxServer
     ) -> None:
         enrich(contacts=people(1))
-        task_instance.state.values["cleanlist_journal.batch.000000"] = '{"version": 1}'
+        task_instance.state.values["cleanlist_journal.try0001.000000"] = '{"version": 1}'
         with pytest.raises(CleanlistStateCorruptError, match="Nothing more was submitted"):
             enrich(try_number=2, contacts=people(2))
         assert len(cleanlist_sandbox.ledger.accepted_submits) == 1

@@ -1,0 +1,102 @@
+"""The contacts that were not submitted, as a file for the user.
+
+It holds contact fields, because the user asked for it by naming a path; nothing else in this package writes them
+anywhere but to the API.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Self
+
+from airflow_provider_cleanlist.client.models import CONTACT_FIELDS
+
+REFUSED_BY_CLEANLIST = "refused_by_cleanlist"
+"""Reason of a contact that the API refused with HTTP 422."""
+UNKNOWN_OUTCOME = "unknown_outcome"
+"""Reason of a contact of which nobody knows whether Cleanlist accepted it."""
+REJECT_COLUMNS = ("row", "reason", *CONTACT_FIELDS)
+
+_MEMORY_BYTES = 1024 * 1024
+
+
+class RejectsFileError(Exception):
+    """The file cannot be written."""
+
+
+class Rejects:
+    """Collects rows on the local disk and writes them to a file as CSV (UTF-8, one header line).
+
+    Every save replaces the file. Use it as a context manager, or call :meth:`close`.
+
+    Args:
+        path: A local path, or a URI that Airflow's ``ObjectStoragePath`` takes.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._bytes = tempfile.SpooledTemporaryFile(max_size=_MEMORY_BYTES, mode="w+b")  # noqa: SIM115
+        self._text = io.TextIOWrapper(
+            self._bytes, encoding="utf-8", errors="backslashreplace", newline="", write_through=True
+        )
+        self._csv = csv.writer(self._text)
+        self._csv.writerow(REJECT_COLUMNS)
+        self._count = 0
+        self._saved: int | None = None
+
+    def __len__(self) -> int:
+        return self._count
+
+    def add(self, row: int, reason: str, values: Mapping[str, object]) -> None:
+        """Add a contact.
+
+        Args:
+            row: Its row in the source.
+            reason: Why it was not submitted, as a code.
+            values: Its values by contact field.
+        """
+        fields = ("" if values.get(name) is None else values[name] for name in CONTACT_FIELDS)
+        self._csv.writerow([row, reason, *fields])
+        self._count += 1
+
+    def save(self) -> None:
+        """Write the file, unless it holds everything already.
+
+        Raises:
+            RejectsFileError: It cannot be written.
+        """
+        if self._saved == self._count:
+            return
+        self._bytes.seek(0)
+        try:
+            with self._open() as file:
+                shutil.copyfileobj(self._bytes, file)
+        except Exception as error:
+            raise RejectsFileError(f"rejects_path cannot be written: {type(error).__name__}") from error
+        finally:
+            self._bytes.seek(0, io.SEEK_END)
+        self._saved = self._count
+
+    def _open(self) -> Any:
+        if "://" not in self._path:
+            path = Path(self._path)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            return path.open("wb")
+        from airflow.providers.common.compat.sdk import ObjectStoragePath
+
+        return ObjectStoragePath(self._path).open("wb")  # type: ignore[no-untyped-call]
+
+    def close(self) -> None:
+        """Give the disk space back."""
+        self._text.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

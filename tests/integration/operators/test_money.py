@@ -1,0 +1,298 @@
+"""BulkEnrichOperator against the sandbox: what is paid, refused, unknown and left out, and what is said about it."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from airflow.providers.common.compat.sdk import AirflowFailException, Asset, TaskDeferred
+
+from airflow_provider_cleanlist.enrichment.submission import Submission
+from airflow_provider_cleanlist.exceptions import (
+    CleanlistCreditLimitError,
+    CleanlistDataError,
+    CleanlistInsufficientCreditsError,
+    CleanlistInvalidRequestError,
+    CleanlistRejectsFileError,
+    CleanlistServerError,
+    CleanlistSubmissionUnknownError,
+)
+from airflow_provider_cleanlist.operators.bulk_enrich import BulkEnrichOperator
+from airflow_provider_cleanlist.sandbox.server import SandboxServer
+
+pytestmark = [
+    pytest.mark.integration,
+    pytest.mark.cleanlist_sandbox(requests_per_minute=100_000, credits=1_000, seconds_to_complete=0),
+]
+
+SUBMIT = "enrich_bulk"
+WAIT = {"wait_for_completion": True, "poll_interval": 1}
+
+
+def people(count: int) -> list[dict[str, str]]:
+    return [
+        {"first_name": "Zofia", "last_name": f"Quxley{number}", "company_domain": "harborlight.example"}
+        for number in range(count)
+    ]
+
+
+class TestMoney:
+    def test_above_max_credits_nothing_is_sent(self, enrich: Any, cleanlist_sandbox: SandboxServer) -> None:
+        with pytest.raises(CleanlistCreditLimitError, match=r"10 contacts.*110 credits.*max_credits=100"):
+            enrich(contacts=people(10), enrichment_type="full", max_credits=100)
+        assert cleanlist_sandbox.ledger.requests(endpoint=SUBMIT) == []
+
+    def test_above_the_balance_nothing_is_sent(self, enrich: Any, cleanlist_sandbox: SandboxServer) -> None:
+        with pytest.raises(CleanlistCreditLimitError, match=r"1100 credits.*balance is 1000"):
+            enrich(contacts=people(100), enrichment_type="full")
+        assert cleanlist_sandbox.ledger.requests(endpoint=SUBMIT) == []
+
+    def test_max_credits_counts_earlier_tries(self, enrich: Any) -> None:
+        enrich(contacts=people(5))
+        with pytest.raises(CleanlistCreditLimitError, match=r"3 contacts.*what was submitted before up to 5"):
+            enrich(try_number=2, contacts=people(8), max_credits=7)
+
+    def test_credits_that_run_out_midway_keep_what_was_accepted(
+        self, enrich: Any, cleanlist_sandbox: SandboxServer
+    ) -> None:
+        cleanlist_sandbox.faults.fail(SUBMIT, 402, skip=2)
+        with pytest.raises(CleanlistInsufficientCreditsError, match="1 contacts are left"):
+            enrich(contacts=people(5), batch_size=2)
+        result = enrich(try_number=2, contacts=people(5), batch_size=2)
+        assert result["contacts_submitted"] == 5
+        assert cleanlist_sandbox.ledger.contacts_submitted_twice() == {}
+
+    @pytest.mark.parametrize("status", [500, 502, 504])
+    def test_an_unknown_outcome_stops_and_says_so(
+        self, enrich: Any, cleanlist_sandbox: SandboxServer, status: int
+    ) -> None:
+        cleanlist_sandbox.faults.fail(SUBMIT, status, after=True)
+        with pytest.raises(CleanlistSubmissionUnknownError) as caught:
+            enrich(contacts=people(3), enrichment_type="full")
+        text = str(caught.value)
+        assert "3 contacts" in text
+        assert "33 credits" in text
+        assert all(word in text for word in ("'skip'", "'resubmit'", "force_resubmit"))
+        with pytest.raises(CleanlistSubmissionUnknownError, match="an earlier try"):
+            enrich(try_number=2, contacts=people(3), enrichment_type="full")
+        assert len(cleanlist_sandbox.ledger.requests(endpoint=SUBMIT)) == 1
+
+    def test_skip_leaves_unknown_contacts_out_and_goes_on(
+        self, enrich: Any, cleanlist_sandbox: SandboxServer
+    ) -> None:
+        cleanlist_sandbox.faults.drop(SUBMIT, after=True)
+        result = enrich(contacts=people(5), batch_size=2, on_unknown_submission="skip")
+        assert result["contacts_submitted"] == 3
+        assert cleanlist_sandbox.ledger.contacts_submitted_twice() == {}
+
+    def test_resubmit_is_the_users_word_to_pay_twice(
+        self, enrich: Any, cleanlist_sandbox: SandboxServer
+    ) -> None:
+        cleanlist_sandbox.faults.drop(SUBMIT, after=True)
+        result = enrich(contacts=people(2), on_unknown_submission="resubmit")
+        assert result["contacts_submitted"] == 2
+        assert set(cleanlist_sandbox.ledger.times_submitted().values()) == {2}
+
+    def test_resubmitting_ends(self, enrich: Any, cleanlist_sandbox: SandboxServer) -> None:
+        cleanlist_sandbox.faults.drop(SUBMIT, after=False, times=None)
+        with pytest.raises(CleanlistSubmissionUnknownError):
+            enrich(contacts=people(2), on_unknown_submission="resubmit")
+        assert len(cleanlist_sandbox.ledger.requests(endpoint=SUBMIT)) == 4
+
+    def test_a_refused_contact_sinks_only_itself_when_skipping(
+        self, enrich: Any, cleanlist_sandbox: SandboxServer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        _accept_email_only(monkeypatch)
+        rows = [*people(2), {"email": "x@harborlight.example"}, *people(4)[2:]]
+        result = enrich(contacts=rows, on_invalid_contact="skip")
+        assert result["contacts_submitted"] == 4
+        assert result["invalid_contacts"] == 1
+
+    def test_a_refused_contact_is_named_by_row(self, enrich: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        _accept_email_only(monkeypatch)
+        with pytest.raises(CleanlistInvalidRequestError, match="Source rows: 3"):
+            enrich(contacts=[*people(2), {"email": "x@harborlight.example"}])
+
+    def test_a_refusal_that_names_no_contact_fails_clearly(
+        self, enrich: Any, cleanlist_sandbox: SandboxServer
+    ) -> None:
+        cleanlist_sandbox.faults.fail(SUBMIT, 422, body="empty")
+        with pytest.raises(CleanlistInvalidRequestError, match="names no contact"):
+            enrich(contacts=people(3), on_invalid_contact="skip")
+        assert len(cleanlist_sandbox.ledger.requests(endpoint=SUBMIT)) == 1
+
+    def test_missing_credits_say_what_the_balance_is_now(
+        self, enrich: Any, cleanlist_sandbox: SandboxServer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Others spend what this task has seen in the balance."""
+        organization = cleanlist_sandbox.state.accounts.organization
+        real = Submission.run
+
+        def run(self: Submission, spool: Any) -> Any:
+            organization.credits = 4
+            return real(self, spool)
+
+        monkeypatch.setattr(Submission, "run", run)
+        with pytest.raises(CleanlistInsufficientCreditsError, match="The balance is 4 credits now") as caught:
+            enrich(contacts=people(9), batch_size=4, enrichment_type="full")
+        assert "4 contacts costs up to 44, all that are left up to 99" in str(caught.value)
+
+    def test_an_outage_is_retried_by_airflow_and_loses_nothing(
+        self, enrich: Any, cleanlist_sandbox: SandboxServer
+    ) -> None:
+        cleanlist_sandbox.faults.fail(SUBMIT, 503, skip=1)
+        with pytest.raises(CleanlistServerError, match="3 contacts are left") as caught:
+            enrich(contacts=people(5), batch_size=2)
+        assert not isinstance(caught.value, AirflowFailException)
+        assert enrich(try_number=2, contacts=people(5), batch_size=2)["contacts_submitted"] == 5
+        assert cleanlist_sandbox.ledger.contacts_submitted_twice() == {}
+
+
+class TestSpending:
+    """What was found, and what it cost."""
+
+    @pytest.mark.parametrize("kind", ["none", "partial", "phone_only", "full"])
+    def test_the_credits_of_the_finds_are_those_of_the_ledger(
+        self, enrich: Any, cleanlist_sandbox: SandboxServer, kind: str
+    ) -> None:
+        result = enrich(contacts=people(30), batch_size=7, enrichment_type=kind, **WAIT)
+        assert result["credits_spent"] == cleanlist_sandbox.ledger.credits_charged
+        assert result["credits_spent"] <= result["worst_case_credits"]
+        assert result["summary"]["workflows"] == result["batches"] == 5
+
+    def test_outlets_and_log_learn_them(
+        self,
+        enrich: Any,
+        task_instance: Any,
+        logged: Callable[[], str],
+        cleanlist_sandbox: SandboxServer,
+    ) -> None:
+        asset = Asset("contacts")
+        task_instance.outlet_events[asset] = SimpleNamespace(extra={})
+        result = enrich(contacts=people(30), outlets=[asset], **WAIT)
+        spent = cleanlist_sandbox.ledger.credits_charged
+        assert task_instance.outlet_events[asset].extra["cleanlist"]["credits_spent"] == spent > 0
+        log = logged()
+        assert f"{spent} of at most 30" in log
+        assert f"balance went from 1000 to {1000 - spent}" in log
+        assert result["credits_spent"] == spent
+
+    def test_a_later_try_counts_all_tries(self, enrich: Any, cleanlist_sandbox: SandboxServer) -> None:
+        enrich(contacts=people(10))
+        result = enrich(try_number=2, contacts=people(20), **WAIT)
+        assert result["credits_spent"] == cleanlist_sandbox.ledger.credits_charged
+
+    def test_tries_that_asked_for_different_things_are_not_summed_up(self, enrich: Any) -> None:
+        enrich(contacts=people(10))
+        result = enrich(try_number=2, contacts=people(20), enrichment_type="full", **WAIT)
+        assert result["credits_spent"] is None
+        assert result["worst_case_credits"] == 10 + 110
+
+    def test_nothing_to_wait_for(self, enrich: Any) -> None:
+        result = enrich(contacts=[], **WAIT)
+        assert (result["credits_spent"], result["summary"]["workflows"]) == (0, 0)
+
+    @pytest.mark.parametrize("deferrable", [True, False])
+    def test_a_key_that_may_not_read_the_balance(
+        self,
+        enrich: Any,
+        cleanlist_sandbox: SandboxServer,
+        monkeypatch: pytest.MonkeyPatch,
+        deferrable: bool,
+    ) -> None:
+        key = cleanlist_sandbox.state.accounts.add_key(scopes=("enrich:read", "enrich:write"))
+        connection = json.loads(cleanlist_sandbox.connection_json()) | {"password": key.secret}
+        monkeypatch.setenv("AIRFLOW_CONN_CLEANLIST_DEFAULT", json.dumps(connection))
+        arguments = {"contacts": people(3), "deferrable": deferrable, **WAIT}
+        if not deferrable:
+            assert enrich(**arguments)["credits_spent"] == cleanlist_sandbox.ledger.credits_charged
+            return
+        with pytest.raises(TaskDeferred) as caught:
+            enrich(**arguments)
+        assert caught.value.trigger.passthrough["balance_before"] is None
+
+    def test_a_deferred_task_accounts_for_it_when_it_resumes(
+        self, enrich: Any, task_instance: Any, cleanlist_sandbox: SandboxServer
+    ) -> None:
+        with pytest.raises(TaskDeferred) as caught:
+            enrich(contacts=people(30), batch_size=20, deferrable=True, **WAIT)
+        event = asyncio.run(anext(caught.value.trigger.run())).payload
+        operator = BulkEnrichOperator(task_id="t")
+        result = operator.execute_complete(task_instance.context(), json.loads(json.dumps(event)))
+        assert result["credits_spent"] == cleanlist_sandbox.ledger.credits_charged > 0
+        assert (result["contacts_submitted"], result["summary"]["workflows"]) == (30, 2)
+
+
+class TestRejects:
+    def test_refused_here_and_by_cleanlist(
+        self, enrich: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        path = tmp_path / "rejects.csv"
+        rows = [*people(2), {"email": "x@harborlight.example"}, {"first_name": "Ines"}]
+        with monkeypatch.context() as patch:
+            _accept_email_only(patch)
+            enrich(contacts=rows[:3], on_invalid_contact="skip", rejects_path=str(path))
+        assert [(row["row"], row["reason"], row["email"]) for row in rejected(path)] == [
+            ("3", "refused_by_cleanlist", "x@harborlight.example")
+        ]
+        enrich(try_number=2, contacts=rows, on_invalid_contact="skip", rejects_path=str(path))
+        assert [(row["row"], row["reason"]) for row in rejected(path)] == [
+            ("3", "email_only"),
+            ("4", "missing_name"),
+        ]
+
+    def test_unknown_contacts_when_the_task_stops_and_at_every_later_try(
+        self, enrich: Any, tmp_path: Path, cleanlist_sandbox: SandboxServer
+    ) -> None:
+        path = tmp_path / "rejects.csv"
+        cleanlist_sandbox.faults.drop(SUBMIT, after=True, skip=1)
+        arguments = {"contacts": people(6), "batch_size": 2, "rejects_path": f"file://{path}"}
+        for try_number in (1, 2):
+            with pytest.raises(CleanlistSubmissionUnknownError):
+                enrich(try_number=try_number, **arguments)
+            assert [(row["last_name"], row["reason"]) for row in rejected(path)] == [
+                ("Quxley2", "unknown_outcome"),
+                ("Quxley3", "unknown_outcome"),
+            ]
+            path.unlink()
+        result = enrich(try_number=3, on_unknown_submission="skip", **arguments)
+        assert (result["unknown_contacts"], result["contacts_submitted"]) == (2, 4)
+        assert [row["row"] for row in rejected(path)] == ["3", "4"]
+
+    def test_rows_that_stop_the_task(
+        self, enrich: Any, tmp_path: Path, cleanlist_sandbox: SandboxServer
+    ) -> None:
+        path = tmp_path / "rejects.csv"
+        with pytest.raises(CleanlistDataError, match="1 of 2 rows"):
+            enrich(contacts=[*people(1), {"email": "x@harborlight.example"}], rejects_path=str(path))
+        assert [row["reason"] for row in rejected(path)] == ["email_only"]
+        assert cleanlist_sandbox.ledger.requests(endpoint=SUBMIT) == []
+
+    def test_a_path_that_cannot_be_written_stops_before_the_first_request(
+        self, enrich: Any, tmp_path: Path, cleanlist_sandbox: SandboxServer
+    ) -> None:
+        with pytest.raises(CleanlistRejectsFileError) as caught:
+            enrich(contacts=people(1), rejects_path=str(tmp_path))
+        assert not isinstance(caught.value, AirflowFailException)
+        assert cleanlist_sandbox.ledger.requests(endpoint=SUBMIT) == []
+
+    @pytest.mark.parametrize("path", [None, ""])
+    def test_nothing_is_written_unless_asked_for(self, enrich: Any, tmp_path: Path, path: str | None) -> None:
+        enrich(contacts=[*people(1), {"email": "x@y.example"}], on_invalid_contact="skip", rejects_path=path)
+        assert list(tmp_path.iterdir()) == []
+
+
+def rejected(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def _accept_email_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the local check pass what the API refuses, as if the API had become stricter."""
+    monkeypatch.setattr("airflow_provider_cleanlist.enrichment.reading.validate", lambda contact: None)
