@@ -171,7 +171,7 @@ class BulkEnrichOperator(BaseOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """Submit what no earlier try has submitted, and wait if asked to."""
         from airflow_provider_cleanlist.enrichment.accounting import submission_line, submission_result
-        from airflow_provider_cleanlist.operators.translation import as_airflow_errors
+        from airflow_provider_cleanlist.enrichment.translation import as_airflow_errors
 
         plan = self._plan()
         hook = CleanlistHook(self.cleanlist_conn_id)
