@@ -37,6 +37,7 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 DIRECTORY_NAME = ".cleanlist"
+TAKE_OVER_WINDOWS = 10
 _FLAGS = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
 _MAGIC = b"CLRATE01"
 _HEAD = struct.Struct("<8sI16sQQddddIdII")
@@ -150,11 +151,10 @@ class FileRateLimiter(LocalRateLimiter):
         boot, state = _decode(data)
         if state is not None and boot == self._machine.boot:
             return state
-        if (
-            state is not None
-            and os.fstat(file).st_mtime > self._machine.wall() - self._machine.monotonic() + 1
-        ):
-            raise _SharedDiskError("written by another machine since this one was started")
+        if state is not None:
+            age = self._machine.wall() - os.fstat(file).st_mtime
+            if age < min(self._machine.monotonic() - 1, TAKE_OVER_WINDOWS * self.budget.window):
+                raise _SharedDiskError("written by another machine a short time ago")
         return replace(new_state(), blocked_until=self._machine.monotonic() + self.budget.span)
 
 

@@ -178,6 +178,16 @@ def test_a_disk_shared_with_another_machine_is_left_to_it(tmp_path, here, limite
     assert work(limiter).delay == pytest.approx(0.125)
 
 
+def test_a_disk_that_another_machine_has_left_is_taken_over(tmp_path, here, limiter):
+    """As when a volume moves to another node of a cluster."""
+    work(limiter)
+    os.utime(file_of(tmp_path), (1_000_300, 1_000_300))
+    other = FakeMachine(boot=b"b" * 16)
+    assert work(new(tmp_path, other)).delay == 61.0
+    other.uptime += 61.0
+    assert work(new(tmp_path, other)) == GO
+
+
 @pytest.mark.parametrize("step", [-600.0, 600.0])
 def test_a_step_of_the_wall_clock_changes_nothing(tmp_path, here, limiter, step):
     use_up(limiter, here)
