@@ -210,8 +210,8 @@ class BulkEnrichOperator(BaseOperator):
             self._submission.stop()
             workflows = self._submission.report().workflow_ids
             self.log.warning(
-                "Asked to stop. Accepted workflows go on at Cleanlist, which cannot cancel them, and their results will "
-                "be billed and kept (%d: %s). A new try of the task submits only the rest.",
+                "Asked to stop. Accepted workflows go on at Cleanlist, which cannot cancel them: their results will be "
+                "billed and kept (%d: %s). A new try of the task submits only the rest.",
                 len(workflows),
                 listed(workflows) or "none",
             )
