@@ -3,34 +3,25 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import (
-    AirflowException,
-    AirflowNotFoundException,
-    BaseHook,
-    BaseOperator,
-)
+from airflow.providers.common.compat.sdk import BaseOperator
 
 from airflow_provider_cleanlist.assets import record_events, table_asset
 from airflow_provider_cleanlist.exceptions import (
     CleanlistBadRequestError,
     CleanlistConfigurationError,
-    CleanlistDataError,
     CleanlistInvalidRequestError,
-    CleanlistLoadError,
 )
 from airflow_provider_cleanlist.hooks.cleanlist import CleanlistHook
 from airflow_provider_cleanlist.links import LeadListLink
+from airflow_provider_cleanlist.transfers.loading import as_airflow_errors, load_spec, open_warehouse
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
     from airflow.providers.openlineage.extractors import OperatorLineage
-    from sqlalchemy.engine import Engine
 
     from airflow_provider_cleanlist.client.models import LeadPage
     from airflow_provider_cleanlist.warehouse.loader import LoadReport, ReadPages
@@ -166,12 +157,12 @@ class LeadListToWarehouseOperator(BaseOperator):
         from airflow_provider_cleanlist.warehouse.loader import load
 
         started = time.monotonic()
-        with _as_airflow_errors():
+        with as_airflow_errors():
             self._check_arguments()
             hook = CleanlistHook(self.cleanlist_conn_id)
             hook.get_conn()
             draft = self._spec(context, hook.settings.hash_secret)
-            engine = _open_warehouse(self.warehouse_conn_id)
+            engine = open_warehouse(self.warehouse_conn_id)
             try:
                 list_id, list_name = self._find_list(hook)
                 LeadListLink.remember(context, list_id)
@@ -204,32 +195,14 @@ class LeadListToWarehouseOperator(BaseOperator):
             )
 
     def _spec(self, context: Context, hash_secret: str) -> LoadSpec:
-        from airflow_provider_cleanlist.warehouse.naming import parse_table
-        from airflow_provider_cleanlist.warehouse.spec import LoadSpec
-
-        ti = context["ti"]
-        run = f"{ti.dag_id}/{context['run_id']}"
-        arguments: dict[str, Any] = {
-            "mode": self.mode,
-            "replace_scope": self.replace_scope,
-            "on_missing": self.on_missing,
-            "schema_evolution": self.schema_evolution,
-            "row_count_check": self.row_count_check,
-        }
-        return LoadSpec(
+        return load_spec(
+            self,
+            context,
             list_id=self.list_id or "",
-            load_id=f"{run}/{ti.task_id}/{ti.map_index}",
-            run_id=run,
-            table=parse_table(self.table, self.schema or None),
-            key=_names("key", self.key),
-            columns=_columns(self.columns),
-            exclude_columns=_names("exclude_columns", self.exclude_columns or ()),
-            hash_columns=_names("hash_columns", self.hash_columns or ()),
-            column_types=dict(self.column_types or {}),
-            snapshot_date=_date(self.snapshot_date) if self.mode == "snapshot" else None,
-            staging_schema=self.staging_schema or None,
-            hash_secret=hash_secret or None,
-            **arguments,
+            hash_secret=hash_secret,
+            replace_scope=self.replace_scope,
+            on_missing=self.on_missing,
+            row_count_check=self.row_count_check,
         )
 
     def _find_list(self, hook: CleanlistHook) -> tuple[str, str | None]:
@@ -287,67 +260,3 @@ class LeadListToWarehouseOperator(BaseOperator):
             report.rows_removed,
         )
         return result
-
-
-@contextmanager
-def _as_airflow_errors() -> Iterator[None]:
-    """Raise what goes wrong as the exception that tells Airflow whether to retry."""
-    from airflow_provider_cleanlist.warehouse.errors import LoadConfigurationError, LoadDataError, LoadError
-
-    try:
-        yield
-    except LoadConfigurationError as error:
-        raise CleanlistConfigurationError(str(error)) from None
-    except LoadDataError as error:
-        raise CleanlistDataError(str(error)) from None
-    except LoadError as error:
-        raise CleanlistLoadError(str(error)) from None
-
-
-def _open_warehouse(conn_id: str) -> Engine:
-    """Return an engine for a warehouse connection.
-
-    Raises:
-        CleanlistConfigurationError: The connection is missing or is none of a SQL database.
-    """
-    from airflow.providers.common.sql.hooks.sql import DbApiHook
-
-    from airflow_provider_cleanlist.warehouse.connect import open_engine
-
-    try:
-        connection: Any = BaseHook.get_connection(conn_id)
-        hook = connection.get_hook()
-    except AirflowNotFoundException:
-        raise CleanlistConfigurationError(
-            f"There is no connection {conn_id!r}: add it, or correct warehouse_conn_id."
-        ) from None
-    except (AirflowException, ImportError) as error:
-        raise CleanlistConfigurationError(
-            f"Connection {conn_id!r} has no usable hook ({error}): install the Airflow provider of its type."
-        ) from None
-    if not isinstance(hook, DbApiHook):
-        raise CleanlistConfigurationError(
-            f"Connection {conn_id!r} is none of a SQL database: {type(hook).__name__} is not a DbApiHook."
-        )
-    return open_engine(hook, conn_id)
-
-
-def _names(argument: str, names: Collection[str]) -> tuple[str, ...]:
-    if isinstance(names, str):
-        raise CleanlistConfigurationError(f"{argument} must be a list of names, not the text {names!r}.")
-    return tuple(names)
-
-
-def _columns(columns: Sequence[str] | Mapping[str, str | None] | None) -> dict[str, str | None] | None:
-    if columns is None or isinstance(columns, Mapping):
-        return None if columns is None else dict(columns)
-    return dict.fromkeys(_names("columns", columns))
-
-
-def _date(value: Any) -> date:
-    if isinstance(value, date):
-        return value.date() if isinstance(value, datetime) else value
-    try:
-        return datetime.fromisoformat(str(value).strip()).date()
-    except ValueError:
-        raise CleanlistConfigurationError(f"snapshot_date={value!r} is not a date: use YYYY-MM-DD.") from None

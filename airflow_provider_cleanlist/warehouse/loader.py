@@ -93,6 +93,7 @@ def load(
     utc_now: Callable[[], datetime] = _utc_now,
     clock: Callable[[], float] = time.monotonic,
     batch_rows: int = BATCH_ROWS,
+    pages_ahead: int = PAGES_AHEAD,
 ) -> LoadReport:
     """Load a list into a table, exactly once however often it is tried.
 
@@ -106,6 +107,7 @@ def load(
         utc_now: The time of day.
         clock: Seconds, for progress.
         batch_rows: Rows that are committed together, at least; whole pages.
+        pages_ahead: Pages that may wait in memory while earlier ones are written.
 
     Returns:
         What was done.
@@ -125,40 +127,41 @@ def load(
         log.info("An earlier try published this load; only cleaning up is left.")
         report = LoadReport.from_dict(stage.checkpoint.report)
     else:
-        timing = _Timing(utc_now, clock, batch_rows)
+        pacing = _Pacing(utc_now, clock, batch_rows, pages_ahead)
         try:
-            _StageWriter(stage, spec, target, timing).read(read_pages)
+            _StageWriter(stage, spec, target, pacing).read(read_pages)
         except CursorRefusedError:
             log.warning(
                 "The list cannot be read on from page %d, so it is read again.", stage.checkpoint.pages
             )
             stage.drop()
             stage = Stage.open(engine, spec, utc_now())
-            _StageWriter(stage, spec, target, timing).read(read_pages)
+            _StageWriter(stage, spec, target, pacing).read(read_pages)
         report = _publish(engine, spec, stage, utc_now())
     stage.drop()
     return report
 
 
 @dataclass(frozen=True, slots=True)
-class _Timing:
+class _Pacing:
     utc_now: Callable[[], datetime]
     clock: Callable[[], float]
     batch_rows: int
+    pages_ahead: int
 
 
 class _StageWriter:
     """Writes pages to the stage, a batch of them per transaction."""
 
-    def __init__(self, stage: Stage, spec: LoadSpec, target: TargetColumns | None, timing: _Timing) -> None:
+    def __init__(self, stage: Stage, spec: LoadSpec, target: TargetColumns | None, pacing: _Pacing) -> None:
         self._stage = stage
-        self._timing = timing
+        self._pacing = pacing
         self._maker = RowMaker(spec, stage.checkpoint.fields, target)
         self._cleaned_before = stage.checkpoint.cleaned
         self._at = stage.checkpoint
         self._rows: list[Row] = []
-        self._oldest = timing.clock()
-        self._progress = Progress(timing.clock(), stage.checkpoint.rows)
+        self._oldest = pacing.clock()
+        self._progress = Progress(pacing.clock(), stage.checkpoint.rows)
 
     def read(self, read_pages: ReadPages) -> None:
         if self._at.complete:
@@ -166,7 +169,7 @@ class _StageWriter:
             return
         if self._stage.resumed:
             log.info("Going on after page %d (%d rows).", self._at.pages, self._at.rows)
-        with closing(prefetch(read_pages(self._at.cursor), PAGES_AHEAD)) as pages:
+        with closing(prefetch(read_pages(self._at.cursor), self._pacing.pages_ahead)) as pages:
             try:
                 for page in pages:
                     self._add(page)
@@ -177,13 +180,13 @@ class _StageWriter:
                 raise
         self._at = replace(self._at, complete=True)
         self._commit()
-        log.info("Read %s.", self._progress.summary(self._at, self._timing.clock()))
+        log.info("Read %s.", self._progress.summary(self._at, self._pacing.clock()))
         if self._at.cleaned:
             log.warning("Removed NUL characters or lone surrogates from %d values.", self._at.cleaned)
 
     def _add(self, page: Page) -> None:
         if not self._rows:
-            self._oldest = self._timing.clock()
+            self._oldest = self._pacing.clock()
         number = self._at.pages + 1
         rows = self._maker.rows(page.leads, number)
         self._rows.extend(rows)
@@ -197,14 +200,14 @@ class _StageWriter:
             fields=self._maker.fields,
             cleaned=self._cleaned_before + self._maker.cleaned,
         )
-        if should_commit(len(self._rows), self._timing.clock() - self._oldest, self._timing.batch_rows):
+        if should_commit(len(self._rows), self._pacing.clock() - self._oldest, self._pacing.batch_rows):
             self._commit()
-        if line := self._progress.line(self._at, self._timing.clock()):
+        if line := self._progress.line(self._at, self._pacing.clock()):
             log.info("%s", line)
 
     def _commit(self) -> None:
         if self._at != self._stage.checkpoint:
-            self._stage.write(self._rows, self._at, self._timing.utc_now())
+            self._stage.write(self._rows, self._at, self._pacing.utc_now())
             self._rows = []
 
 
