@@ -1,0 +1,239 @@
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from airflow.providers.common.compat.sdk import (
+    AirflowSensorTimeout,
+    AirflowSkipException,
+    TaskDeferred,
+)
+from airflow.sdk.exceptions import TaskDeferralTimeout
+
+from airflow_provider_cleanlist import exceptions
+from airflow_provider_cleanlist.enrichment.ends import Counts, End
+from airflow_provider_cleanlist.enrichment.outcome import (
+    CleanlistWaitTimeoutError,
+    WaitOutcome,
+    outcome_to_json,
+)
+from airflow_provider_cleanlist.sensors.workflow import TIMEOUT_GRACE_SECONDS, WorkflowSensor, workflow_ids_of
+from airflow_provider_cleanlist.triggers.workflow import WorkflowTrigger
+
+EMPTY_SUMMARY = {
+    "workflows": 0,
+    "completed": 0,
+    "failed": 0,
+    "total": 0,
+    "successful": 0,
+    "failed_contacts": 0,
+    "emails_found": 0,
+    "phones_found": 0,
+    "failed_workflow_ids": [],
+}
+
+
+class Ti:
+    """As much of a task instance as the sensor asks."""
+
+    dag_id, run_id, task_id, map_index = "d", "r", "wait", -1
+
+    def __init__(self) -> None:
+        self.xcoms: dict[str, Any] = {}
+
+    def xcom_push(self, key: str, value: Any) -> None:
+        self.xcoms[key] = value
+
+
+@pytest.fixture
+def context() -> dict[str, Any]:
+    return {"ti": Ti()}
+
+
+@pytest.fixture(autouse=True)
+def nobody_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    connection = {"conn_type": "cleanlist", "password": "k", "host": "http://127.0.0.1:9"}
+    connection["extra"] = {"max_retries": 0, "rate_limit_store": "memory://"}
+    monkeypatch.setenv("AIRFLOW_CONN_CLEANLIST_DEFAULT", json.dumps(connection))
+
+
+def sensor_for(workflow_ids: Any, **arguments: Any) -> WorkflowSensor:
+    return WorkflowSensor(task_id="wait", workflow_ids=workflow_ids, **arguments)
+
+
+def event_of(end: End, **fields: Any) -> dict[str, Any]:
+    arguments = {
+        "failure_policy": "any",
+        "workflows": 2,
+        "completed": 2,
+        "failed_ids": (),
+        "unknown_ids": (),
+        "running_ids": (),
+        "running": 0,
+        "counts": Counts(500, 400, 100, 390, 3),
+    }
+    return {**outcome_to_json(WaitOutcome(end=end, **(arguments | fields))), "passthrough": {}}
+
+
+class Lazy(Sequence[Any]):
+    """A sequence that is no list, like the output of mapped tasks."""
+
+    def __init__(self, *items: Any) -> None:
+        self.items = items
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self.items[index]
+
+
+class TestInput:
+    @pytest.mark.parametrize(
+        ("value", "ids"),
+        [
+            ("wf1", ["wf1"]),
+            (" wf1 ", ["wf1"]),
+            (["wf1", "wf2"], ["wf1", "wf2"]),
+            (("wf1", "wf1"), ["wf1"]),
+            ({"workflow_ids": ["wf1", "wf2"], "batches": 2}, ["wf1", "wf2"]),
+            ([{"workflow_ids": ["wf1"]}, {"workflow_ids": ["wf2", "wf1"]}], ["wf1", "wf2"]),
+            (Lazy({"workflow_ids": ["wf1"]}, {"workflow_ids": []}), ["wf1"]),
+            ([["wf1"], ["wf2"]], ["wf1", "wf2"]),
+            ("['wf1', 'wf2']", ["wf1", "wf2"]),
+            ("{'workflow_ids': ['wf1'], 'batches': 1}", ["wf1"]),
+            ([], []),
+            ("", []),
+            ("[]", []),
+            (None, []),
+            ("None", []),
+            ({"workflow_ids": []}, []),
+        ],
+    )
+    def test_ids_are_found_in_whatever_is_handed_over(self, value: Any, ids: list[str]):
+        assert workflow_ids_of(value) == ids
+
+    @pytest.mark.parametrize("value", [7, {"workflows": ["wf1"]}, [1], "['wf1'", b"wf1", [{"a": 1}]])
+    def test_anything_else_is_refused(self, value: Any):
+        with pytest.raises(exceptions.CleanlistConfigurationError, match="workflow_ids holds"):
+            workflow_ids_of(value)
+
+    def test_the_ids_are_templated(self):
+        assert "workflow_ids" in WorkflowSensor.template_fields
+
+    def test_an_output_of_another_task_makes_it_upstream(self):
+        from airflow.sdk import DAG, task
+
+        with DAG("d", schedule=None):
+
+            @task
+            def enrich() -> dict[str, Any]:
+                return {}
+
+            waiting = sensor_for(enrich())
+        assert waiting.upstream_task_ids == {"enrich"}
+
+    def test_nothing_succeeds_at_once(self, context: dict[str, Any]):
+        for arguments in ({}, {"deferrable": False}, {"deferrable": False, "mode": "reschedule"}):
+            assert sensor_for([], **arguments).execute(context) == EMPTY_SUMMARY
+
+    @pytest.mark.parametrize(
+        ("arguments", "named"),
+        [({"failure_policy": "some"}, "failure_policy"), ({"poll_interval": 0}, "poll_interval")],
+    )
+    def test_arguments_that_make_no_sense_are_named(
+        self, context: dict[str, Any], arguments: dict[str, Any], named: str
+    ):
+        with pytest.raises(exceptions.CleanlistConfigurationError, match=named):
+            sensor_for(["wf1", "wf2"], **arguments).execute(context)
+
+    def test_the_defaults_are_those_of_the_design(self):
+        sensor = sensor_for("wf1")
+        assert (sensor.deferrable, sensor.timeout, sensor.poll_interval, sensor.failure_policy) == (
+            True,
+            3600,
+            None,
+            "any",
+        )
+
+
+class TestDeferral:
+    def deferred(self, sensor: WorkflowSensor, context: dict[str, Any]) -> TaskDeferred:
+        with pytest.raises(TaskDeferred) as caught:
+            sensor.execute(context)
+        return caught.value
+
+    def test_several_workflows_go_to_the_triggerer_without_a_request(self, context: dict[str, Any]):
+        before = time.time()
+        deferral = self.deferred(sensor_for(["wf1", "wf2"], timeout=600, poll_interval=20.0), context)
+        trigger = deferral.trigger
+        assert isinstance(trigger, WorkflowTrigger)
+        assert trigger.request.workflow_ids == ("wf1", "wf2")
+        assert trigger.request.poll_interval == 20.0
+        assert before + 600 <= trigger.request.deadline <= time.time() + 600
+        assert deferral.method_name == "execute_complete"
+        assert deferral.timeout == timedelta(seconds=600 + TIMEOUT_GRACE_SECONDS)
+
+    def test_a_single_one_that_cannot_be_looked_at_now_goes_there_too(self, context: dict[str, Any]):
+        assert isinstance(self.deferred(sensor_for("wf1"), context).trigger, WorkflowTrigger)
+
+    def test_a_timeout_may_be_a_duration(self, context: dict[str, Any]):
+        deferral = self.deferred(sensor_for(["wf1", "wf2"], timeout=timedelta(minutes=5)), context)
+        assert deferral.trigger.request.deadline == pytest.approx(time.time() + 300, abs=5)  # type: ignore[attr-defined]
+
+
+class TestResumption:
+    def test_a_finished_wait_returns_its_summary(self, context: dict[str, Any]):
+        summary = sensor_for(["a", "b"]).execute_complete(context, event_of(End.FINISHED))
+        assert summary == {
+            "workflows": 2,
+            "completed": 2,
+            "failed": 0,
+            "total": 500,
+            "successful": 400,
+            "failed_contacts": 100,
+            "emails_found": 390,
+            "phones_found": 3,
+            "failed_workflow_ids": [],
+        }
+
+    def resume(self, sensor: WorkflowSensor, event: dict[str, Any], context: dict[str, Any]) -> Any:
+        return sensor.resume_execution("execute_complete", {"event": event}, context)
+
+    def test_a_timeout_names_what_goes_on(self, context: dict[str, Any]):
+        event = event_of(End.TIMED_OUT, completed=1, running_ids=("b",), running=1)
+        with pytest.raises(AirflowSensorTimeout, match="1 of 2 workflows were still running: b"):
+            self.resume(sensor_for(["a", "b"]), event, context)
+
+    def test_failed_workflows_fail_the_task(self, context: dict[str, Any]):
+        event = event_of(End.FINISHED, completed=1, failed_ids=("b",))
+        with pytest.raises(exceptions.CleanlistWorkflowFailedError, match="1 of 2 workflows failed"):
+            self.resume(sensor_for(["a", "b"]), event, context)
+
+    @pytest.mark.parametrize(
+        "event",
+        [
+            event_of(End.TIMED_OUT, running_ids=("b",), running=1),
+            event_of(End.FINISHED, failed_ids=("b",)),
+        ],
+    )
+    def test_soft_failure_skips(self, event: dict[str, Any], context: dict[str, Any]):
+        with pytest.raises(AirflowSkipException):
+            self.resume(sensor_for(["a", "b"], soft_fail=True), event, context)
+
+    def test_a_timeout_of_airflow_itself_says_as_much_as_is_known(
+        self, context: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    ):
+        def time_out(*_: Any, **__: Any) -> None:
+            raise TaskDeferralTimeout("timed out")
+
+        sensor = sensor_for(["a", "b"])
+        monkeypatch.setattr(WorkflowSensor, "execute_complete", time_out)
+        with pytest.raises(CleanlistWaitTimeoutError, match="2 workflows may still be running: a, b"):
+            self.resume(sensor, {}, context)
+        with pytest.raises(AirflowSkipException):
+            self.resume(sensor_for(["a", "b"], soft_fail=True), {}, context)
