@@ -165,6 +165,34 @@ def test_cancelled_requests_give_their_threads_back_when_they_end(serve: Any, co
     assert len(server.requests) == 12
 
 
+def test_a_cancelled_request_that_hangs_holds_up_nobody(serve: Any, connect: Any) -> None:
+    hung = threading.Event()
+    first = [True]
+
+    def behave(peer: Any) -> None:
+        while peer.read_request():
+            if first:
+                first.pop()
+                hung.wait(5)
+            peer.answer({})
+
+    server = serve(behave)
+    client = connect(server.url)
+
+    async def main() -> float:
+        task = asyncio.ensure_future(client.arun(WHOAMI))
+        await asyncio.to_thread(server.wait_for, 1)
+        task.cancel()
+        started = time.monotonic()
+        await asyncio.gather(*(client.arun(WHOAMI) for _ in range(12)))
+        return time.monotonic() - started
+
+    try:
+        assert asyncio.run(main()) < 3.0
+    finally:
+        hung.set()
+
+
 def test_cancelling_while_waiting_for_the_budget_sends_nothing(serve: Any, connect: Any) -> None:
     server = serve()
     client = connect(server.url, budget=Budget(1, 30.0))
@@ -197,19 +225,24 @@ def test_several_loops_use_one_client(serve: Any, connect: Any) -> None:
     assert len(server.requests) == 54
 
 
-def test_clients_leave_no_threads_behind(serve: Any, connect: Any) -> None:
-    def http_threads() -> int:
-        return sum(thread.name.startswith("cleanlist-http") for thread in threading.enumerate())
+def http_threads() -> int:
+    gc.collect()
+    return sum(thread.name.startswith("cleanlist-http") for thread in threading.enumerate())
 
-    url = serve().url
-    gc.collect()
-    before = http_threads()
-    for _ in range(5):
-        client = connect(url)
-        asyncio.run(client.arun(WHOAMI))
-    del client
-    gc.collect()
+
+def falls_to(threads: int) -> bool:
     deadline = time.monotonic() + 5
-    while http_threads() > before and time.monotonic() < deadline:
+    while http_threads() > threads and time.monotonic() < deadline:
         time.sleep(0.01)
-    assert http_threads() <= before
+    return http_threads() <= threads
+
+
+def test_clients_and_loops_leave_no_threads_behind(serve: Any, connect: Any) -> None:
+    url = serve().url
+    before = http_threads()
+    client = connect(url)
+    for _ in range(5):
+        asyncio.run(client.arun(WHOAMI))
+    assert falls_to(before + 1)
+    del client
+    assert falls_to(before)
