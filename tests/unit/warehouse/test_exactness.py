@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -176,7 +177,7 @@ options = st.one_of(
 
 
 @settings(
-    max_examples=40,
+    max_examples=int(os.environ.get("FAULT_EXAMPLES", "20")),
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )

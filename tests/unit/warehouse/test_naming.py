@@ -96,6 +96,11 @@ def test_a_hashed_column_is_kept_when_the_other_field_is_gone():
     }
 
 
+def test_a_new_field_never_inherits_the_column_that_a_colliding_one_left():
+    hashed = {raw: hashed_name(raw) for raw in ("Company Size", "companySize")}
+    assert assign_columns(hashed, known=KNOWN, existing=("company_size", hashed["Company Size"])) == hashed
+
+
 def test_a_field_named_like_another_fields_hashed_column_moves_aside():
     thief = hashed_name("Company Size")
     names = assign_columns(["Company Size", "company_size", thief], known=KNOWN)
