@@ -6,12 +6,14 @@ import asyncio
 import contextlib
 import json
 import pickle
+import re
 import socket
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -321,3 +323,21 @@ def test_failures_show_neither_key_nor_contacts(
     assert "Lindqvist" not in written
     assert "found-both" not in written
     assert sys.exc_info() == (None, None, None)
+
+
+# The documentation
+
+
+def test_the_examples_of_the_documentation_run(hook: CleanlistHook, sandbox: SandboxServer) -> None:
+    del hook
+    names: dict[str, Any] = {}
+    docs = Path(__file__).parents[3] / "docs"
+    for page in ("hook.md", "errors.md"):
+        blocks = re.findall(r"```python\n(.*?)```", (docs / page).read_text(), re.DOTALL)
+        assert blocks
+        for number, block in enumerate(blocks, 1):
+            exec(compile(block, f"{page}, example {number}", "exec"), names)
+    assert names["result"].phones
+    assert names["everyone"].name == "Extension Leads"
+    assert sandbox.ledger.requests(endpoint="lead_list_delete", status=200)
+    assert names["lead_list"].name == "Nordics"
