@@ -23,7 +23,7 @@ from requests.auth import AuthBase
 from airflow_provider_cleanlist import __version__
 from airflow_provider_cleanlist.client import protocol
 from airflow_provider_cleanlist.client.endpoints import Call
-from airflow_provider_cleanlist.client.rate_limit import MARGIN_PER_WINDOW, Decision, RateLimiter, Verdict
+from airflow_provider_cleanlist.client.rate_limit import MARGIN_PER_WINDOW, Decision, RateLimiter
 from airflow_provider_cleanlist.client.settings import is_loopback
 
 T = TypeVar("T")
@@ -60,23 +60,24 @@ class SendObserver(Protocol):
 
 
 class _Lanes:
-    """The worker threads of one event loop, each lent to one request at a time.
+    """The worker threads of one event loop, each lent to one request at a time, until that pauses or ends.
 
-    A request gets its go from the budget in the very thread that sends it, and nobody else gets that thread in
-    between. So it leaves at that moment even while the server keeps other threads waiting.
+    A request gets its go from the budget in the very thread that sends it, so it leaves at that moment even while
+    the server keeps other threads waiting; and a 429 stops everyone before anyone else gets the thread.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
-        self._idle: asyncio.Queue[ThreadPoolExecutor] = asyncio.Queue()
-        for _ in range(ASYNC_LANES):
-            self._idle.put_nowait(ThreadPoolExecutor(1, thread_name_prefix="cleanlist-http"))
+        self._free = asyncio.Semaphore(ASYNC_LANES)  # first come, first served
+        self._idle = [ThreadPoolExecutor(1, thread_name_prefix="cleanlist-http") for _ in range(ASYNC_LANES)]
 
     async def take(self) -> ThreadPoolExecutor:
-        return await self._idle.get()
+        await self._free.acquire()
+        return self._idle.pop()
 
     def give_back(self, lane: ThreadPoolExecutor) -> None:
-        self._idle.put_nowait(lane)
+        self._idle.append(lane)
+        self._free.release()
 
     def give_back_when_idle(self, lane: ThreadPoolExecutor) -> None:
         """Give a lane back whose request nobody waits for any more, once it has run to its end."""
@@ -161,15 +162,15 @@ class Transport:
                 except StopIteration as done:
                     return done.value  # type: ignore[no-any-return]  # the flow's own return value
                 if isinstance(effect, protocol.Sleep):
+                    if lane is not None:
+                        lanes.give_back(lane)
+                        lane = None
                     await asyncio.sleep(effect.seconds)
                     result = None
                     continue
                 if lane is None:
                     lane = await lanes.take()
                 result = await lanes.loop.run_in_executor(lane, self._perform, effect)
-                if not (isinstance(result, Decision) and result.verdict is Verdict.GO):
-                    lanes.give_back(lane)
-                    lane = None
         finally:
             if lane is not None:
                 lanes.give_back_when_idle(lane)

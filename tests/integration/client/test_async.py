@@ -132,6 +132,20 @@ def test_polls_that_queue_behind_hung_ones_still_keep_the_budget(serve: Any, con
     assert server.shortest_window(budget.requests) >= 0.8 * budget.window
 
 
+def test_a_429_stops_those_who_wait_for_a_thread(serve: Any, always: Any, connect: Any) -> None:
+    server = serve(always({}, "429 Too Many Requests", Retry_After="60"))
+    client = connect(server.url)
+
+    async def main() -> None:
+        tasks = [asyncio.ensure_future(client.arun(WHOAMI)) for _ in range(40)]
+        await asyncio.sleep(1.0)
+        for task in tasks:
+            task.cancel()
+
+    asyncio.run(main())
+    assert 1 <= len(server.requests) <= 4
+
+
 def test_cancelled_requests_give_their_threads_back_when_they_end(serve: Any, connect: Any) -> None:
     hung = threading.Event()
 
