@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import time
 import uuid
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from airflow_provider_cleanlist.enrichment.files import replace_file
 from airflow_provider_cleanlist.enrichment.journal import (
     JournalCorruptError,
     JournalMissingError,
@@ -118,7 +118,7 @@ class ObjectStorageJournalStore:
         path = self._folder / f"{key}.json"
         text = json.dumps(value)
         if path.protocol in ("file", "local"):
-            self._guarded(lambda: _replace_file(Path(path.path), text))
+            self._guarded(lambda: replace_file(Path(path.path), text))
         else:
             self._guarded(lambda: path.write_text(text))
 
@@ -154,21 +154,6 @@ def _text_or_none(path: ObjectStoragePath) -> str | None:
         return text
     except FileNotFoundError:
         return None
-
-
-def _replace_file(path: Path, text: str) -> None:
-    """Write a local file so that a crash, even of the machine, leaves the old or the new content."""
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-    with temporary.open("w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
 
 
 class FirstTryJournalStore:

@@ -23,8 +23,11 @@ def prefetch(items: Iterator[T], ahead: int) -> Generator[T, None, None]:
 
     Args:
         items: The iterator; it runs in one thread, with the context variables of this one.
-        ahead: How many items may wait.
+        ahead: How many items may wait; 0 reads none ahead and needs no thread.
     """
+    if not ahead:
+        yield from items
+        return
     waiting: queue.Queue[tuple[T, None] | tuple[None, BaseException]] = queue.Queue(maxsize=ahead)
     stopped = threading.Event()
 

@@ -48,6 +48,13 @@ def test_at_most_so_many_items_wait():
         assert len(fetched) <= 1 + 2 + 1
 
 
+def test_nothing_is_read_ahead_if_nothing_may_wait():
+    items = iter(range(3))
+    with closing(prefetch(items, ahead=0)) as pages:
+        assert next(pages) == 0
+        assert list(items) == [1, 2]
+
+
 def test_fetching_goes_on_while_the_consumer_works():
     def items():
         for number in range(4):

@@ -1,0 +1,66 @@
+"""What was found for one contact, as a flat record for a table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from airflow_provider_cleanlist.client.results import EnrichmentResult
+
+RESULT_FIELDS = (
+    "task_id",
+    "workflow_id",
+    "status",
+    "primary_email",
+    "primary_email_status",
+    "other_emails",
+    "phones",
+    "prospect_first_name",
+    "prospect_last_name",
+    "prospect_full_name",
+    "prospect_linkedin_url",
+    "prospect_headline",
+    "prospect_location",
+    "company_name",
+    "company_domain",
+    "company_industry",
+    "company_headcount",
+    "raw",
+)
+"""Fields that the contract names (section 5.3); further ones of prospect and company get their prefix, too."""
+
+
+def result_row(
+    body: Mapping[str, Any], workflow_id: str, task_id: str | None = None
+) -> dict[str, Any] | None:
+    """Return one result as a flat record; None if it does not say which task it is of.
+
+    Args:
+        body: The result as sent, itself or nested (contract section 5.3).
+        workflow_id: Workflow it belongs to, for results that do not say.
+        task_id: Task it belongs to, if that is known.
+
+    Returns:
+        ``RESULT_FIELDS`` as far as known, and ``prospect_...`` and ``company_...`` of everything else these two hold.
+        ``other_emails`` and ``phones`` are lists, ``raw`` is the body.
+    """
+    result = EnrichmentResult.parse(body)
+    task_id = result.task_id or task_id
+    if not task_id:
+        return None
+    return {
+        **_prefixed("prospect", result.prospect),
+        **_prefixed("company", result.company),
+        "task_id": task_id,
+        "workflow_id": result.workflow_id or workflow_id,
+        "status": result.status,
+        "primary_email": result.email,
+        "primary_email_status": result.email_status,
+        "other_emails": result.other_emails,
+        "phones": result.phones,
+        "raw": result.raw,
+    }
+
+
+def _prefixed(prefix: str, fields: Mapping[str, Any]) -> dict[str, Any]:
+    return {f"{prefix}_{name}": value for name, value in fields.items()}

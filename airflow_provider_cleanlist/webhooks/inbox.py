@@ -1,0 +1,214 @@
+"""What webhooks delivered, in a directory on object storage that receivers, workers and triggerers share.
+
+Three kinds of files, each written once and as a whole::
+
+    batches/<batch>.json         the workflow that a batch became
+    workflows/<workflow>.json    what was delivered; holds personal data
+    bells/<ten minutes>/<workflow>   tells whoever waits that something came
+
+A batch belongs to the first workflow that it is delivered with. Names of workflows are hashes, because their ids are
+opaque and may hold anything.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from airflow_provider_cleanlist.enrichment.files import replace_file
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import ObjectStoragePath
+
+T = TypeVar("T")
+
+BELL_SECONDS = 600
+"""Bells of so many seconds share a folder, so that one listing tells whoever waits what is new."""
+
+
+class InboxUnavailableError(Exception):
+    """The inbox cannot be read or written at present; the message names no contents."""
+
+
+class ForeignWorkflowError(Exception):
+    """A batch was delivered before, with another workflow."""
+
+
+class Inbox:
+    """What webhooks delivered.
+
+    Args:
+        root: The directory.
+    """
+
+    def __init__(self, root: ObjectStoragePath) -> None:
+        self._root = root
+        self._is_local = root.protocol in ("file", "local")
+
+    @classmethod
+    def configured(cls) -> Inbox | None:
+        """Return the inbox that ``[cleanlist] webhook_inbox`` names, or None if it names none."""
+        from airflow.providers.common.compat.sdk import conf
+
+        path = conf.get("cleanlist", "webhook_inbox", fallback="").strip()
+        return cls.at(path) if path else None
+
+    @classmethod
+    def at(cls, path: str) -> Inbox:
+        """Return the inbox in a directory.
+
+        Args:
+            path: Local path or object storage URI.
+        """
+        from airflow.providers.common.compat.sdk import ObjectStoragePath
+
+        return cls(ObjectStoragePath(path))
+
+    def store(self, batch: str, workflow_id: str, payload: Mapping[str, Any], now: float) -> bool:
+        """Keep what was delivered for a batch, durably, and ring.
+
+        Args:
+            batch: Name of the batch, from a genuine token.
+            workflow_id: The workflow that the payload names.
+            payload: What was delivered.
+            now: Seconds since the epoch.
+
+        Returns:
+            Whether it is new; a repeated delivery changes nothing.
+
+        Raises:
+            ForeignWorkflowError: The batch belongs to another workflow.
+            InboxUnavailableError: It cannot be told, or kept.
+        """
+        owner = self.workflow_of(batch)
+        if owner is None:
+            self._write(self._batch_path(batch), json.dumps({"workflow_id": workflow_id}))
+        elif owner != workflow_id:
+            raise ForeignWorkflowError
+        path = self._workflow_path(workflow_id)
+        is_new = not self._guarded(path.exists)
+        if is_new:
+            received_at = datetime.fromtimestamp(now, UTC).isoformat(timespec="milliseconds")
+            document = {"workflow_id": workflow_id, "received_at": received_at, "payload": payload}
+            self._write(path, json.dumps(document, ensure_ascii=False))
+        self._write(self._bell_folder(now) / bell_name(workflow_id), "")
+        return is_new
+
+    def workflow_of(self, batch: str) -> str | None:
+        """Return the workflow that a batch became, or None if nothing was delivered for it.
+
+        Args:
+            batch: Name of the batch.
+
+        Raises:
+            InboxUnavailableError: It cannot be told.
+        """
+        document = self._read(self._batch_path(batch))
+        return None if document is None else str(document["workflow_id"])
+
+    def payload(self, workflow_id: str) -> Mapping[str, Any] | None:
+        """Return what was delivered for a workflow, or None if nothing was.
+
+        Args:
+            workflow_id: The workflow.
+
+        Raises:
+            InboxUnavailableError: It cannot be told.
+        """
+        document = self._read(self._workflow_path(workflow_id))
+        if document is None or document.get("workflow_id") != workflow_id:
+            return None
+        payload = document["payload"]
+        return payload if isinstance(payload, Mapping) else None
+
+    def has(self, workflow_id: str) -> bool:
+        """Return whether something was delivered for a workflow.
+
+        Args:
+            workflow_id: The workflow.
+
+        Raises:
+            InboxUnavailableError: It cannot be told.
+        """
+        return bool(self._guarded(self._workflow_path(workflow_id).exists))
+
+    def bells(self, since: float, now: float) -> frozenset[str]:
+        """Return the names of all workflows that rang lately, to be compared with :func:`bell_name`.
+
+        Args:
+            since: Seconds since the epoch; earlier bells may be in it.
+            now: Seconds since the epoch.
+
+        Raises:
+            InboxUnavailableError: It cannot be told.
+        """
+        folders = range(int(since // BELL_SECONDS), int(now // BELL_SECONDS) + 1)
+        return frozenset(name for folder in folders for name in self._list(folder * BELL_SECONDS))
+
+    def _list(self, moment: float) -> Sequence[str]:
+        folder = self._bell_folder(moment)
+
+        def names() -> list[str]:
+            system = folder.fs
+            system.invalidate_cache()
+            try:
+                return [path.rpartition("/")[2] for path in system.ls(folder.path, detail=False)]
+            except FileNotFoundError:
+                return []
+
+        return self._guarded(names)
+
+    def _read(self, path: ObjectStoragePath) -> dict[str, Any] | None:
+        def text() -> str | None:
+            try:
+                return str(path.read_text(encoding="utf-8"))
+            except FileNotFoundError:
+                return None
+
+        found = self._guarded(text)
+        try:
+            document = None if found is None else json.loads(found)
+        except ValueError:
+            document = {}
+        if document is None or (isinstance(document, dict) and "workflow_id" in document):
+            return document
+        raise InboxUnavailableError(f"{path} is damaged: delete it")
+
+    def _write(self, path: ObjectStoragePath, text: str) -> None:
+        def write() -> None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if self._is_local:
+                replace_file(Path(path.path), text)
+            else:
+                path.write_text(text, encoding="utf-8")
+
+        self._guarded(write)
+
+    def _guarded(self, action: Callable[[], T]) -> T:
+        try:
+            return action()
+        except Exception as error:
+            raise InboxUnavailableError(f"the inbox {self._root}: {type(error).__name__}") from error
+
+    def _batch_path(self, batch: str) -> ObjectStoragePath:
+        return self._root / "batches" / f"{batch}.json"
+
+    def _workflow_path(self, workflow_id: str) -> ObjectStoragePath:
+        return self._root / "workflows" / f"{bell_name(workflow_id)}.json"
+
+    def _bell_folder(self, moment: float) -> ObjectStoragePath:
+        start = moment // BELL_SECONDS * BELL_SECONDS
+        return self._root / "bells" / datetime.fromtimestamp(start, UTC).strftime("%Y%m%dT%H%M")
+
+
+def bell_name(workflow_id: str) -> str:
+    """Return the name under which a workflow rings.
+
+    Args:
+        workflow_id: The workflow.
+    """
+    return hashlib.blake2b(workflow_id.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()

@@ -1,0 +1,321 @@
+"""EnrichmentResultsToWarehouseOperator against the sandbox and real databases."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from airflow.providers.common.compat.sdk import AirflowFailException
+
+from airflow_provider_cleanlist.exceptions import CleanlistConfigurationError, CleanlistServerError
+from airflow_provider_cleanlist.hooks.cleanlist import CleanlistHook
+from airflow_provider_cleanlist.sandbox.server import SandboxServer
+from airflow_provider_cleanlist.transfers.enrichment_results_to_warehouse import (
+    CleanlistResultsNotReadyError,
+    EnrichmentResultsToWarehouseOperator,
+)
+from airflow_provider_cleanlist.webhooks.inbox import Inbox
+from airflow_provider_cleanlist.webhooks.tokens import batch_name
+
+pytestmark = [pytest.mark.integration, pytest.mark.cleanlist_sandbox(requests_per_minute=100_000)]
+
+STATUS = "enrich_status"
+MARKERS = ("found-both", "email-only", "risky-email", "nothing-found")
+
+
+def contacts(count: int) -> list[dict[str, str]]:
+    return [
+        {"first_name": "Ines", "last_name": f"Vauban{n}", "company_domain": f"{MARKERS[n % 4]}.example"}
+        for n in range(count)
+    ]
+
+
+@pytest.fixture
+def enrich(sandbox: SandboxServer) -> Callable[..., dict[str, list[str]]]:
+    """Submit workflows of so many contacts and return their task ids."""
+
+    def submit(*sizes: int) -> dict[str, list[str]]:
+        hook = CleanlistHook()
+        accepted = [hook.submit_bulk_enrichment(contacts(size), "full") for size in sizes]
+        sandbox.ledger.clear()
+        return {workflow.workflow_id: list(workflow.task_ids) for workflow in accepted}
+
+    return submit
+
+
+@pytest.fixture
+def run_load(sandbox: SandboxServer) -> Callable[..., dict[str, Any]]:
+    def run(given: dict[str, list[str]], run_id: str = "run", **arguments: Any) -> dict[str, Any]:
+        defaults: dict[str, Any] = {
+            "task_id": "load",
+            "workflow_ids": list(given),
+            "task_ids": given,
+            "warehouse_conn_id": "warehouse",
+            "table": "results",
+        }
+        operator = EnrichmentResultsToWarehouseOperator(**{**defaults, **arguments})
+        ti = SimpleNamespace(dag_id="dag", task_id="load", map_index=-1, xcom_push=lambda **_: None)
+        return operator.execute({"ti": ti, "run_id": run_id, "outlet_events": {}})
+
+    return run
+
+
+@pytest.fixture
+def inbox(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Inbox:
+    monkeypatch.setenv("AIRFLOW__CLEANLIST__WEBHOOK_INBOX", f"file://{tmp_path}/inbox")
+    return Inbox.at(f"file://{tmp_path}/inbox")
+
+
+def rows(engine: sa.engine.Engine, table: str = "results") -> list[dict[str, Any]]:
+    with engine.connect() as connection:
+        query = sa.select(sa.text("*")).select_from(sa.table(table))
+        return [dict(row) for row in connection.execute(query).mappings()]
+
+
+def deliver(sandbox: SandboxServer, inbox: Inbox, workflow_id: str, limit: int = 250) -> None:
+    """Put into the inbox what the sandbox would post."""
+    variant, sandbox.settings.status_variant = sandbox.settings.status_variant, "results"
+    status = CleanlistHook().get_workflow_status(workflow_id)
+    sandbox.settings.status_variant = variant
+    sandbox.ledger.clear()
+    payload = {
+        "event": "enrichment.completed",
+        "workflow_id": workflow_id,
+        "status": "completed",
+        "summary": {"total": len(status.results)},
+        "results": list(status.results)[:limit],
+        "results_truncated": max(0, len(status.results) - limit),
+    }
+    inbox.store(batch_name("s", "r", workflow_id), workflow_id, payload, time.time())
+
+
+def asked(sandbox: SandboxServer) -> int:
+    return len(sandbox.ledger.requests(endpoint=STATUS))
+
+
+@pytest.mark.parametrize("way", ["tasks", "answers", "webhooks", "truncated webhooks"])
+def test_every_way_gives_the_same_table(sandbox, enrich, run_load, sqlite_warehouse, inbox, way):
+    task_ids = enrich(12, 9)
+    if way == "answers":
+        sandbox.settings.status_variant = "results"
+    if "webhooks" in way:
+        for workflow_id in task_ids:
+            deliver(sandbox, inbox, workflow_id, limit=4 if way.startswith("truncated") else 250)
+    result = run_load(task_ids)
+    counts = (result["from_webhooks"], result["from_workflows"], result["from_tasks"])
+    requests = asked(sandbox)
+    assert (counts, requests) == {
+        "tasks": ((0, 0, 21), 22),
+        "answers": ((0, 21, 0), 2),
+        "webhooks": ((21, 0, 0), 0),
+        "truncated webhooks": ((8, 0, 13), 14),
+    }[way]
+    assert result["rows_written"] == result["workflows"] + 19 == 21
+    loaded = {row["task_id"]: row for row in rows(sqlite_warehouse)}
+    assert set(loaded) == {task_id for ids in task_ids.values() for task_id in ids}
+    for workflow_id, ids in task_ids.items():
+        for number, task_id in enumerate(ids):
+            check_row(loaded[task_id], workflow_id, MARKERS[number % 4], number)
+
+
+def check_row(row: dict[str, Any], workflow_id: str, marker: str, number: int) -> None:
+    assert row["workflow_id"] == workflow_id
+    assert row["prospect_last_name"] == f"Vauban{number}"
+    assert row["status"] == ("failed" if marker == "nothing-found" else "completed")
+    expected = {"found-both": "verified", "email-only": "verified", "risky-email": "risky"}.get(marker)
+    assert row["primary_email_status"] == expected
+    assert (row["primary_email"] is not None) == (expected is not None)
+    assert len(json.loads(row["phones"])) == (marker == "found-both")
+    assert json.loads(row["other_emails"]) == []
+    assert json.loads(row["raw"])["task_id"] == row["task_id"]
+    if marker != "nothing-found":
+        assert row["company_domain"] == f"{marker}.example"
+    assert row["_cleanlist_list_id"] == "managed"
+
+
+@pytest.mark.parametrize("mode", ["merge", "replace", "append", "snapshot"])
+def test_a_rerun_of_the_same_dag_run_adds_nothing(sandbox, enrich, run_load, sqlite_warehouse, mode):
+    task_ids = enrich(7)
+    for _ in range(2):
+        assert run_load(task_ids, mode=mode, snapshot_date="2026-01-31")["rows_written"] == 7
+        assert len(rows(sqlite_warehouse)) == 7
+
+
+def test_rows_of_earlier_runs_stay(sandbox, enrich, run_load, sqlite_warehouse):
+    run_load(enrich(5))
+    run_load(enrich(6), run_id="next")
+    assert len(rows(sqlite_warehouse)) == 11
+
+
+def test_answers_of_other_shapes(sandbox, enrich, run_load, sqlite_warehouse):
+    sandbox.settings.change(nested_task_result=True, answers="noisy")
+    assert run_load(enrich(8))["rows_written"] == 8
+    by_number = {row["prospect_last_name"]: row for row in rows(sqlite_warehouse)}
+    assert by_number["Vauban0"]["primary_email_status"] == "verified"
+
+
+def test_what_is_hidden_is_not_in_raw_either(sandbox, enrich, run_load, sqlite_warehouse):
+    run_load(enrich(4), hash_columns=["primary_email"], exclude_columns=["phones"])
+    (row, *_) = rows(sqlite_warehouse)
+    assert not {"raw", "phones"} & set(row)
+    assert len(row["primary_email"]) == 64
+
+
+# --- tries -----------------------------------------------------------------------------------------------------
+
+
+def test_the_next_try_reads_no_finished_contact_again(sandbox, enrich, run_load, sqlite_warehouse):
+    task_ids = enrich(20, 20)
+    sandbox.faults.fail(STATUS, 500, skip=31)
+    with pytest.raises(CleanlistServerError) as caught:
+        run_load(task_ids)
+    assert not isinstance(caught.value, AirflowFailException)
+    assert "results" not in sa.inspect(sqlite_warehouse).get_table_names()
+    assert run_load(task_ids)["rows_written"] == 40
+    assert len(sandbox.ledger.requests(endpoint=STATUS, status=200)) == 41
+    assert len(rows(sqlite_warehouse)) == 40
+
+
+def test_other_workflows_on_the_next_try_are_read_from_the_start(sandbox, enrich, run_load, sqlite_warehouse):
+    first, second = enrich(10), enrich(5)
+    sandbox.faults.fail(STATUS, 500, skip=6)
+    with pytest.raises(CleanlistServerError):
+        run_load(first)
+    run_load(second)
+    assert {row["task_id"] for row in rows(sqlite_warehouse)} == set(next(iter(second.values())))
+
+
+RUN = """
+import json, os, sys
+from types import SimpleNamespace
+import airflow_provider_cleanlist.client.client, airflow_provider_cleanlist.warehouse.loader
+from airflow.providers.sqlite.hooks.sqlite import SqliteHook
+from airflow_provider_cleanlist.transfers.enrichment_results_to_warehouse import EnrichmentResultsToWarehouseOperator
+task_ids = json.load(open(sys.argv[1]))
+for _ in sys.stdin:
+    child = os.fork()
+    if not child:
+        operator = EnrichmentResultsToWarehouseOperator(
+            task_id="load", workflow_ids=list(task_ids), task_ids=task_ids,
+            warehouse_conn_id="warehouse", table="results"
+        )
+        ti = SimpleNamespace(dag_id="dag", task_id="load", map_index=-1, xcom_push=lambda **_: None)
+        operator.execute({"ti": ti, "run_id": "run", "outlet_events": {}})
+        os._exit(0)
+    print(child, flush=True)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+"""
+
+
+def test_killed_at_any_point(sandbox, enrich, sqlite_warehouse, tmp_path):
+    """kill -9, again and again: at most the one that was on its way is read again, and the table is exact."""
+    task_ids = enrich(250, 250, 100)
+    (tmp_path / "task_ids.json").write_text(json.dumps(task_ids))
+    command = [sys.executable, "-c", RUN, str(tmp_path / "task_ids.json")]
+    endings = []
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as tries:
+        assert tries.stdin is not None
+        assert tries.stdout is not None
+        for target in (1, 40, 130, 260, 300, 430, 520, 590, None):
+            tries.stdin.write("\n")
+            tries.stdin.flush()
+            child = int(next(line for line in tries.stdout if line.strip().isdigit()))
+            while target is not None and asked(sandbox) < target:
+                time.sleep(0.002)
+            if target is not None:
+                os.kill(child, signal.SIGKILL)
+            endings.append(int(next(line for line in tries.stdout if line.strip().lstrip("-").isdigit())))
+        tries.stdin.close()
+    assert endings == [-signal.SIGKILL] * 8 + [0]
+    again = asked(sandbox) - 600
+    print(f"8 kills, 600 contacts: {again} requests beyond one per contact")
+    # per kill one contact and, for a workflow not begun, one question whether its answer carries results
+    assert again <= 8 + len(task_ids) + 8
+    loaded = [row["task_id"] for row in rows(sqlite_warehouse)]
+    assert sorted(loaded) == sorted(task_id for ids in task_ids.values() for task_id in ids)
+
+
+# --- what cannot be read ---------------------------------------------------------------------------------------
+
+
+def test_a_running_workflow(sandbox, enrich, run_load, sqlite_warehouse):
+    sandbox.settings.seconds_to_complete = 600
+    task_ids = enrich(4)
+    with pytest.raises(CleanlistResultsNotReadyError, match=r"still runs.*WorkflowSensor") as caught:
+        run_load(task_ids)
+    assert not isinstance(caught.value, AirflowFailException)
+    assert run_load(task_ids, on_unfinished="skip")["unfinished"] == 4
+
+
+def test_no_way_says_which_to_switch_on(sandbox, enrich, run_load, sqlite_warehouse):
+    task_ids = enrich(4)
+    with pytest.raises(CleanlistConfigurationError) as caught:
+        run_load(task_ids, task_ids=None)
+    assert isinstance(caught.value, AirflowFailException)
+    for hint in (
+        "push_task_ids=True",
+        "[cleanlist] webhook_inbox is not set",
+        "0 of 4",
+        next(iter(task_ids)),
+    ):
+        assert hint in str(caught.value)
+
+
+def test_no_way_with_an_inbox_asks_for_the_deliveries(sandbox, enrich, run_load, sqlite_warehouse, inbox):
+    sandbox.settings.allow_http_webhooks = True
+    accepted = CleanlistHook().submit_bulk_enrichment(contacts(2), "partial", "http://127.0.0.1:9/hook")
+    deadline = time.monotonic() + 10
+    while not CleanlistHook().list_webhook_deliveries(accepted.workflow_id) and time.monotonic() < deadline:
+        CleanlistHook().get_workflow_status(accepted.workflow_id)
+        time.sleep(0.1)
+    with pytest.raises(CleanlistConfigurationError, match="at the last attempt the receiver did not answer"):
+        run_load({}, workflow_ids=accepted.workflow_id)
+    with pytest.raises(CleanlistConfigurationError, match="submitted without webhook=True"):
+        run_load({}, workflow_ids=list(enrich(3)))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"on_unfinished": "wait"}, "on_unfinished must be fail or skip"),
+        ({"page_size": 0}, "page_size must be 1 to 500"),
+        ({"task_ids": "[1"}, "task_ids must map"),
+        ({"task_ids": {"w": "t"}}, "task_ids must map"),
+        ({"task_ids": 7}, "task_ids must map"),
+        ({"workflow_ids": {"no": 1}}, "workflow_ids holds"),
+        ({"mode": "upsert"}, "mode='upsert' is not one of"),
+        (
+            {"key": ["prospect_first_name"], "exclude_columns": ["prospect_first_name"]},
+            "exclude_columns leaves",
+        ),
+        ({"warehouse_conn_id": "nowhere"}, "There is no connection 'nowhere'"),
+    ],
+)
+def test_wrong_arguments_ask_nobody(sandbox, run_load, sqlite_warehouse, arguments, message):
+    with pytest.raises(CleanlistConfigurationError, match=message):
+        run_load({}, **arguments)
+    assert sandbox.ledger.requests() == []
+
+
+def test_no_workflows_make_an_empty_table(sandbox, run_load, sqlite_warehouse):
+    assert run_load({})["rows_written"] == 0
+    assert rows(sqlite_warehouse) == []
+
+
+def test_nothing_personal_is_said(sandbox, enrich, run_load, sqlite_warehouse, caplog):
+    with caplog.at_level(logging.DEBUG):
+        result = run_load(enrich(10))
+    for row in rows(sqlite_warehouse):
+        for value in (row["primary_email"], row["prospect_full_name"], row["prospect_last_name"]):
+            assert value is None or value not in caplog.text + json.dumps(result)
