@@ -73,6 +73,11 @@ def test_every_error_of_the_client_has_its_airflow_twin(kind: type[errors.ApiErr
     assert nearest[0] is kind
 
 
+def test_an_error_for_airflow_stays_as_it_is() -> None:
+    error = exceptions.CleanlistNotFoundError(INFO)
+    assert to_airflow(error) is error
+
+
 def test_a_bad_argument_becomes_a_configuration_error() -> None:
     twin = to_airflow(errors.ArgumentError("'' is not an id"))
     assert type(twin) is exceptions.CleanlistConfigurationError

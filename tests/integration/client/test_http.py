@@ -45,6 +45,13 @@ def test_a_request_carries_the_key_and_says_who_asks(serve: Any, connect: Any, k
     assert request.head.count(key) == 1
 
 
+def test_no_part_of_a_client_prints_the_key(connect: Any, key: str) -> None:
+    client = connect("http://127.0.0.1:1")
+    transport = vars(client)["_transport"]
+    assert "_BearerAuth(...)" in repr(vars(transport))
+    assert key not in f"{client!r} {vars(client)!r} {vars(transport)!r}"
+
+
 def test_a_submission_is_json_with_its_length(serve: Any, always: Any, connect: Any) -> None:
     server = serve(always({"workflow_id": "w"}))
     contact = Contact(first_name="Ünïcødé 陳", last_name='Quote"\\', company_domain="x.example")
