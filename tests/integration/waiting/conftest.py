@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 import time
@@ -37,15 +38,31 @@ class AirflowHome:
 
 
 @pytest.fixture(scope="session")
-def airflow_home(tmp_path_factory: pytest.TempPathFactory) -> AirflowHome:
-    """A migrated, empty database on SQLite, in use by nobody."""
-    path = tmp_path_factory.mktemp("airflow")
-    (path / "airflow.cfg").touch()
-    settings = airflow_settings(path, path / "dags", free_port(), "LocalExecutor", 2)
-    home = AirflowHome(path, clean_environment() | settings)
-    command = [sys.executable, "-m", "airflow", "db", "migrate"]
-    subprocess.run(command, env=home.env, check=True, capture_output=True, timeout=120)
-    return home
+def new_airflow_home(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], AirflowHome]:
+    """Make homes with a migrated, empty database on SQLite, each in use by nobody."""
+    made: list[AirflowHome] = []
+
+    def make() -> AirflowHome:
+        path = tmp_path_factory.mktemp("airflow")
+        (path / "airflow.cfg").touch()
+        settings = airflow_settings(path, path / "dags", free_port(), "LocalExecutor", 2)
+        home = AirflowHome(path, clean_environment() | settings)
+        if made:
+            shutil.copyfile(made[0].path / "empty.db", path / "airflow.db")
+        else:
+            command = [sys.executable, "-m", "airflow", "db", "migrate"]
+            subprocess.run(command, env=home.env, check=True, capture_output=True, timeout=120)
+            shutil.copyfile(path / "airflow.db", path / "empty.db")
+        made.append(home)
+        return home
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def airflow_home(new_airflow_home: Callable[[], AirflowHome]) -> AirflowHome:
+    """An Airflow of this module's own."""
+    return new_airflow_home()
 
 
 @pytest.fixture
