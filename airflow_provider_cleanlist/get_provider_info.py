@@ -32,8 +32,9 @@ def get_provider_info() -> dict[str, Any]:
             {
                 "source-integration-name": _INTEGRATION,
                 "target-integration-name": "Common SQL",
-                "python-module": f"{_PACKAGE}.transfers.lead_list_to_warehouse",
+                "python-module": f"{_PACKAGE}.transfers.{module}",
             }
+            for module in ("lead_list_to_warehouse", "enrichment_results_to_warehouse")
         ],
         "connection-types": [
             {
