@@ -94,7 +94,7 @@ class Inbox:
         if is_new:
             received_at = datetime.fromtimestamp(now, UTC).isoformat(timespec="milliseconds")
             document = {"workflow_id": workflow_id, "received_at": received_at, "payload": payload}
-            self._write(path, json.dumps(document, ensure_ascii=False))
+            self._write(path, json.dumps(document))
         self._write(self._bell_folder(now) / bell_name(workflow_id), "")
         return is_new
 

@@ -1,0 +1,67 @@
+"""The receiver as a plugin of Airflow's API server (3.0 and later).
+
+Every process of Airflow loads plugins, so the web application is built when the first webhook comes. Without
+``[cleanlist] webhook_secret`` there is none.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+from airflow.plugins_manager import AirflowPlugin
+
+from airflow_provider_cleanlist.webhooks.settings import URL_PREFIX, ReceiverSettings, receiver_settings
+
+log = logging.getLogger(__name__)
+
+_Message = MutableMapping[str, Any]
+_Send = Callable[[_Message], Awaitable[None]]
+
+
+class LazyReceiver:
+    """An ASGI application that is built when it is first asked.
+
+    Args:
+        settings: Settings of the receiver.
+    """
+
+    def __init__(self, settings: ReceiverSettings) -> None:
+        self._settings = settings
+        self._app: Any = None
+
+    async def __call__(
+        self, scope: _Message, receive: Callable[[], Awaitable[_Message]], send: _Send
+    ) -> None:
+        """Answer a request."""
+        if self._app is None:
+            self._app = self._build()
+        await self._app(scope, receive, send)
+
+    def _build(self) -> Any:
+        from airflow_provider_cleanlist.webhooks.events import emit_finished
+        from airflow_provider_cleanlist.webhooks.inbox import Inbox
+        from airflow_provider_cleanlist.webhooks.receiver import Receiver, build_app
+
+        inbox = Inbox.at(self._settings.inbox)
+        return build_app(Receiver(self._settings.secrets, inbox, emit_finished))
+
+
+def fastapi_apps() -> list[dict[str, Any]]:
+    """Return what the plugin serves: the receiver if it is configured, else nothing."""
+    try:
+        settings = receiver_settings()
+    except ValueError as error:
+        log.error("Cleanlist's webhooks are not received: %s.", error)  # noqa: TRY400  # the traceback tells nothing
+        return []
+    if settings is None:
+        return []
+    return [{"name": "cleanlist", "app": LazyReceiver(settings), "url_prefix": URL_PREFIX}]
+
+
+class CleanlistPlugin(AirflowPlugin):
+    """Receives Cleanlist's webhooks at ``/cleanlist/webhook/<token>``."""
+
+    name = "cleanlist"
+    fastapi_apps = fastapi_apps()

@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from airflow.sdk.io import attach
+from fsspec.implementations.memory import MemoryFileSystem
+
+from airflow_provider_cleanlist.webhooks.inbox import (
+    BELL_SECONDS,
+    ForeignWorkflowError,
+    Inbox,
+    InboxUnavailableError,
+    bell_name,
+)
+from airflow_provider_cleanlist.webhooks.tokens import batch_name
+
+NOW = 1_780_000_000.0
+BATCH, NEXT = batch_name("s", "r", "0"), batch_name("s", "r", "1")
+ODD = "../../etc/passwd\0\ud800 %2e%2e"
+
+
+@pytest.fixture(params=["file", "memory"])
+def inbox(request, tmp_path: Path) -> Inbox:
+    if request.param == "file":
+        return Inbox.at(f"file://{tmp_path}/inbox")
+    attach("memory", fs=MemoryFileSystem())  # stands for storages that are not this machine's
+    return Inbox.at(f"memory://{tmp_path.name}")
+
+
+def test_what_is_stored_is_there(inbox):
+    payload = {"results": [{"task_id": "t", "name": "Zoë \ud800"}]}
+    assert inbox.payload("w") is inbox.workflow_of(BATCH) is None
+    assert not inbox.has("w")
+    assert inbox.store(BATCH, "w", payload, NOW)
+    assert inbox.payload("w") == payload
+    assert inbox.has("w")
+    assert inbox.workflow_of(BATCH) == "w"
+    assert inbox.workflow_of(NEXT) is inbox.payload("v") is None
+
+
+def test_the_first_delivery_counts(inbox):
+    assert inbox.store(BATCH, "w", {"first": True}, NOW)
+    assert not inbox.store(BATCH, "w", {"first": False}, NOW)
+    assert inbox.payload("w") == {"first": True}
+
+
+def test_a_batch_keeps_its_workflow(inbox):
+    inbox.store(BATCH, "w", {}, NOW)
+    with pytest.raises(ForeignWorkflowError):
+        inbox.store(BATCH, "v", {}, NOW)
+    assert inbox.payload("v") is None
+
+
+def test_bells(inbox):
+    assert inbox.bells(NOW, NOW) == frozenset()
+    inbox.store(BATCH, "w", {}, NOW)
+    assert bell_name("w") in inbox.bells(NOW, NOW)
+    inbox.store(NEXT, "v", {}, NOW + BELL_SECONDS)
+    assert {bell_name("w"), bell_name("v")} <= inbox.bells(NOW, NOW + BELL_SECONDS)
+    assert bell_name("w") not in inbox.bells(NOW + BELL_SECONDS, NOW + BELL_SECONDS)
+
+
+def test_a_repeated_delivery_rings_again(inbox):
+    inbox.store(BATCH, "w", {}, NOW)
+    inbox.store(BATCH, "w", {}, NOW + BELL_SECONDS)
+    assert bell_name("w") in inbox.bells(NOW + BELL_SECONDS, NOW + BELL_SECONDS)
+
+
+def test_odd_ids_stay_inside(tmp_path):
+    inbox = Inbox.at(f"file://{tmp_path}/inbox")
+    inbox.store(BATCH, ODD, {"a": 1}, NOW)
+    assert inbox.payload(ODD) == {"a": 1}
+    assert [path.name for path in tmp_path.iterdir()] == ["inbox"]
+
+
+def test_a_crash_between_the_files_loses_nothing(tmp_path):
+    """Whatever of a first delivery is there, a second one completes it."""
+    for missing in ("batches", "workflows", "bells"):
+        inbox = Inbox.at(f"file://{tmp_path}/{missing}")
+        inbox.store(BATCH, "w", {"a": 1}, NOW)
+        for path in (tmp_path / missing / missing).rglob("*"):
+            if path.is_file():
+                path.unlink()
+        inbox.store(BATCH, "w", {"a": 1}, NOW)
+        assert inbox.payload("w") == {"a": 1}
+        assert inbox.workflow_of(BATCH) == "w"
+        assert bell_name("w") in inbox.bells(NOW, NOW)
+
+
+def test_a_store_that_fails(tmp_path):
+    (tmp_path / "inbox").write_text("a file where a directory should be")
+    inbox = Inbox.at(f"file://{tmp_path}/inbox")
+    with pytest.raises(InboxUnavailableError, match="the inbox file://"):
+        inbox.store(BATCH, "w", {"email": "teo@harborlight.example"}, NOW)
+
+
+def test_a_damaged_file_is_told(tmp_path):
+    inbox = Inbox.at(f"file://{tmp_path}/inbox")
+    inbox.store(BATCH, "w", {}, NOW)
+    (tmp_path / f"inbox/workflows/{bell_name('w')}.json").write_text('{"workflow')
+    with pytest.raises(InboxUnavailableError, match="is damaged: delete it"):
+        inbox.payload("w")
+
+
+def test_no_half_written_file_is_left(tmp_path, monkeypatch):
+    inbox = Inbox.at(f"file://{tmp_path}/inbox")
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(InboxUnavailableError):
+        inbox.store(BATCH, "w", {}, NOW)
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+def test_the_configured_inbox(tmp_path, monkeypatch):
+    assert Inbox.configured() is None
+    monkeypatch.setenv("AIRFLOW__CLEANLIST__WEBHOOK_INBOX", f" file://{tmp_path} ")
+    inbox = Inbox.configured()
+    assert inbox is not None
+    inbox.store(BATCH, "w", {}, NOW)
+    assert (tmp_path / "workflows").is_dir()

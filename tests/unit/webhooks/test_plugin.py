@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+
+import httpx
+import pytest
+
+from airflow_provider_cleanlist.client.models import WebhookDelivery
+from airflow_provider_cleanlist.webhooks.diagnosis import describe
+from airflow_provider_cleanlist.webhooks.events import event_extra
+from airflow_provider_cleanlist.webhooks.inbox import Inbox
+from airflow_provider_cleanlist.webhooks.plugin import CleanlistPlugin, fastapi_apps
+from airflow_provider_cleanlist.webhooks.settings import receiver_settings
+from airflow_provider_cleanlist.webhooks.tokens import batch_name, sign
+
+SECRET = "a secret of some length"
+
+
+def test_off_until_a_secret_is_configured(monkeypatch):
+    assert CleanlistPlugin.fastapi_apps == fastapi_apps() == []
+    assert receiver_settings() is None
+
+
+@pytest.mark.parametrize(
+    ("secret", "message"), [(SECRET, "webhook_inbox is not"), ("short", "at least 16 characters")]
+)
+def test_a_configuration_that_cannot_work(monkeypatch, caplog, secret, message):
+    monkeypatch.setenv("AIRFLOW__CLEANLIST__WEBHOOK_SECRET", secret)
+    assert fastapi_apps() == []
+    assert message in caplog.text
+    assert SECRET not in caplog.text
+
+
+def test_the_receiver_works_where_it_is_mounted(monkeypatch, tmp_path):
+    import fastapi
+
+    monkeypatch.setenv("AIRFLOW__CLEANLIST__WEBHOOK_SECRET", SECRET)
+    monkeypatch.setenv("AIRFLOW__CLEANLIST__WEBHOOK_INBOX", f"file://{tmp_path}/inbox")
+    (served,) = fastapi_apps()
+    assert SECRET not in repr(receiver_settings())
+    server = fastapi.FastAPI()
+    server.mount(served["url_prefix"], served["app"])
+
+    async def post(path: str) -> int:
+        transport = httpx.ASGITransport(server)
+        async with httpx.AsyncClient(transport=transport, base_url="http://airflow") as client:
+            payload = {"workflow_id": "w", "event": "enrichment.completed"}
+            return (await client.post(path, json=payload)).status_code
+
+    token = sign(SECRET, batch_name("s", "r", "0"), time.time() + 60)
+    assert asyncio.run(post(f"/cleanlist/webhook/{token}")) == 200
+    assert asyncio.run(post(f"/cleanlist/webhook/{token[::-1]}")) == 404
+    assert Inbox.at(f"file://{tmp_path}/inbox").has("w")
+
+
+def test_the_plugin_costs_no_web_framework(tmp_path):
+    """Every process of Airflow loads it."""
+    probe = (
+        "import sys, json, airflow.plugins_manager; before = set(sys.modules);"
+        "from airflow_provider_cleanlist.webhooks.plugin import CleanlistPlugin;"
+        "print(json.dumps([len(CleanlistPlugin.fastapi_apps), sorted(set(sys.modules) - before)]))"
+    )
+    settings = {
+        "AIRFLOW__CLEANLIST__WEBHOOK_SECRET": SECRET,
+        "AIRFLOW__CLEANLIST__WEBHOOK_INBOX": str(tmp_path),
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", probe],
+        env={**os.environ, **settings},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    apps, added = json.loads(done.stdout.splitlines()[-1])
+    assert apps == 1
+    assert not {"fastapi", "uvicorn", "starlette", "requests", "pydantic"} & set(added)
+    assert len(added) <= 10
+
+
+def test_the_standalone_receiver_says_what_is_missing():
+    command = [sys.executable, "-m", "airflow_provider_cleanlist.webhooks"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 2
+    assert "[cleanlist] webhook_secret is not set" in done.stderr
+
+
+def test_the_event_tells_counts_only():
+    payload = {
+        "status": "completed",
+        "summary": {"total": 3, "emails_found": 2},
+        "results": [{"email": "a@b.example"}],
+    }
+    extra = event_extra("w", payload)["cleanlist"]
+    assert (extra["workflow_ids"], extra["total"], extra["emails_found"]) == (["w"], 3, 2)
+    assert "a@b" not in json.dumps(extra)
+
+
+@pytest.mark.parametrize(
+    ("attempts", "expected"),
+    [
+        ([], "submitted without webhook=True"),
+        ([(1, 502), (2, 404)], "tried 2 times .* the receiver answered 404"),
+        ([(2, None), (1, 502)], "tried 2 times .* did not answer"),
+    ],
+)
+def test_deliveries_in_words(attempts, expected):
+    rows = [WebhookDelivery(attempt=n, response_status_code=code, status="failed") for n, code in attempts]
+    assert re.search(expected, describe(rows))

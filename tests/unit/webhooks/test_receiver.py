@@ -1,0 +1,264 @@
+"""What the receiver answers to whom, through FastAPI; sockets are in the integration tests."""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from airflow_provider_cleanlist.webhooks import receiver as module
+from airflow_provider_cleanlist.webhooks.inbox import Inbox
+from airflow_provider_cleanlist.webhooks.receiver import QuietLog, Receiver, build_app, is_final
+from airflow_provider_cleanlist.webhooks.tokens import TOKEN_LIFE_SECONDS, batch_name, sign
+
+SECRET, OLD_SECRET = "the present secret", "the secret before it"
+BATCH = batch_name("s", "r", "0")
+PAYLOAD = {
+    "event": "enrichment.completed",
+    "workflow_id": "w",
+    "results": [{"task_id": "t", "primary_email": "teo@harborlight.example"}],
+}
+
+
+class Setup:
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.inbox = Inbox.at(f"file://{root}")
+        self.told: list[str] = []
+        self.was_told = threading.Event()
+        receiver = Receiver([SECRET, OLD_SECRET], self.inbox, self._tell)
+        self.transport = httpx.ASGITransport(build_app(receiver, "/cleanlist"))
+
+    def _tell(self, workflow_id: str, payload: object) -> None:
+        self.told.append(workflow_id)
+        self.was_told.set()
+        raise RuntimeError("the database is down")
+
+    def token(self, secret: str = SECRET, batch: str = BATCH, life: float = TOKEN_LIFE_SECONDS) -> str:
+        return sign(secret, batch, time.time() + life)
+
+    async def _request(self, method: str, path: str, **body: Any) -> httpx.Response:
+        async with httpx.AsyncClient(transport=self.transport, base_url="http://receiver") as client:
+            return await client.request(method, path, **body)
+
+    def post(self, token: str, payload: Any = PAYLOAD, **body: Any) -> int:
+        import asyncio
+
+        body = body or {"json": payload}
+        return asyncio.run(self._request("POST", f"/cleanlist/webhook/{token}", **body)).status_code
+
+    def ask(self, method: str, path: str) -> httpx.Response:
+        import asyncio
+
+        return asyncio.run(self._request(method, path))
+
+    @property
+    def is_empty(self) -> bool:
+        return not [path for path in self.root.rglob("*") if path.is_file()]
+
+
+@pytest.fixture
+def setup(tmp_path: Path) -> Setup:
+    return Setup(tmp_path / "inbox")
+
+
+def test_a_genuine_webhook(setup, caplog):
+    assert setup.post(setup.token()) == 200
+    assert setup.inbox.payload("w") == PAYLOAD
+    assert setup.inbox.workflow_of(BATCH) == "w"
+    assert setup.was_told.wait(5)
+    assert setup.told == ["w"]
+
+
+def test_a_repeated_one_is_told_once(setup):
+    for _ in range(3):
+        assert setup.post(setup.token()) == 200
+    assert setup.was_told.wait(5)
+    assert setup.told == ["w"]
+
+
+def test_a_token_of_the_secret_before(setup):
+    assert setup.post(setup.token(OLD_SECRET)) == 200
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        {"workflow_id": "w", "status": "completed"},
+        {"workflow_id": "w", "status": "FAILED", "event": "enrichment.failed"},
+        {"workflow_id": 7, "event": "enrichment.completed", "results": None, "new": {"deep": [1]}},
+        {**PAYLOAD, "results": "none"},
+    ],
+)
+def test_other_shapes(setup, payload):
+    assert setup.post(setup.token(), payload) == 200
+    assert setup.inbox.payload(str(payload["workflow_id"])) == payload
+
+
+def test_what_is_no_end_is_taken_and_not_kept(setup):
+    progress = {"workflow_id": "w", "event": "enrichment.progress", "status": "processing"}
+    assert not is_final(progress)
+    assert setup.post(setup.token(), progress) == 200
+    assert setup.is_empty
+    assert setup.post(setup.token()) == 200
+    assert setup.inbox.payload("w") == PAYLOAD
+
+
+# --- the attack list -------------------------------------------------------------------------------------------
+
+FORGED = {
+    "no token": "",
+    "a guess": "letmein",
+    "another secret": sign("somebody else's secret", BATCH, time.time() + 1000),
+    "expired": sign(SECRET, BATCH, time.time() - 1),
+    "too long": "A" * 5000,
+    "a path": "..%2f..%2fetc%2fpasswd",
+    "a double path": "%252e%252e%252f",
+    "a null": "%00" * 70,
+    "beside a genuine one": sign(SECRET, BATCH, time.time() + 1000) + "/..",
+    "a genuine one and more": sign(SECRET, BATCH, time.time() + 1000) + "A",
+}
+
+
+@pytest.mark.parametrize("token", FORGED.values(), ids=FORGED.keys())
+def test_forged_addresses(setup, token):
+    assert setup.post(token) == 404
+    assert setup.is_empty
+
+
+def test_a_changed_batch(setup):
+    genuine = setup.token()
+    for index in range(len(genuine)):
+        assert (
+            setup.post(genuine[:index] + ("A" if genuine[index] != "A" else "B") + genuine[index + 1 :])
+            == 404
+        )
+    assert setup.is_empty
+
+
+def test_a_token_used_for_another_workflow(setup):
+    assert setup.post(setup.token()) == 200
+    assert setup.post(setup.token(), {**PAYLOAD, "workflow_id": "v"}) == 404
+    assert setup.inbox.payload("v") is None
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"null",
+        b'"w"',
+        b"\xff\xfe",
+        b"[" * 100_000,
+        b'{"workflow_id": ""}',
+        b'{"workflow_id": null, "event": "enrichment.completed"}',
+        b'{"workflow_id": ["w"], "event": "enrichment.completed"}',
+        json.dumps({**PAYLOAD, "workflow_id": "w" * 513}).encode(),
+        b'{"workflow_id": "w", "event": "enrichment.completed", "n": ' + b"9" * 5000 + b"}",
+    ],
+)
+def test_malformed_bodies(setup, body):
+    assert setup.post(setup.token(), content=body) == 400
+    assert setup.is_empty
+
+
+@pytest.mark.parametrize("is_announced", [True, False])
+def test_an_oversized_body(setup, monkeypatch, is_announced):
+    monkeypatch.setattr(module, "MAX_BODY_BYTES", 1000)
+
+    async def parts():
+        for _ in range(20):
+            yield b" " * 100
+
+    assert setup.post(setup.token(), content=b" " * 2000 if is_announced else parts()) == 413
+    assert setup.is_empty
+
+
+def test_a_slow_body(setup, monkeypatch):
+    import asyncio
+
+    monkeypatch.setattr(module, "BODY_SECONDS", 0.2)
+
+    async def parts():
+        while True:
+            await asyncio.sleep(0.05)
+            yield b" "
+
+    assert setup.post(setup.token(), content=parts()) == 408
+    assert setup.is_empty
+
+
+def test_odd_workflow_ids_stay_inside(setup):
+    for number, workflow_id in enumerate(["../../up", "/etc/passwd", "a\0b", "\ud800", "w" * 512]):
+        token = setup.token(batch=batch_name("s", "r", str(number)))
+        body = json.dumps({**PAYLOAD, "workflow_id": workflow_id}).encode()
+        assert setup.post(token, content=body) == 200
+        assert setup.inbox.has(workflow_id)
+    assert [path.name for path in setup.root.parent.iterdir()] == ["inbox"]
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "HEAD", "OPTIONS"])
+def test_other_methods(setup, method):
+    assert setup.ask(method, f"/cleanlist/webhook/{setup.token()}").status_code == 405
+    assert setup.is_empty
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/cleanlist", "/cleanlist/docs", "/docs", "/openapi.json", "/cleanlist/webhook"]
+)
+def test_nothing_else_is_served(setup, path):
+    assert setup.ask("GET", path).status_code == 404
+
+
+# --- failures, logs --------------------------------------------------------------------------------------------
+
+
+def test_a_store_that_fails_makes_cleanlist_try_again(setup):
+    setup.root.write_text("a file where a directory should be")
+    assert setup.post(setup.token()) == 503
+    setup.root.unlink()
+    assert setup.post(setup.token()) == 200
+    assert setup.inbox.payload("w") == PAYLOAD
+
+
+def test_a_store_that_hangs_makes_cleanlist_try_again(setup, monkeypatch):
+    monkeypatch.setattr(module, "STORE_SECONDS", 0.1)
+    go_on = threading.Event()
+    store = setup.inbox.store
+    monkeypatch.setattr(setup.inbox, "store", lambda *given: (go_on.wait(5), store(*given))[1])
+    assert setup.post(setup.token()) == 503
+    go_on.set()
+
+
+def test_logs_show_neither_bodies_nor_tokens_and_stay_few(setup, caplog):
+    tokens = [setup.token(), "A" * 70, setup.token(life=-1)]
+    with caplog.at_level(logging.DEBUG):
+        for _ in range(50):
+            for token in tokens:
+                setup.post(token)
+            setup.post(tokens[0], content=b'{"primary_email": "teo@harborlight.example"')
+    lines = [record for record in caplog.records if record.name == module.__name__]
+    assert 1 <= len([line for line in lines if "answered" in line.getMessage()]) <= 2
+    own = "".join(line.getMessage() for line in lines)
+    assert not any(token in own for token in tokens)
+    assert "teo" not in caplog.text
+
+
+def test_a_quiet_log_counts_what_it_leaves_out(caplog):
+    now = [0.0]
+    quiet = QuietLog(60, lambda: now[0])
+    for moment in (0, 1, 2, 59, 60, 61):
+        now[0] = moment
+        quiet.warning("Something.")
+    assert [record.getMessage() for record in caplog.records] == [
+        "Something. (0 more like this since the last line.)",
+        "Something. (3 more like this since the last line.)",
+    ]
