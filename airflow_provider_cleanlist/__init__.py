@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from airflow_provider_cleanlist.operators.bulk_enrich import BulkEnrichOperator
     from airflow_provider_cleanlist.retry_policy import cleanlist_retry_policy
     from airflow_provider_cleanlist.sensors.workflow import WorkflowSensor
+    from airflow_provider_cleanlist.transfers.enrichment_results_to_warehouse import (
+        EnrichmentResultsToWarehouseOperator,
+    )
     from airflow_provider_cleanlist.transfers.lead_list_to_warehouse import LeadListToWarehouseOperator
 
 __version__ = "0.1.0"
@@ -23,6 +26,7 @@ __all__ = [
     "BulkEnrichOperator",
     "CleanlistError",
     "CleanlistHook",
+    "EnrichmentResultsToWarehouseOperator",
     "LeadListToWarehouseOperator",
     "WorkflowSensor",
     "cleanlist_retry_policy",
@@ -34,6 +38,7 @@ _MODULES = {
     "BulkEnrichOperator": "operators.bulk_enrich",
     "CleanlistError": "exceptions",
     "CleanlistHook": "hooks.cleanlist",
+    "EnrichmentResultsToWarehouseOperator": "transfers.enrichment_results_to_warehouse",
     "LeadListToWarehouseOperator": "transfers.lead_list_to_warehouse",
     "WorkflowSensor": "sensors.workflow",
     "cleanlist_retry_policy": "retry_policy",

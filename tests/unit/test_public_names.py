@@ -15,6 +15,7 @@ DESIGN = {
     "BulkEnrichOperator": "operators.bulk_enrich",
     "CleanlistError": "exceptions",
     "CleanlistHook": "hooks.cleanlist",
+    "EnrichmentResultsToWarehouseOperator": "transfers.enrichment_results_to_warehouse",
     "LeadListToWarehouseOperator": "transfers.lead_list_to_warehouse",
     "WorkflowSensor": "sensors.workflow",
     "cleanlist_retry_policy": "retry_policy",
