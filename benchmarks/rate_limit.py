@@ -209,7 +209,7 @@ def poll(start: Callable[[Target, str], Loops], target: Target, run: str, end: f
 
 
 def measure(
-    start: Callable[[Target, str], Loops], window: str, *, seconds: float, windows: float, limit: int
+    start: Callable[[Target, str], Loops], window: str, *, seconds: float, windows: int, limit: int
 ) -> Result:
     """Run one client against one kind of window."""
     with sandbox(window, seconds, limit) as target:
@@ -243,60 +243,89 @@ def measure(
     )
 
 
+def compare(clients: dict[str, Callable[[Target, str], Loops]], seconds: float, windows: int) -> None:
+    print("| client | server's window | 429s, % | share of the allowance | Jain | polls, % |")
+    print("|---|---|---|---|---|---|")
+    for name, client in clients.items():
+        for window in WINDOWS:
+            result = measure(client, window, seconds=seconds, windows=windows, limit=LIMIT)
+            admitted = result.requests * (1 - result.refused_percent / 100)
+            print(
+                f"| {name} | {window.replace('_', ' ')} | {result.refused_percent:.1f} | {result.share:.3f} "
+                f"| {result.jain:.3f} | {100 * result.polls / admitted:.0f} |",
+                flush=True,
+            )
+
+
+def learn(clients: dict[str, Callable[[Target, str], Loops]], seconds: float, windows: int) -> None:
+    print("| store | server's window | 429s of the first 1000 | 429s per 1000, all | requests |")
+    print("|---|---|---|---|---|")
+    for name, client in clients.items():
+        for window in WINDOWS:
+            result = measure(client, window, seconds=seconds, windows=windows, limit=LIMIT // 2)
+            print(
+                f"| {name} | {window.replace('_', ' ')} | {result.refused_of_first_1000} "
+                f"| {10 * result.refused_percent:.0f} | {result.requests} |",
+                flush=True,
+            )
+
+
+def ask_repeatedly(open_store: Callable[[], RateLimiter], out: SimpleQueue[list[float]]) -> None:
+    limiter, seconds = open_store(), []
+    for _ in range(LIMIT):
+        limiter.reserve(Priority.WORK, waited=0.0, max_wait=1e9)
+    for _ in range(2000):
+        started = time.perf_counter()
+        limiter.reserve(Priority.WORK, waited=0.0, max_wait=0.0)
+        seconds.append(time.perf_counter() - started)
+    out.put(seconds)
+
+
+def cost(stores: dict[str, str]) -> None:
+    print("| store | processes | median, us | 99 %, us |")
+    print("|---|---|---|---|")
+    for name, store in stores.items():
+        for count in (1, PROCESSES):
+            out = fork.SimpleQueue()
+            args = (lambda store=store, count=count: open_limiter(store, f"cost {count}", Budget(LIMIT)), out)
+            processes = [fork.Process(target=ask_repeatedly, args=args) for _ in range(count)]
+            for process in processes:
+                process.start()
+            seconds = sorted(second for _ in processes for second in out.get())
+            for process in processes:
+                process.join()
+            median, high = seconds[len(seconds) // 2], seconds[len(seconds) * 99 // 100]
+            print(f"| {name} | {count} | {median * 1e6:.0f} | {high * 1e6:.0f} |", flush=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    parser.add_argument("--table", choices=("clients", "learning", "cost"), help="one table only")
     parser.add_argument("--window-seconds", type=float, default=6.0, help="length of a window (default: 6)")
-    parser.add_argument("--windows", type=float, default=7, help="windows per measurement (default: 7)")
-    parser.add_argument(
-        "--learning-window-seconds", type=float, default=3.0, help="for a limit of 30 (default: 3)"
-    )
-    parser.add_argument("--learning-windows", type=float, default=42, help="for a limit of 30 (default: 42)")
+    parser.add_argument("--windows", type=int, default=7, help="windows per client (default: 7)")
+    parser.add_argument("--learning-windows", type=int, default=42, help="for a limit of 30 (default: 42)")
     options = parser.parse_args()
     if shutil.which("redis-server") is None:
         parser.error("redis-server is not installed (Debian package redis-server)")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     with tempfile.TemporaryDirectory() as folder, redis_server() as redis_url:
-        stores = {
-            "file": with_store(Path(folder).as_uri()),
-            "Redis": with_store(redis_url),
-        }
+        urls = {"file": Path(folder).as_uri(), "Redis": redis_url, "memory": "memory://"}
+        stores = {name: with_store(urls[name]) for name in ("file", "Redis")}
         others = {
-            "memory, one per process": with_store("memory://"),
+            "memory, one per process": with_store(urls["memory"]),
             "no limiter, Retry-After only": without_limiter,
             "requests with urllib3.Retry": urllib3_client,
         }
-        print("| client | server's window | 429s, % | share of the allowance | Jain | polls, % |")
-        print("|---|---|---|---|---|---|")
-        for name, client in (stores | others).items():
-            for window in WINDOWS:
-                result = measure(
-                    client, window, seconds=options.window_seconds, windows=options.windows, limit=LIMIT
-                )
-                admitted = result.requests * (1 - result.refused_percent / 100)
-                print(
-                    f"| {name} | {window.replace('_', ' ')} | {result.refused_percent:.1f} | {result.share:.3f} "
-                    f"| {result.jain:.3f} | {100 * result.polls / admitted:.0f} |",
-                    flush=True,
-                )
-        print()
-        print("| store | server's window | 429s of the first 1000 | 429s per 1000, all | requests |")
-        print("|---|---|---|---|---|")
-        for name, client in stores.items():
-            for window in WINDOWS:
-                result = measure(
-                    client,
-                    window,
-                    seconds=options.learning_window_seconds,
-                    windows=options.learning_windows,
-                    limit=30,
-                )
-                print(
-                    f"| {name} | {window.replace('_', ' ')} | {result.refused_of_first_1000} "
-                    f"| {10 * result.refused_percent:.0f} | {result.requests} |",
-                    flush=True,
-                )
+        if options.table in (None, "clients"):
+            compare(stores | others, options.window_seconds, options.windows)
+            print()
+        if options.table in (None, "learning"):
+            learn(stores, options.window_seconds, options.learning_windows)
+            print()
+        if options.table in (None, "cost"):
+            cost(urls)
 
 
 if __name__ == "__main__":
