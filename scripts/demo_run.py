@@ -92,7 +92,10 @@ def run_demo(options: argparse.Namespace, signals: StopSignals, progress: Progre
             if state == "success":
                 print(f"\n{summary(airflow, run_id, (credits, sandbox.credits()), folder / 'warehouse.db')}")
             else:
-                print(f"\nThe run {run_id} of {DAG_ID}: {state}.\n{failed_tasks(airflow, run_id)}", file=sys.stderr)
+                print(
+                    f"\nThe run {run_id} of {DAG_ID}: {state}.\n{failed_tasks(airflow, run_id)}",
+                    file=sys.stderr,
+                )
             if options.keep:
                 keep(airflow, signals)
             else:
