@@ -209,6 +209,7 @@ class Journal:
         self._keep_task_ids = keep_task_ids
         self._sleep = sleep
         self._earlier: list[Batch] = []
+        self._parts_of_earlier: list[str] = []
         self._own: list[Batch] = []
 
     @property
@@ -224,7 +225,9 @@ class Journal:
             JournalUnavailableError: The store cannot be read.
         """
         *earlier, own = self._store.parts
-        self._earlier = [batch for part in earlier for batch in self._load(part)]
+        found = [(part, batch) for part in earlier for batch in self._load(part)]
+        self._parts_of_earlier = [part for part, _ in found]
+        self._earlier = [batch for _, batch in found]
         self._own = self._load(own)
 
     def _load(self, part: str) -> list[Batch]:
@@ -276,6 +279,23 @@ class Journal:
                 changed_at=now,
             )
         )
+
+    def settle(self, batch: Batch, workflow_id: str, task_ids: Sequence[str], now: float) -> Batch:
+        """Write down that a batch of an earlier try, of which nobody knew, was accepted. Raises as :meth:`begin`.
+
+        If that try still runs and overwrites it, the batch is unknown again: nothing is ever sent because of that.
+        """
+        index = self._earlier.index(batch)
+        accepted = replace(
+            batch,
+            state=BatchState.ACCEPTED,
+            workflow_id=workflow_id,
+            task_ids=tuple(task_ids),
+            changed_at=now,
+        )
+        self._write(self._key(self._parts_of_earlier[index], batch.number), accepted.to_json())
+        self._earlier[index] = self._kept(accepted)
+        return accepted
 
     def reject(self, batch: Batch, note: str, now: float) -> Batch:
         """Write down that Cleanlist certainly did not accept a batch of this try. Raises as :meth:`begin`."""

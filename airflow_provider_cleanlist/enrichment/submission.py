@@ -91,6 +91,8 @@ class Submission:
         log: Receives counts and ids, never contacts.
         balance: Reads the credits of the organisation, or returns None if it cannot.
         rejects: Takes contacts that are left out or stop the task, if the user wants it.
+        webhook_url: Makes the address that receives a batch's results, from the hashes of its contacts; by default
+            the plan's, for all.
         clock: Seconds since the epoch.
     """
 
@@ -103,6 +105,7 @@ class Submission:
         *,
         balance: Callable[[], float | None] = lambda: None,
         rejects: Rejects | None = None,
+        webhook_url: Callable[[bytes], str] | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._plan = plan
@@ -111,6 +114,7 @@ class Submission:
         self._log = log
         self._balance = balance
         self._rejects = rejects
+        self._webhook_url = webhook_url
         self._clock = clock
         self._known = Ledger(journal.batches)
         self._refused_rows: list[int] = []
@@ -223,7 +227,7 @@ class Submission:
         )
         contacts = [item.contact for item in pending]
         try:
-            attempt.accepted(self._submit(contacts, plan.enrichment_type, plan.webhook_url, attempt))
+            attempt.accepted(self._submit(contacts, plan.enrichment_type, self._address(pending), attempt))
         except errors.SubmissionUnknownError as error:
             attempt.lost(_note(error))
             raise
@@ -237,6 +241,11 @@ class Submission:
             raise not_accepted(plan, error, batch=len(pending), left=left, balance=balance) from None
         finally:
             attempt.end()
+
+    def _address(self, pending: list[Accepted]) -> str | None:
+        if self._webhook_url is None:
+            return self._plan.webhook_url
+        return self._webhook_url(b"".join(item.identity for item in pending))
 
     def _without_refused(
         self, pending: list[Accepted], left: int, error: errors.InvalidRequestError

@@ -33,6 +33,7 @@ from airflow_provider_cleanlist.enrichment.polling import (
     Look,
     WorkflowTracker,
 )
+from airflow_provider_cleanlist.webhooks.doorbell import Doorbell, pause
 
 if TYPE_CHECKING:
     from airflow_provider_cleanlist.client.client import CleanlistClient
@@ -267,12 +268,14 @@ def wait(
     """
     client, clock = hook.get_conn(), epoch_clock()
     log.info(opening_line(request, clock()))
-    flow = watch(request, tracker or request.tracker(rule_for(hook)))
+    tracker = tracker or request.tracker(rule_for(hook))
+    doorbell = Doorbell.configured(request.submitted_at)
+    flow = watch(request, tracker)
     effect = next(flow)
     while True:
         answer: Answer = None
         if isinstance(effect, Pause):
-            time.sleep(effect.seconds)
+            pause(doorbell, effect.seconds, tracker, clock)
         elif isinstance(effect, Ask):
             answer = _ask(client, effect.call)
         elif isinstance(effect, Say):

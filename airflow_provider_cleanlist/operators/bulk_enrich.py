@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from airflow_provider_cleanlist.enrichment.job import JobOutcome
     from airflow_provider_cleanlist.enrichment.rejects import Rejects
     from airflow_provider_cleanlist.enrichment.submission import Submission
+    from airflow_provider_cleanlist.webhooks.callbacks import Callbacks
 
 _Words = TypeVar("_Words", bound=StrEnum)
 
@@ -71,7 +72,9 @@ class BulkEnrichOperator(BaseOperator):
         rejects_path: Local path or object storage URI, templated. Gets a CSV with row number, reason code and contact
             fields of every row that was refused, here or by Cleanlist, or whose outcome is unknown. This file holds
             personal data.
-        webhook_url: HTTPS address that receives the results.
+        webhook: Have the results delivered to the receiver of this provider, whose public address is the connection's
+            ``webhook_base_url``; see ``docs/webhooks.md``. Waiting then costs next to no requests.
+        webhook_url: HTTPS address of a receiver of your own, instead.
         push_task_ids: Push a second XCom, ``task_ids``: the API's task ids by workflow.
         wait_for_completion: Wait until all workflows are done, and fail if one failed.
         deferrable: Wait in the triggerer; by default as Airflow is configured.
@@ -135,6 +138,7 @@ class BulkEnrichOperator(BaseOperator):
         on_unknown_submission: str = OnUnknown.FAIL.value,
         force_resubmit: str | None = None,
         rejects_path: str | None = None,
+        webhook: bool = False,
         webhook_url: str | None = None,
         push_task_ids: bool = False,
         wait_for_completion: bool = False,
@@ -159,6 +163,7 @@ class BulkEnrichOperator(BaseOperator):
         self.on_unknown_submission = on_unknown_submission
         self.force_resubmit = force_resubmit
         self.rejects_path = rejects_path
+        self.webhook = webhook
         self.webhook_url = webhook_url
         self.push_task_ids = push_task_ids
         self.wait_for_completion = wait_for_completion
@@ -242,6 +247,7 @@ class BulkEnrichOperator(BaseOperator):
         from airflow_provider_cleanlist.enrichment.journal_stores import open_store
         from airflow_provider_cleanlist.enrichment.submission import Submission
 
+        callbacks = self._callbacks(context, hook)
         store = open_store(
             context,
             journal_path=conf.get("cleanlist", "journal_path", fallback=""),
@@ -250,6 +256,8 @@ class BulkEnrichOperator(BaseOperator):
         token = (self.force_resubmit or "").strip() or None
         journal = Journal(store, token, keep_task_ids=self.push_task_ids)
         journal.load()
+        if callbacks is not None:
+            callbacks.settle_from_inbox(journal, self.log)
         return Submission(
             plan,
             journal,
@@ -257,7 +265,20 @@ class BulkEnrichOperator(BaseOperator):
             self.log,
             balance=lambda: self._balance_now(hook),
             rejects=rejects,
+            webhook_url=None if callbacks is None else callbacks.addresses(journal),
         )
+
+    def _callbacks(self, context: Context, hook: CleanlistHook) -> Callbacks | None:
+        """Return what makes the addresses of the provider's receiver, if it is to be used."""
+        if not self.webhook:
+            return None
+        from airflow_provider_cleanlist.webhooks.callbacks import open_callbacks
+
+        if self.webhook_url:
+            raise CleanlistConfigurationError("Give webhook=True or webhook_url, not both.")
+        ti = context["ti"]
+        run = (ti.dag_id, ti.run_id, ti.task_id, ti.map_index, (self.force_resubmit or "").strip())
+        return open_callbacks(hook.settings, run)
 
     def _run_job(
         self,
@@ -300,6 +321,7 @@ class BulkEnrichOperator(BaseOperator):
         self, context: Context, hook: CleanlistHook, result: dict[str, Any], outcome: JobOutcome
     ) -> dict[str, Any]:
         from airflow_provider_cleanlist.enrichment.waiting import WaitRequest, wait
+        from airflow_provider_cleanlist.webhooks.callbacks import safety_poll_interval
 
         report = outcome.submitted
         account = {
@@ -313,7 +335,7 @@ class BulkEnrichOperator(BaseOperator):
             submitted_at=report.first_submitted_at,
             submitted_over=report.last_submitted_at - report.first_submitted_at,
             deadline=time.time() + self.timeout,
-            poll_interval=self.poll_interval,
+            poll_interval=safety_poll_interval(self.poll_interval, webhook=self.webhook),
             failure_policy="any",
         )
         if not self.deferrable or not report.workflow_ids:

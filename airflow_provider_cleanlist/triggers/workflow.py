@@ -35,6 +35,7 @@ from airflow_provider_cleanlist.enrichment.waiting import (
 )
 from airflow_provider_cleanlist.triggers.desk import Desk, desk_of
 from airflow_provider_cleanlist.triggers.progress import SavedProgress
+from airflow_provider_cleanlist.webhooks.doorbell import Doorbell, apause
 
 
 class WorkflowTrigger(BaseTrigger):
@@ -125,13 +126,14 @@ class WorkflowTrigger(BaseTrigger):
             return WaitOutcome.of(self._tracker, End.BROKEN, self.request.failure_policy)
         if self._may_have_predecessor(clock()) and (snapshot := await progress.load()) is not None:
             tracker.restore(snapshot)
+        doorbell = Doorbell.configured(self.request.submitted_at)
         flow = watch(self.request, tracker)
         effect = next(flow)
         with desk.seat(tracker):
             while True:
                 answer: Answer = None
                 if isinstance(effect, Pause):
-                    await asyncio.sleep(effect.seconds)
+                    await apause(doorbell, effect.seconds, tracker, clock)
                 elif isinstance(effect, Ask):
                     answer = await self._ask(desk, effect)
                 elif isinstance(effect, Say):

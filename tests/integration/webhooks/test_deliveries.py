@@ -1,0 +1,218 @@
+"""From the submission to the waiting task: the sandbox posts to a real receiver."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import time
+from datetime import datetime
+
+import pytest
+
+from airflow_provider_cleanlist.enrichment.waiting import summary_of_event
+from airflow_provider_cleanlist.exceptions import (
+    CleanlistConfigurationError,
+    CleanlistSubmissionUnknownError,
+)
+from airflow_provider_cleanlist.hooks.cleanlist import CleanlistHook
+from airflow_provider_cleanlist.triggers.workflow import WorkflowTrigger
+from airflow_provider_cleanlist.webhooks import receiver as module
+
+pytestmark = [pytest.mark.integration, pytest.mark.cleanlist_sandbox(requests_per_minute=100_000)]
+
+
+def eventually(condition, seconds=20.0):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def polls(sandbox) -> int:
+    return len(sandbox.ledger.requests(endpoint="enrich_status"))
+
+
+def deliveries(workflow_id):
+    return CleanlistHook().list_webhook_deliveries(workflow_id)
+
+
+def last_delivery(workflow_ids) -> float:
+    """When the last workflow was delivered, seconds since the epoch."""
+    rows = [row for workflow_id in workflow_ids for row in deliveries(workflow_id)]
+    return max(datetime.fromisoformat(row.created_at).timestamp() for row in rows)
+
+
+def test_a_waiting_task_needs_no_poll(sandbox, task):
+    sandbox.settings.seconds_to_complete = 3
+    result = task.run(100, batch_size=25, wait_for_completion=True, deferrable=False)
+    ended = time.time()
+    assert polls(sandbox) == 0
+    assert (result["summary"]["completed"], result["summary"]["emails_found"]) == (4, 100)
+    assert ended - last_delivery(result["workflow_ids"]) < 2 + 1  # the log tells whole seconds
+
+
+def test_a_deferred_task_needs_no_poll(sandbox, task):
+    sandbox.settings.seconds_to_complete = 3
+    result = task.run(60, batch_size=20)
+    now = time.time()
+    trigger = WorkflowTrigger(
+        cleanlist_conn_id="cleanlist_default",
+        workflow_ids=result["workflow_ids"],
+        submitted_at=now,
+        deadline=now + 60,
+        poll_interval=600,
+    )
+
+    async def first_event():
+        return await anext(trigger.run())
+
+    event = asyncio.run(first_event())
+    assert time.time() - last_delivery(result["workflow_ids"]) < 2 + 1
+    assert summary_of_event(event.payload, logging.getLogger())["completed"] == 3
+    assert polls(sandbox) == 0
+
+
+def test_webhooks_that_came_before_the_wait_began(sandbox, task, inbox):
+    result = task.run(40, batch_size=10)
+    eventually(lambda: all(inbox.has(workflow_id) for workflow_id in result["workflow_ids"]))
+    again = task.run(40, batch_size=10, wait_for_completion=True, deferrable=False)
+    assert again["summary"]["completed"] == 4
+    assert polls(sandbox) == 0
+
+
+def test_copies_and_cuts(sandbox, task, inbox):
+    sandbox.settings.change(webhook_copies=3, webhook_results_limit=5)
+    (workflow_id,) = task.run(20)["workflow_ids"]
+    eventually(lambda: len(deliveries(workflow_id)) == 3)
+    payload = inbox.payload(workflow_id)
+    assert (len(payload["results"]), payload["results_truncated"]) == (5, 15)
+
+
+def test_a_lost_answer_is_settled_by_its_webhook(sandbox, task, inbox):
+    """The batch was accepted, nobody heard it; the next try learns it from the token and pays nothing again."""
+    sandbox.faults.drop("enrich_bulk", after=True)
+    with pytest.raises(CleanlistSubmissionUnknownError):
+        task.run(30)
+    (submit,) = sandbox.ledger.accepted_submits
+    eventually(lambda: inbox.has(submit.workflow_id))
+    result = task.run(30)
+    assert result["workflow_ids"] == [submit.workflow_id]
+    assert (result["contacts_submitted"], result["worst_case_credits"]) == (30, 30)
+    assert len(sandbox.ledger.accepted_submits) == 1
+
+
+def test_what_is_resubmitted_has_an_address_of_its_own(sandbox, task, inbox):
+    sandbox.faults.drop("enrich_bulk", after=True)
+    result = task.run(30, on_unknown_submission="resubmit")
+    first, second = sandbox.ledger.accepted_submits
+    assert result["workflow_ids"] == [second.workflow_id]
+    eventually(lambda: inbox.has(first.workflow_id) and inbox.has(second.workflow_id))
+
+
+def test_a_webhook_that_is_not_there_settles_nothing(sandbox, task):
+    sandbox.settings.seconds_to_complete = 600
+    sandbox.faults.drop("enrich_bulk", after=True)
+    for _ in range(2):
+        with pytest.raises(CleanlistSubmissionUnknownError):
+            task.run(30)
+    assert len(sandbox.ledger.accepted_submits) == 1
+
+
+def test_a_receiver_that_is_down_for_a_moment(sandbox, task, inbox, monkeypatch):
+    """Cleanlist's second attempt comes after a second."""
+    store, failures = module.Inbox.store, iter([module.InboxUnavailableError("full")])
+
+    def failing_once(*given):
+        for failure in failures:
+            raise failure
+        return store(*given)
+
+    monkeypatch.setattr(module.Inbox, "store", failing_once)
+    result = task.run(10, wait_for_completion=True, deferrable=False)
+    assert result["summary"]["completed"] == 1
+    (workflow_id,) = result["workflow_ids"]
+    attempts = deliveries(workflow_id)
+    assert [attempt.response_status_code for attempt in attempts][:1] == [503]
+
+
+@pytest.mark.parametrize(
+    ("extra", "arguments", "message"),
+    [
+        ({}, {}, "webhook_base_url must look like"),
+        ({"webhook_base_url": "http://airflow.example.com"}, {}, "webhook_base_url must look like"),
+        ({"webhook_base_url": "https://a.example"}, {"webhook_url": "https://b.example"}, "not both"),
+        ({"webhook_base_url": "https://a.example", "webhook_secret": "short"}, {}, "at least 16 characters"),
+    ],
+)
+def test_wrong_settings_submit_nothing(connect, inbox, task, extra, arguments, message):
+    sandbox = connect(**extra)
+    with pytest.raises(CleanlistConfigurationError, match=message):
+        task.run(5, **arguments)
+    assert sandbox.ledger.requests() == []
+
+
+def test_no_secret(connect, task):
+    connect(webhook_base_url="https://a.example")
+    with pytest.raises(CleanlistConfigurationError, match="webhook=True needs a secret"):
+        task.run(5)
+
+
+# --- attacks on the socket -------------------------------------------------------------------------------------
+
+
+def talk(port: int, request: bytes, pause: float = 0.0) -> bytes:
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+        for line in request.splitlines(keepends=True):
+            connection.sendall(line)
+            time.sleep(pause)
+        return connection.recv(100)
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "/cleanlist/webhook/../../etc/passwd",
+        "//cleanlist//webhook//x",
+        "/cleanlist/webhook/" + "A" * 70,
+        "*",
+        "/%",
+    ],
+)
+def test_raw_paths(receiver, inbox, tmp_path, target):
+    request = f"POST {target} HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{{}}".encode()
+    assert talk(receiver.port, request).split()[1] in (b"400", b"404")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_slow_senders_do_not_keep_others_waiting(sandbox, receiver, task, inbox, monkeypatch):
+    """Two hundred connections that never finish their bodies, with a token that is genuine."""
+    monkeypatch.setattr(module, "BODY_SECONDS", 2.0)
+    urls = []
+    monkeypatch.setattr("airflow_provider_cleanlist.webhooks.callbacks.Callbacks.url", _noting(urls))
+    sandbox.settings.seconds_to_complete = 1
+    (workflow_id,) = task.run(5)["workflow_ids"]
+    path = urls[0].partition("/cleanlist")[2]
+    head = f"POST /cleanlist{path} HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n".encode()
+    slow = []
+    for _ in range(200):
+        connection = socket.create_connection(("127.0.0.1", receiver.port), timeout=20)
+        connection.sendall(head + b"{")
+        slow.append(connection)
+    eventually(lambda: inbox.has(workflow_id), 10)
+    answers = {connection.recv(20).split()[1] for connection in slow}
+    for connection in slow:
+        connection.close()
+    assert answers == {b"408"}
+
+
+def _noting(urls):
+    from airflow_provider_cleanlist.webhooks.callbacks import Callbacks
+
+    original = Callbacks.url
+
+    def url(self, *given):
+        urls.append(original(self, *given))
+        return urls[-1]
+
+    return url
