@@ -48,6 +48,7 @@ def get_provider_info() -> dict[str, Any]:
         "extra-links": [f"{_PACKAGE}.links.LeadListLink", f"{_PACKAGE}.links.WorkflowLink"],
         "asset-uris": [_assets()],
         "dataset-uris": [_assets()],  # the name of it before Airflow 3
+        "plugins": [{"name": "cleanlist", "plugin-class": f"{_PACKAGE}.webhooks.plugin.CleanlistPlugin"}],
         "config": {
             "cleanlist": {"description": "Settings of the Cleanlist provider.", "options": _options()}
         },
@@ -76,6 +77,20 @@ def _options() -> dict[str, Any]:
             default="",
             example="s3://aws_default@my-bucket/cleanlist-journal",
         ),
+        "webhook_inbox": _option(
+            "Where results are kept that Cleanlist delivers by webhook: a local directory that API servers, triggerers "
+            "and workers share, or an object storage URI. Holds personal data. Empty: webhooks are not received.",
+            default="",
+            example="s3://aws_default@my-bucket/cleanlist-inbox",
+        ),
+        "webhook_secret": {
+            **_option(
+                "Secret in the addresses that Cleanlist delivers to, at least 16 characters; several, separated by "
+                "commas, while it is being changed: the first one signs. Empty: webhooks are not received.",
+                default="",
+            ),
+            "sensitive": True,
+        },
         "portal_list_url": _option(
             "Address that the extra link of a lead list opens; ``{list_id}`` stands for the id of the list.",
             default=_PORTAL,
