@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -14,16 +16,42 @@ def replace_file(path: Path, text: str) -> None:
         path: The file; its folder exists.
         text: The new content, written as UTF-8.
     """
+    with _written(path, text) as temporary:
+        temporary.replace(path)
+    _sync_folder(path)
+
+
+def create_file(path: Path, text: str) -> bool:
+    """Write a local file that is not there yet, as a whole, and tell whether it was not; of many, one succeeds.
+
+    Args:
+        path: The file; its folder exists.
+        text: The content, written as UTF-8.
+    """
+    with _written(path, text) as temporary:
+        try:
+            path.hardlink_to(temporary)
+        except FileExistsError:
+            return False
+    _sync_folder(path)
+    return True
+
+
+@contextmanager
+def _written(path: Path, text: str) -> Iterator[Path]:
+    """Yield a temporary file beside another one, with the content on disk; it is gone afterwards."""
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
         with temporary.open("w", encoding="utf-8") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
+        yield temporary
+    finally:
         temporary.unlink(missing_ok=True)
-        raise
+
+
+def _sync_folder(path: Path) -> None:
     folder = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(folder)

@@ -14,17 +14,20 @@ from __future__ import annotations
 
 import hashlib
 import json
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from airflow_provider_cleanlist.enrichment.files import replace_file
+from airflow_provider_cleanlist.enrichment.files import create_file
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import ObjectStoragePath
 
 T = TypeVar("T")
+
+_locks = [threading.Lock() for _ in range(64)]
 
 BELL_SECONDS = 600
 """Bells of so many seconds share a folder, so that one listing tells whoever waits what is new."""
@@ -84,18 +87,13 @@ class Inbox:
             ForeignWorkflowError: The batch belongs to another workflow.
             InboxUnavailableError: It cannot be told, or kept.
         """
-        owner = self.workflow_of(batch)
-        if owner is None:
-            self._write(self._batch_path(batch), json.dumps({"workflow_id": workflow_id}))
-        elif owner != workflow_id:
+        self._create(self._batch_path(batch), {"workflow_id": workflow_id})
+        if self.workflow_of(batch) != workflow_id:
             raise ForeignWorkflowError
-        path = self._workflow_path(workflow_id)
-        is_new = not self._guarded(path.exists)
-        if is_new:
-            received_at = datetime.fromtimestamp(now, UTC).isoformat(timespec="milliseconds")
-            document = {"workflow_id": workflow_id, "received_at": received_at, "payload": payload}
-            self._write(path, json.dumps(document))
-        self._write(self._bell_folder(now) / bell_name(workflow_id), "")
+        received_at = datetime.fromtimestamp(now, UTC).isoformat(timespec="milliseconds")
+        document = {"workflow_id": workflow_id, "received_at": received_at, "payload": payload}
+        is_new = self._create(self._workflow_path(workflow_id), document)
+        self._create(self._bell_folder(now) / bell_name(workflow_id), {})
         return is_new
 
     def workflow_of(self, batch: str) -> str | None:
@@ -178,15 +176,24 @@ class Inbox:
             return document
         raise InboxUnavailableError(f"{path} is damaged: delete it")
 
-    def _write(self, path: ObjectStoragePath, text: str) -> None:
-        def write() -> None:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            if self._is_local:
-                replace_file(Path(path.path), text)
-            else:
-                path.write_text(text, encoding="utf-8")
+    def _create(self, path: ObjectStoragePath, document: Mapping[str, Any]) -> bool:
+        """Write a file that is not there yet and tell whether it was not.
 
-        self._guarded(write)
+        Of several at the same time one succeeds: on local storage anywhere, on object storage within a process.
+        """
+
+        def create() -> bool:
+            with _locks[hash(str(path)) % len(_locks)]:
+                if path.exists():
+                    return False
+                path.parent.mkdir(parents=True, exist_ok=True)
+                text = json.dumps(document)
+                if self._is_local:
+                    return create_file(Path(path.path), text)
+                path.write_text(text, encoding="utf-8")
+                return True
+
+        return self._guarded(create)
 
     def _guarded(self, action: Callable[[], T]) -> T:
         try:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,13 @@ def test_the_first_delivery_counts(inbox):
     assert inbox.store(BATCH, "w", {"first": True}, NOW)
     assert not inbox.store(BATCH, "w", {"first": False}, NOW)
     assert inbox.payload("w") == {"first": True}
+
+
+def test_of_many_at_once_one_is_new(inbox):
+    with ThreadPoolExecutor(16) as pool:
+        told = list(pool.map(lambda n: inbox.store(BATCH, "w", {"n": n}, NOW), range(64)))
+    assert sum(told) == 1
+    assert inbox.payload("w") == {"n": told.index(True)}
 
 
 def test_a_batch_keeps_its_workflow(inbox):
