@@ -6,6 +6,7 @@ Airflow checks them when a DAG is parsed.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -123,7 +124,7 @@ def record_events(
     Args:
         context: Context of the task.
         outlets: The task's outlets. Assets get the extra with their event; an asset alias gets an event of the asset
-            that was produced.
+            that was produced, with the extra as JSON text, because aliases take flat values only.
         extra: What came about; it becomes ``extra["cleanlist"]`` of the events.
         produced: Makes the asset for aliases.
     """
@@ -131,7 +132,8 @@ def record_events(
         if isinstance(outlet, Asset):
             context["outlet_events"][outlet].extra = {SCHEME: extra}
         elif isinstance(outlet, AssetAlias):
-            context["outlet_events"][outlet].add(produced(), extra={SCHEME: extra})
+            # several versions of Airflow hash the values of this extra, so it cannot nest
+            context["outlet_events"][outlet].add(produced(), extra={SCHEME: json.dumps(extra)})
 
 
 def _uri(kind: str, *path: str) -> str:

@@ -81,7 +81,7 @@ class LeadListToWarehouseOperator(BaseOperator):
         "rows_deleted": int, "pages": int, "columns_added": [...], "duration_seconds": float}``. ``rows_read`` and
         ``pages`` count all tries of the load. ``rows_deleted`` counts rows that ``on_missing`` deleted or marked, or
         that a replaced scope held. Outlets that are assets get the same as ``extra["cleanlist"]`` of their event; an
-        asset alias gets an event of ``table_asset(warehouse_conn_id, table)``.
+        asset alias gets an event of ``table_asset(warehouse_conn_id, table)`` with it as JSON text.
 
     Raises:
         CleanlistConfigurationError: An argument, a connection, a privilege or the table does not fit; not retried.

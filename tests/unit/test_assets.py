@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlsplit
@@ -126,9 +127,12 @@ class Events(dict[Any, Any]):
 def test_events_carry_what_came_about() -> None:
     events, outlet, alias = Events(), Asset("leads"), AssetAlias("any")
     produced = table_asset("w", "t")
-    record_events({"outlet_events": events}, [outlet, alias, object()], {"rows": 3}, lambda: produced)
-    assert events[outlet].extra == {"cleanlist": {"rows": 3}}
-    assert events[alias].added == [(produced, {"cleanlist": {"rows": 3}})]
+    record_events({"outlet_events": events}, [outlet, alias, object()], {"rows": [3]}, lambda: produced)
+    assert events[outlet].extra == {"cleanlist": {"rows": [3]}}
+    ((asset, extra),) = events[alias].added
+    assert asset == produced
+    assert hash(frozenset(extra.items()))
+    assert json.loads(extra["cleanlist"]) == {"rows": [3]}
     assert len(events) == 2
 
 
