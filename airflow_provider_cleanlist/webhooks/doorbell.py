@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +16,8 @@ from airflow_provider_cleanlist.webhooks.inbox import BELL_SECONDS, Inbox, Inbox
 if TYPE_CHECKING:
     from airflow_provider_cleanlist.enrichment.polling import WorkflowTracker
 
+log = logging.getLogger(__name__)
+
 LISTEN_EVERY_SECONDS = 1.0
 
 
@@ -24,15 +27,12 @@ class Doorbell:
     Args:
         inbox: What was delivered.
         since: When the first workflow was submitted, seconds since the epoch.
-
-    Attributes:
-        error: Why the last call could not look; None if it could.
     """
 
     def __init__(self, inbox: Inbox, since: float) -> None:
         self._inbox = inbox
         self._since = since
-        self.error: str | None = None
+        self._is_deaf = False
 
     @classmethod
     def configured(cls, since: float) -> Doorbell | None:
@@ -57,10 +57,12 @@ class Doorbell:
             bells = self._inbox.bells(self._since, now)
             statuses = [self._end(workflow_id) for workflow_id in running if bell_name(workflow_id) in bells]
         except InboxUnavailableError as error:
-            self.error = str(error)
+            if not self._is_deaf:
+                log.warning("Webhooks are not noticed at present: %s. Workflows are still looked at.", error)
+            self._is_deaf = True
             return []
         self._since = max(self._since, now - BELL_SECONDS)
-        self.error = None
+        self._is_deaf = False
         return [status for status in statuses if status is not None]
 
     def _end(self, workflow_id: str) -> WorkflowStatus | None:
