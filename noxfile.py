@@ -5,6 +5,7 @@ Sessions without an environment of their own use the locked tools that nox itsel
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 import tempfile
@@ -14,6 +15,23 @@ import nox
 
 ROOT = Path(__file__).parent
 DIST = ROOT / "dist"
+
+MATRIX = {
+    "2.11.2": ("3.11", "3.12"),
+    "3.0.6": ("3.11", "3.12"),
+    "3.1.8": ("3.11", "3.12", "3.13"),
+    "3.2.2": ("3.11", "3.12", "3.13"),
+    "3.3.2": ("3.11", "3.12", "3.13"),
+}
+CELLS = [(airflow, python) for airflow, pythons in MATRIX.items() for python in pythons]
+RUNS = "tests/integration/airflow"
+AIRFLOW_FACING = ("assets", "exceptions", "lineage", "links", "provider_info", "public_names", "retry_policy")
+FULL = ("tests/unit", "--ignore=tests/unit/scripts", RUNS)
+REDUCED = (
+    *(f"tests/unit/test_{name}.py" for name in AIRFLOW_FACING),
+    "tests/unit/hooks",
+    "tests/unit/transfers",
+)
 
 nox.needs_version = ">=2025.2"
 nox.options.default_venv_backend = "none"
@@ -28,6 +46,39 @@ def run(session: nox.Session, module: str, *arguments: str) -> None:
 def tests(session: nox.Session) -> None:
     """All tests; arguments after ``--`` go to pytest."""
     run(session, "pytest", *session.posargs)
+
+
+def interpreter(version: str) -> str | None:
+    """Return an interpreter of a Python version: this one, one that pyenv keeps, or one on the path."""
+    if version == f"{sys.version_info.major}.{sys.version_info.minor}":
+        return sys.executable
+    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
+    kept = sorted(map(str, pyenv.glob(f"versions/{version}.*/bin/python{version}")))
+    found = shutil.which(f"python{version}")
+    if found and not found.startswith(str(pyenv / "shims")):
+        kept.append(found)
+    return kept[-1] if kept else None
+
+
+@nox.session
+@nox.parametrize(("airflow", "python_version"), CELLS, ids=[f"{a}-py{p}" for a, p in CELLS])
+def matrix(session: nox.Session, airflow: str, python_version: str) -> None:
+    """A cell of the support matrix: unit tests and runs of DAGs; ``-- reduced`` for what faces Airflow only."""
+    python = interpreter(python_version)
+    if python is None:
+        session.skip(f"Python {python_version} is not on this machine")
+    environment = ROOT / ".nox" / f"airflow-{airflow}-py{python_version}"
+    own_python = str(environment / "bin" / "python")
+    lock_file = f"requirements/matrix/airflow-{airflow}.txt"
+    run(session, "uv", "venv", "--quiet", "--allow-existing", f"--python={python}", str(environment))
+    into = ("--quiet", f"--python={own_python}")
+    run(session, "uv", "pip", "sync", *into, "--require-hashes", lock_file)
+    run(session, "uv", "pip", "install", *into, "--no-deps", "--no-build-isolation", "--editable=.")
+    chosen = REDUCED if session.posargs == ["reduced"] else session.posargs or FULL
+    with tempfile.TemporaryDirectory() as home:
+        env = {"AIRFLOW_HOME": home, "AIRFLOW__CORE__LOAD_EXAMPLES": "False"}
+        options = ("-m", "pytest", "-q", "-p", "no:cacheprovider")
+        session.run(own_python, *options, *chosen, env=env, external=True)
 
 
 @nox.session

@@ -114,7 +114,7 @@ def outcome(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Outcome]:
             check=False,
             capture_output=True,
             text=True,
-            timeout=280,
+            timeout=1400,  # before 3.3 every task start builds Airflow's API anew, in 5 to 14 s
         )
         log = done.stdout + done.stderr
         assert done.returncode == 0, log[-5000:]
