@@ -22,8 +22,8 @@ class TaskKey(Protocol):
 class SavedProgress:
     """Progress of one waiting task as an XCom of its own, where triggers may read and write XComs.
 
-    Airflow has asynchronous XCom access since 3.2. Before that, and outside a triggerer, nothing is kept and a
-    restarted trigger looks at all workflows again. Airflow removes the XCom when the task is tried anew.
+    Where Airflow has no asynchronous XCom access, and outside a triggerer, nothing is kept and a restarted trigger
+    looks at all workflows again. Airflow removes the XCom when the task is tried anew.
 
     Args:
         task_instance: The task; None outside a triggerer.
