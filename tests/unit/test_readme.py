@@ -1,0 +1,42 @@
+"""The README: its DAG is one, its links lead somewhere, its commands exist."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def code(page: Path, language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+
+
+def test_the_minimal_dag_is_complete_and_short() -> None:
+    (source,) = code(ROOT / "README.md", "python")
+    assert len(source.splitlines()) < 30
+    names: dict[str, Any] = {}
+    exec(compile(source, "README.md", "exec"), names)
+    tasks = names["enrich"].dag.task_dict
+    assert {task_id: task.downstream_task_ids for task_id, task in tasks.items()} == {
+        "enrich": {"wait"},
+        "wait": {"load"},
+        "load": set(),
+    }
+
+
+def test_the_two_commands_exist() -> None:
+    commands = re.findall(r"python3 (scripts/\w+\.py)", "".join(code(ROOT / "README.md", "bash")))
+    assert commands == ["scripts/demo.py", "scripts/test.py"]
+    assert all((ROOT / command).is_file() for command in commands)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_to_files_lead_somewhere(page: Path) -> None:
+    targets = re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8"))
+    missing = [target for target in targets if "://" not in target and not (page.parent / target).exists()]
+    assert missing == []
