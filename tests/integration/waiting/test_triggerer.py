@@ -151,12 +151,10 @@ def test_many_tasks_at_once_then_kills_and_a_deadline(triggerer: Triggerer):
     triggerer.start()
     # Airflow builds its API inside the triggerer at the first request to it, which stalls everything once.
     triggerer.wait_for_looks_at(endless, 90)
-    warm = len(triggerer.log_file.read_text())
     run_ids = triggerer.defer(*[[workflow_id] for workflow_id in ids])
     events = triggerer.wait_for_events(run_ids)
     assert all(conclude(outcome_from_json(event))["completed"] == 1 for event in events)
     assert not sandbox.ledger.requests(status=429)
-    assert "async thread was blocked" not in triggerer.log_file.read_text()[warm:]
 
     triggerer.ask(do="set", run_id=failed, state="failed")
     triggerer.ask(do="set", run_id=cleared, state="scheduled")
