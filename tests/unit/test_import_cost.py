@@ -42,8 +42,10 @@ PUBLIC_MODULES = sorted(
 )
 PROBE = """
 import importlib, json, os, sys
-import airflow.sdk
-from airflow.sdk import DAG, BaseHook, BaseOperator, BaseSensorOperator
+try:
+    from airflow.sdk import DAG, BaseHook, BaseOperator, BaseSensorOperator
+except ImportError:  # Airflow 2
+    from airflow.providers.common.compat.sdk import DAG, BaseHook, BaseOperator, BaseSensorOperator
 import airflow.triggers.base
 before = set(sys.modules)
 for name in sys.argv[1:]:

@@ -34,6 +34,11 @@ OF_AIRFLOWS_OWN_BUILD = {"state", "source-date-epoch", "versions"}
 (CONNECTION,) = INFO["connection-types"]
 FIELDS: dict[str, dict[str, Any]] = CONNECTION["conn-fields"]
 
+AIRFLOW = tuple(int(part) for part in airflow.__version__.split(".")[:2])
+knows_declared_forms = pytest.mark.skipif(
+    AIRFLOW < (3, 2), reason="Airflow's own schema of provider.yaml knows conn-fields since 3.2"
+)
+
 
 def schema(name: str) -> dict[str, Any]:
     read: dict[str, Any] = json.loads((Path(airflow.__file__).parent / name).read_text())
@@ -49,6 +54,7 @@ def test_airflow_accepts_the_metadata() -> None:
     assert complaints("provider_info.schema.json", INFO) == []
 
 
+@knows_declared_forms
 def test_the_metadata_has_the_form_of_airflows_own_providers() -> None:
     rules = schema("provider.yaml.schema.json")
     rules["required"] = [name for name in rules["required"] if name not in OF_AIRFLOWS_OWN_BUILD]
@@ -56,6 +62,7 @@ def test_the_metadata_has_the_form_of_airflows_own_providers() -> None:
     assert errors == []
 
 
+@knows_declared_forms
 @pytest.mark.parametrize(
     "spoil",
     [
@@ -193,6 +200,25 @@ def test_the_form_and_the_settings_agree_on_a_field(name: str) -> None:
             build_settings(None, "clapi_k", {name: rules["minimum"] - 1})
 
 
+@pytest.mark.skipif(AIRFLOW >= (3, 0), reason="Airflow 2 builds the form with Flask-AppBuilder")
+def test_airflow_2_makes_a_form_of_it() -> None:
+    from airflow.providers_manager import ProvidersManager
+
+    manager = ProvidersManager()
+    prefix = "extra__cleanlist__"
+    widgets = {
+        name.removeprefix(prefix): widget
+        for name, widget in manager.connection_form_widgets.items()
+        if name.startswith(prefix)
+    }
+    assert list(widgets) == list(FIELDS)
+    assert {name for name, widget in widgets.items() if widget.is_sensitive} == set(SECRET_SETTINGS)
+    behaviour = manager.field_behaviours["cleanlist"]
+    assert behaviour["relabeling"]["password"] == "API key"
+    assert behaviour["hidden_fields"] == ["login", "port", "schema"]
+
+
+@pytest.mark.skipif(AIRFLOW < (3, 0), reason="Airflow 2 has no API server")
 def test_airflow_makes_a_form_of_it() -> None:
     from airflow.api_fastapi.core_api.services.ui.connections import HookMetaService
 

@@ -45,8 +45,11 @@ def test_a_database_that_is_not_there(tmp_path):
 
 
 def test_a_server_that_is_down():
-    source = Source("postgresql+psycopg://user:hunter2@127.0.0.1:1/db")
-    source.get_conn = lambda: __import__("psycopg").connect("postgresql://user:hunter2@127.0.0.1:1/db")
+    driver = (
+        "psycopg2" if sa.__version__.startswith("1.") else "psycopg"
+    )  # SQLAlchemy knows psycopg since 2.0
+    source = Source(f"postgresql+{driver}://user:hunter2@127.0.0.1:1/db")
+    source.get_conn = lambda: __import__(driver).connect("postgresql://user:hunter2@127.0.0.1:1/db")
     with pytest.raises(
         LoadError, match=r"Cannot connect to warehouse 'warehouse': .*[Cc]onnection refused"
     ) as caught:
