@@ -2,15 +2,8 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import pytest
-
-ROOT = Path(__file__).resolve().parents[3]
-sys.path.insert(0, str(ROOT / "scripts"))
-
-from make_reliability_table import (  # noqa: E402
+from make_reliability_table import (
     AIRFLOW_COLUMNS,
     PAGE,
     RANDOM_COLUMNS,
