@@ -1,7 +1,6 @@
 """The contacts that were not submitted, as a file for the user.
 
-It holds contact fields, because the user asked for it by naming a path; nothing else in this package writes them
-anywhere but to the API.
+It holds contact fields, because the user asked for it by naming a path. Without a path there is no file.
 """
 
 from __future__ import annotations
