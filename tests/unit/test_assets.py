@@ -113,27 +113,30 @@ def test_openlineage_dataset() -> None:
     )
 
 
-class Events(dict[Any, Any]):
-    """What a task context offers: one accessor per outlet."""
+class Events:
+    """What a task context offers: one accessor per outlet, by its name."""
 
-    def __missing__(self, outlet: object) -> SimpleNamespace:
+    def __init__(self) -> None:
+        self.accessors: dict[str, SimpleNamespace] = {}
+
+    def __getitem__(self, outlet: Asset | AssetAlias) -> SimpleNamespace:
         added: list[Any] = []
-        self[outlet] = SimpleNamespace(
+        accessor = SimpleNamespace(
             extra=None, added=added, add=lambda asset, extra: added.append((asset, extra))
         )
-        return self[outlet]
+        return self.accessors.setdefault(getattr(outlet, "uri", None) or outlet.name, accessor)
 
 
 def test_events_carry_what_came_about() -> None:
-    events, outlet, alias = Events(), Asset("leads"), AssetAlias("any")
-    produced = table_asset("w", "t")
-    record_events({"outlet_events": events}, [outlet, alias, object()], {"rows": [3]}, lambda: produced)
-    assert events[outlet].extra == {"cleanlist": {"rows": [3]}}
-    ((asset, extra),) = events[alias].added
+    events, produced = Events(), table_asset("w", "t")
+    outlets = [lead_list_asset("ll_1"), AssetAlias("any"), object()]
+    record_events({"outlet_events": events}, outlets, {"rows": [3]}, lambda: produced)
+    assert events.accessors.keys() == {"cleanlist://lists/ll_1", "any"}
+    assert events.accessors["cleanlist://lists/ll_1"].extra == {"cleanlist": {"rows": [3]}}
+    ((asset, extra),) = events.accessors["any"].added
     assert asset == produced
     assert hash(frozenset(extra.items()))
     assert json.loads(extra["cleanlist"]) == {"rows": [3]}
-    assert len(events) == 2
 
 
 def test_without_outlets_nothing_is_touched() -> None:

