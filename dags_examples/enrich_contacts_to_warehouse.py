@@ -13,10 +13,10 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from airflow.providers.common.compat.sdk import DAG, Asset, BaseHook, task
-from airflow_provider_cleanlist.sensors.workflow import WorkflowSensor
-from airflow_provider_cleanlist.transfers.lead_list_to_warehouse import LeadListToWarehouseOperator
 
 from airflow_provider_cleanlist.operators.bulk_enrich import BulkEnrichOperator
+from airflow_provider_cleanlist.sensors.workflow import WorkflowSensor
+from airflow_provider_cleanlist.transfers.lead_list_to_warehouse import LeadListToWarehouseOperator
 
 CONTACTS = os.environ.get("CONTACTS_PATH", str(Path(__file__).parent / "data" / "hubspot_contacts.csv"))
 WAREHOUSE = "warehouse"
