@@ -98,7 +98,7 @@ class ObjectStorageJournalStore:
     def __init__(self, root: ObjectStoragePath, task_instance: tuple[str, str, str, int]) -> None:
         name = hashlib.blake2b("\0".join(map(str, task_instance)).encode(), digest_size=16).hexdigest()
         self._folder = root / name
-        own = f"{time.time_ns() // 1_000_000:013d}-{uuid.uuid4().hex[:12]}"
+        own = f"{time.time_ns():019d}-{uuid.uuid4().hex[:12]}"
         self._guarded(lambda: self._folder.mkdir(parents=True, exist_ok=True))
         self.write(f"{_OPENED}{own}", {"task_instance": list(task_instance)})
         self.write(_OWNER, {"part": own})

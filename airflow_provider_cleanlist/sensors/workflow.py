@@ -138,9 +138,10 @@ class WorkflowSensor(BaseSensorOperator):
         try:
             return super().resume_execution(next_method, next_kwargs, context)
         except AirflowSensorTimeout as error:
-            if isinstance(error, CleanlistWaitTimeoutError):
-                raise
-            raise CleanlistWaitTimeoutError(unwatched_message(workflow_ids_of(self.workflow_ids))) from error
+            if not isinstance(error, CleanlistWaitTimeoutError):
+                error = CleanlistWaitTimeoutError(unwatched_message(workflow_ids_of(self.workflow_ids)))
+            self._skip_if_soft(error)  # Airflow 3.0 skips for other errors only
+            raise error from None
 
     def on_kill(self) -> None:
         """Say which workflows go on when the task is killed while it waits in a worker."""

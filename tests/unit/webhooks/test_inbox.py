@@ -5,7 +5,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from airflow.sdk.io import attach
 from fsspec.implementations.memory import MemoryFileSystem
 
 from airflow_provider_cleanlist.webhooks.inbox import (
@@ -16,6 +15,11 @@ from airflow_provider_cleanlist.webhooks.inbox import (
     bell_name,
 )
 from airflow_provider_cleanlist.webhooks.tokens import batch_name
+
+try:
+    from airflow.sdk.io import attach
+except ImportError:
+    from airflow.io.store import attach
 
 NOW = 1_780_000_000.0
 BATCH, NEXT = batch_name("s", "r", "0"), batch_name("s", "r", "1")
