@@ -51,8 +51,8 @@ def test_the_first_delivery_counts(inbox):
     assert inbox.payload("w") == {"first": True}
 
 
-@pytest.mark.parametrize("inbox", ["file"], indirect=True)  # fsspec's memory is not safe for threads
-def test_of_many_at_once_one_is_new(inbox):
+def test_of_many_at_once_one_is_new(tmp_path: Path):
+    inbox = Inbox.at(f"file://{tmp_path}/inbox")  # fsspec's memory is not safe for threads
     with ThreadPoolExecutor(16) as pool:
         told = list(pool.map(lambda n: inbox.store(BATCH, "w", {"n": n}, NOW), range(64)))
     assert sum(told) == 1
