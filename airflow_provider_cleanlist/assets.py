@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.openlineage.facet import Dataset
 
 SCHEME = "cleanlist"
+"""Scheme of the URIs of our assets."""
 MANAGED_LIST = "managed"
 """In place of its id: the list in which Cleanlist collects every enriched contact."""
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from airflow_provider_cleanlist.warehouse.naming import TableName
 
 MAX_WORKFLOWS_NAMED = 100
+"""Workflow ids that lineage events name at most."""
 
 
 def enrichment_lineage(

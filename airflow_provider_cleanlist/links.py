@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import BaseOperator, TaskInstanceKey
 
 PORTAL_URL = "https://app.cleanlist.ai"
+"""Start page of Cleanlist's portal."""
 
 
 def portal_url(template: str, placeholder: str, identifier: str | None) -> str:

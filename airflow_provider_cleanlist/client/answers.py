@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from airflow_provider_cleanlist.client.protocol import Request, Response
 
 HOST_HINT = "Check the host of the connection: is it the Cleanlist API?"
+"""Hint for answers that cannot be from Cleanlist."""
 _SECONDS = re.compile(r"[+-]?\d+(\.\d*)?", re.ASCII)
 _TAG = re.compile(r"<[^>]*>")
 
@@ -36,7 +37,7 @@ def json_or_none(raw: bytes) -> Any:
 
 
 def error_info(request: Request, answer: Response) -> errors.ErrorInfo:
-    """Describe a failed answer, whichever envelope it uses, without any value that the request carried.
+    """Return what a failed answer says, whichever envelope it uses, without any value that the request carried.
 
     Args:
         request: What was asked.
@@ -99,7 +100,7 @@ _HINT_BY_CLASS: dict[type[errors.ApiError], str] = {
 
 
 def retry_after_seconds(headers: Mapping[str, str], received_at: float) -> float | None:
-    """Read a ``Retry-After`` header: whole or decimal seconds, or an HTTP date; None if absent or unreadable.
+    """Return the pause that a ``Retry-After`` header asks for: seconds or an HTTP date; None if unreadable.
 
     An HTTP date is compared with the answer's own ``Date`` header when there is one, so that a wrong local clock
     does no harm. Never negative.

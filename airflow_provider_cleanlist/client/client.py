@@ -61,7 +61,7 @@ class CleanlistClient:
         self._translate = translate
 
     def run(self, call: Call[T], observer: SendObserver | None = None) -> T:
-        """Make one call, blocking.
+        """Make one call, blocking, and return what its answer says.
 
         Args:
             call: One of :mod:`.endpoints`.
@@ -73,7 +73,7 @@ class CleanlistClient:
             raise self._translate(error) from None
 
     async def arun(self, call: Call[T]) -> T:
-        """Make one call without blocking the event loop.
+        """Make one call without blocking the event loop, and return what its answer says.
 
         Args:
             call: One of :mod:`.endpoints`.
@@ -89,6 +89,9 @@ class CleanlistClient:
         Args:
             max_wait: Seconds to wait at most for the request budget and between tries.
 
+        Returns:
+            The key's user and organisation.
+
         Raises:
             AuthenticationError: Also when the API answers that the key is not valid.
         """
@@ -99,11 +102,11 @@ class CleanlistClient:
         return validation
 
     def whoami(self) -> models.Whoami:
-        """Read the key's organisation, plan and scopes (contract section 1.4)."""
+        """Return the key's organisation, plan and scopes (contract section 1.4)."""
         return self._ask(endpoints.whoami, self._prefix)
 
     def get_credit_balance(self) -> models.CreditBalance:
-        """Read the organisation's balance (contract section 7)."""
+        """Return the organisation's balance (contract section 7)."""
         return self._ask(endpoints.get_credit_balance)
 
     def submit_bulk_enrichment(
@@ -121,6 +124,9 @@ class CleanlistClient:
             webhook_url: HTTPS address that receives the results.
             observer: Told right before the request leaves, so that a crash leaves a record.
 
+        Returns:
+            Workflow id and task ids.
+
         Raises:
             SubmissionUnknownError: It is not known whether the API accepted the request.
             ArgumentError: No contacts, or more than 250.
@@ -129,7 +135,11 @@ class CleanlistClient:
         return self.run(call, observer)
 
     def get_workflow_status(self, workflow_id: str) -> results.WorkflowStatus:
-        """Read the progress of one workflow, at the low priority of polls (contract section 5.2)."""
+        """Return the progress of one workflow, asked at the low priority of polls (contract section 5.2).
+
+        Args:
+            workflow_id: The workflow.
+        """
         return self._ask(endpoints.get_workflow_status, workflow_id)
 
     async def aget_workflow_status(self, workflow_id: str) -> results.WorkflowStatus:
@@ -137,7 +147,11 @@ class CleanlistClient:
         return await self.arun(self._call(endpoints.get_workflow_status, workflow_id))
 
     def get_task_result(self, task_id: str) -> results.EnrichmentResult:
-        """Read what was found for one contact (contract section 5.3)."""
+        """Return what was found for one contact (contract section 5.3).
+
+        Args:
+            task_id: The contact's task.
+        """
         return self._ask(endpoints.get_task_result, task_id)
 
     async def aget_task_result(self, task_id: str) -> results.EnrichmentResult:
@@ -145,13 +159,23 @@ class CleanlistClient:
         return await self.arun(self._call(endpoints.get_task_result, task_id))
 
     def list_webhook_deliveries(self, workflow_id: str) -> list[models.WebhookDelivery]:
-        """Read the delivery attempts of one workflow's webhook (contract section 6)."""
+        """Return the delivery attempts of one workflow's webhook (contract section 6).
+
+        Args:
+            workflow_id: The workflow.
+        """
         return self._ask(endpoints.list_webhook_deliveries, workflow_id)
 
     def create_lead_list(
         self, name: str, description: str | None = None, folder_id: str | None = None
     ) -> models.LeadList:
-        """Create a list, or return the one of that name with ``reused`` set (contract section 8.3)."""
+        """Create a list, or return the one of that name with ``reused`` set (contract section 8.3).
+
+        Args:
+            name: Name of the list.
+            description: Its description, if it is made.
+            folder_id: Folder to put it into, if it is made.
+        """
         return self._ask(endpoints.create_lead_list, self._prefix, name, description, folder_id)
 
     def iter_lead_lists(self, folder_id: str | None = None) -> Iterator[models.LeadList]:
@@ -173,7 +197,11 @@ class CleanlistClient:
             yield from lists.lists
 
     def get_lead_list(self, list_id: str) -> models.LeadList:
-        """Read one list with its live ``lead_count`` (contract section 8.5)."""
+        """Return one list with its live ``lead_count`` (contract section 8.5).
+
+        Args:
+            list_id: The list.
+        """
         return self._ask(endpoints.get_lead_list, self._prefix, list_id)
 
     def update_lead_list(
@@ -192,6 +220,9 @@ class CleanlistClient:
             description: New description; None clears it, omitted keeps it.
             folder_id: New folder; None takes the list out of its folder, omitted keeps it.
 
+        Returns:
+            The list as it is now.
+
         Raises:
             ArgumentError: Nothing to change.
         """
@@ -200,11 +231,19 @@ class CleanlistClient:
         return self._ask(endpoints.update_lead_list, self._prefix, list_id, changes)
 
     def delete_lead_list(self, list_id: str) -> None:
-        """Delete a list; its leads stay in Cleanlist (contract section 8.8)."""
+        """Delete a list; its leads stay in Cleanlist (contract section 8.8).
+
+        Args:
+            list_id: The list.
+        """
         self._ask(endpoints.delete_lead_list, self._prefix, list_id)
 
     def add_leads(self, list_id: str, lead_ids: Sequence[str]) -> int:
         """Add leads to a list, in requests of 1,000, free of charge (contract section 8.9).
+
+        Args:
+            list_id: The list.
+            lead_ids: Ids of leads, any number.
 
         Returns:
             How many were added; those already there are skipped.
@@ -216,6 +255,10 @@ class CleanlistClient:
 
     def remove_leads(self, list_id: str, lead_ids: Sequence[str]) -> int:
         """Remove leads from a list, in requests of 100 (contract section 8.9).
+
+        Args:
+            list_id: The list.
+            lead_ids: Ids of leads, any number.
 
         Returns:
             How many were removed; unknown ids are ignored.

@@ -14,10 +14,15 @@ from airflow_provider_cleanlist.client.rate_limit import Priority
 T = TypeVar("T")
 
 MAX_LISTS_PER_PAGE = 100
+"""Most lists that one page may hold (contract section 8.4)."""
 MAX_LEADS_PER_PAGE = 500
+"""Most leads that one page may hold (contract section 8.6)."""
 MAX_LEADS_PER_ADD = 1000
+"""Most leads that one request may add to a list (contract section 8.9)."""
 MAX_LEADS_PER_REMOVE = 100
+"""Most leads that one request may remove from a list (contract section 8.9)."""
 POLL_MAX_WAIT_SECONDS = 600.0
+"""Seconds that a status poll waits at most for its place in the request budget and between tries."""
 
 
 class Omitted:
@@ -29,11 +34,17 @@ class Omitted:
 
 
 OMITTED = Omitted()
+"""The one value of :class:`Omitted`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Call(Generic[T]):
-    """One API call: the request and the reader of its answer, which raises ValueError if it cannot read it."""
+    """One API call: the request and the reader of its answer, which raises ValueError if it cannot read it.
+
+    Attributes:
+        request: What to ask.
+        parse: Reads the answer.
+    """
 
     request: Request
     parse: Callable[[Ok], T]
@@ -50,18 +61,26 @@ def _model(model: type[T]) -> Callable[[Ok], T]:
 
 
 def validate_key(max_wait: float) -> Call[models.KeyValidation]:
-    """``GET /auth/validate-key`` (contract section 1.3)."""
+    """Return the call ``GET /auth/validate-key`` (contract section 1.3).
+
+    Args:
+        max_wait: Seconds to wait at most for the request budget and between tries.
+    """
     request = Request("check the API key", "GET", Prefix.V1, "/auth/validate-key", max_wait=max_wait)
     return Call(request, _model(models.KeyValidation))
 
 
 def whoami(prefix: Prefix) -> Call[models.Whoami]:
-    """``GET /whoami`` (contract section 1.4)."""
+    """Return the call ``GET /whoami`` (contract section 1.4).
+
+    Args:
+        prefix: API surface.
+    """
     return Call(Request("read the key's owner", "GET", prefix, "/whoami"), _model(models.Whoami))
 
 
 def get_credit_balance() -> Call[models.CreditBalance]:
-    """``GET /credits/balance`` (contract section 7)."""
+    """Return the call ``GET /credits/balance`` (contract section 7)."""
     request = Request("read the credit balance", "GET", Prefix.V1, "/credits/balance")
     return Call(request, _model(models.CreditBalance))
 
@@ -69,7 +88,16 @@ def get_credit_balance() -> Call[models.CreditBalance]:
 def submit_bulk_enrichment(
     contacts: Sequence[models.Contact], enrichment_type: models.EnrichmentType, webhook_url: str | None
 ) -> Call[models.BulkEnrichment]:
-    """``POST /enrich/bulk`` (contract section 4.1): the one request that spends credits."""
+    """Return the call ``POST /enrich/bulk`` (contract section 4.1): the one request that spends credits.
+
+    Args:
+        contacts: 1 to 250 contacts, each with a valid identity.
+        enrichment_type: What to look for.
+        webhook_url: HTTPS address that receives the results, or None.
+
+    Raises:
+        ArgumentError: No contacts, or more than 250.
+    """
     if not 1 <= len(contacts) <= models.MAX_CONTACTS_PER_REQUEST:
         raise errors.ArgumentError(
             f"one submission takes 1 to {models.MAX_CONTACTS_PER_REQUEST} contacts, not {len(contacts)}"
@@ -92,7 +120,11 @@ def submit_bulk_enrichment(
 
 
 def get_workflow_status(workflow_id: str) -> Call[results.WorkflowStatus]:
-    """``GET /enrich/status?workflow_id=`` (contract section 5.2)."""
+    """Return the call ``GET /enrich/status?workflow_id=`` (contract section 5.2).
+
+    Args:
+        workflow_id: The workflow.
+    """
     request = Request(
         f"read the status of workflow {workflow_id}",
         "GET",
@@ -106,7 +138,11 @@ def get_workflow_status(workflow_id: str) -> Call[results.WorkflowStatus]:
 
 
 def get_task_result(task_id: str) -> Call[results.EnrichmentResult]:
-    """``GET /enrich/status?task_id=`` (contract section 5.3)."""
+    """Return the call ``GET /enrich/status?task_id=`` (contract section 5.3).
+
+    Args:
+        task_id: The contact's task.
+    """
     request = Request(
         f"read the result of task {task_id}",
         "GET",
@@ -118,7 +154,11 @@ def get_task_result(task_id: str) -> Call[results.EnrichmentResult]:
 
 
 def list_webhook_deliveries(workflow_id: str) -> Call[list[models.WebhookDelivery]]:
-    """``GET /webhooks/deliveries`` (contract section 6); its shape is unknown, so several are read."""
+    """Return the call ``GET /webhooks/deliveries`` (contract section 6), which reads several shapes of answer.
+
+    Args:
+        workflow_id: The workflow.
+    """
 
     def parse(answer: Ok) -> list[models.WebhookDelivery]:
         rows: Any = answer.body
@@ -140,7 +180,14 @@ def list_webhook_deliveries(workflow_id: str) -> Call[list[models.WebhookDeliver
 def create_lead_list(
     prefix: Prefix, name: str, description: str | None, folder_id: str | None
 ) -> Call[models.LeadList]:
-    """``POST /lead-lists`` (contract section 8.3): idempotent on the name."""
+    """Return the call ``POST /lead-lists`` (contract section 8.3): idempotent on the name.
+
+    Args:
+        prefix: API surface.
+        name: Name of the list.
+        description: Its description, or None.
+        folder_id: Folder to put it into, or None.
+    """
 
     def parse(answer: Ok) -> models.LeadList:
         body = dict(_body(answer))
@@ -154,21 +201,41 @@ def create_lead_list(
 
 
 def list_lead_lists(prefix: Prefix, cursor: str | None, folder_id: str | None) -> Call[models.LeadListPage]:
-    """``GET /lead-lists``, one page (contract section 8.4)."""
+    """Return the call ``GET /lead-lists`` for one page (contract section 8.4).
+
+    Args:
+        prefix: API surface.
+        cursor: Where the page begins; None is the first page.
+        folder_id: Only the lists of this folder; None reads all.
+    """
     params = _params(limit=MAX_LISTS_PER_PAGE, cursor=cursor, folder_id=folder_id)
     request = Request("read the lead lists", "GET", prefix, "/lead-lists", params=params)
     return Call(request, _model(models.LeadListPage))
 
 
 def get_lead_list(prefix: Prefix, list_id: str) -> Call[models.LeadList]:
-    """``GET /lead-lists/{id}`` (contract section 8.5)."""
+    """Return the call ``GET /lead-lists/{id}`` (contract section 8.5).
+
+    Args:
+        prefix: API surface.
+        list_id: The list.
+    """
     return Call(Request(f"read lead list {list_id}", "GET", prefix, _path(list_id)), _model(models.LeadList))
 
 
 def update_lead_list(
     prefix: Prefix, list_id: str, changes: Mapping[str, str | None]
 ) -> Call[models.LeadList]:
-    """``PATCH /lead-lists/{id}`` (contract section 8.7): keys left out stay as they are, None clears."""
+    """Return the call ``PATCH /lead-lists/{id}`` (contract section 8.7).
+
+    Args:
+        prefix: API surface.
+        list_id: The list.
+        changes: ``name``, ``description``, ``folder_id``: keys left out stay as they are, None clears.
+
+    Raises:
+        ArgumentError: Nothing to change.
+    """
     if not changes:
         raise errors.ArgumentError("nothing to change: give a name, a description or a folder_id")
     request = Request(f"change lead list {list_id}", "PATCH", prefix, _path(list_id), body=dict(changes))
@@ -176,13 +243,25 @@ def update_lead_list(
 
 
 def delete_lead_list(prefix: Prefix, list_id: str) -> Call[None]:
-    """``DELETE /lead-lists/{id}`` (contract section 8.8)."""
+    """Return the call ``DELETE /lead-lists/{id}`` (contract section 8.8).
+
+    Args:
+        prefix: API surface.
+        list_id: The list.
+    """
     request = Request(f"delete lead list {list_id}", "DELETE", prefix, _path(list_id), repeat=Repeat.DELETES)
     return Call(request, lambda _: None)
 
 
 def get_leads(prefix: Prefix, list_id: str, page_size: int, cursor: str | None) -> Call[models.LeadPage]:
-    """``GET /lead-lists/{id}/leads``, one page (contract section 8.6)."""
+    """Return the call ``GET /lead-lists/{id}/leads`` for one page (contract section 8.6).
+
+    Args:
+        prefix: API surface.
+        list_id: The list.
+        page_size: Leads per page, 1 to 500.
+        cursor: Where the page begins; None is the first page.
+    """
     request = Request(
         f"read the leads of list {list_id}",
         "GET",
@@ -196,7 +275,15 @@ def get_leads(prefix: Prefix, list_id: str, page_size: int, cursor: str | None) 
 def export_json(
     prefix: Prefix, list_id: str, columns: Sequence[str] | None, page_size: int, cursor: str | None
 ) -> Call[models.LeadPage]:
-    """``GET /export/json``, one page (contract section 9): the only paged read with the company domain."""
+    """Return the call ``GET /export/json`` for one page (contract section 9), the only paged read with the domain.
+
+    Args:
+        prefix: API surface.
+        list_id: The list.
+        columns: Columns to export; None takes the API's default columns.
+        page_size: Leads per page, 1 to 500.
+        cursor: Where the page begins; None is the first page.
+    """
     request = Request(
         f"export list {list_id}",
         "GET",
@@ -213,7 +300,14 @@ def export_json(
 def add_leads(
     prefix: Prefix, list_id: str, lead_ids: Sequence[str], idempotency_key: str
 ) -> Call[models.AddedLeads]:
-    """``POST /lead-lists/{id}/leads`` (contract section 8.9): safe to repeat thanks to the key."""
+    """Return the call ``POST /lead-lists/{id}/leads`` (contract section 8.9): safe to repeat thanks to the key.
+
+    Args:
+        prefix: API surface.
+        list_id: The list.
+        lead_ids: 1 to 1,000 ids of leads.
+        idempotency_key: The same key again adds nothing again.
+    """
     request = Request(
         f"add {len(lead_ids)} leads to list {list_id}",
         "POST",
@@ -225,7 +319,13 @@ def add_leads(
 
 
 def remove_leads(prefix: Prefix, list_id: str, lead_ids: Sequence[str]) -> Call[models.RemovedLeads]:
-    """``DELETE /lead-lists/{id}/leads`` with a body (contract section 8.9)."""
+    """Return the call ``DELETE /lead-lists/{id}/leads`` with a body (contract section 8.9).
+
+    Args:
+        prefix: API surface.
+        list_id: The list.
+        lead_ids: 1 to 100 ids of leads.
+    """
     request = Request(
         f"remove {len(lead_ids)} leads from list {list_id}",
         "DELETE",

@@ -19,7 +19,14 @@ MAX_CONTACTS_PER_REQUEST = 250
 
 
 class EnrichmentType(StrEnum):
-    """What a bulk enrichment looks for, and so what it may cost (contract section 4.2)."""
+    """What a bulk enrichment looks for, and so what it may cost (contract section 4.2).
+
+    Attributes:
+        NONE: Nothing; the contacts only join the managed list. 0 credits.
+        PARTIAL: Emails, 1 credit each.
+        PHONE_ONLY: Phones, 10 credits each.
+        FULL: Emails and phones, 1 and 10 credits each.
+    """
 
     NONE = "none"
     PARTIAL = "partial"
@@ -32,7 +39,12 @@ class EnrichmentType(StrEnum):
         return self.credits(emails=1, phones=1)
 
     def credits(self, *, emails: int, phones: int) -> int:
-        """Return what ``emails`` and ``phones`` found cost under this type: 1 and 10 credits each."""
+        """Return what finds cost under this type, in credits (contract section 4.2).
+
+        Args:
+            emails: Emails found.
+            phones: Phones found.
+        """
         per_email = 1 if self in (EnrichmentType.PARTIAL, EnrichmentType.FULL) else 0
         per_phone = 10 if self in (EnrichmentType.PHONE_ONLY, EnrichmentType.FULL) else 0
         return emails * per_email + phones * per_phone
@@ -46,6 +58,14 @@ class Contact:
     ``company_name`` or ``company_domain``. ``email`` is only a hint beside one of these.
 
     The representation shows which fields are set and never their values: contacts are personal data.
+
+    Attributes:
+        linkedin_url: Address of the person's LinkedIn profile.
+        first_name: First name.
+        last_name: Last name.
+        company_name: Name of the company.
+        company_domain: Bare domain of the company, such as ``harborlight.example``.
+        email: Address as a hint; never enough alone.
     """
 
     linkedin_url: str | None = None
@@ -65,10 +85,15 @@ class Contact:
 
 
 CONTACT_FIELDS: tuple[str, ...] = tuple(field.name for field in fields(Contact))
+"""Names of the contact fields, in the order in which they are sent."""
 
 
 def text_or_none(value: object) -> str | None:
-    """Return a text or number as text; everything else, and the empty text, as None."""
+    """Return a text or number as text; everything else, and the empty text, as None.
+
+    Args:
+        value: Whatever an answer held.
+    """
     return (
         str(value)
         if isinstance(value, str | int | float) and not isinstance(value, bool) and value != ""
@@ -77,7 +102,11 @@ def text_or_none(value: object) -> str | None:
 
 
 def count_or_none(value: object) -> int | None:
-    """Return a number, or a text that holds one, as a whole number; everything else as None."""
+    """Return a number, or a text that holds one, as a whole number; everything else as None.
+
+    Args:
+        value: Whatever an answer held.
+    """
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         return None
     try:
@@ -87,7 +116,11 @@ def count_or_none(value: object) -> int | None:
 
 
 def texts(value: object) -> list[str]:
-    """Return the texts and numbers of a list as texts, without anything else; what is no list as an empty one."""
+    """Return the texts and numbers of a list as texts, without anything else; what is no list as an empty one.
+
+    Args:
+        value: Whatever an answer held.
+    """
     return [text for item in value if (text := text_or_none(item))] if isinstance(value, list) else []
 
 
@@ -104,10 +137,15 @@ def _list_or_empty(value: object) -> object:
 
 
 Text = Annotated[str, BeforeValidator(_text_or_empty)]
+"""A text; empty where the answer has none."""
 OptionalText = Annotated[str | None, BeforeValidator(text_or_none)]
+"""A text, or None where the answer has none."""
 OptionalCount = Annotated[int | None, BeforeValidator(count_or_none)]
+"""A whole number, or None where the answer has none."""
 Texts = Annotated[list[str], BeforeValidator(texts)]
+"""A list of texts; empty where the answer has none."""
 Flag = Annotated[bool, BeforeValidator(_is_true)]
+"""True where the answer says so, else False."""
 
 
 class ApiModel(BaseModel):
@@ -125,7 +163,13 @@ class ApiModel(BaseModel):
 
 
 class KeyValidation(ApiModel):
-    """Answer of ``GET /auth/validate-key`` (contract section 1.3)."""
+    """Answer of ``GET /auth/validate-key`` (contract section 1.3).
+
+    Attributes:
+        valid: Whether the key is good.
+        user_id: Its user.
+        organization_id: The user's organisation.
+    """
 
     valid: Flag = False
     user_id: OptionalText = None
@@ -133,7 +177,17 @@ class KeyValidation(ApiModel):
 
 
 class Whoami(ApiModel):
-    """Answer of ``GET /whoami`` (contract section 1.4)."""
+    """Answer of ``GET /whoami`` (contract section 1.4).
+
+    Attributes:
+        organization_id: The key's organisation.
+        organization_name: Its name.
+        user_id: The key's user.
+        auth_type: How the request was authenticated, such as ``api_key``.
+        tier: Plan, such as ``pro``.
+        scopes: What the key may do, such as ``lists:read``.
+        features: What the plan includes.
+    """
 
     organization_id: OptionalText = None
     organization_name: OptionalText = None
@@ -145,7 +199,12 @@ class Whoami(ApiModel):
 
 
 class CreditBalance(ApiModel):
-    """Credits that the organisation has left; may be fractional (contract section 7)."""
+    """Credits that the organisation has left; may be fractional (contract section 7).
+
+    Attributes:
+        credits: Credits left.
+        organization_id: The organisation.
+    """
 
     credits: Decimal
     organization_id: OptionalText = None
@@ -155,6 +214,13 @@ class BulkEnrichment(ApiModel):
     """Answer to an accepted bulk submission (contract section 4.3).
 
     ``task_ids`` may be missing or of another length than the contacts submitted.
+
+    Attributes:
+        workflow_id: Id of the workflow; never empty.
+        status: Status word as sent.
+        message: Text of the API.
+        task_ids: One id per contact, as a rule in the order of submission.
+        total_contacts: Contacts accepted, or None.
     """
 
     workflow_id: Text = Field(min_length=1)
@@ -165,7 +231,20 @@ class BulkEnrichment(ApiModel):
 
 
 class LeadList(ApiModel):
-    """One lead list (contract sections 8.3 and 8.4). ``reused`` tells that creating found an existing one."""
+    """One lead list (contract sections 8.3 and 8.4). ``reused`` tells that creating found an existing one.
+
+    Attributes:
+        list_id: Id of the list; never empty.
+        name: Its name.
+        description: Its description, or None.
+        lead_count: Leads in it, or None.
+        enriched_count: Enriched leads in it, or None.
+        folder_id: Its folder, or None.
+        created_at: When it was made, as the API writes it (ISO 8601).
+        owner_name: Name of its owner, or None.
+        visibility: Who may see it, as the API says.
+        reused: Whether creating it found it.
+    """
 
     list_id: Text = Field(min_length=1)
     name: Text = ""
@@ -180,7 +259,13 @@ class LeadList(ApiModel):
 
 
 class LeadListPage(ApiModel):
-    """One page of lead lists (contract section 8.4)."""
+    """One page of lead lists (contract section 8.4).
+
+    Attributes:
+        lists: The lists.
+        total: Lists on all pages, or None.
+        cursor: Opaque cursor of the next page, None on the last one.
+    """
 
     lists: Annotated[list[LeadList], BeforeValidator(_list_or_empty)] = Field(default_factory=list)
     total: OptionalCount = None
@@ -219,7 +304,14 @@ class LeadPage:
 
 
 class AddedLeads(ApiModel):
-    """Answer to adding leads to a list (contract section 8.9)."""
+    """Answer to adding leads to a list (contract section 8.9).
+
+    Attributes:
+        list_id: The list.
+        added: Leads that were new in it.
+        skipped_duplicates: Leads that were in it already.
+        created: Leads that were made for it, or None.
+    """
 
     list_id: OptionalText = None
     added: OptionalCount = None
@@ -228,14 +320,27 @@ class AddedLeads(ApiModel):
 
 
 class RemovedLeads(ApiModel):
-    """Answer to removing leads from a list (contract section 8.9)."""
+    """Answer to removing leads from a list (contract section 8.9).
+
+    Attributes:
+        list_id: The list.
+        removed: Leads that were in it.
+    """
 
     list_id: OptionalText = None
     removed: OptionalCount = None
 
 
 class WebhookDelivery(ApiModel):
-    """One delivery attempt of a workflow's webhook; its shape is not documented (contract section 6)."""
+    """One delivery attempt of a workflow's webhook; its shape is not documented (contract section 6).
+
+    Attributes:
+        attempt: Number of the attempt, or None.
+        status: What became of it, as the API says.
+        response_status_code: HTTP status that the receiver answered, or None.
+        error_message: What went wrong, or None.
+        created_at: When it was made, as the API writes it (ISO 8601).
+    """
 
     attempt: OptionalCount = None
     status: OptionalText = None

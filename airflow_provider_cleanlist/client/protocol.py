@@ -20,14 +20,24 @@ from airflow_provider_cleanlist.client.rate_limit import Decision, Place, Priori
 T = TypeVar("T")
 
 RATE_LIMIT_WINDOW_SECONDS = 60.0
+"""Length of the API's rate limit window (contract section 2)."""
 MIN_RATE_LIMIT_SECONDS = 1.0
+"""Least pause after a 429."""
 MAX_RETRY_AFTER_SECONDS = 120.0
+"""Longest pause that an answer can ask for."""
 MAX_BACKOFF_SECONDS = 30.0
+"""Longest pause between two tries, before its jitter."""
 DEFAULT_MAX_WAIT_SECONDS = 900.0
+"""How long one request goes on waiting, for whatever reason."""
 
 
 class Prefix(Enum):
-    """Which of the two API surfaces a request goes to (contract section 1.1)."""
+    """Which of the two API surfaces a request goes to (contract section 1.1).
+
+    Attributes:
+        V1: The legacy public API, which also serves lead lists.
+        V2: The current API.
+    """
 
     V1 = "/api/v1/public"
     V2 = "/api/v2"
@@ -112,6 +122,7 @@ class TransportFailure:
 
 
 Answer = Response | TransportFailure
+"""What comes of a sending."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,24 +146,38 @@ class Slot:
 
 @dataclass(frozen=True, slots=True)
 class Penalty:
-    """Effect: block the whole budget for so many seconds, because the server said 429."""
+    """Effect: block the whole budget for so many seconds, because the server said 429.
+
+    Attributes:
+        seconds: Length of the block in seconds.
+    """
 
     seconds: float
 
 
 @dataclass(frozen=True, slots=True)
 class Sleep:
-    """Effect: pause this request only."""
+    """Effect: pause this request only.
+
+    Attributes:
+        seconds: Length of the pause in seconds.
+    """
 
     seconds: float
 
 
 Effect = Slot | Request | Penalty | Sleep
+"""What a flow asks its driver to do."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ok:
-    """The request succeeded; ``body`` is the decoded JSON object or array (an empty object for an empty answer)."""
+    """The request succeeded.
+
+    Attributes:
+        body: The decoded JSON object or array; an empty object for an empty answer.
+        status: HTTP status.
+    """
 
     body: Mapping[str, Any] | list[Any]
     status: int
@@ -160,7 +185,13 @@ class Ok:
 
 @dataclass(frozen=True, slots=True)
 class RetryAfter:
-    """Try again in ``seconds``; ``blocks_everyone`` when the whole budget must pause (429)."""
+    """Try again later.
+
+    Attributes:
+        seconds: Pause before the next try, in seconds.
+        blocks_everyone: Whether the whole budget must pause (429).
+        error: What to raise if there is no time for another try.
+    """
 
     seconds: float
     blocks_everyone: bool
@@ -169,12 +200,17 @@ class RetryAfter:
 
 @dataclass(frozen=True, slots=True)
 class Fail:
-    """Give up with ``error``."""
+    """Give up.
+
+    Attributes:
+        error: What to raise.
+    """
 
     error: errors.ApiError
 
 
 Outcome = Ok | RetryAfter | Fail
+"""What an answer means."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +220,7 @@ class RetryPolicy:
     Attributes:
         max_retries: Tries after the first one for transient failures; 429s do not count, only the request's
             ``max_wait`` bounds them.
-        window_seconds: Length of the rate limit's window.
+        window_seconds: Length of the rate limit's window in seconds.
     """
 
     max_retries: int = 5
@@ -200,6 +236,9 @@ def judge(request: Request, answer: Answer, *, failures: int, policy: RetryPolic
         failures: Transient failures of this request so far, not counting this one and not counting 429s.
         policy: How persistent to be.
         jitter: A number in [0, 1) that spreads retries of many clients.
+
+    Returns:
+        The result, another try, or the end.
     """
     if isinstance(answer, TransportFailure):
         return _judge_transport_failure(request, answer, failures, policy, jitter)

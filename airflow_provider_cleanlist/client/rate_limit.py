@@ -18,15 +18,26 @@ from enum import Enum
 from typing import Protocol
 
 MARGIN_PER_WINDOW = 1 / 60
+"""Part of a window by which ours is longer than the server's."""
 PROMOTION_WINDOWS = 2.0
+"""Windows of waiting after which a poll books like work."""
 GAPS_PER_PACE = 8.0
+"""How many times closer than evenly spaced two requests may follow each other."""
 SPARE_PACES = 1.5
+"""Evenly spaced requests' time without a poll after which one may go before its turn."""
 ABANDONED_PACES = 3.0
+"""Evenly spaced requests' time without a poll after which turns are handed out anew."""
 LOOKS_PER_WINDOW = 4.0
+"""How often in a window a waiting poll looks for a free moment."""
 
 
 class Priority(Enum):
-    """Class of a request in the budget."""
+    """Class of a request in the budget.
+
+    Attributes:
+        WORK: Submits, page reads and everything else but polls.
+        POLL: Looks at the status of a workflow.
+    """
 
     WORK = "work"
     POLL = "poll"
@@ -60,7 +71,13 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """A verdict, its delay in seconds from now, and the place to show after the delay."""
+    """What a request has to do.
+
+    Attributes:
+        verdict: Go, wait or give up.
+        delay: Seconds from now.
+        place: What to show after the delay.
+    """
 
     verdict: Verdict
     delay: float = 0.0
@@ -68,6 +85,7 @@ class Decision:
 
 
 GO = Decision(Verdict.GO)
+"""The decision to send at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +138,7 @@ class BudgetState:
         last_poll: Moment of the last poll granted.
         poll_turn: The last turn handed out to a poll.
         lowered_by: Requests per window that 429s have taught us to leave out.
-        lowered_at: Moment of the last change of ``lowered_by``.
+        lowered_at: Moment of the last change of ``lowered_by``, in seconds.
         step: By how much the last block lowered; 0 when a window without a 429 has passed since.
     """
 
@@ -175,6 +193,15 @@ def penalize(state: BudgetState, budget: Budget, *, now: float, seconds: float) 
     One request is left out after the first 429; twice as many as the last time when a window is overdrawn although
     the one before was, too. Each 429 of requests that were under way together leaves out one more, for the refused
     requests of a window are those by which it was overdrawn.
+
+    Args:
+        state: The shared state.
+        budget: The allowance.
+        now: Seconds on the clock of ``state``.
+        seconds: Seconds that the 429 asked to wait.
+
+    Returns:
+        The new state.
     """
     state = _current(state, budget, now)
     is_first = now >= state.blocked_until
@@ -188,7 +215,17 @@ def penalize(state: BudgetState, budget: Budget, *, now: float, seconds: float) 
 
 
 def hold(state: BudgetState, budget: Budget, *, now: float, seconds: float) -> BudgetState:
-    """Stop everyone for ``seconds`` and void all bookings, so that nobody sleeps through it and then sends."""
+    """Stop everyone for ``seconds`` and void all bookings, so that nobody sleeps through it and then sends.
+
+    Args:
+        state: The shared state.
+        budget: The allowance.
+        now: Seconds on the clock of ``state``.
+        seconds: Length of the stop in seconds.
+
+    Returns:
+        The new state.
+    """
     state = _current(state, budget, now)
     return replace(
         state,
@@ -200,7 +237,13 @@ def hold(state: BudgetState, budget: Budget, *, now: float, seconds: float) -> B
 
 
 def next_slot(state: BudgetState, budget: Budget, now: float) -> float:
-    """Return the first moment at which one more request keeps within the allowance."""
+    """Return the first moment at which one more request keeps within the allowance.
+
+    Args:
+        state: The shared state.
+        budget: The allowance.
+        now: Seconds on the clock of ``state``.
+    """
     slot = max(now, state.blocked_until)
     if state.grants:
         slot = max(slot, state.grants[-1] + budget.gap)
@@ -211,7 +254,12 @@ def next_slot(state: BudgetState, budget: Budget, now: float) -> float:
 
 
 def allowed(state: BudgetState, budget: Budget) -> int:
-    """Return the requests per window that we dare at present."""
+    """Return the requests per window that we dare at present.
+
+    Args:
+        state: The shared state.
+        budget: The allowance.
+    """
     return max(1, budget.requests - state.lowered_by)
 
 
@@ -315,7 +363,21 @@ class RateLimiter(Protocol):
     def reserve(
         self, priority: Priority, *, waited: float, max_wait: float, place: Place | None = None
     ) -> Decision:
-        """Decide on a request (see :func:`reserve`); takes as long as its store needs, never waits for a moment."""
+        """Decide on a request (see :func:`reserve`); takes as long as its store needs, never waits for a moment.
+
+        Args:
+            priority: Class of the request.
+            waited: Seconds the request has been waiting.
+            max_wait: Seconds it may still wait.
+            place: What the previous decision about this request gave.
+
+        Returns:
+            The decision.
+        """
 
     def penalize(self, seconds: float) -> None:
-        """Take in a 429 that asked to wait ``seconds``."""
+        """Take in a 429 that asked to wait ``seconds``.
+
+        Args:
+            seconds: Seconds that the 429 asked to wait.
+        """

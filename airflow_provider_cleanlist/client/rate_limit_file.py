@@ -37,7 +37,9 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 DIRECTORY_NAME = ".cleanlist"
+"""Name of the directory that holds the budgets."""
 TAKE_OVER_WINDOWS = 10
+"""Windows for which a file that another machine wrote is left alone."""
 _FLAGS = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
 _MAGIC = b"CLRATE01"
 _HEAD = struct.Struct("<8sI16sQQddddIdII")

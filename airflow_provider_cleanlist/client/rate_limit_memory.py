@@ -46,15 +46,27 @@ class Reins:
         self._until = 0.0
 
     def sent(self, now: float) -> None:
-        """Note that a request goes now."""
+        """Note that a request goes now.
+
+        Args:
+            now: Seconds on the limiter's clock.
+        """
         self._until = max(self._until, now + self._span)
 
     def stopped(self, until: float) -> None:
-        """Note that a 429 forbids requests until then."""
+        """Note that a 429 forbids requests until then.
+
+        Args:
+            until: Moment on the limiter's clock, in seconds.
+        """
         self._until = max(self._until, until)
 
     def seconds(self, now: float) -> float:
-        """Return for how many seconds a log without this knowledge must be held; zero if it need not."""
+        """Return for how many seconds a log without this knowledge must be held; zero if it need not.
+
+        Args:
+            now: Seconds on the limiter's clock.
+        """
         return max(0.0, self._until - now)
 
 
@@ -74,7 +86,7 @@ class LocalRateLimiter(ABC):
     def reserve(
         self, priority: Priority, *, waited: float, max_wait: float, place: Place | None = None
     ) -> Decision:
-        """See :class:`~airflow_provider_cleanlist.client.rate_limit.RateLimiter`."""
+        """See :meth:`airflow_provider_cleanlist.client.rate_limit.RateLimiter.reserve`."""
 
         def change(state: BudgetState, now: float) -> tuple[BudgetState, Decision]:
             state, decision = reserve(
@@ -93,7 +105,7 @@ class LocalRateLimiter(ABC):
         return self.update(change)
 
     def penalize(self, seconds: float) -> None:
-        """See :class:`~airflow_provider_cleanlist.client.rate_limit.RateLimiter`."""
+        """See :meth:`airflow_provider_cleanlist.client.rate_limit.RateLimiter.penalize`."""
 
         def change(state: BudgetState, now: float) -> tuple[BudgetState, None]:
             self.reins.stopped(now + seconds)
@@ -102,13 +114,21 @@ class LocalRateLimiter(ABC):
         self.update(change)
 
     def hold(self, seconds: float) -> None:
-        """Stop everyone for ``seconds``, if that is any time at all, without lowering the allowance."""
+        """Stop everyone for ``seconds``, if that is any time at all, without lowering the allowance.
+
+        Args:
+            seconds: Length of the stop in seconds.
+        """
         if seconds > 0:
             self.update(lambda state, now: (hold(state, self.budget, now=now, seconds=seconds), None))
 
     @abstractmethod
     def update(self, change: Change[T]) -> T:
-        """Apply a change to the shared state, alone, and return its answer."""
+        """Apply a change to the shared state, alone, and return its answer.
+
+        Args:
+            change: The step to apply.
+        """
 
 
 class MemoryState:

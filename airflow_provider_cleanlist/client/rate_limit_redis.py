@@ -22,10 +22,14 @@ from airflow_provider_cleanlist.client.settings import SettingsError
 log = logging.getLogger(__name__)
 
 TIMEOUT_SECONDS = 1.0
+"""How long the server may take to answer."""
 TRIES_PER_WINDOW = 12
+"""How often in a window a server that was down is tried again."""
 CLOCK_JUMP_SECONDS = 1.0
+"""Step ahead after which the server's clock counts as set, and its log as lost."""
 
 SCHEMES = {"redis": "redis", "rediss": "rediss", "valkey": "redis", "valkeys": "rediss"}
+"""URL schemes, and how the Redis client calls them."""
 
 
 @cache
@@ -63,7 +67,7 @@ class RedisRateLimiter:
     def reserve(
         self, priority: Priority, *, waited: float, max_wait: float, place: Place | None = None
     ) -> Decision:
-        """See :class:`~airflow_provider_cleanlist.client.rate_limit.RateLimiter`."""
+        """See :meth:`airflow_provider_cleanlist.client.rate_limit.RateLimiter.reserve`."""
         shown = (place.moment, int(place.booked), place.stamp) if place else (0, "", 0)
         arguments = ("reserve", priority.value, waited, max_wait, *shown)
         reply = self._ask(*arguments)
@@ -78,7 +82,7 @@ class RedisRateLimiter:
         return decision
 
     def penalize(self, seconds: float) -> None:
-        """See :class:`~airflow_provider_cleanlist.client.rate_limit.RateLimiter`."""
+        """See :meth:`airflow_provider_cleanlist.client.rate_limit.RateLimiter.penalize`."""
         self._reins.stopped(self._fallback.clock() + seconds)
         self._fallback.penalize(seconds)
         self._ask("penalize", seconds)

@@ -10,7 +10,9 @@ from typing import Any
 from urllib.parse import quote
 
 REDACTED = "<redacted>"
+"""Stands in place of personal data."""
 MAX_MESSAGE_LENGTH = 500
+"""Characters of the API's text that are quoted at most."""
 _PERSONAL = (
     r"[^\s@<>\"'(),;:]+@[^\s@<>\"'(),;:]+"  # e-mail addresses
     r"|[^\s\"'<>]*linkedin\.com/[^\s\"'<>]*"

@@ -20,7 +20,13 @@ from airflow_provider_cleanlist.client.models import (
 
 
 class WorkflowState(StrEnum):
-    """What a workflow's status word means (contract section 5.4)."""
+    """What a workflow's status word means (contract section 5.4).
+
+    Attributes:
+        RUNNING: Not at its end, or a word that nobody has documented.
+        COMPLETED: At its end, whether or not anything was found.
+        FAILED: Broken off.
+    """
 
     RUNNING = "running"
     COMPLETED = "completed"
@@ -88,7 +94,12 @@ class WorkflowStatus:
 
     @classmethod
     def parse(cls, workflow_id: str, body: Mapping[str, Any]) -> WorkflowStatus:
-        """Read a status answer with counters in ``summary``, at top level, or absent."""
+        """Return what a status answer says, with counters in ``summary``, at top level, or absent.
+
+        Args:
+            workflow_id: The workflow asked for.
+            body: The decoded answer.
+        """
         summary = body.get("summary")
         sources = [summary, body] if isinstance(summary, Mapping) else [body]
         total = _first_count(sources, "total", "total_contacts", "total_leads")
@@ -133,7 +144,20 @@ _RESULT_KEYS = ("primary_email", "prospect", "personal_phone_numbers", "email")
 
 
 class EnrichmentResult(ApiModel):
-    """What enrichment found for one contact (contract section 5.3), with the answer kept in ``raw``."""
+    """What enrichment found for one contact (contract section 5.3), with the answer kept in ``raw``.
+
+    Attributes:
+        task_id: Task of the contact.
+        workflow_id: Its workflow.
+        status: Status word as sent, empty when missing.
+        email: The email found, or None.
+        email_status: How sure it is, such as ``verified`` or ``risky``; an open set of words.
+        other_emails: Further emails.
+        phones: Phones found.
+        prospect: The person's fields as sent.
+        company: The company's fields as sent.
+        raw: The answer as it came.
+    """
 
     task_id: OptionalText = None
     workflow_id: OptionalText = None
@@ -165,7 +189,11 @@ class EnrichmentResult(ApiModel):
 
     @classmethod
     def parse(cls, body: Mapping[str, Any]) -> EnrichmentResult:
-        """Read one result whether it is the body itself or nested in it (contract section 5.3)."""
+        """Return one result, whether it is the body itself or nested in it (contract section 5.3).
+
+        Args:
+            body: The decoded answer.
+        """
         result = _result_object(body)
         phones = result.get("personal_phone_numbers")
         return cls(

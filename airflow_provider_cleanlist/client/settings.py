@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from airflow_provider_cleanlist.client.rate_limit import Budget
 
 DEFAULT_HOST = "https://api.cleanlist.ai"
+"""Cleanlist's public API."""
 _API_PATHS = ("/api/v1/public", "/api/v2")
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _HOST_NAME = re.compile(r"[a-z0-9._-]+|[0-9a-f:.]+", re.ASCII)
@@ -79,9 +80,11 @@ class ClientSettings:
 
 
 SECRET_SETTINGS = ("webhook_secret", "hash_secret")
+"""Settings whose values are never shown."""
 EXTRA_SETTINGS = tuple(
     field.name for field in fields(ClientSettings) if field.name not in ("api_key", "host")
 )
+"""Settings that live in a connection's extra, by name."""
 
 
 def build_settings(
@@ -95,6 +98,9 @@ def build_settings(
         extra: Further settings by name, as numbers or texts; empty and null mean the default. Unknown names are
             ignored, so that a connection may carry notes of its own.
         port: Port of the host, where a connection keeps it apart.
+
+    Returns:
+        The settings, complete and in range.
 
     Raises:
         SettingsError: A setting is missing or makes no sense.
@@ -156,7 +162,7 @@ def normalise_host(host: str | None, port: int | None = None) -> str:
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether a host name or address is this machine.
+    """Return whether a host name or address is this machine.
 
     Args:
         host: Name or address, without a port.

@@ -29,9 +29,13 @@ from airflow_provider_cleanlist.client.settings import is_loopback
 T = TypeVar("T")
 
 CONNECT_TIMEOUT_SECONDS = 10.0
+"""How long making a connection may take."""
 ASYNC_LANES = 4
+"""Threads that carry the requests of event loops."""
 ANSWER_TIMEOUTS = 4
+"""How many times ``timeout_seconds`` an answer may take to be complete."""
 MIN_TOLERANCE_SECONDS = 0.1
+"""Least delay after which a request that missed its booked moment books another one."""
 _CHUNK_BYTES = 65536
 
 
@@ -146,7 +150,7 @@ class Transport:
                 result = self._perform(effect)
 
     async def arun(self, call: Call[T]) -> T:
-        """Make one call from an event loop, which stays free while it waits. Raises ``ApiError``.
+        """Make one call from an event loop, which stays free while it waits, and return what its answer says.
 
         Args:
             call: The call.

@@ -12,17 +12,9 @@ from airflow.providers.common.compat.sdk import BaseHook
 from airflow_provider_cleanlist.client.endpoints import OMITTED, Omitted
 from airflow_provider_cleanlist.client.models import CONTACT_FIELDS, Contact, EnrichmentType
 from airflow_provider_cleanlist.client.settings import ClientSettings, SettingsError, build_settings
-from airflow_provider_cleanlist.exceptions import (
-    CleanlistAuthenticationError,
-    CleanlistConfigurationError,
-    CleanlistError,
-    CleanlistPermissionError,
-    CleanlistRateLimitedError,
-    CleanlistServerError,
-    CleanlistTransportError,
-    to_airflow,
-)
+from airflow_provider_cleanlist.exceptions import CleanlistConfigurationError, CleanlistError, to_airflow
 from airflow_provider_cleanlist.hooks import form
+from airflow_provider_cleanlist.hooks.check import CONNECTED, failure_text
 from airflow_provider_cleanlist.lineage import record_list_read, record_submission
 
 if TYPE_CHECKING:
@@ -122,11 +114,11 @@ class CleanlistHook(BaseHook):
         except CleanlistConfigurationError as error:
             return False, str(error)
         except CleanlistError as error:
-            return False, _test_failure(error)
-        return True, "Connected to Cleanlist: the API key is valid."
+            return False, failure_text(error)
+        return True, CONNECTED
 
     def validate_key(self) -> KeyValidation:
-        """Check the API key, free of charge (contract section 1.3).
+        """Check the API key, free of charge, and return whose it is (contract section 1.3).
 
         Raises:
             CleanlistAuthenticationError: The key is not valid.
@@ -134,7 +126,7 @@ class CleanlistHook(BaseHook):
         return self._client.validate_key()
 
     def get_credit_balance(self) -> CreditBalance:
-        """Read the organisation's credits (contract section 7)."""
+        """Return the organisation's credits (contract section 7)."""
         return self._client.get_credit_balance()
 
     def submit_bulk_enrichment(
@@ -169,7 +161,11 @@ class CleanlistHook(BaseHook):
         return self._client.submit_bulk_enrichment(typed, EnrichmentType(enrichment_type), webhook_url)
 
     def get_workflow_status(self, workflow_id: str) -> WorkflowStatus:
-        """Read the progress of one workflow (contract section 5.2)."""
+        """Return the progress of one workflow, asked at low priority (contract section 5.2).
+
+        Args:
+            workflow_id: The workflow.
+        """
         return self._client.get_workflow_status(workflow_id)
 
     async def aget_workflow_status(self, workflow_id: str) -> WorkflowStatus:
@@ -177,7 +173,11 @@ class CleanlistHook(BaseHook):
         return await (await self.aget_conn()).aget_workflow_status(workflow_id)
 
     def get_task_result(self, task_id: str) -> EnrichmentResult:
-        """Read what was found for one contact (contract section 5.3)."""
+        """Return what was found for one contact (contract section 5.3).
+
+        Args:
+            task_id: The contact's task.
+        """
         return self._client.get_task_result(task_id)
 
     async def aget_task_result(self, task_id: str) -> EnrichmentResult:
@@ -185,25 +185,43 @@ class CleanlistHook(BaseHook):
         return await (await self.aget_conn()).aget_task_result(task_id)
 
     def list_webhook_deliveries(self, workflow_id: str) -> list[WebhookDelivery]:
-        """Read the delivery attempts of a workflow's webhook (contract section 6)."""
+        """Return the delivery attempts of a workflow's webhook (contract section 6).
+
+        Args:
+            workflow_id: The workflow.
+        """
         return self._client.list_webhook_deliveries(workflow_id)
 
     def create_lead_list(
         self, name: str, description: str | None = None, folder_id: str | None = None
     ) -> LeadList:
-        """Create a list, or return the existing one of that name with ``reused`` set (contract section 8.3)."""
+        """Create a list, or return the existing one of that name with ``reused`` set (contract section 8.3).
+
+        Args:
+            name: Name of the list.
+            description: Its description, if it is made.
+            folder_id: Folder to put it into, if it is made.
+        """
         return self._client.create_lead_list(name, description, folder_id)
 
     def iter_lead_lists(self, folder_id: str | None = None) -> Iterator[LeadList]:
-        """Yield all lists that the key's user may see (contract section 8.4)."""
+        """Yield all lists that the key's user may see (contract section 8.4).
+
+        Args:
+            folder_id: Only the lists of this folder; None yields all.
+        """
         return self._client.iter_lead_lists(folder_id)
 
     def get_lead_list(self, list_id: str) -> LeadList:
-        """Read one list (contract section 8.5)."""
+        """Return one list with its live ``lead_count`` (contract section 8.5).
+
+        Args:
+            list_id: The list.
+        """
         return self._client.get_lead_list(list_id)
 
     def find_lead_list(self, name: str) -> LeadList | None:
-        """Find a list by its name, in any letter case; there is no search in the API, so all lists are read.
+        """Find a list by its name, in any letter case, by reading all lists (contract section 8.4).
 
         The list that Cleanlist keeps of every enriched contact is found under either of its names.
 
@@ -236,7 +254,7 @@ class CleanlistHook(BaseHook):
         description: str | Omitted | None = OMITTED,
         folder_id: str | Omitted | None = OMITTED,
     ) -> LeadList:
-        """Rename, describe or move a list (contract section 8.7).
+        """Rename, describe or move a list, and return it as it is now (contract section 8.7).
 
         Args:
             list_id: The list.
@@ -250,15 +268,29 @@ class CleanlistHook(BaseHook):
         return self._client.update_lead_list(list_id, name=name, description=description, folder_id=folder_id)
 
     def delete_lead_list(self, list_id: str) -> None:
-        """Delete a list; its leads stay in Cleanlist (contract section 8.8)."""
+        """Delete a list; its leads stay in Cleanlist (contract section 8.8).
+
+        Args:
+            list_id: The list.
+        """
         self._client.delete_lead_list(list_id)
 
     def add_leads(self, list_id: str, lead_ids: Sequence[str]) -> int:
-        """Add leads to a list and return how many were new in it (contract section 8.9)."""
+        """Add leads to a list and return how many were new in it (contract section 8.9).
+
+        Args:
+            list_id: The list.
+            lead_ids: Ids of leads, any number.
+        """
         return self._client.add_leads(list_id, lead_ids)
 
     def remove_leads(self, list_id: str, lead_ids: Sequence[str]) -> int:
-        """Remove leads from a list and return how many were in it (contract section 8.9)."""
+        """Remove leads from a list and return how many were in it (contract section 8.9).
+
+        Args:
+            list_id: The list.
+            lead_ids: Ids of leads, any number.
+        """
         return self._client.remove_leads(list_id, lead_ids)
 
     def iter_lead_pages(
@@ -284,6 +316,9 @@ class CleanlistHook(BaseHook):
 
         Returns:
             A data frame with the fields of the leads as columns, in the order they first came.
+
+        Raises:
+            CleanlistConfigurationError: pandas is not installed.
         """
         try:
             import pandas as pd
@@ -348,21 +383,3 @@ def _best_match(name: str, lists: list[LeadList]) -> list[LeadList]:
         if found:
             return found
     return []
-
-
-def _test_failure(error: CleanlistError) -> str:
-    texts: tuple[tuple[type[CleanlistError], str], ...] = (
-        (
-            CleanlistAuthenticationError,
-            "Cleanlist refused the API key: it may be mistyped, expired or revoked.",
-        ),
-        (CleanlistPermissionError, "The API key is known, but its plan does not include API access."),
-        (
-            CleanlistRateLimitedError,
-            "The request limit is used up at the moment, so the key was not checked: try later.",
-        ),
-        (CleanlistServerError, "Cleanlist answers with server errors at the moment: try later."),
-        (CleanlistTransportError, "Cleanlist cannot be reached: check the host and the network."),
-    )
-    default = "The host does not answer as Cleanlist does: check the host."
-    return next((text for kind, text in texts if isinstance(error, kind)), default)

@@ -9,10 +9,14 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 FieldType = Literal["string", "integer", "number"]
+"""Types of a field's value."""
 
 HIDDEN_FIELDS = ("login", "port", "schema")
+"""Standard fields that the form does not show."""
 LABELS = {"password": "API key", "host": "Host"}
+"""What stands before the standard fields."""
 PLACEHOLDERS = {"host": "https://api.cleanlist.ai", "password": "clapi_..."}
+"""What stands in the standard fields while they are empty."""
 
 
 @dataclass(frozen=True, slots=True)

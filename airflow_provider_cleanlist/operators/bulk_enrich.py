@@ -174,7 +174,7 @@ class BulkEnrichOperator(BaseOperator):
         XComArg.apply_upstream_relationship(self, contacts)
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Submit what no earlier try has submitted, and wait if asked to."""
+        """Submit what no earlier try has submitted, wait if asked to, and return what the class says."""
         from airflow_provider_cleanlist.enrichment.accounting import submission_line, submission_result
         from airflow_provider_cleanlist.enrichment.translation import as_airflow_errors
 

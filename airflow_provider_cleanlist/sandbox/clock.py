@@ -19,10 +19,18 @@ class Clock(Protocol):
         """Return the present instant."""
 
     def real_seconds(self, seconds: float) -> float:
-        """Return how long ``seconds`` of this clock last for a client, in its own seconds."""
+        """Return how long ``seconds`` of this clock last for a client, in its own seconds.
+
+        Args:
+            seconds: Seconds of this clock.
+        """
 
     def wait_timeout(self, instant: float) -> float | None:
-        """Return the real seconds until ``instant``, or None when only a notification can bring it."""
+        """Return the real seconds until ``instant``, or None when only a notification can bring it.
+
+        Args:
+            instant: Seconds since the epoch.
+        """
 
 
 class SystemClock:
@@ -50,11 +58,19 @@ class SystemClock:
         return self._epoch + (time.monotonic() - self._start) * self._speed
 
     def real_seconds(self, seconds: float) -> float:
-        """Return how long ``seconds`` of this clock last for a client."""
+        """Return how long ``seconds`` of this clock last for a client.
+
+        Args:
+            seconds: Seconds of this clock.
+        """
         return seconds / self._speed
 
     def wait_timeout(self, instant: float) -> float | None:
-        """Return the real seconds until ``instant``."""
+        """Return the real seconds until ``instant``.
+
+        Args:
+            instant: Seconds since the epoch.
+        """
         return max(0.0, (instant - self.now()) / self._speed)
 
 
@@ -79,7 +95,14 @@ class ManualClock:
         return self._now
 
     def advance(self, seconds: float) -> None:
-        """Move time forward and wake whoever waits for it."""
+        """Move time forward and wake whoever waits for it.
+
+        Args:
+            seconds: By how many seconds.
+
+        Raises:
+            ValueError: Time would go back.
+        """
         if seconds < 0:
             raise ValueError(f"Time only moves forward, not by {seconds} s")
         with self._changed:
@@ -87,14 +110,27 @@ class ManualClock:
             self._changed.notify_all()
 
     def real_seconds(self, seconds: float) -> float:
-        """Return ``seconds``: whoever moves the clock lives in its seconds."""
+        """Return ``seconds``: whoever moves the clock lives in its seconds.
+
+        Args:
+            seconds: Seconds of this clock.
+        """
         return seconds
 
     def wait_timeout(self, instant: float) -> float | None:
-        """Return zero when ``instant`` has come, else None."""
+        """Return zero when ``instant`` has come, else None.
+
+        Args:
+            instant: Seconds since the epoch.
+        """
         return 0.0 if instant <= self._now else None
 
 
 def iso(instant: float, suffix: str = "Z") -> str:
-    """Write an instant as the API does: ISO 8601 in UTC, whole seconds."""
+    """Return an instant as the API writes it: ISO 8601 in UTC, whole seconds.
+
+    Args:
+        instant: Seconds since the epoch.
+        suffix: How it says UTC.
+    """
     return datetime.fromtimestamp(instant, UTC).strftime("%Y-%m-%dT%H:%M:%S") + suffix

@@ -8,6 +8,7 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Kind = Literal["status", "drop", "delay", "truncate"]
+"""What can befall a request."""
 
 
 class _Expiring(BaseModel):
@@ -90,7 +91,11 @@ class Faults:
         self._endings: list[WorkflowEnding] = []
 
     def add(self, fault: Fault) -> None:
-        """Let a fault happen."""
+        """Let a fault happen.
+
+        Args:
+            fault: The fault.
+        """
         with self._lock:
             self._faults.append(fault)
 
@@ -105,7 +110,17 @@ class Faults:
         retry_after: str | None = None,
         body: Literal["json", "html", "empty"] = "json",
     ) -> None:
-        """Answer with an error status; with ``after``, although the request was carried out."""
+        """Answer with an error status instead of carrying the request out, or although it was carried out.
+
+        Args:
+            endpoint: Name of the endpoint it befalls; None means any.
+            status: HTTP status, 200 to 599.
+            times: How often it happens; None means always.
+            after: Carry the request out first, and spoil only the answer.
+            skip: Requests it lets pass first.
+            retry_after: Value of a ``Retry-After`` header, verbatim.
+            body: ``json`` in the endpoint's envelope, ``html`` as a proxy writes it, or ``empty``.
+        """
         self.add(
             Fault(
                 kind="status",
@@ -120,28 +135,63 @@ class Faults:
         )
 
     def drop(self, endpoint: str | None, *, after: bool, times: int | None = 1, skip: int = 0) -> None:
-        """Close the socket without an answer, before or after carrying the request out."""
+        """Close the socket without an answer, before or after carrying the request out.
+
+        Args:
+            endpoint: Name of the endpoint it befalls; None means any.
+            after: Carry the request out first.
+            times: How often it happens; None means always.
+            skip: Requests it lets pass first.
+        """
         self.add(Fault(kind="drop", endpoint=endpoint, after=after, times=times, skip=skip))
 
     def delay(self, endpoint: str | None, seconds: float, *, times: int | None = 1, skip: int = 0) -> None:
-        """Carry the request out and answer so many real seconds later."""
+        """Carry the request out and answer so many real seconds later.
+
+        Args:
+            endpoint: Name of the endpoint it befalls; None means any.
+            seconds: Delay in real seconds.
+            times: How often it happens; None means always.
+            skip: Requests it lets pass first.
+        """
         self.add(Fault(kind="delay", endpoint=endpoint, seconds=seconds, times=times, skip=skip))
 
     def truncate(self, endpoint: str | None, *, times: int | None = 1, skip: int = 0) -> None:
-        """Carry the request out and close the socket in the middle of the answer."""
+        """Carry the request out and close the socket in the middle of the answer.
+
+        Args:
+            endpoint: Name of the endpoint it befalls; None means any.
+            times: How often it happens; None means always.
+            skip: Requests it lets pass first.
+        """
         self.add(Fault(kind="truncate", endpoint=endpoint, times=times, skip=skip))
 
     def end_workflows(self, status: str = "failed", *, processed: float = 0.0, times: int | None = 1) -> None:
-        """Let the next workflows to be submitted end with ``status``."""
+        """Let the next workflows to be submitted end with ``status``.
+
+        Args:
+            status: The word they end with, such as ``failed``, ``cancelled`` or one nobody knows.
+            processed: Share of the contacts that are still processed, and billed, 0 to 1.
+            times: How many workflows it befalls; None means all.
+        """
         self.add_ending(WorkflowEnding(status=status, processed=processed, times=times))
 
     def add_ending(self, ending: WorkflowEnding) -> None:
-        """Let coming workflows end otherwise than well."""
+        """Let coming workflows end otherwise than well.
+
+        Args:
+            ending: How they end.
+        """
         with self._lock:
             self._endings.append(ending)
 
     def take(self, endpoint: str, *, after: bool) -> Fault | None:
-        """Return the fault that befalls this request now, and use it up by one."""
+        """Return the fault that befalls this request now, and use it up by one.
+
+        Args:
+            endpoint: Name of the request's endpoint.
+            after: Whether the request was carried out already.
+        """
         with self._lock:
             for position, fault in enumerate(self._faults):
                 if fault.after != after or fault.endpoint not in {None, endpoint}:

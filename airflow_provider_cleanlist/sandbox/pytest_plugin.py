@@ -16,10 +16,15 @@ if TYPE_CHECKING:
     from airflow_provider_cleanlist.sandbox.server import SandboxServer
 
 MARKER = "cleanlist_sandbox"
+"""Name of the marker, which is also that of the fixture."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the marker that configures the fixture."""
+    """Register the marker that configures the fixture.
+
+    Args:
+        config: Pytest's configuration.
+    """
     config.addinivalue_line(
         "markers",
         f"{MARKER}(**arguments): arguments of SandboxServer for the fixture cleanlist_sandbox",
@@ -28,10 +33,13 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture
 def cleanlist_sandbox(request: pytest.FixtureRequest) -> Iterator[SandboxServer]:
-    """Start a sandbox on a free loopback port for one test, and stop it afterwards.
+    """Yield a sandbox on a free loopback port for one test, and stop it afterwards.
 
     Configure it with ``@pytest.mark.cleanlist_sandbox(requests_per_minute=30, credits=100)``; the arguments
     are those of ``SandboxServer``.
+
+    Args:
+        request: The test that asks for it.
     """
     try:
         from airflow_provider_cleanlist.sandbox.server import SandboxServer

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from airflow_provider_cleanlist.sandbox.settings import Settings
 
 START_SECONDS = 20
+"""How long the server may take to start."""
 
 
 class SandboxServer:
@@ -118,7 +119,7 @@ class SandboxServer:
         )
 
     def start(self) -> Self:
-        """Begin to answer.
+        """Begin to answer, and return the server.
 
         Raises:
             RuntimeError: The server did not come up.

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 RetryAfterForm = Literal["seconds", "decimal", "date", "zero", "negative", "garbage", "missing"]
+"""Forms that the ``Retry-After`` header of a 429 can take."""
 
 
 class Settings(BaseModel):
@@ -103,6 +104,9 @@ class Settings(BaseModel):
 
     def change(self, **changes: Any) -> None:
         """Set several switches at once; nothing changes when one of them is unknown or out of range.
+
+        Args:
+            **changes: New values by name.
 
         Raises:
             pydantic.ValidationError: A name is unknown or a value does not fit.

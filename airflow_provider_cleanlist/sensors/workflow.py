@@ -46,6 +46,7 @@ TIMEOUT_GRACE_SECONDS = 60.0
 """The trigger keeps the deadline itself; Airflow's own timeout comes later and only if no trigger ran."""
 
 STATE_KEY = "cleanlist_wait"
+"""Key of the wait's progress in Airflow's task state store."""
 
 
 class WorkflowSensor(BaseSensorOperator):
@@ -101,7 +102,7 @@ class WorkflowSensor(BaseSensorOperator):
         self._tracker: WorkflowTracker | None = None
 
     def execute(self, context: Context) -> WaitSummary:
-        """Wait in the way the arguments say."""
+        """Wait in the way the arguments say, and return what the class says."""
         if not self.deferrable:
             return self._execute_here(context)
         try:
@@ -111,7 +112,7 @@ class WorkflowSensor(BaseSensorOperator):
             raise
 
     def poke(self, context: Context) -> PokeReturnValue:
-        """Wait to the end in poke mode; look once in reschedule mode."""
+        """Return the result at the end in poke mode, after one look in reschedule mode."""
         hook = CleanlistHook(self.cleanlist_conn_id)
         request = self._request(_first_poke(context) if self.reschedule else None)
         self._tracker = tracker = request.tracker(rule_for(hook))
@@ -130,11 +131,11 @@ class WorkflowSensor(BaseSensorOperator):
         return PokeReturnValue(is_done=False)
 
     def execute_complete(self, context: Context, event: Mapping[str, Any]) -> WaitSummary:
-        """Take up the task after the trigger's event."""
+        """Take up the task after the trigger's event, and return what the class says."""
         return summary_of_event(event, self.log)
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
-        """Take up the task after deferral; a timeout says which workflows go on."""
+        """Return what the task returns after deferral; a timeout says which workflows go on."""
         try:
             return super().resume_execution(next_method, next_kwargs, context)
         except AirflowSensorTimeout as error:

@@ -153,7 +153,7 @@ class LeadListToWarehouseOperator(BaseOperator):
         self._lineage: dict[str, Any] | None = None
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Load the list; go on where an earlier try of this task stopped."""
+        """Load the list, going on where an earlier try of this task stopped, and return what the class says."""
         from airflow_provider_cleanlist.warehouse.loader import load
 
         started = time.monotonic()

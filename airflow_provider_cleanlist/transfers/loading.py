@@ -24,7 +24,13 @@ if TYPE_CHECKING:
 
 @contextmanager
 def as_airflow_errors() -> Iterator[None]:
-    """Raise what goes wrong as the exception that tells Airflow whether to retry."""
+    """Raise what goes wrong as the exception that tells Airflow whether to retry.
+
+    Raises:
+        CleanlistConfigurationError: For an argument, a connection or a table that does not fit.
+        CleanlistDataError: For records that do not fit.
+        CleanlistLoadError: For a warehouse that failed.
+    """
     from airflow_provider_cleanlist.warehouse.errors import LoadConfigurationError, LoadDataError, LoadError
 
     try:

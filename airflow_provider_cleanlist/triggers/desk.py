@@ -26,6 +26,7 @@ from airflow_provider_cleanlist.enrichment.waiting import rule_for
 from airflow_provider_cleanlist.hooks.cleanlist import CleanlistHook
 
 CONNECTION_GOOD_FOR_SECONDS = 300.0
+"""How long a connection that was looked up is used before it is looked up anew."""
 
 
 class Desk:
@@ -72,7 +73,7 @@ class Desk:
         return rule_for(await self._hook_younger_than(CONNECTION_GOOD_FOR_SECONDS))
 
     async def status(self, call: Call[WorkflowStatus]) -> WorkflowStatus:
-        """Make one call; a key that was refused is looked up anew, because somebody may have changed it.
+        """Return the answer to one call; a key that was refused is looked up anew, somebody may have changed it.
 
         Args:
             call: The call.

@@ -8,10 +8,18 @@ from typing import Any, Protocol
 from airflow.providers.common.compat.sdk import XCom
 
 XCOM_KEY = "cleanlist_wait"
+"""Key of the XCom."""
 
 
 class TaskKey(Protocol):
-    """What names a task instance."""
+    """What names a task instance.
+
+    Attributes:
+        dag_id: Its DAG.
+        task_id: Its task.
+        run_id: Its DAG run.
+        map_index: Its index; -1 when the task is not mapped.
+    """
 
     dag_id: str
     task_id: str

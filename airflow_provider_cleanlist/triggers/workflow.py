@@ -105,7 +105,7 @@ class WorkflowTrigger(BaseTrigger):
         )
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Wait, then fire the event. Never raises for what the API, the network or the connection do."""
+        """Wait, then yield the event. Never raises for what the API, the network or the connection do."""
         outcome = await self._outcome()
         payload = {**outcome_to_json(outcome), "passthrough": self.passthrough}
         yield TriggerEvent(payload)  # type: ignore[no-untyped-call]  # Airflow's own

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 LISTEN_EVERY_SECONDS = 1.0
+"""How often the inbox is looked at."""
 
 
 class Doorbell:
@@ -82,7 +83,7 @@ def pause(
 
     Args:
         doorbell: The bell, if there is one.
-        seconds: How long at most.
+        seconds: How long at most, in seconds.
         tracker: Takes in what is told.
         clock: Seconds since the epoch.
     """

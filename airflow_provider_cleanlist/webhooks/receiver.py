@@ -25,11 +25,15 @@ from airflow_provider_cleanlist.webhooks.inbox import ForeignWorkflowError, Inbo
 log = logging.getLogger(__name__)
 
 MAX_BODY_BYTES = 16 * 1024 * 1024
+"""Largest body that is read."""
 MAX_ID_LENGTH = 512
+"""Longest workflow id that is taken."""
 BODY_SECONDS = 9.0
 """Cleanlist itself gives up after 10 s, so whoever sends more slowly is not Cleanlist."""
 STORE_SECONDS = 9.0
+"""How long storing may take before the answer says that it failed."""
 COMPLETED_EVENT = "enrichment.completed"
+"""Event that tells a workflow's end."""
 
 OnNew = Callable[[str, Mapping[str, Any]], None]
 """Told the workflow and the payload of everything new."""
@@ -52,7 +56,7 @@ class QuietLog:
     """Logs at most one line per period, however many there would be.
 
     Args:
-        seconds: The period.
+        seconds: Length of the period in seconds.
         clock: Seconds.
     """
 

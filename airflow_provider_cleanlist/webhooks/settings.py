@@ -9,7 +9,9 @@ from airflow.providers.common.compat.sdk import conf
 from airflow_provider_cleanlist.webhooks.tokens import parse_secrets
 
 SECTION = "cleanlist"
+"""Section of Airflow's configuration."""
 URL_PREFIX = "/cleanlist"
+"""Path below which the receiver answers."""
 
 
 @dataclass(frozen=True, slots=True)

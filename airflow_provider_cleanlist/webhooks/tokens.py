@@ -17,7 +17,9 @@ from dataclasses import dataclass
 TOKEN_LIFE_SECONDS = 7 * 24 * 3600
 """How long after a submission its webhook is accepted."""
 MIN_SECRET_LENGTH = 16
+"""Characters that a secret must have at least."""
 TOKEN_LENGTH = 70
+"""Characters of every token."""
 
 _VERSION = 1
 _BATCH_BYTES = 16
