@@ -10,6 +10,35 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 Kind = Literal["status", "drop", "delay", "truncate"]
 """What can befall a request."""
 
+EndpointName = Literal[
+    "validate_key",
+    "whoami",
+    "credits_balance",
+    "credits_estimate",
+    "usage",
+    "api_keys",
+    "enrich_bulk",
+    "enrich_status",
+    "webhook_deliveries",
+    "lead_list_create",
+    "lead_list_index",
+    "lead_list_get",
+    "lead_list_contents",
+    "lead_list_update",
+    "lead_list_delete",
+    "lead_list_add_leads",
+    "lead_list_remove_leads",
+    "enrich_person",
+    "enrich_company",
+    "enrich_list",
+    "enrich_by_task",
+    "enrichment_status",
+    "csv_import",
+    "export_json",
+    "export_csv",
+]
+"""Names of the endpoints, as the ledger shows them."""
+
 
 class _Expiring(BaseModel):
     """Something that happens a number of times."""
@@ -26,7 +55,7 @@ class _Expiring(BaseModel):
 
 
 class Fault(_Expiring):
-    """One thing that goes wrong, once or several times.
+    """One thing that goes wrong, once or several times; a name that no endpoint has is refused, with those there are.
 
     Attributes:
         kind: ``status`` answers with ``status``; ``drop`` closes the socket without an answer; ``delay``
@@ -47,7 +76,7 @@ class Fault(_Expiring):
     """
 
     kind: Kind
-    endpoint: str | None = None
+    endpoint: EndpointName | None = None
     after: bool = False
     skip: int = Field(default=0, ge=0)
     status: int = Field(default=500, ge=200, le=599)
@@ -101,7 +130,7 @@ class Faults:
 
     def fail(
         self,
-        endpoint: str | None,
+        endpoint: EndpointName | None,
         status: int,
         *,
         times: int | None = 1,
@@ -134,7 +163,9 @@ class Faults:
             )
         )
 
-    def drop(self, endpoint: str | None, *, after: bool, times: int | None = 1, skip: int = 0) -> None:
+    def drop(
+        self, endpoint: EndpointName | None, *, after: bool, times: int | None = 1, skip: int = 0
+    ) -> None:
         """Close the socket without an answer, before or after carrying the request out.
 
         Args:
@@ -145,7 +176,9 @@ class Faults:
         """
         self.add(Fault(kind="drop", endpoint=endpoint, after=after, times=times, skip=skip))
 
-    def delay(self, endpoint: str | None, seconds: float, *, times: int | None = 1, skip: int = 0) -> None:
+    def delay(
+        self, endpoint: EndpointName | None, seconds: float, *, times: int | None = 1, skip: int = 0
+    ) -> None:
         """Carry the request out and answer so many real seconds later.
 
         Args:
@@ -156,7 +189,7 @@ class Faults:
         """
         self.add(Fault(kind="delay", endpoint=endpoint, seconds=seconds, times=times, skip=skip))
 
-    def truncate(self, endpoint: str | None, *, times: int | None = 1, skip: int = 0) -> None:
+    def truncate(self, endpoint: EndpointName | None, *, times: int | None = 1, skip: int = 0) -> None:
         """Carry the request out and close the socket in the middle of the answer.
 
         Args:

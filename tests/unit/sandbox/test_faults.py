@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
+from typing import get_args
 
 import pytest
 from pydantic import ValidationError
 
 from airflow_provider_cleanlist.sandbox.app import ENDPOINTS
-from airflow_provider_cleanlist.sandbox.faults import Fault, Faults
+from airflow_provider_cleanlist.sandbox.faults import EndpointName, Fault, Faults
 from airflow_provider_cleanlist.sandbox.settings import Settings
 
 STATUSES = [400, 401, 402, 403, 404, 409, 413, 422, 429, 500, 502, 503, 504]
@@ -155,12 +156,26 @@ def test_delay_and_truncate_always_come_after():
 
 def test_take_uses_up_and_none_lasts():
     faults = Faults()
-    faults.fail("a", 500, times=2)
-    faults.fail("b", 500, times=None)
-    assert [faults.take("a", after=False) is not None for _ in range(3)] == [True, True, False]
-    assert all(faults.take("b", after=False) for _ in range(5))
-    assert faults.take("b", after=True) is None
+    faults.fail("usage", 500, times=2)
+    faults.fail("whoami", 500, times=None)
+    assert [faults.take("usage", after=False) is not None for _ in range(3)] == [True, True, False]
+    assert all(faults.take("whoami", after=False) for _ in range(5))
+    assert faults.take("whoami", after=True) is None
     assert len(faults.pending) == 1
+
+
+def test_the_names_of_endpoints_are_those_of_the_sandbox():
+    assert get_args(EndpointName) == tuple(endpoint.name for endpoint in ENDPOINTS)
+
+
+def test_a_misspelt_endpoint_is_refused_and_the_names_there_are_are_shown(api):
+    for add in (
+        lambda: api.faults.fail("enrich-bulk", 500),
+        lambda: api.faults.drop("enrich-bulk", after=True),
+    ):
+        with pytest.raises(ValidationError, match=r"endpoint\n.*'validate_key', 'whoami'.*'enrich_bulk'"):
+            add()
+    assert api.faults.pending == []
 
 
 def test_settings_change_together_or_not_at_all():
