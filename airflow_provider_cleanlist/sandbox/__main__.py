@@ -1,15 +1,28 @@
-"""Run a sandbox from the command line: ``python -m airflow_provider_cleanlist.sandbox``."""
+"""Run a sandbox from the command line: ``python -m airflow_provider_cleanlist.sandbox [options] [-- command]``.
+
+With a command, the sandbox lives as long as the command, which finds it as the connection ``cleanlist_default``.
+"""
 
 from __future__ import annotations
 
 import argparse
+import os
+import shutil
 import signal
+import subprocess
 import sys
 import threading
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_cleanlist.sandbox.accounts import DEFAULT_KEY
 from airflow_provider_cleanlist.sandbox.clock import Clock, ManualClock, SystemClock
+
+if TYPE_CHECKING:
+    from airflow_provider_cleanlist.sandbox.server import SandboxServer
+
+DEFAULT_PORT = 8300
+"""Port of the command, unless told otherwise."""
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -19,7 +32,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     parser.add_argument(
-        "--port", type=int, default=8300, help="port, 0 for any free one (default: %(default)s)"
+        "--port", type=int, help=f"port, 0 for any free one (default: {DEFAULT_PORT}; with a command: 0)"
     )
     parser.add_argument("--allow-remote", action="store_true", help="permit an address that is not loopback")
     parser.add_argument("--key", default=DEFAULT_KEY, help="API key to accept (default: a fixed one)")
@@ -47,6 +60,12 @@ def _parser() -> argparse.ArgumentParser:
         default=[],
         help="any other setting, see docs/sandbox.md",
     )
+    parser.add_argument(
+        "command",
+        nargs="*",
+        metavar="-- COMMAND",
+        help="run this with the connection cleanlist_default set to the sandbox, then end with its exit status",
+    )
     return parser
 
 
@@ -64,37 +83,8 @@ def _settings(options: argparse.Namespace, parser: argparse.ArgumentParser) -> d
     return settings
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Serve until SIGINT or SIGTERM.
-
-    Args:
-        arguments: Command line, by default the process's own.
-
-    Returns:
-        Exit status: 0 after a clean end, 2 when the arguments do not fit or the port is taken.
-    """
-    parser = _parser()
-    options = parser.parse_args(arguments)
-    try:
-        from airflow_provider_cleanlist.sandbox.server import SandboxServer
-    except ModuleNotFoundError as error:
-        parser.error(
-            f"the package {error.name!r} is missing; install the extra: "
-            "pip install 'airflow-provider-cleanlist[sandbox]'"
-        )
-    try:
-        clock: Clock = ManualClock() if options.clock == "manual" else SystemClock(options.clock_speed)
-        server = SandboxServer(
-            host=options.host,
-            port=options.port,
-            allow_remote=options.allow_remote,
-            clock=clock,
-            api_key=options.key,
-            credits=options.credits,
-            **_settings(options, parser),
-        )
-    except (OSError, ValueError) as error:
-        parser.error(str(error))
+def _serve(server: SandboxServer) -> int:
+    """Serve until SIGINT or SIGTERM."""
     stopped = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopped.set())
@@ -107,6 +97,61 @@ def main(arguments: list[str] | None = None) -> int:
         sys.stdout.flush()
         stopped.wait()
     return 0
+
+
+def _serve_command(server: SandboxServer, command: Sequence[str]) -> int:
+    """Serve while a command runs, then say what it would have cost; signals are the command's business."""
+    with server:
+        env = os.environ | {"AIRFLOW_CONN_CLEANLIST_DEFAULT": server.connection_json()}
+        process = subprocess.Popen(command, env=env)  # noqa: S603  # it is the caller's own command
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C reaches the command by itself
+        signal.signal(signal.SIGTERM, lambda *_: process.terminate())
+        status = process.wait()
+    ledger = server.ledger
+    sys.stderr.write(
+        f"Cleanlist sandbox: contacts submitted {ledger.times_submitted().total()}, "
+        f"more than once {len(ledger.contacts_submitted_twice())}, "
+        f"credits charged {ledger.credits_charged:g}\n"
+    )
+    return status if status >= 0 else 128 - status
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Serve until SIGINT or SIGTERM, or while the given command runs.
+
+    Args:
+        arguments: Command line, by default the process's own.
+
+    Returns:
+        Exit status: that of the command, or 0 after a clean end; 2 when the arguments do not fit or the port is
+        taken.
+    """
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if options.command and not shutil.which(options.command[0]):
+        parser.error(f"there is no command {options.command[0]!r}")
+    default_port = 0 if options.command else DEFAULT_PORT
+    try:
+        from airflow_provider_cleanlist.sandbox.server import SandboxServer
+    except ModuleNotFoundError as error:
+        parser.error(
+            f"the package {error.name!r} is missing; install the extra: "
+            "pip install 'airflow-provider-cleanlist[sandbox]'"
+        )
+    try:
+        clock: Clock = ManualClock() if options.clock == "manual" else SystemClock(options.clock_speed)
+        server = SandboxServer(
+            host=options.host,
+            port=default_port if options.port is None else options.port,
+            allow_remote=options.allow_remote,
+            clock=clock,
+            api_key=options.key,
+            credits=options.credits,
+            **_settings(options, parser),
+        )
+    except (OSError, ValueError) as error:
+        parser.error(str(error))
+    return _serve_command(server, options.command) if options.command else _serve(server)
 
 
 if __name__ == "__main__":

@@ -100,3 +100,47 @@ def test_a_million_leads_cost_no_memory(run):
         assert len({lead["lead_id"] for lead in page["leads"]}) == 500
     assert get(connection, f"/api/v2/lead-lists/{answer['list_id']}").json()["lead_count"] == 1_000_000
     assert resident() - before < 20
+
+
+SUBMIT = """
+import json, os, sys
+import requests
+connection = json.loads(os.environ["AIRFLOW_CONN_CLEANLIST_DEFAULT"])
+contact = {"linkedin_url": "https://www.linkedin.com/in/mara-email-only"}
+requests.post(
+    connection["host"] + "/api/v1/public/enrich/bulk",
+    json={"contacts": [contact]},
+    headers={"Authorization": "Bearer " + connection["password"]},
+    timeout=5,
+).raise_for_status()
+sys.exit(int(sys.argv[1]))
+"""
+
+
+@pytest.mark.parametrize("status", [0, 7])
+def test_lives_as_long_as_a_command_and_ends_like_it(status):
+    done = subprocess.run(
+        [*COMMAND, "--set", "seconds_to_complete=0", "--", sys.executable, "-c", SUBMIT, str(status)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == status, done.stderr
+    assert done.stdout == ""
+    assert done.stderr == "Cleanlist sandbox: contacts submitted 1, more than once 0, credits charged 1\n"
+
+
+def test_sigterm_ends_the_command():
+    waits = "import sys, time; print('up', flush=True); time.sleep(60)"
+    process = subprocess.Popen(
+        [*COMMAND, "--", sys.executable, "-c", waits],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "up\n"
+    process.terminate()
+    process.communicate(timeout=20)
+    assert process.returncode == 128 + signal.SIGTERM

@@ -20,6 +20,7 @@ from airflow_provider_cleanlist.sandbox.__main__ import main
         (["--requests-per-minute", "0"], "requests_per_minute"),
         (["--clock-speed", "0"], "positive"),
         (["--port", "many"], "--port"),
+        (["--", "no-such-command-anywhere"], "there is no command 'no-such-command-anywhere'"),
     ],
 )
 def test_bad_arguments_are_explained(capsys, arguments, message):
