@@ -13,12 +13,14 @@ from typing import Sequence  # noqa: UP035 - Python 3.8 must get as far as the m
 import _bootstrap
 
 SLOW = ("--ignore=tests/integration", "--ignore=tests/e2e")
+IN_PARALLEL = ("-n", "4", "--dist", "worksteal")  # twice the cores of a small machine: tests of real processes wait
 
 
 def pytest_arguments(argv: Sequence[str]) -> list[str]:
-    """Return pytest's arguments for the arguments of this script."""
+    """Return pytest's arguments for the arguments of this script: its own choice only when it got none."""
     others = [argument for argument in argv if argument != "--fast"]
-    return [*SLOW, *others] if "--fast" in argv else others
+    chosen = others or IN_PARALLEL
+    return [*SLOW, *chosen] if "--fast" in argv else [*chosen]
 
 
 def plan(signals: _bootstrap.StopSignals) -> list[str]:

@@ -148,7 +148,7 @@ class Receiver:
             on_new(workflow_id, payload)
         except Exception as error:  # noqa: BLE001  # the payload is stored, whatever becomes of the event
             log.warning(
-                "Nobody was told that workflow %s was delivered: %s.", workflow_id, type(error).__name__
+                "Nobody was told that workflow %r was delivered: %s.", workflow_id, type(error).__name__
             )
 
 

@@ -13,8 +13,8 @@ spec.loader.exec_module(script)
 @pytest.mark.parametrize(
     ("given", "expected"),
     [
-        ([], []),
-        (["--fast"], [*script.SLOW]),
+        ([], [*script.IN_PARALLEL]),
+        (["--fast"], [*script.SLOW, *script.IN_PARALLEL]),
         (["-k", "limiter", "--fast"], [*script.SLOW, "-k", "limiter"]),
         (["tests/e2e", "-x"], ["tests/e2e", "-x"]),
     ],
