@@ -134,6 +134,8 @@ class ResultReader:
         tasks_per_page: Results per page where they are read one by one.
 
     Attributes:
+        workflows: How many workflows there are.
+        digest: Tells these workflows and tasks from others.
         sources: How many results came by which way in this try.
     """
 
@@ -154,7 +156,8 @@ class ResultReader:
         self._skip_unfinished = skip_unfinished
         self._tasks_per_page = tasks_per_page
         self._answers_carry_results = True
-        self._digest = _digest(self._workflow_ids, task_ids)
+        self.workflows = len(self._workflow_ids)
+        self.digest = _digest(self._workflow_ids, task_ids)
         self.sources = Sources()
 
     def read(self, cursor: str | None) -> Iterator[ResultPage]:
@@ -283,13 +286,13 @@ class ResultReader:
     def _cursor(self, index: int, offset: int = 0) -> str | None:
         if index == len(self._workflow_ids):
             return None
-        return f"{self._digest}:{index}:{offset}"
+        return f"{self.digest}:{index}:{offset}"
 
     def _place(self, cursor: str | None) -> tuple[int, int]:
         if cursor is None:
             return 0, 0
         digest, index, offset = cursor.split(":")
-        if digest != self._digest:
+        if digest != self.digest:
             raise CursorOfOtherResultsError
         return int(index), int(offset)
 

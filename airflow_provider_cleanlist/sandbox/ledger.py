@@ -75,28 +75,57 @@ class Charge:
 
 @dataclass
 class Ledger:
-    """Records of one sandbox; safe to read while the sandbox works."""
+    """Records of one sandbox; safe to read while the sandbox works.
+
+    Attributes:
+        entries: Requests received, in order of arrival.
+        accepted_submits: Enrichments accepted.
+        charges: Credits charged.
+    """
 
     entries: list[RequestEntry] = field(default_factory=list)
     accepted_submits: list[Submit] = field(default_factory=list)
     charges: list[Charge] = field(default_factory=list)
+    task_reads: Counter[str] = field(default_factory=Counter)
+    """How often the finished result of each task was answered."""
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def open(self, entry: RequestEntry) -> RequestEntry:
-        """Record an arriving request; its status follows."""
+        """Record an arriving request, whose status follows, and return its entry.
+
+        Args:
+            entry: The request.
+        """
         with self._lock:
             self.entries.append(entry)
         return entry
 
     def record_submit(self, submit: Submit) -> None:
-        """Record an accepted enrichment."""
+        """Record an accepted enrichment.
+
+        Args:
+            submit: The enrichment.
+        """
         with self._lock:
             self.accepted_submits.append(submit)
 
     def record_charge(self, charge: Charge) -> None:
-        """Record credits charged."""
+        """Record credits charged.
+
+        Args:
+            charge: The charge.
+        """
         with self._lock:
             self.charges.append(charge)
+
+    def record_task_read(self, task_id: str) -> None:
+        """Record that a task's finished result was answered.
+
+        Args:
+            task_id: The task.
+        """
+        with self._lock:
+            self.task_reads[task_id] += 1
 
     def requests(
         self,
@@ -107,7 +136,15 @@ class Ledger:
         key_id: str | None = None,
         fault: str | None = None,
     ) -> list[RequestEntry]:
-        """Return the requests received that match every argument given, in order of arrival."""
+        """Return the requests received that match every argument given, in order of arrival.
+
+        Args:
+            endpoint: Name of the endpoint.
+            status: HTTP status answered.
+            method: HTTP method.
+            key_id: Id of the API key.
+            fault: Name of the fault injected.
+        """
         with self._lock:
             entries = list(self.entries)
         return [
@@ -158,7 +195,11 @@ class Ledger:
         return {identity: times for identity, times in self.times_billed().items() if times > 1}
 
     def requests_per_window(self, seconds: float) -> dict[int, Counter[str]]:
-        """Return, by number of the window since the epoch, how many requests were let in and how many got 429."""
+        """Return, by number of the window since the epoch, how many requests were let in and how many got 429.
+
+        Args:
+            seconds: Length of a window in seconds.
+        """
         windows: dict[int, Counter[str]] = {}
         for entry in self.requests():
             kind = "refused" if entry.status == 429 else "admitted"
@@ -185,3 +226,4 @@ class Ledger:
             self.entries.clear()
             self.accepted_submits.clear()
             self.charges.clear()
+            self.task_reads.clear()

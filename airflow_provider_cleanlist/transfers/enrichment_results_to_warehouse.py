@@ -15,11 +15,13 @@ from airflow_provider_cleanlist.exceptions import CleanlistConfigurationError, C
 from airflow_provider_cleanlist.hooks.cleanlist import CleanlistHook
 from airflow_provider_cleanlist.links import WorkflowLink
 from airflow_provider_cleanlist.sensors.workflow import workflow_ids_of
+from airflow_provider_cleanlist.transfers.finished import FinishedLoad
 from airflow_provider_cleanlist.transfers.loading import as_airflow_errors, load_spec, open_warehouse
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
     from airflow.providers.openlineage.extractors import OperatorLineage
+    from sqlalchemy.engine import Engine
 
     from airflow_provider_cleanlist.enrichment.result_source import (
         ResultPage,
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from airflow_provider_cleanlist.webhooks.inbox import Inbox
 
 RAW = "raw"
+"""Column of the result as Cleanlist sent it."""
 _PAGES_AHEAD = 0
 """What is read is staged before more is read, because a killed try has to read again what is not."""
 
@@ -69,8 +72,13 @@ class EnrichmentResultsToWarehouseOperator(BaseOperator):
             holds exactly these. ``append`` adds them; a re-run of the same DAG run replaces what that run added.
             ``snapshot`` keeps one copy per ``snapshot_date``.
         key: Columns that tell results apart.
-        schema_evolution, columns, exclude_columns, hash_columns, column_types, snapshot_date, staging_schema: As in
-            ``LeadListToWarehouseOperator``.
+        schema_evolution: What becomes of fields that the table has no column for: ``add``, ``ignore`` or ``fail``.
+        columns: Fields to load: a list of names, or a mapping of field to column name.
+        exclude_columns: Fields to leave out.
+        hash_columns: Fields of which only an HMAC-SHA-256 is stored, made with the connection's ``hash_secret``.
+        column_types: Type by column, as in ``LeadListToWarehouseOperator``.
+        snapshot_date: Day of the snapshot, ``YYYY-MM-DD``; by default the run's logical date, else the day it was due.
+        staging_schema: Schema of the staging tables; by default the target's.
         page_size: Contacts that are staged together where they are read one by one, 1 to 500. More make fewer, larger
             transactions; a killed try reads at most so many again.
         cleanlist_conn_id: Airflow connection of type ``cleanlist``.
@@ -149,8 +157,7 @@ class EnrichmentResultsToWarehouseOperator(BaseOperator):
         self._lineage: dict[str, Any] | None = None
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Load the results; go on where an earlier try of this task stopped."""
-        from airflow_provider_cleanlist.warehouse.loader import load
+        """Load the results, going on where an earlier try stopped, and return what the class says."""
         from airflow_provider_cleanlist.webhooks.inbox import Inbox
 
         started = time.monotonic()
@@ -166,11 +173,11 @@ class EnrichmentResultsToWarehouseOperator(BaseOperator):
             spec = self._spec(context, hook.settings.hash_secret)
             engine = open_warehouse(self.warehouse_conn_id)
             try:
-                report = load(engine, spec, _pages(reader), batch_rows=1, pages_ahead=_PAGES_AHEAD)
+                result = self._load_once(context, engine, spec, reader, started)
                 default_schema = engine.dialect.default_schema_name
             finally:
                 engine.dispose()
-        result = self._result(spec, len(workflow_ids), reader, report, time.monotonic() - started)
+        self._say(result)
         record_events(
             context, self.outlets, result, lambda: table_asset(self.warehouse_conn_id, result["table"])
         )
@@ -185,6 +192,28 @@ class EnrichmentResultsToWarehouseOperator(BaseOperator):
         if self._lineage is None:
             return None
         return load_lineage(warehouse_conn_id=self.warehouse_conn_id, **self._lineage)
+
+    def _load_once(
+        self, context: Context, engine: Engine, spec: LoadSpec, reader: ResultReader, started: float
+    ) -> dict[str, Any]:
+        """Load, unless an earlier try was killed between its end and Airflow's knowing of it."""
+        from airflow_provider_cleanlist.warehouse.loader import clean_up, load
+
+        what = (reader.digest, spec.fingerprint, str(spec.table), spec.mode, spec.snapshot_date)
+        finished = FinishedLoad(context, *what)
+        if (result := finished.recall()) is not None:
+            self.log.info("An earlier try loaded everything and was stopped before Airflow knew.")
+            clean_up(engine, spec)
+            return result
+        report = load(
+            engine,
+            spec,
+            _pages(reader),
+            batch_rows=1,
+            pages_ahead=_PAGES_AHEAD,
+            before_cleanup=lambda report: finished.remember(self._result(spec, reader, report, started)),
+        )
+        return self._result(spec, reader, report, started)
 
     def _check_arguments(self) -> None:
         if self.on_unfinished not in ("fail", "skip"):
@@ -229,25 +258,11 @@ class EnrichmentResultsToWarehouseOperator(BaseOperator):
         )
 
     def _result(
-        self, spec: LoadSpec, workflows: int, reader: ResultReader, report: LoadReport, seconds: float
+        self, spec: LoadSpec, reader: ResultReader, report: LoadReport, started: float
     ) -> dict[str, Any]:
         sources = reader.sources
-        self.log.info(
-            "Loaded the results of %d workflows into %s (%s): %d rows read in all, %d written. In this try %d came "
-            "from webhooks, %d from workflows' answers, %d one by one.",
-            workflows,
-            spec.table,
-            spec.mode,
-            report.rows_read,
-            report.rows_written,
-            sources.from_webhooks,
-            sources.from_workflows,
-            sources.from_tasks,
-        )
-        if sources.unfinished:
-            self.log.warning("%d contacts are not finished and were left out.", sources.unfinished)
         return {
-            "workflows": workflows,
+            "workflows": reader.workflows,
             "table": str(spec.table),
             "mode": spec.mode,
             "rows_read": report.rows_read,
@@ -258,8 +273,18 @@ class EnrichmentResultsToWarehouseOperator(BaseOperator):
             "from_tasks": sources.from_tasks,
             "unfinished": sources.unfinished,
             "columns_added": list(report.columns_added),
-            "duration_seconds": round(seconds, 3),
+            "duration_seconds": round(time.monotonic() - started, 3),
         }
+
+    def _say(self, result: dict[str, Any]) -> None:
+        self.log.info(
+            "Loaded the results of %(workflows)d workflows into %(table)s (%(mode)s): %(rows_read)d rows read in all, "
+            "%(rows_written)d written. %(from_webhooks)d came from webhooks, %(from_workflows)d from workflows' "
+            "answers, %(from_tasks)d one by one, in the try that finished.",
+            result,
+        )
+        if result["unfinished"]:
+            self.log.warning("%d contacts are not finished and were left out.", result["unfinished"])
 
 
 def _pages(reader: ResultReader) -> ReadPages:

@@ -94,6 +94,7 @@ def load(
     clock: Callable[[], float] = time.monotonic,
     batch_rows: int = BATCH_ROWS,
     pages_ahead: int = PAGES_AHEAD,
+    before_cleanup: Callable[[LoadReport], None] = lambda _: None,
 ) -> LoadReport:
     """Load a list into a table, exactly once however often it is tried.
 
@@ -108,6 +109,7 @@ def load(
         clock: Seconds, for progress.
         batch_rows: Rows that are committed together, at least; whole pages.
         pages_ahead: Pages that may wait in memory while earlier ones are written.
+        before_cleanup: Told what was done before the load's own record of it goes.
 
     Returns:
         What was done.
@@ -138,8 +140,19 @@ def load(
             stage = Stage.open(engine, spec, utc_now())
             _StageWriter(stage, spec, target, pacing).read(read_pages)
         report = _publish(engine, spec, stage, utc_now())
+    before_cleanup(report)
     stage.drop()
     return report
+
+
+def clean_up(engine: Engine, spec: LoadSpec) -> None:
+    """Remove what a load that is done may have left beside its target.
+
+    Args:
+        engine: The warehouse.
+        spec: The load.
+    """
+    Stage(engine, spec).drop()
 
 
 @dataclass(frozen=True, slots=True)

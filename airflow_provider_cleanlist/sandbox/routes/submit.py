@@ -166,6 +166,8 @@ def _task_status(call: Call, task_id: str) -> dict[str, Any]:
     call.sandbox.engine.look(workflow, call.now)
     result = task_result(workflow, position, call.now)
     workflow.polled(workflow.tasks[position])
+    if result["status"] != "processing":
+        call.sandbox.ledger.record_task_read(task_id)
     if call.sandbox.settings.nested_task_result:
         return {"task_id": task_id, "status": result["status"], "result": result}
     return result

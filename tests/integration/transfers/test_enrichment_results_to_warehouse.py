@@ -4,10 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
-import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -56,7 +52,13 @@ def enrich(sandbox: SandboxServer) -> Callable[..., dict[str, list[str]]]:
 
 @pytest.fixture
 def run_load(sandbox: SandboxServer) -> Callable[..., dict[str, Any]]:
-    def run(given: dict[str, list[str]], run_id: str = "run", **arguments: Any) -> dict[str, Any]:
+    def run(
+        given: dict[str, list[str]],
+        run_id: str = "run",
+        store: dict[str, Any] | None = None,
+        max_tries: int = 0,
+        **arguments: Any,
+    ) -> dict[str, Any]:
         defaults: dict[str, Any] = {
             "task_id": "load",
             "workflow_ids": list(given),
@@ -65,8 +67,12 @@ def run_load(sandbox: SandboxServer) -> Callable[..., dict[str, Any]]:
             "table": "results",
         }
         operator = EnrichmentResultsToWarehouseOperator(**{**defaults, **arguments})
-        ti = SimpleNamespace(dag_id="dag", task_id="load", map_index=-1, xcom_push=lambda **_: None)
-        return operator.execute({"ti": ti, "run_id": run_id, "outlet_events": {}})
+        ti = SimpleNamespace(
+            dag_id="dag", task_id="load", map_index=-1, max_tries=max_tries, xcom_push=lambda **_: None
+        )
+        state = None if store is None else SimpleNamespace(get=store.get, set=store.__setitem__)
+        context = {"ti": ti, "run_id": run_id, "outlet_events": {}, "task_state_store": state}
+        return operator.execute(context)
 
     return run
 
@@ -196,54 +202,31 @@ def test_other_workflows_on_the_next_try_are_read_from_the_start(sandbox, enrich
     assert {row["task_id"] for row in rows(sqlite_warehouse)} == set(next(iter(second.values())))
 
 
-RUN = """
-import json, os, sys
-from types import SimpleNamespace
-import airflow_provider_cleanlist.client.client, airflow_provider_cleanlist.warehouse.loader
-from airflow.providers.sqlite.hooks.sqlite import SqliteHook
-from airflow_provider_cleanlist.transfers.enrichment_results_to_warehouse import EnrichmentResultsToWarehouseOperator
-task_ids = json.load(open(sys.argv[1]))
-for _ in sys.stdin:
-    child = os.fork()
-    if not child:
-        operator = EnrichmentResultsToWarehouseOperator(
-            task_id="load", workflow_ids=list(task_ids), task_ids=task_ids,
-            warehouse_conn_id="warehouse", table="results"
-        )
-        ti = SimpleNamespace(dag_id="dag", task_id="load", map_index=-1, xcom_push=lambda **_: None)
-        operator.execute({"ti": ti, "run_id": "run", "outlet_events": {}})
-        os._exit(0)
-    print(child, flush=True)
-    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
-"""
+def test_a_try_after_the_end_reads_nothing_and_a_cleared_task_everything(
+    sandbox, enrich, run_load, sqlite_warehouse
+):
+    task_ids, store = enrich(10), {}
+    first = run_load(task_ids, store=store, max_tries=2)
+    before = asked(sandbox)
+    second = run_load(task_ids, store=store, max_tries=2)
+    assert {**second, "duration_seconds": 0} == {**first, "duration_seconds": 0}
+    assert asked(sandbox) == before
+    with sqlite_warehouse.begin() as connection:
+        connection.execute(sa.text("DELETE FROM results"))
+    assert run_load(task_ids, store=store, max_tries=3)["rows_written"] == 10
+    assert asked(sandbox) == 2 * before
+    assert len(rows(sqlite_warehouse)) == 10
 
 
-def test_killed_at_any_point(sandbox, enrich, sqlite_warehouse, tmp_path):
-    """kill -9, again and again: at most the one that was on its way is read again, and the table is exact."""
-    task_ids = enrich(250, 250, 100)
-    (tmp_path / "task_ids.json").write_text(json.dumps(task_ids))
-    command = [sys.executable, "-c", RUN, str(tmp_path / "task_ids.json")]
-    endings = []
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as tries:
-        assert tries.stdin is not None
-        assert tries.stdout is not None
-        for target in (1, 40, 130, 260, 300, 430, 520, 590, None):
-            tries.stdin.write("\n")
-            tries.stdin.flush()
-            child = int(next(line for line in tries.stdout if line.strip().isdigit()))
-            while target is not None and asked(sandbox) < target:
-                time.sleep(0.002)
-            if target is not None:
-                os.kill(child, signal.SIGKILL)
-            endings.append(int(next(line for line in tries.stdout if line.strip().lstrip("-").isdigit())))
-        tries.stdin.close()
-    assert endings == [-signal.SIGKILL] * 8 + [0]
-    again = asked(sandbox) - 600
-    print(f"8 kills, 600 contacts: {again} requests beyond one per contact")
-    # per kill one contact and, for a workflow not begun, one question whether its answer carries results
-    assert again <= 8 + len(task_ids) + 8
-    loaded = [row["task_id"] for row in rows(sqlite_warehouse)]
-    assert sorted(loaded) == sorted(task_id for ids in task_ids.values() for task_id in ids)
+@pytest.mark.parametrize("change", [{"table": "others"}, {"mode": "replace"}, {"columns": ["status"]}])
+def test_another_load_of_the_same_task_is_not_the_one_that_is_done(
+    sandbox, enrich, run_load, sqlite_warehouse, change
+):
+    task_ids, store = enrich(3), {}
+    run_load(task_ids, store=store)
+    before = asked(sandbox)
+    run_load(task_ids, store=store, **change)
+    assert asked(sandbox) == 2 * before
 
 
 # --- what cannot be read ---------------------------------------------------------------------------------------

@@ -77,3 +77,14 @@ def test_summary_and_clear(api, person):
     api.ledger.clear()
     assert api.ledger.summary()["requests"] == 0
     assert api.ledger.credits_charged == 0
+
+
+def test_reads_of_finished_tasks_are_counted(make_api, person):
+    api = make_api(seconds_to_complete=10)
+    first, second = api.submit(person("Teo"), person("Ines"))["task_ids"]
+    api.status(task_id=first)
+    assert api.ledger.task_reads == {}
+    api.clock.advance(100)
+    for task_id in (first, second, second):
+        api.status(task_id=task_id)
+    assert api.ledger.task_reads == {first: 1, second: 2}
