@@ -13,14 +13,18 @@ from typing import Sequence  # noqa: UP035 - Python 3.8 must get as far as the m
 import _bootstrap
 
 SLOW = ("--ignore=tests/integration", "--ignore=tests/e2e")
-IN_PARALLEL = ("-n", "4", "--dist", "worksteal")  # twice the cores of a small machine: tests of real processes wait
+SLOWEST_FIRST = ("tests/e2e", "tests/integration", "tests/unit")
+IN_PARALLEL = ("-n", "4", "--dist", "loadgroup", "--no-loadscope-reorder")
+"""Twice the cores of a small machine, because tests of real processes mostly wait."""
 
 
 def pytest_arguments(argv: Sequence[str]) -> list[str]:
     """Return pytest's arguments for the arguments of this script: its own choice only when it got none."""
+    fast = "--fast" in argv
     others = [argument for argument in argv if argument != "--fast"]
-    chosen = others or IN_PARALLEL
-    return [*SLOW, *chosen] if "--fast" in argv else [*chosen]
+    if not others:
+        others = [*IN_PARALLEL, *(SLOWEST_FIRST[-1:] if fast else SLOWEST_FIRST)]
+    return [*SLOW, *others] if fast else others
 
 
 def plan(signals: _bootstrap.StopSignals) -> list[str]:

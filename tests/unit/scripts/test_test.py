@@ -13,8 +13,8 @@ spec.loader.exec_module(script)
 @pytest.mark.parametrize(
     ("given", "expected"),
     [
-        ([], [*script.IN_PARALLEL]),
-        (["--fast"], [*script.SLOW, *script.IN_PARALLEL]),
+        ([], [*script.IN_PARALLEL, "tests/e2e", "tests/integration", "tests/unit"]),
+        (["--fast"], [*script.SLOW, *script.IN_PARALLEL, "tests/unit"]),
         (["-k", "limiter", "--fast"], [*script.SLOW, "-k", "limiter"]),
         (["tests/e2e", "-x"], ["tests/e2e", "-x"]),
     ],
