@@ -262,5 +262,6 @@ def run_plan(plan: Callable[[StopSignals], Sequence[str]]) -> int:
         print("Stopped while setting up; the next run starts over.", file=sys.stderr)
         return EXIT_INTERRUPTED
     sys.stdout.flush()
-    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # else each of Airflow's processes compiles all of Airflow
+    # Or else each of Airflow's processes would compile all of Airflow.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     os.execv(command[0], list(command))
