@@ -12,6 +12,8 @@ from datetime import UTC
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+from pydantic_core import from_json
+
 from airflow_provider_cleanlist.client import errors
 from airflow_provider_cleanlist.client.redaction import identifier_or_none, redacted
 
@@ -31,9 +33,14 @@ def json_or_none(raw: bytes) -> Any:
         raw: The body as it came.
     """
     try:
-        return json.loads(raw)
-    except (ValueError, RecursionError):
-        return None
+        return from_json(
+            raw, cache_strings="keys"
+        )  # twice as fast as json.loads, but without lone surrogates
+    except ValueError:
+        try:
+            return json.loads(raw)
+        except (ValueError, RecursionError):
+            return None
 
 
 def error_info(request: Request, answer: Response) -> errors.ErrorInfo:

@@ -7,7 +7,7 @@ the error's class and SQLSTATE, and the text where its class says that it is abo
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -52,6 +52,31 @@ def lock_table(connection: Connection, table: sa.Table) -> None:
     """
     if connection.dialect.name in _LOCKING_DIALECTS:
         connection.execute(LockTable(table))
+
+
+def gather_statistics(connection: Connection, table: sa.Table, columns: Sequence[str]) -> None:
+    """Tell the planner what a table that was just filled holds, where it would guess and guess badly.
+
+    On PostgreSQL a merge into a table with as many rows is three times as fast after it.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.execute(Analyze(table, columns))
+
+
+class Analyze(sa.schema.DDLElement):
+    """``ANALYZE ..``, which SQLAlchemy lacks; only for PostgreSQL."""
+
+    inherit_cache = False
+
+    def __init__(self, table: sa.Table, columns: Sequence[str]) -> None:
+        self.table = table
+        self.columns = columns
+
+
+@compiles(Analyze, "postgresql")
+def _analyze(element: Analyze, compiler: Any, **_: Any) -> str:
+    columns = ", ".join(compiler.preparer.quote(name) for name in element.columns)
+    return f"ANALYZE {compiler.preparer.format_table(element.table)} ({columns})"
 
 
 class LockTable(sa.schema.DDLElement):

@@ -191,7 +191,9 @@ class Stage:
 
     def count(self) -> StageCounts:
         """Count what is staged: rows, distinct records, distinct keys, rows without a key."""
-        with self._errors("Counting the staged rows"), self._engine.connect() as connection:
+        fields = dict.fromkeys((self._spec.id_field, *self._spec.key_fields))
+        with self._errors("Counting the staged rows"), self._engine.begin() as connection:
+            dialects.gather_statistics(connection, self.table, [self.column(raw).name for raw in fields])
             rows = self.count_rows(connection)
             records = self._count_distinct(connection, (self._spec.id_field,))
             if self._spec.key_fields == (self._spec.id_field,):

@@ -6,8 +6,9 @@ import hashlib
 import hmac
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, date, datetime
+from itertools import repeat
 from typing import Any
 
 from airflow_provider_cleanlist.warehouse import naming
@@ -16,6 +17,7 @@ from airflow_provider_cleanlist.warehouse.plan import TargetColumns, accepts_fie
 from airflow_provider_cleanlist.warehouse.spec import ColumnType, LoadSpec
 
 Row = tuple[Any, ...]
+_MakeColumn = Callable[[Sequence[Mapping[str, Any]]], list[Any]]
 
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 _TRUE, _FALSE = frozenset({"true", "t", "yes", "y", "1"}), frozenset({"false", "f", "no", "n", "0"})
@@ -128,8 +130,7 @@ class RowMaker:
         self._spec = spec
         self._target = target
         self._fields: list[str] = []
-        self._text_columns: list[int] = []
-        self._other_columns: list[tuple[int, Callable[[Mapping[str, Any]], Any]]] = []
+        self._makers: list[_MakeColumn] = []
         self._goes_into_extra: dict[str, bool] = {}
         self.cleaned = 0
         for raw in fields or self._first_fields():
@@ -157,20 +158,18 @@ class RowMaker:
             LoadDataError: A record has no id, or a value is not of its column's type.
             LoadConfigurationError: ``schema_evolution`` forbids a field.
         """
-        for record in records:
-            if not record.keys() <= self._goes_into_extra.keys():
-                self._meet_fields(record)
-        rows = []
-        for number, record in enumerate(records, start=1):
-            try:
-                rows.append((page, number, *self._values(record)))
-            except _UnfitValueError as unfit:
-                message = f"Page {page}, row {number}: {unfit} The target is unchanged."
-                raise LoadDataError(message) from None
-        return rows
+        if unmet := set().union(*records) - self._goes_into_extra.keys():
+            self._meet_fields(unmet)
+        try:
+            self._check_ids(records)
+            columns = [make(records) for make in self._makers]
+        except _UnfitValueError as unfit:
+            message = f"Page {page}, row {unfit.row}: {unfit} The target is unchanged."
+            raise LoadDataError(message) from None
+        return list(zip(repeat(page), range(1, len(records) + 1), *columns, strict=False))
 
-    def _meet_fields(self, record: Mapping[str, Any]) -> None:
-        for raw in sorted(record.keys() - self._goes_into_extra.keys()):
+    def _meet_fields(self, unmet: Collection[str]) -> None:
+        for raw in sorted(unmet):
             wanted = self._spec.is_wanted(raw)
             if wanted and accepts_field(self._spec, raw, self._target):
                 self._add_column(raw)
@@ -178,30 +177,25 @@ class RowMaker:
                 self._goes_into_extra[raw] = wanted and self._spec.schema_evolution == "ignore"
 
     def _add_column(self, raw: str) -> None:
-        index = len(self._fields)
         self._fields.append(raw)
         if raw == naming.EXTRA and self._spec.schema_evolution == "ignore":
-            self._other_columns.append((index, self._extra_value))
+            self._makers.append(self._extra_column)
             return
         self._goes_into_extra[raw] = False
         if self._spec.is_hashed(raw):
-            self._other_columns.append((index, lambda record: self._hash(record.get(raw))))
-        elif (kind := self._spec.column_type(raw)) != "text":
-            self._other_columns.append((index, lambda record: self._typed(record.get(raw), raw, kind)))
+            self._makers.append(lambda records: [self._hash(record.get(raw)) for record in records])
+        elif (kind := self._spec.column_type(raw)) == "text":
+            self._makers.append(lambda records: self._text_column([record.get(raw) for record in records]))
         else:
-            self._text_columns.append(index)
+            self._makers.append(lambda records: self._typed_column(records, raw, kind))
 
-    def _values(self, record: Mapping[str, Any]) -> list[Any]:
-        if record.get(self._spec.id_field) in (None, ""):
-            raise _UnfitValueError(f"the record has no {self._spec.id_field}.")
-        values = [record.get(raw) for raw in self._fields]
-        texts = [values[index] for index in self._text_columns] if self._other_columns else values
-        if not _are_storable_texts(texts):
-            for index in self._text_columns:
-                values[index] = self._text(values[index])
-        for index, make in self._other_columns:
-            values[index] = make(record)
-        return values
+    def _check_ids(self, records: Sequence[Mapping[str, Any]]) -> None:
+        for number, record in enumerate(records, start=1):
+            if record.get(self._spec.id_field) in (None, ""):
+                raise _UnfitValueError(number, f"the record has no {self._spec.id_field}.")
+
+    def _text_column(self, values: list[Any]) -> list[Any]:
+        return values if _are_storable_texts(values) else [self._text(value) for value in values]
 
     def _text(self, value: Any) -> str | None:
         if value is None:
@@ -219,14 +213,21 @@ class RowMaker:
             return to_json(clean_nested(value))
         return document
 
-    def _typed(self, value: Any, raw: str, kind: ColumnType) -> Any:
+    def _typed_column(self, records: Sequence[Mapping[str, Any]], raw: str, kind: ColumnType) -> list[Any]:
+        values = [record.get(raw) for record in records]
         if kind == "json":
-            return None if value is None else self._json(value)
-        try:
-            return convert(value, kind)
-        except ValueError:
-            reason = f"the value of {raw!r} is not of type {kind}, which column_types gives it."
-            raise _UnfitValueError(reason) from None
+            return [None if value is None else self._json(value) for value in values]
+        converted = []
+        for number, value in enumerate(values, start=1):
+            try:
+                converted.append(convert(value, kind))
+            except ValueError:
+                reason = f"the value of {raw!r} is not of type {kind}, which column_types gives it."
+                raise _UnfitValueError(number, reason) from None
+        return converted
+
+    def _extra_column(self, records: Sequence[Mapping[str, Any]]) -> list[str | None]:
+        return [self._extra_value(record) for record in records]
 
     def _extra_value(self, record: Mapping[str, Any]) -> str | None:
         extra = {
@@ -246,3 +247,7 @@ class RowMaker:
 
 class _UnfitValueError(Exception):
     """A value that cannot be staged; the message names the field and never the value."""
+
+    def __init__(self, row: int, reason: str) -> None:
+        super().__init__(reason)
+        self.row = row

@@ -283,3 +283,24 @@ def test_an_answer_that_echoes_contacts_leaves_no_trace_of_them(status: int, bod
 def test_addresses_in_answers_to_other_requests_are_left_out_too(status: int) -> None:
     for body in ({"detail": "lead mara.okafor@quill.example"}, b"lead mara.okafor@quill.example"):
         assert read(status, body).message == "lead <redacted>"
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b'{"a":[1,2.5,1e400,true,null,"\xc3\xa9",{}],"a2":"\\ud83d\\ude9a"}',
+        b'{"lone":"\\ud800"}',
+        b'{"number":' + b"9" * 400 + b"}",
+        b'\xef\xbb\xbf{"mark":1}',
+        b"[" * 300 + b"]" * 300,
+        b'{"twice":1,"twice":2}',
+        b"[NaN]",
+    ],
+)
+def test_every_json_document_is_read_as_the_standard_library_does(raw):
+    assert repr(answers.json_or_none(raw)) == repr(json.loads(raw))
+
+
+@pytest.mark.parametrize("raw", [b"", b"<html>", b'{"a":1}x', b'"\xff"', b"[" * 100_000, b"9" * 5000])
+def test_what_is_no_json_is_none(raw):
+    assert answers.json_or_none(raw) is None

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
 from airflow_provider_cleanlist.warehouse.dialects import (
+    Analyze,
     LockTable,
     database_errors,
     explain,
@@ -153,5 +154,7 @@ def test_statements_that_sqlalchemy_lacks():
     dialect = postgresql.dialect()
     locked = str(LockTable(table).compile(dialect=dialect))
     assert locked == 'LOCK TABLE "s.t"."we ird" IN SHARE ROW EXCLUSIVE MODE'
+    analyzed = str(Analyze(table, ['a"b']).compile(dialect=dialect))
+    assert analyzed == 'ANALYZE "s.t"."we ird" ("a""b")'
     added = str(AddColumn(table.c['a"b']).compile(dialect=dialect))
     assert added == 'ALTER TABLE "s.t"."we ird" ADD COLUMN "a""b" TEXT'

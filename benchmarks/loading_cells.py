@@ -1,0 +1,226 @@
+"""The ways to load that ``loading.py`` compares; each runs in a process of its own and prints what it measured.
+
+Reading the pages from a file and parsing them is part of what is timed, for all alike; imports and connecting are not.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from datetime import date
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from loading_data import COLUMNS, LIST_ID, META, PAGE_ROWS, Data
+
+from airflow_provider_cleanlist.warehouse.naming import TableName
+from airflow_provider_cleanlist.warehouse.spec import LEAD_FIELDS, LoadSpec
+
+WAREHOUSE = "warehouse"
+Work = Callable[[], int | None]
+
+
+def spec_for(mode: str, table: str = "leads") -> LoadSpec:
+    """Return a load of its own of the benchmark's list."""
+    run = uuid.uuid4().hex
+    day = date(2026, 1, 1) if mode == "snapshot" else None
+    return LoadSpec(
+        list_id=LIST_ID,
+        load_id=run,
+        run_id=f"benchmark/{run}",
+        table=TableName(table),
+        mode=mode,
+        snapshot_date=day,
+    )
+
+
+def hook() -> Any:
+    """Return the hook of the warehouse's Airflow connection."""
+    from airflow.providers.common.compat.sdk import BaseHook
+
+    connection: Any = BaseHook.get_connection(WAREHOUSE)
+    return connection.get_hook()
+
+
+def parse(data: Data) -> Work:
+    """Read and parse the pages, and nothing else."""
+    return lambda: sum(len(json.loads(body)["leads"]) for body in data.bodies())
+
+
+def ours(data: Data, mode: str) -> Work:
+    """Load as ``LeadListToWarehouseOperator`` does, without HTTP."""
+    from airflow_provider_cleanlist.client.answers import json_or_none
+    from airflow_provider_cleanlist.client.endpoints import get_leads
+    from airflow_provider_cleanlist.client.protocol import Ok, Prefix
+    from airflow_provider_cleanlist.transfers.loading import open_warehouse
+    from airflow_provider_cleanlist.warehouse.loader import load
+
+    engine = open_warehouse(WAREHOUSE)
+    parsed = get_leads(Prefix.V2, LIST_ID, PAGE_ROWS, None).parse
+
+    def read(cursor: str | None) -> Iterator[Any]:
+        for body in data.bodies(int(cursor or 0)):
+            yield parsed(Ok(json_or_none(body), 200))
+
+    return lambda: load(engine, spec_for(mode), read).rows_written
+
+
+def insert_rows(data: Data) -> Work:
+    """Do what ``HttpOperator`` and ``SQLInsertRowsOperator`` do: all pages, then ``insert_rows`` of the hook."""
+    target = hook()
+
+    def work() -> int:
+        leads = [lead for body in data.bodies() for lead in json.loads(body)["leads"]]
+        rows = [(*map(lead.get, LEAD_FIELDS), *META.values()) for lead in leads]
+        target.insert_rows(table="leads", rows=rows, target_fields=list(COLUMNS))
+        return len(rows)
+
+    return work
+
+
+def to_sql(data: Data) -> Work:
+    """Make a data frame of all pages and write it with pandas, 10,000 rows at a time."""
+    import pandas as pd
+
+    engine = hook().get_sqlalchemy_engine()
+
+    def work() -> int:
+        leads = [lead for body in data.bodies() for lead in json.loads(body)["leads"]]
+        frame = pd.DataFrame(leads, columns=LEAD_FIELDS).assign(**META)
+        frame["_cleanlist_synced_at"] = pd.to_datetime(frame["_cleanlist_synced_at"])
+        frame.to_sql("leads", engine, if_exists="append", index=False, chunksize=10_000)
+        return len(frame)
+
+    return work
+
+
+def _dlt(destination: str, source: Callable[[Any], Any]) -> Work:
+    os.environ["PROVIDERS__ENABLE_AIRFLOW_SECRETS"] = "false"
+    os.environ["RUNTIME__DLTHUB_TELEMETRY"] = "false"
+    os.environ["RUNTIME__LOG_LEVEL"] = "CRITICAL"
+    import dlt
+
+    kind, _, credentials = destination.partition("|")
+    resource = source(dlt)
+    pipeline = dlt.pipeline(
+        "benchmark",
+        destination=getattr(dlt.destinations, kind)(credentials),
+        dataset_name="dlt_benchmark",
+        pipelines_dir=os.environ["AIRFLOW_HOME"],
+    )
+
+    return lambda: pipeline.run(resource) and None
+
+
+def dlt_rows(data: Data, destination: str) -> Work:
+    """Merge the leads with dlt, fed with the parsed pages; CSV files between, its fastest format without Arrow."""
+
+    def source(dlt: Any) -> Any:
+        @dlt.resource(name="leads", write_disposition="merge", primary_key="lead_id", file_format="csv")
+        def leads() -> Iterator[Any]:
+            for body in data.bodies():
+                yield json.loads(body)["leads"]
+
+        return leads
+
+    return _dlt(destination, source)
+
+
+def dlt_rest_api(_: Data, destination: str, url: str, key: str, list_id: str) -> Work:
+    """Merge the leads with a ``rest_api`` pipeline of dlt, over HTTP."""
+
+    def source(_: Any) -> Any:
+        from dlt.sources.rest_api import rest_api_source
+
+        return rest_api_source(
+            {
+                "client": {
+                    "base_url": f"{url}/api/v2/",
+                    "auth": {"type": "bearer", "token": key},
+                    "paginator": {"type": "cursor", "cursor_path": "cursor", "cursor_param": "cursor"},
+                },
+                "resources": [
+                    {
+                        "name": "leads",
+                        "primary_key": "lead_id",
+                        "write_disposition": "merge",
+                        "file_format": "csv",
+                        "endpoint": {
+                            "path": f"lead-lists/{list_id}/leads",
+                            "params": {"limit": 500},
+                            "data_selector": "leads",
+                        },
+                    }
+                ],
+            }
+        )
+
+    return _dlt(destination, source)
+
+
+def fetch(_: Data, list_id: str) -> Work:
+    """Fetch and parse the pages over HTTP, and nothing else."""
+    from airflow_provider_cleanlist.hooks.cleanlist import CleanlistHook
+
+    pages = CleanlistHook()
+    return lambda: sum(len(page.leads) for page in pages.iter_lead_pages(list_id))
+
+
+def operator(_: Data, mode: str, list_id: str) -> Work:
+    """Run the operator: fetch over HTTP, load, publish."""
+    from airflow_provider_cleanlist.transfers.lead_list_to_warehouse import LeadListToWarehouseOperator
+
+    task = LeadListToWarehouseOperator(
+        task_id="load",
+        list_id=list_id,
+        warehouse_conn_id=WAREHOUSE,
+        table="leads",
+        mode=mode,
+        snapshot_date="2026-01-01",
+    )
+    hook()
+    context: Any = {
+        "ti": SimpleNamespace(dag_id="d", task_id="t", map_index=-1, xcom_push=lambda **_: None),
+        "run_id": uuid.uuid4().hex,
+        "outlet_events": {},
+    }
+    return lambda: int(task.execute(context)["rows_written"])
+
+
+CELLS: dict[str, Callable[..., Work]] = {
+    "parse": parse,
+    "ours": ours,
+    "insert_rows": insert_rows,
+    "to_sql": to_sql,
+    "dlt": dlt_rows,
+    "fetch": fetch,
+    "operator": operator,
+    "dlt_rest_api": dlt_rest_api,
+}
+
+
+def peak_kib() -> int:
+    """Return the most memory that this process ever held, in KiB."""
+    status = Path("/proc/self/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0])
+
+
+def main() -> None:
+    cell, folder, rows, arguments = sys.argv[1:]
+    logging.disable(logging.WARNING)
+    work = CELLS[cell](Data(Path(folder), int(rows)), **json.loads(arguments))
+    before = peak_kib()
+    started, cpu = time.perf_counter(), time.process_time()
+    count = work()
+    seconds, cpu = time.perf_counter() - started, time.process_time() - cpu
+    print(json.dumps({"seconds": seconds, "cpu": cpu, "rows": count, "peak": peak_kib(), "base": before}))
+
+
+if __name__ == "__main__":
+    main()
