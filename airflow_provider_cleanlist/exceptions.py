@@ -1,7 +1,7 @@
 """What the provider raises inside Airflow. The class says whether Airflow should retry the task.
 
-Errors that a retry cannot heal are ``AirflowFailException``s: the task fails at once, whatever its ``retries``.
-All others are ``AirflowException``s and are retried. Each API error is also an instance of the class in
+An error that a retry cannot heal is an ``AirflowFailException``: the task fails at once, whatever its ``retries``.
+Every other one is an ``AirflowException`` and is retried. Each API error is also an instance of the class in
 :mod:`airflow_provider_cleanlist.client.errors` that it mirrors, and everything is a :class:`CleanlistError`.
 """
 

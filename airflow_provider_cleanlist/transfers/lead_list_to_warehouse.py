@@ -77,6 +77,7 @@ class LeadListToWarehouseOperator(BaseOperator):
         cleanlist_conn_id: Airflow connection of type ``cleanlist``.
 
     Returns:
+        What was loaded, without any lead, as the task's XCom.
         ``{"list_id": str, "list_name": str | None, "table": str, "mode": str, "rows_read": int, "rows_written": int,
         "rows_deleted": int, "pages": int, "columns_added": [...], "duration_seconds": float}``. ``rows_read`` and
         ``pages`` count all tries of the load. ``rows_deleted`` counts rows that ``on_missing`` deleted or marked, or

@@ -1,0 +1,78 @@
+"""docs/reference: tables that follow the code, and a page for every public module and contract section."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from doc_coverage import PACKAGE, ROOT, USER_MODULES, is_public, module_name
+from make_reference import PAGE, allowed, code, current, table
+from make_reliability_table import with_tables
+
+from airflow_provider_cleanlist.client.settings import EXTRA_SETTINGS
+from airflow_provider_cleanlist.get_provider_info import get_provider_info
+from airflow_provider_cleanlist.hooks.form import FormField
+
+REFERENCE = ROOT / "docs" / "reference"
+
+
+def modules() -> dict[str, Path]:
+    """Return the public modules that hold anything."""
+    paths = [path for path in (ROOT / PACKAGE).rglob("*.py") if path.name != "__init__.py"]
+    return {
+        name: path
+        for path in paths
+        if USER_MODULES.fullmatch(name := module_name(path)) and is_public(path.stem)
+    }
+
+
+def test_the_tables_are_those_of_the_code() -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    assert page == with_tables(page, current()), "run .venv/bin/python scripts/make_reference.py"
+
+
+def test_every_option_setting_and_extra_is_there() -> None:
+    tables = current()
+    for name in get_provider_info()["config"]["cleanlist"]["options"]:
+        assert f"| `{name}` |" in tables["options"]
+    for name in EXTRA_SETTINGS:
+        assert f"| `extra.{name}` |" in tables["fields"]
+    assert "| `redis` | `rate_limit_store` on Redis or Valkey |" in tables["extras"]
+
+
+def test_every_public_module_is_on_one_page_of_the_reference() -> None:
+    text = "".join(page.read_text(encoding="utf-8") for page in REFERENCE.glob("*.md"))
+    named = re.findall(r"^\.\. automodule:: (\S+)$", text, re.MULTILINE)
+    assert sorted(named) == sorted(modules())
+
+
+def test_every_section_that_docstrings_name_is_in_the_contract() -> None:
+    known = set(re.findall(r"\d+(?:\.\d+)?", " ".join(_first_cells("contract.md"))))
+    sources = "".join(path.read_text(encoding="utf-8") for path in (ROOT / PACKAGE).rglob("*.py"))
+    named = set(re.findall(r"[cC]ontract,? sections? (\d+(?:\.\d+)?)", sources))
+    assert len(named) > 20
+    assert {section for section in named if section not in known and f"{section}.1" not in known} == set()
+
+
+def _first_cells(page: str) -> list[str]:
+    return re.findall(r"^\| ([\d., ]+) \|", (REFERENCE / page).read_text(encoding="utf-8"), re.MULTILINE)
+
+
+def test_cells_of_a_table() -> None:
+    assert table(["A", "B"], [["1|2", ""]]) == "| A | B |\n| --- | --- |\n| 1\\|2 |  |"
+    assert [code(None), code(""), code(60), code("x")] == ["", "", "`60`", "`x`"]
+
+
+@pytest.mark.parametrize(
+    ("field", "text"),
+    [
+        (FormField("a", "A", "", choices=("v2", "v1")), "`v2`, `v1`"),
+        (FormField("a", "A", "", "number", minimum=0.1, maximum=600), "number, 0.1 to 600"),
+        (FormField("a", "A", "", "integer", minimum=1, maximum=100_000), "integer, 1 to 100,000"),
+        (FormField("a", "A", "", secret=True), "secret text, masked"),
+        (FormField("a", "A", ""), "text"),
+    ],
+)
+def test_what_a_field_takes(field: FormField, text: str) -> None:
+    assert allowed(field) == text

@@ -1,0 +1,88 @@
+"""docs/troubleshooting.md has every message that the package can raise, and nothing that it cannot."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT / "scripts"))
+from raised_messages import PAGE, as_item, collect, is_message, listed, sources  # noqa: E402
+
+NO_ERRORS = "Lines that are no errors"
+
+
+def entries() -> dict[str, tuple[str, str]]:
+    """Return heading to (section, text) of each entry."""
+    found: dict[str, tuple[str, str]] = {}
+    for section in re.split(r"^## ", PAGE.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]:
+        title, *rest = re.split(r"^### ", section, flags=re.MULTILINE)
+        for entry in rest:
+            heading, _, text = entry.partition("\n")
+            found[heading] = (title.partition("\n")[0], text)
+    return found
+
+
+def test_every_message_has_an_entry_and_every_entry_a_message() -> None:
+    raised = {message.text: f"{message.module}:{message.line}" for message in collect(sources())}
+    shown = Counter(listed(PAGE.read_text(encoding="utf-8")))
+    lacking = [f"{as_item(text)}    <- {where}" for text, where in raised.items() if text not in shown]
+    assert lacking == [], "put these into the entries where they belong"
+    assert sorted(set(shown) - set(raised)) == [], "no longer raised"
+    assert [text for text, times in shown.items() if times > 1] == []
+    assert len(raised) > 150
+
+
+@pytest.mark.parametrize("heading", entries())
+def test_every_entry_says_what_about_the_money_and_what_to_do(heading: str) -> None:
+    section, text = entries()[heading]
+    assert listed(text)
+    if section != NO_ERRORS:
+        assert text.count("**Money:** ") == 1
+        assert text.count("**Do:** ") == 1
+        assert text.index("**Money:** ") < text.index("**Do:** ")
+
+
+def collected(source: str) -> list[str]:
+    return [message.text for message in collect({"module.py": source})]
+
+
+@pytest.mark.parametrize(
+    ("source", "texts"),
+    [
+        ('raise ThingError("it went wrong")', ["it went wrong"]),
+        ('raise ThingError(f"{count} rows went wrong")', ["… rows went wrong"]),
+        ('raise ThingError("it went wrong, " + why)', ["it went wrong, …"]),
+        ('raise ThingError("it went wrong" if a else "it went worse")', ["it went worse", "it went wrong"]),
+        ('TEXT = "it went {how} wrong"\nraise ThingError(TEXT.format(how=1))', ["it went … wrong"]),
+        ('def f():\n    text = "it went wrong"\n    raise ThingError(text)', ["it went wrong"]),
+        ('def text():\n    return "it went wrong"\nraise ThingError(text())', ["it went wrong"]),
+        (
+            'def f():\n    what = f"in {a} of the many rows"\n    raise ThingError(f"wrong {what}")',
+            ["wrong in … of the many rows"],
+        ),
+        ('hint = "Look at the host."', ["Look at the host."]),
+        ('"""Some documentation."""', []),
+        ('log.warning("It went wrong.")', []),
+        ("raise ThingError(str(error))", []),
+        ('raise ThingError("wrong")', []),
+        ('raise ErrorInfo("read the lists", "it went wrong")', ["it went wrong"]),
+        ('_REASONS = ((OSError, "it went wrong"),)', ["it went wrong"]),
+        (
+            'class A:\n    def __str__(self):\n        return f"Could not read {self.a}"',
+            ["Could not read …"],
+        ),
+    ],
+)
+def test_messages_are_found_however_they_are_put_together(source: str, texts: list[str]) -> None:
+    assert collected(source) == texts
+
+
+def test_items_are_read_as_they_are_written() -> None:
+    texts = ["a message", "set `hash_secret` there", "`a` begins with code"]
+    assert listed("\n".join(map(as_item, texts))) == texts
+    assert not is_message("… …")
