@@ -15,6 +15,7 @@ import nox
 
 ROOT = Path(__file__).parent
 DIST = ROOT / "dist"
+SITE = ROOT / "build" / "docs"
 
 MATRIX = {
     "2.11.2": ("3.11", "3.12"),
@@ -101,6 +102,14 @@ def types(session: nox.Session) -> None:
             "--config-file=../pyproject.toml",
             *sorted(path.name for path in Path().glob("*.py")),
         )
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """The documentation as a site in ``build/docs``; a warning is an error, and so is anything from another host."""
+    shutil.rmtree(SITE, ignore_errors=True)
+    run(session, "sphinx", "--fail-on-warning", "--keep-going", "--quiet", "docs", str(SITE))
+    session.run(sys.executable, "scripts/check_site.py", str(SITE), external=True)
 
 
 @nox.session
