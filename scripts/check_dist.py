@@ -10,8 +10,17 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = "airflow_provider_cleanlist"
-SDIST_MUST_HOLD = ("pyproject.toml", "README.md", "LICENSE", "PKG-INFO")
-SDIST_FOLDERS = (PACKAGE, "dags_examples", "docs", "tests")
+SDIST_MUST_HOLD = (
+    "pyproject.toml",
+    "noxfile.py",
+    "README.md",
+    "CONTRIBUTING.md",
+    "CHANGELOG.md",
+    "LICENSE",
+    "PKG-INFO",
+)
+SDIST_FOLDERS = (PACKAGE, "benchmarks", "dags_examples", "docs", "requirements", "scripts", "tests")
+"""What the tests and the documentation of an sdist need."""
 METADATA_LINES = (
     "Name: airflow-provider-cleanlist",
     "Requires-Python: >=3.11",

@@ -25,6 +25,7 @@ USER_MODULES = re.compile(
 ASKS_THE_API = re.compile(rf"{PACKAGE}\.(hooks\.cleanlist|client\.(client|endpoints))\.\w")
 ASKS_NOTHING = {
     "aget_conn",
+    "aget_settings",
     "arun",
     "get_conn",
     "get_connection_form_widgets",

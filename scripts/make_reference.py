@@ -1,23 +1,30 @@
-"""Write the tables of ``docs/reference/configuration.md`` from where Airflow and pip read them.
+"""Write what ``docs/reference`` takes from the code: tables of options, fields and extras, and modules without a place.
 
-``.venv/bin/python scripts/make_reference.py`` writes; a test fails when the page is older than the code.
+``.venv/bin/python scripts/make_reference.py`` writes; a test fails when a page is older than the code.
 """
 
 from __future__ import annotations
 
+import re
 import sys
 import tomllib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from doc_coverage import PACKAGE, USER_MODULES, is_public, module_name
 from make_reliability_table import with_tables
 
 from airflow_provider_cleanlist.get_provider_info import get_provider_info
 from airflow_provider_cleanlist.hooks.form import FIELDS, LABELS, PLACEHOLDERS, FormField
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGE = ROOT / "docs" / "reference" / "configuration.md"
+REFERENCE = ROOT / "docs" / "reference"
+AUTOMODULE = """```{{eval-rst}}
+.. automodule:: {module}
+   :members:
+   :show-inheritance:
+```"""
 EXTRAS = {
     "pandas": "`CleanlistHook.get_leads_df`; `BulkEnrichOperator(contacts=<DataFrame>)` needs what made the frame",
     "parquet": "`BulkEnrichOperator(contacts_path=...)` with Parquet files",
@@ -105,6 +112,47 @@ def extras(pyproject: dict[str, Any]) -> str:
     return table(["Extra", "For", "Brings"], rows)
 
 
+def modules() -> set[str]:
+    """Return the names of the public modules that hold anything."""
+    paths = [
+        path for path in (ROOT / PACKAGE).rglob("*.py") if path.name != "__init__.py" and is_public(path.stem)
+    ]
+    return {name for path in paths if USER_MODULES.fullmatch(name := module_name(path))}
+
+
+def documented(text: str) -> list[str]:
+    """Return the names of the modules that a page documents."""
+    return re.findall(r"^\.\. automodule:: (\S+)$", text, re.MULTILINE)
+
+
+def without_place(pages: Mapping[str, str]) -> str:
+    """Return blocks for the public modules that have no place of their own on any page.
+
+    Args:
+        pages: Pages by name.
+    """
+    texts = with_tables(pages["internals.md"], {"further modules": ""})
+    placed = {
+        name
+        for page in (*pages.values(), texts)
+        if page is not pages["internals.md"]
+        for name in documented(page)
+    }
+    return "\n\n".join(AUTOMODULE.format(module=name) for name in sorted(modules() - placed))
+
+
+def updated(pages: Mapping[str, str]) -> dict[str, str]:
+    """Return the pages with what the code says now.
+
+    Args:
+        pages: Pages by name.
+    """
+    return {
+        "configuration.md": with_tables(pages["configuration.md"], current()),
+        "internals.md": with_tables(pages["internals.md"], {"further modules": without_place(pages)}),
+    }
+
+
 def current() -> dict[str, str]:
     """Return the tables as the code has them now."""
     pyproject = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -112,8 +160,10 @@ def current() -> dict[str, str]:
 
 
 def main() -> int:
-    """Write the page."""
-    PAGE.write_text(with_tables(PAGE.read_text(encoding="utf-8"), current()), encoding="utf-8")
+    """Write the pages."""
+    pages = {path.name: path.read_text(encoding="utf-8") for path in REFERENCE.glob("*.md")}
+    for name, text in updated(pages).items():
+        (REFERENCE / name).write_text(text, encoding="utf-8")
     return 0
 
 

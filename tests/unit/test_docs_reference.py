@@ -9,7 +9,7 @@ import shlex
 from pathlib import Path
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowFailException
+from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSensorTimeout
 
 from airflow_provider_cleanlist import exceptions
 from airflow_provider_cleanlist.client.settings import EXTRA_SETTINGS, ClientSettings
@@ -41,7 +41,7 @@ def test_every_error_is_in_the_table_and_nothing_else() -> None:
 @pytest.mark.parametrize("name", sorted(rows("errors.md", "Error")))
 def test_the_table_says_whether_airflow_retries(name: str) -> None:
     when, retried, remedy = rows("errors.md", "Error")[name]
-    fails = issubclass(getattr(exceptions, name), AirflowFailException)
+    fails = issubclass(getattr(exceptions, name), AirflowFailException | AirflowSensorTimeout)
     assert retried == ("no" if fails else "yes")
     assert when.endswith(".")
     assert remedy

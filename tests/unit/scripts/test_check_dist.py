@@ -8,12 +8,12 @@ METADATA = "\n".join(["Metadata-Version: 2.4", *check_dist.METADATA_LINES])
 ENTRY_POINTS = "[apache_airflow_provider]\nx = y\n\n[pytest11]\nx = y\n"
 EXPECTED = {"airflow_provider_cleanlist/__init__.py", "airflow_provider_cleanlist/py.typed"}
 SDIST = EXPECTED | {
-    "pyproject.toml",
-    "README.md",
-    "LICENSE",
-    "PKG-INFO",
+    *check_dist.SDIST_MUST_HOLD,
+    "benchmarks/a.py",
     "dags_examples/a.py",
     "docs/a.md",
+    "requirements/a.txt",
+    "scripts/a.py",
     "tests/a.py",
 }
 
@@ -64,6 +64,8 @@ def test_complete_sdist():
     [
         (SDIST - {"README.md"}, "missing: README.md"),
         (SDIST - {"tests/a.py"}, "missing folder: tests"),
+        (SDIST - {"scripts/a.py"}, "missing folder: scripts"),
+        (SDIST - {"noxfile.py"}, "missing: noxfile.py"),
         (SDIST - {"airflow_provider_cleanlist/py.typed"}, "missing: airflow_provider_cleanlist/py.typed"),
         (SDIST | {".demo/airflow/airflow.db"}, "foreign: .demo/airflow/airflow.db"),
         (SDIST | {"tests/.cache/x"}, "foreign: tests/.cache/x"),
