@@ -72,14 +72,15 @@ class CleanlistClient:
         except errors.ApiError as error:
             raise self._translate(error) from None
 
-    async def arun(self, call: Call[T]) -> T:
+    async def arun(self, call: Call[T], on_sending: Callable[[], None] | None = None) -> T:
         """Make one call without blocking the event loop, and return what its answer says.
 
         Args:
             call: One of :mod:`.endpoints`.
+            on_sending: Called right before each sending, when the request has its place in the budget.
         """
         try:
-            return await self._transport.arun(call)
+            return await self._transport.arun(call, on_sending)
         except errors.ApiError as error:
             raise self._translate(error) from None
 

@@ -134,14 +134,12 @@ class Slot:
         since: Since when the request has been waiting, on the driver's monotonic clock.
         until: Until when it may wait, on the same clock.
         place: What the previous decision about this request gave.
-        due: When that place's moment comes, on the same clock.
     """
 
     priority: Priority
     since: float
     until: float
     place: Place | None = None
-    due: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -359,7 +357,7 @@ def _wait_for_slot(
             return
         if decision.verdict is Verdict.REFUSED:
             raise errors.RateLimitedError(_queue_info(request, decision.delay))
-        slot = replace(slot, place=decision.place, due=clock() + decision.delay)
+        slot = replace(slot, place=decision.place)
         yield Sleep(decision.delay)
 
 

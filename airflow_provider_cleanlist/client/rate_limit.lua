@@ -121,23 +121,45 @@ local function book(max_wait, is_poll)
   return 'ask again', slot - now, slot, 1, state.epoch
 end
 
-local function take_up(moment)
+local function first_after_now()
+  local at = 1
+  while state.grants[at] and state.grants[at] <= now do
+    at = at + 1
+  end
+  return at
+end
+
+local function has_room()
+  local grants, at, limit = state.grants, first_after_now(), allowed()
+  if at > 1 and now - grants[at - 1] < gap then
+    return false
+  end
+  table.insert(grants, at, now)
+  local room = true
+  for first = math.max(1, at - limit), math.min(at, #grants - limit) do
+    room = room and grants[first + limit] - grants[first] >= span
+  end
+  table.remove(grants, at)
+  return room
+end
+
+local function take_up(moment, max_wait, is_poll)
   if moment > now then
     return 'ask again', moment - now, moment, 1, state.epoch
   end
-  if now - moment > margin / 2 then
-    local grants, at = state.grants, 1
-    for i, grant in ipairs(grants) do
-      if grant == moment then
-        table.remove(grants, i)
-        break
-      end
-    end
-    while grants[at] and grants[at] <= now do
-      at = at + 1
-    end
-    table.insert(grants, at, now)
+  if now - moment <= margin / 2 then
+    return 'go', 0
   end
+  for i, grant in ipairs(state.grants) do
+    if grant == moment then
+      table.remove(state.grants, i)
+      break
+    end
+  end
+  if not has_room() then
+    return book(max_wait, is_poll)
+  end
+  table.insert(state.grants, first_after_now(), now)
   return 'go', 0
 end
 
@@ -177,7 +199,7 @@ end
 
 local function reserve(priority, waited, max_wait, moment, booked, stamp)
   if booked == '1' and stamp == state.epoch then
-    return take_up(moment)
+    return take_up(moment, max_wait, priority == 'poll')
   end
   if priority == 'poll' then
     return reserve_poll(waited, max_wait, booked == '0' and stamp == state.born and moment or nil)

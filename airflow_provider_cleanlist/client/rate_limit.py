@@ -180,7 +180,7 @@ def reserve(
     """
     state = _current(state, budget, now)
     if place is not None and place.booked and place.stamp == state.epoch:
-        return _take_up(state, budget, now, place)
+        return _take_up(state, budget, now, max_wait, place, is_poll=priority is Priority.POLL)
     if priority is Priority.POLL:
         turn = place if place is not None and not place.booked and place.stamp == state.born else None
         return _reserve_poll(state, budget, now=now, waited=waited, max_wait=max_wait, given=turn)
@@ -277,17 +277,36 @@ def _book(
     return state, Decision(Verdict.ASK_AGAIN, slot - now, Place(slot, booked=True, stamp=state.epoch))
 
 
-def _take_up(state: BudgetState, budget: Budget, now: float, place: Place) -> tuple[BudgetState, Decision]:
-    """Let a booked request go; one that woke too late for the margin is logged at the moment it really goes."""
+def _take_up(
+    state: BudgetState, budget: Budget, now: float, max_wait: float, place: Place, *, is_poll: bool
+) -> tuple[BudgetState, Decision]:
+    """Let a booked request go, unless it comes too late for the margin.
+
+    One that comes too late gives its booking up: those of a host that was suspended would otherwise go all at once, on
+    top of what others have booked since. It goes now if the log has room for it now, else it books anew.
+    """
     if place.moment > now:
         return state, Decision(Verdict.ASK_AGAIN, place.moment - now, place)
-    if now - place.moment > budget.margin / 2:
-        grants = list(state.grants)
-        if place.moment in state.grants:
-            grants.remove(place.moment)
-        insort(grants, now)
-        state = replace(state, grants=tuple(grants))
-    return state, GO
+    if now - place.moment <= budget.margin / 2:
+        return state, GO
+    grants = list(state.grants)
+    if place.moment in state.grants:
+        grants.remove(place.moment)
+    state = replace(state, grants=tuple(grants))
+    if not _has_room(state, budget, now):
+        return _book(state, budget, now, max_wait, is_poll=is_poll)
+    insort(grants, now)
+    return replace(state, grants=tuple(grants)), GO
+
+
+def _has_room(state: BudgetState, budget: Budget, now: float) -> bool:
+    """Return whether one more request now, between those behind and those ahead, keeps within the allowance."""
+    at, limit = bisect_right(state.grants, now), allowed(state, budget)
+    if at and now - state.grants[at - 1] < budget.gap:
+        return False
+    grants = (*state.grants[:at], now, *state.grants[at:])
+    firsts = range(max(0, at - limit), min(at, len(grants) - limit - 1) + 1)
+    return all(grants[first + limit] - grants[first] >= budget.span for first in firsts)
 
 
 def _reserve_poll(

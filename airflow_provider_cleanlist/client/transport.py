@@ -9,7 +9,7 @@ import os
 import random
 import threading
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from http.cookiejar import DefaultCookiePolicy
@@ -23,7 +23,7 @@ from requests.auth import AuthBase
 from airflow_provider_cleanlist import __version__
 from airflow_provider_cleanlist.client import protocol
 from airflow_provider_cleanlist.client.endpoints import Call
-from airflow_provider_cleanlist.client.rate_limit import MARGIN_PER_WINDOW, Decision, RateLimiter
+from airflow_provider_cleanlist.client.rate_limit import Decision, RateLimiter
 from airflow_provider_cleanlist.client.settings import is_loopback
 
 T = TypeVar("T")
@@ -34,7 +34,6 @@ ASYNC_LANES = 4
 """Threads that carry the requests of event loops."""
 ANSWER_TIMEOUTS = 4
 """How many times ``timeout_seconds`` an answer may take to be complete."""
-MIN_TOLERANCE_SECONDS = 0.1
 """Least delay after which a request that missed its booked moment books another one."""
 _CHUNK_BYTES = 65536
 
@@ -116,7 +115,6 @@ class Transport:
         self._timeout = (min(CONNECT_TIMEOUT_SECONDS, timeout), timeout)
         self._limiter = limiter
         self._policy = policy
-        self._tolerance = max(MIN_TOLERANCE_SECONDS, policy.window_seconds * MARGIN_PER_WINDOW)
         # plain http is for this machine only, and so must not take the key to a proxy
         self._proxies = {"no_proxy": "*"} if is_loopback(urlsplit(host).hostname or "") else None
         self._local = threading.local()
@@ -149,11 +147,12 @@ class Transport:
             else:
                 result = self._perform(effect)
 
-    async def arun(self, call: Call[T]) -> T:
+    async def arun(self, call: Call[T], on_sending: Callable[[], None] | None = None) -> T:
         """Make one call from an event loop, which stays free while it waits, and return what its answer says.
 
         Args:
             call: The call.
+            on_sending: Called right before each sending, when the request has its place in the budget.
         """
         lanes = self._lanes_of(asyncio.get_running_loop())
         lane: ThreadPoolExecutor | None = None
@@ -174,6 +173,8 @@ class Transport:
                     continue
                 if lane is None:
                     lane = await lanes.take()
+                if on_sending is not None and isinstance(effect, protocol.Request):
+                    on_sending()
                 result = await lanes.loop.run_in_executor(lane, self._perform, effect)
         finally:
             if lane is not None:
@@ -193,12 +194,8 @@ class Transport:
 
     def _reserve(self, slot: protocol.Slot) -> Decision:
         now = time.monotonic()
-        place = slot.place
-        if place is not None and place.booked and now > slot.due + self._tolerance:
-            # Missed behind hung requests, as others were: together they would overdraw the budget.
-            place = None
         return self._limiter.reserve(
-            slot.priority, waited=now - slot.since, max_wait=max(0.0, slot.until - now), place=place
+            slot.priority, waited=now - slot.since, max_wait=max(0.0, slot.until - now), place=slot.place
         )
 
     def _send(self, request: protocol.Request) -> protocol.Answer:

@@ -129,8 +129,8 @@ def test_waiting_for_a_place_shows_it_when_its_time_has_come() -> None:
     assert run.effects == [SLOT, protocol.Sleep(3.0), SLOT, protocol.Sleep(2.0), SLOT, GET]
     assert run.slots == [
         protocol.Slot(Priority.WORK, since=1000.0, until=1900.0, place=None),
-        protocol.Slot(Priority.WORK, since=1000.0, until=1900.0, place=first, due=1003.0),
-        protocol.Slot(Priority.WORK, since=1000.0, until=1900.0, place=second, due=1005.0),
+        protocol.Slot(Priority.WORK, since=1000.0, until=1900.0, place=first),
+        protocol.Slot(Priority.WORK, since=1000.0, until=1900.0, place=second),
     ]
 
 

@@ -95,7 +95,7 @@ def test_one_that_wakes_late_within_half_the_margin_keeps_its_moment():
     assert state.grants[-1] == decision.place.moment
 
 
-def test_one_that_wakes_too_late_is_logged_when_it_really_goes():
+def test_one_that_wakes_too_late_goes_at_once_where_there_is_room():
     state, first = work(full(), 0.0)
     state, second = work(state, 0.0)
     late = second.place.moment + 5.0
@@ -106,12 +106,61 @@ def test_one_that_wakes_too_late_is_logged_when_it_really_goes():
     assert list(state.grants) == sorted(state.grants)
 
 
+def test_one_that_wakes_too_late_for_a_full_window_books_anew():
+    state, first = work(full(), 0.0)
+    for _ in range(100):
+        state, _ = work(state, 0.0)
+    tail, late = state.grants[-1], first.place.moment + 5.0
+    state, decision = work(state, late, place=first.place)
+    assert decision.verdict is Verdict.ASK_AGAIN
+    assert decision.place.moment > tail
+    assert first.place.moment not in state.grants
+
+
+def test_one_that_may_not_wait_for_another_moment_is_refused():
+    state, first = work(full(), 0.0)
+    for _ in range(100):
+        state, _ = work(state, 0.0)
+    state, decision = work(state, first.place.moment + 5.0, place=first.place, max_wait=10.0)
+    assert decision.verdict is Verdict.REFUSED
+    assert decision.delay > 10.0
+
+
+def test_a_late_poll_that_books_anew_counts_as_the_last_poll():
+    state, first = work(full(), 0.0)
+    for _ in range(100):
+        state, _ = work(state, 0.0)
+    state, decision = poll(state, first.place.moment + 5.0, place=first.place)
+    assert state.last_poll == decision.place.moment
+
+
 def test_one_that_wakes_after_its_log_entry_is_gone_is_logged_all_the_same():
     state, decision = work(full(), 0.0)
     late = decision.place.moment + 1000.0
     state, decision = work(state, late, place=decision.place)
     assert decision == GO
     assert state.grants == (late,)
+
+
+@pytest.mark.parametrize("asleep", [1.0, 30.0, 61.0, 90.0, 600.0])
+def test_bookings_that_a_sleeping_host_missed_do_not_go_all_at_once(asleep):
+    """A suspended laptop, a paused container: all sleep through their moments and wake together."""
+    state, places = full(), []
+    for _ in range(150):
+        state, decision = work(state, 0.0)
+        places.append(decision.place)
+    now, sent, waiting = asleep, [], [(place.moment, place) for place in places]
+    while waiting:
+        due, place = min(waiting, key=lambda entry: entry[0])
+        waiting.remove((due, place))
+        now = max(now, due)
+        state, decision = work(state, now, place=place)
+        if decision == GO:
+            sent.append(now)
+        else:
+            waiting.append((now + decision.delay, decision.place))
+    assert len(sent) == 150
+    assert all(later - first >= MINUTE.window - 1e-6 for first, later in zip(sent, sent[60:], strict=False))
 
 
 def test_waiting_requests_keep_their_order():
@@ -369,13 +418,14 @@ def test_no_span_of_the_log_ever_holds_more_than_the_allowance(steps, penalties,
         state, decision = reserve(
             state, budget, now=now, priority=priority, waited=waited, max_wait=max_wait, place=place
         )
-        late = place is not None and place.booked and place.stamp == state.epoch
-        booked = decision.verdict is Verdict.GO or (decision.place is not None and decision.place.booked)
         limit = allowed(state, budget)
         assert list(state.grants) == sorted(state.grants)
-        if booked and not late and len(state.grants) > limit:
+        spans = zip(state.grants, state.grants[requests:], strict=False)
+        assert all(last - first >= budget.span * (1 - 1e-12) for first, last in spans)
+        is_new = len(state.grants) > limit and state.grants[-1] not in before.grants
+        if is_new:
             assert state.grants[-1] - state.grants[-1 - limit] >= budget.span * (1 - 1e-12)
-        if decision.verdict is Verdict.GO and not late:
+        if decision.verdict is Verdict.GO:
             assert state.blocked_until <= now
         if decision.verdict is Verdict.REFUSED:
             assert decision.delay > max_wait
