@@ -65,6 +65,7 @@ class WaitOutcome:
         running: Number of workflows that go on.
         counts: Contacts, as last seen.
         error: What broke the wait, or None.
+        note: What else a timeout's message is to say.
     """
 
     end: End
@@ -77,6 +78,7 @@ class WaitOutcome:
     running: int
     counts: Counts
     error: errors.CleanlistError | None = None
+    note: str = ""
 
     @classmethod
     def of(cls, tracker: WorkflowTracker, end: End, failure_policy: FailurePolicy) -> WaitOutcome:
@@ -127,7 +129,7 @@ def conclude(outcome: WaitOutcome) -> WaitSummary:
         raise outcome.error
     if outcome.end is End.TIMED_OUT:
         raise CleanlistWaitTimeoutError(
-            timeout_message(outcome.running_ids, outcome.running, outcome.workflows)
+            timeout_message(outcome.running_ids, outcome.running, outcome.workflows, outcome.note)
         )
     if outcome.unknown_ids:
         raise _unknown_error(outcome.unknown_ids)
@@ -143,30 +145,32 @@ def conclude(outcome: WaitOutcome) -> WaitSummary:
     return outcome.summary
 
 
-def timeout_message(running_ids: Sequence[str], running: int, workflows: int) -> str:
+def timeout_message(running_ids: Sequence[str], running: int, workflows: int, note: str = "") -> str:
     """Say which workflows were still running when the wait timed out, and that they go on.
 
     Args:
         running_ids: The first of them.
         running: Number of them.
         workflows: Number of workflows in all.
+        note: What else there is to say.
     """
     return (
         f"The wait timed out: {running} of {workflows} workflows were still running: "
-        f"{listed(running_ids, running)}. {_THEY_GO_ON}"
-    )
+        f"{listed(running_ids, running)}. {_THEY_GO_ON} {note}"
+    ).rstrip()
 
 
-def unwatched_message(workflow_ids: Sequence[str]) -> str:
+def unwatched_message(workflow_ids: Sequence[str], note: str = "") -> str:
     """Say which workflows a deferred task waited for when Airflow ended the deferral.
 
     Args:
         workflow_ids: All workflows of the task.
+        note: What else there is to say.
     """
     return (
         f"The wait timed out without news from a triggerer: {counted(len(workflow_ids))} may still be running: "
-        f"{listed(workflow_ids)}. {_THEY_GO_ON}"
-    )
+        f"{listed(workflow_ids)}. {_THEY_GO_ON} {note}"
+    ).rstrip()
 
 
 def killed_message(running_ids: Sequence[str]) -> str:

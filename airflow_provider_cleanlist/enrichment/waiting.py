@@ -269,7 +269,7 @@ def wait(
     client, clock = hook.get_conn(), epoch_clock()
     log.info(opening_line(request, clock()))
     tracker = tracker or request.tracker(rule_for(hook))
-    doorbell = Doorbell.configured(request.submitted_at)
+    doorbell = Doorbell.configured()
     flow = watch(request, tracker)
     effect = next(flow)
     while True:
@@ -283,20 +283,31 @@ def wait(
         try:
             effect = flow.send(Reply(clock(), answer=answer))
         except StopIteration as done:
-            return conclude(done.value)
+            return conclude(_explained(done.value, hook))
 
 
-def summary_of_event(event: Mapping[str, Any], log: Log) -> WaitSummary:
+def _explained(outcome: WaitOutcome, hook: CleanlistHook) -> WaitOutcome:
+    """Add to a wait that timed out what became of the webhooks that it waited for."""
+    if outcome.end is not End.TIMED_OUT:
+        return outcome
+    from airflow_provider_cleanlist.webhooks.diagnosis import why_still_waiting
+
+    return replace(outcome, note=why_still_waiting(hook, outcome.running_ids))
+
+
+def summary_of_event(event: Mapping[str, Any], log: Log, hook: CleanlistHook | None = None) -> WaitSummary:
     """Return the summary that a trigger's event carries, or raise what its end means for the task.
 
     Args:
         event: Payload of the event of :class:`~airflow_provider_cleanlist.triggers.workflow.WorkflowTrigger`.
         log: Receives one closing line.
+        hook: Access to the API, to say after a timeout why no webhook came.
 
     Raises:
         CleanlistError: As :func:`wait`.
     """
-    summary = conclude(outcome_from_json(event))
+    outcome = outcome_from_json(event)
+    summary = conclude(outcome if hook is None else _explained(outcome, hook))
     emails, phones = summary["emails_found"], summary["phones_found"]
     line = f"{counted(summary['workflows'])} ended, {emails} emails and {phones} phones found."
     log.info(line)
@@ -304,21 +315,25 @@ def summary_of_event(event: Mapping[str, Any], log: Log) -> WaitSummary:
 
 
 def look_once(
-    hook: CleanlistHook, request: WaitRequest, log: Log, tracker: WorkflowTracker
+    hook: CleanlistHook, request: WaitRequest, log: Log, tracker: WorkflowTracker, *, ask: bool = True
 ) -> WaitOutcome | None:
-    """Look at each unfinished workflow, the last submitted first, until one is found that goes on.
+    """Take in what webhooks delivered, then look at each unfinished workflow until one is found that goes on.
+
+    The last submitted is looked at first.
 
     Args:
         hook: Access to the API.
         request: What to wait for.
         log: Receives what went wrong.
         tracker: The request's schedule; takes in the answers.
+        ask: Whether to ask the API, too.
 
     Returns:
         How the wait ended, or None if it goes on.
     """
     client, clock = hook.get_conn(), epoch_clock()
-    for workflow_id in reversed(tracker.running):
+    pause(Doorbell.configured(), 0.0, tracker, clock)
+    for workflow_id in reversed(tracker.running) if ask else ():
         answer = _ask(client, status_call(workflow_id, request.deadline - clock()))
         for line in _take_in(tracker, workflow_id, Reply(clock(), answer=answer)):
             log.log(line.level, line.text)

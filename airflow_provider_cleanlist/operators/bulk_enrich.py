@@ -78,11 +78,12 @@ class BulkEnrichOperator(BaseOperator):
         push_task_ids: Push a second XCom, ``task_ids``: the API's task ids by workflow.
         wait_for_completion: Wait until all workflows are done, and fail if one failed.
         deferrable: Wait in the triggerer; by default as Airflow is configured.
-        poll_interval: Fixed seconds between looks at a workflow; None follows the request budget.
+        poll_interval: Fixed seconds between looks at a workflow; None follows the request budget, and webhooks.
         timeout: Seconds to wait at most.
         cleanlist_conn_id: Airflow connection of type ``cleanlist``.
 
     Returns:
+        What happened, without any contact, as the task's XCom.
         ``{"workflow_ids": [...], "enrichment_type": str, "contacts_read": int, "contacts_submitted": int,
         "duplicates_dropped": int, "invalid_contacts": int, "unknown_contacts": int, "batches": int,
         "worst_case_credits": int}``, and after waiting ``"summary"`` as
@@ -177,6 +178,7 @@ class BulkEnrichOperator(BaseOperator):
         """Submit what no earlier try has submitted, wait if asked to, and return what the class says."""
         from airflow_provider_cleanlist.enrichment.accounting import submission_line, submission_result
         from airflow_provider_cleanlist.enrichment.translation import as_airflow_errors
+        from airflow_provider_cleanlist.webhooks.announcements import announce
 
         plan = self._plan()
         hook = CleanlistHook(self.cleanlist_conn_id)
@@ -188,6 +190,7 @@ class BulkEnrichOperator(BaseOperator):
         self.log.info("%s", submission_line(result, report))
         for workflow_id in report.workflow_ids[:1]:
             WorkflowLink.remember(context, workflow_id)
+        announce(report.workflow_ids if self.webhook else ())
         if self.push_task_ids:
             context["ti"].xcom_push(key="task_ids", value=report.task_ids)
         if self.wait_for_completion:
@@ -198,8 +201,8 @@ class BulkEnrichOperator(BaseOperator):
         """Take over from the trigger: return the result with its summary, or fail as it says."""
         from airflow_provider_cleanlist.enrichment.waiting import summary_of_event
 
-        summary = summary_of_event(event, self.log)
-        return self._account(context, CleanlistHook(self.cleanlist_conn_id), event["passthrough"], summary)
+        summary = summary_of_event(event, self.log, hook := CleanlistHook(self.cleanlist_conn_id))
+        return self._account(context, hook, event["passthrough"], summary)
 
     def get_openlineage_facets_on_complete(self, task_instance: Any) -> OperatorLineage[Any, Any]:
         """Return the lineage of the enrichment: the source into the list of every enriched contact."""
@@ -321,7 +324,7 @@ class BulkEnrichOperator(BaseOperator):
         self, context: Context, hook: CleanlistHook, result: dict[str, Any], outcome: JobOutcome
     ) -> dict[str, Any]:
         from airflow_provider_cleanlist.enrichment.waiting import WaitRequest, wait
-        from airflow_provider_cleanlist.webhooks.callbacks import safety_poll_interval
+        from airflow_provider_cleanlist.webhooks.announcements import safety_poll_interval
 
         report = outcome.submitted
         account = {
@@ -335,7 +338,7 @@ class BulkEnrichOperator(BaseOperator):
             submitted_at=report.first_submitted_at,
             submitted_over=report.last_submitted_at - report.first_submitted_at,
             deadline=time.time() + self.timeout,
-            poll_interval=safety_poll_interval(self.poll_interval, webhook=self.webhook),
+            poll_interval=safety_poll_interval(self.poll_interval, report.workflow_ids),
             failure_policy="any",
         )
         if not self.deferrable or not report.workflow_ids:

@@ -62,7 +62,8 @@ class WorkflowSensor(BaseSensorOperator):
         deferrable: Wait in the triggerer.
         timeout: Seconds after which the task fails while workflows are still running. They go on at Cleanlist.
         poll_interval: Seconds between two looks at a workflow, at least 1; None (default) follows a schedule that
-            learns how long workflows take and respects the request budget.
+            learns how long workflows take and respects the request budget, or looks every ten minutes where webhooks
+            tell the end (``BulkEnrichOperator(webhook=True)``).
         failure_policy: When failed workflows fail the task: ``any`` of them (default), only ``all`` of them, or
             ``never``.
         **kwargs: Arguments of every sensor, such as ``soft_fail`` and ``mode``.
@@ -122,7 +123,7 @@ class WorkflowSensor(BaseSensorOperator):
         if store is not None and isinstance(snapshot := store.get(STATE_KEY), dict):
             tracker.restore(snapshot)
         running_before = tracker.in_flight
-        outcome = look_once(hook, request, self.log, tracker)
+        outcome = look_once(hook, request, self.log, tracker, ask=self._is_to_ask(request))
         if outcome is not None:
             return PokeReturnValue(is_done=True, xcom_value=conclude(outcome))
         if store is not None and tracker.in_flight < running_before:
@@ -132,7 +133,7 @@ class WorkflowSensor(BaseSensorOperator):
 
     def execute_complete(self, context: Context, event: Mapping[str, Any]) -> WaitSummary:
         """Take up the task after the trigger's event, and return what the class says."""
-        return summary_of_event(event, self.log)
+        return summary_of_event(event, self.log, CleanlistHook(self.cleanlist_conn_id))
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         """Return what the task returns after deferral; a timeout says which workflows go on."""
@@ -140,7 +141,8 @@ class WorkflowSensor(BaseSensorOperator):
             return super().resume_execution(next_method, next_kwargs, context)
         except AirflowSensorTimeout as error:
             if not isinstance(error, CleanlistWaitTimeoutError):
-                error = CleanlistWaitTimeoutError(unwatched_message(workflow_ids_of(self.workflow_ids)))
+                ids = workflow_ids_of(self.workflow_ids)
+                error = CleanlistWaitTimeoutError(unwatched_message(ids, self._why_no_webhook(ids)))
             self._skip_if_soft(error)  # Airflow 3.0 skips for other errors only
             raise error from None
 
@@ -156,7 +158,8 @@ class WorkflowSensor(BaseSensorOperator):
         WorkflowLink.remember(context, request.workflow_ids[0])
         if len(request.workflow_ids) == 1:
             hook = CleanlistHook(self.cleanlist_conn_id)
-            outcome = look_once(hook, request, self.log, request.tracker(rule_for(hook)))
+            ask = self._is_to_ask(request)
+            outcome = look_once(hook, request, self.log, request.tracker(rule_for(hook)), ask=ask)
             if outcome is not None:
                 return conclude(outcome)
         self._defer(request)
@@ -173,8 +176,22 @@ class WorkflowSensor(BaseSensorOperator):
             if isinstance(error, CleanlistWaitTimeoutError) or self._tracker is None:
                 raise
             running = self._tracker.running
-            message = timeout_message(running, len(running), self._tracker.workflows)
+            why = self._why_no_webhook(running)
+            message = timeout_message(running, len(running), self._tracker.workflows, why)
             raise CleanlistWaitTimeoutError(message) from error
+
+    def _is_to_ask(self, request: WaitRequest) -> bool:
+        """Return whether to ask the API now; where webhooks tell the end, a poke now and then is enough."""
+        if self.poll_interval is not None or request.poll_interval is None:
+            return True
+        age = time.time() - request.submitted_at
+        # pokes come later than told, so the time for one is twice as long
+        return age >= request.poll_interval and age % request.poll_interval < 2 * self.poke_interval
+
+    def _why_no_webhook(self, running: Sequence[str]) -> str:
+        from airflow_provider_cleanlist.webhooks.diagnosis import why_still_waiting
+
+        return why_still_waiting(CleanlistHook(self.cleanlist_conn_id), running)
 
     def _defer(self, request: WaitRequest) -> NoReturn:
         from airflow_provider_cleanlist.triggers.workflow import WorkflowTrigger
@@ -190,13 +207,15 @@ class WorkflowSensor(BaseSensorOperator):
         return conclude(WaitOutcome.of(request.tracker(), End.FINISHED, request.failure_policy))
 
     def _request(self, started_at: float | None = None) -> WaitRequest:
-        now = time.time()
+        from airflow_provider_cleanlist.webhooks.announcements import safety_poll_interval
+
+        now, workflow_ids = time.time(), workflow_ids_of(self.workflow_ids)
         return WaitRequest(
             cleanlist_conn_id=self.cleanlist_conn_id,
-            workflow_ids=tuple(workflow_ids_of(self.workflow_ids)),
+            workflow_ids=tuple(workflow_ids),
             submitted_at=now if started_at is None else started_at,
             deadline=now + self.timeout,
-            poll_interval=self.poll_interval,
+            poll_interval=safety_poll_interval(self.poll_interval, workflow_ids),
             failure_policy=self.failure_policy,
         )
 

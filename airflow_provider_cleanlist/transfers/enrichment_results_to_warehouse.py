@@ -15,7 +15,6 @@ from airflow_provider_cleanlist.exceptions import CleanlistConfigurationError, C
 from airflow_provider_cleanlist.hooks.cleanlist import CleanlistHook
 from airflow_provider_cleanlist.links import WorkflowLink
 from airflow_provider_cleanlist.sensors.workflow import workflow_ids_of
-from airflow_provider_cleanlist.transfers.finished import FinishedLoad
 from airflow_provider_cleanlist.transfers.loading import as_airflow_errors, load_spec, open_warehouse
 
 if TYPE_CHECKING:
@@ -84,6 +83,7 @@ class EnrichmentResultsToWarehouseOperator(BaseOperator):
         cleanlist_conn_id: Airflow connection of type ``cleanlist``.
 
     Returns:
+        What was loaded, without any result, as the task's XCom.
         ``{"workflows": int, "table": str, "mode": str, "rows_read": int, "rows_written": int, "rows_deleted": int,
         "from_webhooks": int, "from_workflows": int, "from_tasks": int, "unfinished": int, "columns_added": [...],
         "duration_seconds": float}``. ``rows_read`` counts all tries of the load, the four after ``rows_deleted`` this
@@ -197,6 +197,7 @@ class EnrichmentResultsToWarehouseOperator(BaseOperator):
         self, context: Context, engine: Engine, spec: LoadSpec, reader: ResultReader, started: float
     ) -> dict[str, Any]:
         """Load, unless an earlier try was killed between its end and Airflow's knowing of it."""
+        from airflow_provider_cleanlist.transfers.finished import FinishedLoad
         from airflow_provider_cleanlist.warehouse.loader import clean_up, load
 
         what = (reader.digest, spec.fingerprint, str(spec.table), spec.mode, spec.snapshot_date)

@@ -126,7 +126,7 @@ class WorkflowTrigger(BaseTrigger):
             return WaitOutcome.of(self._tracker, End.BROKEN, self.request.failure_policy)
         if self._may_have_predecessor(clock()) and (snapshot := await progress.load()) is not None:
             tracker.restore(snapshot)
-        doorbell = Doorbell.configured(self.request.submitted_at)
+        doorbell = Doorbell.configured()
         flow = watch(self.request, tracker)
         effect = next(flow)
         with desk.seat(tracker):

@@ -17,22 +17,8 @@ from airflow_provider_cleanlist.enrichment.journal import Batch, Journal
 from airflow_provider_cleanlist.enrichment.result_rows import result_row
 from airflow_provider_cleanlist.exceptions import CleanlistConfigurationError
 from airflow_provider_cleanlist.webhooks.inbox import Inbox, InboxUnavailableError
+from airflow_provider_cleanlist.webhooks.settings import URL_PREFIX, WEBHOOK_PATH
 from airflow_provider_cleanlist.webhooks.tokens import TOKEN_LIFE_SECONDS, batch_name, parse_secrets, sign
-
-SAFETY_POLL_SECONDS = 600.0
-"""How often a workflow is looked at whose end a webhook will tell: a lost webhook costs no more than that delay."""
-
-
-def safety_poll_interval(chosen: float | None, *, webhook: bool) -> float | None:
-    """Return the seconds between two looks at a workflow; None follows the budget-aware schedule.
-
-    Args:
-        chosen: What the user says.
-        webhook: Whether the results are delivered to the provider's receiver.
-    """
-    if chosen is None and webhook and Inbox.configured() is not None:
-        return SAFETY_POLL_SECONDS
-    return chosen
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +46,7 @@ class Callbacks:
             now: Seconds since the epoch.
         """
         token = sign(self.secret, self._name(identities, batches), now + TOKEN_LIFE_SECONDS)
-        return f"{self.base_url}/cleanlist/webhook/{token}"
+        return f"{self.base_url}{URL_PREFIX}{WEBHOOK_PATH}{token}"
 
     def addresses(self, journal: Journal) -> Callable[[bytes], str]:
         """Return what makes the addresses of a journal's batches, from the hashes of their contacts.
@@ -107,10 +93,11 @@ class Callbacks:
         Raises:
             JournalError: The journal cannot be written.
         """
-        if not any(batch.is_unknown for batch in journal.batches) or (inbox := Inbox.configured()) is None:
+        if not any(batch.is_unknown for batch in journal.batches):
             return
         try:
-            settled = self.settle(journal, inbox, time.time())
+            inbox = Inbox.configured()
+            settled = [] if inbox is None else self.settle(journal, inbox, time.time())
         except InboxUnavailableError as error:
             log.warning("What webhooks delivered cannot be read: %s.", error)
             return

@@ -1,9 +1,10 @@
 """What webhooks delivered, in a directory on object storage that receivers, workers and triggerers share.
 
-Three kinds of files, each written once and as a whole::
+Four kinds of files, each written once and as a whole::
 
-    batches/<batch>.json         the workflow that a batch became
-    workflows/<workflow>.json    what was delivered; holds personal data
+    announced/<workflow>             tells whoever waits that a webhook is to come
+    batches/<batch>.json             the workflow that a batch became
+    workflows/<workflow>.json        what was delivered; holds personal data
     bells/<ten minutes>/<workflow>   tells whoever waits that something came
 
 A batch belongs to the first workflow that it is delivered with. Names of workflows are hashes, because their ids are
@@ -37,6 +38,10 @@ class InboxUnavailableError(Exception):
     """The inbox cannot be read or written at present; the message names no contents."""
 
 
+class DamagedDeliveryError(InboxUnavailableError):
+    """What was delivered for a workflow cannot be read, now or later."""
+
+
 class ForeignWorkflowError(Exception):
     """A batch was delivered before, with another workflow."""
 
@@ -51,13 +56,16 @@ class Inbox:
     def __init__(self, root: ObjectStoragePath) -> None:
         self._root = root
         self._is_local = root.protocol in ("file", "local")
+        self._made: set[str] = set()
 
     @classmethod
     def configured(cls) -> Inbox | None:
-        """Return the inbox that ``[cleanlist] webhook_inbox`` names, or None if it names none."""
-        from airflow.providers.common.compat.sdk import conf
+        """Return the inbox that ``[cleanlist] webhook_inbox`` names, or None if it names none.
 
-        path = conf.get("cleanlist", "webhook_inbox", fallback="").strip()
+        Raises:
+            InboxUnavailableError: There cannot be such an inbox.
+        """
+        path = configured_path()
         return cls.at(path) if path else None
 
     @classmethod
@@ -66,10 +74,16 @@ class Inbox:
 
         Args:
             path: Local path or object storage URI.
+
+        Raises:
+            InboxUnavailableError: There cannot be such an inbox.
         """
         from airflow.providers.common.compat.sdk import ObjectStoragePath
 
-        return cls(ObjectStoragePath(path))
+        try:
+            return cls(ObjectStoragePath(path))
+        except ValueError as error:
+            raise InboxUnavailableError(f"the inbox {path}: {error}") from None
 
     def store(self, batch: str, workflow_id: str, payload: Mapping[str, Any], now: float) -> bool:
         """Keep what was delivered for a batch, durably, and ring.
@@ -87,14 +101,36 @@ class Inbox:
             ForeignWorkflowError: The batch belongs to another workflow.
             InboxUnavailableError: It cannot be told, or kept.
         """
-        self._create(self._batch_path(batch), {"workflow_id": workflow_id})
-        if self.workflow_of(batch) != workflow_id:
+        is_own = self._create(self._batch_path(batch), {"workflow_id": workflow_id})
+        if not is_own and self.workflow_of(batch) != workflow_id:
             raise ForeignWorkflowError
         received_at = datetime.fromtimestamp(now, UTC).isoformat(timespec="milliseconds")
         document = {"workflow_id": workflow_id, "received_at": received_at, "payload": payload}
         is_new = self._create(self._workflow_path(workflow_id), document)
-        self._create(self._bell_folder(now) / bell_name(workflow_id), {})
+        self._create(self._bell_folder(now) / bell_name(workflow_id))
         return is_new
+
+    def announce(self, workflow_id: str) -> None:
+        """Say that a workflow was submitted with an address of this inbox's receiver.
+
+        Args:
+            workflow_id: The workflow.
+
+        Raises:
+            InboxUnavailableError: It cannot be kept.
+        """
+        self._create(self._announcement(workflow_id))
+
+    def is_announced(self, workflow_id: str) -> bool:
+        """Return whether a webhook is to come for a workflow, or came.
+
+        Args:
+            workflow_id: The workflow.
+
+        Raises:
+            InboxUnavailableError: It cannot be told.
+        """
+        return bool(self._guarded(self._announcement(workflow_id).exists))
 
     def workflow_of(self, batch: str) -> str | None:
         """Return the workflow that a batch became, or None if nothing was delivered for it.
@@ -152,7 +188,7 @@ class Inbox:
 
         def names() -> list[str]:
             system = folder.fs
-            system.invalidate_cache()
+            system.invalidate_cache(folder.path)
             try:
                 return [path.rpartition("/")[2] for path in system.ls(folder.path, detail=False)]
             except FileNotFoundError:
@@ -174,32 +210,42 @@ class Inbox:
             document = {}
         if document is None or (isinstance(document, dict) and "workflow_id" in document):
             return document
-        raise InboxUnavailableError(f"{path} is damaged: delete it")
+        raise DamagedDeliveryError(f"{path} is damaged: delete it")
 
-    def _create(self, path: ObjectStoragePath, document: Mapping[str, Any]) -> bool:
+    def _create(self, path: ObjectStoragePath, document: Mapping[str, Any] | None = None) -> bool:
         """Write a file that is not there yet and tell whether it was not.
 
-        Of several at the same time one succeeds: on local storage anywhere, on object storage within a process.
+        Of several at the same time one succeeds: on local storage anywhere, on object storage within a process. A
+        document is on disk afterwards; a mere sign may be lost with the machine's power.
         """
+        text = "" if document is None else json.dumps(document)
 
         def create() -> bool:
             with _locks[hash(str(path)) % len(_locks)]:
+                if self._is_local:
+                    return _create_local(Path(path.path), text)
                 if path.exists():
                     return False
-                path.parent.mkdir(parents=True, exist_ok=True)
-                text = json.dumps(document)
-                if self._is_local:
-                    return create_file(Path(path.path), text)
+                self._make_folder(path.parent)
                 path.write_text(text, encoding="utf-8")
                 return True
 
         return self._guarded(create)
+
+    def _make_folder(self, folder: ObjectStoragePath) -> None:
+        """Make a folder unless this process has done so: storages without folders answer requests for it, too."""
+        if str(folder) not in self._made:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._made.add(str(folder))
 
     def _guarded(self, action: Callable[[], T]) -> T:
         try:
             return action()
         except Exception as error:
             raise InboxUnavailableError(f"the inbox {self._root}: {type(error).__name__}") from error
+
+    def _announcement(self, workflow_id: str) -> ObjectStoragePath:
+        return self._root / "announced" / bell_name(workflow_id)
 
     def _batch_path(self, batch: str) -> ObjectStoragePath:
         return self._root / "batches" / f"{batch}.json"
@@ -210,6 +256,26 @@ class Inbox:
     def _bell_folder(self, moment: float) -> ObjectStoragePath:
         start = moment // BELL_SECONDS * BELL_SECONDS
         return self._root / "bells" / datetime.fromtimestamp(start, UTC).strftime("%Y%m%dT%H%M")
+
+
+def _create_local(path: Path, text: str) -> bool:
+    if path.exists():
+        return False
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if text:
+        return create_file(path, text)
+    try:
+        path.touch(exist_ok=False)
+    except FileExistsError:
+        return False
+    return True
+
+
+def configured_path() -> str:
+    """Return what ``[cleanlist] webhook_inbox`` says; empty if nothing."""
+    from airflow.providers.common.compat.sdk import conf
+
+    return str(conf.get("cleanlist", "webhook_inbox", fallback="") or "").strip()
 
 
 def bell_name(workflow_id: str) -> str:

@@ -1,18 +1,26 @@
 """The receiver as a plugin of Airflow's API server (3.0 and later).
 
 Every process of Airflow loads plugins, so the web application is built when the first webhook comes. Without
-``[cleanlist] webhook_secret`` there is none.
+``[cleanlist] webhook_secret`` there is none. Airflow logs the path of every request after it was answered, and the
+address of a webhook is its secret, so the path that others see of it is changed.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from airflow.plugins_manager import AirflowPlugin
 
-from airflow_provider_cleanlist.webhooks.settings import URL_PREFIX, ReceiverSettings, receiver_settings
+from airflow_provider_cleanlist.webhooks.inbox import Inbox, InboxUnavailableError
+from airflow_provider_cleanlist.webhooks.settings import (
+    URL_PREFIX,
+    WEBHOOK_PATH,
+    ReceiverSettings,
+    receiver_settings,
+)
 
 log = logging.getLogger(__name__)
 
@@ -34,18 +42,36 @@ class LazyReceiver:
     async def __call__(
         self, scope: _Message, receive: Callable[[], Awaitable[_Message]], send: _Send
     ) -> None:
-        """Answer a request."""
+        """Answer a request. Whoever logs the request afterwards reads its path without the token."""
+        request = dict(scope)
+        scope["path"] = without_token(scope["path"])
+        scope["raw_path"] = scope["path"].encode()
         if self._app is None:
-            self._app = self._build()
-        await self._app(scope, receive, send)
+            try:
+                self._app = await asyncio.get_running_loop().run_in_executor(None, self._build)
+            except InboxUnavailableError as error:
+                log.error("A webhook was answered with 503: %s.", error)  # noqa: TRY400  # tells all there is
+                await send({"type": "http.response.start", "status": 503, "headers": []})
+                await send({"type": "http.response.body"})
+                return
+        await self._app(request, receive, send)
 
     def _build(self) -> Any:
         from airflow_provider_cleanlist.webhooks.events import emit_finished
-        from airflow_provider_cleanlist.webhooks.inbox import Inbox
         from airflow_provider_cleanlist.webhooks.receiver import Receiver, build_app
 
         inbox = Inbox.at(self._settings.inbox)
         return build_app(Receiver(self._settings.secrets, inbox, emit_finished))
+
+
+def without_token(path: str) -> str:
+    """Return a path as access logs may show it.
+
+    Args:
+        path: The path of a request to the receiver.
+    """
+    before, marker, _ = path.partition(WEBHOOK_PATH)
+    return f"{before}{marker}***" if marker else path
 
 
 def fastapi_apps() -> list[dict[str, Any]]:

@@ -21,6 +21,7 @@ from airflow_provider_cleanlist.client.models import text_or_none
 from airflow_provider_cleanlist.client.results import WorkflowState, workflow_state
 from airflow_provider_cleanlist.webhooks import tokens
 from airflow_provider_cleanlist.webhooks.inbox import ForeignWorkflowError, Inbox, InboxUnavailableError
+from airflow_provider_cleanlist.webhooks.settings import WEBHOOK_PATH
 
 log = logging.getLogger(__name__)
 
@@ -159,9 +160,11 @@ def build_app(receiver: Receiver, prefix: str = "") -> FastAPI:
         receiver: Takes the deliveries.
         prefix: Path that the address begins with; empty where the application is mounted under it.
     """
-    app = FastAPI(title="Cleanlist webhooks", docs_url=None, redoc_url=None, openapi_url=None)
+    app = FastAPI(
+        title="Cleanlist webhooks", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False
+    )
 
-    @app.post(f"{prefix}/webhook/{{token}}")
+    @app.post(f"{prefix}{WEBHOOK_PATH}{{token}}")
     async def webhook(token: str, request: Request) -> Response:
         return Response(status_code=await receiver.take(token, request))
 

@@ -12,6 +12,8 @@ SECTION = "cleanlist"
 """Section of Airflow's configuration."""
 URL_PREFIX = "/cleanlist"
 """Path below which the receiver answers."""
+WEBHOOK_PATH = "/webhook/"
+"""Path below which the receiver answers."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,17 +6,21 @@ import asyncio
 import logging
 import socket
 import time
-from datetime import datetime
+from datetime import UTC, datetime
+from types import SimpleNamespace
 
 import pytest
+from airflow.providers.common.compat.sdk import TaskDeferred
 
+from airflow_provider_cleanlist.enrichment.outcome import CleanlistWaitTimeoutError
 from airflow_provider_cleanlist.enrichment.waiting import summary_of_event
 from airflow_provider_cleanlist.exceptions import (
     CleanlistConfigurationError,
     CleanlistSubmissionUnknownError,
 )
 from airflow_provider_cleanlist.hooks.cleanlist import CleanlistHook
-from airflow_provider_cleanlist.triggers.workflow import WorkflowTrigger
+from airflow_provider_cleanlist.sensors.workflow import WorkflowSensor
+from airflow_provider_cleanlist.webhooks import announcements
 from airflow_provider_cleanlist.webhooks import receiver as module
 
 pytestmark = [pytest.mark.integration, pytest.mark.cleanlist_sandbox(requests_per_minute=100_000)]
@@ -27,6 +31,10 @@ def eventually(condition, seconds=20.0):
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.02)
+
+
+def context():
+    return {"ti": SimpleNamespace(xcom_push=lambda **_: None, start_date=datetime.now(UTC))}
 
 
 def polls(sandbox) -> int:
@@ -52,25 +60,105 @@ def test_a_waiting_task_needs_no_poll(sandbox, task):
     assert ended - last_delivery(result["workflow_ids"]) < 2 + 1  # the log tells whole seconds
 
 
-def test_a_deferred_task_needs_no_poll(sandbox, task):
-    sandbox.settings.seconds_to_complete = 3
-    result = task.run(60, batch_size=20)
-    now = time.time()
-    trigger = WorkflowTrigger(
-        cleanlist_conn_id="cleanlist_default",
-        workflow_ids=result["workflow_ids"],
-        submitted_at=now,
-        deadline=now + 60,
-        poll_interval=600,
-    )
+def event_of(trigger):
+    """Run a trigger as a triggerer does, and return its event."""
 
     async def first_event():
         return await anext(trigger.run())
 
-    event = asyncio.run(first_event())
+    return asyncio.run(first_event())
+
+
+def deferred(wait):
+    with pytest.raises(TaskDeferred) as caught:
+        wait()
+    return caught.value.trigger
+
+
+@pytest.mark.parametrize("form", ["result", "ids", "one id"])
+def test_a_deferred_sensor_needs_no_poll_and_no_argument(sandbox, task, form):
+    """It learns from the inbox that webhooks are to come, however it is told the workflows."""
+    sandbox.settings.seconds_to_complete = 3
+    result = task.run(20 if form == "one id" else 60, batch_size=20)
+    given = {"result": result, "ids": result["workflow_ids"], "one id": result["workflow_ids"][0]}[form]
+    sensor = WorkflowSensor(task_id="s", workflow_ids=given)
+    trigger = deferred(lambda: sensor.execute(context()))
+    assert trigger.request.poll_interval == 600
+    event = event_of(trigger)
     assert time.time() - last_delivery(result["workflow_ids"]) < 2 + 1
-    assert summary_of_event(event.payload, logging.getLogger())["completed"] == 3
+    assert sensor.execute_complete({}, event.payload)["completed"] == len(result["workflow_ids"])
     assert polls(sandbox) == 0
+
+
+def test_a_deferred_operator_needs_no_poll(sandbox, task):
+    sandbox.settings.seconds_to_complete = 3
+    trigger = deferred(lambda: task.run(60, batch_size=20, wait_for_completion=True, deferrable=True))
+    assert trigger.request.poll_interval == 600
+    event = event_of(trigger)
+    assert summary_of_event(event.payload, logging.getLogger())["emails_found"] == 60
+    assert polls(sandbox) == 0
+
+
+@pytest.mark.parametrize("mode", ["poke", "reschedule"])
+def test_sensors_in_a_worker_need_no_poll(sandbox, task, mode):
+    sandbox.settings.seconds_to_complete = 2
+    result = task.run(40, batch_size=20)
+    sensor = WorkflowSensor(
+        task_id="s", workflow_ids=result, deferrable=False, mode=mode, poke_interval=1, timeout=60
+    )
+    deadline = time.monotonic() + 30
+    while not (told := sensor.poke(context())).is_done:
+        assert mode == "reschedule"
+        assert time.monotonic() < deadline
+        time.sleep(0.5)
+    assert told.xcom_value["completed"] == 2
+    assert polls(sandbox) == 0
+
+
+def test_workflows_without_webhooks_are_polled_as_ever(sandbox, task):
+    result = task.run(20, webhook=False)
+    sensor = WorkflowSensor(task_id="s", workflow_ids=result["workflow_ids"] * 2, poll_interval=None)
+    assert sensor._request().poll_interval is None
+
+
+def test_a_lost_webhook_costs_one_safety_poll(connect, inbox, task, monkeypatch):
+    """Nobody listens at the address; the wait ends at the first safety poll, here after three seconds."""
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        sandbox = connect(webhook_base_url=f"http://127.0.0.1:{nobody.getsockname()[1]}")
+        monkeypatch.setattr(announcements, "SAFETY_POLL_SECONDS", 3.0)
+        result = task.run(60, batch_size=20)
+        started = time.time()
+        trigger = deferred(lambda: WorkflowSensor(task_id="s", workflow_ids=result).execute(context()))
+        event = event_of(trigger)
+    assert summary_of_event(event.payload, logging.getLogger())["completed"] == 3
+    assert 2.5 < time.time() - started < 10
+    assert polls(sandbox) == 3
+
+
+def test_a_wait_that_times_out_quotes_the_delivery_log(sandbox, receiver, task, monkeypatch):
+    """The receiver has another secret, so it answers 404; the wait says so, whichever way it waits."""
+    monkeypatch.setattr("airflow_provider_cleanlist.webhooks.tokens.verify", lambda *_: None)
+    sandbox.settings.seconds_to_complete = 1
+    result = task.run(40, batch_size=20)
+    for workflow_id in result["workflow_ids"]:
+        eventually(lambda wanted=workflow_id: deliveries(wanted))
+    told = rf"Of workflow {result['workflow_ids'][0]}, Cleanlist tried \d times? to deliver it by webhook, and at the "
+    told += r"last attempt the receiver answered 404 \(status failed: Not Found\)"
+    sensor = WorkflowSensor(task_id="s", workflow_ids=result, timeout=1)
+    event = event_of(deferred(lambda: sensor.execute(context())))
+    with pytest.raises(CleanlistWaitTimeoutError, match=told):
+        sensor.execute_complete({}, event.payload)
+    with pytest.raises(CleanlistWaitTimeoutError, match=told):
+        sensor.resume_execution("__fail__", {"error": "Trigger timeout"}, {})
+    with pytest.raises(CleanlistWaitTimeoutError, match=told):
+        task.run(40, batch_size=20, wait_for_completion=True, deferrable=False, timeout=1)
+
+
+def test_a_wait_that_times_out_before_the_end_says_that_nothing_was_sent(sandbox, task):
+    sandbox.settings.seconds_to_complete = 600
+    with pytest.raises(CleanlistWaitTimeoutError, match="Cleanlist did not try to: it has not ended"):
+        task.run(10, wait_for_completion=True, deferrable=False, timeout=1)
 
 
 def test_webhooks_that_came_before_the_wait_began(sandbox, task, inbox):

@@ -11,10 +11,8 @@ from airflow_provider_cleanlist.enrichment.journal import BatchState, Journal
 from airflow_provider_cleanlist.webhooks.callbacks import (
     Callbacks,
     check_base_url,
-    safety_poll_interval,
     signing_secret,
 )
-from airflow_provider_cleanlist.webhooks.doorbell import Doorbell
 from airflow_provider_cleanlist.webhooks.inbox import Inbox
 from airflow_provider_cleanlist.webhooks.tokens import TOKEN_LIFE_SECONDS, verify
 
@@ -148,39 +146,3 @@ def test_the_secret_that_signs() -> None:
     assert signing_secret("", f"{SECRET},another secret of some length") == SECRET
     assert signing_secret(SECRET, "another secret of some length") == SECRET
     assert signing_secret("", " ") is None
-
-
-def test_looks_become_rare_only_where_a_webhook_can_be_noticed(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    assert safety_poll_interval(None, webhook=True) is None
-    monkeypatch.setenv("AIRFLOW__CLEANLIST__WEBHOOK_INBOX", f"file://{tmp_path}")
-    assert safety_poll_interval(None, webhook=True) == 600
-    assert safety_poll_interval(None, webhook=False) is None
-    assert safety_poll_interval(30, webhook=True) == 30
-
-
-def test_the_bell(inbox: Inbox) -> None:
-    bell = Doorbell(inbox, NOW)
-    assert bell.ends(["w", "v"], NOW) == []
-    inbox.store(
-        "0" * 32, "w", {"status": "failed", "summary": {"total": 3}, "results": [{"email": "a@b"}]}, NOW + 1
-    )
-    inbox.store("1" * 32, "v", {"event": "enrichment.completed"}, NOW + 1)
-    ends = {status.workflow_id: status for status in bell.ends(["w", "v", "u"], NOW + 1)}
-    assert {name: status.state.value for name, status in ends.items()} == {"w": "failed", "v": "completed"}
-    assert (ends["w"].total, ends["w"].results) == (3, ())
-
-
-def test_an_inbox_that_fails_ends_nothing_and_is_told_once(
-    inbox: Inbox, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    bell = Doorbell(inbox, NOW)
-    inbox.store("0" * 32, "w", {"status": "completed"}, NOW)
-    (damaged,) = (tmp_path / "workflows").iterdir()
-    document = damaged.read_text()
-    damaged.write_text("{")
-    assert [bell.ends(["w"], NOW) for _ in range(3)] == [[], [], []]
-    assert caplog.text.count("Webhooks are not noticed at present") == 1
-    damaged.write_text(document)
-    assert [status.workflow_id for status in bell.ends(["w"], NOW)] == ["w"]

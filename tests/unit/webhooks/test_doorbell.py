@@ -1,0 +1,175 @@
+"""Noticing what was delivered: before the wait, during it, and when the storage has troubles."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from airflow_provider_cleanlist.enrichment.polling import WorkflowTracker
+from airflow_provider_cleanlist.webhooks import doorbell as module
+from airflow_provider_cleanlist.webhooks.doorbell import Doorbell, apause, pause
+from airflow_provider_cleanlist.webhooks.ear import Ear
+from airflow_provider_cleanlist.webhooks.inbox import Inbox, InboxUnavailableError, bell_name
+
+NOW = 1_780_000_000.0
+DAY = 24 * 3600
+
+
+@pytest.fixture
+def inbox(tmp_path: Path) -> Inbox:
+    return Inbox.at(f"file://{tmp_path}")
+
+
+@pytest.fixture
+def bell(inbox: Inbox) -> Doorbell:
+    ear = Ear(inbox)
+    return Doorbell(lambda: ear)
+
+
+def deliver(inbox: Inbox, workflow_id: str, now: float, **payload: object) -> None:
+    inbox.store(bell_name(f"batch of {workflow_id}"), workflow_id, {"status": "completed"} | payload, now)
+
+
+def ids(ends: list) -> list[str]:
+    return [status.workflow_id for status in ends]
+
+
+def test_ends_without_results(bell: Doorbell, inbox: Inbox) -> None:
+    assert bell.ends(["w", "v"], NOW) == []
+    deliver(inbox, "w", NOW + 1, status="failed", summary={"total": 3}, results=[{"email": "a@b"}])
+    deliver(inbox, "v", NOW + 1, status=None, event="enrichment.completed")
+    ends = {status.workflow_id: status for status in bell.ends(["w", "v", "u"], NOW + 1)}
+    assert {name: status.state.value for name, status in ends.items()} == {"w": "failed", "v": "completed"}
+    assert (ends["w"].total, ends["w"].results) == (3, ())
+
+
+def test_what_came_days_before_the_wait_is_found(bell: Doorbell, inbox: Inbox) -> None:
+    """As after a task was cleared, or a triggerer started anew."""
+    running = [f"w{n}" for n in range(50)]
+    for workflow_id in running:
+        deliver(inbox, workflow_id, NOW - 3 * DAY)
+    found: list[str] = []
+    for second in range(3):
+        found += ids(bell.ends([one for one in running if one not in found], NOW + second))
+    assert found == running
+
+
+def test_each_workflow_is_looked_up_once(bell: Doorbell, inbox: Inbox, monkeypatch) -> None:
+    looked_up: list[str] = []
+    monkeypatch.setattr(inbox, "payload", looked_up.append)
+    running = [f"w{n}" for n in range(50)]
+    for second in range(100):
+        bell.ends(running, NOW + second)
+    assert looked_up == running
+
+
+def test_a_storage_that_fails_is_told_once_and_heard_again(
+    bell: Doorbell, inbox: Inbox, monkeypatch, caplog
+) -> None:
+    def failing(*_: object) -> None:
+        raise InboxUnavailableError("no answer")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(inbox, "bells", failing)
+        assert [bell.ends(["w"], NOW + second) for second in range(3)] == [[], [], []]
+    with monkeypatch.context() as patch:
+        patch.setattr(inbox, "payload", failing)
+        assert bell.ends(["w"], NOW + 5) == []
+    assert caplog.text.count("Webhooks are not noticed at present: no answer") == 1
+    deliver(inbox, "w", NOW)
+    assert ids(bell.ends(["w"], NOW + 10)) == ["w"]
+
+
+def test_one_damaged_delivery_hides_no_other(bell: Doorbell, inbox: Inbox, tmp_path: Path, caplog) -> None:
+    bell.ends(["w", "v"], NOW)
+    deliver(inbox, "w", NOW)
+    deliver(inbox, "v", NOW)
+    (tmp_path / f"workflows/{bell_name('w')}.json").write_text("{")
+    assert ids(bell.ends(["w", "v"], NOW + 1)) == ["v"]
+    for second in range(2, 9):
+        assert bell.ends(["w"], NOW + second) == []
+    assert caplog.text.count("The webhook of workflow w came and cannot be read") == 1
+
+
+def test_an_inbox_that_cannot_be_opened(caplog) -> None:
+    bell = Doorbell(lambda: Ear(Inbox.at("nonsense://inbox")))
+    assert bell.ends(["w"], NOW) == []
+    assert "Unsupported filesystem" in caplog.text
+
+
+def test_no_inbox_no_bell(monkeypatch) -> None:
+    assert Doorbell.configured() is None
+    monkeypatch.setenv("AIRFLOW__CLEANLIST__WEBHOOK_INBOX", "nonsense://not-opened-yet")
+    assert Doorbell.configured() is not None
+
+
+# --- pauses ----------------------------------------------------------------------------------------------------
+
+
+def tracker(*workflow_ids: str) -> WorkflowTracker:
+    now = time.time()
+    return WorkflowTracker(workflow_ids, submitted_at=now, deadline=now + 60)
+
+
+@pytest.mark.parametrize("way", ["blocking", "asynchronous"])
+def test_a_pause_ends_with_a_bell(bell: Doorbell, inbox: Inbox, way: str) -> None:
+    watched, begun = tracker("w", "v"), time.monotonic()
+    bell.ends(["w", "v"], time.time())
+    threading.Timer(0.3, deliver, (inbox, "w", time.time())).start()
+    if way == "blocking":
+        pause(bell, 30, watched, time.time)
+    else:
+        asyncio.run(apause(bell, 30, watched, time.time))
+    assert time.monotonic() - begun < 2
+    assert watched.running == ("v",)
+
+
+@pytest.mark.parametrize("bells", [True, False])
+def test_a_pause_without_a_bell_lasts(bell: Doorbell, bells: bool) -> None:
+    for asynchronous in (True, False):
+        begun, given = time.monotonic(), bell if bells else None
+        if asynchronous:
+            asyncio.run(apause(given, 0.3, tracker("w"), time.time))
+        else:
+            pause(given, 0.3, tracker("w"), time.time)
+        assert time.monotonic() - begun >= 0.3
+
+
+def test_a_storage_that_hangs_does_not_keep_the_wait_from_looking(monkeypatch) -> None:
+    """Each pause goes on without it; what it says in the end is taken in."""
+    monkeypatch.setattr(module, "PATIENCE_SECONDS", 0.2)
+    go_on = threading.Event()
+
+    class Hanging(Doorbell):
+        calls = 0
+
+        def ends(self, running, now):
+            self.calls += 1
+            go_on.wait(10)
+            return []
+
+    bell = Hanging(lambda: None)  # type: ignore[arg-type, return-value]
+
+    async def pauses() -> float:
+        begun = time.monotonic()
+        for _ in range(3):
+            await apause(bell, 0.0, tracker("w"), time.time)
+        took = time.monotonic() - begun
+        go_on.set()
+        await apause(bell, 0.0, tracker("w"), time.time)
+        return took
+
+    assert 0.5 < asyncio.run(pauses()) < 5
+    assert bell.calls == 1
+
+
+def test_nothing_personal_is_logged(bell: Doorbell, inbox: Inbox, caplog) -> None:
+    with caplog.at_level(logging.DEBUG):
+        deliver(inbox, "w", NOW, results=[{"primary_email": "teo@harborlight.example"}])
+        bell.ends(["w"], NOW)
+    assert "harborlight" not in caplog.text
