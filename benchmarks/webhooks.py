@@ -32,6 +32,7 @@ from airflow_provider_cleanlist.enrichment.polling import WorkflowTracker
 from airflow_provider_cleanlist.operators.bulk_enrich import BulkEnrichOperator
 from airflow_provider_cleanlist.sandbox.server import SandboxServer
 from airflow_provider_cleanlist.triggers.workflow import WorkflowTrigger
+from airflow_provider_cleanlist.webhooks.announcements import safety_poll_interval
 from airflow_provider_cleanlist.webhooks.inbox import Inbox, InboxUnavailableError
 from airflow_provider_cleanlist.webhooks.receiver import Receiver, build_app
 from airflow_provider_cleanlist.webhooks.tokens import batch_name, sign
@@ -120,7 +121,7 @@ def end_to_end(folder: Path, contacts: int, *, webhook: bool) -> str:
                 submitted_at=started,
                 submitted_over=submitted - started,
                 deadline=started + 600,
-                poll_interval=600 if webhook else None,
+                poll_interval=safety_poll_interval(None, workflow_ids),
             )
             asyncio.run(first_event(trigger))
         finally:
