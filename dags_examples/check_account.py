@@ -23,7 +23,7 @@ with DAG(
     @task
     def connections() -> list[str]:
         """Return the ids of the connections to check."""
-        return Variable.get("cleanlist_connections", default=["cleanlist_default"], deserialize_json=True)
+        return Variable.get("cleanlist_connections", ["cleanlist_default"], deserialize_json=True)
 
     @task(retries=2)
     def check(conn_id: str) -> float:

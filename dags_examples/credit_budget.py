@@ -28,7 +28,7 @@ with DAG(
     def budget() -> int:
         """Return the most credits that this run may cost."""
         tenth = int(CleanlistHook().get_credit_balance().credits) // 10
-        return int(Variable.get("cleanlist_budget", default=tenth))
+        return int(Variable.get("cleanlist_budget", tenth))
 
     enrich = BulkEnrichOperator(
         task_id="enrich",

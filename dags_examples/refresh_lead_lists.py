@@ -26,11 +26,11 @@ with DAG(
     tags=["cleanlist", "example"],
     doc_md=__doc__,
 ):
-
+    # [START mapped]
     @task
     def lists_to_refresh() -> list[str]:
         """Return the names of the lists."""
-        return Variable.get("cleanlist_lists", default=["Extension Leads"], deserialize_json=True)
+        return Variable.get("cleanlist_lists", ["Extension Leads"], deserialize_json=True)
 
     @task
     def count_rows(results: list[dict[str, object]]) -> int:
@@ -46,3 +46,4 @@ with DAG(
     ).expand(list_name=lists_to_refresh())
 
     count_rows(load.output)
+    # [END mapped]

@@ -1,12 +1,13 @@
 """A test of a DAG against the sandbox: no key, no credits, no network, and outcomes of your choice.
 
 ``pip install 'airflow-provider-cleanlist[sandbox]'`` brings the fixture ``cleanlist_sandbox``. Airflow needs a database
-once, for instance by ``airflow db migrate`` in the job that runs the tests.
+(``airflow db migrate``) and the DAG in its DAGs folder (``AIRFLOW__CORE__DAGS_FOLDER``).
 """
 # ruff: noqa: S101 - tests assert
 
 from __future__ import annotations
 
+import json
 import runpy
 import sqlite3
 from contextlib import closing
@@ -21,7 +22,8 @@ DAG_FILE = Path(__file__).parents[1] / "first_enrichment.py"
 def warehouse(tmp_path, monkeypatch):
     """An empty warehouse behind the connection that the DAG names."""
     path = tmp_path / "warehouse.db"
-    monkeypatch.setenv("AIRFLOW_CONN_WAREHOUSE", f'{{"conn_type": "sqlite", "host": "{path}"}}')
+    connection = json.dumps({"conn_type": "sqlite", "host": str(path)})
+    monkeypatch.setenv("AIRFLOW_CONN_WAREHOUSE", connection)
     return path
 
 

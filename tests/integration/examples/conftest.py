@@ -1,0 +1,143 @@
+"""All example DAGs, run once each in one Airflow home and one process, for all tests of this folder."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airflow_provider_cleanlist.sandbox.ledger import Ledger
+from airflow_provider_cleanlist.sandbox.server import SandboxServer
+
+HERE = Path(__file__).parent
+EXAMPLES = HERE.parents[2] / "dags_examples"
+RUNS = (
+    {"dag": "first_enrichment"},
+    {"dag": "contacts_from_sql", "date": "2026-03-02"},  # run by hand, for the day before
+    {"dag": "contacts_from_sql", "date": "2026-03-03"},
+    {"dag": "contacts_from_object_storage"},
+    {"dag": "contacts_from_dataframe"},
+    {"dag": "nightly_refresh", "date": "2026-03-01"},
+    {"dag": "nightly_refresh", "date": "2026-03-02"},
+    {"dag": "refresh_lead_lists"},
+    {"dag": "credit_budget"},
+    {"dag": "check_account"},
+)
+CRM = [
+    ("Ada", "Before", "Earlier Ltd", "earlier.example", "2026-02-28 23:59:59"),
+    ("Bo", "First", "First Day Ltd", "first-day.example", "2026-03-01 00:00:00"),
+    ("Cy", "Also", "First Day Ltd", "first-day.example", "2026-03-01 23:59:59"),
+    ("Di", "Second", "Second Day Ltd", "second-day.example", "2026-03-02 12:00:00"),
+]
+FILE = [
+    {"Vorname": "Eva", "Nachname": "Datei", "Firma": "Email Only GmbH"},
+    {"Vorname": "Finn", "Nachname": "Datei", "Firma": "Email Only GmbH"},
+    {"Vorname": "Gerd", "Nachname": "", "Firma": "Email Only GmbH"},
+]
+FRAME = """Name,Company,Lead Status
+Hana Frame,Email Only Ltd,NEW
+Ivo Frame,Email Only Ltd,NEW
+Jo Frame,Email Only Ltd,UNQUALIFIED
+"""
+
+
+@dataclass(frozen=True)
+class Examples:
+    """What came of the runs.
+
+    Attributes:
+        dags: ids of all DAGs in the folder.
+        runs: each with its DAG, state, states of task instances and XComs, in the order of RUNS.
+        warehouse: SQLite database behind the connection ``warehouse``.
+        files: folder behind the variables that name files.
+        ledger: what the sandbox was asked.
+        log: what Airflow wrote.
+    """
+
+    dags: list[str]
+    runs: list[dict[str, Any]]
+    warehouse: Path
+    files: Path
+    ledger: Ledger
+    log: str
+
+    def of(self, dag: str) -> list[dict[str, Any]]:
+        """Return the runs of a DAG."""
+        return [run for run in self.runs if run["dag"] == dag]
+
+    @staticmethod
+    def returned(run: dict[str, Any], task: str, index: int = -1) -> Any:
+        """Return what a task of a run has returned."""
+        (value,) = (
+            xcom["value"]
+            for xcom in run["xcoms"]
+            if (xcom["task"], xcom["key"], xcom["index"]) == (task, "return_value", index)
+        )
+        return value
+
+    def query(self, sql: str) -> list[tuple[Any, ...]]:
+        """Ask the warehouse."""
+        with closing(sqlite3.connect(self.warehouse)) as connection:
+            return connection.execute(sql).fetchall()
+
+
+def write_sources(folder: Path) -> None:
+    """Write the contacts that the examples read."""
+    folder.mkdir()
+    with closing(sqlite3.connect(folder / "crm.db")) as connection, connection:
+        connection.execute("CREATE TABLE crm_contacts (first_name, last_name, company, website, created_on)")
+        connection.executemany("INSERT INTO crm_contacts VALUES (?, ?, ?, ?, ?)", CRM)
+    lines = "\n".join(map(json.dumps, FILE))
+    (folder / "contacts.jsonl.gz").write_bytes(gzip.compress(lines.encode()))
+    (folder / "export.csv").write_text(FRAME)
+
+
+def environment(home: Path, files: Path, sandbox: SandboxServer) -> dict[str, str]:
+    """Return an Airflow of its own whose Cleanlist connection comes from a secrets backend."""
+    secrets = home / "connections.json"
+    secrets.write_text(json.dumps({"cleanlist_default": json.loads(sandbox.connection_json())}))
+    env = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
+    return env | {
+        "AIRFLOW_HOME": str(home),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__CORE__DAGS_FOLDER": str(EXAMPLES),
+        "AIRFLOW__CORE__UNIT_TEST_MODE": "False",
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home / 'airflow.db'}",
+        "AIRFLOW__CLEANLIST__JOURNAL_PATH": str(home / "journal"),
+        "AIRFLOW__SECRETS__BACKEND": "airflow.secrets.local_filesystem.LocalFilesystemBackend",
+        "AIRFLOW__SECRETS__BACKEND_KWARGS": json.dumps({"connections_file_path": str(secrets)}),
+        "AIRFLOW_CONN_WAREHOUSE": json.dumps({"conn_type": "sqlite", "host": str(home / "warehouse.db")}),
+        "AIRFLOW_CONN_CRM": json.dumps({"conn_type": "sqlite", "host": str(files / "crm.db")}),
+        "AIRFLOW_VAR_CONTACTS_URI": f"file://{files}/contacts.jsonl.gz",
+        "AIRFLOW_VAR_CONTACTS_FOLDER": f"file://{files}",
+        "AIRFLOW_VAR_CLEANLIST_LISTS": '["Extension Leads", "Prospects"]',
+    }
+
+
+@pytest.fixture(scope="session")
+def examples(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Examples]:
+    home = tmp_path_factory.mktemp("examples")
+    files = home / "files"
+    write_sources(files)
+    (home / "runs.json").write_text(json.dumps(RUNS))
+    command = [sys.executable, HERE / "run_examples.py", EXAMPLES, home / "runs.json", home / "result.json"]
+    with SandboxServer(requests_per_minute=100_000) as sandbox:
+        sandbox.state.add_leads("Prospects", 7)
+        env = environment(home, files, sandbox)
+        migrate = [sys.executable, "-m", "airflow", "db", "migrate"]
+        subprocess.run(migrate, env=env, check=True, capture_output=True)
+        done = subprocess.run(command, env=env, check=False, capture_output=True, text=True, timeout=1400)
+        log = done.stdout + done.stderr
+        assert done.returncode == 0, log[-5000:]
+        result = json.loads((home / "result.json").read_text())
+        yield Examples(**result, warehouse=home / "warehouse.db", files=files, ledger=sandbox.ledger, log=log)
