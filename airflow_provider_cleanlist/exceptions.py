@@ -7,7 +7,11 @@ Every other one is an ``AirflowException`` and is retried. Each API error is als
 
 from __future__ import annotations
 
-from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
+from airflow.providers.common.compat.sdk import (
+    AirflowException,
+    AirflowFailException,
+    AirflowSensorTimeout,
+)
 
 from airflow_provider_cleanlist.client import errors
 from airflow_provider_cleanlist.client.errors import CleanlistError
@@ -35,6 +39,7 @@ __all__ = [
     "CleanlistSubmissionUnknownError",
     "CleanlistTransportError",
     "CleanlistUnexpectedAnswerError",
+    "CleanlistWaitTimeoutError",
     "CleanlistWorkflowFailedError",
     "to_airflow",
 ]
@@ -122,6 +127,10 @@ class CleanlistRejectsFileError(CleanlistError, AirflowException):
 
 class CleanlistWorkflowFailedError(CleanlistError, AirflowFailException):
     """Workflows failed on Cleanlist's side. Not retried: the same workflows would stay failed."""
+
+
+class CleanlistWaitTimeoutError(CleanlistError, AirflowSensorTimeout):
+    """The wait for workflows timed out; they go on. Not retried, as every sensor's timeout; may skip the task."""
 
 
 class CleanlistLoadError(CleanlistError, AirflowException):

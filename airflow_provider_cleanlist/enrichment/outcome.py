@@ -10,12 +10,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypedDict, get_args
 
-from airflow.providers.common.compat.sdk import AirflowSensorTimeout
-
 from airflow_provider_cleanlist import exceptions
 from airflow_provider_cleanlist.client import errors
 from airflow_provider_cleanlist.enrichment.ends import Counts, End, Fate
 from airflow_provider_cleanlist.enrichment.polling import WorkflowTracker
+from airflow_provider_cleanlist.exceptions import CleanlistWaitTimeoutError
 
 FailurePolicy = Literal["any", "all", "never"]
 FAILURE_POLICIES: tuple[FailurePolicy, ...] = get_args(FailurePolicy)
@@ -26,10 +25,6 @@ _THEY_GO_ON = (
     "Clear the task to wait on, or give it a longer timeout."
 )
 _NOT_LOST = "The workflows themselves go on at Cleanlist: a new try of the task takes up the wait."
-
-
-class CleanlistWaitTimeoutError(exceptions.CleanlistError, AirflowSensorTimeout):
-    """The timeout passed while workflows were still running. Not retried; clear the task to wait on."""
 
 
 class WaitSummary(TypedDict):

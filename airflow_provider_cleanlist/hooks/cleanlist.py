@@ -57,7 +57,6 @@ class CleanlistHook(BaseHook):
     def __init__(self, cleanlist_conn_id: str = default_conn_name, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.cleanlist_conn_id = cleanlist_conn_id
-        self._async_client: CleanlistClient | None = None
 
     @classmethod
     def get_connection_form_widgets(cls) -> dict[str, Any]:
@@ -87,18 +86,32 @@ class CleanlistHook(BaseHook):
         """Return the client behind this hook: one per process for the same settings, safe to share."""
         return self._client
 
-    async def aget_conn(self) -> CleanlistClient:
-        """Return the client behind this hook without blocking the event loop on the connection."""
-        if self._async_client is None:
+    async def aget_settings(self) -> ClientSettings:
+        """Return the connection's settings, checked, without blocking the event loop; looked up once per hook.
+
+        Afterwards :attr:`settings` and :meth:`get_conn` do not look the connection up either.
+
+        Raises:
+            CleanlistConfigurationError: The connection holds something unusable.
+        """
+        if "settings" not in self.__dict__:
             from airflow.providers.common.compat.connection import (
                 get_async_connection,
                 get_async_extra_dejson,
             )
 
             connection = await get_async_connection(self.cleanlist_conn_id)
-            settings = self._settings_of(connection, await get_async_extra_dejson(connection))
-            self._async_client = self._client_of(settings, _shared_client)
-        return self._async_client
+            self.settings = self._settings_of(connection, await get_async_extra_dejson(connection))
+        return self.settings
+
+    async def aget_conn(self) -> CleanlistClient:
+        """Return the client behind this hook without blocking the event loop on the connection.
+
+        Raises:
+            CleanlistConfigurationError: The connection holds something unusable.
+        """
+        await self.aget_settings()
+        return self.get_conn()
 
     def test_connection(self) -> tuple[bool, str]:
         """Check key and host for Airflow's test button.

@@ -18,7 +18,6 @@ from airflow.providers.common.compat.sdk import (
 
 from airflow_provider_cleanlist.enrichment.ends import End
 from airflow_provider_cleanlist.enrichment.outcome import (
-    CleanlistWaitTimeoutError,
     FailurePolicy,
     WaitOutcome,
     WaitSummary,
@@ -35,7 +34,7 @@ from airflow_provider_cleanlist.enrichment.waiting import (
     summary_of_event,
     wait,
 )
-from airflow_provider_cleanlist.exceptions import CleanlistConfigurationError
+from airflow_provider_cleanlist.exceptions import CleanlistConfigurationError, CleanlistWaitTimeoutError
 from airflow_provider_cleanlist.hooks.cleanlist import CleanlistHook
 from airflow_provider_cleanlist.links import WorkflowLink
 

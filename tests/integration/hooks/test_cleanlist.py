@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 import pickle
 import re
 import socket
@@ -191,6 +192,16 @@ def test_the_asynchronous_twins(hook: CleanlistHook) -> None:
     assert client is hook.get_conn()
     assert status == hook.get_workflow_status(submitted.workflow_id)
     assert result == hook.get_task_result(submitted.task_ids[0])
+
+
+def test_settings_looked_up_on_an_event_loop_serve_everything_else(
+    hook: CleanlistHook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = asyncio.run(hook.aget_settings())
+    for name in [name for name in os.environ if name.startswith("AIRFLOW_CONN_")]:
+        monkeypatch.delenv(name)
+    assert asyncio.run(hook.aget_settings()) is settings is hook.settings
+    assert asyncio.run(hook.aget_conn()) is hook.get_conn()
 
 
 def test_an_unusable_connection_on_an_event_loop(use: Any) -> None:

@@ -10,7 +10,6 @@ from airflow_provider_cleanlist.client import errors
 from airflow_provider_cleanlist.client.results import WorkflowStatus
 from airflow_provider_cleanlist.enrichment.ends import Counts, End
 from airflow_provider_cleanlist.enrichment.outcome import (
-    CleanlistWaitTimeoutError,
     WaitOutcome,
     conclude,
     killed_message,
@@ -103,7 +102,7 @@ class TestFailurePolicy:
 class TestTimeout:
     def test_the_message_names_twenty_that_go_on_and_counts_the_rest(self):
         outcome = outcome_of(completed=2, running=25, end=End.TIMED_OUT)
-        with pytest.raises(CleanlistWaitTimeoutError) as caught:
+        with pytest.raises(exceptions.CleanlistWaitTimeoutError) as caught:
             conclude(outcome)
         text = str(caught.value)
         assert "25 of 27 workflows were still running" in text
@@ -113,8 +112,8 @@ class TestTimeout:
             assert word in text
 
     def test_it_is_not_retried(self):
-        assert issubclass(CleanlistWaitTimeoutError, AirflowSensorTimeout)
-        assert issubclass(CleanlistWaitTimeoutError, exceptions.CleanlistError)
+        assert issubclass(exceptions.CleanlistWaitTimeoutError, AirflowSensorTimeout)
+        assert issubclass(exceptions.CleanlistWaitTimeoutError, exceptions.CleanlistError)
 
 
 class TestErrors:

@@ -42,6 +42,7 @@ SIGNATURES = {
     "iter_lead_pages": "(self, list_id: 'str', page_size: 'int' = 500, cursor: 'str | None' = None) "
     "-> 'Iterator[LeadPage]'",
     "get_leads_df": "(self, list_id: 'str') -> 'pd.DataFrame'",
+    "aget_settings": "(self) -> 'ClientSettings'",
     "aget_conn": "(self) -> 'CleanlistClient'",
     "aget_workflow_status": "(self, workflow_id: 'str') -> 'WorkflowStatus'",
     "aget_task_result": "(self, task_id: 'str') -> 'EnrichmentResult'",

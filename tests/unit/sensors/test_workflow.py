@@ -17,7 +17,6 @@ from airflow.providers.common.compat.sdk import (
 from airflow_provider_cleanlist import exceptions
 from airflow_provider_cleanlist.enrichment.ends import Counts, End
 from airflow_provider_cleanlist.enrichment.outcome import (
-    CleanlistWaitTimeoutError,
     WaitOutcome,
     outcome_to_json,
 )
@@ -241,7 +240,9 @@ class TestResumption:
 
         sensor = sensor_for(["a", "b"])
         monkeypatch.setattr(WorkflowSensor, "execute_complete", time_out)
-        with pytest.raises(CleanlistWaitTimeoutError, match="2 workflows may still be running: a, b"):
+        with pytest.raises(
+            exceptions.CleanlistWaitTimeoutError, match="2 workflows may still be running: a, b"
+        ):
             self.resume(sensor, {}, context)
         with pytest.raises(AirflowSkipException):
             self.resume(sensor_for(["a", "b"], soft_fail=True), {}, context)
