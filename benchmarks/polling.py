@@ -16,6 +16,7 @@ import random
 import statistics
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Protocol
 
 from airflow_provider_cleanlist.client.rate_limit import Budget, BudgetState, Priority, Verdict, reserve
@@ -27,8 +28,11 @@ SIGMA = 0.5
 CONTACTS = 250
 LATENCY = 0.15
 LIMIT, WINDOW = 60, 60.0
-RUNS = {1: 60, 10: 20, 100: 5, 1000: 1}
-PROGRESS = ("linear", "concave", "absent")
+RUNS = {1: 200, 4: 100, 10: 40, 40: 8, 100: 5, 400: 1, 1000: 1}
+PROGRESS = ("linear", "concave", "convex", "steps", "late", "absent")
+USUAL_PROGRESS = ("linear", "concave", "absent")
+CROWD = 400
+"""From here on only the usual kinds of progress: the budget decides."""
 Durations = Mapping[str, float]
 
 
@@ -40,12 +44,13 @@ class Schedule(Protocol):
     def on_status(self, status: WorkflowStatus, now: float) -> None: ...
 
 
-class Exponential:
-    """Intervals from 5 s, each 1.5 times the last, up to 60 s: the usual backoff."""
+class Intervals:
+    """Looks at each workflow after a first gap, and then after gaps that follow from the last."""
 
-    def __init__(self, workflow_ids: list[str]) -> None:
-        self._gaps = dict.fromkeys(workflow_ids, 5.0)
-        self._due = [(5.0, workflow_id) for workflow_id in workflow_ids]
+    def __init__(self, workflow_ids: list[str], first: float, following: Callable[[float], float]) -> None:
+        self._gaps = dict.fromkeys(workflow_ids, first)
+        self._following = following
+        self._due = [(first, workflow_id) for workflow_id in workflow_ids]
 
     def next_step(self, now: float) -> Look | Rest | End:
         if not self._due:
@@ -56,7 +61,7 @@ class Exponential:
     def on_status(self, status: WorkflowStatus, now: float) -> None:
         heapq.heappop(self._due)
         if status.state is WorkflowState.RUNNING:
-            gap = self._gaps[status.workflow_id] = min(60.0, self._gaps[status.workflow_id] * 1.5)
+            gap = self._gaps[status.workflow_id] = self._following(self._gaps[status.workflow_id])
             heapq.heappush(self._due, (now + gap, status.workflow_id))
 
 
@@ -65,10 +70,12 @@ def ours(workflow_ids: list[str]) -> Schedule:
 
 
 def fixed(interval: float) -> Callable[[list[str]], Schedule]:
-    def make(workflow_ids: list[str]) -> Schedule:
-        return WorkflowTracker(workflow_ids, submitted_at=0.0, deadline=math.inf, poll_interval=interval)
+    return lambda workflow_ids: Intervals(workflow_ids, interval, lambda gap: gap)
 
-    return make
+
+def exponential(workflow_ids: list[str]) -> Schedule:
+    """Intervals from 5 s, each 1.5 times the last, up to 60 s: the usual backoff."""
+    return Intervals(workflow_ids, 5.0, lambda gap: min(60.0, 1.5 * gap))
 
 
 def draw(workflows: int, median: float, seed: int) -> dict[str, float]:
@@ -83,7 +90,13 @@ def status(workflow_id: str, share: float, progress: str) -> WorkflowStatus:
     if progress == "absent":
         return WorkflowStatus(workflow_id, word)
     share = min(1.0, share)
-    done = share if progress == "linear" else 1 - (1 - share) ** 2
+    done = {
+        "linear": share,
+        "concave": 1 - (1 - share) ** 2,
+        "convex": share**2,
+        "steps": int(5 * share) / 5,
+        "late": max(0.0, (share - 0.4) / 0.6),
+    }[progress]
     return WorkflowStatus(workflow_id, word, total=CONTACTS, processed=int(CONTACTS * done))
 
 
@@ -94,6 +107,8 @@ class Outcome:
     requests: int
     delays: list[float]
     times: list[float]
+    end: float
+    """How long after the last workflow's end the wait ended."""
 
 
 def simulate(schedule: Schedule, durations: Durations, progress: str) -> Outcome:
@@ -125,7 +140,7 @@ def simulate(schedule: Schedule, durations: Durations, progress: str) -> Outcome
         if now - LATENCY >= duration:
             delays.append(now - duration)
         schedule.on_status(answer, now)
-    return Outcome(len(times), delays, times)
+    return Outcome(len(times), delays, times, now - max(durations.values()))
 
 
 def without_budget(durations: Durations, interval: float) -> Outcome:
@@ -145,7 +160,7 @@ def without_budget(durations: Durations, interval: float) -> Outcome:
             delays.append(now + LATENCY - durations[workflow_id])
         else:
             heapq.heappush(due, (now + LATENCY + interval, workflow_id))
-    return Outcome(len(times), delays, times)
+    return Outcome(len(times), delays, times, now + LATENCY - max(durations.values()))
 
 
 @dataclass(frozen=True)
@@ -155,7 +170,11 @@ class Figures:
     per_workflow: float
     mean: float
     p95: float
+    end: float
     busiest_minute: int
+
+    def __str__(self) -> str:
+        return f"{self.per_workflow:.2f} / {self.mean:.1f} / {self.p95:.0f} / {self.end:.0f}"
 
 
 def figures(outcomes: list[Outcome], workflows: int) -> Figures:
@@ -164,6 +183,7 @@ def figures(outcomes: list[Outcome], workflows: int) -> Figures:
         per_workflow=statistics.fmean(outcome.requests for outcome in outcomes) / workflows,
         mean=statistics.fmean(delays),
         p95=delays[int(0.95 * (len(delays) - 1))],
+        end=statistics.fmean(outcome.end for outcome in outcomes),
         busiest_minute=max(busiest_minute(outcome.times) for outcome in outcomes),
     )
 
@@ -185,74 +205,85 @@ def measured(make: Callable[[list[str]], Schedule], workflows: int, median: floa
     return figures(outcomes, workflows)
 
 
-def fixed_at_equal_requests(
-    per_workflow: float, workflows: int, median: float, progress: str
-) -> tuple[float, Figures]:
-    """Return the fixed interval that makes as many requests, and its figures."""
+@cache
+def measured_fixed(interval: float, workflows: int, median: float) -> Figures:
+    return measured(fixed(interval), workflows, median, "absent")
+
+
+@cache
+def measured_ours(workflows: int, median: float, progress: str) -> Figures:
+    return measured(ours, workflows, median, progress)
+
+
+def fixed_at_equal_requests(per_workflow: float, workflows: int, median: float) -> tuple[float, Figures]:
+    """Return the shortest fixed interval that makes no more requests, and its figures."""
     low, high = 0.5, 5_000.0
     for _ in range(14):
         interval = math.sqrt(low * high)
-        found = measured(fixed(interval), workflows, median, progress)
+        found = measured_fixed(interval, workflows, median)
         low, high = (interval, high) if found.per_workflow > per_workflow else (low, interval)
-    return interval, found
+    return high, measured_fixed(high, workflows, median)
 
 
-def rows(median: float, sizes: list[int]) -> Iterator[str]:
+def interval_rows(median: float, sizes: list[int]) -> Iterator[str]:
     for workflows in sizes:
-        for progress in PROGRESS:
-            mine = measured(ours, workflows, median, progress)
-            columns = [
-                cell(mine),
-                *(cell(measured(fixed(seconds), workflows, median, progress)) for seconds in (10, 30, 60)),
-                cell(measured(Exponential, workflows, median, progress)),
-                equal_cell(mine, workflows, median, progress) if workflows < 1000 else "",
-            ]
-            yield f"| {workflows} | {progress} | {' | '.join(columns)} |"
+        columns = [str(measured_fixed(seconds, workflows, median)) for seconds in (10.0, 30.0, 60.0)]
+        yield f"| {workflows} | {' | '.join(columns)} | {measured(exponential, workflows, median, 'absent')} |"
 
 
-def cell(found: Figures) -> str:
-    return f"{found.per_workflow:.2f} / {found.mean:.1f} / {found.p95:.0f}"
+def our_rows(median: float, sizes: list[int]) -> Iterator[str]:
+    for workflows in sizes:
+        ten = measured_fixed(10.0, workflows, median).per_workflow
+        for progress in PROGRESS if workflows < CROWD else USUAL_PROGRESS:
+            mine = measured_ours(workflows, median, progress)
+            interval, equal = fixed_at_equal_requests(mine.per_workflow, workflows, median)
+            yield (
+                f"| {workflows} | {progress} | {mine} | {mine.per_workflow / ten:.2f} "
+                f"| {interval:.0f} s: {equal.mean:.1f} | {mine.mean / equal.mean:.2f} |"
+            )
 
 
-def equal_cell(mine: Figures, workflows: int, median: float, progress: str) -> str:
-    interval, equal = fixed_at_equal_requests(mine.per_workflow, workflows, median, progress)
-    return f"{interval:.0f} s: {equal.mean:.1f}, ratio {mine.mean / equal.mean:.2f}"
-
-
-def claims() -> Iterator[str]:
+def claims(medians: list[float]) -> Iterator[str]:
     """Yield what issue 3 asks to be shown, as measured."""
     for progress in PROGRESS:
-        alone, ten = measured(ours, 1, 90.0, progress), measured(ours, 10, 90.0, progress)
-        every_ten = measured(fixed(10.0), 10, 90.0, progress)
-        share = ten.per_workflow / every_ten.per_workflow
-        yield (f"| {progress} | {alone.mean:.1f} s | {alone.busiest_minute} | {share:.2f} |")
+        alone = [measured_ours(1, median, progress) for median in medians]
+        delay, busiest = max(found.mean for found in alone), max(found.busiest_minute for found in alone)
+        shares = [
+            measured_ours(workflows, 90.0, progress).per_workflow
+            / measured_fixed(10.0, workflows, 90.0).per_workflow
+            for workflows in (10, 40, 100)
+        ]
+        four = measured_ours(4, 90.0, progress).per_workflow
+        columns = " | ".join(f"{share:.2f}" for share in shares)
+        yield f"| {progress} | {delay:.1f} s | {busiest} | {columns} | {four:.2f} |"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--medians", type=float, nargs="+", default=[90.0, 5.0, 600.0])
+    parser.add_argument("--medians", type=float, nargs="+", default=[90.0, 5.0, 20.0, 600.0, 1800.0])
     parser.add_argument("--sizes", type=int, nargs="+", default=list(RUNS), choices=list(RUNS))
     arguments = parser.parse_args()
     print(
-        "| progress | 1 in flight: mean delay | busiest minute, requests | 10: share of fixed 10 s' requests |"
+        "| progress | 1 in flight: mean delay, longest of all medians | busiest minute, requests "
+        "| 10: share of fixed 10 s' requests | 40 | 100 | 4: requests per workflow |"
     )
-    print("|---|---|---|---|")
-    print("\n".join(claims()))
+    print("|---|---|---|---|---|---|---|")
+    print("\n".join(claims(arguments.medians)))
     for median in arguments.medians:
-        print(f"\nMedian duration {median:g} s. Requests per workflow / mean / p95 delay in seconds.\n")
-        print("| in flight | progress | ours | 10 s | 30 s | 60 s | exponential | fixed, equal requests |")
-        print("|---|---|---|---|---|---|---|---|")
-        for row in rows(median, arguments.sizes):
+        print(f"\nMedian duration {median:g} s.\n")
+        print("| in flight | 10 s | 30 s | 60 s | exponential |\n|---|---|---|---|---|")
+        print("\n".join(interval_rows(median, arguments.sizes)))
+        print("\n| in flight | progress | ours | of fixed 10 s' requests | fixed, equal requests | ratio |")
+        print("|---|---|---|---|---|---|")
+        for row in our_rows(median, arguments.sizes):
             print(row, flush=True)
     print(
         "\nIndependent triggers without a shared budget, fixed 10 s, median 90 s (429s count as requests).\n"
     )
     print("| in flight | requests per workflow | mean delay | of them ours |\n|---|---|---|---|")
     for workflows in (10, 100, 1000):
-        durations = draw(workflows, 90.0, 0)
-        alone = figures([without_budget(durations, 10.0)], workflows)
-        mine = figures([simulate(ours(list(durations)), durations, "linear")], workflows)
-        share = mine.per_workflow / alone.per_workflow
+        alone = figures([without_budget(draw(workflows, 90.0, 0), 10.0)], workflows)
+        share = measured_ours(workflows, 90.0, "linear").per_workflow / alone.per_workflow
         print(f"| {workflows} | {alone.per_workflow:.2f} | {alone.mean:.1f} s | {share:.2f} |", flush=True)
 
 

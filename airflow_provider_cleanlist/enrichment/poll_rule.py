@@ -1,10 +1,10 @@
 """The schedule of polls as pure rules: how far a workflow is, and when to look at it next.
 
-A workflow is looked at first when a typical one is half through, then when its progress foresees its end, or at
-even distances where there is no progress. (Distances that grow with age lose against fixed ones; measured in
-``benchmarks/polling.py``.) The typical duration is learned as workflows end, the first workflow being looked at early
-for that purpose. The fewer workflows are in flight, the closer they are looked at; in a crowd each is looked at once in
-as many seconds as the request budget needs for all.
+Where the counts tell how a workflow gets on, the next look comes when they foresee its end; where they do not, looks
+come at even distances. (Distances that grow with age lose against even ones; measured in ``benchmarks/polling.py``.)
+Among several workflows the first look waits until a typical one is nearly done. What is typical is learned from ends
+and foreseen ends; so that quick workflows do not wait for what slow ones deserve, scouts are looked at early until
+something is known. The more workflows are in flight, the later and the more rarely each is looked at.
 """
 
 from __future__ import annotations
@@ -14,52 +14,80 @@ import statistics
 from collections.abc import Collection
 from dataclasses import dataclass, fields, replace
 
-FEWEST_CONTACTS = 10
-"""Contacts that must have been processed between two looks for them to tell a speed."""
+FEWEST_CONTACTS = 5
+"""Contacts that must have been processed, since the last telling look, for a look to tell anything."""
 
-FIRST_LOOK = 0.6
-"""Share of the typical duration after which a workflow among several is first looked at."""
+FLATTEST, STEEPEST = 0.4, 3.0
+"""Bounds of the exponent of progress."""
+
+EVEN_ENOUGH = 0.15
+"""Exponents that differ from 1 by less are taken as 1: a count is whole contacts only."""
+
+QUICK = 2 / 3
+"""An end foreseen within this share of the typical duration, by one look only, may come sooner still."""
+
+SCOUTS_RETURN = 0.85
+"""Share of the age of first looks at which scouts are looked at again: what they show helps with the others."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How fast one workflow gets on, from what was seen of it. Ages are seconds since its submission.
+    """How a workflow gets on: its progress is taken as a power of its age. Ages are seconds since its submission.
 
     Attributes:
-        since_age: Age at the look from which on the speed is measured.
-        since_done: Contacts processed at that look.
-        end_age: Age at which the end is foreseen, or None.
-        misses: How often the end was foreseen for a moment at which it had not come.
+        age: Age at the last telling look.
+        done: Contacts processed at that look, or None before the first.
+        shape: The exponent between the last two telling looks, or None: 1 is even, more is gathering speed.
+        last_age: Age at the last look.
+        share: Share of the contacts processed at the last look, or None as long as these are too few.
+        is_stalled: Whether the last look found no contact processed since the one before.
     """
 
-    since_age: float = 0.0
-    since_done: int = 0
-    end_age: float | None = None
-    misses: int = 0
+    age: float = 0.0
+    done: int | None = None
+    shape: float | None = None
+    last_age: float = 0.0
+    share: float | None = None
+    is_stalled: bool = False
 
-    def seen(
-        self, age: float, done: int | None, total: int | None, *, last_age: float | None, lag: float
-    ) -> Pace:
-        """Take in a look at a running workflow.
+    def seen(self, age: float, done: int, total: int) -> Pace:
+        """Take in a look at a running workflow that tells counts.
 
         Args:
             age: Age at the look.
-            done: Contacts processed, or None.
-            total: Contacts in the workflow, or None.
-            last_age: Age at the look before, or None.
-            lag: Greatest age at which any workflow had not begun yet.
+            done: Contacts processed.
+            total: Contacts in the workflow.
         """
-        missed = self.end_age is not None and self.end_age <= age
-        pace = replace(self, misses=self.misses + missed)
-        if not done or not total:
+        if age <= self.last_age:
+            return self
+        done = min(done, total)
+        share = done / total if done >= FEWEST_CONTACTS else None
+        pace = replace(self, last_age=age, share=share, is_stalled=False)
+        if self.done is None:
+            return replace(pace, age=age, done=done)
+        if done <= self.done:
+            return replace(pace, age=age, is_stalled=True)
+        if done < self.done + FEWEST_CONTACTS:
             return pace
-        since = max(self.since_age, lag if lag < age else 0.0) if self.since_done == 0 else self.since_age
-        new = done - self.since_done
-        if new < min(FEWEST_CONTACTS, total - self.since_done):
-            return pace
-        begun_unseen = self.since_done == 0 and last_age is not None
-        end_age = None if begun_unseen else age + max(0, total - done) * (age - since) / new
-        return replace(pace, since_age=age, since_done=done, end_age=end_age)
+        exponent = math.log((done + 0.5) / (self.done + 0.5)) / math.log(age / self.age)
+        return replace(pace, age=age, done=done, shape=min(STEEPEST, max(FLATTEST, exponent)))
+
+    def end_age(self, usual: float | None, typical: float) -> float | None:
+        """Return the age at which the end is foreseen, or None if nothing foresees it.
+
+        Args:
+            usual: Exponent that other workflows showed, or None.
+            typical: Typical duration of a workflow in seconds.
+        """
+        if self.share is None or self.is_stalled:
+            return None
+        shape = self.shape or usual
+        if shape is None:
+            even = self.last_age / self.share
+            return even if even >= QUICK * typical else self.last_age / math.sqrt(self.share)
+        if abs(shape - 1) < EVEN_ENOUGH:
+            shape = 1.0
+        return self.last_age * math.pow(self.share, -1 / shape)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,20 +96,20 @@ class PollRule:
 
     Attributes:
         typical: Duration of a workflow as long as none has been seen.
-        scout: Age at which the first workflow is looked at while nothing is known.
+        scout: Age at which the first scout is looked at; each further one at twice the age of the last.
         alone: Time between two looks at a workflow that is alone.
         together: Time between two looks at a workflow among several.
         smallest_gap: Least time between two looks at a workflow.
         largest_gap: Most time between two looks at a workflow; its turn in the request budget may come later.
-        patience: Age, or typical duration, from which on the time between looks grows with it.
+        patience: Age, or typical duration, from which on the time between looks at several grows with it.
         per_request: Time that the budget has for one request.
         minute: Length of the budget's window.
     """
 
     typical: float = 90.0
     scout: float = 5.0
-    alone: float = 8.5
-    together: float = 22.5
+    alone: float = 8.0
+    together: float = 23.0
     smallest_gap: float = 5.0
     largest_gap: float = 300.0
     patience: float = 900.0
@@ -101,34 +129,51 @@ class PollRule:
         return cls(**{**scaled, "per_request": window / requests})
 
     def learned(self, durations: Collection[float]) -> float:
-        """Return the typical duration: the median of what was seen and of what was supposed before.
+        """Return the typical duration: the median seen, which weighs the more the further it is from the supposed one.
 
         Args:
-            durations: Durations of workflows that have ended or whose end is foreseen; several times the same
-                weighs more.
+            durations: Durations of workflows that have ended or whose end is foreseen.
         """
-        logs = [math.log(max(seconds, 0.001)) for seconds in durations]
-        supposed = math.log(self.typical)
-        if len(logs) == 1:
-            return math.exp((supposed + 2 * logs[0]) / 3)
-        return math.exp(statistics.median([supposed, *logs]))
+        if not durations:
+            return self.typical
+        surprise = math.log(max(statistics.median(durations), 0.001) / self.typical)
+        evidence = len(durations) * surprise**2
+        return self.typical * math.exp(surprise * evidence / (evidence + 0.5))
+
+    def guessed(self, since: float | None, until: float, typical: float) -> float:
+        """Return the probable duration of a workflow that was seen running at one age and done at another.
+
+        Args:
+            since: Age at the last look that saw it running, or None.
+            until: Age at the look that saw its end.
+            typical: Typical duration as known so far.
+        """
+        if (since or 0.0) <= typical <= until:
+            return typical
+        return 0.75 * until if since is None else (since + until) / 2
+
+    def scout_age(self, scouts: int) -> float:
+        """Return the age at which the next scout is looked at while nothing is known.
+
+        Args:
+            scouts: Scouts looked at so far.
+        """
+        return self.scout * 2.0 ** min(scouts, 50)
 
     def first_delay(self, typical: float, in_flight: int) -> float:
         """Return the age at which a workflow is first looked at.
+
+        In a crowd nearly all are done by then: a look at each takes the whole budget for a long time.
 
         Args:
             typical: Typical duration as known so far.
             in_flight: Workflows in flight.
         """
-        return self._clamped(typical * min(1.0, self._crowd(in_flight) / 8) * FIRST_LOOK)
-
-    def scout_gap(self, age: float) -> float:
-        """Return the time to the next look at the first workflow while nothing is known.
-
-        Args:
-            age: Its age at the last look.
-        """
-        return max(3 * age, self.smallest_gap)
+        crowd = self._crowd(in_flight)
+        if crowd <= 1:
+            return self._clamped(self.alone)
+        share = 0.85 + 0.4 * min(1.0, max(0.0, math.log10(crowd / 10)))
+        return self._clamped(typical * min(1.0, crowd / 4) * share)
 
     def gap(self, age: float, typical: float, in_flight: int, company: int) -> float:
         """Return the time from one look at a running workflow to the next when nothing foresees its end.
@@ -139,32 +184,42 @@ class PollRule:
             in_flight: Workflows in flight.
             company: Workflows in flight at the start; the last of many are not looked at much closer than the rest.
         """
-        turn = max(in_flight, 0.3 * company) * self.per_request
-        gap = max(self._close(typical, in_flight), turn)
-        gap *= max(1.0, max(typical, age) / self.patience)
-        return self._clamped(gap)
+        even = self._even(age, typical, in_flight, company)
+        if self._crowd(company) > 1:
+            even = max(even, SCOUTS_RETURN * self.first_delay(typical, in_flight) - age)
+        return self._clamped(even)
 
-    def gap_to_end(self, pace: Pace, age: float, typical: float, in_flight: int, company: int) -> float:
+    def gap_to_end(
+        self, end_age: float, age: float, typical: float, in_flight: int, company: int, *, is_sure: bool
+    ) -> float:
         """Return the time from one look to the next when the end is foreseen.
 
-        A foresight that failed is trusted by half. So is every one about a workflow that has been nearly alone from the
-        start: that costs few requests, and a workflow that speeds up is not seen late.
+        Of few workflows the next look comes before the foreseen end: that costs few requests, and a workflow that
+        speeds up is not seen late.
 
         Args:
-            pace: Its pace; ``end_age`` must be known.
+            end_age: Age at which the end is foreseen.
             age: Its age at the last look.
             typical: Typical duration as known so far.
             in_flight: Workflows in flight.
             company: Workflows in flight at the start.
+            is_sure: Whether the exponent of progress is known.
         """
-        remaining, company_weight = max(0.0, (pace.end_age or 0.0) - age), self._crowd(company)
-        close, usual = self._close(typical, in_flight), self.gap(age, typical, in_flight, company)
-        trust = 0.5 if pace.misses else min(1.0, 0.5 + (company_weight - 1) / 6)
+        is_few = self._crowd(company) < 4
+        remaining = max(0.0, end_age - age) * (0.6 if is_few else 1.0)
+        unsure = age if is_few else 2.5 * max(age, typical)
         longest = max(
-            (1.0 if company_weight < 4 else 3.5) * age, usual, self.first_delay(typical, in_flight) - age
+            3 * age if is_sure else unsure,
+            self._even(age, typical, in_flight, company),
+            self.first_delay(typical, in_flight) - age,
         )
-        least = min(close if pace.misses else close / 2, usual)
-        return self._clamped(max(least, min(remaining * trust, longest)))
+        return self._clamped(max(self._close(typical, in_flight), min(remaining, longest)))
+
+    def _even(self, age: float, typical: float, in_flight: int, company: int) -> float:
+        """Return the distance of looks that nothing else decides on."""
+        turn = 1.1 * max(in_flight, 0.8 * company) * self.per_request
+        grown = max(typical, age) / self.patience if self._crowd(company) > 1 else 1.0
+        return max(self._close(typical, in_flight), turn) * max(1.0, grown)
 
     def _crowd(self, in_flight: int) -> float:
         """Return the workflows in flight, each weighed by what a request takes of the budget."""

@@ -9,15 +9,17 @@ The schedule is that of :class:`.poll_rule.PollRule`, or a fixed interval in sec
 from __future__ import annotations
 
 import hashlib
+import statistics
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
 from airflow_provider_cleanlist.client import errors
 from airflow_provider_cleanlist.client.results import WorkflowState, WorkflowStatus
 from airflow_provider_cleanlist.enrichment.ends import Counts, End, Fate
-from airflow_provider_cleanlist.enrichment.poll_rule import Pace, PollRule
+from airflow_provider_cleanlist.enrichment.poll_rule import QUICK, PollRule
+from airflow_provider_cleanlist.enrichment.watched import Watched
 
 NOT_FOUND_GRACE_SECONDS = 30.0
 """How long after its submission an unknown workflow may only be late (contract section 5.4)."""
@@ -50,25 +52,6 @@ class Rest:
     until: float
 
 
-@dataclass(slots=True)
-class _Watched:
-    """What is known of one workflow."""
-
-    workflow_id: str
-    submitted_at: float
-    fate: Fate | None = None
-    counts: Counts = field(default_factory=Counts)
-    looked_at: float | None = None
-    pace: Pace = field(default_factory=Pace)
-    errors_in_a_row: int = 0
-    due: float | None = None
-    """A moment that overrides the schedule."""
-
-    def age_at(self, moment: float) -> float:
-        """Return the age in seconds, 0 at least: the clock that set ``submitted_at`` may be ahead."""
-        return max(0.0, moment - self.submitted_at)
-
-
 class WorkflowTracker:
     """Keeps the schedule of all workflows of one wait.
 
@@ -94,19 +77,21 @@ class WorkflowTracker:
         ids = list(dict.fromkeys(workflow_ids))
         step = submitted_over / max(1, len(ids) - 1)
         self._all = {
-            workflow_id: _Watched(workflow_id, submitted_at + step * index)
+            workflow_id: Watched(workflow_id, submitted_at + step * index)
             for index, workflow_id in enumerate(ids)
         }
         self._open = dict(self._all)
         self._unseen = dict(self._all)
-        self._seen: dict[str, _Watched] = {}
+        self._seen: dict[str, Watched] = {}
         self._deadline = deadline
         self._interval = poll_interval
         self._rule = rule or PollRule()
-        self._scout = next(iter(self._all.values()), None)
+        self._scouts = 0
         self._durations: dict[str, float] = {}
+        self._shapes: dict[str, float] = {}
+        self._usual_shape: float | None = None
         self._typical: float | None = None
-        self._lag = 0.0
+        self._has_clue = False
         self._strange_words: dict[str, bool] = {}
         self._broken: errors.CleanlistError | None = None
         self._end: End | None = None
@@ -127,26 +112,48 @@ class WorkflowTracker:
         if now >= self._deadline:
             self._end = End.TIMED_OUT
             return self._end
-        in_flight = len(self._open) + others
+        in_flight, scout = len(self._open) + others, self._scout()
         due, workflow = min(
-            ((self._due(workflow, in_flight), workflow) for workflow in self._candidates()),
+            ((self._due(workflow, in_flight, scout), workflow) for workflow in self._candidates()),
             key=lambda pair: pair[0],
+            default=(self._deadline, None),
         )
+        if workflow is None:
+            return Rest(self._deadline)
         return Look(workflow.workflow_id) if due <= now else Rest(min(due, self._deadline))
 
-    def _candidates(self) -> Iterator[_Watched]:
+    def _candidates(self) -> Iterator[Watched]:
         """Yield the workflows that may be due first: of those never looked at, that is the first submitted."""
-        yield from islice(self._unseen.values(), 1)
-        yield from self._seen.values()
+        yield from islice(self._unasked(self._unseen), 1)
+        yield from self._unasked(self._seen)
 
-    def _due(self, workflow: _Watched, in_flight: int) -> float:
+    @staticmethod
+    def _unasked(workflows: Mapping[str, Watched]) -> Iterator[Watched]:
+        return (workflow for workflow in workflows.values() if not workflow.is_asked)
+
+    @property
+    def _is_blind(self) -> bool:
+        """Whether nothing is known yet of how long workflows take."""
+        return self._interval is None and not self._durations and not self._has_clue
+
+    def _scout(self) -> Watched | None:
+        """Return the workflow that is to tell how long they take: a fresh one, or the one not seen for longest."""
+        is_out = any(workflow.is_asked for workflow in self._open.values())
+        if not self._is_blind or is_out or len(self._all) == 1:
+            return None
+        fresh = next(iter(self._unseen.values()), None)
+        return fresh or min(self._seen.values(), key=lambda workflow: workflow.looked_at or 0.0, default=None)
+
+    def _due(self, workflow: Watched, in_flight: int, scout: Watched | None) -> float:
         """Return when a workflow is to be looked at next; the last look comes shortly before the deadline."""
         if workflow.due is not None:
             return workflow.due
         earliest, due = self._scheduled(workflow, in_flight)
+        if workflow is scout and not workflow.errors_in_a_row:
+            due = min(due, workflow.submitted_at + self._rule.scout_age(self._scouts))
         return max(earliest, min(due, self._deadline - self._rule.smallest_gap))
 
-    def _scheduled(self, workflow: _Watched, in_flight: int) -> tuple[float, float]:
+    def _scheduled(self, workflow: Watched, in_flight: int) -> tuple[float, float]:
         """Return the moments before which, and at which, a workflow is to be looked at."""
         last = workflow.looked_at
         if self._interval is not None:
@@ -154,20 +161,28 @@ class WorkflowTracker:
             return due, due
         if last is None:
             first = self._rule.first_delay(self.typical, in_flight)
-            if not self._durations and workflow is self._scout:
-                first = min(first, self._rule.scout)
             return workflow.submitted_at, workflow.submitted_at + first
         age = workflow.age_at(last)
         company = max(in_flight, len(self._all))
-        gap = self._rule.gap(age, self.typical, in_flight, company)
-        if workflow.pace.end_age is not None:
-            gap = self._rule.gap_to_end(workflow.pace, age, self.typical, in_flight, company)
-        elif not self._durations and workflow is self._scout:
-            gap = min(gap, self._rule.scout_gap(age))
+        known = (age, self.typical, in_flight, company)
+        if (end_age := self._end_age(workflow)) is None:
+            gap = self._rule.gap(*known)
+        else:
+            is_sure = bool(workflow.pace.shape or self._usual_shape)
+            gap = self._rule.gap_to_end(end_age, *known, is_sure=is_sure)
         patience = 2.0**workflow.errors_in_a_row
         return last + self._rule.smallest_gap, last + min(gap * patience, self._rule.largest_gap)
 
     # What happened
+
+    def asked(self, workflow_id: str) -> None:
+        """Note that a look has begun: until its answer comes, :meth:`next_step` names other workflows.
+
+        Args:
+            workflow_id: The workflow.
+        """
+        workflow = self._all[workflow_id]
+        workflow.is_asked, workflow.due = True, None
 
     def on_status(self, status: WorkflowStatus, now: float) -> None:
         """Take in an answer.
@@ -184,10 +199,10 @@ class WorkflowTracker:
         workflow.counts = Counts.of(status)
         if status.state is WorkflowState.RUNNING:
             self._notice_word(status.status)
-            self._notice_pace(workflow, status, age, last_age)
+            self._notice_pace(workflow, status, age)
         elif workflow.fate is None:
             self._ends(workflow, Fate.COMPLETED if status.state is WorkflowState.COMPLETED else Fate.FAILED)
-            self._learn(workflow, min(max(self.typical, last_age or 0.0), age))
+            self._learn(workflow, self._rule.guessed(last_age, age, self.typical))
 
     def on_error(self, workflow_id: str, error: errors.CleanlistError, now: float) -> None:
         """Take in a failed look.
@@ -199,7 +214,7 @@ class WorkflowTracker:
         """
         workflow = self._all[workflow_id]
         self._looked(workflow, now)
-        if isinstance(error, errors.RateLimitedError):
+        if workflow.fate is not None or isinstance(error, errors.RateLimitedError):
             return
         if isinstance(error, errors.NotFoundError):
             if now >= workflow.submitted_at + NOT_FOUND_GRACE_SECONDS:
@@ -236,23 +251,31 @@ class WorkflowTracker:
         self._seen[workflow_id] = workflow
         return True
 
-    def _looked(self, workflow: _Watched, now: float) -> None:
-        workflow.looked_at, workflow.due = now, None
+    def _looked(self, workflow: Watched, now: float) -> None:
+        self._scouts += self._is_blind
+        if not workflow.is_asked:  # else somebody rang while the answer was on its way
+            workflow.due = None
+        workflow.looked_at, workflow.is_asked = now, False
         if self._unseen.pop(workflow.workflow_id, None):
             self._seen[workflow.workflow_id] = workflow
 
-    def _notice_pace(
-        self, workflow: _Watched, status: WorkflowStatus, age: float, last_age: float | None
-    ) -> None:
-        if status.processed == 0:
-            self._lag = max(self._lag, age)
-        workflow.pace = workflow.pace.seen(
-            age, status.processed, status.total, last_age=last_age, lag=self._lag
-        )
-        if workflow.pace.end_age is not None and (status.progress or 0.0) >= TELLING_PROGRESS:
-            self._learn(workflow, workflow.pace.end_age)
+    def _notice_pace(self, workflow: Watched, status: WorkflowStatus, age: float) -> None:
+        if status.processed is None or not status.total:
+            return
+        pace = workflow.pace = workflow.pace.seen(age, status.processed, status.total)
+        if pace.shape is not None:
+            self._shapes[workflow.workflow_id] = pace.shape
+            self._usual_shape = statistics.median(self._shapes.values())
+        if (end_age := self._end_age(workflow)) is None:
+            return
+        self._has_clue = self._has_clue or bool(self._shapes) or end_age >= QUICK * self.typical
+        if (status.progress or 0.0) >= TELLING_PROGRESS:
+            self._learn(workflow, end_age)
 
-    def _learn(self, workflow: _Watched, duration: float) -> None:
+    def _end_age(self, workflow: Watched) -> float | None:
+        return workflow.pace.end_age(self._usual_shape, self.typical)
+
+    def _learn(self, workflow: Watched, duration: float) -> None:
         self._durations[workflow.workflow_id] = duration
         self._typical = None
 
@@ -305,9 +328,8 @@ class WorkflowTracker:
             return None
         return max((self._expected_end(workflow, now) for workflow in self._open.values()), default=now)
 
-    def _expected_end(self, workflow: _Watched, now: float) -> float:
-        duration = self.typical if workflow.pace.end_age is None else workflow.pace.end_age
-        return max(now, workflow.submitted_at + duration)
+    def _expected_end(self, workflow: Watched, now: float) -> float:
+        return max(now, workflow.submitted_at + (self._end_age(workflow) or self.typical))
 
     def new_strange_words(self) -> list[str]:
         """Return status words that nobody has documented, each once."""
@@ -315,7 +337,7 @@ class WorkflowTracker:
         self._strange_words.update(dict.fromkeys(fresh, True))
         return fresh
 
-    def _ends(self, workflow: _Watched, fate: Fate) -> None:
+    def _ends(self, workflow: Watched, fate: Fate) -> None:
         workflow.fate = fate
         for workflows in (self._open, self._unseen, self._seen):
             workflows.pop(workflow.workflow_id, None)

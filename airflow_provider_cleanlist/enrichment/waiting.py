@@ -11,13 +11,12 @@ import math
 import time
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
 from airflow_provider_cleanlist import exceptions
 from airflow_provider_cleanlist.client import endpoints, errors
 from airflow_provider_cleanlist.client.results import WorkflowStatus
-from airflow_provider_cleanlist.enrichment.ends import End, Fate
+from airflow_provider_cleanlist.enrichment.ends import End
 from airflow_provider_cleanlist.enrichment.outcome import (
     FAILURE_POLICIES,
     FailurePolicy,
@@ -33,6 +32,7 @@ from airflow_provider_cleanlist.enrichment.polling import (
     Look,
     WorkflowTracker,
 )
+from airflow_provider_cleanlist.enrichment.wait_lines import opening_line, progress_line
 from airflow_provider_cleanlist.webhooks.doorbell import Doorbell, pause
 
 if TYPE_CHECKING:
@@ -115,8 +115,9 @@ class Pause:
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """Effect: read the status of a workflow. Result: the status, or the error."""
+    """Effect: read the status of a workflow. A reply, this one's or a later one's, holds the answer."""
 
+    workflow_id: str
     call: Call[WorkflowStatus]
 
 
@@ -136,7 +137,7 @@ class Save:
 
 
 Effect = Pause | Ask | Say | Save
-Answer = WorkflowStatus | errors.CleanlistError | None
+Answer = WorkflowStatus | errors.CleanlistError
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,12 +147,12 @@ class Reply:
     Attributes:
         now: Seconds since the epoch.
         others: Workflows in flight that other waits on the same budget watch.
-        answer: Result of an :class:`Ask`.
+        answers: What has been answered since the last reply: workflow and status, or the error.
     """
 
     now: float
     others: int = 0
-    answer: Answer = None
+    answers: tuple[tuple[str, Answer], ...] = ()
 
 
 Flow = Generator[Effect, Reply, WaitOutcome]
@@ -170,40 +171,54 @@ def watch(request: WaitRequest, tracker: WorkflowTracker) -> Flow:
     Returns:
         How the wait ended.
     """
-    reply = yield Pause(0.0)
+    reply = yield from _perform(tracker, Pause(0.0))
     reported_at, saved_at, saved = -math.inf, reply.now, tracker.in_flight
     while True:
         step = tracker.next_step(reply.now, reply.others)
+        save_at = saved_at + SAVE_EVERY_SECONDS if tracker.in_flight < saved else math.inf
+        effect: Effect
         if isinstance(step, End):
             yield Say(progress_line(tracker, reply.now))
             return WaitOutcome.of(tracker, step, request.failure_policy)
-        save_at = saved_at + SAVE_EVERY_SECONDS if tracker.in_flight < saved else math.inf
-        if reply.now >= save_at:
-            saved_at, saved = reply.now, tracker.in_flight
-            reply = yield Save(tracker.snapshot())
+        if reply.answers and reply.now - reported_at >= REPORT_EVERY_SECONDS:
+            reported_at, effect = reply.now, Say(progress_line(tracker, reply.now))
+        elif reply.now >= save_at:
+            saved_at, saved, effect = reply.now, tracker.in_flight, Save(tracker.snapshot())
         elif isinstance(step, Look):
-            reply = yield Ask(status_call(step.workflow_id, request.deadline - reply.now))
-            yield from _take_in(tracker, step.workflow_id, reply)
-            if tracker.in_flight and reply.now - reported_at >= REPORT_EVERY_SECONDS:
-                reported_at = reply.now
-                reply = yield Say(progress_line(tracker, reply.now))
+            tracker.asked(step.workflow_id)
+            effect = Ask(step.workflow_id, status_call(step.workflow_id, request.deadline - reply.now))
         else:
             until = min(step.until, save_at, reply.now + LONGEST_PAUSE_SECONDS)
-            reply = yield Pause(max(0.0, until - reply.now))
+            effect = Pause(max(0.0, until - reply.now))
+        reply = yield from _perform(tracker, effect)
 
 
-def _take_in(tracker: WorkflowTracker, workflow_id: str, reply: Reply) -> Generator[Say, Any, None]:
-    if isinstance(reply.answer, WorkflowStatus):
-        tracker.on_status(reply.answer, reply.now)
-        for word in tracker.new_strange_words():
-            yield Say(
+def _perform(tracker: WorkflowTracker, effect: Effect) -> Generator[Effect, Reply, Reply]:
+    """Yield an effect, and take in what has been answered when the driver replies."""
+    reply = yield effect
+    answers = list(reply.answers)
+    for workflow_id, answer in answers:
+        for line in _take_in(tracker, workflow_id, answer, reply.now):
+            later = yield line
+            answers += later.answers
+    return reply
+
+
+def _take_in(tracker: WorkflowTracker, workflow_id: str, answer: Answer, now: float) -> list[Say]:
+    """Tell the schedule of an answer, and return what the log is to say."""
+    if isinstance(answer, WorkflowStatus):
+        tracker.on_status(answer, now)
+        return [
+            Say(
                 f"Workflow {workflow_id} has the unknown status {word!r}: taken as still running.",
                 logging.WARNING,
             )
-    elif reply.answer is not None:
-        tracker.on_error(workflow_id, reply.answer, reply.now)
-        if workflow_id in tracker.running and tracker.error is None:
-            yield Say(f"{reply.answer} Looking again later.", logging.WARNING)
+            for word in tracker.new_strange_words()
+        ]
+    tracker.on_error(workflow_id, answer, now)
+    if workflow_id in tracker.running and tracker.error is None:
+        return [Say(f"{answer} Looking again later.", logging.WARNING)]
+    return []
 
 
 def status_call(workflow_id: str, max_wait: float) -> Call[WorkflowStatus]:
@@ -267,21 +282,21 @@ def wait(
         CleanlistError: An error that waiting cannot heal.
     """
     client, clock = hook.get_conn(), epoch_clock()
-    log.info(opening_line(request, clock()))
+    log.info(opening_line(len(request.workflow_ids), request.deadline, clock()))
     tracker = tracker or request.tracker(rule_for(hook))
     doorbell = Doorbell.configured()
     flow = watch(request, tracker)
     effect = next(flow)
     while True:
-        answer: Answer = None
+        answers: tuple[tuple[str, Answer], ...] = ()
         if isinstance(effect, Pause):
             pause(doorbell, effect.seconds, tracker, clock)
         elif isinstance(effect, Ask):
-            answer = _ask(client, effect.call)
+            answers = ((effect.workflow_id, _ask(client, effect.call)),)
         elif isinstance(effect, Say):
             log.log(effect.level, effect.text)
         try:
-            effect = flow.send(Reply(clock(), answer=answer))
+            effect = flow.send(Reply(clock(), answers=answers))
         except StopIteration as done:
             return conclude(_explained(done.value, hook))
 
@@ -335,7 +350,7 @@ def look_once(
     pause(Doorbell.configured(), 0.0, tracker, clock)
     for workflow_id in reversed(tracker.running) if ask else ():
         answer = _ask(client, status_call(workflow_id, request.deadline - clock()))
-        for line in _take_in(tracker, workflow_id, Reply(clock(), answer=answer)):
+        for line in _take_in(tracker, workflow_id, answer, clock()):
             log.log(line.level, line.text)
         if tracker.error is not None or workflow_id in tracker.running:
             break
@@ -348,44 +363,3 @@ def _ask(client: CleanlistClient, call: Call[WorkflowStatus]) -> Answer:
         return client.run(call)
     except errors.CleanlistError as error:
         return error
-
-
-# Lines of the log
-
-
-def opening_line(request: WaitRequest, now: float) -> str:
-    """Return the line that a wait begins with.
-
-    Args:
-        request: What to wait for.
-        now: Seconds since the epoch.
-    """
-    return (
-        f"Waiting for {counted(len(request.workflow_ids))}, "
-        f"until {_clock_text(request.deadline)} at the latest ({max(0.0, request.deadline - now):.0f} s)."
-    )
-
-
-def progress_line(tracker: WorkflowTracker, now: float) -> str:
-    """Return one line on how far a wait is.
-
-    Args:
-        tracker: Its schedule.
-        now: Seconds since the epoch.
-    """
-    ended = tracker.workflows - tracker.in_flight
-    counts = tracker.counts
-    parts = [f"{ended}/{tracker.workflows} workflows ended"]
-    if failed := len(tracker.ended(Fate.FAILED)):
-        parts[0] += f" ({failed} failed)"
-    if counts.total:
-        parts.append(f"{counts.successful + counts.failed}/{counts.total} contacts seen as processed")
-    parts.append(f"{counts.emails} emails and {counts.phones} phones found")
-    end = tracker.expected_end(now)
-    if tracker.running and end is not None:
-        parts.append(f"expected end {_clock_text(end)}")
-    return ", ".join(parts) + "."
-
-
-def _clock_text(moment: float) -> str:
-    return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from weakref import WeakKeyDictionary
 
@@ -19,7 +19,6 @@ from airflow_provider_cleanlist.client import errors
 from airflow_provider_cleanlist.client.endpoints import Call
 from airflow_provider_cleanlist.client.errors import CleanlistError
 from airflow_provider_cleanlist.client.results import WorkflowStatus
-from airflow_provider_cleanlist.client.settings import SettingsError, build_settings
 from airflow_provider_cleanlist.enrichment.poll_rule import PollRule
 from airflow_provider_cleanlist.enrichment.polling import WorkflowTracker
 from airflow_provider_cleanlist.enrichment.waiting import rule_for
@@ -72,11 +71,12 @@ class Desk:
         """
         return rule_for(await self._hook_younger_than(CONNECTION_GOOD_FOR_SECONDS))
 
-    async def status(self, call: Call[WorkflowStatus]) -> WorkflowStatus:
+    async def status(self, call: Call[WorkflowStatus], on_sending: Callable[[], None]) -> WorkflowStatus:
         """Return the answer to one call; a key that was refused is looked up anew, somebody may have changed it.
 
         Args:
             call: The call.
+            on_sending: Called when the request has its place in the budget and leaves.
 
         Raises:
             CleanlistError: It failed.
@@ -84,12 +84,12 @@ class Desk:
         hook = await self._hook_younger_than(CONNECTION_GOOD_FOR_SECONDS)
         asked_at = time.monotonic()
         try:
-            return await hook.get_conn().arun(call)
+            return await hook.get_conn().arun(call, on_sending)
         except errors.AuthenticationError:
             newer = await self._hook_younger_than(time.monotonic() - asked_at)
             if newer.settings == hook.settings:
                 raise
-        return await newer.get_conn().arun(call)
+        return await newer.get_conn().arun(call, on_sending)
 
     async def _hook_younger_than(self, seconds: float) -> CleanlistHook:
         async with self._looking_up:
@@ -101,22 +101,14 @@ class Desk:
 
 async def _hook_with_connection(conn_id: str) -> CleanlistHook:
     """Return a hook that has its connection already, so that nothing it does blocks the event loop."""
-    from airflow.providers.common.compat.connection import get_async_connection, get_async_extra_dejson
-
     hook = CleanlistHook(conn_id)
     try:
-        connection = await get_async_connection(conn_id)
-        extra = await get_async_extra_dejson(connection)
-        hook.settings = build_settings(connection.host, connection.password, extra, port=connection.port)
+        await hook.aget_settings()
         await asyncio.to_thread(hook.get_conn)  # imports what the client and the budget's store need
     except CleanlistError:
         raise
     except AirflowNotFoundException:
         raise exceptions.CleanlistConfigurationError(f"There is no connection {conn_id!r}.") from None
-    except SettingsError as error:
-        raise exceptions.CleanlistConfigurationError(
-            f"Connection {conn_id!r} cannot be used: {error}."
-        ) from None
     except Exception as error:  # noqa: BLE001  # whatever keeps Airflow from answering now
         info = errors.ErrorInfo(f"look up connection {conn_id!r}", type(error).__name__)
         raise exceptions.CleanlistTransportError(info) from None

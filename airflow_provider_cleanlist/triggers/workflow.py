@@ -20,9 +20,9 @@ from airflow_provider_cleanlist.enrichment.outcome import (
 )
 from airflow_provider_cleanlist.enrichment.poll_rule import PollRule
 from airflow_provider_cleanlist.enrichment.polling import TOLERATED_ERRORS
+from airflow_provider_cleanlist.enrichment.wait_lines import opening_line
 from airflow_provider_cleanlist.enrichment.waiting import (
     SAVE_EVERY_SECONDS,
-    Answer,
     Ask,
     Pause,
     Reply,
@@ -30,9 +30,9 @@ from airflow_provider_cleanlist.enrichment.waiting import (
     Say,
     WaitRequest,
     epoch_clock,
-    opening_line,
     watch,
 )
+from airflow_provider_cleanlist.triggers.asks import Asks
 from airflow_provider_cleanlist.triggers.desk import Desk, desk_of
 from airflow_provider_cleanlist.triggers.progress import SavedProgress
 from airflow_provider_cleanlist.webhooks.doorbell import Doorbell, apause
@@ -118,7 +118,7 @@ class WorkflowTrigger(BaseTrigger):
     async def _outcome(self) -> WaitOutcome:
         desk, progress = desk_of(self.request.cleanlist_conn_id), SavedProgress(self.task_instance)
         clock = epoch_clock()
-        self.log.info(opening_line(self.request, clock()))
+        self.log.info(opening_line(len(self.request.workflow_ids), self.request.deadline, clock()))
         try:
             tracker = self._tracker = self.request.tracker(await self._rule(desk))
         except errors.CleanlistError as error:
@@ -130,20 +130,20 @@ class WorkflowTrigger(BaseTrigger):
         flow = watch(self.request, tracker)
         effect = next(flow)
         with desk.seat(tracker):
-            while True:
-                answer: Answer = None
-                if isinstance(effect, Pause):
-                    await apause(doorbell, effect.seconds, tracker, clock)
-                elif isinstance(effect, Ask):
-                    answer = await self._ask(desk, effect)
-                elif isinstance(effect, Say):
-                    self.log.log(effect.level, effect.text)
-                elif isinstance(effect, Save):
-                    await progress.save(effect.snapshot)
-                try:
-                    effect = flow.send(Reply(clock(), desk.others(tracker), answer))
-                except StopIteration as done:
-                    return done.value  # type: ignore[no-any-return]  # the flow's own return value
+            async with Asks(desk) as asks:
+                while True:
+                    if isinstance(effect, Pause):
+                        await asks.answered(apause(doorbell, effect.seconds, tracker, clock))
+                    elif isinstance(effect, Ask):
+                        await asks.begin(effect)
+                    elif isinstance(effect, Say):
+                        self.log.log(effect.level, effect.text)
+                    elif isinstance(effect, Save):
+                        await progress.save(effect.snapshot)
+                    try:
+                        effect = flow.send(Reply(clock(), desk.others(tracker), asks.taken()))
+                    except StopIteration as done:
+                        return done.value  # type: ignore[no-any-return]  # the flow's own return value
 
     def _may_have_predecessor(self, now: float) -> bool:
         """Return whether progress may have been saved: for a lone workflow, or right after deferral, it was not."""
@@ -159,9 +159,3 @@ class WorkflowTrigger(BaseTrigger):
                 self.log.warning("%s Trying again.", error)
                 await asyncio.sleep(2.0**attempt)
         return await desk.rule()
-
-    async def _ask(self, desk: Desk, effect: Ask) -> Answer:
-        try:
-            return await desk.status(effect.call)
-        except errors.CleanlistError as error:
-            return error

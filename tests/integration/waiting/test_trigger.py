@@ -15,7 +15,6 @@ import pytest
 from airflow_provider_cleanlist import exceptions
 from airflow_provider_cleanlist.client.results import WorkflowStatus
 from airflow_provider_cleanlist.enrichment.outcome import (
-    CleanlistWaitTimeoutError,
     conclude,
     outcome_from_json,
 )
@@ -88,7 +87,9 @@ def test_the_deadline_ends_the_wait_on_time(cleanlist_sandbox: SandboxServer, co
     started = time.monotonic()
     outcome = outcome_from_json(fire(request_for(ids, seconds=2.0)))
     assert 2.0 <= time.monotonic() - started < 3.0
-    with pytest.raises(CleanlistWaitTimeoutError, match=f"2 of 2 workflows were still running: {ids[0]}"):
+    with pytest.raises(
+        exceptions.CleanlistWaitTimeoutError, match=f"2 of 2 workflows were still running: {ids[0]}"
+    ):
         conclude(outcome)
 
 
@@ -207,6 +208,20 @@ def test_a_successor_looks_only_at_what_had_not_ended(
     assert {workflow_id: polls_of(cleanlist_sandbox)[workflow_id] for workflow_id in before} == before
 
 
+@pytest.mark.cleanlist_sandbox(seconds_to_complete=0, window_seconds=2)
+def test_a_slow_server_does_not_leave_the_budget_unused(cleanlist_sandbox: SandboxServer, connect: Connect):
+    """One request after the other would take 30 times 0.3 s; the budget has a place for one every 34 ms."""
+    connect(cleanlist_sandbox)
+    ids = submit(cleanlist_sandbox, 30)
+    cleanlist_sandbox.faults.delay(STATUS, 0.3, times=None)
+    started = time.monotonic()
+    event = fire(request_for(ids, submitted_at=time.time() - 600))
+    assert conclude(outcome_from_json(event))["completed"] == 30
+    assert time.monotonic() - started < 5.0
+    assert max(polls_of(cleanlist_sandbox).values()) == 1
+    assert not cleanlist_sandbox.ledger.requests(status=429)
+
+
 class TestManyTriggers:
     @pytest.mark.cleanlist_sandbox(seconds_to_complete=0, window_seconds=2)
     def test_the_budget_is_shared_fairly(
@@ -217,9 +232,9 @@ class TestManyTriggers:
         waits: dict[str, list[float]] = {}
         status = Desk.status
 
-        async def timed(desk: Desk, call: Any) -> WorkflowStatus:
+        async def timed(desk: Desk, call: Any, on_sending: Callable[[], None]) -> WorkflowStatus:
             asked_at = time.monotonic()
-            answer = await status(desk, call)
+            answer = await status(desk, call, on_sending)
             group = next(number for number, ids in enumerate(groups) if answer.workflow_id in ids)
             waits.setdefault(str(group), []).append(time.monotonic() - asked_at)
             return answer

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -67,7 +68,14 @@ class World:
         share = (now - self.submitted.get(workflow_id, T0)) / self.durations[workflow_id]
         if share >= 1:
             return completed(workflow_id, total=250, processed=250, successful=200, failed=50)
-        shapes = {"linear": share, "concave": 1 - (1 - share) ** 2, "late": 0.0}
+        shapes = {
+            "linear": share,
+            "concave": 1 - (1 - share) ** 2,
+            "convex": share**2,
+            "steps": int(5 * share) / 5,
+            "begins late": max(0.0, (share - 0.4) / 0.6),
+            "late": 0.0,
+        }
         done = None if self.progress == "absent" else int(250 * shapes[self.progress])
         return running(workflow_id, done=done)
 
@@ -112,7 +120,7 @@ worlds = st.builds(
     durations=st.lists(st.floats(min_value=0.0, max_value=3000.0), min_size=1, max_size=25).map(
         lambda values: {f"wf{index}": max(value, 1e-3) for index, value in enumerate(values)}
     ),
-    progress=st.sampled_from(["linear", "concave", "late", "absent"]),
+    progress=st.sampled_from(["linear", "concave", "convex", "steps", "late", "absent"]),
     latency=st.sampled_from([0.0, 0.2, 3.0]),
 )
 
@@ -185,12 +193,29 @@ class TestGaps:
         assert gaps == sorted(gaps)
         assert gaps[3] >= 4 * gaps[0]
 
-    def test_a_lone_workflow_is_seen_within_five_seconds_on_average(self):
+    @pytest.mark.parametrize("progress", ["linear", "concave", "convex", "steps", "begins late", "absent"])
+    def test_a_lone_workflow_is_seen_within_five_seconds_on_average(self, progress: str):
         delays = []
-        for duration in range(10, 300):
-            world = World({"a": float(duration)}, "absent")
-            delays.append(run(tracker_of(["a"]), world).at - T0 - duration)
+        for duration in range(10, 1200, 3):
+            outcome = run(tracker_of(["a"]), World({"a": float(duration)}, progress))
+            delays.append(outcome.at - T0 - duration)
+            assert most_in_a_minute(outcome) <= 12
         assert sum(delays) / len(delays) < 5.0
+
+    @pytest.mark.parametrize("progress", ["linear", "concave", "convex", "steps", "begins late", "absent"])
+    def test_ten_workflows_take_at_most_half_the_looks_of_fixed_ten_seconds(self, progress: str):
+        ours = fixed = 0
+        for seed in range(20):
+            source = random.Random(seed)
+            world = World({f"wf{i}": 90 * math.exp(source.gauss(0, 0.5)) for i in range(10)}, progress)
+            ours += len(run(tracker_of(list(world.durations)), world).looks)
+            fixed += len(run(tracker_of(list(world.durations), poll_interval=10.0), world).looks)
+        assert ours <= fixed / 2
+
+
+def most_in_a_minute(outcome: Run) -> int:
+    times = [at for at, _ in outcome.looks]
+    return max(sum(at <= other < at + 60 for other in times) for at in times)
 
 
 class TestOrder:
@@ -199,6 +224,17 @@ class TestOrder:
         looks = run(tracker_of(list(world.durations)), world).looks
         assert looks[0] == (T0 + RULE.scout, "wf0")
         assert looks[1][0] > T0 + 2 * RULE.scout
+
+    def test_while_nothing_is_known_a_fresh_scout_goes_at_twice_the_age_of_the_last(self):
+        world = World({f"wf{index}": 90.0 for index in range(10)}, "absent")
+        looks = run(tracker_of(list(world.durations)), world).looks
+        assert looks[:4] == [(T0 + 5 * 2**index, f"wf{index}") for index in range(4)]
+
+    def test_a_scout_that_could_not_be_asked_waits_as_others_do(self):
+        world = World(dict.fromkeys("ab", 90.0), "absent", {"a": [errors.ServerError] * 5})
+        looks = run(tracker_of(["a", "b"]), world).looks
+        assert looks[:2] == [(T0 + 5, "a"), (T0 + 10, "b")]
+        assert [at for at, workflow_id in looks if workflow_id == "a"][1] > T0 + 25
 
     def test_quick_workflows_make_the_others_due_sooner(self):
         slow = run(tracker_of([f"wf{i}" for i in range(20)]), World({f"wf{i}": 90.0 for i in range(20)}))
@@ -220,7 +256,7 @@ class TestOrder:
         alone, crowded = tracker.next_step(T0 + 90), tracker.next_step(T0 + 90, others=98)
         assert isinstance(alone, Rest)
         assert isinstance(crowded, Rest)
-        assert crowded.until - T0 - 90 == pytest.approx(100.0)
+        assert crowded.until - T0 - 90 == pytest.approx(110.0)
         assert alone.until < crowded.until
 
     def test_a_clock_that_is_behind_the_submitter_does_no_harm(self):
@@ -344,6 +380,33 @@ class TestDoorbell:
         tracker.on_status(completed("a"), T0 + 1)
         assert not tracker.ring("a", T0 + 2)
         assert not tracker.ring("z", T0 + 2)
+
+
+class TestRequestsUnderWay:
+    def test_a_workflow_is_not_named_again_before_its_answer(self):
+        tracker = tracker_of(["a", "b"])
+        for workflow_id in ("a", "b"):
+            tracker.ring(workflow_id, T0 + 1)
+        tracker.asked("a")
+        assert tracker.next_step(T0 + 1) == Look("b")
+        tracker.asked("b")
+        assert tracker.next_step(T0 + 1) == Rest(FAR)
+
+    def test_a_bell_that_rings_meanwhile_is_heard_afterwards(self):
+        tracker = tracker_of(["a"])
+        tracker.asked("a")
+        tracker.ring("a", T0 + 1)
+        tracker.on_status(running("a"), T0 + 2)
+        assert tracker.next_step(T0 + 2) == Look("a")
+
+    @pytest.mark.parametrize("error", [errors.NotFoundError, errors.ServerError, errors.AuthenticationError])
+    def test_an_error_does_not_undo_an_end_that_a_webhook_told_meanwhile(self, error: type[errors.ApiError]):
+        tracker = tracker_of(["a"])
+        tracker.asked("a")
+        tracker.on_status(completed("a"), T0 + 50)
+        tracker.on_error("a", error(error_info("a")), T0 + 51)
+        assert tracker.ended(Fate.COMPLETED) == ("a",)
+        assert tracker.next_step(T0 + 51) is End.FINISHED
 
 
 class TestGoingOnElsewhere:

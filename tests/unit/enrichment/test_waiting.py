@@ -18,6 +18,7 @@ from airflow_provider_cleanlist.client.results import WorkflowStatus
 from airflow_provider_cleanlist.enrichment.ends import End
 from airflow_provider_cleanlist.enrichment.outcome import WaitOutcome, conclude
 from airflow_provider_cleanlist.enrichment.polling import WorkflowTracker
+from airflow_provider_cleanlist.enrichment.wait_lines import opening_line, progress_line
 from airflow_provider_cleanlist.enrichment.waiting import (
     LONGEST_PAUSE_SECONDS,
     REPORT_EVERY_SECONDS,
@@ -28,8 +29,6 @@ from airflow_provider_cleanlist.enrichment.waiting import (
     Save,
     Say,
     WaitRequest,
-    opening_line,
-    progress_line,
     status_call,
     summary_of_event,
     watch,
@@ -63,7 +62,7 @@ def drive(request: WaitRequest, answers: Answers, *, latency: float = 0.1) -> Wa
     wait = Wait(None, 0.0)  # type: ignore[arg-type]
     effect = next(flow)
     while True:
-        answer = None
+        replied: tuple[Any, ...] = ()
         if isinstance(effect, Pause):
             assert effect.seconds >= 0
             wait.pauses.append(effect.seconds)
@@ -71,17 +70,43 @@ def drive(request: WaitRequest, answers: Answers, *, latency: float = 0.1) -> Wa
         elif isinstance(effect, Ask):
             workflow_id = str(effect.call.request.params["workflow_id"])
             wait.asked.append((now, workflow_id, effect.call.request.max_wait))
-            answer = answers(workflow_id, now)
+            assert workflow_id == effect.workflow_id
+            replied = ((workflow_id, answers(workflow_id, now)),)
             now += latency
         elif isinstance(effect, Say):
             wait.said.append((now, effect.level, effect.text))
         elif isinstance(effect, Save):
             wait.saved.append((now, effect.snapshot))
         try:
-            effect = flow.send(Reply(now, answer=answer))
+            effect = flow.send(Reply(now, answers=replied))
         except StopIteration as done:
             wait.outcome, wait.end = done.value, now
             return wait
+
+
+def drive_with_slow_answers(request: WaitRequest, answers: Answers, latency: float) -> tuple[Wait, int]:
+    """Drive a wait whose requests leave at once and are answered late; return it, and the most under way at once."""
+    flow, now, most = watch(request, request.tracker()), T0, 0
+    wait = Wait(None, 0.0)  # type: ignore[arg-type]
+    under_way: list[tuple[float, str]] = []
+    effect = next(flow)
+    while True:
+        if isinstance(effect, Pause):
+            now = min([now + effect.seconds, *(max(now, due) for due, _ in under_way)])
+        elif isinstance(effect, Ask):
+            assert effect.workflow_id not in [workflow_id for _, workflow_id in under_way]
+            wait.asked.append((now, effect.workflow_id, 0.0))
+            under_way.append((now + latency, effect.workflow_id))
+            most = max(most, len(under_way))
+        elif isinstance(effect, Say):
+            wait.said.append((now, effect.level, effect.text))
+        come = tuple((one, answers(one, now)) for due, one in under_way if due <= now)
+        under_way = [(due, one) for due, one in under_way if due > now]
+        try:
+            effect = flow.send(Reply(now, answers=come))
+        except StopIteration as done:
+            wait.outcome, wait.end = done.value, now
+            return wait, most
 
 
 def lasting(**durations: float) -> Answers:
@@ -141,6 +166,24 @@ class TestFlow:
         assert len(warnings) == 5
         assert "Looking again later" in warnings[0]
 
+    def test_slow_answers_do_not_hold_up_other_requests(self):
+        ids = [f"wf{number}" for number in range(20)]
+        wait, most = drive_with_slow_answers(request_for(*ids), lasting(**dict.fromkeys(ids, 60.0)), 3.0)
+        assert conclude(wait.outcome)["completed"] == 20
+        assert most > 4
+        assert wait.end < T0 + 110
+
+    def test_scouts_do_not_go_together_while_the_first_is_not_answered(self):
+        def absent(workflow_id: str, now: float) -> WorkflowStatus:
+            return WorkflowStatus(workflow_id, "completed" if now >= T0 + 300 else "processing")
+
+        wait, _ = drive_with_slow_answers(request_for("a", "b", "c", "d"), absent, 4.0)
+        assert [at - T0 for at, _, _ in wait.asked[:3]] == [5.0, 10.0, 20.0]
+
+    def test_the_deadline_does_not_wait_for_answers(self):
+        wait, _ = drive_with_slow_answers(request_for("a", seconds=60.0), lasting(a=1e9), 500.0)
+        assert (wait.outcome.end, wait.end) == (End.TIMED_OUT, T0 + 60)
+
     def test_a_strange_word_is_reported_once(self):
         strange = iter(["Paused", "paused", "paused"])
 
@@ -158,8 +201,8 @@ class TestProgressLines:
         wait = drive(request_for("a", "b", "c"), lasting(a=600.0, b=610.0, c=700.0))
         times = [at for at, _, _ in wait.said]
         assert times[0] < T0 + 15
-        gaps = [later - earlier for earlier, later in itertools.pairwise(times)]
-        assert min(gaps) >= REPORT_EVERY_SECONDS
+        before_the_end = [later - earlier for earlier, later in itertools.pairwise(times[:-1])]
+        assert min(before_the_end) >= REPORT_EVERY_SECONDS
 
     def test_they_tell_what_an_operator_wants_to_know(self):
         tracker = request_for("a", "b").tracker()
@@ -183,7 +226,7 @@ class TestProgressLines:
         assert progress_line(tracker, T0 + 60) == "0/1 workflows ended, 0 emails and 0 phones found."
 
     def test_the_opening_says_until_when(self):
-        line = opening_line(request_for("a", seconds=90.0), T0)
+        line = opening_line(1, T0 + 90, T0)
         assert line == "Waiting for 1 workflow, until 2023-11-14 22:14:50 UTC at the latest (90 s)."
 
 
