@@ -1,8 +1,19 @@
-"""How the tests are divided among workers (``pytest -n 4 --dist loadgroup``)."""
+"""How the tests are divided among workers (``pytest -n 4 --dist loadgroup``), and the Airflow home of each."""
 
 from __future__ import annotations
 
+import os
+import shutil
+import tempfile
+
 import pytest
+
+AIRFLOW_HOME = os.environ["AIRFLOW_HOME"] = tempfile.mkdtemp(prefix="cleanlist-airflow-home-")
+
+
+def pytest_unconfigure() -> None:
+    """Remove the Airflow home of this session: what tests leave in it would else be that of whoever runs them."""
+    shutil.rmtree(AIRFLOW_HOME, ignore_errors=True)
 
 
 @pytest.hookimpl(tryfirst=True)
