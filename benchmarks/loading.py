@@ -26,6 +26,7 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "scripts"))
 
+import requests  # noqa: E402
 import sqlalchemy as sa  # noqa: E402
 from airflow_runner import clean_environment  # noqa: E402
 from loading_data import Data  # noqa: E402
@@ -47,7 +48,10 @@ CELLS = (
     "http fetch",
     *(f"http {mode}" for mode in MODES),
     "http dlt rest_api",
+    "slow fetch",
+    "slow merge",
 )
+ANSWER_SECONDS = 0.05
 NEVER_REFUSED = 100_000
 
 
@@ -79,9 +83,15 @@ class Bench:
 
     def measure(self, cell: str) -> dict[str, Any] | None:
         """Measure one cell; None if the database has none such."""
+        if cell in self._database.too_slow:
+            return None
         how, _, rest = cell.partition(" ")
+        self._database.settle()
         if how == "http":
             return self._measure_http(rest)
+        if how == "slow":
+            with self._slow_answers():
+                return self._measure_http(rest)
         if cell == "readers":
             return self._measure_readers()
         if rest != "again":
@@ -115,6 +125,18 @@ class Bench:
             key=API_KEY,
             list_id=self._list_id,
         )
+
+    @contextmanager
+    def _slow_answers(self) -> Iterator[None]:
+        """Let every page take as long as over a network."""
+        assert self._sandbox is not None
+        faults = f"{self._sandbox.url}/sandbox/faults"
+        fault = {"kind": "delay", "endpoint": "lead_list_contents", "seconds": ANSWER_SECONDS, "times": None}
+        requests.post(faults, json=fault, timeout=10).raise_for_status()
+        try:
+            yield
+        finally:
+            requests.delete(faults, timeout=10).raise_for_status()
 
     def _run(self, cell: str, table: str | None = "leads", **arguments: Any) -> dict[str, Any]:
         if table not in (None, "leads"):
@@ -207,8 +229,6 @@ class Reader:
 
 def make_list(sandbox: SandboxProcess, rows: int) -> str:
     """Fill a list of the sandbox; return its id."""
-    import requests
-
     answer = requests.post(
         f"{sandbox.url}/sandbox/leads", json={"list_name": f"List of {rows}", "count": rows}, timeout=60
     )
@@ -218,7 +238,7 @@ def make_list(sandbox: SandboxProcess, rows: int) -> str:
 @contextmanager
 def sandbox_for(cells: Sequence[str], home: Path) -> Iterator[SandboxProcess | None]:
     """Run the API if a cell needs it."""
-    if not any(cell.startswith("http") for cell in cells):
+    if not any(cell.startswith(("http", "slow")) for cell in cells):
         yield None
         return
     with SandboxProcess(home / "sandbox", {"requests-per-minute": 1000 * NEVER_REFUSED}) as sandbox:
@@ -251,6 +271,7 @@ def main() -> None:
         DATABASES[arguments.database].running(Path(folder)) as database,
     ):
         bench = Bench(database, data, Path(folder), sandbox)
+        bench.measure("copy")  # a new server has files to make first
         for number in range(arguments.rounds):
             for cell in arguments.cells:
                 result = bench.measure(cell)

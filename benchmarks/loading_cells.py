@@ -12,7 +12,7 @@ import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -23,6 +23,7 @@ from airflow_provider_cleanlist.warehouse.naming import TableName
 from airflow_provider_cleanlist.warehouse.spec import LEAD_FIELDS, LoadSpec
 
 WAREHOUSE = "warehouse"
+NOW = datetime(2026, 1, 1)  # noqa: DTZ001 - not every driver takes a zone
 Work = Callable[[], int | None]
 
 
@@ -77,7 +78,7 @@ def insert_rows(data: Data) -> Work:
 
     def work() -> int:
         leads = [lead for body in data.bodies() for lead in json.loads(body)["leads"]]
-        rows = [(*map(lead.get, LEAD_FIELDS), *META.values()) for lead in leads]
+        rows = [(*map(lead.get, LEAD_FIELDS), LIST_ID, NOW, META["_cleanlist_run_id"]) for lead in leads]
         target.insert_rows(table="leads", rows=rows, target_fields=list(COLUMNS))
         return len(rows)
 
@@ -92,8 +93,7 @@ def to_sql(data: Data) -> Work:
 
     def work() -> int:
         leads = [lead for body in data.bodies() for lead in json.loads(body)["leads"]]
-        frame = pd.DataFrame(leads, columns=LEAD_FIELDS).assign(**META)
-        frame["_cleanlist_synced_at"] = pd.to_datetime(frame["_cleanlist_synced_at"])
+        frame = pd.DataFrame(leads, columns=LEAD_FIELDS).assign(**{**META, "_cleanlist_synced_at": NOW})
         frame.to_sql("leads", engine, if_exists="append", index=False, chunksize=10_000)
         return len(frame)
 

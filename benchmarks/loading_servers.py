@@ -15,8 +15,10 @@ from typing import Any, Protocol
 from urllib.parse import quote
 
 import sqlalchemy as sa
+from airflow_runner import clean_environment, free_port
 from loading_cells import spec_for
 from loading_data import COLUMNS, Data
+from process_group import ProcessGroup
 
 from airflow_provider_cleanlist.warehouse import tables
 from airflow_provider_cleanlist.warehouse.plan import plan_columns
@@ -28,15 +30,18 @@ class Database(Protocol):
     Attributes:
         connection: Its Airflow connection, as JSON.
         dlt: Destination and credentials of dlt, or None if dlt is not compared.
-        bound: What ``copy`` does, in words.
+        too_slow: Cells that would take hours.
     """
 
     connection: str
     dlt: str | None
-    bound: str
+    too_slow: frozenset[str]
 
     def engine(self) -> sa.engine.Engine:
         """Return an engine for what is done before and after a measurement."""
+
+    def settle(self) -> None:
+        """Finish in the background what earlier work left to do."""
 
     def copy(self, data: Data) -> float:
         """Load the ready-made CSV into the empty target the fastest way; return the seconds it took."""
@@ -69,7 +74,7 @@ def count_rows(database: Database, table: str = "leads") -> tuple[int, int]:
 class PostgreSQL:
     """A server of its own with its defaults, on a unix socket."""
 
-    bound = "`psql \\copy`"
+    too_slow: frozenset[str] = frozenset()
 
     def __init__(self, server: Any) -> None:
         self._psql = server.bin_path / "psql"
@@ -100,6 +105,10 @@ class PostgreSQL:
     def engine(self) -> sa.engine.Engine:
         return sa.create_engine(self._url)
 
+    def settle(self) -> None:
+        with self.engine().connect() as connection:
+            connection.execution_options(isolation_level="AUTOCOMMIT").execute(sa.text("CHECKPOINT"))
+
     def copy(self, data: Data) -> float:
         command = f"\\copy leads ({', '.join(COLUMNS)}) FROM '{data.csv}' CSV"
         started = time.perf_counter()
@@ -110,8 +119,8 @@ class PostgreSQL:
 class SQLite:
     """A file."""
 
-    bound = "`executemany` of ready tuples"
     dlt = None
+    too_slow = frozenset({"readers"})  # one writer, and it locks readers out while it commits
 
     def __init__(self, file: Path) -> None:
         self._file = file
@@ -124,6 +133,9 @@ class SQLite:
 
     def engine(self) -> sa.engine.Engine:
         return sa.create_engine(f"sqlite:///{self._file}")
+
+    def settle(self) -> None:
+        """Nothing goes on in the background."""
 
     def copy(self, data: Data) -> float:
         import csv
@@ -141,4 +153,109 @@ class SQLite:
         return seconds
 
 
-DATABASES: dict[str, Any] = {"postgresql": PostgreSQL, "sqlite": SQLite}
+class DuckDB:
+    """A file."""
+
+    dlt = None
+    too_slow = frozenset({"insert_rows", "to_sql", "readers"})  # 540 rows/s row by row; one process at a time
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self.connection = json.dumps({"conn_type": "duckdb", "host": str(file)})
+
+    @classmethod
+    @contextmanager
+    def running(cls, folder: Path) -> Iterator[DuckDB]:
+        yield cls(folder / "warehouse.duckdb")
+
+    def engine(self) -> sa.engine.Engine:
+        return sa.create_engine(f"duckdb:///{self._file}", poolclass=sa.pool.NullPool)
+
+    def settle(self) -> None:
+        """Nothing goes on in the background."""
+
+    def copy(self, data: Data) -> float:
+        statement = f"COPY leads ({', '.join(COLUMNS)}) FROM '{data.csv}' (FORMAT csv, HEADER false)"
+        return _timed(self.engine(), statement)
+
+
+class MariaDB:
+    """A server of its own with its defaults, on loopback."""
+
+    dlt = None
+    too_slow: frozenset[str] = frozenset()
+
+    def __init__(self, port: int) -> None:
+        self._url = f"mysql+mysqldb://root@127.0.0.1:{port}/bench?charset=utf8mb4&local_infile=1"
+        self.connection = json.dumps(
+            {"conn_type": "mysql", "host": "127.0.0.1", "port": port, "login": "root", "schema": "bench"}
+        )
+
+    @classmethod
+    @contextmanager
+    def running(cls, _: Path) -> Iterator[MariaDB]:
+        folder = Path(tempfile.mkdtemp(prefix="cleanlist-bench-mariadb-"))
+        options = ["--no-defaults", "--user=root", f"--datadir={folder}/data"]
+        port = free_port()
+        install = ["mariadb-install-db", *options, "--auth-root-authentication-method=normal"]
+        subprocess.run(install, check=True, stdout=subprocess.DEVNULL)
+        network = ["--bind-address=127.0.0.1", f"--port={port}", f"--socket={folder}/s", "--local-infile"]
+        server = ProcessGroup(
+            "mariadb", ["mariadbd", *options, *network], folder / "log", clean_environment(), folder
+        )
+        server.start()
+        try:
+            root = sa.create_engine(f"mysql+mysqldb://root@127.0.0.1:{port}/")
+            _wait(root)
+            with root.begin() as connection:
+                connection.execute(sa.text("CREATE DATABASE bench CHARACTER SET utf8mb4"))
+            root.dispose()
+            yield cls(port)
+        finally:
+            server.stop()
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def engine(self) -> sa.engine.Engine:
+        return sa.create_engine(self._url)
+
+    def settle(self) -> None:
+        """Nothing that can be waited for goes on in the background."""
+
+    def copy(self, data: Data) -> float:
+        columns = ", ".join("@ignored" if name == "_cleanlist_synced_at" else name for name in COLUMNS)
+        statement = (
+            f"LOAD DATA LOCAL INFILE '{data.csv}' INTO TABLE leads CHARACTER SET utf8mb4 FIELDS TERMINATED BY ',' "
+            f"OPTIONALLY ENCLOSED BY '\"' ESCAPED BY '' LINES TERMINATED BY '\\n' ({columns}) "
+            "SET _cleanlist_synced_at = NOW()"
+        )
+        return _timed(self.engine(), statement)
+
+
+def _timed(engine: sa.engine.Engine, statement: str) -> float:
+    with engine.connect() as connection:
+        started = time.perf_counter()
+        connection.exec_driver_sql(statement)
+        connection.commit()
+        seconds = time.perf_counter() - started
+    engine.dispose()
+    return seconds
+
+
+def _wait(engine: sa.engine.Engine) -> None:
+    end = time.monotonic() + 30
+    while True:
+        try:
+            with engine.connect():
+                return
+        except sa.exc.OperationalError:
+            if time.monotonic() > end:
+                raise
+        time.sleep(0.1)
+
+
+DATABASES: dict[str, Any] = {
+    "postgresql": PostgreSQL,
+    "sqlite": SQLite,
+    "duckdb": DuckDB,
+    "mariadb": MariaDB,
+}
