@@ -160,38 +160,79 @@ class PollRule:
         """
         return self.scout * 2.0 ** min(scouts, 50)
 
-    def first_delay(self, typical: float, in_flight: int) -> float:
-        """Return the age at which a workflow is first looked at.
-
-        In a crowd nearly all are done by then: a look at each takes the whole budget for a long time.
+    def outlook(self, typical: float, in_flight: int, company: int) -> Outlook:
+        """Return what the schedule has for all workflows alike at a moment.
 
         Args:
-            typical: Typical duration as known so far.
-            in_flight: Workflows in flight.
-        """
-        crowd = self._crowd(in_flight)
-        if crowd <= 1:
-            return self._clamped(self.alone)
-        share = 0.85 + 0.4 * min(1.0, max(0.0, math.log10(crowd / 10)))
-        return self._clamped(typical * min(1.0, crowd / 4) * share)
-
-    def gap(self, age: float, typical: float, in_flight: int, company: int) -> float:
-        """Return the time from one look at a running workflow to the next when nothing foresees its end.
-
-        Args:
-            age: Its age at the last look.
             typical: Typical duration as known so far.
             in_flight: Workflows in flight.
             company: Workflows in flight at the start; the last of many are not looked at much closer than the rest.
         """
-        even = self._even(age, typical, in_flight, company)
-        if self._crowd(company) > 1:
-            even = max(even, SCOUTS_RETURN * self.first_delay(typical, in_flight) - age)
-        return self._clamped(even)
+        together = self.together * min(1.0, max(0.25, typical / self.typical))
+        close = min(self.alone * math.sqrt(self._crowd(in_flight)), together)
+        return Outlook(
+            rule=self,
+            typical=typical,
+            first_delay=self._first_delay(typical, self._crowd(in_flight)),
+            close=close,
+            usual=max(close, 1.1 * max(in_flight, 0.8 * company) * self.per_request),
+            is_alone=self._crowd(company) <= 1,
+            is_few=self._crowd(company) < 4,
+        )
 
-    def gap_to_end(
-        self, end_age: float, age: float, typical: float, in_flight: int, company: int, *, is_sure: bool
-    ) -> float:
+    def _first_delay(self, typical: float, crowd: float) -> float:
+        if crowd <= 1:
+            return self.clamped(self.alone)
+        share = 0.85 + 0.4 * min(1.0, max(0.0, math.log10(crowd / 10)))
+        return self.clamped(typical * min(1.0, crowd / 4) * share)
+
+    def _crowd(self, in_flight: int) -> float:
+        """Return the workflows in flight, each weighed by what a request takes of the budget."""
+        return max(1.0, in_flight * self.per_request / (self.minute / 60))
+
+    def clamped(self, gap: float) -> float:
+        """Return a time between two looks, or the nearest one that is allowed.
+
+        Args:
+            gap: The time in seconds.
+        """
+        return min(max(gap, self.smallest_gap), self.largest_gap)
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """What a schedule has for all workflows alike at a moment, in seconds.
+
+    Attributes:
+        rule: The schedule's constants.
+        typical: Typical duration of a workflow.
+        first_delay: Age at which a workflow is first looked at. In a crowd nearly all are done by then: a look at each
+            takes the whole budget for a long time.
+        close: Time between two looks when an end is near.
+        usual: Time between two looks when nothing is known.
+        is_alone: Whether there was one workflow from the start.
+        is_few: Whether there were few.
+    """
+
+    rule: PollRule
+    typical: float
+    first_delay: float
+    close: float
+    usual: float
+    is_alone: bool
+    is_few: bool
+
+    def gap(self, age: float) -> float:
+        """Return the time from one look at a running workflow to the next when nothing foresees its end.
+
+        Args:
+            age: Its age at the last look.
+        """
+        if self.is_alone:
+            return self.rule.clamped(self.usual)
+        return self.rule.clamped(max(self._grown(age), SCOUTS_RETURN * self.first_delay - age))
+
+    def gap_to_end(self, end_age: float, age: float, *, is_sure: bool) -> float:
         """Return the time from one look to the next when the end is foreseen.
 
         Of few workflows the next look comes before the foreseen end: that costs few requests, and a workflow that
@@ -200,34 +241,18 @@ class PollRule:
         Args:
             end_age: Age at which the end is foreseen.
             age: Its age at the last look.
-            typical: Typical duration as known so far.
-            in_flight: Workflows in flight.
-            company: Workflows in flight at the start.
             is_sure: Whether the exponent of progress is known.
         """
-        is_few = self._crowd(company) < 4
-        remaining = max(0.0, end_age - age) * (0.6 if is_few else 1.0)
-        unsure = age if is_few else 2.5 * max(age, typical)
-        longest = max(
-            3 * age if is_sure else unsure,
-            self._even(age, typical, in_flight, company),
-            self.first_delay(typical, in_flight) - age,
-        )
-        return self._clamped(max(self._close(typical, in_flight), min(remaining, longest)))
+        remaining = (end_age - age) * (0.6 if self.is_few else 1.0)
+        if remaining > self.close:
+            unsure = age if self.is_few else 2.5 * max(age, self.typical)
+            longest = max(3 * age if is_sure else unsure, self._grown(age), self.first_delay - age)
+            remaining = min(remaining, longest)
+        return self.rule.clamped(max(self.close, remaining))
 
-    def _even(self, age: float, typical: float, in_flight: int, company: int) -> float:
-        """Return the distance of looks that nothing else decides on."""
-        turn = 1.1 * max(in_flight, 0.8 * company) * self.per_request
-        grown = max(typical, age) / self.patience if self._crowd(company) > 1 else 1.0
-        return max(self._close(typical, in_flight), turn) * max(1.0, grown)
-
-    def _crowd(self, in_flight: int) -> float:
-        """Return the workflows in flight, each weighed by what a request takes of the budget."""
-        return max(1.0, in_flight * self.per_request / (self.minute / 60))
-
-    def _close(self, typical: float, in_flight: int) -> float:
-        together = self.together * min(1.0, max(0.25, typical / self.typical))
-        return min(self.alone * math.sqrt(self._crowd(in_flight)), together)
-
-    def _clamped(self, gap: float) -> float:
-        return min(max(gap, self.smallest_gap), self.largest_gap)
+    def _grown(self, age: float) -> float:
+        """Return the usual time, or more of old workflows and of long ones."""
+        patience = self.rule.patience
+        if self.is_alone or (age <= patience and self.typical <= patience):
+            return self.usual
+        return self.usual * max(self.typical, age) / patience

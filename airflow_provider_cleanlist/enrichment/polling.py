@@ -18,7 +18,7 @@ from typing import Any
 from airflow_provider_cleanlist.client import errors
 from airflow_provider_cleanlist.client.results import WorkflowState, WorkflowStatus
 from airflow_provider_cleanlist.enrichment.ends import Counts, End, Fate
-from airflow_provider_cleanlist.enrichment.poll_rule import QUICK, PollRule
+from airflow_provider_cleanlist.enrichment.poll_rule import QUICK, Outlook, PollRule
 from airflow_provider_cleanlist.enrichment.watched import Watched
 
 NOT_FOUND_GRACE_SECONDS = 30.0
@@ -113,8 +113,9 @@ class WorkflowTracker:
             self._end = End.TIMED_OUT
             return self._end
         in_flight, scout = len(self._open) + others, self._scout()
+        outlook = self._rule.outlook(self.typical, in_flight, max(in_flight, len(self._all)))
         due, workflow = min(
-            ((self._due(workflow, in_flight, scout), workflow) for workflow in self._candidates()),
+            ((self._due(workflow, outlook, scout), workflow) for workflow in self._candidates()),
             key=lambda pair: pair[0],
             default=(self._deadline, None),
         )
@@ -144,34 +145,33 @@ class WorkflowTracker:
         fresh = next(iter(self._unseen.values()), None)
         return fresh or min(self._seen.values(), key=lambda workflow: workflow.looked_at or 0.0, default=None)
 
-    def _due(self, workflow: Watched, in_flight: int, scout: Watched | None) -> float:
+    def _due(self, workflow: Watched, outlook: Outlook, scout: Watched | None) -> float:
         """Return when a workflow is to be looked at next; the last look comes shortly before the deadline."""
         if workflow.due is not None:
             return workflow.due
-        earliest, due = self._scheduled(workflow, in_flight)
+        earliest, due = self._scheduled(workflow, outlook)
         if workflow is scout and not workflow.errors_in_a_row:
             due = min(due, workflow.submitted_at + self._rule.scout_age(self._scouts))
         return max(earliest, min(due, self._deadline - self._rule.smallest_gap))
 
-    def _scheduled(self, workflow: Watched, in_flight: int) -> tuple[float, float]:
+    def _scheduled(self, workflow: Watched, outlook: Outlook) -> tuple[float, float]:
         """Return the moments before which, and at which, a workflow is to be looked at."""
-        last = workflow.looked_at
+        last, rule = workflow.looked_at, self._rule
         if self._interval is not None:
             due = (workflow.submitted_at if last is None else last) + self._interval
             return due, due
         if last is None:
-            first = self._rule.first_delay(self.typical, in_flight)
-            return workflow.submitted_at, workflow.submitted_at + first
+            return workflow.submitted_at, workflow.submitted_at + outlook.first_delay
         age = workflow.age_at(last)
-        company = max(in_flight, len(self._all))
-        known = (age, self.typical, in_flight, company)
-        if (end_age := self._end_age(workflow)) is None:
-            gap = self._rule.gap(*known)
+        end_age = workflow.pace.end_age(self._usual_shape, outlook.typical)
+        if end_age is None:
+            gap = outlook.gap(age)
         else:
             is_sure = bool(workflow.pace.shape or self._usual_shape)
-            gap = self._rule.gap_to_end(end_age, *known, is_sure=is_sure)
-        patience = 2.0**workflow.errors_in_a_row
-        return last + self._rule.smallest_gap, last + min(gap * patience, self._rule.largest_gap)
+            gap = outlook.gap_to_end(end_age, age, is_sure=is_sure)
+        if workflow.errors_in_a_row:
+            gap = min(gap * 2.0**workflow.errors_in_a_row, rule.largest_gap)
+        return last + rule.smallest_gap, last + gap
 
     # What happened
 
@@ -195,12 +195,14 @@ class WorkflowTracker:
         last_age = None if workflow.looked_at is None else workflow.age_at(workflow.looked_at)
         self._looked(workflow, now)
         age = workflow.age_at(now)
+        if workflow.fate is not None:
+            return
         workflow.errors_in_a_row = 0
         workflow.counts = Counts.of(status)
         if status.state is WorkflowState.RUNNING:
             self._notice_word(status.status)
             self._notice_pace(workflow, status, age)
-        elif workflow.fate is None:
+        else:
             self._ends(workflow, Fate.COMPLETED if status.state is WorkflowState.COMPLETED else Fate.FAILED)
             self._learn(workflow, self._rule.guessed(last_age, age, self.typical))
 

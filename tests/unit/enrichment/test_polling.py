@@ -399,6 +399,14 @@ class TestRequestsUnderWay:
         tracker.on_status(running("a"), T0 + 2)
         assert tracker.next_step(T0 + 2) == Look("a")
 
+    def test_an_older_answer_does_not_undo_what_a_webhook_told_meanwhile(self):
+        tracker = tracker_of(["a"])
+        tracker.asked("a")
+        tracker.on_status(completed("a", total=250, successful=200, failed=50), T0 + 50)
+        tracker.on_status(running("a", done=10), T0 + 51)
+        assert tracker.counts.successful == 200
+        assert tracker.next_step(T0 + 51) is End.FINISHED
+
     @pytest.mark.parametrize("error", [errors.NotFoundError, errors.ServerError, errors.AuthenticationError])
     def test_an_error_does_not_undo_an_end_that_a_webhook_told_meanwhile(self, error: type[errors.ApiError]):
         tracker = tracker_of(["a"])
