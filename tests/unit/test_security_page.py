@@ -1,0 +1,60 @@
+"""docs/security.md: its numbers are those of the code."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from airflow_provider_cleanlist.client.redaction import MAX_MESSAGE_LENGTH
+from airflow_provider_cleanlist.enrichment.contacts import IDENTITY_BYTES
+from airflow_provider_cleanlist.operators.bulk_enrich import BulkEnrichOperator
+from airflow_provider_cleanlist.triggers.desk import CONNECTION_GOOD_FOR_SECONDS
+from airflow_provider_cleanlist.warehouse.checkpoint import ABANDONED_AFTER
+from airflow_provider_cleanlist.webhooks.tokens import (
+    MIN_SECRET_LENGTH,
+    TOKEN_LENGTH,
+    TOKEN_LIFE_SECONDS,
+    sign,
+    verify,
+)
+
+TEXT = " ".join((Path(__file__).parents[2] / "docs" / "security.md").read_text(encoding="utf-8").split())
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        f"{IDENTITY_BYTES} bytes of BLAKE2b",
+        f"in at most {MAX_MESSAGE_LENGTH} characters",
+        f"once it is {ABANDONED_AFTER // timedelta(hours=1)} hours old",
+        f"Addresses are {TOKEN_LENGTH} characters",
+        f"again every {['', 'one', 'two', 'three', 'four', 'five'][int(CONNECTION_GOOD_FOR_SECONDS // 60)]} minutes",
+        f"until {['', '', '', '', '', '', '', 'seven'][TOKEN_LIFE_SECONDS // 86_400]} days after the submission",
+    ],
+)
+def test_a_number(statement: str) -> None:
+    assert statement in TEXT
+
+
+def test_the_largest_body() -> None:
+    pytest.importorskip("fastapi")
+    from airflow_provider_cleanlist.webhooks.receiver import MAX_BODY_BYTES
+
+    assert f"at most {MAX_BODY_BYTES // 1024**2} MB" in TEXT
+
+
+def test_an_address_lives_as_long_as_it_says_and_holds_248_bits() -> None:
+    secret = "s" * MIN_SECRET_LENGTH
+    token = sign(secret, "0" * 32, TOKEN_LIFE_SECONDS)
+    assert verify([secret], token, TOKEN_LIFE_SECONDS - 1) is not None
+    assert verify([secret], token, TOKEN_LIFE_SECONDS) is None
+    assert f"{(TOKEN_LENGTH * 6 // 8 - 1 - 4 - 16) * 8} bits" in TEXT
+
+
+def test_contacts_are_not_templated_and_all_that_is_shown_is_named() -> None:
+    assert "contacts" not in BulkEnrichOperator.template_fields
+    for name in ("sql", "parameters", "column_mapping", "webhook_url"):
+        assert name in BulkEnrichOperator.template_fields
+        assert f"`{name}`" in TEXT
