@@ -303,6 +303,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--table", choices=("clients", "learning", "cost"), help="one table only")
+    parser.add_argument("--clients", nargs="+", help="names of clients, for some rows of that table only")
     parser.add_argument("--window-seconds", type=float, default=6.0, help="length of a window (default: 6)")
     parser.add_argument("--windows", type=int, default=7, help="windows per client (default: 7)")
     parser.add_argument("--learning-windows", type=int, default=42, help="for a limit of 30 (default: 42)")
@@ -319,7 +320,12 @@ def main() -> None:
             "requests with urllib3.Retry": urllib3_client,
         }
         if options.table in (None, "clients"):
-            compare(stores | others, options.window_seconds, options.windows)
+            chosen = {
+                name: client
+                for name, client in (stores | others).items()
+                if options.clients is None or name in options.clients
+            }
+            compare(chosen, options.window_seconds, options.windows)
             print()
         if options.table in (None, "learning"):
             learn(stores, options.window_seconds, options.learning_windows)

@@ -23,7 +23,7 @@ FLATTEST, STEEPEST = 0.4, 3.0
 EVEN_ENOUGH = 0.15
 """Exponents that differ from 1 by less are taken as 1: a count is whole contacts only."""
 
-QUICK = 2 / 3
+QUICK = 0.5
 """An end foreseen within this share of the typical duration, by one look only, may come sooner still."""
 
 SCOUTS_RETURN = 0.85
