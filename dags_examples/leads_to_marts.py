@@ -26,13 +26,12 @@ with DAG(
     tags=["cleanlist", "example"],
     doc_md=__doc__,
 ):
-    # [START dbt]
+
     @task.bash
     def build_models() -> str:
         """Build and test the models."""
-        return f"{DBT} build --project-dir {PROJECT} --profiles-dir {PROJECT} --target-path /tmp/dbt-leads"
-
-    # [END dbt]
+        folders = f"--project-dir {PROJECT} --profiles-dir {PROJECT} --target-path /tmp/dbt-leads"
+        return f"{DBT} build {folders}"
 
     # [START etl]
     @task

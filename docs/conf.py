@@ -37,6 +37,7 @@ html_static_path = ["_static"]
 html_css_files = ["wide-tables.css"]
 html_show_sphinx = False
 html_copy_source = False
+html_show_search_summary = False  # needs a server; without it the search works from files too
 html_theme_options = {
     "light_css_variables": {"color-brand-primary": "#0f766e", "color-brand-content": "#0f766e"},
     "dark_css_variables": {"color-brand-primary": "#5eead4", "color-brand-content": "#5eead4"},
