@@ -57,17 +57,17 @@ def code(text: object) -> str:
 
 
 def options(info: dict[str, Any]) -> str:
-    """Return the options of Airflow's configuration."""
-    rows = (
-        (
-            code(name),
-            str(option["description"]).replace("``", "`"),
-            code(option["default"]) or "empty",
-            code(f"AIRFLOW__CLEANLIST__{name.upper()}"),
-        )
-        for name, option in info["config"]["cleanlist"]["options"].items()
-    )
-    return table(["Option", "Meaning", "Default", "Environment variable"], rows)
+    """Return the options of Airflow's configuration, each under a heading of its own."""
+    parts = []
+    for name, option in info["config"]["cleanlist"]["options"].items():
+        facts = {
+            "Default": code(option["default"]) or "empty",
+            "Example": code(option["example"]),
+            "Environment variable": code(f"AIRFLOW__CLEANLIST__{name.upper()}"),
+        }
+        told = "  \n".join(f"{fact}: {text}" for fact, text in facts.items() if text)
+        parts.append(f"### `{name}`\n\n{str(option['description']).replace('``', '`')}\n\n{told}")
+    return "\n\n".join(parts)
 
 
 def allowed(field: FormField) -> str:

@@ -23,7 +23,7 @@ def test_the_pages_are_those_of_the_code(name: str) -> None:
 def test_every_option_setting_and_extra_is_there() -> None:
     tables = current()
     for name in get_provider_info()["config"]["cleanlist"]["options"]:
-        assert f"| `{name}` |" in tables["options"]
+        assert f"### `{name}`\n" in tables["options"]
     for name in EXTRA_SETTINGS:
         assert f"| `extra.{name}` |" in tables["fields"]
     assert "| `redis` | `rate_limit_store` on Redis or Valkey |" in tables["extras"]
