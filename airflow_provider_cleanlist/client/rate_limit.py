@@ -215,16 +215,13 @@ def penalize(state: BudgetState, budget: Budget, *, now: float, seconds: float) 
 
 
 def hold(state: BudgetState, budget: Budget, *, now: float, seconds: float) -> BudgetState:
-    """Stop everyone for ``seconds`` and void all bookings, so that nobody sleeps through it and then sends.
+    """Return a state that stops everyone and voids all bookings, so that nobody sleeps through it and then sends.
 
     Args:
         state: The shared state.
         budget: The allowance.
         now: Seconds on the clock of ``state``.
         seconds: Length of the stop in seconds.
-
-    Returns:
-        The new state.
     """
     state = _current(state, budget, now)
     return replace(
@@ -382,16 +379,13 @@ class RateLimiter(Protocol):
     def reserve(
         self, priority: Priority, *, waited: float, max_wait: float, place: Place | None = None
     ) -> Decision:
-        """Decide on a request (see :func:`reserve`); takes as long as its store needs, never waits for a moment.
+        """Return the decision on a request (see :func:`reserve`), without waiting for its moment.
 
         Args:
             priority: Class of the request.
             waited: Seconds the request has been waiting.
             max_wait: Seconds it may still wait.
             place: What the previous decision about this request gave.
-
-        Returns:
-            The decision.
         """
 
     def penalize(self, seconds: float) -> None:

@@ -63,15 +63,13 @@ class BulkEnrichOperator(BaseOperator):
         deduplicate: Submit each person once, however often the source names them.
         on_invalid_contact: What to do about rows that Cleanlist cannot look up: ``fail`` before anything is submitted,
             or ``skip`` them.
-        max_credits: Most credits that the task may cost in the worst case, or None. Checked, like the balance, before
-            the first request.
+        max_credits: Most credits that the task may cost at worst, or None. Checked before any request, as the balance.
         on_unknown_submission: What to do about contacts of which nobody knows whether they were accepted: ``fail``,
             ``skip`` them, or ``resubmit`` them and perhaps pay twice.
         force_resubmit: Any text, templated; empty means None. A value that this task instance has not seen starts over
             with all contacts, so it must not change from try to try by itself.
-        rejects_path: Local path or object storage URI, templated. Gets a CSV with row number, reason code and contact
-            fields of every row that was refused, here or by Cleanlist, or whose outcome is unknown. This file holds
-            personal data.
+        rejects_path: Local path or object storage URI, templated, of a CSV with row number, reason code and contact
+            fields of every row that was refused or whose outcome is unknown. This file holds personal data.
         webhook: Have the results delivered to the receiver of this provider, whose public address is the connection's
             ``webhook_base_url``; see ``docs/webhooks.md``. Waiting then costs next to no requests.
         webhook_url: HTTPS address of a receiver of your own, instead.
