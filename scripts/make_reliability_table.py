@@ -1,6 +1,6 @@
 """Write the tables in docs/reliability.md from the tests that show them.
 
-Usage: make_reliability_table.py. Runs the fault tests, in a real Airflow and in-process: four to five minutes.
+Usage: make_reliability_table.py. Runs the fault tests, in a real Airflow and in-process: about ten minutes.
 """
 
 from __future__ import annotations
@@ -15,8 +15,13 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "reliability.md"
-TESTS = ("tests/e2e/test_pay_once.py", "tests/integration/enrichment/test_pay_once.py")
+TESTS = (
+    "tests/e2e/test_pay_once.py",
+    "tests/e2e/test_load_killed.py",
+    "tests/integration/enrichment/test_pay_once.py",
+)
 AIRFLOW_COLUMNS = ("What goes wrong", "What happens", "Contacts billed twice", "Contacts lost")
+LOAD_COLUMNS = ("Killed", "Committed pages read again", "Rows lost", "Rows doubled", "Rows stale")
 RANDOM_COLUMNS = ("What struck", "Scenarios", "Finished", "Stopped for the user", "Billed twice", "Lost")
 
 
@@ -52,13 +57,15 @@ def main() -> int:
         Exit status: that of the tests.
     """
     with tempfile.TemporaryDirectory() as folder:
-        env = os.environ | {"CLEANLIST_RELIABILITY": folder}
+        env = os.environ | {"CLEANLIST_RELIABILITY": folder, "LOAD_KILLS": "all"}
         tests = subprocess.run([sys.executable, "-m", "pytest", "-q", *TESTS], cwd=ROOT, env=env, check=False)
         if tests.returncode == 0:
             airflow = json.loads(Path(folder, "real-airflow.json").read_text())
             happened = json.loads(Path(folder, "in-process.json").read_text())
+            loads = json.loads(Path(folder, "loads.json").read_text())
             tables = {
                 "real Airflow": table(AIRFLOW_COLUMNS, airflow),
+                "loads": table(LOAD_COLUMNS, loads),
                 "random": table(RANDOM_COLUMNS, random_rows(happened)),
             }
             PAGE.write_text(with_tables(PAGE.read_text(), tables))

@@ -2,88 +2,82 @@
 
 from __future__ import annotations
 
-import multiprocessing
+import json
+import os
 import random
-import resource
+import signal
+import subprocess
+import sys
 import time
-from collections.abc import Iterator
-from multiprocessing.connection import Connection
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
-from airflow_provider_cleanlist.warehouse.loader import load
-from airflow_provider_cleanlist.warehouse.naming import TableName
-from airflow_provider_cleanlist.warehouse.spec import LoadSpec
-
 pytestmark = pytest.mark.integration
 
-FORK = multiprocessing.get_context("fork")
+SCRIPT = Path(__file__).with_name("loads_in_processes.py")
 KILLS = 24
 
 
-def make_lead(number: int, note: str) -> dict[str, Any]:
-    return {
-        "lead_id": f"{number:08d}",
-        "first_name": "Zoë",
-        "last_name": "Müller-Straße",
-        "email": f"z{number}@x.example",
-        "company": "Brindle, Works & Söhne",
-        "location": "Łódź, Poland",
-        "linkedin_url": f"https://www.linkedin.com/in/{number}-example",
-        "note": note * 60,
-    }
+class Loads:
+    """A process that runs one load after the other, each in a process of its own."""
 
+    def __init__(self, url: str) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, SCRIPT, url],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
 
-def load_in_child(
-    answers: Connection, url: str, size: int, note: str, pause: float, batch_rows: int, page
-) -> None:
-    def read(cursor: str | None) -> Iterator[Any]:
-        for start in range(int(cursor or 0), size, 500):
-            answers.send(start)
-            time.sleep(pause)
-            end = min(start + 500, size)
-            yield page(
-                [make_lead(n, note) for n in range(start, end)], size, str(end) if end < size else None
-            )
+    def run(
+        self,
+        size: int,
+        note: str,
+        *,
+        pause: float = 0,
+        batch_rows: int = 10_000,
+        kill_after: float | None = None,
+    ) -> list[dict[str, Any]]:
+        """Run a load; return what it answered. The last answer tells its exit code."""
+        what = {"size": size, "note": note, "pause": pause, "batch_rows": batch_rows}
+        self._process.stdin.write(json.dumps(what) + "\n")
+        self._process.stdin.flush()
+        answers = [self._answer()]
+        while "pid" not in answers[-1]:
+            answers.append(self._answer())
+        if kill_after is not None:
+            time.sleep(kill_after)
+            os.kill(answers[-1]["pid"], signal.SIGKILL)
+        while "exit" not in answers[-1]:
+            answers.append(self._answer())
+        return answers
 
-    spec = LoadSpec(list_id="L", load_id=f"{note} {size}", run_id="dag/run", table=TableName("leads"))
-    engine = sa.create_engine(url, hide_parameters=True)
-    report = load(engine, spec, read, batch_rows=batch_rows)
-    answers.send({"rows": report.rows_written, "kib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss})
-    answers.close()
+    def _answer(self) -> dict[str, Any]:
+        return json.loads(self._process.stdout.readline())
+
+    def stop(self) -> None:
+        os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.communicate()
 
 
 @pytest.fixture
-def start(open_postgres, paged):
-    """Start a load in a process of its own; return it and the end of the pipe that it answers through."""
-    url = open_postgres().url.render_as_string(hide_password=False)
-    page = type(next(iter(paged([[]])(None))))
-    running = []
+def start(open_postgres) -> Iterator[Callable[[], Loads]]:
+    """Start a process that loads into this test's database."""
+    url = open_postgres("psycopg2").url.render_as_string(hide_password=False)
+    started = []
 
-    def run(size: int, note: str, pause: float = 0, batch_rows: int = 10_000):
-        ours, theirs = FORK.Pipe(duplex=False)
-        process = FORK.Process(target=load_in_child, args=(theirs, url, size, note, pause, batch_rows, page))
-        process.start()
-        theirs.close()
-        running.append((process, ours))
-        return process, ours
+    def begin() -> Loads:
+        started.append(Loads(url))
+        return started[-1]
 
-    yield run
-    for process, ours in running:
-        process.kill()
-        process.join(10)
-        ours.close()
-
-
-def answers_of(pipe: Connection) -> list[Any]:
-    answers = []
-    while True:
-        try:
-            answers.append(pipe.recv())
-        except EOFError:
-            return answers
+    yield begin
+    for loads in started:
+        loads.stop()
 
 
 def test_kill_9_at_random_moments_loses_and_doubles_nothing(start, open_postgres):
@@ -92,19 +86,17 @@ def test_kill_9_at_random_moments_loses_and_doubles_nothing(start, open_postgres
     seed = random.randrange(2**32)
     print(f"seed {seed}")
     dice = random.Random(seed)
+    loads = start()
     for note in ("a", "b"):
         committed = 0
         for kill in range(KILLS // 2 + 1):
-            process, pipe = start(8_000, note, pause=0.02, batch_rows=1_500)
-            if kill < KILLS // 2:
-                time.sleep(dice.uniform(0, 0.25))
-                process.kill()
-            answers = answers_of(pipe)
-            process.join(30)
-            if answers and isinstance(answers[0], int):
-                assert answers[0] == committed, "a committed page was read again"
-            if process.exitcode == 0:
+            moment = dice.uniform(0, 0.25) if kill < KILLS // 2 else None
+            answers = loads.run(8_000, note, pause=0.02, batch_rows=1_500, kill_after=moment)
+            pages = [answer["page"] for answer in answers if "page" in answer]
+            assert pages[:1] in ([], [committed]), "a committed page was read again"
+            if answers[-1]["exit"] == 0:
                 break
+            assert answers[-1]["exit"] == -signal.SIGKILL
             committed = committed_rows(engine)
         with engine.connect() as connection:
             counts = (
@@ -125,10 +117,11 @@ def committed_rows(engine: sa.engine.Engine) -> int:
 
 
 def test_memory_does_not_grow_with_the_list(start):
-    def run(size: int) -> dict[str, int]:
-        _, pipe = start(size, "n")
-        return answers_of(pipe)[-1]
+    def run(size: int) -> dict[str, Any]:
+        *_, done, end = start().run(size, "n")
+        assert end == {"exit": 0}
+        return done
 
     small, large = run(20_000), run(100_000)
     assert (small["rows"], large["rows"]) == (20_000, 100_000)
-    assert large["kib"] - small["kib"] < 15 * 1024
+    assert large["peak_kib"] - small["peak_kib"] < 15 * 1024
