@@ -23,12 +23,24 @@ VALUE = "…"
 RAISED = re.compile(r"(Error|Exception|Refusal|ErrorInfo|TransportFailure|_unreadable|^explain|^_Unread\w*)$")
 """Calls that make an exception, or a part of its text."""
 
+ENDS = {"parser.error", "pytest.fail"}
+"""Calls that end a command or a test with a text."""
+
 LOGS = {"debug", "info", "warning", "error", "exception", "log"}
-SILENT_MODULES = {"get_provider_info.py", "hooks/form.py", "hooks/check.py", "webhooks/__main__.py"}
+SILENT_MODULES = {
+    "get_provider_info.py",
+    "hooks/form.py",
+    "hooks/check.py",
+    "sandbox/__main__.py",
+    "webhooks/__main__.py",
+}
 """Modules whose sentences are shown in forms, configuration and help texts."""
 
 LISTED = re.compile(r"^ *- (`+) ?(.+?) ?\1$", re.MULTILINE)
 Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+SANDBOX_MODULES = {f"sandbox/{name}.py" for name in ("__main__", "clock", "pytest_plugin", "server")}
+"""Modules of the sandbox that users meet; what the others say is what Cleanlist would say."""
 
 TABLES = re.compile(r"_(REASONS|PROBLEMS)$")
 """Constants that hold parts of messages."""
@@ -75,9 +87,13 @@ class _Module:
 
 
 def sources(root: Path = PACKAGE) -> dict[str, str]:
-    """Return the modules of the package by their paths; the sandbox raises nothing in a user's tasks."""
-    paths = (path for path in sorted(root.rglob("*.py")) if "sandbox" not in path.relative_to(root).parts)
-    return {path.relative_to(root).as_posix(): path.read_text(encoding="utf-8") for path in paths}
+    """Return the modules of the package by their paths; of the sandbox those that say something for themselves."""
+    names = {path.relative_to(root).as_posix(): path for path in sorted(root.rglob("*.py"))}
+    return {
+        name: path.read_text(encoding="utf-8")
+        for name, path in names.items()
+        if not name.startswith("sandbox/") or name in SANDBOX_MODULES
+    }
 
 
 def collect(texts: Mapping[str, str]) -> list[Message]:
@@ -87,7 +103,7 @@ def collect(texts: Mapping[str, str]) -> list[Message]:
     for module in modules:
         resolver = _Resolver(module, modules)
         for call, function in _calls(module.tree):
-            if RAISED.search(_last_name(call.func)):
+            if RAISED.search(_last_name(call.func)) or ast.unparse(call.func) in ENDS:
                 is_info = (
                     _last_name(call.func) == "ErrorInfo"
                 )  # begins with what was done, a part of a sentence
