@@ -56,7 +56,7 @@ class FailingInbox(Inbox):
 @contextmanager
 def receiver(inbox: Inbox) -> Iterator[str]:
     listener = socket.create_server(("127.0.0.1", 0))
-    app = build_app(Receiver([SECRET], inbox), "/cleanlist")
+    app = build_app(Receiver([SECRET], lambda: inbox), "/cleanlist")
     server = uvicorn.Server(uvicorn.Config(app, lifespan="off", log_level="critical", access_log=False))
     thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
     thread.start()

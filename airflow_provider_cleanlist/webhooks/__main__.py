@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import signal
+import socket
 import sys
 
-from airflow_provider_cleanlist.webhooks.settings import URL_PREFIX, receiver_settings
+from airflow_provider_cleanlist.webhooks.settings import URL_PREFIX, WEBHOOK_PATH, receiver_settings
+
+GRACE_SECONDS = 10
+"""How long deliveries under way may take when the process is to end."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -15,7 +20,7 @@ def main(arguments: list[str] | None = None) -> int:
         arguments: Command line, by default the process's own.
 
     Returns:
-        Exit status: 0 after a clean end, 2 when something is missing.
+        Exit status: 0 after a clean end, 2 when something is missing or the address cannot be listened on.
     """
     parser = argparse.ArgumentParser(
         prog="python -m airflow_provider_cleanlist.webhooks",
@@ -34,15 +39,33 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         import uvicorn
 
-        from airflow_provider_cleanlist.webhooks.inbox import Inbox
+        from airflow_provider_cleanlist.webhooks.inbox import Inbox, InboxUnavailableError
         from airflow_provider_cleanlist.webhooks.receiver import Receiver, build_app
     except ModuleNotFoundError as error:
         parser.error(
             f"the package {error.name!r} is missing: pip install 'airflow-provider-cleanlist[webhooks]'"
         )
-    app = build_app(Receiver(settings.secrets, Inbox.at(settings.inbox)), URL_PREFIX)
-    # the access log would show tokens
-    uvicorn.run(app, host=options.host, port=options.port, access_log=False, server_header=False)
+    try:
+        inbox = Inbox.at(settings.inbox)
+    except InboxUnavailableError as error:
+        parser.error(str(error))
+    config = uvicorn.Config(
+        build_app(Receiver(settings.secrets, lambda: inbox), URL_PREFIX),
+        access_log=False,  # it would show tokens
+        server_header=False,
+        timeout_graceful_shutdown=GRACE_SECONDS,
+    )
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: sys.exit(0))  # uvicorn raises it again after a clean end
+    try:
+        family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
+        listener = socket.create_server((options.host, options.port), family=family)
+    except (OSError, OverflowError) as error:
+        parser.error(f"cannot listen on {options.host} port {options.port}: {error}")
+    host, port = listener.getsockname()[:2]
+    sys.stdout.write(f"Receiving webhooks at http://{host}:{port}{URL_PREFIX}{WEBHOOK_PATH}<token>\n")
+    sys.stdout.flush()
+    uvicorn.Server(config).run([listener])
     return 0
 
 

@@ -7,14 +7,13 @@ address of a webhook is its secret, so the path that others see of it is changed
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Awaitable, Callable, MutableMapping
+from functools import cache
 from typing import Any
 
 from airflow.plugins_manager import AirflowPlugin
 
-from airflow_provider_cleanlist.webhooks.inbox import Inbox, InboxUnavailableError
 from airflow_provider_cleanlist.webhooks.settings import (
     URL_PREFIX,
     WEBHOOK_PATH,
@@ -47,21 +46,16 @@ class LazyReceiver:
         scope["path"] = without_token(scope["path"])
         scope["raw_path"] = scope["path"].encode()
         if self._app is None:
-            try:
-                self._app = await asyncio.get_running_loop().run_in_executor(None, self._build)
-            except InboxUnavailableError as error:
-                log.error("A webhook was answered with 503: %s.", error)  # noqa: TRY400  # tells all there is
-                await send({"type": "http.response.start", "status": 503, "headers": []})
-                await send({"type": "http.response.body"})
-                return
+            self._app = self._build()
         await self._app(request, receive, send)
 
     def _build(self) -> Any:
         from airflow_provider_cleanlist.webhooks.events import emit_finished
+        from airflow_provider_cleanlist.webhooks.inbox import Inbox
         from airflow_provider_cleanlist.webhooks.receiver import Receiver, build_app
 
-        inbox = Inbox.at(self._settings.inbox)
-        return build_app(Receiver(self._settings.secrets, inbox, emit_finished))
+        open_inbox = cache(lambda: Inbox.at(self._settings.inbox))
+        return build_app(Receiver(self._settings.secrets, open_inbox, emit_finished))
 
 
 def without_token(path: str) -> str:

@@ -86,7 +86,7 @@ class Receiver:
 
     Args:
         secrets: Secrets that genuine tokens are made with.
-        inbox: Keeps what is delivered.
+        open_inbox: Returns what keeps the deliveries; asked on another thread, for each of them.
         on_new: Told what is new after it was stored, on another thread; what it raises is logged.
         clock: Seconds since the epoch.
     """
@@ -94,12 +94,12 @@ class Receiver:
     def __init__(
         self,
         secrets: Sequence[str],
-        inbox: Inbox,
+        open_inbox: Callable[[], Inbox],
         on_new: OnNew | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._secrets = tuple(secrets)
-        self._inbox = inbox
+        self._open_inbox = open_inbox
         self._on_new = on_new
         self._clock = clock
         self._refusals = QuietLog()
@@ -130,9 +130,7 @@ class Receiver:
 
     async def _keep(self, batch: str, workflow_id: str, payload: Mapping[str, Any]) -> None:
         loop = asyncio.get_running_loop()
-        storing = loop.run_in_executor(
-            self._stores, self._inbox.store, batch, workflow_id, payload, self._clock()
-        )
+        storing = loop.run_in_executor(self._stores, self._store, batch, workflow_id, payload)
         try:
             is_new = await asyncio.wait_for(storing, STORE_SECONDS)
         except TimeoutError:
@@ -143,6 +141,9 @@ class Receiver:
             raise Refusal(503, str(error)) from None
         if is_new and self._on_new is not None:
             self._tellers.submit(self._tell, self._on_new, workflow_id, payload)
+
+    def _store(self, batch: str, workflow_id: str, payload: Mapping[str, Any]) -> bool:
+        return self._open_inbox().store(batch, workflow_id, payload, self._clock())
 
     def _tell(self, on_new: OnNew, workflow_id: str, payload: Mapping[str, Any]) -> None:
         try:

@@ -27,7 +27,7 @@ class ReceiverServer:
     def __init__(self, inbox: Inbox) -> None:
         self.socket = socket.create_server(("127.0.0.1", 0))
         config = uvicorn.Config(
-            build_app(Receiver([SECRET], inbox), "/cleanlist"), lifespan="off", log_level="critical"
+            build_app(Receiver([SECRET], lambda: inbox), "/cleanlist"), lifespan="off", log_level="critical"
         )
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run, args=([self.socket],), daemon=True)

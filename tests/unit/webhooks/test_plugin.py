@@ -15,7 +15,7 @@ from airflow_provider_cleanlist.client.models import WebhookDelivery
 from airflow_provider_cleanlist.webhooks.diagnosis import describe
 from airflow_provider_cleanlist.webhooks.events import event_extra
 from airflow_provider_cleanlist.webhooks.inbox import Inbox
-from airflow_provider_cleanlist.webhooks.plugin import CleanlistPlugin, fastapi_apps
+from airflow_provider_cleanlist.webhooks.plugin import CleanlistPlugin, fastapi_apps, without_token
 from airflow_provider_cleanlist.webhooks.settings import receiver_settings
 from airflow_provider_cleanlist.webhooks.tokens import batch_name, sign
 
@@ -57,6 +57,59 @@ def test_the_receiver_works_where_it_is_mounted(monkeypatch, tmp_path):
     assert asyncio.run(post(f"/cleanlist/webhook/{token}")) == 200
     assert asyncio.run(post(f"/cleanlist/webhook/{token[::-1]}")) == 404
     assert Inbox.at(f"file://{tmp_path}/inbox").has("w")
+
+
+@pytest.mark.parametrize(
+    ("path", "shown"),
+    [
+        ("/cleanlist/webhook/abc", "/cleanlist/webhook/***"),
+        ("/airflow/cleanlist/webhook/abc/def/webhook/ghi", "/airflow/cleanlist/webhook/***"),
+        ("/cleanlist/webhook/", "/cleanlist/webhook/***"),
+        ("/cleanlist/elsewhere", "/cleanlist/elsewhere"),
+    ],
+)
+def test_what_access_logs_show(path, shown):
+    assert without_token(path) == shown
+
+
+def serve(monkeypatch, inbox: str):
+    """Return an application with the plugin mounted, and the paths that a log in front of it would show."""
+    import fastapi
+
+    monkeypatch.setenv("AIRFLOW__CLEANLIST__WEBHOOK_SECRET", SECRET)
+    monkeypatch.setenv("AIRFLOW__CLEANLIST__WEBHOOK_INBOX", inbox)
+    (served,) = fastapi_apps()
+    server, shown = fastapi.FastAPI(), []
+    server.mount(served["url_prefix"], served["app"])
+
+    async def logged(scope, receive, send):
+        await server(scope, receive, send)
+        shown.append((scope["path"], scope["raw_path"]))
+
+    return logged, shown
+
+
+def post(app, token: str) -> int:
+    async def asked() -> int:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://airflow") as client:
+            payload = {"workflow_id": "w", "event": "enrichment.completed"}
+            return (await client.post(f"/cleanlist/webhook/{token}", json=payload)).status_code
+
+    return asyncio.run(asked())
+
+
+def test_tokens_are_not_seen_by_what_logs_requests(monkeypatch, tmp_path):
+    app, shown = serve(monkeypatch, f"file://{tmp_path}")
+    token = sign(SECRET, batch_name("s", "r", "0"), time.time() + 60)
+    assert [post(app, one) for one in (token, token[::-1], "x/y")] == [200, 404, 404]
+    assert shown == [("/cleanlist/webhook/***", b"/cleanlist/webhook/***")] * 3
+
+
+def test_an_inbox_that_cannot_be_opened_is_a_server_error(monkeypatch, caplog):
+    app, _ = serve(monkeypatch, "nonsense://inbox")
+    assert post(app, sign(SECRET, batch_name("s", "r", "0"), time.time() + 60)) == 503
+    assert post(app, sign("somebody else's secret", batch_name("s", "r", "0"), time.time() + 60)) == 404
+    assert "A webhook was answered with 503: the inbox nonsense://inbox" in caplog.text
 
 
 def test_the_plugin_costs_no_web_framework(tmp_path):

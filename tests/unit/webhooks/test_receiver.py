@@ -32,7 +32,7 @@ class Setup:
         self.inbox = Inbox.at(f"file://{root}")
         self.told: list[str] = []
         self.was_told = threading.Event()
-        receiver = Receiver([SECRET, OLD_SECRET], self.inbox, self._tell)
+        receiver = Receiver([SECRET, OLD_SECRET], lambda: self.inbox, self._tell)
         self.transport = httpx.ASGITransport(build_app(receiver, "/cleanlist"))
 
     def _tell(self, workflow_id: str, payload: object) -> None:
