@@ -22,6 +22,7 @@ from airflow_provider_cleanlist.exceptions import (
     CleanlistNotFoundError,
     CleanlistPermissionError,
     CleanlistServerError,
+    CleanlistUnexpectedAnswerError,
 )
 
 pytestmark = [pytest.mark.integration, pytest.mark.cleanlist_sandbox(requests_per_minute=100_000)]
@@ -144,6 +145,30 @@ def test_a_list_that_is_deleted_midway(sandbox, run_load, sqlite_warehouse):
     with pytest.raises(CleanlistNotFoundError):
         run_load(list_id=prospects.list_id, page_size=10, mode="replace")
     assert len(rows(sqlite_warehouse)) == 50
+
+
+def test_a_cursor_that_repeats_stops_the_load_and_leaves_the_table_as_it_was(
+    sandbox, run_load, sqlite_warehouse
+):
+    sandbox.state.add_leads("Prospects", 25)
+    run_load()
+    sandbox.settings.repeat_cursor = True
+    with pytest.raises(CleanlistUnexpectedAnswerError):
+        run_load(page_size=10, mode="replace", run_id="next")
+    assert len(rows(sqlite_warehouse)) == 25
+    sandbox.settings.repeat_cursor = False
+    assert run_load(page_size=10, mode="replace", run_id="next")["rows_written"] == 25
+
+
+def test_a_list_whose_name_and_leads_are_sql(sandbox, run_load, sqlite_warehouse):
+    name = "x'); DROP TABLE victim; -- %s :x {{ 1 }}"
+    with sqlite_warehouse.begin() as connection:
+        connection.execute(sa.text("CREATE TABLE victim (x TEXT)"))
+    prospects = sandbox.state.add_leads(name, 3)
+    result = run_load(list_name=name, run_id=name)
+    assert (result["list_id"], result["list_name"]) == (prospects.list_id, name)
+    assert {row["_cleanlist_run_id"] for row in rows(sqlite_warehouse)} == {f"dag/{name}"}
+    assert rows(sqlite_warehouse, "victim") == []
 
 
 # --- bad input -------------------------------------------------------------------------------------------------
