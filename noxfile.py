@@ -85,6 +85,22 @@ def matrix(session: nox.Session, airflow: str, python_version: str) -> None:
 
 
 @nox.session
+def warehouses(session: nox.Session) -> None:
+    """Loads into the databases that need packages of their own; arguments after ``--`` go to pytest."""
+    environment = ROOT / ".nox" / "warehouses"
+    own_python = str(environment / "bin" / "python")
+    run(session, "uv", "venv", "--quiet", "--allow-existing", f"--python={sys.executable}", str(environment))
+    into = ("--quiet", f"--python={own_python}")
+    run(session, "uv", "pip", "sync", *into, "--require-hashes", "requirements/warehouses.txt")
+    run(session, "uv", "pip", "install", *into, "--no-deps", "--no-build-isolation", "--editable=.")
+    with tempfile.TemporaryDirectory() as home:
+        env = {"AIRFLOW_HOME": home, "AIRFLOW__CORE__LOAD_EXAMPLES": "False", "WAREHOUSES": "required"}
+        options = ("-m", "pytest", "-q", "-p", "no:cacheprovider", "-n", "2", "-m", "warehouse")
+        folders = ("tests/unit/warehouse", "tests/integration/warehouse")
+        session.run(own_python, *options, *folders, *session.posargs, env=env, external=True)
+
+
+@nox.session
 def lint(session: nox.Session) -> None:
     """Style and likely mistakes (ruff), layout of the code (ruff format)."""
     run(session, "ruff", "check", "--no-cache", ".")  # a cache keeps what another layout has shown

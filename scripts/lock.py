@@ -62,6 +62,8 @@ def matrix_lock(airflow: str, until: str) -> Lock:
     )
 
 
+WAREHOUSES = ("bigquery", "databricks", "duckdb", "mssql", "mysql", "oracle", "redshift", "snowflake", "trino")
+
 LOCKS = (
     Lock("bootstrap.txt", ("-",), "uv\n"),
     Lock("demo.txt", ("pyproject.toml", "--extra=sandbox", "--group=demo")),
@@ -75,6 +77,23 @@ LOCKS = (
             "--extra=pandas",
             "--group=dev",
             "--constraint=requirements/demo.txt",
+        ),
+    ),
+    Lock(
+        "warehouses.txt",
+        (
+            "pyproject.toml",
+            *(f"--extra={name}" for name in WAREHOUSES),
+            "--group=warehouses",
+        ),
+    ),
+    Lock(
+        "benchmarks.txt",
+        (
+            "pyproject.toml",
+            *(f"--extra={name}" for name in ("duckdb", "mysql", "pandas", "postgres", "sandbox")),
+            "--group=benchmarks",
+            "--constraint=requirements/dev.txt",
         ),
     ),
     matrix_lock("2.11.2", "2026-04-01"),

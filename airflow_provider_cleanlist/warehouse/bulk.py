@@ -8,12 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
+from airflow_provider_cleanlist.warehouse import bigquery
+from airflow_provider_cleanlist.warehouse.documents import EXPLOSIONS, insert_documents
 from airflow_provider_cleanlist.warehouse.values import Row
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
 
 _COPY_SPECIAL = re.compile(r"[\\\t\n\r]")
+
+SNOWFLAKE_FILE_ROWS = 5_000
+"""From so many rows on, a file in a stage of Snowflake is faster than statements."""
 
 BulkInsert = Callable[["Connection", sa.Table, Sequence[Row]], None]
 
@@ -27,7 +32,9 @@ def insert_rows(connection: Connection, table: sa.Table, rows: Sequence[Row]) ->
         rows: Rows with a value for each of the table's columns, in order.
     """
     if rows:
-        way = _WAYS.get((connection.dialect.name, connection.dialect.driver), _execute_many)
+        dialect = connection.dialect
+        default = insert_documents if dialect.name in EXPLOSIONS else _execute_many
+        way = _WAYS.get((dialect.name, dialect.driver), default)
         way(connection, table, rows)
 
 
@@ -109,9 +116,34 @@ def _encode(row: Row, encoders: Sequence[tuple[int, Callable[[Any], Any]]]) -> l
     return values
 
 
+def _write_snowflake(connection: Connection, table: sa.Table, rows: Sequence[Row]) -> None:
+    if len(rows) < SNOWFLAKE_FILE_ROWS:
+        _execute_many(connection, table, rows)
+        return
+    import pandas
+    from snowflake.connector import pandas_tools
+
+    fold = connection.dialect.denormalize_name
+    frame = pandas.DataFrame(rows, columns=[fold(column.name) for column in table.columns], dtype=object)
+    whole = [fold(column.name) for column in table.columns if isinstance(column.type, sa.Integer)]
+    frame = frame.astype(dict.fromkeys(whole, "Int64"))  # other numbers would lose digits beside NULLs
+    *databases, schema = table.schema.split(".") if table.schema else [None]
+    pandas_tools.write_pandas(
+        _driver_connection(connection),
+        frame,
+        fold(table.name),
+        database=databases[0] if databases else None,
+        schema=schema and fold(schema),
+        quote_identifiers=True,
+        use_logical_type=True,
+    )
+
+
 _WAYS: dict[tuple[str, str], BulkInsert] = {
     ("postgresql", "psycopg"): _copy_psycopg,
     ("postgresql", "psycopg2"): _copy_psycopg2,
     ("sqlite", "pysqlite"): _execute_many_sqlite,
+    ("snowflake", "snowflake"): _write_snowflake,
+    ("bigquery", "bigquery"): bigquery.insert_rows,
 }
 """Faster ways than SQLAlchemy's ``executemany``, which batches well on the rest."""

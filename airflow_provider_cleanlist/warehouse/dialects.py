@@ -1,4 +1,4 @@
-"""What differs between databases, except how rows get in (``bulk``): locks, staging tables, errors.
+"""What differs between databases, except how rows get in (``bulk``) and ``locks``: staging tables, counts, errors.
 
 Error messages of databases can quote the values of the statement. Only what is known to hold none is passed on:
 the error's class and SQLSTATE, and the text where its class says that it is about objects, not data.
@@ -14,12 +14,16 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 from sqlalchemy.ext.compiler import compiles
 
+from airflow_provider_cleanlist.warehouse.codes import CODES
 from airflow_provider_cleanlist.warehouse.errors import LoadConfigurationError, LoadDataError, LoadError
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection, Engine
 
-_LOCKING_DIALECTS = frozenset({"postgresql", "redshift"})
+_UNQUOTABLE = {"bigquery": frozenset('`"\\'), "snowflake": frozenset("%"), "mysqlconnector": frozenset("%")}
+"""By driver. The last two double a percent sign and send it so where a statement has no parameters."""
+_KEYLESS = frozenset({"snowflake", "redshift", "bigquery", "databricks", "trino"})
+_COUNTS_NO_ROWS = frozenset({"duckdb", "databricks", "trino"})
 _STAGE_PREFIXES = {"postgresql": ("UNLOGGED",)}
 
 _ABOUT_OBJECTS = re.compile("0A|08|23|25|28|3D|3F|40|42|53|55|57")
@@ -44,14 +48,50 @@ def ignores_case(dialect: str) -> bool:
     return dialect in _IGNORES_CASE
 
 
-def lock_table(connection: Connection, table: sa.Table) -> None:
-    """Keep other writers out of a table until the transaction ends, and let readers in.
+def unquotable(driver: str) -> frozenset[str]:
+    """Return the characters that a name cannot hold, however it is quoted."""
+    return _UNQUOTABLE.get(driver, frozenset())
 
-    Where nothing is done, concurrent writers are told apart by the table's primary key or by the database's own
-    locks on what the transaction deletes.
+
+def check_transactional(connection: Connection, table: sa.Table) -> None:
+    """Refuse a table that MySQL keeps in an engine without transactions: a load that fails would leave a half.
+
+    Raises:
+        LoadConfigurationError: The table is kept in such an engine.
     """
-    if connection.dialect.name in _LOCKING_DIALECTS:
-        connection.execute(LockTable(table))
+    if connection.dialect.name not in ("mysql", "mariadb"):
+        return
+    query = sa.text(
+        "SELECT t.engine FROM information_schema.tables t JOIN information_schema.engines e ON e.engine = t.engine "
+        "WHERE t.table_schema = COALESCE(:place, DATABASE()) AND t.table_name = :name AND e.transactions <> 'YES'"
+    )
+    engine = connection.execute(query, {"place": table.schema, "name": table.name}).scalar()
+    if engine is not None:
+        raise LoadConfigurationError(
+            f"{table.name} is a table of the engine {engine}, which has no transactions: ALTER TABLE .. ENGINE=InnoDB."
+        )
+
+
+def is_keyless(dialect: str) -> bool:
+    """Whether the database enforces no primary key, so that declaring one could only mislead its planner."""
+    return dialect in _KEYLESS
+
+
+def execute_counted(connection: Connection, statement: Any) -> int:
+    """Run a DELETE or an UPDATE of a table and return how many rows it was about."""
+    if connection.dialect.name not in _COUNTS_NO_ROWS:
+        return int(connection.execute(statement).rowcount)
+    affected = count_affected(connection, statement)
+    connection.execute(statement)
+    return affected
+
+
+def count_affected(connection: Connection, statement: Any) -> int:
+    """Return how many rows a DELETE or an UPDATE of a table would be about."""
+    count = sa.select(sa.func.count()).select_from(statement.table)
+    if statement.whereclause is not None:
+        count = count.where(statement.whereclause)
+    return int(connection.execute(count).scalar_one())
 
 
 def gather_statistics(connection: Connection, table: sa.Table, columns: Sequence[str]) -> None:
@@ -79,25 +119,6 @@ def _analyze(element: Analyze, compiler: Any, **_: Any) -> str:
     return f"ANALYZE {compiler.preparer.format_table(element.table)} ({columns})"
 
 
-class LockTable(sa.schema.DDLElement):
-    """``LOCK TABLE ..``, which SQLAlchemy lacks; only for databases that have it."""
-
-    inherit_cache = False
-
-    def __init__(self, table: sa.Table) -> None:
-        self.table = table
-
-
-@compiles(LockTable, "postgresql")
-def _lock_postgresql(element: LockTable, compiler: Any, **_: Any) -> str:
-    return f"LOCK TABLE {compiler.preparer.format_table(element.table)} IN SHARE ROW EXCLUSIVE MODE"
-
-
-@compiles(LockTable, "redshift")
-def _lock_redshift(element: LockTable, compiler: Any, **_: Any) -> str:
-    return f"LOCK {compiler.preparer.format_table(element.table)}"
-
-
 def _sqlstate(error: BaseException) -> str | None:
     return getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)
 
@@ -106,6 +127,8 @@ def is_missing_table(dialect: str, error: sa.exc.DBAPIError) -> bool:
     """Whether reading a table failed because there is none."""
     if error.connection_invalidated or error.orig is None:
         return False
+    if codes := CODES.get(dialect):
+        return bool(codes.missing.fullmatch(codes.of(error.orig)))
     if state := _sqlstate(error.orig):
         return state in _MISSING_TABLE
     if dialect == "sqlite":
@@ -139,29 +162,43 @@ def database_errors(engine: Engine, doing: str) -> Iterator[None]:
 
 def explain(dialect: str, error: BaseException, doing: str) -> LoadError:
     """Return the load error for a driver's error, without any value of the statement."""
-    state = _sqlstate(error) or ""
-    text = _harmless_text(dialect, error, state)
-    kind = " ".join(filter(None, (type(error).__name__, state)))
+    codes = CODES.get(dialect)
+    code = codes.of(error) if codes else _sqlstate(error) or ""
+    text = _harmless_text(dialect, error, code)
+    kind = " ".join(dict.fromkeys(filter(None, (type(error).__name__, code))))
     message = f"{doing} failed: {kind}{f': {text}' if text else ''}. The target's rows are unchanged."
-    if state in ("42804", "42883", "22P02"):
+    if code in ("42804", "42883", "22P02"):
         message += " Column types do not fit: name them in column_types, or change the table."
-    return _error_class(dialect, error, state)(message)
+    return _error_class(dialect, error, code)(message)
 
 
-def _harmless_text(dialect: str, error: BaseException, state: str) -> str:
+def _harmless_text(dialect: str, error: BaseException, code: str) -> str:
+    if codes := CODES.get(dialect):
+        return _first_line(error) if codes.harmless.fullmatch(code) else ""
     if dialect == "sqlite":
         return str(error)
-    if _ABOUT_OBJECTS.match(state):
+    if _ABOUT_OBJECTS.match(code):
         primary = getattr(getattr(error, "diag", None), "message_primary", None)
         return str(primary) if primary else ""
     return ""
 
 
-def _error_class(dialect: str, error: BaseException, state: str) -> type[LoadError]:
-    if state:
-        if _CONFIGURATION_STATES.match(state):
+def _first_line(error: BaseException) -> str:
+    """Return what the database said, without the numbers and the statement that drivers put around it."""
+    said = error.args[1] if len(error.args) > 1 else error
+    text = said.decode("utf-8", "replace") if isinstance(said, bytes) else str(said)
+    return text.strip().partition("\n")[0].rstrip(".")
+
+
+def _error_class(dialect: str, error: BaseException, code: str) -> type[LoadError]:
+    if codes := CODES.get(dialect):
+        if codes.configuration.fullmatch(code):
             return LoadConfigurationError
-        return LoadDataError if _DATA_STATES.match(state) else LoadError
+        return LoadDataError if codes.data.fullmatch(code) or _is_constraint(error) else LoadError
+    if code:
+        if _CONFIGURATION_STATES.match(code):
+            return LoadConfigurationError
+        return LoadDataError if _DATA_STATES.match(code) else LoadError
     if dialect == "sqlite":
         if _SQLITE_CONFIGURATION.search(str(error)):
             return LoadConfigurationError
@@ -170,3 +207,8 @@ def _error_class(dialect: str, error: BaseException, state: str) -> type[LoadErr
     if "DataError" in names:
         return LoadDataError
     return LoadConfigurationError if "ProgrammingError" in names else LoadError
+
+
+def _is_constraint(error: BaseException) -> bool:
+    """Whether a value broke a rule of DuckDB, which has one class for all rules, other than being there already."""
+    return type(error).__name__ == "ConstraintException" and bool(_SQLITE_DATA.search(str(error)))

@@ -119,7 +119,7 @@ def load(
         LoadDataError: The records do not fit.
         LoadError: The database failed, or the list changed while it was read and ``row_count_check="fail"``.
     """
-    tables.check_name(engine, spec)
+    tables.check_names(engine, spec)
     target = tables.columns_of(engine, spec.table)
     plan = plan_columns(spec, RowMaker(spec, target=target).fields, target)
     if target is not None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from airflow_provider_cleanlist.warehouse import dialects, naming, tables
+from airflow_provider_cleanlist.warehouse import bigquery, dialects, locks, merge, naming, tables, types
 from airflow_provider_cleanlist.warehouse.errors import LoadConfigurationError, LoadError
 from airflow_provider_cleanlist.warehouse.plan import ColumnPlan, StageCounts
 from airflow_provider_cleanlist.warehouse.spec import LoadSpec, OnMissing
@@ -60,7 +60,7 @@ class Publication:
 
         Those named ``removed`` tell by their row count how many rows are gone.
         """
-        target, source = self.target, self._source()
+        target, source = self.target, self.source()
         if self.updates_in_place:
             return [
                 *self._missing(target, ~self._staged(target)),
@@ -71,8 +71,15 @@ class Publication:
             replaced = [("replaced", target.delete().where(self._staged(target)))]
             replaced += self._missing(target)
         else:
-            replaced = [("removed", target.delete().where(*self._scope(target)))]
+            replaced = [("removed", target.delete().where(*self.scope(target)))]
         return [*replaced, ("inserted", self._insert(target, source))]
+
+    def removals(self) -> list[Any]:
+        """Return statements that would remove what the load removes, and could run before any other."""
+        target = self.target
+        if self.spec.mode == "merge":
+            return [statement for _, statement in self._missing(target, ~self._staged(target))]
+        return [target.delete().where(*self.scope(target))]
 
     def _stage_columns(self) -> dict[str, str]:
         return {
@@ -80,7 +87,7 @@ class Publication:
             for number, (raw, name) in enumerate(self.plan.columns.items())
         }
 
-    def _source(self) -> FromClause:
+    def source(self) -> FromClause:
         """Return the staged records, each key once: the last row of the last page wins."""
         columns = self._stage_columns()
         if self.counts.keys == self.counts.rows:
@@ -106,66 +113,81 @@ class Publication:
         }
 
     def _insert(self, target: sa.Table, source: FromClause, *, skip_existing: bool = False) -> Any:
-        columns, constants = self._stage_columns(), self._constants()
-        rows = sa.select(*(source.c[name] for name in columns.values()), *constants.values())
+        values = self.values(source)
+        rows = sa.select(*values.values())
         if skip_existing:
             old = target.alias("old")
             absent = old.c[self.plan.key[-1]].is_(None)
-            rows = rows.select_from(source.outerjoin(old, self._same_key(old, source))).where(absent)
-        return target.insert().from_select([*columns, *constants], rows)
+            rows = rows.select_from(source.outerjoin(old, self.same_key(old, source))).where(absent)
+        return target.insert().from_select([*values], rows)
 
     def _update(self, target: sa.Table, source: FromClause) -> Any:
-        values = {
-            name: source.c[staged] for name, staged in self._stage_columns().items()
-        } | self._constants()
+        values = self.values(source)
         if naming.DELETED_AT in self.plan.meta:
             values[naming.DELETED_AT] = sa.null()
         changed = {name: value for name, value in values.items() if name not in self.plan.key}
-        return target.update().values(changed).where(self._same_key(target, source))
+        return target.update().values(changed).where(self.same_key(target, source))
 
-    def _same_key(self, target: FromClause, source: FromClause) -> ColumnElement[bool]:
-        values = {
-            name: source.c[staged] for name, staged in self._stage_columns().items()
-        } | self._constants()
-        return sa.and_(*(target.c[name] == values[name] for name in self.plan.key))
+    def values(self, source: FromClause) -> dict[str, ColumnElement[Any]]:
+        """Return what is written into each column for a staged record."""
+        kinds = {name: self.spec.column_type(raw) for raw, name in self.plan.columns.items()}
+        staged = self._stage_columns().items()
+        return {name: types.published(source.c[own], kinds[name]) for name, own in staged} | self._constants()
+
+    def staged_key(self, source: FromClause) -> ColumnElement[Any]:
+        """Return a staged column of the key, which no record lacks."""
+        columns = self._stage_columns()
+        return source.c[next(columns[name] for name in self.plan.key if name in columns)]
+
+    def same_key(self, target: FromClause, source: FromClause) -> ColumnElement[bool]:
+        """Whether a row of the target and a staged record have the same key."""
+        columns, constants = self._stage_columns(), self._constants()
+        return sa.and_(
+            *(
+                target.c[name] == (source.c[columns[name]] if name in columns else constants[name])
+                for name in self.plan.key
+            )
+        )
 
     def _staged(self, target: sa.Table) -> ColumnElement[bool]:
         """Whether a row of the target is among the staged ones, by key."""
         columns, constants = self._stage_columns(), self._constants()
         fixed = [target.c[name] == constants[name] for name in self.plan.key if name in constants]
         names = [name for name in self.plan.key if name in columns]
-        staged = sa.select(*(self.stage.c[columns[name]] for name in names))
-        own = target.c[names[0]] if len(names) == 1 else sa.tuple_(*(target.c[name] for name in names))
-        return sa.and_(*fixed, own.in_(staged))
+        if len(names) > 1:  # not every database compares tuples
+            same = (target.c[name] == self.stage.c[columns[name]] for name in names)
+            return sa.and_(*fixed, sa.exists().where(*same))
+        return sa.and_(*fixed, target.c[names[0]].in_(sa.select(self.stage.c[columns[names[0]]])))
 
-    def _of_list(self, target: sa.Table) -> ColumnElement[bool]:
+    def of_list(self, target: FromClause) -> ColumnElement[bool]:
+        """Whether a row of the target belongs to the list."""
         return target.c[naming.LIST_ID] == self._constants()[naming.LIST_ID]
 
     def _missing(self, target: sa.Table, *gone: ColumnElement[bool]) -> list[tuple[str, Any]]:
         """Return what happens to the list's rows that were not read; ``gone`` tells them from those that were."""
         if self.on_missing == "keep":
             return []
-        where = (self._of_list(target), *gone)
+        where = (self.of_list(target), *gone)
         if self.on_missing == "delete":
             return [("removed", target.delete().where(*where))]
         now = sa.literal(self.now, tables.META_TYPES[naming.DELETED_AT])
         alive = target.c[naming.DELETED_AT].is_(None)
         return [("removed", target.update().values({naming.DELETED_AT: now}).where(*where, alive))]
 
-    def _scope(self, target: sa.Table) -> Sequence[ColumnElement[bool]]:
+    def scope(self, target: Any) -> Sequence[ColumnElement[bool]]:
         """Return the conditions of the rows that ``replace``, ``append`` and ``snapshot`` write anew."""
         constants = self._constants()
         whole_table = self.spec.replace_scope == "table"
         if self.spec.mode == "append":
-            return self._of_list(target), target.c[naming.RUN_ID] == constants[naming.RUN_ID]
+            return self.of_list(target), target.c[naming.RUN_ID] == constants[naming.RUN_ID]
         if self.spec.mode == "snapshot":
             day = target.c[naming.SNAPSHOT_DATE] == constants[naming.SNAPSHOT_DATE]
-            return (day,) if whole_table else (day, self._of_list(target))
+            return (day,) if whole_table else (day, self.of_list(target))
         if whole_table:
             return ()
         if naming.LIST_ID in self.spec.key:
-            return (self._of_list(target),)
-        return (sa.or_(self._of_list(target), self._staged(target)),)
+            return (self.of_list(target),)
+        return (sa.or_(self.of_list(target), self._staged(target)),)
 
 
 def check_mergeable(engine: Engine, publication: Publication) -> None:
@@ -175,6 +197,8 @@ def check_mergeable(engine: Engine, publication: Publication) -> None:
         LoadConfigurationError: The target has columns of somebody else's, and SQLAlchemy knows no ``UPDATE .. FROM``
             for the database.
     """
+    if engine.dialect.name in merge.DIALECTS:
+        return
     try:
         for _, statement in publication.statements():
             statement.compile(dialect=engine.dialect)
@@ -200,7 +224,11 @@ def publish(connection: Connection, publication: Publication) -> int:
     Raises:
         LoadError: The staging table is not what was counted.
     """
-    dialects.lock_table(connection, publication.target)
+    if connection.dialect.name in merge.DIALECTS:
+        return merge.publish(connection, publication)
+    if connection.dialect.name == "bigquery":
+        return bigquery.publish(connection, publication)
+    locks.lock_table(connection, publication.target, tables.registry_table(publication.spec))
     staged = connection.execute(sa.select(sa.func.count()).select_from(publication.stage)).scalar_one()
     if staged != publication.counts.rows:
         raise LoadError(
@@ -208,9 +236,10 @@ def publish(connection: Connection, publication: Publication) -> int:
         )
     removed = 0
     for name, statement in publication.statements():
-        count = connection.execute(statement).rowcount
         if name == "removed":
-            removed += max(count, 0)
+            removed += dialects.execute_counted(connection, statement)
+        else:
+            connection.execute(statement)
     return removed
 
 
@@ -218,14 +247,14 @@ def check_writable(engine: Engine, table: naming.TableName, columns: Sequence[st
     """Try, before anything is read, whether rows of an existing target may be deleted and inserted.
 
     Raises:
-        LoadConfigurationError: They may not.
+        LoadConfigurationError: They may not: it is a view, privileges are missing, or the database makes a column.
     """
     target = sa.Table(table.name, sa.MetaData(), *(sa.Column(name) for name in columns), schema=table.schema)
     never = sa.text("1 = 0")
-    first = target.c[columns[0]]
     doing = f"Checking that rows of {table} may be deleted and inserted"
     with dialects.database_errors(engine, doing), engine.connect() as connection:
         transaction = connection.begin()
+        dialects.check_transactional(connection, target)
         connection.execute(target.delete().where(never))
-        connection.execute(target.insert().from_select([first.name], sa.select(first).where(never)))
+        connection.execute(target.insert().from_select([*columns], sa.select(*target.c).where(never)))
         transaction.rollback()

@@ -182,7 +182,7 @@ class Stage:
             "updated_at": now.isoformat(timespec="seconds"),
             "checkpoint": checkpoint.to_json(),
         }
-        if connection.execute(registry.update().where(mine).values(values)).rowcount != 1:
+        if dialects.execute_counted(connection, registry.update().where(mine).values(values)) != 1:
             raise LoadError("Another try of the same task has taken this load over, so this one stops.")
 
     def count_rows(self, connection: Connection) -> int:
@@ -200,9 +200,10 @@ class Stage:
                 return StageCounts(rows, records, records)
             keys = [self.column(raw) for raw in self._spec.key_fields]
             empty = sa.or_(*(column.is_(None) for column in keys))
-            without_key = connection.execute(sa.select(sa.func.count()).select_from(self.table).where(empty))
+            query = sa.select(sa.func.count()).select_from(self.table).where(empty)
+            without_key = int(connection.execute(query).scalar_one())
             distinct = self._count_distinct(connection, self._spec.key_fields)
-            return StageCounts(rows, records, distinct, int(without_key.scalar_one()))
+            return StageCounts(rows, records, distinct, without_key)
 
     def _count_distinct(self, connection: Connection, fields: Sequence[str]) -> int:
         columns = [self.column(raw) for raw in fields]

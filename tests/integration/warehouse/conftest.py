@@ -1,12 +1,25 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import importlib
+import itertools
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
+from airflow_provider_cleanlist.warehouse.connect import open_engine
+from airflow_provider_cleanlist.warehouse.dialects import unquotable
 from airflow_provider_cleanlist.warehouse.naming import parse_table
 from airflow_provider_cleanlist.warehouse.spec import LoadSpec
 
@@ -24,6 +37,7 @@ class PagedList:
 
     pages: Sequence[Sequence[dict[str, Any]]]
     total: int | None = None
+    fails_before: int | None = None
     reads: list[int] = field(default_factory=list)
 
     def __call__(self, cursor: str | None) -> Iterator[Page]:
@@ -31,6 +45,8 @@ class PagedList:
         if total is None:
             total = len({lead["lead_id"] for page in self.pages for lead in page})
         for number in range(int(cursor or 0), len(self.pages)):
+            if number == self.fails_before:
+                raise ConnectionError("the API is down")
             self.reads.append(number)
             yield Page(self.pages[number], total, str(number + 1) if number + 1 < len(self.pages) else None)
 
@@ -67,3 +83,263 @@ def execute(engine: sa.engine.Engine) -> Callable[..., list[Any]]:
             return list(result) if result.returns_rows else []
 
     return run
+
+
+# --- every database ----------------------------------------------------------------------------------------------
+
+
+def cannot_run(reason: str, *, required: bool) -> None:
+    if required:
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+def need(*packages: str) -> None:
+    """Skip where packages are absent, unless the session is there to have them."""
+    for package in packages:
+        try:
+            importlib.import_module(package)
+        except ImportError:
+            reason = f"{package} is not installed (nox session warehouses)"
+            cannot_run(reason, required=os.environ.get("WAREHOUSES") == "required")
+
+
+class Database:
+    """A database of one test's own, reached as the operators reach it.
+
+    Attributes:
+        engine: An engine on it.
+        dialect: The name of its SQLAlchemy dialect.
+        many: So many leads are a lot for it.
+        not_imitated: Characters of names that the imitation of the database cannot take.
+        is_imitated: Whether something else stands in for it.
+        has_many_writers: Whether several connections may write at the same time.
+    """
+
+    many = 5_000
+    not_imitated = ""
+    is_imitated = False
+    has_many_writers = True
+
+    def __init__(self, connect: Callable[[], sa.engine.Engine]) -> None:
+        self._connect = connect
+        self._engines: list[sa.engine.Engine] = []
+        self.engine = self.open()
+        self.dialect = self.engine.dialect.name
+
+    def open(self) -> sa.engine.Engine:
+        """Open a further engine, as another task would."""
+        self._engines.append(self._connect())
+        return self._engines[-1]
+
+    def close(self) -> None:
+        for engine in self._engines:
+            engine.dispose()
+
+    def execute(self, *statements: str) -> list[tuple[Any, ...]]:
+        """Run statements in one transaction and return the rows of the last one."""
+        rows: list[tuple[Any, ...]] = []
+        with self.engine.begin() as connection:
+            for statement in statements:
+                result = connection.execute(sa.text(statement))
+                rows = [tuple(row) for row in result] if result.returns_rows else []
+        return rows
+
+    def rows(
+        self,
+        table: str = "leads",
+        *,
+        schema: str | None = None,
+        without: Sequence[str] = ("_cleanlist_synced_at",),
+    ) -> list[dict[str, Any]]:
+        """Rows of a table as dicts, NULLs left out, ordered by their text."""
+        query = sa.select(sa.text("*")).select_from(sa.table(table, schema=schema))
+        with self.engine.connect() as connection:
+            fresh = connection.execution_options(compiled_cache=None)
+            result = fresh.execute(query).mappings().all()
+        dicts = [{k: v for k, v in row.items() if v is not None and k not in without} for row in result]
+        return sorted(dicts, key=repr)
+
+    def name(self, text: str) -> str:
+        """Return an odd name without what is refused."""
+        odd = {*unquotable(self.engine.dialect.driver), *self.not_imitated}
+        return "".join(character for character in text if character not in odd)
+
+    def json(self, value: Any) -> Any:
+        """Read a JSON value as the driver returns it."""
+        return json.loads(value) if isinstance(value, str) else value
+
+    def stages(self) -> list[str]:
+        """Names of the staging tables there are."""
+        names = self.execute("SELECT table_name FROM information_schema.tables")
+        return [name.lower() for (name,) in names if name.lower().startswith("_cleanlist_stage")]
+
+
+class DuckDB(Database):
+    has_many_writers = False
+
+
+class Snowflake(Database):
+    many = 200
+    not_imitated = "'"
+    is_imitated = True
+    has_many_writers = False
+
+
+def through_hook(monkeypatch: pytest.MonkeyPatch, **connection: Any) -> Callable[[], sa.engine.Engine]:
+    """Return what opens an engine through the real hook of an Airflow connection."""
+    from airflow.providers.common.compat.sdk import BaseHook
+
+    monkeypatch.setenv("AIRFLOW_CONN_WAREHOUSE", json.dumps(connection))
+    return lambda: open_engine(BaseHook.get_connection("warehouse").get_hook(), "warehouse")
+
+
+@pytest.fixture(scope="session")
+def mariadb_server() -> Iterator[Mapping[str, Any]]:
+    """Host, port and password of a MariaDB server of this session's own."""
+    binary = shutil.which("mariadbd")
+    if binary is None:
+        reason = "mariadbd is not installed (Debian package mariadb-server)"
+        cannot_run(reason, required=os.environ.get("CI") == "true")
+    folder = Path(tempfile.mkdtemp(prefix="cleanlist-mariadb-"))
+    data, user = folder / "data", f"--user={os.environ.get('USER', 'root')}" if os.geteuid() == 0 else None
+    options = list(filter(None, ("--no-defaults", user, f"--datadir={data}", "--innodb-log-file-size=8M")))
+    install = ["mariadb-install-db", *options, "--auth-root-authentication-method=normal", "--skip-test-db"]
+    subprocess.run(install, check=True, stdout=subprocess.DEVNULL, cwd=folder)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    server = subprocess.Popen(
+        [
+            str(binary),
+            *options,
+            "--bind-address=127.0.0.1",
+            f"--port={port}",
+            f"--socket={folder}/socket",
+            f"--pid-file={folder}/pid",
+            "--innodb-flush-log-at-trx-commit=0",
+            "--innodb-flush-method=nosync",
+            "--innodb-buffer-pool-size=64M",
+            "--character-set-server=latin1",
+            "--sql-mode=",
+        ],
+        cwd=folder,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        _wait_for_port(port, server)
+        yield {"host": "127.0.0.1", "port": port, "login": "root"}
+    finally:
+        os.killpg(server.pid, signal.SIGKILL)
+        server.wait()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _wait_for_port(port: int, server: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            with socket.create_connection(("127.0.0.1", port), timeout=1):
+                return
+        except OSError:
+            assert server.poll() is None, "the server ended"
+            assert time.monotonic() < deadline, "the server did not start"
+            time.sleep(0.05)
+
+
+_NUMBERS = itertools.count(1)
+
+
+def _mariadb(request: pytest.FixtureRequest, **extra: Any) -> Iterator[Database]:
+    need("MySQLdb")
+    server = request.getfixturevalue("mariadb_server")
+    name = f"test_{next(_NUMBERS)}"
+    connection = {**server, "conn_type": "mysql", "extra": extra}
+    monkeypatch = request.getfixturevalue("monkeypatch")
+    administration = Database(through_hook(monkeypatch, **connection))
+    administration.execute(f"CREATE DATABASE {name}")
+    database = Database(through_hook(monkeypatch, **connection, schema=name))
+    yield database
+    database.close()
+    administration.execute(f"DROP DATABASE {name}")
+    administration.close()
+
+
+def mariadb(request: pytest.FixtureRequest) -> Iterator[Database]:
+    yield from _mariadb(request)
+
+
+def mariadb_connector(request: pytest.FixtureRequest) -> Iterator[Database]:
+    yield from _mariadb(request, client="mysql-connector-python")
+
+
+def duckdb(request: pytest.FixtureRequest) -> Iterator[Database]:
+    need("duckdb_provider", "duckdb_engine")
+    path = request.getfixturevalue("tmp_path") / "warehouse.duckdb"
+    connect = through_hook(request.getfixturevalue("monkeypatch"), conn_type="duckdb", host=str(path))
+    database = DuckDB(connect)
+    yield database
+    database.close()
+
+
+def snowflake(request: pytest.FixtureRequest) -> Iterator[Database]:
+    need("fakesnow", "airflow.providers.snowflake")
+    import fakesnow
+
+    monkeypatch = request.getfixturevalue("monkeypatch")
+    extra = {"account": "account", "database": "DB", "warehouse": "W"}
+    connect = through_hook(
+        monkeypatch, conn_type="snowflake", login="user", password="password", schema="PUBLIC", extra=extra
+    )
+    with fakesnow.patch():
+        database = Snowflake(connect)
+        yield database
+        database.close()
+
+
+def _postgres(request: pytest.FixtureRequest, driver: str) -> Iterator[Database]:
+    open_postgres = request.getfixturevalue("open_postgres")
+    yield Database(lambda: open_postgres(driver))
+
+
+def psycopg(request: pytest.FixtureRequest) -> Iterator[Database]:
+    yield from _postgres(request, "psycopg")
+
+
+def psycopg2(request: pytest.FixtureRequest) -> Iterator[Database]:
+    yield from _postgres(request, "psycopg2")
+
+
+_IN_DEV = (psycopg, psycopg2)
+_IN_WAREHOUSES = (mariadb, mariadb_connector, duckdb, snowflake)
+
+
+@pytest.fixture(
+    params=[
+        *(pytest.param(make, id=make.__name__) for make in _IN_DEV),
+        *(pytest.param(make, id=make.__name__, marks=pytest.mark.warehouse) for make in _IN_WAREHOUSES),
+    ]
+)
+def database(request: pytest.FixtureRequest) -> Iterator[Database]:
+    """An empty database, one after the other of every kind that the tests can run for real."""
+    yield from request.param(request)
+
+
+@pytest.fixture
+def mariadb_database(request: pytest.FixtureRequest) -> Iterator[Database]:
+    """An empty database of MariaDB."""
+    yield from mariadb(request)
+
+
+@pytest.fixture
+def duckdb_database(request: pytest.FixtureRequest) -> Iterator[Database]:
+    """An empty file of DuckDB."""
+    yield from duckdb(request)
+
+
+@pytest.fixture
+def snowflake_database(request: pytest.FixtureRequest) -> Iterator[Database]:
+    """An empty schema of what imitates Snowflake."""
+    yield from snowflake(request)

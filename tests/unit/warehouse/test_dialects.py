@@ -9,12 +9,12 @@ from sqlalchemy.dialects import postgresql
 
 from airflow_provider_cleanlist.warehouse.dialects import (
     Analyze,
-    LockTable,
     database_errors,
     explain,
     is_missing_table,
 )
 from airflow_provider_cleanlist.warehouse.errors import LoadConfigurationError, LoadDataError, LoadError
+from airflow_provider_cleanlist.warehouse.locks import LockTable
 from airflow_provider_cleanlist.warehouse.tables import AddColumn
 
 SECRET = "secret@x.example"

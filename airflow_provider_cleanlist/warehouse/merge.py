@@ -1,0 +1,191 @@
+"""Publishing as one ``MERGE``, where a transaction cannot hold several statements.
+
+What goes and what comes are two kinds of rows of the statement's source. Rows that come have no ``_drop``; rows of
+the target that match one that has it go.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.base import Executable
+from sqlalchemy.sql.elements import ClauseElement
+
+from airflow_provider_cleanlist.warehouse import dialects, naming
+from airflow_provider_cleanlist.warehouse.spec import OnMissing
+from airflow_provider_cleanlist.warehouse.types import TYPES
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Connection
+    from sqlalchemy.sql.elements import ColumnElement
+    from sqlalchemy.sql.selectable import FromClause, Select
+
+    from airflow_provider_cleanlist.warehouse.publish import Publication
+
+DIALECTS = frozenset({"databricks", "trino"})
+DROP = "_drop"
+
+
+@dataclass(frozen=True, slots=True)
+class _Action:
+    """What happens to a row: DELETE, or an UPDATE or INSERT of columns."""
+
+    verb: str
+    values: Mapping[str, ColumnElement[Any]]
+    condition: ColumnElement[bool] | None = None
+
+
+class Merge(Executable, ClauseElement):
+    """``MERGE INTO ..``, which SQLAlchemy lacks.
+
+    Args:
+        target: The target, as an alias.
+        source: The rows that go and come.
+        on: Which rows match.
+        matched: What happens to rows of the target that match, the first condition that holds decides.
+        not_matched: What happens to rows of the source that match none.
+    """
+
+    inherit_cache = False
+    supports_execution = True
+
+    def __init__(
+        self,
+        target: Any,
+        source: FromClause,
+        on: ColumnElement[bool],
+        matched: Sequence[_Action],
+        not_matched: _Action,
+    ) -> None:
+        self.target, self.source, self.on = target, source, on
+        self.matched, self.not_matched = matched, not_matched
+
+
+@compiles(Merge)
+def _compile_merge(element: Merge, compiler: Any, **options: Any) -> str:
+    def sql(clause: Any) -> str:
+        return str(compiler.process(clause, **options))
+
+    def when(action: _Action, kind: str) -> str:
+        condition = "" if action.condition is None else f" AND {sql(action.condition)}"
+        quoted = [compiler.preparer.quote(name) for name in action.values]
+        values = [sql(value) for value in action.values.values()]
+        match action.verb:
+            case "UPDATE":
+                what = "UPDATE SET " + ", ".join(
+                    f"{name} = {value}" for name, value in zip(quoted, values, strict=True)
+                )
+            case "INSERT":
+                what = f"INSERT ({', '.join(quoted)}) VALUES ({', '.join(values)})"  # noqa: S608
+            case verb:
+                what = verb
+        return f"WHEN {kind}{condition} THEN {what}"
+
+    table = element.target.element
+    lines = [
+        f"MERGE INTO {compiler.preparer.format_table(table)} AS {compiler.preparer.quote(element.target.name)}",
+        f"USING {compiler.process(element.source, asfrom=True, **options)}",
+        f"ON {sql(element.on)}",
+        *(when(action, "MATCHED") for action in element.matched),
+        when(element.not_matched, "NOT MATCHED"),
+    ]
+    return "\n".join(lines)
+
+
+def publish(connection: Connection, publication: Publication) -> int:
+    """Write the staged records into the target by one statement.
+
+    Returns:
+        Rows removed from the target, as counted right before.
+    """
+    removed = sum(dialects.count_affected(connection, removal) for removal in publication.removals())
+    connection.execute(merge_statement(publication))
+    return removed
+
+
+def merge_statement(publication: Publication) -> Merge:
+    """Return the statement that publishes, whatever the mode."""
+    spec = publication.spec
+    if spec.mode == "merge":
+        return _by_key(publication, publication.on_missing)
+    if spec.mode == "replace" and spec.replace_scope == "list" and naming.LIST_ID not in spec.key:
+        return _by_key(publication, "delete")
+    return _by_scope(publication)
+
+
+def _by_key(publication: Publication, on_missing: OnMissing) -> Merge:
+    """Rows of the same key are updated in place, so that columns of somebody else's keep their values."""
+    key, target = publication.plan.key, publication.target.alias("t")
+    rows = _source(publication, None if on_missing == "keep" else _missing(publication, on_missing))
+    gone = rows.c[DROP].is_not(None)
+    matched = []
+    if on_missing == "delete":
+        matched.append(_Action("DELETE", {}, gone))
+    elif on_missing == "soft_delete":
+        now = sa.literal(publication.now, TYPES["timestamp"])
+        matched.append(_Action("UPDATE", {naming.DELETED_AT: now}, gone))
+    incoming = {name: rows.c[name] for name in rows.c.keys() if name != DROP}  # noqa: SIM118
+    updated: dict[str, Any] = {name: value for name, value in incoming.items() if name not in key}
+    if naming.DELETED_AT in publication.plan.meta:
+        updated[naming.DELETED_AT] = sa.null()
+    matched.append(_Action("UPDATE", updated))
+    on = sa.and_(*(target.c[name] == rows.c[name] for name in key))
+    return Merge(target, rows, on, matched, _Action("INSERT", incoming, rows.c[DROP].is_(None)))
+
+
+def _by_scope(publication: Publication) -> Merge:
+    """Rows within the scope go, all staged ones come. They are found by their list, so that the join is by equality."""
+    target, old = publication.target.alias("t"), publication.target.alias("old")
+    going = sa.select(_list_of(old).label(DROP)).where(*publication.scope(old)).distinct()
+    rows = _source(publication, going)
+    incoming = {name: rows.c[name] for name in rows.c.keys() if name != DROP}  # noqa: SIM118
+    on = sa.and_(_list_of(target) == rows.c[DROP], *publication.scope(target))
+    return Merge(
+        target, rows, on, [_Action("DELETE", {})], _Action("INSERT", incoming, rows.c[DROP].is_(None))
+    )
+
+
+def _list_of(table: FromClause) -> ColumnElement[Any]:
+    return sa.func.coalesce(table.c[naming.LIST_ID], sa.literal("", TYPES["text"]))
+
+
+def _missing(publication: Publication, on_missing: OnMissing) -> Select[Any]:
+    """Return the keys of the list's rows that were not read."""
+    old, staged = publication.target.alias("old"), publication.source().alias("staged")
+    key = publication.plan.key
+    absent = publication.staged_key(staged).is_(None)
+    alive = [old.c[naming.DELETED_AT].is_(None)] if on_missing == "soft_delete" else []
+    columns = [old.c[name] for name in key]
+    rows = sa.select(*columns, sa.literal("", TYPES["text"]).label(DROP)).distinct()
+    return rows.select_from(old.outerjoin(staged, publication.same_key(old, staged))).where(
+        publication.of_list(old), absent, *alive
+    )
+
+
+def _source(publication: Publication, going: Select[Any] | None) -> FromClause:
+    """Return the rows of the statement; what goes and what comes side by side.
+
+    If the stage is not what was counted, because another try empties it meanwhile, there are none.
+    """
+    staged = publication.source()
+    columns = {column.name: column.type for column in publication.target.columns}
+    values = publication.values(staged)
+    coming = sa.select(
+        *(value.label(name) for name, value in values.items()), sa.cast(sa.null(), TYPES["text"]).label(DROP)
+    ).select_from(staged)
+    parts = [coming]
+    if going is not None:
+        goes = going.subquery("going")
+        cells = [
+            goes.c[name] if name in goes.c else sa.cast(sa.null(), columns[name]).label(name)
+            for name in values
+        ]
+        parts.append(sa.select(*cells, goes.c[DROP]))
+    counted = sa.select(sa.func.count()).select_from(publication.stage.alias("counted")).scalar_subquery()
+    whole = counted == sa.literal(publication.counts.rows, sa.BigInteger())
+    parts = [part.where(whole) for part in parts]
+    return (sa.union_all(*parts) if len(parts) > 1 else parts[0]).subquery("s")

@@ -1,0 +1,111 @@
+"""What is MySQL's own: engines without transactions, privileges, locks, sessions."""
+
+from __future__ import annotations
+
+import pytest
+import sqlalchemy as sa
+
+from airflow_provider_cleanlist.warehouse.errors import LoadConfigurationError, LoadDataError, LoadError
+from airflow_provider_cleanlist.warehouse.loader import load
+
+pytestmark = [pytest.mark.integration, pytest.mark.warehouse]
+
+
+def lead(number: int, **fields) -> dict:
+    return {"lead_id": f"lead-{number}", **fields}
+
+
+@pytest.mark.parametrize("engine", ["MyISAM", "Aria"])
+def test_a_table_without_transactions_is_refused_before_anything_is_read(
+    mariadb_database, make_spec, paged, engine
+):
+    mariadb_database.execute(f"CREATE TABLE leads (lead_id VARCHAR(20)) ENGINE={engine}")
+    pages = paged([[lead(1)]])
+    with pytest.raises(LoadConfigurationError, match=f"of the engine {engine}, which has no transactions"):
+        load(mariadb_database.engine, make_spec(), pages)
+    assert pages.reads == []
+
+
+def test_new_tables_have_transactions_and_exact_keys_whatever_the_server_prefers(
+    mariadb_database, make_spec, paged
+):
+    load(mariadb_database.engine, make_spec(), paged([[lead(1)]]))
+    tables = "SELECT table_name, engine FROM information_schema.tables WHERE table_schema = DATABASE()"
+    assert {engine for _, engine in mariadb_database.execute(tables)} == {"InnoDB"}
+    columns = (
+        "SELECT column_name, collation_name FROM information_schema.columns "
+        "WHERE table_schema = DATABASE() AND column_key = 'PRI' AND table_name = 'leads'"
+    )
+    assert dict(mariadb_database.execute(columns)) == {
+        "_cleanlist_list_id": "utf8mb4_bin",
+        "lead_id": "utf8mb4_bin",
+    }
+
+
+def test_a_value_that_is_too_long_is_refused_even_where_the_server_would_cut_it(
+    mariadb_database, make_spec, paged
+):
+    assert "STRICT" not in mariadb_database.execute("SELECT @@GLOBAL.sql_mode")[0][0]
+    mariadb_database.execute("CREATE TABLE leads (lead_id VARCHAR(20), email VARCHAR(3))")
+    with pytest.raises(LoadDataError, match="1406: Data too long for column 'email'") as caught:
+        load(mariadb_database.engine, make_spec(), paged([[lead(1, email="secret@x.example")]]))
+    assert "secret" not in str(caught.value)
+    assert mariadb_database.rows() == []
+
+
+def test_a_value_of_another_type_is_not_quoted(mariadb_database, make_spec, paged):
+    mariadb_database.execute("CREATE TABLE leads (lead_id VARCHAR(20), email INTEGER)")
+    with pytest.raises(LoadDataError, match="1366") as caught:
+        load(mariadb_database.engine, make_spec(), paged([[lead(1, email="secret@x.example")]]))
+    assert "secret" not in str(caught.value)
+    assert mariadb_database.rows() == []
+
+
+def test_a_key_that_is_longer_than_an_index_takes_is_told(mariadb_database, make_spec, paged):
+    with pytest.raises(LoadDataError, match="Data too long"):
+        load(mariadb_database.engine, make_spec(), paged([[{"lead_id": "x" * 256}]]))
+
+
+@pytest.mark.parametrize("grants", ["SELECT", "SELECT, DELETE"])
+def test_missing_privileges_are_told_before_anything_is_read(mariadb_database, make_spec, paged, grants):
+    load(mariadb_database.engine, make_spec(load_id="earlier"), paged([[lead(1)]]))
+    mariadb_database.execute(
+        "CREATE OR REPLACE USER reader@'127.0.0.1'", f"GRANT {grants} ON leads TO reader@'127.0.0.1'"
+    )
+    engine = sa.create_engine(mariadb_database.engine.url.set(username="reader"), hide_parameters=True)
+    pages = paged([[lead(2)]])
+    with pytest.raises(
+        LoadConfigurationError, match=r"1142: (DELETE|INSERT) command denied to user 'reader'"
+    ):
+        load(engine, make_spec(), pages)
+    assert pages.reads == []
+    engine.dispose()
+
+
+def test_a_load_that_others_hold_up_for_too_long_ends(mariadb_database, make_spec, paged, monkeypatch):
+    monkeypatch.setattr("airflow_provider_cleanlist.warehouse.locks.LOCK_SECONDS", 1)
+    load(mariadb_database.engine, make_spec(load_id="earlier"), paged([[lead(1)]]))
+    names = []
+
+    @sa.event.listens_for(mariadb_database.engine, "before_cursor_execute")
+    def note(connection, cursor, statement, parameters, context, executemany):
+        if "get_lock" in statement:
+            names.append((statement, parameters))
+
+    load(mariadb_database.engine, make_spec(load_id="again"), paged([[lead(1)]]))
+    ((statement, parameters),) = names
+    with mariadb_database.open().connect() as other:
+        assert other.exec_driver_sql(statement, parameters).scalar() == 1
+        with pytest.raises(LoadError, match="Other loads into leads did not end within 1 seconds"):
+            load(mariadb_database.engine, make_spec(load_id="late"), paged([[lead(2)]]))
+        assert len(mariadb_database.rows()) == 1
+        other.exec_driver_sql("DO RELEASE_ALL_LOCKS()")
+    assert load(mariadb_database.engine, make_spec(load_id="late"), paged([[lead(2)]])).rows_written == 1
+
+
+def test_the_lock_is_free_after_the_load(mariadb_database, make_spec, paged, monkeypatch):
+    monkeypatch.setattr("airflow_provider_cleanlist.warehouse.locks.LOCK_SECONDS", 1)
+    for number in range(2):
+        load(mariadb_database.engine, make_spec(load_id=str(number)), paged([[lead(number)]]))
+        load(mariadb_database.open(), make_spec(load_id=f"other {number}"), paged([[lead(number)]]))
+    assert len(mariadb_database.rows()) == 2

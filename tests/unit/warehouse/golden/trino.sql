@@ -1,0 +1,195 @@
+-- create: loads in flight
+CREATE TABLE "Sales"._cleanlist_loads (
+	stage VARCHAR(64),
+	list_id VARCHAR,
+	target_table VARCHAR,
+	attempt INTEGER,
+	fingerprint VARCHAR(32),
+	updated_at VARCHAR(32),
+	checkpoint VARCHAR
+);
+
+-- create: staging table
+CREATE TABLE "Sales"._cleanlist_stage_d14ef77fd354da91 (
+	_page INTEGER,
+	_row INTEGER,
+	text_0 VARCHAR,
+	text_1 VARCHAR,
+	float_2 DOUBLE,
+	integer_3 BIGINT,
+	boolean_4 BOOLEAN,
+	date_5 DATE,
+	timestamp_6 TIMESTAMP(6) WITH TIME ZONE,
+	json_7 VARCHAR
+);
+
+-- create: target
+CREATE TABLE "Sales"."le ads" (
+	lead_id VARCHAR,
+	"x'; DROP TABLE ""y"" -- [z] :p ?" VARCHAR,
+	score DOUBLE,
+	staff BIGINT,
+	vip BOOLEAN,
+	hired DATE,
+	seen TIMESTAMP(6) WITH TIME ZONE,
+	tags VARCHAR,
+	_cleanlist_list_id VARCHAR,
+	_cleanlist_synced_at TIMESTAMP(6) WITH TIME ZONE,
+	_cleanlist_run_id VARCHAR
+);
+
+-- add columns
+ALTER TABLE "Sales"."le ads" ADD COLUMN lead_id VARCHAR;
+ALTER TABLE "Sales"."le ads" ADD COLUMN "x'; DROP TABLE ""y"" -- [z] :p ?" VARCHAR;
+ALTER TABLE "Sales"."le ads" ADD COLUMN score DOUBLE;
+ALTER TABLE "Sales"."le ads" ADD COLUMN staff BIGINT;
+ALTER TABLE "Sales"."le ads" ADD COLUMN vip BOOLEAN;
+ALTER TABLE "Sales"."le ads" ADD COLUMN hired DATE;
+ALTER TABLE "Sales"."le ads" ADD COLUMN seen TIMESTAMP(6) WITH TIME ZONE;
+ALTER TABLE "Sales"."le ads" ADD COLUMN tags VARCHAR;
+ALTER TABLE "Sales"."le ads" ADD COLUMN _cleanlist_list_id VARCHAR;
+ALTER TABLE "Sales"."le ads" ADD COLUMN _cleanlist_synced_at TIMESTAMP(6) WITH TIME ZONE;
+ALTER TABLE "Sales"."le ads" ADD COLUMN _cleanlist_run_id VARCHAR;
+
+-- stage: one document
+INSERT INTO "Sales"._cleanlist_stage_d14ef77fd354da91 (_page, _row, text_0, text_1, float_2, integer_3, boolean_4, date_5, timestamp_6, json_7) SELECT CAST(cells[1] AS INTEGER) AS "cells[1]", CAST(cells[2] AS INTEGER) AS "cells[2]", CAST(cells[3] AS VARCHAR) AS "cells[3]", CAST(cells[4] AS VARCHAR) AS "cells[4]", CAST(cells[5] AS DOUBLE) AS "cells[5]", CAST(cells[6] AS BIGINT) AS "cells[6]", CAST(cells[7] AS BOOLEAN) AS "cells[7]", CAST(cells[8] AS DATE) AS "cells[8]", CAST(from_iso8601_timestamp_nanos(cells[9]) AS TIMESTAMP(6) WITH TIME ZONE) AS from_iso8601_timestamp_nanos_1, CAST(cells[10] AS VARCHAR) AS "cells[10]"
+FROM UNNEST(CAST(json_parse(?) AS ARRAY(ARRAY(VARCHAR)))) AS batch (cells);
+
+-- checkpoint
+UPDATE "Sales"._cleanlist_loads SET attempt=?, checkpoint=? WHERE "Sales"._cleanlist_loads.stage = ? AND "Sales"._cleanlist_loads.attempt = ?;
+
+-- publish: merge
+MERGE INTO "Sales"."le ads" AS t
+USING (SELECT "Sales"._cleanlist_stage_d14ef77fd354da91.text_0 AS lead_id, "Sales"._cleanlist_stage_d14ef77fd354da91.text_1 AS "x'; DROP TABLE ""y"" -- [z] :p ?", "Sales"._cleanlist_stage_d14ef77fd354da91.float_2 AS score, "Sales"._cleanlist_stage_d14ef77fd354da91.integer_3 AS staff, "Sales"._cleanlist_stage_d14ef77fd354da91.boolean_4 AS vip, "Sales"._cleanlist_stage_d14ef77fd354da91.date_5 AS hired, "Sales"._cleanlist_stage_d14ef77fd354da91.timestamp_6 AS seen, "Sales"._cleanlist_stage_d14ef77fd354da91.json_7 AS tags, ? AS _cleanlist_list_id, ? AS _cleanlist_synced_at, ? AS _cleanlist_run_id, CAST(NULL AS VARCHAR) AS _drop
+FROM "Sales"._cleanlist_stage_d14ef77fd354da91
+WHERE (SELECT count(*) AS count_1
+FROM "Sales"._cleanlist_stage_d14ef77fd354da91 AS counted) = ?) AS s
+ON t._cleanlist_list_id = s._cleanlist_list_id AND t.lead_id = s.lead_id
+WHEN MATCHED THEN UPDATE SET "x'; DROP TABLE ""y"" -- [z] :p ?" = s."x'; DROP TABLE ""y"" -- [z] :p ?", score = s.score, staff = s.staff, vip = s.vip, hired = s.hired, seen = s.seen, tags = s.tags, _cleanlist_synced_at = s._cleanlist_synced_at, _cleanlist_run_id = s._cleanlist_run_id
+WHEN NOT MATCHED AND s._drop IS NULL THEN INSERT (lead_id, "x'; DROP TABLE ""y"" -- [z] :p ?", score, staff, vip, hired, seen, tags, _cleanlist_list_id, _cleanlist_synced_at, _cleanlist_run_id) VALUES (s.lead_id, s."x'; DROP TABLE ""y"" -- [z] :p ?", s.score, s.staff, s.vip, s.hired, s.seen, s.tags, s._cleanlist_list_id, s._cleanlist_synced_at, s._cleanlist_run_id);
+
+-- publish: merge, duplicates, gone leads deleted
+MERGE INTO "Sales"."le ads" AS t
+USING (SELECT anon_1.text_0 AS lead_id, anon_1.text_1 AS "x'; DROP TABLE ""y"" -- [z] :p ?", anon_1.float_2 AS score, anon_1.integer_3 AS staff, anon_1.boolean_4 AS vip, anon_1.date_5 AS hired, anon_1.timestamp_6 AS seen, anon_1.json_7 AS tags, ? AS _cleanlist_list_id, ? AS _cleanlist_synced_at, ? AS _cleanlist_run_id, CAST(NULL AS VARCHAR) AS _drop
+FROM (SELECT anon_2.text_0 AS text_0, anon_2.text_1 AS text_1, anon_2.float_2 AS float_2, anon_2.integer_3 AS integer_3, anon_2.boolean_4 AS boolean_4, anon_2.date_5 AS date_5, anon_2.timestamp_6 AS timestamp_6, anon_2.json_7 AS json_7
+FROM (SELECT "Sales"._cleanlist_stage_d14ef77fd354da91.text_0 AS text_0, "Sales"._cleanlist_stage_d14ef77fd354da91.text_1 AS text_1, "Sales"._cleanlist_stage_d14ef77fd354da91.float_2 AS float_2, "Sales"._cleanlist_stage_d14ef77fd354da91.integer_3 AS integer_3, "Sales"._cleanlist_stage_d14ef77fd354da91.boolean_4 AS boolean_4, "Sales"._cleanlist_stage_d14ef77fd354da91.date_5 AS date_5, "Sales"._cleanlist_stage_d14ef77fd354da91.timestamp_6 AS timestamp_6, "Sales"._cleanlist_stage_d14ef77fd354da91.json_7 AS json_7, row_number() OVER (PARTITION BY "Sales"._cleanlist_stage_d14ef77fd354da91.text_0 ORDER BY "Sales"._cleanlist_stage_d14ef77fd354da91._page DESC, "Sales"._cleanlist_stage_d14ef77fd354da91._row DESC) AS _rank
+FROM "Sales"._cleanlist_stage_d14ef77fd354da91) AS anon_2
+WHERE anon_2._rank = ?) AS anon_1
+WHERE (SELECT count(*) AS count_1
+FROM "Sales"._cleanlist_stage_d14ef77fd354da91 AS counted) = ? UNION ALL SELECT going.lead_id AS lead_id, CAST(NULL AS VARCHAR) AS "x'; DROP TABLE ""y"" -- [z] :p ?", CAST(NULL AS DOUBLE) AS score, CAST(NULL AS BIGINT) AS staff, CAST(NULL AS BOOLEAN) AS vip, CAST(NULL AS DATE) AS hired, CAST(NULL AS TIMESTAMP(6) WITH TIME ZONE) AS seen, CAST(NULL AS VARCHAR) AS tags, going._cleanlist_list_id AS _cleanlist_list_id, CAST(NULL AS TIMESTAMP(6) WITH TIME ZONE) AS _cleanlist_synced_at, CAST(NULL AS VARCHAR) AS _cleanlist_run_id, going._drop AS _drop
+FROM (SELECT DISTINCT old._cleanlist_list_id AS _cleanlist_list_id, old.lead_id AS lead_id, ? AS _drop
+FROM "Sales"."le ads" AS old LEFT OUTER JOIN (SELECT anon_3.text_0 AS text_0, anon_3.text_1 AS text_1, anon_3.float_2 AS float_2, anon_3.integer_3 AS integer_3, anon_3.boolean_4 AS boolean_4, anon_3.date_5 AS date_5, anon_3.timestamp_6 AS timestamp_6, anon_3.json_7 AS json_7
+FROM (SELECT "Sales"._cleanlist_stage_d14ef77fd354da91.text_0 AS text_0, "Sales"._cleanlist_stage_d14ef77fd354da91.text_1 AS text_1, "Sales"._cleanlist_stage_d14ef77fd354da91.float_2 AS float_2, "Sales"._cleanlist_stage_d14ef77fd354da91.integer_3 AS integer_3, "Sales"._cleanlist_stage_d14ef77fd354da91.boolean_4 AS boolean_4, "Sales"._cleanlist_stage_d14ef77fd354da91.date_5 AS date_5, "Sales"._cleanlist_stage_d14ef77fd354da91.timestamp_6 AS timestamp_6, "Sales"._cleanlist_stage_d14ef77fd354da91.json_7 AS json_7, row_number() OVER (PARTITION BY "Sales"._cleanlist_stage_d14ef77fd354da91.text_0 ORDER BY "Sales"._cleanlist_stage_d14ef77fd354da91._page DESC, "Sales"._cleanlist_stage_d14ef77fd354da91._row DESC) AS _rank
+FROM "Sales"._cleanlist_stage_d14ef77fd354da91) AS anon_3
+WHERE anon_3._rank = ?) AS staged ON old._cleanlist_list_id = ? AND old.lead_id = staged.text_0
+WHERE old._cleanlist_list_id = ? AND staged.text_0 IS NULL) AS going
+WHERE (SELECT count(*) AS count_1
+FROM "Sales"._cleanlist_stage_d14ef77fd354da91 AS counted) = ?) AS s
+ON t._cleanlist_list_id = s._cleanlist_list_id AND t.lead_id = s.lead_id
+WHEN MATCHED AND s._drop IS NOT NULL THEN DELETE
+WHEN MATCHED THEN UPDATE SET "x'; DROP TABLE ""y"" -- [z] :p ?" = s."x'; DROP TABLE ""y"" -- [z] :p ?", score = s.score, staff = s.staff, vip = s.vip, hired = s.hired, seen = s.seen, tags = s.tags, _cleanlist_synced_at = s._cleanlist_synced_at, _cleanlist_run_id = s._cleanlist_run_id
+WHEN NOT MATCHED AND s._drop IS NULL THEN INSERT (lead_id, "x'; DROP TABLE ""y"" -- [z] :p ?", score, staff, vip, hired, seen, tags, _cleanlist_list_id, _cleanlist_synced_at, _cleanlist_run_id) VALUES (s.lead_id, s."x'; DROP TABLE ""y"" -- [z] :p ?", s.score, s.staff, s.vip, s.hired, s.seen, s.tags, s._cleanlist_list_id, s._cleanlist_synced_at, s._cleanlist_run_id);
+
+-- publish: merge, gone leads marked, columns of somebody else's
+MERGE INTO "Sales"."le ads" AS t
+USING (SELECT "Sales"._cleanlist_stage_d14ef77fd354da91.text_0 AS lead_id, "Sales"._cleanlist_stage_d14ef77fd354da91.text_1 AS "x'; DROP TABLE ""y"" -- [z] :p ?", "Sales"._cleanlist_stage_d14ef77fd354da91.float_2 AS score, "Sales"._cleanlist_stage_d14ef77fd354da91.integer_3 AS staff, "Sales"._cleanlist_stage_d14ef77fd354da91.boolean_4 AS vip, "Sales"._cleanlist_stage_d14ef77fd354da91.date_5 AS hired, "Sales"._cleanlist_stage_d14ef77fd354da91.timestamp_6 AS seen, "Sales"._cleanlist_stage_d14ef77fd354da91.json_7 AS tags, ? AS _cleanlist_list_id, ? AS _cleanlist_synced_at, ? AS _cleanlist_run_id, CAST(NULL AS VARCHAR) AS _drop
+FROM "Sales"._cleanlist_stage_d14ef77fd354da91
+WHERE (SELECT count(*) AS count_1
+FROM "Sales"._cleanlist_stage_d14ef77fd354da91 AS counted) = ? UNION ALL SELECT going.lead_id AS lead_id, CAST(NULL AS VARCHAR) AS "x'; DROP TABLE ""y"" -- [z] :p ?", CAST(NULL AS DOUBLE) AS score, CAST(NULL AS BIGINT) AS staff, CAST(NULL AS BOOLEAN) AS vip, CAST(NULL AS DATE) AS hired, CAST(NULL AS TIMESTAMP(6) WITH TIME ZONE) AS seen, CAST(NULL AS VARCHAR) AS tags, going._cleanlist_list_id AS _cleanlist_list_id, CAST(NULL AS TIMESTAMP(6) WITH TIME ZONE) AS _cleanlist_synced_at, CAST(NULL AS VARCHAR) AS _cleanlist_run_id, going._drop AS _drop
+FROM (SELECT DISTINCT old._cleanlist_list_id AS _cleanlist_list_id, old.lead_id AS lead_id, ? AS _drop
+FROM "Sales"."le ads" AS old LEFT OUTER JOIN "Sales"._cleanlist_stage_d14ef77fd354da91 AS staged ON old._cleanlist_list_id = ? AND old.lead_id = staged.text_0
+WHERE old._cleanlist_list_id = ? AND staged.text_0 IS NULL AND old._cleanlist_deleted_at IS NULL) AS going
+WHERE (SELECT count(*) AS count_1
+FROM "Sales"._cleanlist_stage_d14ef77fd354da91 AS counted) = ?) AS s
+ON t._cleanlist_list_id = s._cleanlist_list_id AND t.lead_id = s.lead_id
+WHEN MATCHED AND s._drop IS NOT NULL THEN UPDATE SET _cleanlist_deleted_at = ?
+WHEN MATCHED THEN UPDATE SET "x'; DROP TABLE ""y"" -- [z] :p ?" = s."x'; DROP TABLE ""y"" -- [z] :p ?", score = s.score, staff = s.staff, vip = s.vip, hired = s.hired, seen = s.seen, tags = s.tags, _cleanlist_synced_at = s._cleanlist_synced_at, _cleanlist_run_id = s._cleanlist_run_id, _cleanlist_deleted_at = NULL
+WHEN NOT MATCHED AND s._drop IS NULL THEN INSERT (lead_id, "x'; DROP TABLE ""y"" -- [z] :p ?", score, staff, vip, hired, seen, tags, _cleanlist_list_id, _cleanlist_synced_at, _cleanlist_run_id) VALUES (s.lead_id, s."x'; DROP TABLE ""y"" -- [z] :p ?", s.score, s.staff, s.vip, s.hired, s.seen, s.tags, s._cleanlist_list_id, s._cleanlist_synced_at, s._cleanlist_run_id);
+
+-- publish: merge by two fields
+MERGE INTO "Sales"."le ads" AS t
+USING (SELECT "Sales"._cleanlist_stage_d14ef77fd354da91.text_0 AS lead_id, "Sales"._cleanlist_stage_d14ef77fd354da91.integer_1 AS staff, "Sales"._cleanlist_stage_d14ef77fd354da91.text_2 AS "x'; DROP TABLE ""y"" -- [z] :p ?", "Sales"._cleanlist_stage_d14ef77fd354da91.float_3 AS score, "Sales"._cleanlist_stage_d14ef77fd354da91.boolean_4 AS vip, "Sales"._cleanlist_stage_d14ef77fd354da91.date_5 AS hired, "Sales"._cleanlist_stage_d14ef77fd354da91.timestamp_6 AS seen, "Sales"._cleanlist_stage_d14ef77fd354da91.json_7 AS tags, ? AS _cleanlist_list_id, ? AS _cleanlist_synced_at, ? AS _cleanlist_run_id, CAST(NULL AS VARCHAR) AS _drop
+FROM "Sales"._cleanlist_stage_d14ef77fd354da91
+WHERE (SELECT count(*) AS count_1
+FROM "Sales"._cleanlist_stage_d14ef77fd354da91 AS counted) = ?) AS s
+ON t._cleanlist_list_id = s._cleanlist_list_id AND t.lead_id = s.lead_id AND t.staff = s.staff
+WHEN MATCHED THEN UPDATE SET "x'; DROP TABLE ""y"" -- [z] :p ?" = s."x'; DROP TABLE ""y"" -- [z] :p ?", score = s.score, vip = s.vip, hired = s.hired, seen = s.seen, tags = s.tags, _cleanlist_synced_at = s._cleanlist_synced_at, _cleanlist_run_id = s._cleanlist_run_id
+WHEN NOT MATCHED AND s._drop IS NULL THEN INSERT (lead_id, staff, "x'; DROP TABLE ""y"" -- [z] :p ?", score, vip, hired, seen, tags, _cleanlist_list_id, _cleanlist_synced_at, _cleanlist_run_id) VALUES (s.lead_id, s.staff, s."x'; DROP TABLE ""y"" -- [z] :p ?", s.score, s.vip, s.hired, s.seen, s.tags, s._cleanlist_list_id, s._cleanlist_synced_at, s._cleanlist_run_id);
+
+-- publish: replace
+MERGE INTO "Sales"."le ads" AS t
+USING (SELECT "Sales"._cleanlist_stage_d14ef77fd354da91.text_0 AS lead_id, "Sales"._cleanlist_stage_d14ef77fd354da91.text_1 AS "x'; DROP TABLE ""y"" -- [z] :p ?", "Sales"._cleanlist_stage_d14ef77fd354da91.float_2 AS score, "Sales"._cleanlist_stage_d14ef77fd354da91.integer_3 AS staff, "Sales"._cleanlist_stage_d14ef77fd354da91.boolean_4 AS vip, "Sales"._cleanlist_stage_d14ef77fd354da91.date_5 AS hired, "Sales"._cleanlist_stage_d14ef77fd354da91.timestamp_6 AS seen, "Sales"._cleanlist_stage_d14ef77fd354da91.json_7 AS tags, ? AS _cleanlist_list_id, ? AS _cleanlist_synced_at, ? AS _cleanlist_run_id, CAST(NULL AS VARCHAR) AS _drop
+FROM "Sales"._cleanlist_stage_d14ef77fd354da91
+WHERE (SELECT count(*) AS count_1
+FROM "Sales"._cleanlist_stage_d14ef77fd354da91 AS counted) = ? UNION ALL SELECT CAST(NULL AS VARCHAR) AS lead_id, CAST(NULL AS VARCHAR) AS "x'; DROP TABLE ""y"" -- [z] :p ?", CAST(NULL AS DOUBLE) AS score, CAST(NULL AS BIGINT) AS staff, CAST(NULL AS BOOLEAN) AS vip, CAST(NULL AS DATE) AS hired, CAST(NULL AS TIMESTAMP(6) WITH TIME ZONE) AS seen, CAST(NULL AS VARCHAR) AS tags, CAST(NULL AS VARCHAR) AS _cleanlist_list_id, CAST(NULL AS TIMESTAMP(6) WITH TIME ZONE) AS _cleanlist_synced_at, CAST(NULL AS VARCHAR) AS _cleanlist_run_id, going._drop AS _drop
+FROM (SELECT DISTINCT coalesce(old._cleanlist_list_id, ?) AS _drop
+FROM "Sales"."le ads" AS old
+WHERE old._cleanlist_list_id = ?) AS going
+WHERE (SELECT count(*) AS count_1
+FROM "Sales"._cleanlist_stage_d14ef77fd354da91 AS counted) = ?) AS s
+ON coalesce(t._cleanlist_list_id, ?) = s._drop AND t._cleanlist_list_id = ?
+WHEN MATCHED THEN DELETE
+WHEN NOT MATCHED AND s._drop IS NULL THEN INSERT (lead_id, "x'; DROP TABLE ""y"" -- [z] :p ?", score, staff, vip, hired, seen, tags, _cleanlist_list_id, _cleanlist_synced_at, _cleanlist_run_id) VALUES (s.lead_id, s."x'; DROP TABLE ""y"" -- [z] :p ?", s.score, s.staff, s.vip, s.hired, s.seen, s.tags, s._cleanlist_list_id, s._cleanlist_synced_at, s._cleanlist_run_id);
+
+-- publish: replace in a table of people
+MERGE INTO "Sales"."le ads" AS t
+USING (SELECT "Sales"._cleanlist_stage_d14ef77fd354da91.text_0 AS lead_id, "Sales"._cleanlist_stage_d14ef77fd354da91.text_1 AS "x'; DROP TABLE ""y"" -- [z] :p ?", "Sales"._cleanlist_stage_d14ef77fd354da91.float_2 AS score, "Sales"._cleanlist_stage_d14ef77fd354da91.integer_3 AS staff, "Sales"._cleanlist_stage_d14ef77fd354da91.boolean_4 AS vip, "Sales"._cleanlist_stage_d14ef77fd354da91.date_5 AS hired, "Sales"._cleanlist_stage_d14ef77fd354da91.timestamp_6 AS seen, "Sales"._cleanlist_stage_d14ef77fd354da91.json_7 AS tags, ? AS _cleanlist_list_id, ? AS _cleanlist_synced_at, ? AS _cleanlist_run_id, CAST(NULL AS VARCHAR) AS _drop
+FROM "Sales"._cleanlist_stage_d14ef77fd354da91
+WHERE (SELECT count(*) AS count_1
+FROM "Sales"._cleanlist_stage_d14ef77fd354da91 AS counted) = ? UNION ALL SELECT going.lead_id AS lead_id, CAST(NULL AS VARCHAR) AS "x'; DROP TABLE ""y"" -- [z] :p ?", CAST(NULL AS DOUBLE) AS score, CAST(NULL AS BIGINT) AS staff, CAST(NULL AS BOOLEAN) AS vip, CAST(NULL AS DATE) AS hired, CAST(NULL AS TIMESTAMP(6) WITH TIME ZONE) AS seen, CAST(NULL AS VARCHAR) AS tags, CAST(NULL AS VARCHAR) AS _cleanlist_list_id, CAST(NULL AS TIMESTAMP(6) WITH TIME ZONE) AS _cleanlist_synced_at, CAST(NULL AS VARCHAR) AS _cleanlist_run_id, going._drop AS _drop
+FROM (SELECT DISTINCT old.lead_id AS lead_id, ? AS _drop
+FROM "Sales"."le ads" AS old LEFT OUTER JOIN "Sales"._cleanlist_stage_d14ef77fd354da91 AS staged ON old.lead_id = staged.text_0
+WHERE old._cleanlist_list_id = ? AND staged.text_0 IS NULL) AS going
+WHERE (SELECT count(*) AS count_1
+FROM "Sales"._cleanlist_stage_d14ef77fd354da91 AS counted) = ?) AS s
+ON t.lead_id = s.lead_id
+WHEN MATCHED AND s._drop IS NOT NULL THEN DELETE
+WHEN MATCHED THEN UPDATE SET "x'; DROP TABLE ""y"" -- [z] :p ?" = s."x'; DROP TABLE ""y"" -- [z] :p ?", score = s.score, staff = s.staff, vip = s.vip, hired = s.hired, seen = s.seen, tags = s.tags, _cleanlist_list_id = s._cleanlist_list_id, _cleanlist_synced_at = s._cleanlist_synced_at, _cleanlist_run_id = s._cleanlist_run_id
+WHEN NOT MATCHED AND s._drop IS NULL THEN INSERT (lead_id, "x'; DROP TABLE ""y"" -- [z] :p ?", score, staff, vip, hired, seen, tags, _cleanlist_list_id, _cleanlist_synced_at, _cleanlist_run_id) VALUES (s.lead_id, s."x'; DROP TABLE ""y"" -- [z] :p ?", s.score, s.staff, s.vip, s.hired, s.seen, s.tags, s._cleanlist_list_id, s._cleanlist_synced_at, s._cleanlist_run_id);
+
+-- publish: replace the whole table
+MERGE INTO "Sales"."le ads" AS t
+USING (SELECT "Sales"._cleanlist_stage_d14ef77fd354da91.text_0 AS lead_id, "Sales"._cleanlist_stage_d14ef77fd354da91.text_1 AS "x'; DROP TABLE ""y"" -- [z] :p ?", "Sales"._cleanlist_stage_d14ef77fd354da91.float_2 AS score, "Sales"._cleanlist_stage_d14ef77fd354da91.integer_3 AS staff, "Sales"._cleanlist_stage_d14ef77fd354da91.boolean_4 AS vip, "Sales"._cleanlist_stage_d14ef77fd354da91.date_5 AS hired, "Sales"._cleanlist_stage_d14ef77fd354da91.timestamp_6 AS seen, "Sales"._cleanlist_stage_d14ef77fd354da91.json_7 AS tags, ? AS _cleanlist_list_id, ? AS _cleanlist_synced_at, ? AS _cleanlist_run_id, CAST(NULL AS VARCHAR) AS _drop
+FROM "Sales"._cleanlist_stage_d14ef77fd354da91
+WHERE (SELECT count(*) AS count_1
+FROM "Sales"._cleanlist_stage_d14ef77fd354da91 AS counted) = ? UNION ALL SELECT CAST(NULL AS VARCHAR) AS lead_id, CAST(NULL AS VARCHAR) AS "x'; DROP TABLE ""y"" -- [z] :p ?", CAST(NULL AS DOUBLE) AS score, CAST(NULL AS BIGINT) AS staff, CAST(NULL AS BOOLEAN) AS vip, CAST(NULL AS DATE) AS hired, CAST(NULL AS TIMESTAMP(6) WITH TIME ZONE) AS seen, CAST(NULL AS VARCHAR) AS tags, CAST(NULL AS VARCHAR) AS _cleanlist_list_id, CAST(NULL AS TIMESTAMP(6) WITH TIME ZONE) AS _cleanlist_synced_at, CAST(NULL AS VARCHAR) AS _cleanlist_run_id, going._drop AS _drop
+FROM (SELECT DISTINCT coalesce(old._cleanlist_list_id, ?) AS _drop
+FROM "Sales"."le ads" AS old) AS going
+WHERE (SELECT count(*) AS count_1
+FROM "Sales"._cleanlist_stage_d14ef77fd354da91 AS counted) = ?) AS s
+ON coalesce(t._cleanlist_list_id, ?) = s._drop
+WHEN MATCHED THEN DELETE
+WHEN NOT MATCHED AND s._drop IS NULL THEN INSERT (lead_id, "x'; DROP TABLE ""y"" -- [z] :p ?", score, staff, vip, hired, seen, tags, _cleanlist_list_id, _cleanlist_synced_at, _cleanlist_run_id) VALUES (s.lead_id, s."x'; DROP TABLE ""y"" -- [z] :p ?", s.score, s.staff, s.vip, s.hired, s.seen, s.tags, s._cleanlist_list_id, s._cleanlist_synced_at, s._cleanlist_run_id);
+
+-- publish: append
+MERGE INTO "Sales"."le ads" AS t
+USING (SELECT "Sales"._cleanlist_stage_d14ef77fd354da91.text_0 AS lead_id, "Sales"._cleanlist_stage_d14ef77fd354da91.text_1 AS "x'; DROP TABLE ""y"" -- [z] :p ?", "Sales"._cleanlist_stage_d14ef77fd354da91.float_2 AS score, "Sales"._cleanlist_stage_d14ef77fd354da91.integer_3 AS staff, "Sales"._cleanlist_stage_d14ef77fd354da91.boolean_4 AS vip, "Sales"._cleanlist_stage_d14ef77fd354da91.date_5 AS hired, "Sales"._cleanlist_stage_d14ef77fd354da91.timestamp_6 AS seen, "Sales"._cleanlist_stage_d14ef77fd354da91.json_7 AS tags, ? AS _cleanlist_list_id, ? AS _cleanlist_synced_at, ? AS _cleanlist_run_id, CAST(NULL AS VARCHAR) AS _drop
+FROM "Sales"._cleanlist_stage_d14ef77fd354da91
+WHERE (SELECT count(*) AS count_1
+FROM "Sales"._cleanlist_stage_d14ef77fd354da91 AS counted) = ? UNION ALL SELECT CAST(NULL AS VARCHAR) AS lead_id, CAST(NULL AS VARCHAR) AS "x'; DROP TABLE ""y"" -- [z] :p ?", CAST(NULL AS DOUBLE) AS score, CAST(NULL AS BIGINT) AS staff, CAST(NULL AS BOOLEAN) AS vip, CAST(NULL AS DATE) AS hired, CAST(NULL AS TIMESTAMP(6) WITH TIME ZONE) AS seen, CAST(NULL AS VARCHAR) AS tags, CAST(NULL AS VARCHAR) AS _cleanlist_list_id, CAST(NULL AS TIMESTAMP(6) WITH TIME ZONE) AS _cleanlist_synced_at, CAST(NULL AS VARCHAR) AS _cleanlist_run_id, going._drop AS _drop
+FROM (SELECT DISTINCT coalesce(old._cleanlist_list_id, ?) AS _drop
+FROM "Sales"."le ads" AS old
+WHERE old._cleanlist_list_id = ? AND old._cleanlist_run_id = ?) AS going
+WHERE (SELECT count(*) AS count_1
+FROM "Sales"._cleanlist_stage_d14ef77fd354da91 AS counted) = ?) AS s
+ON coalesce(t._cleanlist_list_id, ?) = s._drop AND t._cleanlist_list_id = ? AND t._cleanlist_run_id = ?
+WHEN MATCHED THEN DELETE
+WHEN NOT MATCHED AND s._drop IS NULL THEN INSERT (lead_id, "x'; DROP TABLE ""y"" -- [z] :p ?", score, staff, vip, hired, seen, tags, _cleanlist_list_id, _cleanlist_synced_at, _cleanlist_run_id) VALUES (s.lead_id, s."x'; DROP TABLE ""y"" -- [z] :p ?", s.score, s.staff, s.vip, s.hired, s.seen, s.tags, s._cleanlist_list_id, s._cleanlist_synced_at, s._cleanlist_run_id);
+
+-- publish: snapshot
+MERGE INTO "Sales"."le ads" AS t
+USING (SELECT "Sales"._cleanlist_stage_d14ef77fd354da91.text_0 AS lead_id, "Sales"._cleanlist_stage_d14ef77fd354da91.text_1 AS "x'; DROP TABLE ""y"" -- [z] :p ?", "Sales"._cleanlist_stage_d14ef77fd354da91.float_2 AS score, "Sales"._cleanlist_stage_d14ef77fd354da91.integer_3 AS staff, "Sales"._cleanlist_stage_d14ef77fd354da91.boolean_4 AS vip, "Sales"._cleanlist_stage_d14ef77fd354da91.date_5 AS hired, "Sales"._cleanlist_stage_d14ef77fd354da91.timestamp_6 AS seen, "Sales"._cleanlist_stage_d14ef77fd354da91.json_7 AS tags, ? AS _cleanlist_list_id, ? AS _cleanlist_synced_at, ? AS _cleanlist_run_id, ? AS _cleanlist_snapshot_date, CAST(NULL AS VARCHAR) AS _drop
+FROM "Sales"._cleanlist_stage_d14ef77fd354da91
+WHERE (SELECT count(*) AS count_1
+FROM "Sales"._cleanlist_stage_d14ef77fd354da91 AS counted) = ? UNION ALL SELECT CAST(NULL AS VARCHAR) AS lead_id, CAST(NULL AS VARCHAR) AS "x'; DROP TABLE ""y"" -- [z] :p ?", CAST(NULL AS DOUBLE) AS score, CAST(NULL AS BIGINT) AS staff, CAST(NULL AS BOOLEAN) AS vip, CAST(NULL AS DATE) AS hired, CAST(NULL AS TIMESTAMP(6) WITH TIME ZONE) AS seen, CAST(NULL AS VARCHAR) AS tags, CAST(NULL AS VARCHAR) AS _cleanlist_list_id, CAST(NULL AS TIMESTAMP(6) WITH TIME ZONE) AS _cleanlist_synced_at, CAST(NULL AS VARCHAR) AS _cleanlist_run_id, CAST(NULL AS DATE) AS _cleanlist_snapshot_date, going._drop AS _drop
+FROM (SELECT DISTINCT coalesce(old._cleanlist_list_id, ?) AS _drop
+FROM "Sales"."le ads" AS old
+WHERE old._cleanlist_snapshot_date = ? AND old._cleanlist_list_id = ?) AS going
+WHERE (SELECT count(*) AS count_1
+FROM "Sales"._cleanlist_stage_d14ef77fd354da91 AS counted) = ?) AS s
+ON coalesce(t._cleanlist_list_id, ?) = s._drop AND t._cleanlist_snapshot_date = ? AND t._cleanlist_list_id = ?
+WHEN MATCHED THEN DELETE
+WHEN NOT MATCHED AND s._drop IS NULL THEN INSERT (lead_id, "x'; DROP TABLE ""y"" -- [z] :p ?", score, staff, vip, hired, seen, tags, _cleanlist_list_id, _cleanlist_synced_at, _cleanlist_run_id, _cleanlist_snapshot_date) VALUES (s.lead_id, s."x'; DROP TABLE ""y"" -- [z] :p ?", s.score, s.staff, s.vip, s.hired, s.seen, s.tags, s._cleanlist_list_id, s._cleanlist_synced_at, s._cleanlist_run_id, s._cleanlist_snapshot_date);
+
+-- drop
+DROP TABLE IF EXISTS "Sales"._cleanlist_stage_d14ef77fd354da91;
