@@ -210,6 +210,36 @@ def test_an_identity_column_and_defaults_of_somebody_else(engine, execute, make_
     assert execute("SELECT id, added = CURRENT_DATE FROM leads ORDER BY id") == [(1, True), (2, True)]
 
 
+def test_a_view_that_takes_rows_is_as_good_as_a_table(engine, execute, make_spec, paged):
+    execute("CREATE TABLE people (lead_id text, email text, hidden int DEFAULT 7)")
+    execute("CREATE VIEW leads AS SELECT lead_id, email FROM people")
+    spec = make_spec(columns={"lead_id": None})
+    with pytest.raises(LoadConfigurationError, match="Adding column .* to leads failed"):
+        load(engine, spec, paged([[lead(1)]]))
+    execute(
+        "ALTER TABLE people ADD COLUMN _cleanlist_list_id text, ADD COLUMN _cleanlist_run_id text, "
+        "ADD COLUMN _cleanlist_synced_at timestamptz"
+    )
+    execute("DROP VIEW leads")
+    execute("CREATE VIEW leads AS SELECT * FROM people")
+    for _ in range(2):
+        load(engine, spec, paged([[lead(1), lead(2)]]))
+    assert execute("SELECT lead_id, hidden FROM people ORDER BY lead_id") == [("lead-1", 7), ("lead-2", 7)]
+
+
+def test_a_column_that_the_database_makes_itself_is_told_before_anything_is_read(
+    engine, execute, make_spec, paged
+):
+    execute(
+        "CREATE TABLE leads (lead_id text, email text GENERATED ALWAYS AS (lead_id || '@x.example') STORED)"
+    )
+    pages = paged([[lead(1)]])
+    with pytest.raises(LoadConfigurationError, match='column "email"'):
+        load(engine, make_spec(), pages)
+    assert pages.reads == []
+    assert load(engine, make_spec(exclude_columns=["email"]), pages).rows_written == 1
+
+
 def test_a_server_crash_that_empties_the_unlogged_stage_is_noticed(engine, execute, make_spec, paged):
     spec = make_spec()
 
