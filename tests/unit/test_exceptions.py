@@ -7,7 +7,7 @@ import inspect
 import pickle
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
+from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, AirflowSensorTimeout
 
 from airflow_provider_cleanlist import exceptions
 from airflow_provider_cleanlist.client import errors
@@ -55,7 +55,7 @@ def test_everything_public_is_exported() -> None:
 def test_the_description_says_whether_airflow_retries(kind: type[Exception]) -> None:
     assert issubclass(kind, CleanlistError)
     assert issubclass(kind, AirflowException)
-    fails_at_once = issubclass(kind, AirflowFailException)
+    fails_at_once = issubclass(kind, AirflowFailException | AirflowSensorTimeout)
     assert ("Not retried" in (kind.__doc__ or "")) is fails_at_once
     assert ("Retried" in (kind.__doc__ or "")) is not fails_at_once
 
