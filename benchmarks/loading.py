@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -85,8 +86,18 @@ class Bench:
         """Measure one cell; None if the database has none such."""
         if cell in self._database.too_slow:
             return None
-        how, _, rest = cell.partition(" ")
         self._database.settle()
+        before, of_clients = self._database.cpu(), _cpu_of_children()
+        result = self._measure(cell)
+        if result is None or before is None:
+            return result
+        time.sleep(0.3)  # until the connections of the cell are closed
+        after = self._database.cpu()
+        client = result.get("cpu", _cpu_of_children() - of_clients)
+        return result | {"cpu": client, "server_cpu": after - before}
+
+    def _measure(self, cell: str) -> dict[str, Any] | None:
+        how, _, rest = cell.partition(" ")
         if how == "http":
             return self._measure_http(rest)
         if how == "slow":
@@ -225,6 +236,11 @@ class Reader:
                 yield tuple(connection.execute(sa.text(query)).one())
                 self._stop.wait(pause)
         engine.dispose()
+
+
+def _cpu_of_children() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def make_list(sandbox: SandboxProcess, rows: int) -> str:

@@ -169,11 +169,14 @@ def fetch(_: Data, list_id: str) -> Work:
     from airflow_provider_cleanlist.hooks.cleanlist import CleanlistHook
 
     pages = CleanlistHook()
+    next(pages.iter_lead_pages(list_id, 1))  # imports what it needs
     return lambda: sum(len(page.leads) for page in pages.iter_lead_pages(list_id))
 
 
 def operator(_: Data, mode: str, list_id: str) -> Work:
     """Run the operator: fetch over HTTP, load, publish."""
+    import airflow_provider_cleanlist.warehouse.loader  # noqa: F401
+    from airflow_provider_cleanlist.hooks.cleanlist import CleanlistHook
     from airflow_provider_cleanlist.transfers.lead_list_to_warehouse import LeadListToWarehouseOperator
 
     task = LeadListToWarehouseOperator(
@@ -184,7 +187,8 @@ def operator(_: Data, mode: str, list_id: str) -> Work:
         mode=mode,
         snapshot_date="2026-01-01",
     )
-    hook()
+    hook().get_sqlalchemy_engine()
+    next(CleanlistHook().iter_lead_pages(list_id, 1))  # imports what it needs
     context: Any = {
         "ti": SimpleNamespace(dag_id="d", task_id="t", map_index=-1, xcom_push=lambda **_: None),
         "run_id": uuid.uuid4().hex,

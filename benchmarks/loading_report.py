@@ -55,7 +55,8 @@ def _table(found: Sequence[Result], *, over_http: bool) -> str:
     lines = [line for line in lines if line]
     if not lines:
         return ""
-    head = f"| way | s | rows/s | x {'fetch' if over_http else 'CSV'} | peak RSS, MB |\n|---|---|---|---|---|"
+    head = f"| way | s | rows/s | x {'fetch' if over_http else 'CSV'} | CPU s, client + server | peak RSS, MB |\n"
+    head += "|---|---|---|---|---|---|"
     return "\n".join([head, *lines])
 
 
@@ -75,7 +76,9 @@ def _line(cell: str, results: Sequence[Result], all_seconds: Mapping[Any, float]
     peaks = [result["peak"] / 1024 for result in results if "peak" in result]
     peak = f"{max(peaks):.0f}" if peaks else ""
     name = NAMES.get(cell, "ready-made CSV, the database's fastest way")
-    return f"| {name} | {seconds:.2f} | {results[0]['rows'] / seconds:,.0f} | {ratio} | {peak} |"
+    parts = [[r[part] for r in results if part in r] for part in ("cpu", "server_cpu")]
+    cpu = " + ".join(f"{median(part):.1f}" for part in parts if part)
+    return f"| {name} | {seconds:.2f} | {results[0]['rows'] / seconds:,.0f} | {ratio} | {cpu} | {peak} |"
 
 
 def _readers(found: Iterable[Result]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import tempfile
@@ -46,6 +47,9 @@ class Database(Protocol):
     def copy(self, data: Data) -> float:
         """Load the ready-made CSV into the empty target the fastest way; return the seconds it took."""
 
+    def cpu(self) -> float | None:
+        """Return the CPU seconds that the server has used, if it is a process of its own."""
+
 
 def target() -> sa.Table:
     """Return the table that a merge makes, with its primary key."""
@@ -78,6 +82,7 @@ class PostgreSQL:
 
     def __init__(self, server: Any) -> None:
         self._psql = server.bin_path / "psql"
+        self._pid = server.get_pid()
         self._uri = server.get_uri()
         url = sa.engine.make_url(self._uri)
         self._url = url.set(drivername="postgresql+psycopg")
@@ -115,6 +120,9 @@ class PostgreSQL:
         subprocess.run([self._psql, self._uri, "-qc", command], check=True)
         return time.perf_counter() - started
 
+    def cpu(self) -> float | None:
+        return server_cpu(self._pid)
+
 
 class SQLite:
     """A file."""
@@ -133,6 +141,9 @@ class SQLite:
 
     def engine(self) -> sa.engine.Engine:
         return sa.create_engine(f"sqlite:///{self._file}")
+
+    def cpu(self) -> float | None:
+        return None
 
     def settle(self) -> None:
         """Nothing goes on in the background."""
@@ -171,6 +182,9 @@ class DuckDB:
     def engine(self) -> sa.engine.Engine:
         return sa.create_engine(f"duckdb:///{self._file}", poolclass=sa.pool.NullPool)
 
+    def cpu(self) -> float | None:
+        return None
+
     def settle(self) -> None:
         """Nothing goes on in the background."""
 
@@ -185,7 +199,8 @@ class MariaDB:
     dlt = None
     too_slow: frozenset[str] = frozenset()
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, pid: int) -> None:
+        self._pid = pid
         self._url = f"mysql+mysqldb://root@127.0.0.1:{port}/bench?charset=utf8mb4&local_infile=1"
         self.connection = json.dumps(
             {"conn_type": "mysql", "host": "127.0.0.1", "port": port, "login": "root", "schema": "bench"}
@@ -210,13 +225,16 @@ class MariaDB:
             with root.begin() as connection:
                 connection.execute(sa.text("CREATE DATABASE bench CHARACTER SET utf8mb4"))
             root.dispose()
-            yield cls(port)
+            yield cls(port, server.pid)
         finally:
             server.stop()
             shutil.rmtree(folder, ignore_errors=True)
 
     def engine(self) -> sa.engine.Engine:
         return sa.create_engine(self._url)
+
+    def cpu(self) -> float | None:
+        return server_cpu(self._pid)
 
     def settle(self) -> None:
         """Nothing that can be waited for goes on in the background."""
@@ -229,6 +247,22 @@ class MariaDB:
             "SET _cleanlist_synced_at = NOW()"
         )
         return _timed(self.engine(), statement)
+
+
+def server_cpu(pid: int) -> float:
+    """Return the CPU seconds of a process, of its children and of those that have ended."""
+    ticks = sum(map(int, _stat(pid)[11:15]))
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit() and (stat := _stat(int(entry.name))) and int(stat[1]) == pid:
+            ticks += sum(map(int, stat[11:13]))
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def _stat(pid: int) -> list[str]:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return []
 
 
 def _timed(engine: sa.engine.Engine, statement: str) -> float:
