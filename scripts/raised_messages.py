@@ -45,6 +45,9 @@ SANDBOX_MODULES = {f"sandbox/{name}.py" for name in ("__main__", "clock", "pytes
 TABLES = re.compile(r"_(REASONS|PROBLEMS)$")
 """Constants that hold parts of messages."""
 
+MOST_SPELLED_OUT = 2
+"""A part of a message that can be more texts than these is a value, and the texts are messages of their own."""
+
 NEVER_SEEN = {
     "a batch was accepted that was never announced": "an assertion",
     "a lead without an id": "becomes 'the answer lacks what its contract promises'",
@@ -228,7 +231,9 @@ class _Resolver:
             return [node.value] if isinstance(node.value, str) else []
         if isinstance(node, ast.JoinedStr):
             parts = [self._part(value, function) for value in node.values]
-            return ["".join(choice) for choice in itertools.product(*parts)]
+            many = [text for part in parts if len(part) > MOST_SPELLED_OUT for text in part]
+            parts = [[VALUE] if len(part) > MOST_SPELLED_OUT else part for part in parts]
+            return ["".join(choice) for choice in itertools.product(*parts)] + many
         if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
             left, right = self.texts(node.left, function), self.texts(node.right, function)
             return [a + b for a in left or [VALUE] for b in right or [VALUE]] if left or right else []

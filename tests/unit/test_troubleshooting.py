@@ -65,6 +65,11 @@ def collected(source: str) -> list[str]:
             'def f():\n    what = f"in {a} of the many rows"\n    raise ThingError(f"wrong {what}")',
             ["wrong in … of the many rows"],
         ),
+        (
+            'def why():\n    return "it has not been there" if a else "it has not come yet" if b else "it was lost"\n'
+            'def f():\n    because = why()\n    raise ThingError(f"wrong: {because} at last")',
+            ["it has not been there", "it has not come yet", "it was lost", "wrong: … at last"],
+        ),
         ('hint = "Look at the host."', ["Look at the host."]),
         ('"""Some documentation."""', []),
         ('log.warning("It went wrong.")', []),
