@@ -127,13 +127,13 @@ def _write_snowflake(connection: Connection, table: sa.Table, rows: Sequence[Row
     frame = pandas.DataFrame(rows, columns=[fold(column.name) for column in table.columns], dtype=object)
     whole = [fold(column.name) for column in table.columns if isinstance(column.type, sa.Integer)]
     frame = frame.astype(dict.fromkeys(whole, "Int64"))  # other numbers would lose digits beside NULLs
-    *databases, schema = table.schema.split(".") if table.schema else [None]
+    *database, schema = [fold(part) for part in table.schema.split(".")] if table.schema else [None]
     pandas_tools.write_pandas(
         _driver_connection(connection),
         frame,
         fold(table.name),
-        database=databases[0] if databases else None,
-        schema=schema and fold(schema),
+        database=database[0] if database else None,
+        schema=schema,
         quote_identifiers=True,
         use_logical_type=True,
     )

@@ -82,6 +82,24 @@ def test_missing_privileges_are_told_before_anything_is_read(mariadb_database, m
     engine.dispose()
 
 
+def test_the_other_driver_of_the_hook(connector_database, make_spec, paged):
+    types = {"score": "float", "seen": "timestamp", "vip": "boolean", "tags": "json"}
+    text = "汉 🚚 ' \\ \" %s %(x)s ? \n"
+    record = lead(1, email=text, score="1.1", seen="2026-01-02T03:04:05.678901Z", vip="yes", tags={"a": text})
+    many = [[lead(n, email=text) for n in range(p, p + 200)] for p in range(2, 1_002, 200)]
+    for _ in range(2):
+        spec = make_spec(column_types=types)
+        assert (
+            load(connector_database.engine, spec, paged([[record], *many]), batch_rows=300).rows_written
+            == 1_001
+        )
+    assert connector_database.engine.driver == "mysqlconnector"
+    found = next(row for row in connector_database.rows() if row["lead_id"] == "lead-1")
+    assert (found["email"], found["score"], found["vip"]) == (text, 1.1, 1)
+    assert found["seen"].isoformat() == "2026-01-02T03:04:05.678901"
+    assert connector_database.json(found["tags"]) == {"a": text}
+
+
 def test_a_load_that_others_hold_up_for_too_long_ends(mariadb_database, make_spec, paged, monkeypatch):
     monkeypatch.setattr("airflow_provider_cleanlist.warehouse.locks.LOCK_SECONDS", 1)
     load(mariadb_database.engine, make_spec(load_id="earlier"), paged([[lead(1)]]))
