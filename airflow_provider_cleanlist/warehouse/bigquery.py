@@ -111,7 +111,7 @@ def script(publication: Publication, dialect: Any) -> tuple[str, dict[str, Any]]
     texts: list[str] = []
     parameters: dict[str, Any] = {}
     for number, statement in enumerate((counted, *(statement for _, statement in publication.statements()))):
-        if isinstance(statement, sa.Delete) and statement.whereclause is None:
+        if isinstance(statement, sa.sql.Delete) and statement.whereclause is None:
             statement = statement.where(sa.true())  # noqa: PLW2901
         compiled = statement.compile(dialect=dialect)
         texts.append(_PARAMETER.sub(rf"%(s{number}_\1", str(compiled)))

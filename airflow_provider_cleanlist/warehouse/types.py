@@ -21,8 +21,10 @@ if TYPE_CHECKING:
     from airflow_provider_cleanlist.warehouse.spec import ColumnType
 
     _UserDefined = sa.types.UserDefinedType[Any]
-else:
+    _Function = FunctionElement[Any]
+else:  # classes of SQLAlchemy 1.4 take no parameters
     _UserDefined = sa.types.UserDefinedType
+    _Function = FunctionElement
 
 KEY_LENGTH = 255
 """Longest key where keys are indexed: three of them fit into an index of MySQL."""
@@ -138,7 +140,7 @@ def published(column: ColumnElement[Any], kind: ColumnType) -> ColumnElement[Any
     return ParsedJson(column) if kind == "json" else column
 
 
-class ParsedJson(FunctionElement[Any]):
+class ParsedJson(_Function):
     """A JSON document as the database keeps it: parsed where its type is not a text."""
 
     inherit_cache = True

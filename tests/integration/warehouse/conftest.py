@@ -341,6 +341,12 @@ def duckdb_database(request: pytest.FixtureRequest) -> Iterator[Database]:
 
 
 @pytest.fixture
+def merge_database(request: pytest.FixtureRequest) -> Iterator[Database]:
+    """An empty file of DuckDB that is published to by one statement."""
+    yield from duckdb_by_merge(request)
+
+
+@pytest.fixture
 def snowflake_database(request: pytest.FixtureRequest) -> Iterator[Database]:
     """An empty schema of what imitates Snowflake."""
     yield from snowflake(request)

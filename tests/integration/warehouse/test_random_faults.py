@@ -27,7 +27,7 @@ from airflow_provider_cleanlist.warehouse.spec import LoadSpec
 
 pytestmark = pytest.mark.integration
 
-EXAMPLES = int(os.environ.get("FAULT_EXAMPLES", "15"))
+EXAMPLES = int(os.environ.get("FAULT_EXAMPLES", "5" if "WAREHOUSES" in os.environ else "15"))
 MOST_TRIES = 40
 NAMES = {
     "lead_id": "lead_id",
@@ -320,7 +320,7 @@ def striking(engine: sa.engine.Engine, fault: Fault | None) -> Iterator[None]:
             left[0] = None
             if fault.kind == "die":
                 raise Crash
-            raise engine.dialect.dbapi.OperationalError("struck")
+            raise getattr(engine.dialect.dbapi, "OperationalError", engine.dialect.dbapi.Error)("struck")
 
     def strike_commit(connection: sa.engine.Connection) -> None:
         if fault is not None and fault.kind == "lose" and left[0] == 0:
@@ -367,11 +367,23 @@ def run_to_the_end(warehouse: Warehouse, spec: LoadSpec, run: Run, model: Model)
     raise AssertionError("no try succeeded")
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(
+    params=[
+        "sqlite",
+        "postgresql",
+        *(
+            pytest.param(f"{name}_database", marks=pytest.mark.warehouse)
+            for name in ("mariadb", "duckdb", "merge")
+        ),
+    ]
+)
 def make_warehouse(request, tmp_path):
     """Make a database, or a part of one, of its own for an example."""
-    if request.param == "postgresql":
-        engine = request.getfixturevalue("open_postgres")("psycopg")
+    if request.param != "sqlite":
+        if request.param == "postgresql":
+            engine = request.getfixturevalue("open_postgres")("psycopg")
+        else:
+            engine = request.getfixturevalue(request.param).engine
 
         def make(foreign: bool) -> Warehouse:
             schema = f"example_{next(_numbers)}"
