@@ -120,7 +120,8 @@ def _analyze(element: Analyze, compiler: Any, **_: Any) -> str:
 
 
 def _sqlstate(error: BaseException) -> str | None:
-    return getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)
+    fields = error.args[0] if error.args and isinstance(error.args[0], dict) else {}  # redshift-connector
+    return getattr(error, "sqlstate", None) or getattr(error, "pgcode", None) or fields.get("C")
 
 
 def is_missing_table(dialect: str, error: sa.exc.DBAPIError) -> bool:

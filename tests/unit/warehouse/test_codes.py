@@ -62,6 +62,9 @@ CASES = [
     ("trino", DriverError(SECRET, error_name="EXCEEDED_TIME_LIMIT"), LoadError, "LIMIT."),
     ("databricks", DriverError(f"[CAST_INVALID_INPUT] {SECRET}"), LoadDataError, "CAST_INVALID_INPUT."),
     ("databricks", DriverError(f"[DELTA_CONCURRENT_APPEND.X] {SECRET}"), LoadError, "APPEND."),
+    ("redshift", DriverError({"C": "42501", "M": SECRET}), LoadConfigurationError, "42501."),
+    ("redshift", DriverError({"C": "22001", "M": SECRET}), LoadDataError, "22001."),
+    ("redshift", DriverError({"C": "XX000", "M": SECRET}), LoadError, "XX000."),
     ("bigquery", google(400, "invalidQuery"), LoadConfigurationError, "invalidQuery."),
     ("bigquery", google(503, "backendError"), LoadError, "backendError."),
 ]
@@ -89,6 +92,8 @@ def test_errors_are_told_by_what_heals_them(dialect, error, expected, told):
         ("mssql", DriverError(229, b"x"), False),
         ("oracle", DriverError(SimpleNamespace(code=942)), True),
         ("oracle", DriverError(SimpleNamespace(code=1031)), False),
+        ("redshift", DriverError({"C": "42P01"}), True),
+        ("redshift", DriverError({"C": "42501"}), False),
         ("trino", DriverError("x", error_name="TABLE_NOT_FOUND"), True),
         ("trino", DriverError("x", error_name="PERMISSION_DENIED"), False),
         ("databricks", DriverError("[TABLE_OR_VIEW_NOT_FOUND] x"), True),
