@@ -128,7 +128,7 @@ def _by_key(publication: Publication, on_missing: OnMissing) -> Merge:
     elif on_missing == "soft_delete":
         now = sa.literal(publication.now, TYPES["timestamp"])
         matched.append(_Action("UPDATE", {naming.DELETED_AT: now}, gone))
-    incoming = {name: rows.c[name] for name in rows.c.keys() if name != DROP}  # noqa: SIM118
+    incoming = {column.name: column for column in rows.c if column.name != DROP}
     updated: dict[str, Any] = {name: value for name, value in incoming.items() if name not in key}
     if naming.DELETED_AT in publication.plan.meta:
         updated[naming.DELETED_AT] = sa.null()
@@ -142,7 +142,7 @@ def _by_scope(publication: Publication) -> Merge:
     target, old = publication.target.alias("t"), publication.target.alias("old")
     going = sa.select(_list_of(old).label(DROP)).where(*publication.scope(old)).distinct()
     rows = _source(publication, going)
-    incoming = {name: rows.c[name] for name in rows.c.keys() if name != DROP}  # noqa: SIM118
+    incoming = {column.name: column for column in rows.c if column.name != DROP}
     on = sa.and_(_list_of(target) == rows.c[DROP], *publication.scope(target))
     return Merge(
         target, rows, on, [_Action("DELETE", {})], _Action("INSERT", incoming, rows.c[DROP].is_(None))
