@@ -38,6 +38,7 @@ class Pace:
         age: Age at the last telling look.
         done: Contacts processed at that look, or None before the first.
         shape: The exponent between the last two telling looks, or None: 1 is even, more is gathering speed.
+        speed: Share of the contacts per second between them, or None.
         last_age: Age at the last look.
         share: Share of the contacts processed at the last look, or None as long as these are too few.
         is_stalled: Whether the last look found no contact processed since the one before.
@@ -46,6 +47,7 @@ class Pace:
     age: float = 0.0
     done: int | None = None
     shape: float | None = None
+    speed: float | None = None
     last_age: float = 0.0
     share: float | None = None
     is_stalled: bool = False
@@ -70,18 +72,26 @@ class Pace:
         if done < self.done + FEWEST_CONTACTS:
             return pace
         exponent = math.log((done + 0.5) / (self.done + 0.5)) / math.log(age / self.age)
-        return replace(pace, age=age, done=done, shape=min(STEEPEST, max(FLATTEST, exponent)))
+        shape = min(STEEPEST, max(FLATTEST, exponent))
+        speed = (done - self.done) / total / (age - self.age)
+        return replace(pace, age=age, done=done, shape=shape, speed=speed)
 
-    def end_age(self, usual: float | None, typical: float) -> float | None:
+    def end_age(self, usual: float | None, typical: float, *, is_dated: bool = True) -> float | None:
         """Return the age at which the end is foreseen, or None if nothing foresees it.
 
         Args:
             usual: Exponent that other workflows showed, or None.
             typical: Typical duration of a workflow in seconds.
+            is_dated: Whether ages count from the submission. If they count from some later moment, even progress looks
+                as if it slowed down, and so is taken as even.
         """
         if self.share is None or self.is_stalled:
             return None
         shape = self.shape or usual
+        if shape is not None and shape < 1 and not is_dated:
+            if self.speed is not None:
+                return self.last_age + (1 - self.share) / self.speed
+            shape = 1.0
         if shape is None:
             even = self.last_age / self.share
             return even if even >= QUICK * typical else self.last_age / math.sqrt(self.share)

@@ -62,6 +62,7 @@ class WorkflowTracker:
         submitted_over: Seconds from the first submission to the last.
         poll_interval: Fixed seconds between two looks at a workflow; None follows ``rule``.
         rule: The schedule.
+        is_dated: Whether ``submitted_at`` is known; else it is some later moment.
     """
 
     def __init__(
@@ -73,6 +74,7 @@ class WorkflowTracker:
         submitted_over: float = 0.0,
         poll_interval: float | None = None,
         rule: PollRule | None = None,
+        is_dated: bool = True,
     ) -> None:
         ids = list(dict.fromkeys(workflow_ids))
         step = submitted_over / max(1, len(ids) - 1)
@@ -86,6 +88,7 @@ class WorkflowTracker:
         self._deadline = deadline
         self._interval = poll_interval
         self._rule = rule or PollRule()
+        self._is_dated = is_dated
         self._scouts = 0
         self._durations: dict[str, float] = {}
         self._shapes: dict[str, float] = {}
@@ -163,7 +166,7 @@ class WorkflowTracker:
         if last is None:
             return workflow.submitted_at, workflow.submitted_at + outlook.first_delay
         age = workflow.age_at(last)
-        end_age = workflow.pace.end_age(self._usual_shape, outlook.typical)
+        end_age = self._end_age(workflow)
         if end_age is None:
             gap = outlook.gap(age)
         else:
@@ -275,7 +278,7 @@ class WorkflowTracker:
             self._learn(workflow, end_age)
 
     def _end_age(self, workflow: Watched) -> float | None:
-        return workflow.pace.end_age(self._usual_shape, self.typical)
+        return workflow.pace.end_age(self._usual_shape, self.typical, is_dated=self._is_dated)
 
     def _learn(self, workflow: Watched, duration: float) -> None:
         self._durations[workflow.workflow_id] = duration

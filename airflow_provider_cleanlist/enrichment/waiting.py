@@ -58,6 +58,7 @@ class WaitRequest:
         submitted_over: Seconds from the first submission to the last.
         poll_interval: Seconds between two looks at a workflow, at least 1; None follows the budget-aware schedule.
         failure_policy: When failed workflows fail the task: ``any`` of them, only ``all`` of them, or ``never``.
+        is_dated: Whether ``submitted_at`` is known; else it is some later moment.
 
     Raises:
         CleanlistConfigurationError: ``poll_interval`` or ``failure_policy`` make no sense.
@@ -70,6 +71,7 @@ class WaitRequest:
     submitted_over: float = 0.0
     poll_interval: float | None = None
     failure_policy: FailurePolicy = "any"
+    is_dated: bool = True
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "workflow_ids", tuple(dict.fromkeys(self.workflow_ids)))
@@ -100,6 +102,7 @@ class WaitRequest:
             deadline=self.deadline,
             poll_interval=self.poll_interval,
             rule=rule,
+            is_dated=self.is_dated,
         )
 
 

@@ -216,6 +216,7 @@ class WorkflowSensor(BaseSensorOperator):
             deadline=now + self.timeout,
             poll_interval=safety_poll_interval(self.poll_interval, workflow_ids),
             failure_policy=self.failure_policy,
+            is_dated=False,
         )
 
     def _skip_if_soft(self, error: AirflowException) -> None:

@@ -52,6 +52,7 @@ class WorkflowTrigger(BaseTrigger):
         submitted_over: Seconds from the first submission to the last.
         poll_interval: Seconds between two looks at a workflow; None follows the budget-aware schedule.
         failure_policy: When failed workflows fail the task: ``any``, ``all`` or ``never``.
+        is_dated: Whether ``submitted_at`` is known; else it is some later moment.
         deferred_at: When the task was deferred, seconds since the epoch; None if unknown.
         passthrough: Small JSON values that the event carries back to the task.
     """
@@ -66,6 +67,7 @@ class WorkflowTrigger(BaseTrigger):
         submitted_over: float = 0.0,
         poll_interval: float | None = None,
         failure_policy: FailurePolicy = "any",
+        is_dated: bool = True,
         deferred_at: float | None = None,
         passthrough: Mapping[str, Any] | None = None,
     ) -> None:
@@ -78,6 +80,7 @@ class WorkflowTrigger(BaseTrigger):
             submitted_over=submitted_over,
             poll_interval=poll_interval,
             failure_policy=failure_policy,
+            is_dated=is_dated,
         )
         self.deferred_at = deferred_at
         self.passthrough = dict(passthrough or {})

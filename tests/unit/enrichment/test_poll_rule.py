@@ -58,6 +58,18 @@ class TestPace:
         even = looks((30.0, 75), (60.0, 150))
         assert end(even, usual=3.0) == pytest.approx(100.0)
 
+    def test_without_the_date_of_submission_even_progress_is_not_taken_for_slowing_progress(self):
+        submitted_before = 20.0
+        pace = looks(*((age, int(250 * (age + submitted_before) / 144)) for age in (5.0, 76.0)))
+        assert (end(pace) or 0.0) > 160
+        assert pace.end_age(None, 90.0, is_dated=False) == pytest.approx(124.0, rel=0.01)
+
+    def test_without_the_date_of_submission_others_that_slow_down_are_no_example(self):
+        pace = looks((50.0, 125))
+        assert pace.end_age(0.5, 90.0) == pytest.approx(200.0)
+        assert pace.end_age(0.5, 90.0, is_dated=False) == pytest.approx(100.0)
+        assert pace.end_age(2.0, 90.0, is_dated=False) == pace.end_age(2.0, 90.0)
+
     def test_whole_contacts_do_not_make_even_progress_uneven(self):
         pace = looks((5.0, 13), (60.0, 166))
         assert end(pace) == 60.0 * 250 / 166

@@ -218,6 +218,20 @@ def most_in_a_minute(outcome: Run) -> int:
     return max(sum(at <= other < at + 60 for other in times) for at in times)
 
 
+class TestUndated:
+    """A sensor does not know when its workflows were submitted."""
+
+    @pytest.mark.parametrize("seconds_before", [2.0, 15.0, 40.0])
+    def test_even_progress_is_seen_to_its_end_without_long_delays(self, seconds_before: float):
+        durations = {f"wf{index}": 90.0 + 8 * index for index in range(10)}
+        world = World(durations, submitted=dict.fromkeys(durations, T0 - seconds_before))
+        outcome = run(tracker_of(list(durations), is_dated=False), world)
+        last = {workflow_id: at for at, workflow_id in outcome.looks}
+        delays = [last[name] - (T0 - seconds_before + seconds) for name, seconds in durations.items()]
+        assert sum(delays) / len(delays) < 20.0
+        assert len(outcome.looks) <= 4 * len(durations)
+
+
 class TestOrder:
     def test_a_scout_goes_first_and_alone(self):
         world = World({f"wf{index}": 90.0 for index in range(20)})

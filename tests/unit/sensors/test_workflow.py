@@ -178,6 +178,7 @@ class TestDeferral:
         assert isinstance(trigger, WorkflowTrigger)
         assert trigger.request.workflow_ids == ("wf1", "wf2")
         assert trigger.request.poll_interval == 20.0
+        assert not trigger.request.is_dated
         assert before + 600 <= trigger.request.deadline <= time.time() + 600
         assert deferral.method_name == "execute_complete"
         assert deferral.timeout == timedelta(seconds=600 + TIMEOUT_GRACE_SECONDS)

@@ -31,6 +31,7 @@ class TestSerialization:
             "submitted_over",
             "poll_interval",
             "failure_policy",
+            "is_dated",
             "deferred_at",
             "passthrough",
         }
