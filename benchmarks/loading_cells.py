@@ -55,7 +55,7 @@ def parse(data: Data) -> Work:
 
 
 def ours(data: Data, mode: str) -> Work:
-    """Load as ``LeadListToWarehouseOperator`` does, without HTTP."""
+    """Load as ``LeadListToWarehouseOperator`` does, without HTTP: nothing to wait for, so no thread reads ahead."""
     from airflow_provider_cleanlist.client.answers import json_or_none
     from airflow_provider_cleanlist.client.endpoints import get_leads
     from airflow_provider_cleanlist.client.protocol import Ok, Prefix
@@ -69,7 +69,7 @@ def ours(data: Data, mode: str) -> Work:
         for body in data.bodies(int(cursor or 0)):
             yield parsed(Ok(json_or_none(body), 200))
 
-    return lambda: load(engine, spec_for(mode), read).rows_written
+    return lambda: load(engine, spec_for(mode), read, pages_ahead=0).rows_written
 
 
 def insert_rows(data: Data) -> Work:

@@ -190,9 +190,10 @@ class RowMaker:
             self._makers.append(lambda records: self._typed_column(records, raw, kind))
 
     def _check_ids(self, records: Sequence[Mapping[str, Any]]) -> None:
-        for number, record in enumerate(records, start=1):
-            if record.get(self._spec.id_field) in (None, ""):
-                raise _UnfitValueError(number, f"the record has no {self._spec.id_field}.")
+        ids = [record.get(self._spec.id_field) for record in records]
+        for none in (None, ""):
+            if none in ids:
+                raise _UnfitValueError(ids.index(none) + 1, f"the record has no {self._spec.id_field}.")
 
     def _text_column(self, values: list[Any]) -> list[Any]:
         return values if _are_storable_texts(values) else [self._text(value) for value in values]
