@@ -76,14 +76,18 @@ class Inbox:
             path: Local path or object storage URI.
 
         Raises:
-            InboxUnavailableError: There cannot be such an inbox.
+            InboxUnavailableError: There cannot be such an inbox, or its connection cannot be had.
         """
-        from airflow.providers.common.compat.sdk import ObjectStoragePath
+        from airflow.providers.common.compat.sdk import AirflowNotFoundException, ObjectStoragePath
 
         try:
+            # without its connection a path would lead, without a word, to a storage of the same kind that is not meant
+            _ = ObjectStoragePath(path).fs
             return cls(ObjectStoragePath(path))
-        except ValueError as error:
+        except (ValueError, AirflowNotFoundException) as error:
             raise InboxUnavailableError(f"the inbox {path}: {error}") from None
+        except Exception as error:
+            raise InboxUnavailableError(f"the inbox {path}: {type(error).__name__}") from error
 
     def store(self, batch: str, workflow_id: str, payload: Mapping[str, Any], now: float) -> bool:
         """Keep what was delivered for a batch, durably, and ring.

@@ -129,6 +129,20 @@ def test_no_half_written_file_is_left(tmp_path, monkeypatch):
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("nonsense://inbox", "Unsupported filesystem"),
+        ("s3://no_such_connection@bucket/inbox", "inbox s3://no_such_connection@bucket/inbox: "),
+        ("memory://no_such_connection@bucket/inbox", "inbox memory://no_such_connection@bucket/inbox: "),
+    ],
+)
+def test_an_inbox_without_its_connection_is_none(path, message):
+    """Airflow's paths fall back to a storage of the same kind without credentials; data must not go there."""
+    with pytest.raises(InboxUnavailableError, match=message):
+        Inbox.at(path)
+
+
 def test_the_configured_inbox(tmp_path, monkeypatch):
     assert Inbox.configured() is None
     monkeypatch.setenv("AIRFLOW__CLEANLIST__WEBHOOK_INBOX", f" file://{tmp_path} ")
