@@ -51,6 +51,15 @@ def test_a_place_is_kept_on_the_server(redis_server) -> None:
     assert work(new(redis_server, Budget(1, 0.2)), decision.place) == GO
 
 
+def test_bookings_that_all_slept_through_do_not_go_at_once(redis_server) -> None:
+    limiter = new(redis_server, Budget(5, 2.0))
+    places = [work(limiter).place for _ in range(20)][1:]
+    time.sleep(3.0)
+    began = time.monotonic()
+    gone = [place for place in places if work(limiter, place) == GO]
+    assert len(gone) <= 5 or time.monotonic() - began > 1.0
+
+
 def test_a_429_stops_all_hosts(redis_server) -> None:
     new(redis_server).penalize(30.0)
     assert work(new(redis_server)).delay == pytest.approx(30.0, abs=0.5)

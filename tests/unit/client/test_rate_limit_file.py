@@ -60,6 +60,15 @@ def test_processes_share_the_allowance(tmp_path, here, limiter):
     assert decision.place.moment == pytest.approx(1061.0)
 
 
+def test_bookings_that_all_slept_through_do_not_go_at_once(tmp_path, here, limiter):
+    use_up(limiter, here)
+    places = [work(limiter).place for _ in range(150)]
+    here.uptime += 90.0
+    decisions = [work(new(tmp_path, here), place=place) for place in places]
+    moments = sorted(decision.place.moment if decision.place else here.uptime for decision in decisions)
+    assert all(last - first >= 60.0 for first, last in zip(moments, moments[60:], strict=False))
+
+
 def test_scopes_are_apart_and_their_names_are_hidden(tmp_path, here, limiter):
     use_up(limiter, here)
     other = "../../etc/some organisation"

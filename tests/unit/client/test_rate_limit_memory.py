@@ -27,6 +27,16 @@ def test_a_request_waits_for_its_place_and_goes():
     assert work(limiter, decision.place) == GO
 
 
+def test_bookings_that_all_slept_through_do_not_go_at_once():
+    clock = Clock()
+    limiter = MemoryRateLimiter(Budget(5), clock)
+    places = [work(limiter).place for _ in range(20)][1:]
+    clock.now += 90.0
+    decisions = [work(limiter, place) for place in places]
+    moments = sorted(decision.place.moment if decision.place else clock.now for decision in decisions)
+    assert all(last - first >= 60.0 for first, last in zip(moments, moments[5:], strict=False))
+
+
 def test_limiters_of_one_state_share_it():
     clock, state = Clock(), MemoryState()
     assert work(MemoryRateLimiter(Budget(1), clock, state)) == GO
