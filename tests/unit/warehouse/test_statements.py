@@ -173,9 +173,8 @@ def test_no_name_or_value_comes_out_of_its_place(dialect):
     assert "x';" not in text
 
 
+@pytest.mark.parametrize("dialect", ["bigquery"], indirect=True)
 def test_the_parameters_of_a_script_do_not_clash(dialect):
-    if dialect.name != "bigquery":
-        pytest.skip("only BigQuery has a script")
     text, parameters = bigquery.script(
         publication(odd="e", duplicates=True, on_missing="soft_delete"), dialect
     )
