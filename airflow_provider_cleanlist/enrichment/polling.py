@@ -29,6 +29,9 @@ TOLERATED_ERRORS = 5
 
 MIN_POLL_INTERVAL_SECONDS = 1.0
 
+MOST_SCOUTING_WAITS = 40
+"""So many waits for one workflow each look early to learn how long it takes, half as often as a wait for many."""
+
 TELLING_PROGRESS = 0.25
 """Progress from which on a workflow's foreseen end tells what is typical."""
 
@@ -115,7 +118,8 @@ class WorkflowTracker:
         if now >= self._deadline:
             self._end = End.TIMED_OUT
             return self._end
-        in_flight, scout = len(self._open) + others, self._scout()
+        in_flight = len(self._open) + others
+        scout = self._scout(in_flight)
         outlook = self._rule.outlook(self.typical, in_flight, max(in_flight, len(self._all)))
         due, workflow = min(
             ((self._due(workflow, outlook, scout), workflow) for workflow in self._candidates()),
@@ -140,10 +144,11 @@ class WorkflowTracker:
         """Whether nothing is known yet of how long workflows take."""
         return self._interval is None and not self._durations and not self._has_clue
 
-    def _scout(self) -> Watched | None:
+    def _scout(self, in_flight: int) -> Watched | None:
         """Return the workflow that is to tell how long they take: a fresh one, or the one not seen for longest."""
         is_out = any(workflow.is_asked for workflow in self._open.values())
-        if not self._is_blind or is_out or len(self._all) == 1:
+        is_useless = len(self._all) == 1 and not 1 < in_flight <= MOST_SCOUTING_WAITS
+        if not self._is_blind or is_out or is_useless:
             return None
         fresh = next(iter(self._unseen.values()), None)
         return fresh or min(self._seen.values(), key=lambda workflow: workflow.looked_at or 0.0, default=None)
@@ -154,7 +159,8 @@ class WorkflowTracker:
             return workflow.due
         earliest, due = self._scheduled(workflow, outlook)
         if workflow is scout and not workflow.errors_in_a_row:
-            due = min(due, workflow.submitted_at + self._rule.scout_age(self._scouts))
+            doublings = self._scouts * (2 if len(self._all) == 1 else 1)
+            due = min(due, workflow.submitted_at + self._rule.scout_age(doublings))
         return max(earliest, min(due, self._deadline - self._rule.smallest_gap))
 
     def _scheduled(self, workflow: Watched, outlook: Outlook) -> tuple[float, float]:

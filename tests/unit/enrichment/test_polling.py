@@ -244,6 +244,21 @@ class TestOrder:
         looks = run(tracker_of(list(world.durations)), world).looks
         assert looks[:4] == [(T0 + 5 * 2**index, f"wf{index}") for index in range(4)]
 
+    @pytest.mark.parametrize(("others", "ages"), [(0, [8, 16]), (9, [5, 20]), (99, [112, 222])])
+    def test_waits_for_one_workflow_each_look_early_too_unless_they_are_many(
+        self, others: int, ages: list[float]
+    ):
+        tracker, looked, now = tracker_of(["a"]), [], T0
+        while len(looked) < 2:
+            step = tracker.next_step(now, others)
+            if isinstance(step, Look):
+                looked.append(now - T0)
+                tracker.on_status(running("a"), now)
+            else:
+                assert isinstance(step, Rest)
+                now = step.until
+        assert looked == pytest.approx(ages, abs=1.0)
+
     def test_a_scout_that_could_not_be_asked_waits_as_others_do(self):
         world = World(dict.fromkeys("ab", 90.0), "absent", {"a": [errors.ServerError] * 5})
         looks = run(tracker_of(["a", "b"]), world).looks
