@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -102,17 +103,23 @@ def write_sources(folder: Path) -> None:
     (folder / "export.csv").write_text(FRAME)
 
 
-def environment(home: Path, files: Path, sandbox: SandboxServer) -> dict[str, str]:
-    """Return an Airflow of its own whose Cleanlist connection comes from a secrets backend."""
-    secrets = home / "connections.json"
-    secrets.write_text(json.dumps({"cleanlist_default": json.loads(sandbox.connection_json())}))
-    env = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
+def plain_environment(home: Path) -> dict[str, str]:
+    """Return an Airflow of its own that has the examples as its DAGs."""
+    env = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "PYTEST"))}
     return env | {
         "AIRFLOW_HOME": str(home),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "AIRFLOW__CORE__DAGS_FOLDER": str(EXAMPLES),
         "AIRFLOW__CORE__UNIT_TEST_MODE": "False",
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home / 'airflow.db'}",
+    }
+
+
+def environment(home: Path, files: Path, sandbox: SandboxServer) -> dict[str, str]:
+    """Return an Airflow of its own whose Cleanlist connection comes from a secrets backend."""
+    secrets = home / "connections.json"
+    secrets.write_text(json.dumps({"cleanlist_default": json.loads(sandbox.connection_json())}))
+    return plain_environment(home) | {
         "AIRFLOW__CLEANLIST__JOURNAL_PATH": str(home / "journal"),
         "AIRFLOW__SECRETS__BACKEND": "airflow.secrets.local_filesystem.LocalFilesystemBackend",
         "AIRFLOW__SECRETS__BACKEND_KWARGS": json.dumps({"connections_file_path": str(secrets)}),
@@ -125,8 +132,25 @@ def environment(home: Path, files: Path, sandbox: SandboxServer) -> dict[str, st
 
 
 @pytest.fixture(scope="session")
-def examples(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Examples]:
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Airflow's database as ``airflow db migrate`` makes it, to be copied."""
+    home = tmp_path_factory.mktemp("database")
+    migrate = [sys.executable, "-m", "airflow", "db", "migrate"]
+    subprocess.run(migrate, env=plain_environment(home), check=True, capture_output=True)
+    return home / "airflow.db"
+
+
+@pytest.fixture
+def airflow_env(empty_database: Path, tmp_path: Path) -> dict[str, str]:
+    """An Airflow for one test, with the examples as its DAGs and nothing else."""
+    shutil.copy(empty_database, tmp_path)
+    return plain_environment(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def examples(empty_database: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Examples]:
     home = tmp_path_factory.mktemp("examples")
+    shutil.copy(empty_database, home)
     files = home / "files"
     write_sources(files)
     (home / "runs.json").write_text(json.dumps(RUNS))
@@ -134,8 +158,6 @@ def examples(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Examples]:
     with SandboxServer(requests_per_minute=100_000) as sandbox:
         sandbox.state.add_leads("Prospects", 7)
         env = environment(home, files, sandbox)
-        migrate = [sys.executable, "-m", "airflow", "db", "migrate"]
-        subprocess.run(migrate, env=env, check=True, capture_output=True)
         done = subprocess.run(command, env=env, check=False, capture_output=True, text=True, timeout=1400)
         log = done.stdout + done.stderr
         assert done.returncode == 0, log[-5000:]

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,11 +15,12 @@ import pytest
 if TYPE_CHECKING:
     from conftest import Examples
 
+OWN_TESTS = Path(__file__).parents[3] / "dags_examples" / "tests"
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(1500)]
 ELSEWHERE = {
     "enrich_contacts_to_warehouse": "tests/e2e/test_example_dag.py",
-    "submit_contacts": "needs a webhook receiver",
-    "enrichment_finished": "needs an asset event",
+    "submit_contacts": "tests/e2e/test_enrichment_finished.py",
+    "enrichment_finished": "tests/e2e/test_enrichment_finished.py",
     "leads_to_marts": "tests/integration/examples/test_dbt_example.py",
 }
 
@@ -98,3 +103,24 @@ def test_nobody_is_submitted_twice_within_a_run(examples: Examples) -> None:
 def test_logs_hold_no_contact(examples: Examples) -> None:
     for name in ("Lindqvist", "Okafor", "first-day.example", "Datei"):
         assert name not in examples.log
+
+
+def test_the_example_of_a_dags_test_passes(airflow_env: dict[str, str], tmp_path: Path) -> None:
+    options = (
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "--strict-markers",
+        f"--rootdir={OWN_TESTS}",
+        f"-c{os.devnull}",
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", *options, str(OWN_TESTS)],
+        env=airflow_env,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-5000:] + done.stderr
+    assert "3 passed" in done.stdout
