@@ -41,6 +41,8 @@ def load_pages(database, make_spec, paged):
 
     def run(*pages, total=None, batch_rows=2, **arguments):
         arguments.setdefault("load_id", f"load {next(calls)}")
+        if database.is_imitated:  # it reads every statement with a parser in Python
+            arguments.setdefault("known_fields", ("lead_id", "email", "phone", "title", "company"))
         return load(database.engine, make_spec(**arguments), paged(pages, total), batch_rows=batch_rows)
 
     return run
@@ -120,8 +122,10 @@ def test_snapshot_keeps_one_copy_per_day(database, load_pages):
     assert days == [("lead-1", tuesday), ("lead-3", monday)]
 
 
-@pytest.mark.parametrize("foreign", [False, True])
-@pytest.mark.parametrize("on_missing", ["keep", "soft_delete", "delete"])
+@pytest.mark.parametrize(
+    ("on_missing", "foreign"),
+    [("keep", True), ("soft_delete", False), ("soft_delete", True), ("delete", False), ("delete", True)],
+)
 def test_leads_gone_from_the_list(database, load_pages, on_missing, foreign):
     load_pages([lead(1), lead(2)])
     load_pages([lead(2)], list_id="M")
