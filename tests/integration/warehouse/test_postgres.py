@@ -214,7 +214,7 @@ def test_a_view_that_takes_rows_is_as_good_as_a_table(engine, execute, make_spec
     execute("CREATE TABLE people (lead_id text, email text, hidden int DEFAULT 7)")
     execute("CREATE VIEW leads AS SELECT lead_id, email FROM people")
     spec = make_spec(columns={"lead_id": None})
-    with pytest.raises(LoadConfigurationError, match="Adding column .* to leads failed"):
+    with pytest.raises(LoadConfigurationError, match=r"Adding column .* to leads failed"):
         load(engine, spec, paged([[lead(1)]]))
     execute(
         "ALTER TABLE people ADD COLUMN _cleanlist_list_id text, ADD COLUMN _cleanlist_run_id text, "
