@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import secrets
 import shutil
 import sys
 import tempfile
@@ -17,7 +18,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 sys.path[:0] = [str(ROOT / "scripts"), str(HERE)]
 
-from airflow_runner import AirflowProcesses  # noqa: E402
+from airflow_runner import HOST, AirflowProcesses, free_port  # noqa: E402
 from sandbox_process import SandboxProcess  # noqa: E402
 
 
@@ -36,7 +37,7 @@ def people_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxProcess]:
     """The local Cleanlist behind the connection ``cleanlist_default``."""
-    options = {"seconds-to-complete": 3, "credits": 50_000}
+    options = {"seconds-to-complete": 3, "credits": 50_000, "set": "allow_http_webhooks=true"}
     with SandboxProcess(tmp_path_factory.mktemp("sandbox"), options) as process:
         yield process
 
@@ -57,11 +58,18 @@ def airflow_database() -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
+def webhook_inbox(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The directory for what Airflow's API server receives by webhook."""
+    return tmp_path_factory.mktemp("webhooks") / "inbox"
+
+
+@pytest.fixture(scope="session")
 def airflow(
     tmp_path_factory: pytest.TempPathFactory,
     sandbox: SandboxProcess,
     warehouse: Path,
     people_database: Path,
+    webhook_inbox: Path,
     airflow_database: str,
 ) -> Iterator[AirflowProcesses]:
     """A real Airflow with the example DAGs and those of these tests; healthy.
@@ -76,14 +84,17 @@ def airflow(
         }
         for name, folder in (("examples", ROOT / "dags_examples"), ("tests", HERE / "dags"))
     ]
+    port = free_port()
     env = {
-        "AIRFLOW_CONN_CLEANLIST_DEFAULT": sandbox.connection(),
+        "AIRFLOW_CONN_CLEANLIST_DEFAULT": sandbox.connection(webhook_base_url=f"http://{HOST}:{port}"),
         "AIRFLOW_CONN_WAREHOUSE": json.dumps({"conn_type": "sqlite", "host": str(warehouse)}),
         "AIRFLOW_CONN_PEOPLE": json.dumps({"conn_type": "sqlite", "host": str(people_database)}),
         "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps(bundles),
+        "AIRFLOW__CLEANLIST__WEBHOOK_INBOX": f"file://{webhook_inbox}",
+        "AIRFLOW__CLEANLIST__WEBHOOK_SECRET": secrets.token_urlsafe(32),
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": airflow_database,
         "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "30",
     }
     home = tmp_path_factory.mktemp("airflow")
-    with AirflowProcesses(home, ROOT / "dags_examples", env=env, parallelism=4) as processes:
+    with AirflowProcesses(home, ROOT / "dags_examples", env=env, port=port, parallelism=4) as processes:
         yield processes

@@ -61,6 +61,7 @@ def start(tmp_path: Path, inbox: Inbox) -> Iterator[Callable[..., Standalone]]:
 
     def begin(secret: str, port: int = 0) -> Standalone:
         started.append(Standalone(tmp_path / f"receiver-{len(started)}.log", secret, port))
+        started[-1].wait_ready()
         return started[-1]
 
     yield begin
