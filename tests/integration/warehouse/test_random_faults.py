@@ -324,7 +324,7 @@ def striking(engine: sa.engine.Engine, fault: Fault | None) -> Iterator[None]:
 
     def strike_commit(connection: sa.engine.Connection) -> None:
         if fault is not None and fault.kind == "lose" and left[0] == 0:
-            connection.connection.driver_connection.commit()
+            connection.connection.dbapi_connection.commit()  # also of one that left the pool
         strike(connection)
 
     sa.event.listen(engine, "before_cursor_execute", strike)
