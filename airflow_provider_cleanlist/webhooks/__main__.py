@@ -55,8 +55,15 @@ def main(arguments: list[str] | None = None) -> int:
         server_header=False,
         timeout_graceful_shutdown=GRACE_SECONDS,
     )
+    server = uvicorn.Server(config)
+
+    def stop(*_: object) -> None:
+        server.should_exit = True
+
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: sys.exit(0))  # uvicorn raises it again after a clean end
+        signal.signal(
+            number, stop
+        )  # before uvicorn listens to signals, and after its end, when it raises them again
     try:
         family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
         listener = socket.create_server((options.host, options.port), family=family)
@@ -65,7 +72,7 @@ def main(arguments: list[str] | None = None) -> int:
     host, port = listener.getsockname()[:2]
     sys.stdout.write(f"Receiving webhooks at http://{host}:{port}{URL_PREFIX}{WEBHOOK_PATH}<token>\n")
     sys.stdout.flush()
-    uvicorn.Server(config).run([listener])
+    server.run([listener])
     return 0
 
 

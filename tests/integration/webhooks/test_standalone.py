@@ -38,13 +38,12 @@ class Standalone:
         command = [sys.executable, "-m", "airflow_provider_cleanlist.webhooks", "--port", str(port)]
         with log.open("w") as output:
             self._process = subprocess.Popen(command, env=environment, stdout=output, stderr=output)
+
+    def wait_ready(self) -> None:
+        line = re.compile(r"Receiving webhooks at (http://[\d.:]+)/cleanlist/webhook/<token>")
         deadline = time.monotonic() + 60
-        while not (
-            found := re.search(
-                r"Receiving webhooks at (http://[\d.:]+)/cleanlist/webhook/<token>", log.read_text()
-            )
-        ):
-            assert self._process.poll() is None, log.read_text()
+        while not (found := line.search(self.log.read_text())):
+            assert self._process.poll() is None, self.log.read_text()
             assert time.monotonic() < deadline
             time.sleep(0.05)
         self.url = found[1]
@@ -134,6 +133,10 @@ def test_a_store_that_fails_now_and_then_loses_nothing(connect, task, inbox, mon
     assert sandbox.ledger.requests(endpoint="enrich_status") == []
     attempts = [len(sandbox.state.webhooks.deliveries(one)) for one in result["workflow_ids"]]
     assert max(attempts) > 1
+
+
+def test_a_signal_that_comes_as_soon_as_it_listens_ends_it_well(start):
+    assert start(NEW).stop() == 0
 
 
 def test_a_port_that_is_taken_ends_it(inbox):
