@@ -62,7 +62,17 @@ def matrix_lock(airflow: str, until: str) -> Lock:
     )
 
 
-WAREHOUSES = ("bigquery", "databricks", "duckdb", "mssql", "mysql", "oracle", "redshift", "snowflake", "trino")
+WAREHOUSES = (
+    "bigquery",
+    "databricks",
+    "duckdb",
+    "mssql",
+    "mysql",
+    "oracle",
+    "redshift",
+    "snowflake",
+    "trino",
+)
 
 LOCKS = (
     Lock("bootstrap.txt", ("-",), "uv\n"),
