@@ -82,6 +82,7 @@ class AirflowProcesses:
         python: the interpreter that Airflow is installed for.
         port: port of the API server and UI; any free one by default.
         executor: Airflow's executor.
+        further: commands of further components by name, such as ``{"worker": ("celery", "worker")}``.
         parallelism: tasks that run at the same time.
         database_template: where a migrated, empty database is kept between starts; saves ten seconds.
         sleep: called between two looks while waiting; may raise to give up.
@@ -97,6 +98,7 @@ class AirflowProcesses:
         python: str = sys.executable,
         port: int | None = None,
         executor: str = "LocalExecutor",
+        further: Mapping[str, tuple[str, ...]] | None = None,
         parallelism: int = 2,
         database_template: Path | None = None,
         sleep: Callable[[float], None] = time.sleep,
@@ -115,7 +117,10 @@ class AirflowProcesses:
         self._sleep = sleep
         self._say = say
         self._migration = self._group("db-migrate", python, ("db", "migrate"))
-        self.components = {name: self._group(name, python, command) for name, command in COMPONENTS.items()}
+        self.components = {
+            name: self._group(name, python, command)
+            for name, command in {**COMPONENTS, **(further or {})}.items()
+        }
 
     def _group(self, name: str, python: str, command: tuple[str, ...]) -> ProcessGroup:
         log = self.home / "logs" / f"{name}.log"
