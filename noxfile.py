@@ -101,6 +101,26 @@ def warehouses(session: nox.Session) -> None:
 
 
 @nox.session
+def dbt(session: nox.Session) -> None:
+    """The example that goes on with dbt, with a real dbt, which cannot share an environment with Airflow."""
+    environment = ROOT / ".nox" / "dbt"
+    own_python = str(environment / "bin" / "python")
+    run(session, "uv", "venv", "--quiet", "--allow-existing", f"--python={sys.executable}", str(environment))
+    run(
+        session,
+        "uv",
+        "pip",
+        "sync",
+        "--quiet",
+        f"--python={own_python}",
+        "--require-hashes",
+        "requirements/dbt.txt",
+    )
+    session.env["DBT_EXECUTABLE"] = str(environment / "bin" / "dbt")
+    run(session, "pytest", "-q", "tests/integration/examples/test_dbt_example.py", *session.posargs)
+
+
+@nox.session
 def lint(session: nox.Session) -> None:
     """Style and likely mistakes (ruff), layout of the code (ruff format)."""
     run(session, "ruff", "check", "--no-cache", ".")  # a cache keeps what another layout has shown

@@ -1,4 +1,4 @@
-"""The dbt example on a real PostgreSQL with a real dbt, whose environment ``DBT_EXECUTABLE`` names."""
+"""The dbt example on a real PostgreSQL with a real dbt, which nox session ``dbt`` sets up."""
 
 from __future__ import annotations
 
@@ -16,9 +16,7 @@ EXAMPLES = HERE.parents[2] / "dags_examples"
 pytestmark = [
     pytest.mark.integration,
     pytest.mark.timeout(600),
-    pytest.mark.skipif(
-        "DBT_EXECUTABLE" not in os.environ, reason="set DBT_EXECUTABLE to a dbt with dbt-postgres"
-    ),
+    pytest.mark.skipif("DBT_EXECUTABLE" not in os.environ, reason="needs a dbt of its own: nox -s dbt"),
 ]
 LEADS = [
     ("1", "a@x.example", "+1"),
