@@ -14,8 +14,8 @@ import _bootstrap
 
 SLOW = ("--ignore=tests/integration", "--ignore=tests/e2e")
 SLOWEST_FIRST = ("tests/e2e", "tests/integration", "tests/unit")
-IN_PARALLEL = ("-n", "4", "--dist", "loadgroup", "--no-loadscope-reorder")
-"""Twice the cores of a small machine, because tests of real processes mostly wait."""
+IN_PARALLEL = ("-n", "3")
+"""One more than a small machine has cores, because tests of real processes mostly wait."""
 
 
 def pytest_arguments(argv: Sequence[str]) -> list[str]:

@@ -24,7 +24,7 @@ from airflow_runner import HOST, AirflowProcesses, clean_environment, free_port
 from process_group import ProcessGroup
 from sandbox_process import SandboxProcess
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600), pytest.mark.xdist_group("celery")]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
 DAG_ID = "celery_load"
 LIMIT, WINDOW = 60, 10.0

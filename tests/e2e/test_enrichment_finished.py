@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from airflow_runner import AirflowProcesses
     from sandbox_process import SandboxProcess
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600), pytest.mark.xdist_group("airflow of tests/e2e")]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
 SUBMIT, FINISHED = "submit_contacts", "enrichment_finished"
 

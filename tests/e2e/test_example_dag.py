@@ -14,7 +14,7 @@ from sandbox_process import API_KEY, SandboxProcess
 if TYPE_CHECKING:
     from airflow_runner import AirflowProcesses
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600), pytest.mark.xdist_group("airflow of tests/e2e")]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
 DAG_ID = "enrich_contacts_to_warehouse"
 TASKS = ("enrich", "wait", "load", "summarise")

@@ -22,7 +22,7 @@ from sandbox_process import API_KEY, SandboxProcess
 if TYPE_CHECKING:
     from airflow_runner import AirflowProcesses
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1500), pytest.mark.xdist_group("airflow of tests/e2e")]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1500)]
 
 LEADS = 1_030
 KILLS = {

@@ -19,7 +19,7 @@ from sandbox_process import API_KEY
 if TYPE_CHECKING:
     from airflow_runner import AirflowProcesses
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900), pytest.mark.xdist_group("airflow of tests/e2e")]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
 BY_NAME = pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
 UNKNOWN = "CleanlistSubmissionUnknownError"
