@@ -29,6 +29,30 @@ QUICK = 0.5
 SCOUTS_RETURN = 0.85
 """Share of the age of first looks at which scouts are looked at again: what they show helps with the others."""
 
+RARER_SCOUTS = 0.6
+"""What is added, in a crowd, to the factor 2 from the age of one scout to that of the next."""
+
+DOUBT = 0.5
+"""Evidence against the supposed duration that is believed by half."""
+
+DOUBT_OF_SLOWNESS = 0.05
+"""The same for each workflow of a wait, if they seem slower: a crowd is not kept waiting for one slow workflow."""
+
+MARGIN = 0.3
+"""Share of the time that looks at a whole crowd take by which the foreseen end of uneven progress is let pass."""
+
+LARGEST_MARGIN = 0.2
+"""The most of it, as a share of the foreseen age at the end."""
+
+
+def is_even(shape: float | None) -> bool:
+    """Return whether progress with this exponent is taken as even.
+
+    Args:
+        shape: The exponent, or None if it is unknown.
+    """
+    return shape is not None and abs(shape - 1) < EVEN_ENOUGH
+
 
 @dataclass(frozen=True, slots=True)
 class Pace:
@@ -95,7 +119,7 @@ class Pace:
         if shape is None:
             even = self.last_age / self.share
             return even if even >= QUICK * typical else self.last_age / math.sqrt(self.share)
-        if abs(shape - 1) < EVEN_ENOUGH:
+        if is_even(shape):
             shape = 1.0
         return self.last_age * math.pow(self.share, -1 / shape)
 
@@ -106,7 +130,7 @@ class PollRule:
 
     Attributes:
         typical: Duration of a workflow as long as none has been seen.
-        scout: Age at which the first scout is looked at; each further one at twice the age of the last.
+        scout: Age at which the first scout is looked at; each further one at twice the age of the last or more.
         alone: Time between two looks at a workflow that is alone.
         together: Time between two looks at a workflow among several.
         smallest_gap: Least time between two looks at a workflow.
@@ -138,17 +162,19 @@ class PollRule:
         scaled = {field.name: getattr(default, field.name) * window / default.minute for field in fields(cls)}
         return cls(**{**scaled, "per_request": window / requests})
 
-    def learned(self, durations: Collection[float]) -> float:
+    def learned(self, durations: Collection[float], workflows: int) -> float:
         """Return the typical duration: the median seen, which weighs the more the further it is from the supposed one.
 
         Args:
             durations: Durations of workflows that have ended or whose end is foreseen.
+            workflows: Workflows of the wait.
         """
         if not durations:
             return self.typical
         surprise = math.log(max(statistics.median(durations), 0.001) / self.typical)
         evidence = len(durations) * surprise**2
-        return self.typical * math.exp(surprise * evidence / (evidence + 0.5))
+        doubt = max(DOUBT, DOUBT_OF_SLOWNESS * workflows) if surprise > 0 else DOUBT
+        return self.typical * math.exp(surprise * evidence / (evidence + doubt))
 
     def guessed(self, since: float | None, until: float, typical: float) -> float:
         """Return the probable duration of a workflow that was seen running at one age and done at another.
@@ -162,13 +188,15 @@ class PollRule:
             return typical
         return 0.75 * until if since is None else (since + until) / 2
 
-    def scout_age(self, scouts: int) -> float:
+    def scout_age(self, scouts: int, workflows: int) -> float:
         """Return the age at which the next scout is looked at while nothing is known.
 
         Args:
             scouts: Scouts looked at so far.
+            workflows: Workflows of the wait.
         """
-        return self.scout * 2.0 ** min(scouts, 50)
+        growth = 2.0 + min(RARER_SCOUTS, self._crowding(self._crowd(workflows)))
+        return self.scout * growth ** min(scouts, 50)
 
     def outlook(self, typical: float, in_flight: int, company: int) -> Outlook:
         """Return what the schedule has for all workflows alike at a moment.
@@ -180,6 +208,7 @@ class PollRule:
         """
         together = self.together * min(1.0, max(0.25, typical / self.typical))
         close = min(self.alone * math.sqrt(self._crowd(in_flight)), together)
+        crowding, turns = self._crowding(self._crowd(company)), company * self.per_request
         return Outlook(
             rule=self,
             typical=typical,
@@ -188,17 +217,24 @@ class PollRule:
             usual=max(close, 1.1 * max(in_flight, 0.8 * company) * self.per_request),
             is_alone=self._crowd(company) <= 1,
             is_few=self._crowd(company) < 4,
+            crowding=crowding,
+            margin=crowding * MARGIN * turns * min(1.0, turns / typical),
         )
 
     def _first_delay(self, typical: float, crowd: float) -> float:
         if crowd <= 1:
             return self.clamped(self.alone)
-        share = 0.85 + 0.4 * min(1.0, max(0.0, math.log10(crowd / 10)))
+        share = 0.85 + 0.45 * self._crowding(crowd)
         return self.clamped(typical * min(1.0, crowd / 4) * share)
 
     def _crowd(self, in_flight: int) -> float:
         """Return the workflows in flight, each weighed by what a request takes of the budget."""
         return max(1.0, in_flight * self.per_request / (self.minute / 60))
+
+    @staticmethod
+    def _crowding(crowd: float) -> float:
+        """Return 0 for ten workflows or fewer, 1 for a hundred or more."""
+        return min(1.0, max(0.0, math.log10(crowd / 10)))
 
     def clamped(self, gap: float) -> float:
         """Return a time between two looks, or the nearest one that is allowed.
@@ -222,6 +258,8 @@ class Outlook:
         usual: Time between two looks when nothing is known.
         is_alone: Whether there was one workflow from the start.
         is_few: Whether there were few.
+        crowding: From 0 for few workflows to 1 for a crowd.
+        margin: Most time by which the foreseen end of uneven progress is let pass.
     """
 
     rule: PollRule
@@ -231,6 +269,8 @@ class Outlook:
     usual: float
     is_alone: bool
     is_few: bool
+    crowding: float
+    margin: float
 
     def gap(self, age: float) -> float:
         """Return the time from one look at a running workflow to the next when nothing foresees its end.
@@ -242,21 +282,24 @@ class Outlook:
             return self.rule.clamped(self.usual)
         return self.rule.clamped(max(self._grown(age), SCOUTS_RETURN * self.first_delay - age))
 
-    def gap_to_end(self, end_age: float, age: float, *, is_sure: bool) -> float:
+    def gap_to_end(self, end_age: float, age: float, shape: float | None) -> float:
         """Return the time from one look to the next when the end is foreseen.
 
         Of few workflows the next look comes before the foreseen end: that costs few requests, and a workflow that
-        speeds up is not seen late.
+        speeds up is not seen late. In a crowd it comes some time after the foreseen end unless progress is even, and
+        an end foreseen without knowing the exponent is not waited for longer than one that nothing foresees.
 
         Args:
             end_age: Age at which the end is foreseen.
             age: Its age at the last look.
-            is_sure: Whether the exponent of progress is known.
+            shape: Exponent of progress, or None if it is unknown.
         """
         remaining = (end_age - age) * (0.6 if self.is_few else 1.0)
+        if not is_even(shape):
+            remaining += min(self.margin, LARGEST_MARGIN * end_age)
         if remaining > self.close:
-            unsure = age if self.is_few else 2.5 * max(age, self.typical)
-            longest = max(3 * age if is_sure else unsure, self._grown(age), self.first_delay - age)
+            unsure = age if self.is_few else 2.5 * (1 - self.crowding) * max(age, self.typical)
+            longest = max(unsure if shape is None else 3 * age, self._grown(age), self.first_delay - age)
             remaining = min(remaining, longest)
         return self.rule.clamped(max(self.close, remaining))
 

@@ -160,7 +160,7 @@ class WorkflowTracker:
         earliest, due = self._scheduled(workflow, outlook)
         if workflow is scout and not workflow.errors_in_a_row:
             doublings = self._scouts * (2 if len(self._all) == 1 else 1)
-            due = min(due, workflow.submitted_at + self._rule.scout_age(doublings))
+            due = min(due, workflow.submitted_at + self._rule.scout_age(doublings, len(self._all)))
         return max(earliest, min(due, self._deadline - self._rule.smallest_gap))
 
     def _scheduled(self, workflow: Watched, outlook: Outlook) -> tuple[float, float]:
@@ -176,8 +176,7 @@ class WorkflowTracker:
         if end_age is None:
             gap = outlook.gap(age)
         else:
-            is_sure = bool(workflow.pace.shape or self._usual_shape)
-            gap = outlook.gap_to_end(end_age, age, is_sure=is_sure)
+            gap = outlook.gap_to_end(end_age, age, workflow.pace.shape or self._usual_shape)
         if workflow.errors_in_a_row:
             gap = min(gap * 2.0**workflow.errors_in_a_row, rule.largest_gap)
         return last + rule.smallest_gap, last + gap
@@ -301,7 +300,7 @@ class WorkflowTracker:
     def typical(self) -> float:
         """Typical duration of a workflow in seconds, as far as known."""
         if self._typical is None:
-            self._typical = self._rule.learned(self._durations.values())
+            self._typical = self._rule.learned(self._durations.values(), len(self._all))
         return self._typical
 
     @property

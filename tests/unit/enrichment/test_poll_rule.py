@@ -23,8 +23,8 @@ def gap(age: float, typical: float, in_flight: int, company: int, rule: PollRule
     return rule.outlook(typical, in_flight, company).gap(age)
 
 
-def gap_to_end(end_age: float, age: float, in_flight: int, company: int, *, is_sure: bool) -> float:
-    return RULE.outlook(90.0, in_flight, company).gap_to_end(end_age, age, is_sure=is_sure)
+def gap_to_end(end_age: float, age: float, in_flight: int, company: int, *, shape: float | None) -> float:
+    return RULE.outlook(90.0, in_flight, company).gap_to_end(end_age, age, shape)
 
 
 def looks(*seen: tuple[float, int]) -> Pace:
@@ -114,25 +114,32 @@ class TestPace:
 
 class TestLearning:
     def test_without_observations_the_typical_duration_is_supposed(self):
-        assert RULE.learned([]) == pytest.approx(90.0)
+        assert RULE.learned([], 1) == pytest.approx(90.0)
 
     def test_a_great_surprise_is_believed_at_once(self):
-        assert RULE.learned([5.0]) < 7.5
-        assert RULE.learned([1800.0]) > 1000
+        assert RULE.learned([5.0], 1) < 7.5
+        assert RULE.learned([1800.0], 1) > 1000
 
     def test_one_duration_near_the_supposed_one_changes_little(self):
-        assert 90 < RULE.learned([120.0]) < 100
+        assert 90 < RULE.learned([120.0], 1) < 100
 
     def test_many_observations_are_their_median(self):
-        assert RULE.learned([40.0, 41.0, 42.0] * 20) == pytest.approx(41.0, rel=0.02)
+        assert RULE.learned([40.0, 41.0, 42.0] * 20, 1) == pytest.approx(41.0, rel=0.02)
+
+    def test_a_crowd_does_not_wait_for_one_slow_workflow(self):
+        assert 90 < RULE.learned([200.0], 100) < 105 < RULE.learned([200.0], 10)
+        assert RULE.learned([200.0] * 100, 100) > 180
+
+    def test_quick_ones_are_believed_at_once_in_a_crowd_too(self):
+        assert RULE.learned([5.0], 100) < 7.5
 
     def test_a_duration_of_zero_is_tolerated(self):
-        assert RULE.learned([0.0]) > 0
+        assert RULE.learned([0.0], 1) > 0
 
     @given(st.lists(durations, min_size=1, max_size=20))
     def test_it_lies_between_what_was_seen_and_what_was_supposed(self, seen: list[float]):
         low, high = sorted((RULE.typical, statistics.median(seen)))
-        assert low * 0.999 <= RULE.learned(seen) <= high * 1.001
+        assert low * 0.999 <= RULE.learned(seen, 1) <= high * 1.001
 
 
 class TestGuess:
@@ -155,7 +162,7 @@ class TestFirstLook:
         assert first_delay(90.0, 4) == first_delay(90.0, 10) == pytest.approx(76.5)
 
     def test_in_a_crowd_it_comes_when_nearly_all_are_done(self):
-        assert first_delay(90.0, 100) == first_delay(90.0, 1000) == pytest.approx(112.5)
+        assert first_delay(90.0, 100) == first_delay(90.0, 1000) == pytest.approx(117.0)
 
     @given(durations, crowds)
     def test_it_stays_within_the_gaps(self, typical: float, crowd: int):
@@ -164,10 +171,13 @@ class TestFirstLook:
 
 class TestScouts:
     def test_each_is_looked_at_twice_as_late_as_the_one_before(self):
-        assert [RULE.scout_age(scouts) for scouts in range(4)] == [5.0, 10.0, 20.0, 40.0]
+        assert [RULE.scout_age(scouts, 10) for scouts in range(4)] == [5.0, 10.0, 20.0, 40.0]
+
+    def test_in_a_crowd_there_are_fewer(self):
+        assert [RULE.scout_age(scouts, 100) for scouts in range(4)] == pytest.approx([5.0, 13.0, 33.8, 87.88])
 
     def test_any_number_of_them_is_tolerated(self):
-        assert math.isfinite(RULE.scout_age(100_000))
+        assert math.isfinite(RULE.scout_age(100_000, 100))
 
     def test_among_several_they_wait_for_the_others_afterwards(self):
         assert 10.0 + gap(10.0, 90.0, 10, 10) == pytest.approx(0.85 * first_delay(90.0, 10))
@@ -209,23 +219,40 @@ class TestGap:
 
 class TestGapToAForeseenEnd:
     def test_in_company_the_next_look_comes_at_the_end(self):
-        assert gap_to_end(150.0, 60.0, 10, 10, is_sure=True) == pytest.approx(90.0)
+        assert gap_to_end(150.0, 60.0, 10, 10, shape=1.0) == pytest.approx(90.0)
 
     def test_alone_it_comes_sooner(self):
-        assert gap_to_end(150.0, 60.0, 1, 1, is_sure=True) == pytest.approx(54.0)
+        assert gap_to_end(150.0, 60.0, 1, 1, shape=1.0) == pytest.approx(54.0)
 
     def test_a_distant_end_is_not_trusted_blindly(self):
-        assert gap_to_end(5000.0, 60.0, 10, 10, is_sure=True) == pytest.approx(180.0)
+        assert gap_to_end(5000.0, 60.0, 10, 10, shape=1.0) == pytest.approx(180.0)
+
+    def test_in_a_crowd_the_end_of_uneven_progress_is_let_pass(self):
+        assert gap_to_end(150.0, 60.0, 100, 100, shape=1.0) == pytest.approx(90.0)
+        assert gap_to_end(150.0, 60.0, 100, 100, shape=0.5) == pytest.approx(120.0)
+        assert gap_to_end(150.0, 60.0, 100, 100, shape=2.0) == pytest.approx(120.0)
+        assert gap_to_end(50.0, 10.0, 100, 100, shape=None) == pytest.approx(50.0)
+
+    def test_in_a_crowd_one_look_is_trusted_no_more_than_none(self):
+        assert gap_to_end(5000.0, 60.0, 100, 100, shape=None) == gap(60.0, 90.0, 100, 100)
+        assert gap_to_end(5000.0, 60.0, 100, 100, shape=1.0) > gap(60.0, 90.0, 100, 100)
 
     def test_alone_one_look_is_trusted_least(self):
-        assert gap_to_end(5000.0, 60.0, 1, 1, is_sure=False) == pytest.approx(60.0)
+        assert gap_to_end(5000.0, 60.0, 1, 1, shape=None) == pytest.approx(60.0)
 
-    @given(seconds, durations, st.floats(min_value=0, max_value=1e6), crowds, crowds, st.booleans())
+    @given(
+        seconds,
+        durations,
+        st.floats(min_value=0, max_value=1e6),
+        crowds,
+        crowds,
+        st.sampled_from([None, 0.4, 1.0, 3.0]),
+    )
     def test_it_stays_within_its_bounds(
-        self, age: float, typical: float, end_age: float, in_flight: int, company: int, is_sure: bool
+        self, age: float, typical: float, end_age: float, in_flight: int, company: int, shape: float | None
     ):
         outlook = RULE.outlook(typical, in_flight, company)
-        seconds_left = outlook.gap_to_end(end_age, age, is_sure=is_sure)
+        seconds_left = outlook.gap_to_end(end_age, age, shape)
         assert RULE.smallest_gap <= seconds_left <= RULE.largest_gap
 
 

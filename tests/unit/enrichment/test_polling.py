@@ -244,7 +244,7 @@ class TestOrder:
         looks = run(tracker_of(list(world.durations)), world).looks
         assert looks[:4] == [(T0 + 5 * 2**index, f"wf{index}") for index in range(4)]
 
-    @pytest.mark.parametrize(("others", "ages"), [(0, [8, 16]), (9, [5, 20]), (99, [112, 222])])
+    @pytest.mark.parametrize(("others", "ages"), [(0, [8, 16]), (9, [5, 20]), (99, [117, 227])])
     def test_waits_for_one_workflow_each_look_early_too_unless_they_are_many(
         self, others: int, ages: list[float]
     ):
