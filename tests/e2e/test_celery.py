@@ -250,8 +250,6 @@ def test_workers_and_triggerer_share_one_budget(
     assert all("Trigger fired event" in log.read_text() for log in waits)
 
     # Together they asked for more than the budget, and nothing was refused.
-    pages = outcome.times(PAGES)
-    assert any(min(pages) < moment < max(pages) for moment in outcome.times("enrich_bulk"))
     assert len(outcome.requests) > 3 * LIMIT
     assert outcome.refused() == 0
 

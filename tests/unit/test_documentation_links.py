@@ -95,7 +95,7 @@ def test_the_pages_have_links() -> None:
         ("mailto:somebody@example.com", None),
         ("securety.md", "no such file"),
         ("security.md#secretz", "no such heading"),
-        ("../../../../etc/hostname", "outside the repository"),
+        (f"{'../' * 30}etc/hostname", "outside the repository"),
         ("https:/docs.cleanlist.ai", "no web address"),
         ("ftp://docs.cleanlist.ai", "no web address"),
         ("mailto:somebody", "no address"),

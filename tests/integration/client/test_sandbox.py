@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -130,7 +131,10 @@ def test_deliveries_of_a_webhook(plain: CleanlistClient, sandbox: SandboxServer,
     workflow_id = plain.submit_bulk_enrichment([TEO], webhook_url=f"{receiver.url}/hook").workflow_id
     plain.get_workflow_status(workflow_id)
     receiver.wait_for(1)
-    (delivery,) = plain.list_webhook_deliveries(workflow_id)
+    end = time.monotonic() + 30  # the sandbox notes a delivery after it has the receiver's answer
+    while not (deliveries := plain.list_webhook_deliveries(workflow_id)) and time.monotonic() < end:
+        time.sleep(0.05)
+    (delivery,) = deliveries
     assert (delivery.attempt, delivery.response_status_code) == (1, 200)
     assert b"found-both" in receiver.requests[0].body
 

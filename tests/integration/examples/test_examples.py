@@ -19,8 +19,8 @@ OWN_TESTS = Path(__file__).parents[3] / "dags_examples" / "tests"
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(1500)]
 ELSEWHERE = {
     "enrich_contacts_to_warehouse": "tests/e2e/test_example_dag.py",
-    "submit_contacts": "tests/e2e/test_enrichment_finished.py",
-    "enrichment_finished": "tests/e2e/test_enrichment_finished.py",
+    "submit_contacts": "tests/e2e/test_finished_by_webhook.py",
+    "enrichment_finished": "tests/e2e/test_finished_by_webhook.py",
     "leads_to_marts": "tests/integration/examples/test_dbt_example.py",
 }
 
