@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 AIRFLOW_HOME = os.environ["AIRFLOW_HOME"] = tempfile.mkdtemp(prefix="cleanlist-airflow-home-")
-REAL_AIRFLOW = ("airflow", "examples", "waiting", "webhooks")
+REAL_AIRFLOW = ("airflow", "examples", "waiting")
 """Folders of integration tests that start parts of Airflow: one after the other, as each takes a whole core."""
 
 
