@@ -123,7 +123,7 @@ def test_an_outage_and_the_return_never_overdraw_the_window(
 
     answers = ask_from_processes(open_limiter, count=6, seconds=14.0, meanwhile=meanwhile)
     moments = sorted(moment for answer in answers for moment in answer)
-    jitter = 0.1 * budget.window  # a busy machine wakes a process later than its place, and the next one in time
+    jitter = 0.1 * budget.window  # a busy machine wakes one process late and the next one in time
     assert most_in_a_window(moments, budget.window - jitter) <= 40
     down, up = phases
     back = redis_server.client().keys()

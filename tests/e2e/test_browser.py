@@ -1,0 +1,158 @@
+"""Airflow's web interface in a real browser: the connection's form and test, a run, its log and links.
+
+``SCREENSHOTS=docs/images`` keeps the pictures.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import pytest
+from airflow_runner import AirflowProcesses, free_port
+from sandbox_process import API_KEY, SandboxProcess
+from selenium import webdriver
+from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.ui import WebDriverWait
+
+if TYPE_CHECKING:
+    from selenium.webdriver.remote.webelement import WebElement
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "dags_examples"
+FLAGS = (
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--window-size=1280,900",
+)
+ASK = """
+const [body, done] = arguments;
+fetch("/api/v2/connections/test", {method: "POST", headers: {"Content-Type": "application/json"}, body: body})
+    .then(answer => answer.json()).then(done);
+"""
+
+
+class Scene(NamedTuple):
+    """What the tests look at."""
+
+    browser: webdriver.Chrome
+    airflow: AirflowProcesses
+    sandbox: SandboxProcess
+
+    def open(self, path: str) -> None:
+        self.browser.get(self.airflow.base_url + path)
+
+    def wait_for(self, css: str, text: str) -> WebElement:
+        """Return the first element that a selector finds and that shows a text."""
+
+        def look(_: object) -> WebElement | None:
+            found = self.browser.find_elements(By.CSS_SELECTOR, css)
+            return next(
+                (element for element in found if element.is_displayed() and text in element.text), None
+            )
+
+        return WebDriverWait(self.browser, 60, ignored_exceptions=[Exception]).until(look, f"{css}: {text}")
+
+    def keep(self, name: str) -> None:
+        if folder := os.environ.get("SCREENSHOTS"):
+            self.browser.save_screenshot(str(Path(folder) / f"{name}.png"))
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if not (chromium and driver):
+        reason = "needs Debian's chromium and chromium-driver"
+        pytest.fail(reason) if os.environ.get("CI") else pytest.skip(reason)
+    folder = tmp_path_factory.mktemp("browser")
+    options = webdriver.ChromeOptions()
+    options.binary_location = chromium
+    for flag in (*FLAGS, f"--user-data-dir={folder / 'profile'}"):
+        options.add_argument(flag)
+    warehouse = json.dumps({"conn_type": "sqlite", "host": str(folder / "warehouse.db")})
+    env = {"AIRFLOW_CONN_WAREHOUSE": warehouse, "AIRFLOW__CORE__TEST_CONNECTION": "Enabled"}
+    with (
+        SandboxProcess(folder / "sandbox", {"seconds-to-complete": 3}) as sandbox,
+        AirflowProcesses(folder / "airflow", EXAMPLES, env=env) as airflow,
+        webdriver.Chrome(options=options, service=Service(driver)) as browser,
+    ):
+        yield Scene(browser, airflow, sandbox)
+
+
+def test_a_connection_is_made_in_the_form_and_shows_no_key(scene: Scene) -> None:
+    scene.open("/connections")
+    scene.wait_for("button", "Add Connection").click()
+    scene.wait_for("[role=dialog]", "Connection ID")
+    scene.browser.find_element(By.NAME, "connection_id").send_keys("cleanlist_default")
+    choice = scene.browser.find_element(By.CSS_SELECTOR, "[role=dialog] input[role=combobox]")
+    choice.send_keys("cleanlist")
+    scene.wait_for("[role=option]", "leanlist")
+    choice.send_keys(Keys.ENTER)
+    scene.wait_for("[role=dialog]", "API key")
+    host = scene.browser.find_element(By.NAME, "host")
+    assert host.get_attribute("placeholder") == "https://api.cleanlist.ai"
+    host.send_keys(scene.sandbox.url)
+    key = scene.browser.find_element(By.NAME, "password")
+    assert key.get_attribute("type") == "password"
+    key.send_keys(API_KEY)
+    scene.keep("connection-form")
+    scene.wait_for("[role=dialog] button", "Extra Fields").click()
+    scene.wait_for("[role=dialog]", "Requests per minute")
+    scene.keep("connection-form-extras")
+    scene.wait_for("[role=dialog] button", "Save").click()
+    scene.wait_for("tr", "cleanlist_default")
+    assert API_KEY not in scene.browser.page_source
+    assert API_KEY not in json.dumps(scene.airflow.api.call("GET", "/connections/cleanlist_default"))
+
+
+def test_a_connection_is_tested(scene: Scene) -> None:
+    scene.open("/connections")
+    scene.wait_for("button", "Add Connection")
+
+    def ask(host: str, key: str) -> tuple[bool, str]:
+        body = {"connection_id": "tried", "conn_type": "cleanlist", "host": host, "password": key}
+        answer = scene.browser.execute_async_script(ASK, json.dumps(body))
+        return answer["status"], answer["message"]
+
+    good, said = ask(scene.sandbox.url, API_KEY)
+    assert good, said
+    bad, said = ask(scene.sandbox.url, "clapi_wrong_0123456789")
+    assert not bad
+    assert "key" in said
+    assert "clapi_wrong_0123456789" not in said
+    nobody, said = ask(f"http://127.0.0.1:{free_port()}", API_KEY)
+    assert not nobody
+    assert said == "Cleanlist cannot be reached: check the host and the network."
+
+
+def test_a_run_with_its_log_and_links(scene: Scene) -> None:
+    scene.airflow.api.wait_for_dag("first_enrichment")
+    run_id = scene.airflow.api.trigger_run("first_enrichment")
+    assert scene.airflow.api.wait_run("first_enrichment", run_id, timeout=240) == "success"
+    scene.open(f"/dags/first_enrichment/runs/{run_id}")
+    scene.wait_for("body", "enrich")
+    scene.keep("dag-run")
+    scene.open(f"/dags/first_enrichment/runs/{run_id}/tasks/enrich")
+    scene.wait_for("body", "contacts")
+    shown = scene.browser.find_element(By.TAG_NAME, "body").text
+    contacts = (EXAMPLES / "data" / "first_contacts.csv").read_text(encoding="utf-8").splitlines()[1:]
+    assert not [name for line in contacts if (name := line.split(",")[1]) and name in shown]
+    assert API_KEY not in scene.browser.page_source
+    scene.keep("task-log")
+    path = f"/dags/first_enrichment/dagRuns/{run_id}/taskInstances/enrich/links"
+    links = scene.airflow.api.call("GET", path)["extra_links"]
+    assert links
+    assert all(address.startswith("https://") and "@" not in address for address in links.values())
