@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +53,8 @@ class Loads:
             answers.append(self._answer())
         if kill_after is not None:
             time.sleep(kill_after)
-            os.kill(answers[-1]["pid"], signal.SIGKILL)
+            with suppress(ProcessLookupError):  # it has ended by itself
+                os.kill(answers[-1]["pid"], signal.SIGKILL)
         while "exit" not in answers[-1]:
             answers.append(self._answer())
         return answers
