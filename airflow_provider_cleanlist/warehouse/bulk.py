@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -13,7 +14,7 @@ from airflow_provider_cleanlist.warehouse.documents import EXPLOSIONS, insert_do
 from airflow_provider_cleanlist.warehouse.values import Row
 
 if TYPE_CHECKING:
-    from sqlalchemy.engine import Connection
+    from sqlalchemy.engine import Connection, Dialect
 
 _COPY_SPECIAL = re.compile(r"[\\\t\n\r]")
 
@@ -47,27 +48,56 @@ def _execute_many(connection: Connection, table: sa.Table, rows: Sequence[Row]) 
     connection.execute(table.insert(), [dict(zip(names, row, strict=True)) for row in rows])
 
 
-def _copy_psycopg(connection: Connection, table: sa.Table, rows: Sequence[Row]) -> None:
-    from psycopg import sql
+def _copy_statement(connection: Connection, table: sa.Table) -> str:
+    statement: str | None = table.info.get("copy")
+    if statement is None:
+        preparer = connection.dialect.identifier_preparer
+        columns = ", ".join(preparer.quote_identifier(column.name) for column in table.columns)
+        statement = table.info["copy"] = f"COPY {preparer.format_table(table)} ({columns}) FROM STDIN"
+    return statement
 
-    statement = sql.SQL("COPY {} ({}) FROM STDIN").format(
-        sql.Identifier(*filter(None, (table.schema, table.name))),
-        sql.SQL(", ").join(sql.Identifier(column.name) for column in table.columns),
-    )
-    with _driver_connection(connection).cursor() as cursor, cursor.copy(statement) as copy:
+
+class CopyStream:
+    """Rows into a table of PostgreSQL, which takes them in while the next ones are made (psycopg 3).
+
+    Nothing else can be done on the connection before the stream is closed.
+
+    Args:
+        connection: An open connection in a transaction.
+        table: The table; rows have a value for each of its columns, in order.
+    """
+
+    def __init__(self, connection: Connection, table: sa.Table) -> None:
+        with ExitStack() as stack:
+            cursor = stack.enter_context(_driver_connection(connection).cursor())
+            self._copy = stack.enter_context(cursor.copy(_copy_statement(connection, table)))
+            self._stack = stack.pop_all()
+
+    def write(self, rows: Sequence[Row]) -> None:
+        """Send rows on their way."""
+        write_row = self._copy.write_row
         for row in rows:
-            copy.write_row(row)
+            write_row(row)
+
+    def close(self) -> None:
+        """Wait until all rows are in the table."""
+        self._stack.close()
+
+
+def has_stream(dialect: Dialect) -> bool:
+    """Whether :class:`CopyStream` works there."""
+    return (dialect.name, dialect.driver) == ("postgresql", "psycopg")
+
+
+def _copy_psycopg(connection: Connection, table: sa.Table, rows: Sequence[Row]) -> None:
+    stream = CopyStream(connection, table)
+    stream.write(rows)
+    stream.close()
 
 
 def _copy_psycopg2(connection: Connection, table: sa.Table, rows: Sequence[Row]) -> None:
-    from psycopg2 import sql
-
-    statement = sql.SQL("COPY {} ({}) FROM STDIN").format(
-        sql.Identifier(*filter(None, (table.schema, table.name))),
-        sql.SQL(", ").join(sql.Identifier(column.name) for column in table.columns),
-    )
     with _driver_connection(connection).cursor() as cursor:
-        cursor.copy_expert(statement, _CopyFile(rows))
+        cursor.copy_expert(_copy_statement(connection, table), _CopyFile(rows))
 
 
 class _CopyFile:

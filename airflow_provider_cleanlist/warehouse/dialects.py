@@ -94,13 +94,36 @@ def count_affected(connection: Connection, statement: Any) -> int:
     return int(connection.execute(count).scalar_one())
 
 
-def gather_statistics(connection: Connection, table: sa.Table, columns: Sequence[str]) -> None:
-    """Tell the planner what a table that was just filled holds, where it would guess and guess badly.
+def gather_statistics(
+    connection: Connection, table: sa.Table, columns: Sequence[str], target: sa.Table
+) -> None:
+    """Tell the planner what a table that was just filled holds, before it is compared with a target that has rows.
 
-    On PostgreSQL a merge into a table with as many rows is three times as fast after it.
+    PostgreSQL would guess, and guess badly: a merge into a table with as many rows is three times as fast after it.
     """
     if connection.dialect.name == "postgresql":
-        connection.execute(Analyze(table, columns))
+        any_row = sa.select(sa.literal(1)).select_from(target).limit(1)
+        if connection.execute(any_row).first() is not None:
+            connection.execute(Analyze(table, columns))
+
+
+LOCK_SECONDS = 60
+
+
+def limit_lock_wait(connection: Connection) -> None:
+    """Wait a limited time for others to let go of a table, where a worker cut off from the network would hold it."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(sa.text(f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'"))
+
+
+def allow_grouping_in_memory(connection: Connection) -> None:
+    """Let a count of distinct values stay in memory for this transaction, where the default would sort on disk.
+
+    On PostgreSQL 200,000 keys take 0.15 s so, and 0.21 s by its defaults.
+    """
+    if connection.dialect.name == "postgresql":
+        for setting in ("work_mem = '64MB'", "max_parallel_workers_per_gather = 0"):
+            connection.execute(sa.text(f"SET LOCAL {setting}"))
 
 
 class Analyze(sa.schema.DDLElement):

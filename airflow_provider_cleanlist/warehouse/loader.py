@@ -25,7 +25,7 @@ from airflow_provider_cleanlist.warehouse.progress import Progress
 from airflow_provider_cleanlist.warehouse.publish import Publication, check_mergeable, check_writable, publish
 from airflow_provider_cleanlist.warehouse.spec import LoadSpec
 from airflow_provider_cleanlist.warehouse.staging import Stage
-from airflow_provider_cleanlist.warehouse.values import Row, RowMaker
+from airflow_provider_cleanlist.warehouse.values import RowMaker
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Engine
@@ -34,6 +34,8 @@ log = logging.getLogger(__name__)
 
 PAGES_AHEAD = 8
 """Pages that may wait in memory while earlier ones are written."""
+QUIET_SECONDS = 0.2
+"""What was written is committed when no page has come for so long."""
 
 
 class Page(Protocol):
@@ -172,8 +174,9 @@ class _StageWriter:
         self._maker = RowMaker(spec, stage.checkpoint.fields, target)
         self._cleaned_before = stage.checkpoint.cleaned
         self._at = stage.checkpoint
-        self._rows: list[Row] = []
+        self._uncommitted = 0
         self._oldest = pacing.clock()
+        self._now = pacing.utc_now()
         self._progress = Progress(pacing.clock(), stage.checkpoint.rows)
 
     def read(self, read_pages: ReadPages) -> None:
@@ -182,27 +185,37 @@ class _StageWriter:
             return
         if self._stage.resumed:
             log.info("Going on after page %d (%d rows).", self._at.pages, self._at.rows)
-        with closing(prefetch(read_pages(self._at.cursor), self._pacing.pages_ahead)) as pages:
+        pages = prefetch(read_pages(self._at.cursor), self._pacing.pages_ahead, QUIET_SECONDS)
+        with closing(self._stage), closing(pages):
             try:
                 for page in pages:
-                    self._add(page)
+                    self._add(page) if page is not None else self._rest()
             except LoadError:
                 raise
             except Exception:
                 self._commit()
                 raise
-        self._at = replace(self._at, complete=True)
-        self._commit()
+            self._at = replace(self._at, complete=True)
+            self._commit()
         log.info("Read %s.", self._progress.summary(self._at, self._pacing.clock()))
         if self._at.cleaned:
             log.warning("Removed NUL characters or lone surrogates from %d values.", self._at.cleaned)
 
+    def _rest(self) -> None:
+        """Keep no transaction open while there is nothing to write."""
+        if self._stage.is_open:
+            self._commit()
+
     def _add(self, page: Page) -> None:
-        if not self._rows:
-            self._oldest = self._pacing.clock()
+        self._now = self._pacing.utc_now()
         number = self._at.pages + 1
         rows = self._maker.rows(page.leads, number)
-        self._rows.extend(rows)
+        if self._stage.is_open and self._maker.fields != self._at.fields:
+            self._commit()
+        if not self._uncommitted:
+            self._oldest = self._pacing.clock()
+        self._stage.add(rows, self._maker.fields)
+        self._uncommitted += len(rows)
         self._at = replace(
             self._at,
             pages=number,
@@ -213,15 +226,15 @@ class _StageWriter:
             fields=self._maker.fields,
             cleaned=self._cleaned_before + self._maker.cleaned,
         )
-        if should_commit(len(self._rows), self._pacing.clock() - self._oldest, self._pacing.batch_rows):
+        if should_commit(self._uncommitted, self._pacing.clock() - self._oldest, self._pacing.batch_rows):
             self._commit()
         if line := self._progress.line(self._at, self._pacing.clock()):
             log.info("%s", line)
 
     def _commit(self) -> None:
         if self._at != self._stage.checkpoint:
-            self._stage.write(self._rows, self._at, self._pacing.utc_now())
-            self._rows = []
+            self._stage.commit(self._at, self._now)
+            self._uncommitted = 0
 
 
 def _publish(engine: Engine, spec: LoadSpec, stage: Stage, now: datetime) -> LoadReport:

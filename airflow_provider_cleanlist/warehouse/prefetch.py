@@ -15,7 +15,9 @@ class _End(Exception):  # noqa: N818 - it is a signal
     """There are no more items."""
 
 
-def prefetch(items: Iterator[T], ahead: int) -> Generator[T, None, None]:
+def prefetch(
+    items: Iterator[T], ahead: int, patience: float | None = None
+) -> Generator[T | None, None, None]:
     """Yield the items of an iterator that a thread runs up to ``ahead`` items in front.
 
     An error of the iterator is raised here, after the items before it. Closing the generator lets the thread
@@ -24,6 +26,7 @@ def prefetch(items: Iterator[T], ahead: int) -> Generator[T, None, None]:
     Args:
         items: The iterator; it runs in one thread, with the context variables of this one.
         ahead: How many items may wait; 0 reads none ahead and needs no thread.
+        patience: Seconds after which None is yielded, once, when no item has come; None waits for the next item.
     """
     if not ahead:
         yield from items
@@ -45,12 +48,16 @@ def prefetch(items: Iterator[T], ahead: int) -> Generator[T, None, None]:
     threading.Thread(target=context.run, args=(fetch,), name="cleanlist-prefetch", daemon=True).start()
     try:
         while True:
-            item, error = waiting.get()
+            try:
+                item, error = waiting.get(timeout=patience)
+            except queue.Empty:
+                yield None
+                item, error = waiting.get()
             if isinstance(error, _End):
                 return
             if error is not None:
                 raise error
-            yield item  # type: ignore[misc]
+            yield item
     finally:
         stopped.set()
         while not waiting.empty():

@@ -55,6 +55,13 @@ class Publication:
         """Whether existing rows are updated rather than replaced, for the sake of columns of somebody else's."""
         return self.spec.mode == "merge" and bool(self.plan.foreign)
 
+    @property
+    def compares_keys(self) -> bool:
+        """Whether rows of the target are found by the keys of the staged records."""
+        spec = self.spec
+        by_scope = spec.mode != "replace" or spec.replace_scope == "table" or naming.LIST_ID in spec.key
+        return spec.mode == "merge" or not by_scope
+
     def statements(self) -> list[tuple[str, Any]]:
         """Return the statements of the transaction in order, each with what it does.
 
@@ -92,7 +99,7 @@ class Publication:
         columns = self._stage_columns()
         if self.counts.keys == self.counts.rows:
             return self.stage
-        key = [self.stage.c[columns[name]] for name in self.plan.key if name in columns]
+        key = [self.stage.c[name] for name in self.staged_key_names()]
         order = (self.stage.c[PAGE].desc(), self.stage.c[ROW].desc())
         rank = sa.func.row_number().over(partition_by=key, order_by=order).label("_rank")
         ranked = sa.select(*(self.stage.c[name] for name in columns.values()), rank).subquery()
@@ -134,10 +141,14 @@ class Publication:
         staged = self._stage_columns().items()
         return {name: types.published(source.c[own], kinds[name]) for name, own in staged} | self._constants()
 
+    def staged_key_names(self) -> list[str]:
+        """Return the staged columns of the key."""
+        columns = self._stage_columns()
+        return [columns[name] for name in self.plan.key if name in columns]
+
     def staged_key(self, source: FromClause) -> ColumnElement[Any]:
         """Return a staged column of the key, which no record lacks."""
-        columns = self._stage_columns()
-        return source.c[next(columns[name] for name in self.plan.key if name in columns)]
+        return source.c[self.staged_key_names()[0]]
 
     def same_key(self, target: FromClause, source: FromClause) -> ColumnElement[bool]:
         """Whether a row of the target and a staged record have the same key."""
@@ -234,6 +245,9 @@ def publish(connection: Connection, publication: Publication) -> int:
         raise LoadError(
             f"The staging table holds {staged} rows instead of {publication.counts.rows}: the server lost it."
         )
+    if publication.compares_keys:
+        names = publication.staged_key_names()
+        dialects.gather_statistics(connection, publication.stage, names, publication.target)
     removed = 0
     for name, statement in publication.statements():
         if name == "removed":

@@ -8,8 +8,8 @@ row over by raising ``attempt``, and a try that finds it raised by another one c
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -31,7 +31,7 @@ from airflow_provider_cleanlist.warehouse.tables import PAGE, stage_column
 from airflow_provider_cleanlist.warehouse.values import Row
 
 if TYPE_CHECKING:
-    from sqlalchemy.engine import Connection, Engine
+    from sqlalchemy.engine import Connection, Engine, Transaction
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +51,9 @@ class Stage:
         self._registry = tables.registry_table(spec)
         self._attempt = 0
         self._columns: set[str] = set()
+        self._waiting: list[Row] = []
+        self._open: Transaction | None = None
+        self._stream: bulk.CopyStream | None = None
         self._reach(Checkpoint())
         self.resumed = False
 
@@ -83,7 +86,11 @@ class Stage:
 
     def _reach(self, checkpoint: Checkpoint) -> None:
         self.checkpoint = checkpoint
-        self.table = tables.stage_table(self._spec, checkpoint.fields, self._engine.dialect.name)
+        self._widen(checkpoint.fields)
+
+    def _widen(self, fields: Sequence[str]) -> None:
+        self._fields = tuple(fields)
+        self.table = tables.stage_table(self._spec, fields, self._engine.dialect.name)
 
     def _read_record(self) -> StageRecord | None:
         where = self._registry.c.stage == self._spec.stage.name
@@ -138,25 +145,71 @@ class Stage:
             connection.execute(self.table.delete().where(self.table.c[PAGE] > self.checkpoint.pages))
             return self.count_rows(connection) == self.checkpoint.rows
 
-    def write(self, rows: Sequence[Row], checkpoint: Checkpoint, now: datetime) -> None:
-        """Commit rows together with the checkpoint behind them.
+    @property
+    def is_open(self) -> bool:
+        """Whether rows are on their way to the database, in a transaction that is not committed."""
+        return self._open is not None
+
+    def add(self, rows: Sequence[Row], fields: Sequence[str]) -> None:
+        """Take rows that the next commit makes last.
 
         Args:
             rows: Rows as ``RowMaker`` makes them; short ones are filled up with NULL.
+            fields: The fields that they have. A stage that is open must be committed before it gets a new one.
+
+        Raises:
+            LoadError: The database refuses.
+        """
+        if self._fields != fields:
+            self._widen(fields)
+        if not bulk.has_stream(self._engine.dialect):
+            self._waiting.extend(rows)
+            return
+        with self._writing() as transaction:
+            if self._stream is None:
+                self._stream = bulk.CopyStream(transaction.connection, self.table)
+            self._stream.write(rows)
+
+    def commit(self, checkpoint: Checkpoint, now: datetime) -> None:
+        """Commit the rows that were added together with the checkpoint behind them.
+
+        Args:
             checkpoint: How far the load has come with them.
             now: The time, in UTC.
 
         Raises:
             LoadError: The database refuses, or another try has taken the stage over.
         """
-        table = tables.stage_table(self._spec, checkpoint.fields, self._engine.dialect.name)
-        self._ensure_columns(table)
-        width = len(table.columns)
-        filled = [row if len(row) == width else row + (None,) * (width - len(row)) for row in rows]
-        with self._errors("Staging rows"), self._engine.begin() as connection:
-            bulk.insert_rows(connection, table, filled)
-            self.save(connection, checkpoint, now)
-        self._reach(checkpoint)
+        width = len(self.table.columns)
+        rows = [row if len(row) == width else row + (None,) * (width - len(row)) for row in self._waiting]
+        with self._writing() as transaction:
+            if self._stream is not None:
+                self._stream.close()
+                self._stream = None
+            bulk.insert_rows(transaction.connection, self.table, rows)
+            self.save(transaction.connection, checkpoint, now)
+            transaction.commit()
+        self.close()
+        self._waiting = []
+        self.checkpoint = checkpoint
+
+    def close(self) -> None:
+        """Give up rows that are on their way, if there are any."""
+        transaction, stream = self._open, self._stream
+        self._open, self._stream = None, None
+        if transaction is not None:
+            if stream is not None:
+                transaction.connection.invalidate()
+            with suppress(sa.exc.SQLAlchemyError):  # a broken connection has been told before
+                transaction.connection.close()
+
+    @contextmanager
+    def _writing(self) -> Iterator[Transaction]:
+        self._ensure_columns(self.table)
+        with self._errors("Staging rows"):
+            if self._open is None:
+                self._open = self._engine.connect().begin()
+            yield self._open
 
     def _ensure_columns(self, table: sa.Table) -> None:
         names = [column.name for column in table.columns]
@@ -191,24 +244,27 @@ class Stage:
 
     def count(self) -> StageCounts:
         """Count what is staged: rows, distinct records, distinct keys, rows without a key."""
-        fields = dict.fromkeys((self._spec.id_field, *self._spec.key_fields))
         with self._errors("Counting the staged rows"), self._engine.begin() as connection:
-            dialects.gather_statistics(connection, self.table, [self.column(raw).name for raw in fields])
-            rows = self.count_rows(connection)
-            records = self._count_distinct(connection, (self._spec.id_field,))
+            dialects.allow_grouping_in_memory(connection)
+            rows, records = self._count_groups(connection, (self._spec.id_field,))
             if self._spec.key_fields == (self._spec.id_field,):
                 return StageCounts(rows, records, records)
             keys = [self.column(raw) for raw in self._spec.key_fields]
             empty = sa.or_(*(column.is_(None) for column in keys))
             query = sa.select(sa.func.count()).select_from(self.table).where(empty)
             without_key = int(connection.execute(query).scalar_one())
-            distinct = self._count_distinct(connection, self._spec.key_fields)
+            _, distinct = self._count_groups(connection, self._spec.key_fields)
             return StageCounts(rows, records, distinct, without_key)
 
-    def _count_distinct(self, connection: Connection, fields: Sequence[str]) -> int:
-        columns = [self.column(raw) for raw in fields]
-        distinct = sa.select(*columns).group_by(*columns).subquery()
-        return int(connection.execute(sa.select(sa.func.count()).select_from(distinct)).scalar_one())
+    def _count_groups(self, connection: Connection, fields: Sequence[str]) -> tuple[int, int]:
+        """Return the number of rows and of distinct values of some fields."""
+        size = sa.func.count().label("size")
+        groups = (
+            sa.select(size).select_from(self.table).group_by(*map(self.column, fields)).subquery("groups_")
+        )
+        query = sa.select(sa.func.sum(groups.c.size), sa.func.count()).select_from(groups)
+        rows, distinct = connection.execute(query).one()
+        return int(rows or 0), int(distinct)
 
     def column(self, raw: str) -> sa.Column[object]:
         """Return the staging column of a field."""

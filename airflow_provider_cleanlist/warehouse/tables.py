@@ -175,6 +175,7 @@ def drop_table(engine: Engine, table: naming.TableName) -> None:
 
 def _execute_ddl(engine: Engine, statement: Any, doing: str) -> None:
     with dialects.database_errors(engine, doing), engine.begin() as connection:
+        dialects.limit_lock_wait(connection)
         connection.execute(statement)
 
 

@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, date, datetime
 from itertools import repeat
+from operator import itemgetter
 from typing import Any
 
 from airflow_provider_cleanlist.warehouse import naming
@@ -17,7 +18,7 @@ from airflow_provider_cleanlist.warehouse.plan import TargetColumns, accepts_fie
 from airflow_provider_cleanlist.warehouse.spec import ColumnType, LoadSpec
 
 Row = tuple[Any, ...]
-_MakeColumn = Callable[[Sequence[Mapping[str, Any]]], list[Any]]
+_Convert = Callable[[Sequence[Any]], Sequence[Any]]
 
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 _TRUE, _FALSE = frozenset({"true", "t", "yes", "y", "1"}), frozenset({"false", "f", "no", "n", "0"})
@@ -45,6 +46,8 @@ def to_json(value: Any) -> str:
 def _is_storable(text: str) -> bool:
     if "\x00" in text:
         return False
+    if text.isascii():
+        return True
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -112,6 +115,10 @@ def convert(value: Any, kind: ColumnType) -> Any:
         raise ValueError(kind) from None
 
 
+def _no_values(record: Mapping[str, Any]) -> tuple[Any, ...]:
+    raise KeyError
+
+
 class RowMaker:
     """Turns records into rows of a staging table, whose columns it numbers as fields appear.
 
@@ -130,7 +137,8 @@ class RowMaker:
         self._spec = spec
         self._target = target
         self._fields: list[str] = []
-        self._makers: list[_MakeColumn] = []
+        self._converters: list[_Convert] = []
+        self._values_of: Callable[[Mapping[str, Any]], tuple[Any, ...]] = _no_values
         self._goes_into_extra: dict[str, bool] = {}
         self.cleaned = 0
         for raw in fields or self._first_fields():
@@ -160,13 +168,24 @@ class RowMaker:
         """
         if unmet := set().union(*records) - self._goes_into_extra.keys():
             self._meet_fields(unmet)
+        columns = self._columns(records)
         try:
-            self._check_ids(records)
-            columns = [make(records) for make in self._makers]
+            self._check_ids(columns[self._fields.index(self._spec.id_field)])
+            converted = [convert(values) for convert, values in zip(self._converters, columns, strict=True)]
         except _UnfitValueError as unfit:
             message = f"Page {page}, row {unfit.row}: {unfit} The target is unchanged."
             raise LoadDataError(message) from None
-        return list(zip(repeat(page), range(1, len(records) + 1), *columns, strict=False))
+        return list(zip(repeat(page), range(1, len(records) + 1), *converted, strict=False))
+
+    def _columns(self, records: Sequence[Mapping[str, Any]]) -> Sequence[Sequence[Any]]:
+        """Return the values of each field, None where a record lacks it; whole records for the column of the rest."""
+        try:
+            return [*zip(*map(self._values_of, records), strict=True)] or [()] * len(self._fields)
+        except KeyError:
+            return [
+                records if convert == self._rest_of else [record.get(raw) for record in records]
+                for raw, convert in zip(self._fields, self._converters, strict=True)
+            ]
 
     def _meet_fields(self, unmet: Collection[str]) -> None:
         for raw in sorted(unmet):
@@ -178,24 +197,28 @@ class RowMaker:
 
     def _add_column(self, raw: str) -> None:
         self._fields.append(raw)
+        self._converters.append(self._converter(raw))
+        if len(self._fields) > 1 and self._rest_of not in self._converters:
+            self._values_of = itemgetter(*self._fields)
+        else:
+            self._values_of = _no_values
+
+    def _converter(self, raw: str) -> _Convert:
         if raw == naming.EXTRA and self._spec.schema_evolution == "ignore":
-            self._makers.append(self._extra_column)
-            return
+            return self._rest_of
         self._goes_into_extra[raw] = False
         if self._spec.is_hashed(raw):
-            self._makers.append(lambda records: [self._hash(record.get(raw)) for record in records])
-        elif (kind := self._spec.column_type(raw)) == "text":
-            self._makers.append(lambda records: self._text_column([record.get(raw) for record in records]))
-        else:
-            self._makers.append(lambda records: self._typed_column(records, raw, kind))
+            return lambda values: [self._hash(value) for value in values]
+        if (kind := self._spec.column_type(raw)) == "text":
+            return self._texts
+        return lambda values: self._typed(values, raw, kind)
 
-    def _check_ids(self, records: Sequence[Mapping[str, Any]]) -> None:
-        ids = [record.get(self._spec.id_field) for record in records]
+    def _check_ids(self, ids: Sequence[Any]) -> None:
         for none in (None, ""):
             if none in ids:
                 raise _UnfitValueError(ids.index(none) + 1, f"the record has no {self._spec.id_field}.")
 
-    def _text_column(self, values: list[Any]) -> list[Any]:
+    def _texts(self, values: Sequence[Any]) -> Sequence[str | None]:
         return values if _are_storable_texts(values) else [self._text(value) for value in values]
 
     def _text(self, value: Any) -> str | None:
@@ -214,8 +237,7 @@ class RowMaker:
             return to_json(clean_nested(value))
         return document
 
-    def _typed_column(self, records: Sequence[Mapping[str, Any]], raw: str, kind: ColumnType) -> list[Any]:
-        values = [record.get(raw) for record in records]
+    def _typed(self, values: Sequence[Any], raw: str, kind: ColumnType) -> Sequence[Any]:
         if kind == "json":
             return [None if value is None else self._json(value) for value in values]
         converted = []
@@ -227,7 +249,7 @@ class RowMaker:
                 raise _UnfitValueError(number, reason) from None
         return converted
 
-    def _extra_column(self, records: Sequence[Mapping[str, Any]]) -> list[str | None]:
+    def _rest_of(self, records: Sequence[Mapping[str, Any]]) -> Sequence[str | None]:
         return [self._extra_value(record) for record in records]
 
     def _extra_value(self, record: Mapping[str, Any]) -> str | None:

@@ -55,7 +55,7 @@ class Diary:
         from airflow_provider_cleanlist.warehouse import bulk, loader, staging
 
         send, publish, drop = Transport._send, loader.publish, staging.Stage.drop
-        insert_rows, write = bulk.insert_rows, staging.Stage.write
+        write, commit = bulk.CopyStream.write, staging.Stage.commit
 
         def send_here(transport: Any, request: Any) -> Any:
             if not request.path.endswith("/leads"):
@@ -65,13 +65,13 @@ class Diary:
             self.reach("get a page")
             return answer
 
-        def insert_rows_here(*arguments: Any) -> None:
+        def write_here(*arguments: Any) -> None:
             self.reach("write rows")
-            insert_rows(*arguments)
+            write(*arguments)
             self.reach("rows are written")
 
-        def write_here(*arguments: Any) -> None:
-            write(*arguments)
+        def commit_here(*arguments: Any) -> None:
+            commit(*arguments)
             self.reach("rows are committed")
 
         def publish_here(*arguments: Any) -> int:
@@ -85,7 +85,7 @@ class Diary:
             drop(stage)
 
         Transport._send = send_here
-        bulk.insert_rows, staging.Stage.write = insert_rows_here, write_here
+        bulk.CopyStream.write, staging.Stage.commit = write_here, commit_here
         loader.publish, staging.Stage.drop = publish_here, drop_here
         loader.load = functools.partial(loader.load, batch_rows=BATCH_ROWS)
         sa.event.listen(

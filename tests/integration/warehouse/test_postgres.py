@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime
 import pytest
 import sqlalchemy as sa
 
+from airflow_provider_cleanlist.warehouse import dialects
 from airflow_provider_cleanlist.warehouse.errors import LoadConfigurationError, LoadDataError, LoadError
 from airflow_provider_cleanlist.warehouse.loader import LoadReport, load
 
@@ -272,6 +273,75 @@ def test_a_lost_connection_between_batches_is_replaced(engine, execute, make_spe
     assert load(engine, make_spec(), cut, batch_rows=1).rows_written == 4
 
 
+def test_a_field_that_appears_within_a_batch(engine, execute, make_spec, paged):
+    pages = [[lead(1)], [lead(2, score="7")], [lead(3)], [lead(4, score="9", tier="A")]]
+    report = load(engine, make_spec(), paged(pages))
+    assert (report.rows_written, report.pages) == (4, 4)
+    assert leads_and(execute, "score", "tier") == [
+        ("lead-1", None, None),
+        ("lead-2", "7", None),
+        ("lead-3", None, None),
+        ("lead-4", "9", "A"),
+    ]
+
+
+def test_a_connection_lost_within_a_batch_loses_only_that_batch(
+    engine, execute, make_spec, paged, open_postgres
+):
+    other = open_postgres()
+    reads = []
+
+    def cut(cursor):
+        for page in paged([[lead(n)] for n in range(6)])(cursor):
+            if page.cursor == "4" and not reads:
+                with other.begin() as connection:
+                    writers = (
+                        "pg_stat_activity WHERE pid <> pg_backend_pid() AND datname = current_database()"
+                    )
+                    connection.execute(sa.text(f"SELECT pg_terminate_backend(pid) FROM {writers}"))
+            yield page
+
+    def again(cursor):
+        reads.append(cursor)
+        return paged([[lead(n)] for n in range(6)])(cursor)
+
+    spec = make_spec()
+    try:
+        load(engine, spec, cut, batch_rows=2, pages_ahead=0)
+    except LoadError as error:
+        assert "The target's rows are unchanged" in str(error)  # noqa: PT017 - psycopg2 may not notice
+        engine.dispose()
+        assert load(engine, spec, again, batch_rows=2).rows_written == 6
+        assert reads == ["2"]
+    assert leads_and(execute) == [(f"lead-{n}",) for n in range(6)]
+
+
+def test_rows_are_committed_while_the_list_is_slow(engine, execute, make_spec, paged):
+    """No transaction stays open: it would hold vacuum back, and the rows would be lost with the process."""
+    seen = []
+
+    def slow(cursor):
+        for page in paged([[lead(1)], [lead(2)]])(cursor):
+            if page.cursor is None:
+                time.sleep(1)
+                seen.extend(execute("SELECT checkpoint FROM _cleanlist_loads"))
+                seen.extend(execute("SELECT state FROM pg_stat_activity WHERE state LIKE 'idle in%'"))
+            yield page
+
+    assert load(engine, make_spec(), slow).rows_written == 2
+    if engine.driver == "psycopg":
+        ((checkpoint,),) = seen
+        assert '"rows":1' in checkpoint.replace(" ", "")
+
+
+def test_a_value_that_does_not_fit_leaves_no_transaction_open(engine, execute, make_spec, paged):
+    spec = make_spec(column_types={"score": "integer"})
+    with pytest.raises(LoadDataError):
+        load(engine, spec, paged([[lead(1, score=1)], [lead(2, score="x")]]))
+    assert execute("SELECT pid FROM pg_stat_activity WHERE state LIKE 'idle in%'") == []
+    assert load(engine, spec, paged([[lead(1, score=1)]])).rows_written == 1
+
+
 # --- concurrency -----------------------------------------------------------------------------------------------
 
 
@@ -290,6 +360,48 @@ def run_together(*functions) -> list[BaseException | LoadReport]:
     for thread in threads:
         thread.join(60)
     return results
+
+
+def test_a_try_frozen_within_a_batch_does_not_stop_the_next_one(
+    engine, execute, make_spec, paged, monkeypatch
+):
+    """With psycopg 3 its transaction keeps the stage from being dropped until it thaws and finds itself replaced."""
+    monkeypatch.setattr(dialects, "LOCK_SECONDS", 1)
+    rows = [[lead(n)] for n in range(4)]
+    pages = paged(rows)
+    frozen, thawed = threading.Event(), threading.Event()
+
+    def clock() -> float:
+        if len(pages.reads) == 4 and not frozen.is_set():
+            frozen.set()
+            thawed.wait(30)
+        return time.monotonic()
+
+    first = []
+
+    def try_it() -> None:
+        try:
+            load(engine, make_spec(), pages, batch_rows=2, pages_ahead=0, clock=clock)
+        except LoadError as error:
+            first.append(str(error))
+
+    thread = threading.Thread(target=try_it)
+    thread.start()
+    assert frozen.wait(30)
+    if engine.driver == "psycopg":
+        with pytest.raises(LoadError, match=r"Dropping table .* failed: LockNotAvailable"):
+            load(engine, make_spec(), paged(rows))
+    else:
+        load(engine, make_spec(), paged(rows))
+    assert leads_and(execute) == [(f"lead-{n}",) for n in range(4)]
+    thawed.set()
+    thread.join(30)
+    assert len(first) == 1
+    if engine.driver == "psycopg":
+        assert first == ["Another try of the same task has taken this load over, so this one stops."]
+        assert load(engine, make_spec(), paged([])).rows_written == 4, "only cleaning up was left"
+    assert leads_and(execute) == [(f"lead-{n}",) for n in range(4)]
+    assert execute("SELECT count(*) FROM _cleanlist_loads") == [(0,)]
 
 
 @pytest.mark.parametrize("keyed", [True, False])

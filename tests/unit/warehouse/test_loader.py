@@ -384,14 +384,14 @@ class Clock:
 
 def test_a_stage_that_loses_rows_during_the_load_is_not_published(engine, make_spec, paged, now):
     spec = make_spec()
-    clock = Clock(now, 4, lambda: execute(engine, f"DELETE FROM {spec.stage.name}"))
+    clock = Clock(now, 5, lambda: execute(engine, f"DELETE FROM {spec.stage.name}"))
     with pytest.raises(LoadError, match="holds 1 rows, but 3 were written"):
         load(engine, spec, paged([[lead(1)], [lead(2)], [lead(3)]]), batch_rows=1, utc_now=clock)
     assert tables_in(engine) == {"_cleanlist_loads"}
     assert load(engine, spec, paged([[lead(1)]])).rows_read == 1
 
 
-@pytest.mark.parametrize("look", range(2, 6))
+@pytest.mark.parametrize("look", range(2, 7))
 def test_of_two_tries_at_once_only_one_publishes(engine, make_spec, paged, now, rows_of, look):
     """A worker that lost its heartbeat goes on while Airflow runs the next try from start to end."""
     pages = [[lead(n)] for n in range(3)]

@@ -79,3 +79,19 @@ def test_the_thread_sees_the_context_of_its_consumer():
     variable = contextvars.ContextVar("variable", default="none")
     variable.set("mine")
     assert list(prefetch((variable.get() for _ in range(1)), ahead=1)) == ["mine"]
+
+
+def test_silence_is_told_once_until_the_next_item():
+    go_on = threading.Event()
+
+    def items():
+        yield 1
+        go_on.wait(10)
+        yield 2
+
+    with closing(prefetch(items(), ahead=1, patience=0.01)) as pages:
+        assert next(pages) == 1
+        assert next(pages) is None
+        go_on.set()
+        assert next(pages) == 2
+        assert list(pages) == []
