@@ -43,6 +43,7 @@ CELLS = (
     "merge again",
     "replace again",
     "insert_rows",
+    "xcom",
     "to_sql",
     "dlt",
     "readers",

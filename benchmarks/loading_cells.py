@@ -17,6 +17,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import sqlalchemy as sa
 from loading_data import COLUMNS, LIST_ID, META, PAGE_ROWS, Data
 
 from airflow_provider_cleanlist.warehouse.naming import TableName
@@ -73,16 +74,46 @@ def ours(data: Data, mode: str) -> Work:
 
 
 def insert_rows(data: Data) -> Work:
-    """Do what ``HttpOperator`` and ``SQLInsertRowsOperator`` do: all pages, then ``insert_rows`` of the hook."""
+    """Parse all pages, then call ``insert_rows`` of the hook, in one process."""
     target = hook()
+    return lambda: _insert_rows(target, _rows_of_all(data))
+
+
+def xcom(data: Data) -> Work:
+    """Do what ``HttpOperator`` and ``SQLInsertRowsOperator`` do: all rows go through an XCom from task to task.
+
+    The XCom goes right into PostgreSQL, in a column as Airflow's; the way through Airflow's API server is left out.
+    """
+    from airflow.sdk.serde import deserialize, serialize
+    from sqlalchemy.dialects.postgresql import JSONB
+
+    target = hook()
+    engine = target.get_sqlalchemy_engine()
+    table = sa.Table("xcom", sa.MetaData(), sa.Column("value", JSONB))
+    table.create(engine)
 
     def work() -> int:
-        leads = [lead for body in data.bodies() for lead in json.loads(body)["leads"]]
-        rows = [(*map(lead.get, LEAD_FIELDS), LIST_ID, NOW, META["_cleanlist_run_id"]) for lead in leads]
-        target.insert_rows(table="leads", rows=rows, target_fields=list(COLUMNS))
-        return len(rows)
+        rows = [[*row[:-2], NOW.isoformat(), row[-1]] for row in _rows_of_all(data)]
+        with engine.begin() as connection:
+            connection.execute(table.insert(), {"value": serialize(rows)})
+        del rows
+        with engine.connect() as connection:
+            kept: Any = deserialize(connection.execute(sa.select(table.c.value)).scalar_one())
+        done = _insert_rows(target, kept)
+        table.drop(engine)
+        return done
 
     return work
+
+
+def _rows_of_all(data: Data) -> list[tuple[Any, ...]]:
+    leads = [lead for body in data.bodies() for lead in json.loads(body)["leads"]]
+    return [(*map(lead.get, LEAD_FIELDS), LIST_ID, NOW, META["_cleanlist_run_id"]) for lead in leads]
+
+
+def _insert_rows(target: Any, rows: list[Any]) -> int:
+    target.insert_rows(table="leads", rows=rows, target_fields=list(COLUMNS))
+    return len(rows)
 
 
 def to_sql(data: Data) -> Work:
@@ -201,6 +232,7 @@ CELLS: dict[str, Callable[..., Work]] = {
     "parse": parse,
     "ours": ours,
     "insert_rows": insert_rows,
+    "xcom": xcom,
     "to_sql": to_sql,
     "dlt": dlt_rows,
     "fetch": fetch,

@@ -63,7 +63,7 @@ class Data:
 
     def bodies(self, start: int = 0) -> Iterator[bytes]:
         """Yield the answers from the page on that begins with lead ``start``."""
-        with self.pages.open("rb") as pages:
+        with self.pages.open("rb", buffering=1 << 20) as pages:
             for number, line in enumerate(pages):
                 if number * PAGE_ROWS >= start:
                     yield line

@@ -31,7 +31,7 @@ class Database(Protocol):
     Attributes:
         connection: Its Airflow connection, as JSON.
         dlt: Destination and credentials of dlt, or None if dlt is not compared.
-        too_slow: Cells that would take hours.
+        too_slow: Cells that would take hours, or that only PostgreSQL has.
     """
 
     connection: str
@@ -128,7 +128,7 @@ class SQLite:
     """A file."""
 
     dlt = None
-    too_slow = frozenset({"readers"})  # one writer, and it locks readers out while it commits
+    too_slow = frozenset({"readers", "xcom"})  # one writer, and it locks readers out while it commits
 
     def __init__(self, file: Path) -> None:
         self._file = file
@@ -168,7 +168,9 @@ class DuckDB:
     """A file."""
 
     dlt = None
-    too_slow = frozenset({"insert_rows", "to_sql", "readers"})  # 540 rows/s row by row; one process at a time
+    too_slow = frozenset(
+        {"insert_rows", "xcom", "to_sql", "readers"}
+    )  # 540 rows/s row by row; one process at a time
 
     def __init__(self, file: Path) -> None:
         self._file = file
@@ -197,7 +199,7 @@ class MariaDB:
     """A server of its own with its defaults, on loopback."""
 
     dlt = None
-    too_slow: frozenset[str] = frozenset()
+    too_slow: frozenset[str] = frozenset({"xcom"})
 
     def __init__(self, port: int, pid: int) -> None:
         self._pid = pid
