@@ -19,6 +19,9 @@ class AirflowApi:
         sleep: called between two looks while waiting; may raise to give up.
     """
 
+    prefix = "/api/v2"
+    health_path = "/api/v2/monitor/health"
+
     def __init__(self, base_url: str, sleep: Callable[[float], None] = time.sleep) -> None:
         self.base_url = base_url
         self._sleep = sleep
@@ -28,27 +31,38 @@ class AirflowApi:
     def health(self) -> dict[str, str]:
         """Return the state of each component, for instance ``{"scheduler": "healthy"}``; empty when unreachable."""
         try:
-            answer = self._session.get(f"{self.base_url}/api/v2/monitor/health", timeout=10)
+            answer = self._session.get(f"{self.base_url}{self.health_path}", timeout=10)
             answer.raise_for_status()
         except requests.RequestException:
             return {}
         return {name: part["status"] for name, part in answer.json().items() if part and part["status"]}
 
     def call(self, method: str, path: str, body: object = None, **params: str | int) -> Any:
-        """Call ``/api/v2<path>`` with a token and return the JSON answer.
+        """Call a path of the API and return the JSON answer.
 
         Raises:
             requests.HTTPError: any status of 400 and above.
         """
+        answer = self.request(method, path, json=body, params=params)
+        return answer.json() if answer.content else None
+
+    def request(self, method: str, path: str, **options: Any) -> requests.Response:
+        """Call a path of the API as an admin.
+
+        Raises:
+            requests.HTTPError: any status of 400 and above.
+        """
+        self._log_in()
+        url = f"{self.base_url}{self.prefix}{path}"
+        answer = self._session.request(method, url, timeout=30, **options)
+        answer.raise_for_status()
+        return answer
+
+    def _log_in(self) -> None:
         if "Authorization" not in self._session.headers:
             token = self._session.get(f"{self.base_url}/auth/token", timeout=10)
             token.raise_for_status()
             self._session.headers["Authorization"] = f"Bearer {token.json()['access_token']}"
-        answer = self._session.request(
-            method, f"{self.base_url}/api/v2{path}", json=body, params=params, timeout=30
-        )
-        answer.raise_for_status()
-        return answer.json() if answer.content else None
 
     def wait_for_dag(self, dag_id: str, timeout: float = 60.0) -> None:
         """Wait until the DAG processor has stored a DAG.
@@ -70,8 +84,11 @@ class AirflowApi:
     def trigger_run(self, dag_id: str, conf: dict[str, Any] | None = None) -> str:
         """Unpause a DAG, start a run of it and return the run's id."""
         self.call("PATCH", f"/dags/{dag_id}", {"is_paused": False})
-        run = self.call("POST", f"/dags/{dag_id}/dagRuns", {"logical_date": None, "conf": conf or {}})
+        run = self.call("POST", f"/dags/{dag_id}/dagRuns", self._new_run(conf or {}))
         return cast("str", run["dag_run_id"])
+
+    def _new_run(self, conf: dict[str, Any]) -> dict[str, Any]:
+        return {"logical_date": None, "conf": conf}
 
     def run_state(self, dag_id: str, run_id: str) -> str:
         """Return a run's state, for instance ``running``."""
@@ -151,7 +168,9 @@ class AirflowApi:
         """Return one XCom value, or None when the task has pushed none."""
         path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/xcomEntries"
         keys = [entry["key"] for entry in self.call("GET", path, map_index=map_index)["xcom_entries"]]
-        return self.call("GET", f"{path}/{key}", map_index=map_index)["value"] if key in keys else None
+        if key not in keys:
+            return None
+        return self.call("GET", f"{path}/{key}", map_index=map_index, stringify="false")["value"]
 
     def task_log(self, dag_id: str, run_id: str, task_id: str, try_number: int, map_index: int = -1) -> str:
         """Return the log of one try of a task: one line per event, exceptions with type, message and frames."""

@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import ClassVar, Self
 
 from airflow_api import AirflowApi
 from process_group import ProcessGroup, stop_all
@@ -89,6 +89,10 @@ class AirflowProcesses:
         say: receives a line of progress now and then.
     """
 
+    commands: ClassVar[Mapping[str, tuple[str, ...]]] = COMPONENTS
+    health_names: ClassVar[tuple[str, ...]] = HEALTH_NAMES
+    api_class: ClassVar[type[AirflowApi]] = AirflowApi
+
     def __init__(
         self,
         home: Path,
@@ -108,19 +112,24 @@ class AirflowProcesses:
         self.port = port or free_port()
         self.env = (
             clean_environment()
-            | airflow_settings(home, dags, self.port, executor, parallelism)
+            | self.settings(home, dags, self.port, executor, parallelism)
             | dict(env or {})
         )
         self.base_url = f"http://{HOST}:{self.port}"
-        self.api = AirflowApi(self.base_url, sleep)
+        self.api = self.api_class(self.base_url, sleep)
         self._template = database_template
         self._sleep = sleep
         self._say = say
         self._migration = self._group("db-migrate", python, ("db", "migrate"))
         self.components = {
             name: self._group(name, python, command)
-            for name, command in {**COMPONENTS, **(further or {})}.items()
+            for name, command in {**self.commands, **(further or {})}.items()
         }
+
+    @staticmethod
+    def settings(home: Path, dags: Path, port: int, executor: str, parallelism: int) -> dict[str, str]:
+        """Return the environment variables that configure this Airflow."""
+        return airflow_settings(home, dags, port, executor, parallelism)
 
     def _group(self, name: str, python: str, command: tuple[str, ...]) -> ProcessGroup:
         log = self.home / "logs" / f"{name}.log"
@@ -169,7 +178,7 @@ class AirflowProcesses:
 
     def start(self) -> None:
         """Start all components at once."""
-        self._say("starting API server, DAG processor, scheduler and triggerer")
+        self._say("starting " + ", ".join(self.commands))
         for component in self.components.values():
             component.start()
 
@@ -188,7 +197,7 @@ class AirflowProcesses:
         next_line = started + 8.0
         while True:
             health = self.api.health()
-            waiting = [name for name in HEALTH_NAMES if health.get(name) != "healthy"]
+            waiting = [name for name in self.health_names if health.get(name) != "healthy"]
             if not waiting:
                 return
             for component in self.components.values():

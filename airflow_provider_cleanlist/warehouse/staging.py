@@ -209,6 +209,7 @@ class Stage:
         with self._errors("Staging rows"):
             if self._open is None:
                 self._open = self._engine.connect().begin()
+                dialects.commit_lazily(self._open.connection)
             yield self._open
 
     def _ensure_columns(self, table: sa.Table) -> None:

@@ -18,6 +18,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 sys.path[:0] = [str(ROOT / "scripts"), str(HERE)]
 
+import airflow_2  # noqa: E402
 from airflow_runner import HOST, AirflowProcesses, free_port  # noqa: E402
 from sandbox_process import SandboxProcess  # noqa: E402
 
@@ -76,25 +77,40 @@ def airflow(
 
     A task without a heartbeat is given up after 30 s, not after five minutes.
     """
-    bundles = [
-        {
-            "name": name,
-            "classpath": "airflow.dag_processing.bundles.local.LocalDagBundle",
-            "kwargs": {"path": str(folder)},
-        }
-        for name, folder in (("examples", ROOT / "dags_examples"), ("tests", HERE / "dags"))
-    ]
     port = free_port()
     env = {
         "AIRFLOW_CONN_CLEANLIST_DEFAULT": sandbox.connection(webhook_base_url=f"http://{HOST}:{port}"),
         "AIRFLOW_CONN_WAREHOUSE": json.dumps({"conn_type": "sqlite", "host": str(warehouse)}),
         "AIRFLOW_CONN_PEOPLE": json.dumps({"conn_type": "sqlite", "host": str(people_database)}),
-        "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps(bundles),
         "AIRFLOW__CLEANLIST__WEBHOOK_INBOX": f"file://{webhook_inbox}",
         "AIRFLOW__CLEANLIST__WEBHOOK_SECRET": secrets.token_urlsafe(32),
+        "AIRFLOW__CORE__TEST_CONNECTION": "Enabled",
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": airflow_database,
-        "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "30",
     }
     home = tmp_path_factory.mktemp("airflow")
-    with AirflowProcesses(home, ROOT / "dags_examples", env=env, port=port, parallelism=4) as processes:
+    dags = {"examples": ROOT / "dags_examples", "tests": HERE / "dags"}
+    if airflow_2.IS_INSTALLED:
+        env |= {
+            "AIRFLOW__CLEANLIST__JOURNAL_PATH": f"file://{tmp_path_factory.mktemp('journal')}",
+            "AIRFLOW__SCHEDULER__SCHEDULER_ZOMBIE_TASK_THRESHOLD": "30",
+        }
+        folder = tmp_path_factory.mktemp("dags")
+        for name, path in dags.items():
+            (folder / name).symlink_to(path)
+        processes = airflow_2.Airflow2Processes(home, folder, env=env, port=port, parallelism=4)
+    else:
+        bundles = [
+            {
+                "name": name,
+                "classpath": "airflow.dag_processing.bundles.local.LocalDagBundle",
+                "kwargs": {"path": str(path)},
+            }
+            for name, path in dags.items()
+        ]
+        env |= {
+            "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps(bundles),
+            "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "30",
+        }
+        processes = AirflowProcesses(home, dags["examples"], env=env, port=port, parallelism=4)
+    with processes:
         yield processes

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import airflow_2
 import requests
 from sandbox_process import API_KEY, SandboxProcess
 
@@ -143,7 +144,12 @@ SCENARIOS = (
         contacts=10,
     ),
     Scenario("cleared", "cleared after success", {}, user=("clear",), wait=True),
-    Scenario("restart", "cleared while it runs", {1: ("clear", "after accepted", 2)}),
+    Scenario(
+        "restart",
+        "cleared while it runs",
+        {1: ("clear", "after accepted", 2)},
+        tries=1 if airflow_2.IS_INSTALLED else 2,  # Airflow 2 may let the running try come to its end
+    ),
     Scenario(
         "zombie",
         "worker frozen, replaced by a new try, and thawed before its next intent",
@@ -192,7 +198,10 @@ SCENARIOS = (
     Scenario("poor", "402 in the middle", user=("clear",), sandbox="poor"),
 )
 ENDED = ("success", "failed")
-TAKEN_OVER = "another try of this task has taken over"
+TAKEN_OVER = (
+    "Task exited with return code 0" if airflow_2.IS_INSTALLED else "another try of this task has taken over"
+)
+"""How the log of a try that was replaced ends. Airflow 2 is silent about its error when the task has ended already."""
 
 
 @dataclass
@@ -345,7 +354,8 @@ class Stage:
     def _thaw_worker(self, timeout: float) -> None:
         """Let the frozen try go on, whose successor has ended, and wait until it has said something."""
         (scenario,) = (scenario for scenario in SCENARIOS if scenario.name == "zombie")
-        os.kill(int(self._mailbox(scenario).read_text()), signal.SIGCONT)
+        for process in self._mailbox(scenario).read_text().split():
+            os.kill(int(process), signal.SIGCONT)
         end = time.monotonic() + timeout
         while TAKEN_OVER not in self._log_files(scenario)[0].read_text():
             if time.monotonic() > end:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
+DAG_ID = "first_enrichment"
 EXAMPLES = Path(__file__).resolve().parents[2] / "dags_examples"
 FLAGS = (
     "--headless=new",
@@ -66,6 +67,9 @@ class Scene(NamedTuple):
 
         return WebDriverWait(self.browser, 60, ignored_exceptions=[Exception]).until(look, f"{css}: {text}")
 
+    def click(self, css: str, text: str) -> None:
+        self.wait_for(css, text).click()
+
     def keep(self, name: str) -> None:
         if folder := os.environ.get("SCREENSHOTS"):
             self.browser.save_screenshot(str(Path(folder) / f"{name}.png"))
@@ -82,13 +86,21 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     options.binary_location = chromium
     for flag in (*FLAGS, f"--user-data-dir={folder / 'profile'}"):
         options.add_argument(flag)
-    warehouse = json.dumps({"conn_type": "sqlite", "host": str(folder / "warehouse.db")})
-    env = {"AIRFLOW_CONN_WAREHOUSE": warehouse, "AIRFLOW__CORE__TEST_CONNECTION": "Enabled"}
+    sandbox = SandboxProcess(folder / "sandbox", {"seconds-to-complete": 12})
+    portal = f"{sandbox.url}/sandbox/ledger"
+    env = {
+        "AIRFLOW_CONN_WAREHOUSE": json.dumps({"conn_type": "sqlite", "host": str(folder / "warehouse.db")}),
+        "AIRFLOW__CORE__TEST_CONNECTION": "Enabled",
+        "AIRFLOW__CLEANLIST__PORTAL_LIST_URL": f"{portal}?list={{list_id}}",
+        "AIRFLOW__CLEANLIST__PORTAL_WORKFLOW_URL": f"{portal}?workflow={{workflow_id}}",
+    }
     with (
-        SandboxProcess(folder / "sandbox", {"seconds-to-complete": 3}) as sandbox,
+        sandbox,
         AirflowProcesses(folder / "airflow", EXAMPLES, env=env) as airflow,
         webdriver.Chrome(options=options, service=Service(driver)) as browser,
     ):
+        browser.set_page_load_timeout(60)
+        browser.set_script_timeout(60)
         yield Scene(browser, airflow, sandbox)
 
 
@@ -138,21 +150,71 @@ def test_a_connection_is_tested(scene: Scene) -> None:
     assert said == "Cleanlist cannot be reached: check the host and the network."
 
 
-def test_a_run_with_its_log_and_links(scene: Scene) -> None:
-    scene.airflow.api.wait_for_dag("first_enrichment")
-    run_id = scene.airflow.api.trigger_run("first_enrichment")
-    assert scene.airflow.api.wait_run("first_enrichment", run_id, timeout=240) == "success"
-    scene.open(f"/dags/first_enrichment/runs/{run_id}")
-    scene.wait_for("body", "enrich")
+@pytest.fixture(scope="module")
+def run_id(scene: Scene) -> str:
+    """A run that is started by clicks, seen while it waits, and has ended."""
+    api = scene.airflow.api
+    api.wait_for_dag(DAG_ID)
+    scene.open(f"/dags/{DAG_ID}")
+    scene.click("button", "Trigger")
+    scene.wait_for("[role=dialog]", "Single Run")
+    scene.click("[role=dialog] button", "Trigger")
+    started = WebDriverWait(scene.browser, 60).until(
+        lambda _: api.call("GET", f"/dags/{DAG_ID}/dagRuns")["dag_runs"]
+    )
+    run_id = str(started[0]["dag_run_id"])
+    scene.open(f"/dags/{DAG_ID}/runs/{run_id}/tasks/wait")
+    scene.wait_for("body", "Deferred")
+    scene.keep("dag-run-deferred")
+    assert api.wait_run(DAG_ID, run_id, timeout=240) == "success"
+    return run_id
+
+
+def test_a_run_is_started_seen_waiting_and_done(scene: Scene, run_id: str) -> None:
+    scene.open(f"/dags/{DAG_ID}/runs/{run_id}")
+    scene.wait_for("body", "Success")
+    shown = scene.browser.find_element(By.TAG_NAME, "body").text
+    assert [task for task in ("enrich", "wait", "load") if task not in shown] == []
     scene.keep("dag-run")
-    scene.open(f"/dags/first_enrichment/runs/{run_id}/tasks/enrich")
-    scene.wait_for("body", "contacts")
+
+
+@pytest.mark.parametrize(
+    ("task_id", "said"), [("enrich", "to enrich"), ("wait", "workflow"), ("load", "rows")]
+)
+def test_the_log_of_a_task_tells_what_happened_and_names_nobody(
+    scene: Scene, run_id: str, task_id: str, said: str
+) -> None:
+    scene.open(f"/dags/{DAG_ID}/runs/{run_id}/tasks/{task_id}")
+    scene.wait_for("body", said)
     shown = scene.browser.find_element(By.TAG_NAME, "body").text
     contacts = (EXAMPLES / "data" / "first_contacts.csv").read_text(encoding="utf-8").splitlines()[1:]
     assert not [name for line in contacts if (name := line.split(",")[1]) and name in shown]
     assert API_KEY not in scene.browser.page_source
-    scene.keep("task-log")
-    path = f"/dags/first_enrichment/dagRuns/{run_id}/taskInstances/enrich/links"
-    links = scene.airflow.api.call("GET", path)["extra_links"]
-    assert links
-    assert all(address.startswith("https://") and "@" not in address for address in links.values())
+    scene.keep(f"task-log-{task_id}")
+
+
+@pytest.mark.parametrize(
+    ("task_id", "what"), [("enrich", "workflow"), ("wait", "workflow"), ("load", "list")]
+)
+def test_the_link_into_the_portal_opens(scene: Scene, run_id: str, task_id: str, what: str) -> None:
+    scene.open(f"/dags/{DAG_ID}/runs/{run_id}/tasks/{task_id}/details")
+    link = scene.wait_for("a", "Cleanlist portal")
+    scene.keep(f"task-links-{task_id}")
+    page = scene.browser.current_window_handle
+    link.click()
+    WebDriverWait(scene.browser, 60).until(lambda browser: len(browser.window_handles) == 2)
+    (opened,) = {*scene.browser.window_handles} - {page}
+    scene.browser.switch_to.window(opened)
+    try:
+        scene.wait_for("body", "accepted_submits")
+        address = scene.browser.current_url
+    finally:
+        scene.browser.close()
+        scene.browser.switch_to.window(page)
+    result = scene.airflow.api.xcom(DAG_ID, run_id, task_id)
+    known = (
+        [result["list_id"]]
+        if what == "list"
+        else scene.airflow.api.xcom(DAG_ID, run_id, "enrich")["workflow_ids"]
+    )
+    assert address in {f"{scene.sandbox.url}/sandbox/ledger?{what}={identifier}" for identifier in known}

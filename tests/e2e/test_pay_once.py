@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import airflow_2
 import pytest
 from pay_once_runs import SCENARIOS, TAKEN_OVER, Outcome, Scenario, Stage
 from sandbox_process import API_KEY
@@ -23,7 +24,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
 BY_NAME = pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
 UNKNOWN = "CleanlistSubmissionUnknownError"
-STOPPED = "CleanlistStoppedError"
+STOPPED = "AirflowTaskTerminated" if airflow_2.IS_INSTALLED else "CleanlistStoppedError"
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +57,8 @@ def test_it_ends_as_it_should(stage: Stage, scenario: Scenario) -> None:
     assert outcome.states[-1] == "success"
     assert outcome.states[:-1] == ["success" if scenario.name == "cleared" else "failed"] * len(scenario.user)
     assert outcome.tries >= scenario.tries
-    assert scenario.wait or outcome.tries == scenario.tries
+    if not (scenario.wait or airflow_2.IS_INSTALLED):
+        assert outcome.tries == scenario.tries
 
 
 @BY_NAME
@@ -111,7 +113,7 @@ def test_no_contact_is_billed_twice(stage: Stage) -> None:
 def test_a_task_asked_to_stop_does_so_between_two_requests(stage: Stage, name: str) -> None:
     first = stage.outcomes[name].first_log
     assert STOPPED in first
-    assert "go on at Cleanlist" in first
+    assert airflow_2.IS_INSTALLED or "go on at Cleanlist" in first
 
 
 def test_a_timeout_waits_for_the_record(stage: Stage) -> None:
@@ -119,7 +121,7 @@ def test_a_timeout_waits_for_the_record(stage: Stage) -> None:
 
 
 def test_a_try_that_was_replaced_is_refused_by_airflow(stage: Stage) -> None:
-    """The state store takes no writes under the task instance id of an older try."""
+    """Airflow 3.3 takes no writes of an older try into its state store; elsewhere it finds the folder taken over."""
     assert TAKEN_OVER in stage.outcomes["zombie"].first_log
 
 
@@ -131,6 +133,7 @@ def test_the_scenarios_that_wait_do_so_in_the_triggerer(stage: Stage) -> None:
         assert outcome.waited_in_triggerer is scenario.wait
 
 
+@pytest.mark.skipif(airflow_2.IS_INSTALLED, reason="the table is of Airflow 3.3")
 def test_the_table_in_the_documentation_is_that_of_these_runs(stage: Stage) -> None:
     rows = [row_of(stage, scenario) for scenario in SCENARIOS]
     if folder := os.environ.get("CLEANLIST_RELIABILITY"):

@@ -20,6 +20,7 @@ from airflow_provider_cleanlist.operators.bulk_enrich import BulkEnrichOperator
 
 SECONDS_ON_THE_WAY = 0.7
 SUBMIT = "/enrich/bulk"
+HAS_JOURNAL_PATH = "AIRFLOW__CLEANLIST__JOURNAL_PATH" in os.environ
 
 
 class Trouble:
@@ -45,8 +46,9 @@ class Trouble:
                 self._strike()
 
     def _stop_worker(self) -> None:
-        self._mailbox.write_text(str(os.getppid()))
-        os.kill(os.getppid(), signal.SIGSTOP)
+        self._mailbox.write_text(f"{os.getppid()} {os.getpid()}")
+        for process in (os.getppid(), os.getpid()):
+            os.kill(process, signal.SIGSTOP)
 
     def _ask_to_be_cleared(self) -> None:
         self._mailbox.write_text(str(os.getpid()))
@@ -55,9 +57,11 @@ class Trouble:
     def install(self) -> None:
         """Put the accident into the code that this process is about to run."""
         from airflow_provider_cleanlist.client.transport import Transport
-        from airflow_provider_cleanlist.enrichment.journal_stores import TaskStateJournalStore
+        from airflow_provider_cleanlist.enrichment import journal_stores
 
-        write, send = TaskStateJournalStore.write, Transport._send
+        stores = (journal_stores.TaskStateJournalStore, journal_stores.ObjectStorageJournalStore)
+        store_class = stores[HAS_JOURNAL_PATH]
+        write, send = store_class.write, Transport._send
 
         def write_here(store: Any, key: str, value: dict[str, Any]) -> None:
             kind = value.get("state", "header")
@@ -76,7 +80,7 @@ class Trouble:
             self.pass_by("after the answer")
             return answer
 
-        TaskStateJournalStore.write = write_here
+        store_class.write = write_here
         Transport._send = send_here
 
 
