@@ -61,11 +61,15 @@ MODES: dict[str, dict[str, Any]] = {
 
 @pytest.fixture(params=sorted(DIALECTS))
 def dialect(request: pytest.FixtureRequest) -> Any:
+    return dialect_of(request.param)
+
+
+def dialect_of(database: str) -> Any:
     pytest.importorskip("fakesnow", reason="the files are of the versions in requirements/warehouses.txt")
-    module, name = DIALECTS[request.param]
+    module, name = DIALECTS[database]
     found = getattr(importlib.import_module(module), name)
     made = found(dbapi=found.import_dbapi() if hasattr(found, "import_dbapi") else found.dbapi())
-    if request.param == "mssql":
+    if database == "mssql":
         made.server_version_info = (16, 0)
         made._setup_version_attributes()
     return made
@@ -173,11 +177,9 @@ def test_no_name_or_value_comes_out_of_its_place(dialect):
     assert "x';" not in text
 
 
-@pytest.mark.parametrize("dialect", ["bigquery"], indirect=True)
-def test_the_parameters_of_a_script_do_not_clash(dialect):
-    text, parameters = bigquery.script(
-        publication(odd="e", duplicates=True, on_missing="soft_delete"), dialect
-    )
+def test_the_parameters_of_a_script_do_not_clash():
+    published = publication(odd="e", duplicates=True, on_missing="soft_delete")
+    text, parameters = bigquery.script(published, dialect_of("bigquery"))
     used = set(re.findall(r"%\(([^:)]+)", text))
     assert used == set(parameters)
     assert sorted(map(str, set(parameters.values()))) == ["1", "2026-01-02 03:04:05+00:00", "L", "dag/run"]

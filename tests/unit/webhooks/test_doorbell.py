@@ -99,7 +99,7 @@ def test_one_damaged_delivery_hides_no_other(bell: Doorbell, inbox: Inbox, tmp_p
 def test_an_inbox_that_cannot_be_opened(caplog) -> None:
     bell = Doorbell(lambda: Ear(Inbox.at("nonsense://inbox")))
     assert bell.ends(["w"], NOW) == []
-    assert "Unsupported filesystem" in caplog.text
+    assert "the inbox nonsense://inbox: " in caplog.text
 
 
 def test_no_inbox_no_bell(monkeypatch) -> None:

@@ -132,7 +132,7 @@ def test_no_half_written_file_is_left(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("path", "message"),
     [
-        ("nonsense://inbox", "Unsupported filesystem"),
+        ("nonsense://inbox", "inbox nonsense://inbox: "),
         ("s3://no_such_connection@bucket/inbox", "inbox s3://no_such_connection@bucket/inbox: "),
         ("memory://no_such_connection@bucket/inbox", "inbox memory://no_such_connection@bucket/inbox: "),
     ],
