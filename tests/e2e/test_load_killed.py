@@ -226,7 +226,8 @@ def stage(
         stage.play({NEVER: None, **KILLS}, timeout=300)
         if os.environ.get("LOAD_KILLS") == "all":
             notes = [note for note in stage.loads[NEVER].diary if "passing" in note]
-            steps = [(note["what"], note["passing"]) for note in notes]
+            first = "CREATE loads"  # only the first load of all makes the table
+            steps = [(note["what"], note["passing"]) for note in notes if note["what"] != first]
             stage.play({f"{what}, {passing}": (what, passing) for what, passing in steps}, timeout=1000)
         yield stage
     warehouse.dispose()
