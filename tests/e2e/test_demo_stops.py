@@ -77,7 +77,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ),
         pytest.param("wait deferred", signal.SIGINT, 8, id="Ctrl-C while a task is deferred"),
         pytest.param(
-            "starting API server", signal.SIGHUP, 5, id="terminal closed while Airflow starts, second run"
+            "starting api-server", signal.SIGHUP, 5, id="terminal closed while Airflow starts, second run"
         ),
     ],
 )

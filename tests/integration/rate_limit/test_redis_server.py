@@ -173,7 +173,7 @@ def test_a_booking_on_the_server_is_worth_nothing_to_the_host(redis_server) -> N
     redis_server.kill()
     again = work(limiter, decision.place)
     assert again.verdict is Verdict.ASK_AGAIN
-    assert 4.0 < again.delay <= decision.delay
+    assert 4.0 < again.delay <= decision.delay + 0.05  # two clocks
 
 
 def test_lost_data_is_noticed_and_the_log_held(redis_server) -> None:
