@@ -48,13 +48,18 @@ def _execute_many(connection: Connection, table: sa.Table, rows: Sequence[Row]) 
     connection.execute(table.insert(), [dict(zip(names, row, strict=True)) for row in rows])
 
 
-def _copy_statement(connection: Connection, table: sa.Table) -> str:
+def _copy_statement(table: sa.Table) -> str:
     statement: str | None = table.info.get("copy")
     if statement is None:
-        preparer = connection.dialect.identifier_preparer
-        columns = ", ".join(preparer.quote_identifier(column.name) for column in table.columns)
-        statement = table.info["copy"] = f"COPY {preparer.format_table(table)} ({columns}) FROM STDIN"
+        name = ".".join(_quoted(part) for part in (table.schema, table.name) if part)
+        columns = ", ".join(_quoted(column.name) for column in table.columns)
+        statement = table.info["copy"] = f"COPY {name} ({columns}) FROM STDIN"
     return statement
+
+
+def _quoted(name: str) -> str:
+    """Return a name for a statement of COPY, in which drivers leave a ``%`` as it is."""
+    return '"' + name.replace('"', '""') + '"'
 
 
 class CopyStream:
@@ -70,7 +75,7 @@ class CopyStream:
     def __init__(self, connection: Connection, table: sa.Table) -> None:
         with ExitStack() as stack:
             cursor = stack.enter_context(_driver_connection(connection).cursor())
-            self._copy = stack.enter_context(cursor.copy(_copy_statement(connection, table)))
+            self._copy = stack.enter_context(cursor.copy(_copy_statement(table)))
             self._stack = stack.pop_all()
 
     def write(self, rows: Sequence[Row]) -> None:
@@ -97,7 +102,7 @@ def _copy_psycopg(connection: Connection, table: sa.Table, rows: Sequence[Row]) 
 
 def _copy_psycopg2(connection: Connection, table: sa.Table, rows: Sequence[Row]) -> None:
     with _driver_connection(connection).cursor() as cursor:
-        cursor.copy_expert(_copy_statement(connection, table), _CopyFile(rows))
+        cursor.copy_expert(_copy_statement(table), _CopyFile(rows))
 
 
 class _CopyFile:

@@ -151,7 +151,7 @@ class Stage:
         return self._open is not None
 
     def add(self, rows: Sequence[Row], fields: Sequence[str]) -> None:
-        """Take rows that the next commit makes last.
+        """Take rows, for the next commit to make permanent.
 
         Args:
             rows: Rows as ``RowMaker`` makes them; short ones are filled up with NULL.

@@ -110,10 +110,10 @@ def test_schemas_and_odd_names(engine, execute, make_spec, paged):
     schema, table, column = 'sch"ema.x', "per%cent :t; DROP TABLE victim", 'co"l % :c'
     execute("CREATE TABLE victim (x text)")
     execute('CREATE SCHEMA "sch""ema.x"')
-    execute("CREATE SCHEMA scratch")
+    execute('CREATE SCHEMA "scr%atch ""s"')
     quoted = '"{}"."{}"'.format(schema.replace('"', '""'), table)
     spec = make_spec(
-        table=quoted, staging_schema="scratch", columns={"email": column}, on_missing="soft_delete"
+        table=quoted, staging_schema='scr%atch "s', columns={"email": column}, on_missing="soft_delete"
     )
     for number in range(3):
         load(engine, spec, paged([[lead(number, email=ODD_TEXT)], [lead(number)]]), batch_rows=1)
@@ -123,7 +123,8 @@ def test_schemas_and_odd_names(engine, execute, make_spec, paged):
     assert len(rows) == 3
     assert victims == 0
     assert execute(
-        "SELECT relname FROM pg_class WHERE relnamespace = 'scratch'::regnamespace AND relkind = 'r'"
+        "SELECT relname FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace "
+        "WHERE nspname LIKE 'scr%' AND relkind = 'r'"
     ) == [("_cleanlist_loads",)]
 
 
