@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
+import requests
 from airflow_runner import AirflowProcesses, free_port
 from sandbox_process import API_KEY, SandboxProcess
 from selenium import webdriver
@@ -86,7 +87,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     options.binary_location = chromium
     for flag in (*FLAGS, f"--user-data-dir={folder / 'profile'}"):
         options.add_argument(flag)
-    sandbox = SandboxProcess(folder / "sandbox", {"seconds-to-complete": 12})
+    sandbox = SandboxProcess(folder / "sandbox", {"seconds-to-complete": 12, "clock": "manual"})
     portal = f"{sandbox.url}/sandbox/ledger"
     env = {
         "AIRFLOW_CONN_WAREHOUSE": json.dumps({"conn_type": "sqlite", "host": str(folder / "warehouse.db")}),
@@ -166,6 +167,8 @@ def run_id(scene: Scene) -> str:
     scene.open(f"/dags/{DAG_ID}/runs/{run_id}/tasks/wait")
     scene.wait_for("body", "Deferred")
     scene.keep("dag-run-deferred")
+    advance = {"url": f"{scene.sandbox.url}/sandbox/clock", "json": {"advance": 60}}
+    requests.post(**advance, timeout=10, proxies={"no_proxy": "*"}).raise_for_status()
     assert api.wait_run(DAG_ID, run_id, timeout=240) == "success"
     return run_id
 
