@@ -5,7 +5,6 @@ As ``airflow_runner`` does for Airflow 3. Needs a database other than SQLite, or
 
 from __future__ import annotations
 
-import base64
 import importlib.metadata
 import secrets
 from collections.abc import Mapping
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from airflow_api import AirflowApi
-from airflow_runner import HOST, AirflowProcesses
+from airflow_runner import HOST, AirflowProcesses, as_environment, settings_of_all
 
 IS_INSTALLED = importlib.metadata.version("apache-airflow").startswith("2.")
 """Whether this interpreter's Airflow is an Airflow 2."""
@@ -62,11 +61,6 @@ class Airflow2Processes(AirflowProcesses):
     def settings(home: Path, dags: Path, port: int, executor: str, parallelism: int) -> dict[str, str]:
         """Return the environment variables that configure a small Airflow of its own on one port of loopback."""
         settings = {
-            "CORE__DAGS_FOLDER": str(dags),
-            "CORE__EXECUTOR": executor,
-            "CORE__PARALLELISM": str(parallelism),
-            "CORE__LOAD_EXAMPLES": "False",
-            "CORE__FERNET_KEY": base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
             "API__AUTH_BACKENDS": "airflow.providers.fab.auth_manager.api.auth.backend.basic_auth",
             "WEBSERVER__BASE_URL": f"http://{HOST}:{port}",
             "WEBSERVER__WEB_SERVER_HOST": HOST,
@@ -76,7 +70,7 @@ class Airflow2Processes(AirflowProcesses):
             "SCHEDULER__DAG_DIR_LIST_INTERVAL": "5",
             "SCHEDULER__MIN_FILE_PROCESS_INTERVAL": "5",
         }
-        return {"AIRFLOW_HOME": str(home)} | {f"AIRFLOW__{name}": value for name, value in settings.items()}
+        return settings_of_all(home, dags, executor, parallelism) | as_environment(settings)
 
     def migrate(self, timeout: float = 180.0) -> None:
         """Create Airflow's database, and let everybody in as an admin.

@@ -53,11 +53,6 @@ def airflow_settings(home: Path, dags: Path, port: int, executor: str, paralleli
     """Return the environment variables that configure a small Airflow of its own on one port of loopback."""
     url = f"http://{HOST}:{port}"
     settings = {
-        "CORE__DAGS_FOLDER": str(dags),
-        "CORE__EXECUTOR": executor,
-        "CORE__PARALLELISM": str(parallelism),
-        "CORE__LOAD_EXAMPLES": "False",
-        "CORE__FERNET_KEY": base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
         "CORE__EXECUTION_API_SERVER_URL": f"{url}/execution/",
         "CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
         "DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home / 'airflow.db'}",
@@ -69,7 +64,24 @@ def airflow_settings(home: Path, dags: Path, port: int, executor: str, paralleli
         "API_AUTH__JWT_SECRET": secrets.token_hex(32),
         "DAG_PROCESSOR__REFRESH_INTERVAL": "5",
     }
-    return {"AIRFLOW_HOME": str(home)} | {f"AIRFLOW__{name}": value for name, value in settings.items()}
+    return settings_of_all(home, dags, executor, parallelism) | as_environment(settings)
+
+
+def settings_of_all(home: Path, dags: Path, executor: str, parallelism: int) -> dict[str, str]:
+    """Return the environment variables that every version of Airflow is configured by."""
+    settings = {
+        "CORE__DAGS_FOLDER": str(dags),
+        "CORE__EXECUTOR": executor,
+        "CORE__PARALLELISM": str(parallelism),
+        "CORE__LOAD_EXAMPLES": "False",
+        "CORE__FERNET_KEY": base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
+    }
+    return {"AIRFLOW_HOME": str(home)} | as_environment(settings)
+
+
+def as_environment(settings: Mapping[str, str]) -> dict[str, str]:
+    """Return settings, named ``SECTION__OPTION``, as environment variables."""
+    return {f"AIRFLOW__{name}": value for name, value in settings.items()}
 
 
 class AirflowProcesses:
@@ -92,6 +104,7 @@ class AirflowProcesses:
     commands: ClassVar[Mapping[str, tuple[str, ...]]] = COMPONENTS
     health_names: ClassVar[tuple[str, ...]] = HEALTH_NAMES
     api_class: ClassVar[type[AirflowApi]] = AirflowApi
+    settings = staticmethod(airflow_settings)
 
     def __init__(
         self,
@@ -125,11 +138,6 @@ class AirflowProcesses:
             name: self._group(name, python, command)
             for name, command in {**self.commands, **(further or {})}.items()
         }
-
-    @staticmethod
-    def settings(home: Path, dags: Path, port: int, executor: str, parallelism: int) -> dict[str, str]:
-        """Return the environment variables that configure this Airflow."""
-        return airflow_settings(home, dags, port, executor, parallelism)
 
     def _group(self, name: str, python: str, command: tuple[str, ...]) -> ProcessGroup:
         log = self.home / "logs" / f"{name}.log"

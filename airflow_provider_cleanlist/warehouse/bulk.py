@@ -94,12 +94,6 @@ def has_stream(dialect: Dialect) -> bool:
     return (dialect.name, dialect.driver) == ("postgresql", "psycopg")
 
 
-def _copy_psycopg(connection: Connection, table: sa.Table, rows: Sequence[Row]) -> None:
-    stream = CopyStream(connection, table)
-    stream.write(rows)
-    stream.close()
-
-
 def _copy_psycopg2(connection: Connection, table: sa.Table, rows: Sequence[Row]) -> None:
     with _driver_connection(connection).cursor() as cursor:
         cursor.copy_expert(_copy_statement(table), _CopyFile(rows))
@@ -175,7 +169,6 @@ def _write_snowflake(connection: Connection, table: sa.Table, rows: Sequence[Row
 
 
 _WAYS: dict[tuple[str, str], BulkInsert] = {
-    ("postgresql", "psycopg"): _copy_psycopg,
     ("postgresql", "psycopg2"): _copy_psycopg2,
     ("sqlite", "pysqlite"): _execute_many_sqlite,
     ("snowflake", "snowflake"): _write_snowflake,

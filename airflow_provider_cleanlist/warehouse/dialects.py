@@ -114,6 +114,7 @@ def commit_lazily(connection: Connection) -> None:
 
 
 LOCK_SECONDS = 60
+"""So long a change of a table waits for others to let go of it."""
 
 
 def limit_lock_wait(connection: Connection) -> None:

@@ -109,10 +109,9 @@ def publish(connection: Connection, publication: Publication) -> int:
 
 def merge_statement(publication: Publication) -> Merge:
     """Return the statement that publishes, whatever the mode."""
-    spec = publication.spec
-    if spec.mode == "merge":
+    if publication.spec.mode == "merge":
         return _by_key(publication, publication.on_missing)
-    if spec.mode == "replace" and spec.replace_scope == "list" and naming.LIST_ID not in spec.key:
+    if publication.compares_keys:
         return _by_key(publication, "delete")
     return _by_scope(publication)
 

@@ -59,8 +59,9 @@ class Publication:
     def compares_keys(self) -> bool:
         """Whether rows of the target are found by the keys of the staged records."""
         spec = self.spec
-        by_scope = spec.mode != "replace" or spec.replace_scope == "table" or naming.LIST_ID in spec.key
-        return spec.mode == "merge" or not by_scope
+        if spec.mode == "replace":
+            return spec.replace_scope == "list" and naming.LIST_ID not in spec.key
+        return spec.mode == "merge"
 
     def statements(self) -> list[tuple[str, Any]]:
         """Return the statements of the transaction in order, each with what it does.
@@ -196,9 +197,9 @@ class Publication:
             return (day,) if whole_table else (day, self.of_list(target))
         if whole_table:
             return ()
-        if naming.LIST_ID in self.spec.key:
-            return (self.of_list(target),)
-        return (sa.or_(self.of_list(target), self._staged(target)),)
+        if self.compares_keys:
+            return (sa.or_(self.of_list(target), self._staged(target)),)
+        return (self.of_list(target),)
 
 
 def check_mergeable(engine: Engine, publication: Publication) -> None:

@@ -180,18 +180,20 @@ class Stage:
         Raises:
             LoadError: The database refuses, or another try has taken the stage over.
         """
-        width = len(self.table.columns)
-        rows = [row if len(row) == width else row + (None,) * (width - len(row)) for row in self._waiting]
         with self._writing() as transaction:
             if self._stream is not None:
                 self._stream.close()
                 self._stream = None
-            bulk.insert_rows(transaction.connection, self.table, rows)
+            bulk.insert_rows(transaction.connection, self.table, self._filled(self._waiting))
             self.save(transaction.connection, checkpoint, now)
             transaction.commit()
         self.close()
         self._waiting = []
         self.checkpoint = checkpoint
+
+    def _filled(self, rows: Sequence[Row]) -> list[Row]:
+        width = len(self.table.columns)
+        return [row if len(row) == width else row + (None,) * (width - len(row)) for row in rows]
 
     def close(self) -> None:
         """Give up rows that are on their way, if there are any."""

@@ -167,13 +167,14 @@ def test_a_429_during_an_outage_holds_after_it(redis_server) -> None:
 
 
 def test_a_booking_on_the_server_is_worth_nothing_to_the_host(redis_server) -> None:
-    limiter = new(redis_server, Budget(1, 5.0))
+    budget = Budget(1, 5.0)
+    limiter = new(redis_server, budget)
     assert work(limiter) == GO
     decision = work(limiter)
     redis_server.kill()
     again = work(limiter, decision.place)
     assert again.verdict is Verdict.ASK_AGAIN
-    assert 4.0 < again.delay <= decision.delay + 0.05  # two clocks
+    assert 4.0 < again.delay <= budget.span  # the host's own clock: it may differ from the server's
 
 
 def test_lost_data_is_noticed_and_the_log_held(redis_server) -> None:
