@@ -21,8 +21,8 @@ sys.path.insert(0, str(HERE.parent / "scripts"))
 
 from airflow_runner import AirflowProcesses  # noqa: E402
 
-from airflow_provider_cleanlist.client.rate_limit import GO, Budget, Priority  # noqa: E402
-from airflow_provider_cleanlist.client.rate_limit_memory import MemoryRateLimiter  # noqa: E402
+from airflow_provider_cleanlist.client.rate_limit.core import GO, Budget, Priority  # noqa: E402
+from airflow_provider_cleanlist.client.rate_limit.memory import MemoryRateLimiter  # noqa: E402
 
 REQUESTS_PER_MINUTE = 60
 ANSWER_SECONDS = 0.15

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Protocol
 
-from airflow_provider_cleanlist.client.rate_limit import Budget, BudgetState, Priority, Verdict, reserve
+from airflow_provider_cleanlist.client.rate_limit.core import Budget, BudgetState, Priority, Verdict, reserve
 from airflow_provider_cleanlist.client.results import WorkflowState, WorkflowStatus
 from airflow_provider_cleanlist.enrichment.ends import End
 from airflow_provider_cleanlist.enrichment.polling import Look, Rest, WorkflowTracker

@@ -33,7 +33,7 @@ from requests.adapters import HTTPAdapter
 from urllib3 import Retry
 
 from airflow_provider_cleanlist.client.client import CleanlistClient
-from airflow_provider_cleanlist.client.rate_limit import (
+from airflow_provider_cleanlist.client.rate_limit.core import (
     GO,
     Budget,
     Decision,
@@ -42,7 +42,7 @@ from airflow_provider_cleanlist.client.rate_limit import (
     RateLimiter,
     Verdict,
 )
-from airflow_provider_cleanlist.client.rate_limit_stores import open_limiter
+from airflow_provider_cleanlist.client.rate_limit.stores import open_limiter
 from airflow_provider_cleanlist.client.settings import ClientSettings
 
 LIMIT = 60

@@ -26,8 +26,8 @@ from process_group import ProcessGroup, processes  # noqa: E402
 
 from airflow_provider_cleanlist.client.client import CleanlistClient  # noqa: E402
 from airflow_provider_cleanlist.client.models import Contact  # noqa: E402
-from airflow_provider_cleanlist.client.rate_limit import Budget  # noqa: E402
-from airflow_provider_cleanlist.client.rate_limit_memory import MemoryRateLimiter  # noqa: E402
+from airflow_provider_cleanlist.client.rate_limit.core import Budget  # noqa: E402
+from airflow_provider_cleanlist.client.rate_limit.memory import MemoryRateLimiter  # noqa: E402
 from airflow_provider_cleanlist.client.settings import build_settings  # noqa: E402
 from airflow_provider_cleanlist.enrichment.waiting import WaitRequest  # noqa: E402
 from airflow_provider_cleanlist.sandbox.server import SandboxServer  # noqa: E402

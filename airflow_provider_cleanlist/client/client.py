@@ -9,7 +9,7 @@ from typing import ParamSpec, Protocol, TypeVar
 from airflow_provider_cleanlist.client import endpoints, errors, models, results
 from airflow_provider_cleanlist.client.endpoints import OMITTED, Call, Omitted
 from airflow_provider_cleanlist.client.protocol import DEFAULT_MAX_WAIT_SECONDS, Prefix, RetryPolicy
-from airflow_provider_cleanlist.client.rate_limit import RateLimiter
+from airflow_provider_cleanlist.client.rate_limit.core import RateLimiter
 from airflow_provider_cleanlist.client.settings import ClientSettings
 from airflow_provider_cleanlist.client.transport import SendObserver, Transport
 

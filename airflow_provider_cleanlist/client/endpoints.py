@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from airflow_provider_cleanlist.client import errors, models, results
 from airflow_provider_cleanlist.client.protocol import Ok, Prefix, Repeat, Request
-from airflow_provider_cleanlist.client.rate_limit import Priority
+from airflow_provider_cleanlist.client.rate_limit.core import Priority
 
 T = TypeVar("T")
 

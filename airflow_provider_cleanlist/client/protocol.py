@@ -15,7 +15,7 @@ from enum import Enum, auto
 from typing import Any, TypeVar
 
 from airflow_provider_cleanlist.client import answers, errors
-from airflow_provider_cleanlist.client.rate_limit import Decision, Place, Priority, Verdict
+from airflow_provider_cleanlist.client.rate_limit.core import Decision, Place, Priority, Verdict
 
 T = TypeVar("T")
 
@@ -127,7 +127,7 @@ Answer = Response | TransportFailure
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """Effect: ask for a place in the request budget. Result: a :class:`.rate_limit.Decision`.
+    """Effect: ask for a place in the request budget. Result: a :class:`.rate_limit.core.Decision`.
 
     Attributes:
         priority: Class of the request.

@@ -10,7 +10,7 @@ from dataclasses import dataclass, fields
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from airflow_provider_cleanlist.client.rate_limit import Budget
+from airflow_provider_cleanlist.client.rate_limit.core import Budget
 
 DEFAULT_HOST = "https://api.cleanlist.ai"
 """Cleanlist's public API."""

@@ -23,7 +23,7 @@ from requests.auth import AuthBase
 from airflow_provider_cleanlist import __version__
 from airflow_provider_cleanlist.client import protocol
 from airflow_provider_cleanlist.client.endpoints import Call
-from airflow_provider_cleanlist.client.rate_limit import Decision, RateLimiter
+from airflow_provider_cleanlist.client.rate_limit.core import Decision, RateLimiter
 from airflow_provider_cleanlist.client.settings import is_loopback
 
 T = TypeVar("T")

@@ -13,7 +13,7 @@ import pytest
 
 from airflow_provider_cleanlist.client import endpoints, errors
 from airflow_provider_cleanlist.client.protocol import Prefix
-from airflow_provider_cleanlist.client.rate_limit import Budget
+from airflow_provider_cleanlist.client.rate_limit.core import Budget
 
 pytestmark = pytest.mark.integration
 

@@ -15,7 +15,7 @@ import pytest
 
 from airflow_provider_cleanlist.client import errors
 from airflow_provider_cleanlist.client.models import Contact
-from airflow_provider_cleanlist.client.rate_limit import Budget
+from airflow_provider_cleanlist.client.rate_limit.core import Budget
 
 pytestmark = pytest.mark.integration
 

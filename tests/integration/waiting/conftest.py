@@ -16,8 +16,8 @@ import pytest
 
 from airflow_provider_cleanlist.client.client import CleanlistClient
 from airflow_provider_cleanlist.client.models import Contact
-from airflow_provider_cleanlist.client.rate_limit import Budget
-from airflow_provider_cleanlist.client.rate_limit_memory import MemoryRateLimiter
+from airflow_provider_cleanlist.client.rate_limit.core import Budget
+from airflow_provider_cleanlist.client.rate_limit.memory import MemoryRateLimiter
 from airflow_provider_cleanlist.client.settings import build_settings
 from airflow_provider_cleanlist.enrichment.waiting import WaitRequest
 from airflow_provider_cleanlist.sandbox.server import SandboxServer

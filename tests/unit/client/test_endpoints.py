@@ -11,7 +11,7 @@ from airflow_provider_cleanlist.client import endpoints, errors
 from airflow_provider_cleanlist.client.endpoints import Call
 from airflow_provider_cleanlist.client.models import Contact, EnrichmentType
 from airflow_provider_cleanlist.client.protocol import Ok, Prefix, Repeat
-from airflow_provider_cleanlist.client.rate_limit import Priority
+from airflow_provider_cleanlist.client.rate_limit.core import Priority
 
 V1, V2 = Prefix.V1, Prefix.V2
 AWKWARD = "a/b?c#d %ü&="

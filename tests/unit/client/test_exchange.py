@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_cleanlist.client import errors, protocol
 from airflow_provider_cleanlist.client.protocol import Prefix, Repeat, Request, Response, TransportFailure
-from airflow_provider_cleanlist.client.rate_limit import Decision, Place, Priority, Verdict
+from airflow_provider_cleanlist.client.rate_limit.core import Decision, Place, Priority, Verdict
 
 GET = Request("read a thing", "GET", Prefix.V2, "/things/1")
 DELETE = Request("delete a thing", "DELETE", Prefix.V2, "/things/1", repeat=Repeat.DELETES)

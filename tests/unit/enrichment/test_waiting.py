@@ -13,7 +13,7 @@ import pytest
 
 from airflow_provider_cleanlist import exceptions
 from airflow_provider_cleanlist.client import errors
-from airflow_provider_cleanlist.client.rate_limit import Priority
+from airflow_provider_cleanlist.client.rate_limit.core import Priority
 from airflow_provider_cleanlist.client.results import WorkflowStatus
 from airflow_provider_cleanlist.enrichment.ends import End
 from airflow_provider_cleanlist.enrichment.outcome import WaitOutcome, conclude

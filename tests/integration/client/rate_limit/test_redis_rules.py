@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from airflow_provider_cleanlist.client.rate_limit import (
+from airflow_provider_cleanlist.client.rate_limit.core import (
     Budget,
     BudgetState,
     Decision,
@@ -18,7 +18,7 @@ from airflow_provider_cleanlist.client.rate_limit import (
     penalize,
     reserve,
 )
-from airflow_provider_cleanlist.client.rate_limit_redis import _decision, script_source
+from airflow_provider_cleanlist.client.rate_limit.redis import _decision, script_source
 
 pytestmark = pytest.mark.integration
 

@@ -2,8 +2,8 @@
 
 import threading
 
-from airflow_provider_cleanlist.client.rate_limit import GO, Budget, Priority, Verdict
-from airflow_provider_cleanlist.client.rate_limit_memory import MemoryRateLimiter, MemoryState, Reins
+from airflow_provider_cleanlist.client.rate_limit.core import GO, Budget, Priority, Verdict
+from airflow_provider_cleanlist.client.rate_limit.memory import MemoryRateLimiter, MemoryState, Reins
 
 
 class Clock:

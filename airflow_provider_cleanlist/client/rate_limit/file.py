@@ -23,8 +23,8 @@ from functools import cache
 from pathlib import Path
 from typing import TypeVar
 
-from airflow_provider_cleanlist.client.rate_limit import Budget, BudgetState, hold
-from airflow_provider_cleanlist.client.rate_limit_memory import (
+from airflow_provider_cleanlist.client.rate_limit.core import Budget, BudgetState, hold
+from airflow_provider_cleanlist.client.rate_limit.memory import (
     Change,
     LocalRateLimiter,
     MemoryRateLimiter,

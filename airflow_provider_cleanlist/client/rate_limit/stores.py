@@ -6,10 +6,10 @@ import threading
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from airflow_provider_cleanlist.client.rate_limit import Budget, RateLimiter
-from airflow_provider_cleanlist.client.rate_limit_file import FileRateLimiter, default_directories
-from airflow_provider_cleanlist.client.rate_limit_memory import MemoryRateLimiter, MemoryState
-from airflow_provider_cleanlist.client.rate_limit_redis import SCHEMES, RedisRateLimiter
+from airflow_provider_cleanlist.client.rate_limit.core import Budget, RateLimiter
+from airflow_provider_cleanlist.client.rate_limit.file import FileRateLimiter, default_directories
+from airflow_provider_cleanlist.client.rate_limit.memory import MemoryRateLimiter, MemoryState
+from airflow_provider_cleanlist.client.rate_limit.redis import SCHEMES, RedisRateLimiter
 from airflow_provider_cleanlist.client.settings import SettingsError
 
 _limiters: dict[tuple[str, str, Budget], RateLimiter] = {}

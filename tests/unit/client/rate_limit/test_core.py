@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_cleanlist.client.rate_limit import (
+from airflow_provider_cleanlist.client.rate_limit.core import (
     GO,
     Budget,
     BudgetState,

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from airflow_provider_cleanlist.client.rate_limit import Priority, RateLimiter, Verdict
+from airflow_provider_cleanlist.client.rate_limit.core import Priority, RateLimiter, Verdict
 
 
 class RedisServer:

@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import TypeVar
 
-from airflow_provider_cleanlist.client.rate_limit import (
+from airflow_provider_cleanlist.client.rate_limit.core import (
     Budget,
     BudgetState,
     Decision,
@@ -86,7 +86,7 @@ class LocalRateLimiter(ABC):
     def reserve(
         self, priority: Priority, *, waited: float, max_wait: float, place: Place | None = None
     ) -> Decision:
-        """See :meth:`airflow_provider_cleanlist.client.rate_limit.RateLimiter.reserve`."""
+        """See :meth:`airflow_provider_cleanlist.client.rate_limit.core.RateLimiter.reserve`."""
 
         def change(state: BudgetState, now: float) -> tuple[BudgetState, Decision]:
             state, decision = reserve(
@@ -105,7 +105,7 @@ class LocalRateLimiter(ABC):
         return self.update(change)
 
     def penalize(self, seconds: float) -> None:
-        """See :meth:`airflow_provider_cleanlist.client.rate_limit.RateLimiter.penalize`."""
+        """See :meth:`airflow_provider_cleanlist.client.rate_limit.core.RateLimiter.penalize`."""
 
         def change(state: BudgetState, now: float) -> tuple[BudgetState, None]:
             self.reins.stopped(now + seconds)

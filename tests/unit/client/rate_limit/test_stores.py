@@ -7,12 +7,12 @@ import sys
 
 import pytest
 
-from airflow_provider_cleanlist.client import rate_limit_redis
-from airflow_provider_cleanlist.client.rate_limit import GO, Budget, Priority, Verdict
-from airflow_provider_cleanlist.client.rate_limit_file import FileRateLimiter
-from airflow_provider_cleanlist.client.rate_limit_memory import MemoryRateLimiter
-from airflow_provider_cleanlist.client.rate_limit_redis import RedisRateLimiter
-from airflow_provider_cleanlist.client.rate_limit_stores import open_limiter
+from airflow_provider_cleanlist.client.rate_limit import redis as redis_store
+from airflow_provider_cleanlist.client.rate_limit.core import GO, Budget, Priority, Verdict
+from airflow_provider_cleanlist.client.rate_limit.file import FileRateLimiter
+from airflow_provider_cleanlist.client.rate_limit.memory import MemoryRateLimiter
+from airflow_provider_cleanlist.client.rate_limit.redis import RedisRateLimiter
+from airflow_provider_cleanlist.client.rate_limit.stores import open_limiter
 from airflow_provider_cleanlist.client.settings import SettingsError
 
 SECRET = "correct-horse"
@@ -95,7 +95,7 @@ def test_a_store_that_makes_no_sense_is_named_without_its_secrets(scope, store, 
 def test_a_missing_client_names_the_extra(scope, monkeypatch):
     find = importlib.util.find_spec
     monkeypatch.setattr(
-        rate_limit_redis.importlib.util, "find_spec", lambda name: None if name == "redis" else find(name)
+        redis_store.importlib.util, "find_spec", lambda name: None if name == "redis" else find(name)
     )
     with pytest.raises(SettingsError, match=r"airflow-provider-cleanlist\[redis\]"):
         open_limiter("redis://localhost", scope, Budget())
@@ -110,7 +110,7 @@ def test_an_unusable_server_is_reported_once_without_its_secrets(scope, caplog, 
         assert work(limiter).verdict is Verdict.ASK_AGAIN
         limiter.penalize(100.0)
         assert work(limiter).delay == pytest.approx(100.0, abs=5.0)
-    records = [record for record in caplog.records if record.name == rate_limit_redis.__name__]
+    records = [record for record in caplog.records if record.name == redis_store.__name__]
     assert len(records) == 1
     assert "localhost:1" in caplog.text
     assert SECRET not in caplog.text + repr(limiter)
@@ -119,8 +119,8 @@ def test_an_unusable_server_is_reported_once_without_its_secrets(scope, caplog, 
 def test_the_redis_client_is_imported_only_when_a_server_is_used():
     script = (
         "import sys\n"
-        "from airflow_provider_cleanlist.client.rate_limit import Budget\n"
-        "from airflow_provider_cleanlist.client.rate_limit_stores import open_limiter\n"
+        "from airflow_provider_cleanlist.client.rate_limit.core import Budget\n"
+        "from airflow_provider_cleanlist.client.rate_limit.stores import open_limiter\n"
         "open_limiter('', 'scope', Budget())\n"
         "open_limiter('redis://localhost:1', 'scope', Budget())\n"
         "sys.exit('redis' in sys.modules)\n"

@@ -16,9 +16,9 @@ from pathlib import Path
 
 import pytest
 
-from airflow_provider_cleanlist.client import rate_limit_file
-from airflow_provider_cleanlist.client.rate_limit import GO, Budget, Decision, Priority, Verdict
-from airflow_provider_cleanlist.client.rate_limit_file import FileRateLimiter
+from airflow_provider_cleanlist.client.rate_limit import file as file_store
+from airflow_provider_cleanlist.client.rate_limit.core import GO, Budget, Decision, Priority, Verdict
+from airflow_provider_cleanlist.client.rate_limit.file import FileRateLimiter
 
 pytestmark = pytest.mark.integration
 
@@ -227,4 +227,4 @@ def test_the_lock_is_short(directory: Path) -> None:
         limiter.reserve(Priority.WORK, waited=0.0, max_wait=0.0)
         times.append(time.perf_counter() - started)
     assert sorted(times)[250] < 0.0005
-    assert rate_limit_file.this_machine().boot
+    assert file_store.this_machine().boot

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from airflow_provider_cleanlist.client import rate_limit_redis
-from airflow_provider_cleanlist.client.rate_limit import GO, Budget, Decision, Place, Priority, Verdict
-from airflow_provider_cleanlist.client.rate_limit_file import FileRateLimiter
-from airflow_provider_cleanlist.client.rate_limit_memory import MemoryRateLimiter
-from airflow_provider_cleanlist.client.rate_limit_redis import RedisRateLimiter
+from airflow_provider_cleanlist.client.rate_limit import redis as redis_store
+from airflow_provider_cleanlist.client.rate_limit.core import GO, Budget, Decision, Place, Priority, Verdict
+from airflow_provider_cleanlist.client.rate_limit.file import FileRateLimiter
+from airflow_provider_cleanlist.client.rate_limit.memory import MemoryRateLimiter
+from airflow_provider_cleanlist.client.rate_limit.redis import RedisRateLimiter
 
 pytestmark = pytest.mark.integration
 
@@ -196,8 +196,8 @@ def test_lost_data_of_an_idle_process_stops_nobody(redis_server) -> None:
 @pytest.fixture
 def step_clock(redis_server, monkeypatch) -> Callable[[float], None]:
     """Return a function that sets the server's clock, which the script then reads from a key."""
-    stepped = script_with_steps(rate_limit_redis.script_source())
-    monkeypatch.setattr(rate_limit_redis, "script_source", lambda: stepped)
+    stepped = script_with_steps(redis_store.script_source())
+    monkeypatch.setattr(redis_store, "script_source", lambda: stepped)
     client = redis_server.client()
     return lambda seconds: client.set("step", int(seconds))
 

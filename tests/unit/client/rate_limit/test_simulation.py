@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_cleanlist.client.rate_limit import (
+from airflow_provider_cleanlist.client.rate_limit.core import (
     Budget,
     BudgetState,
     Priority,

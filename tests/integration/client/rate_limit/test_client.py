@@ -9,8 +9,8 @@ import pytest
 
 from airflow_provider_cleanlist.client.client import CleanlistClient
 from airflow_provider_cleanlist.client.errors import RateLimitedError
-from airflow_provider_cleanlist.client.rate_limit import Budget
-from airflow_provider_cleanlist.client.rate_limit_file import FileRateLimiter
+from airflow_provider_cleanlist.client.rate_limit.core import Budget
+from airflow_provider_cleanlist.client.rate_limit.file import FileRateLimiter
 from airflow_provider_cleanlist.client.settings import ClientSettings
 from airflow_provider_cleanlist.sandbox.server import SandboxServer
 

@@ -1,4 +1,4 @@
--- The rules of rate_limit.py for Redis and Valkey; same names, same order. State: one key, a packed list.
+-- The rules of core.py for Redis and Valkey; same names, same order. State: one key, a packed list.
 -- KEYS[1] key; ARGV[1] command: reserve | penalize | hold; ARGV[2] requests, ARGV[3] window of the caller's budget;
 -- reserve: ARGV[4] priority, [5] waited, [6] max_wait, [7] moment, [8] booked (1, 0), [9] stamp of the place, or "";
 -- penalize, hold: ARGV[4] seconds.

@@ -15,8 +15,8 @@ from functools import cache, cached_property
 from typing import Any
 from urllib.parse import urlsplit
 
-from airflow_provider_cleanlist.client.rate_limit import Budget, Decision, Place, Priority, Verdict
-from airflow_provider_cleanlist.client.rate_limit_memory import LocalRateLimiter, Reins
+from airflow_provider_cleanlist.client.rate_limit.core import Budget, Decision, Place, Priority, Verdict
+from airflow_provider_cleanlist.client.rate_limit.memory import LocalRateLimiter, Reins
 from airflow_provider_cleanlist.client.settings import SettingsError
 
 log = logging.getLogger(__name__)
@@ -35,7 +35,7 @@ SCHEMES = {"redis": "redis", "rediss": "rediss", "valkey": "redis", "valkeys": "
 @cache
 def script_source() -> str:
     """Return the script that holds the rules."""
-    return (importlib.resources.files(__package__) / "rate_limit.lua").read_text(encoding="utf-8")
+    return (importlib.resources.files(__package__) / "redis.lua").read_text(encoding="utf-8")
 
 
 class RedisRateLimiter:
@@ -67,7 +67,7 @@ class RedisRateLimiter:
     def reserve(
         self, priority: Priority, *, waited: float, max_wait: float, place: Place | None = None
     ) -> Decision:
-        """See :meth:`airflow_provider_cleanlist.client.rate_limit.RateLimiter.reserve`."""
+        """See :meth:`airflow_provider_cleanlist.client.rate_limit.core.RateLimiter.reserve`."""
         shown = (place.moment, int(place.booked), place.stamp) if place else (0, "", 0)
         arguments = ("reserve", priority.value, waited, max_wait, *shown)
         reply = self._ask(*arguments)
@@ -82,7 +82,7 @@ class RedisRateLimiter:
         return decision
 
     def penalize(self, seconds: float) -> None:
-        """See :meth:`airflow_provider_cleanlist.client.rate_limit.RateLimiter.penalize`."""
+        """See :meth:`airflow_provider_cleanlist.client.rate_limit.core.RateLimiter.penalize`."""
         self._reins.stopped(self._fallback.clock() + seconds)
         self._fallback.penalize(seconds)
         self._ask("penalize", seconds)

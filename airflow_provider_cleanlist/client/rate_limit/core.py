@@ -6,7 +6,7 @@ page reads, everything else) books a moment ahead. Polls take turns, one by one,
 two windows of waiting on a turn entitles them to book like work, so that they never starve.
 
 Whoever waits gets a :class:`Place` and shows it when it asks again: a 429 that came in the meantime has voided all
-places, which is how it stops everyone. ``rate_limit.lua`` holds the same rules for Redis; a test keeps the two equal.
+places, which is how it stops everyone. ``redis.lua`` holds the same rules for Redis; a test keeps the two equal.
 """
 
 from __future__ import annotations

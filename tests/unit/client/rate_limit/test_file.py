@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_cleanlist.client import rate_limit_file
-from airflow_provider_cleanlist.client.rate_limit import GO, Budget, BudgetState, Priority, Verdict
-from airflow_provider_cleanlist.client.rate_limit_file import FileRateLimiter, Machine, default_directories
+from airflow_provider_cleanlist.client.rate_limit import file as file_store
+from airflow_provider_cleanlist.client.rate_limit.core import GO, Budget, BudgetState, Priority, Verdict
+from airflow_provider_cleanlist.client.rate_limit.file import FileRateLimiter, Machine, default_directories
 
 MINUTE = Budget()
 
@@ -239,7 +239,7 @@ def test_a_disk_that_fails_later_hands_over_what_was_sent(tmp_path, here, limite
     def fail(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(rate_limit_file.os, "pwrite", fail)
+    monkeypatch.setattr(file_store.os, "pwrite", fail)
     assert work(limiter).delay == pytest.approx(61.0 - 0.125)
 
 
@@ -293,25 +293,25 @@ states = st.builds(
 
 @given(states, st.binary(max_size=20))
 def test_what_is_written_is_read(state, tail):
-    data = rate_limit_file._encode(state, b"b" * 16)
-    assert rate_limit_file._decode(data + tail) == (b"b" * 16, state)
+    data = file_store._encode(state, b"b" * 16)
+    assert file_store._decode(data + tail) == (b"b" * 16, state)
 
 
 @given(states, st.data())
 def test_every_damage_is_noticed(state, data):
-    intact = rate_limit_file._encode(state, b"b" * 16)
+    intact = file_store._encode(state, b"b" * 16)
     at = data.draw(st.integers(0, len(intact) - 1))
     damaged = bytearray(intact)
     damaged[at] ^= data.draw(st.integers(1, 255))
-    assert rate_limit_file._decode(bytes(damaged)) == (b"", None)
-    assert rate_limit_file._decode(intact[:at]) == (b"", None)
+    assert file_store._decode(bytes(damaged)) == (b"", None)
+    assert file_store._decode(intact[:at]) == (b"", None)
 
 
 def test_home_comes_first_and_the_temporary_directory_last(monkeypatch, tmp_path):
     monkeypatch.setenv("AIRFLOW_HOME", "$BASE/home")
     monkeypatch.setenv("BASE", str(tmp_path))
     monkeypatch.setenv("XDG_RUNTIME_DIR", "/run/user/7")
-    monkeypatch.setattr(rate_limit_file.tempfile, "tempdir", "/some/tmp")
+    monkeypatch.setattr(file_store.tempfile, "tempdir", "/some/tmp")
     assert default_directories() == [
         tmp_path / "home" / ".cleanlist",
         Path("/run/user/7/.cleanlist"),
@@ -323,5 +323,5 @@ def test_home_comes_first_and_the_temporary_directory_last(monkeypatch, tmp_path
 
 
 def test_this_machine_has_a_boot_of_its_own():
-    machine = rate_limit_file.this_machine()
+    machine = file_store.this_machine()
     assert len(machine.boot) == 16
