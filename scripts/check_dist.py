@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import tarfile
 import zipfile
 from collections.abc import Iterable
+from email import message_from_string
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -16,6 +18,8 @@ SDIST_MUST_HOLD = (
     "README.md",
     "CONTRIBUTING.md",
     "CHANGELOG.md",
+    "CODE_OF_CONDUCT.md",
+    "SECURITY.md",
     "LICENSE",
     "PKG-INFO",
 )
@@ -25,6 +29,11 @@ METADATA_LINES = (
     "Name: airflow-provider-cleanlist",
     "Requires-Python: >=3.11",
     "License-Expression: Apache-2.0",
+    "Description-Content-Type: text/markdown",
+)
+LINK = re.compile(
+    r"\]\(\s*([^)\s]*)|<(?:a|img|source)\b[^>]*?\b(?:href|src)=\"([^\"]*)\"|^\[[^\]]+\]:\s+(\S+)",
+    re.MULTILINE,
 )
 
 
@@ -48,12 +57,25 @@ def wheel_problems(wheel: Path, expected: set[str]) -> list[str]:
     problems += [
         f"METADATA lacks: {line}" for line in METADATA_LINES if line not in texts["METADATA"].splitlines()
     ]
+    problems += description_problems(texts["METADATA"])
     for group in ("[apache_airflow_provider]", "[pytest11]"):
         if group not in texts["entry_points.txt"]:
             problems.append(f"entry_points.txt lacks: {group}")
     if f"{info}/licenses/LICENSE" not in names:
         problems.append("missing: the licence")
     return problems
+
+
+def description_problems(metadata: str) -> list[str]:
+    """Return what is wrong with the text that a package index shows: it is empty, or links lead nowhere there."""
+    description = str(message_from_string(metadata).get_payload())
+    targets = ["".join(groups) for groups in LINK.findall(description)]
+    problems = [] if description.strip() else ["METADATA lacks: a description"]
+    return problems + [
+        f"the description links to a file: {target}"
+        for target in targets
+        if not target.startswith(("https://", "http://"))
+    ]
 
 
 def sdist_problems(names: Iterable[str], expected: set[str]) -> list[str]:

@@ -4,7 +4,8 @@ import check_dist
 import pytest
 
 INFO = "airflow_provider_cleanlist-1.0.dist-info"
-METADATA = "\n".join(["Metadata-Version: 2.4", *check_dist.METADATA_LINES])
+HEADERS = "\n".join(["Metadata-Version: 2.4", *check_dist.METADATA_LINES])
+METADATA = f"{HEADERS}\n\n# A title\n\nA [link](https://docs.example), and a name: `docs/tutorial.md`.\n"
 ENTRY_POINTS = "[apache_airflow_provider]\nx = y\n\n[pytest11]\nx = y\n"
 EXPECTED = {"airflow_provider_cleanlist/__init__.py", "airflow_provider_cleanlist/py.typed"}
 SDIST = EXPECTED | {
@@ -53,6 +54,34 @@ def test_incomplete_wheel(tmp_path, leave_out, problem):
 def test_wheel_with_tests_in_it(tmp_path):
     wheel = make_wheel(tmp_path, tests__test_x="")
     assert check_dist.wheel_problems(wheel, EXPECTED) == ["foreign: tests/test_x"]
+
+
+@pytest.mark.parametrize(
+    ("text", "target"),
+    [
+        ("[a](docs/a.md)", "docs/a.md"),
+        ("![a](docs/images/a.svg)", "docs/images/a.svg"),
+        ("[a](#a)", "#a"),
+        ("[a](/docs)", "/docs"),
+        ("[ab]: docs/a.md", "docs/a.md"),
+        ('<img alt="a" src="a.png">', "a.png"),
+        ('<a href="a.md">a</a>', "a.md"),
+    ],
+)
+def test_links_that_lead_nowhere_on_a_package_index(text, target):
+    assert check_dist.description_problems(f"{METADATA}\n{text}\n") == [
+        f"the description links to a file: {target}"
+    ]
+
+
+def test_links_to_web_addresses_are_right():
+    text = '[a](https://a.example) <img src="https://a.example/a.png">\n\n[a]: http://a.example\n'
+    assert check_dist.description_problems(f"{METADATA}\n{text}") == []
+
+
+def test_wheel_without_a_description(tmp_path):
+    wheel = make_wheel(tmp_path, **{f"{INFO}__METADATA": f"{HEADERS}\n\n  \n"})
+    assert check_dist.wheel_problems(wheel, EXPECTED) == ["METADATA lacks: a description"]
 
 
 def test_complete_sdist():
