@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from airflow_provider_cleanlist.hooks.form import conn_fields, ui_field_behaviour
+from airflow_provider_cleanlist.hooks.connection_form import conn_fields, ui_field_behaviour
 
 _PACKAGE = "airflow_provider_cleanlist"
 _INTEGRATION = "Cleanlist"

@@ -32,7 +32,7 @@ _HOPELESS = (
     errors.ConflictError,
     errors.InvalidRequestError,
     errors.SubmissionUnknownError,
-    errors.ArgumentError,
+    errors.ConfigurationError,
 )
 _PASSING = (errors.ServerError, errors.TransportError, CleanlistStateError)
 

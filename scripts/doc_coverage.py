@@ -259,17 +259,28 @@ def _parameters(node: Function) -> dict[str, str]:
 
 
 def _fields(node: ast.ClassDef) -> dict[str, str]:
-    """Return the annotated fields of a data class or model, and the members of an enumeration, with their types."""
+    """Return the annotated fields of a data class or model, and the members of an enumeration, with their types.
+
+    Fields that are described where they stand are left out: by a text below, or by what is said of a setting.
+    """
     enumeration = any(ast.unparse(base).endswith(("Enum", "Flag")) for base in node.bases)
     fields = {}
     for position, item in enumerate(node.body):
-        if _is_text(node.body[position + 1 : position + 2]):
+        if _is_text(node.body[position + 1 : position + 2]) or _is_setting(item):
             continue
         if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name):
             fields[item.target.id] = _kind(item.annotation)
         elif enumeration and isinstance(item, ast.Assign) and isinstance(item.targets[0], ast.Name):
             fields[item.targets[0].id] = ""
     return {name: kind for name, kind in fields.items() if is_public(name)}
+
+
+def _is_setting(item: ast.stmt) -> bool:
+    """Return whether a field of a data class is declared with a label and a description."""
+    value = item.value if isinstance(item, ast.AnnAssign) else None
+    return isinstance(value, ast.Call) and (
+        ast.unparse(value.func) == "_setting" or any(word.arg == "metadata" for word in value.keywords)
+    )
 
 
 def _returns(node: Function) -> bool:

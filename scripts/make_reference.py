@@ -15,8 +15,8 @@ from typing import Any
 from doc_coverage import PACKAGE, USER_MODULES, is_public, module_name
 from make_reliability_table import with_tables
 
+from airflow_provider_cleanlist.client.settings import SETTINGS, Setting
 from airflow_provider_cleanlist.get_provider_info import get_provider_info
-from airflow_provider_cleanlist.hooks.form import FIELDS, LABELS, PLACEHOLDERS, FormField
 
 ROOT = Path(__file__).resolve().parent.parent
 REFERENCE = ROOT / "docs" / "reference"
@@ -70,30 +70,35 @@ def options(info: dict[str, Any]) -> str:
     return "\n\n".join(parts)
 
 
-def allowed(field: FormField) -> str:
-    """Return the values that a field takes."""
-    if field.choices:
-        return ", ".join(code(choice) for choice in field.choices)
-    if field.minimum is not None and field.maximum is not None:
-        return f"{field.type}, {field.minimum:,} to {field.maximum:,}"
-    return "secret text, masked" if field.secret else "text"
+def allowed(setting: Setting) -> str:
+    """Return the values that a setting takes."""
+    if setting.choices:
+        return ", ".join(code(choice) for choice in setting.choices)
+    if isinstance(setting.default, int | float):
+        kind = "number" if isinstance(setting.default, float) else "whole number"
+        return f"{kind}, {setting.minimum:,} to {setting.maximum:,}"
+    return "text, masked" if setting.secret else "text"
+
+
+def default(setting: Setting) -> str:
+    """Return the default of a setting."""
+    if setting.default is None:
+        return "required"
+    shown = f"{setting.default:g}" if isinstance(setting.default, float) else setting.default
+    return code(shown) or "empty"
 
 
 def fields() -> str:
     """Return the fields of the connection."""
     rows = [
-        (code(name), label, "text", code(PLACEHOLDERS["host"]) if name == "host" else "required", "")
-        for name, label in LABELS.items()
-    ]
-    rows += [
         (
-            code(f"extra.{field.name}"),
-            field.label,
-            allowed(field),
-            code(field.default) or "empty",
-            field.description,
+            code(setting.connection_field or f"extra.{name}"),
+            setting.label,
+            allowed(setting),
+            default(setting),
+            setting.description,
         )
-        for field in FIELDS
+        for name, setting in SETTINGS.items()
     ]
     return table(["Field", "In the form", "Takes", "Default", "Meaning"], rows)
 

@@ -35,7 +35,7 @@ class CleanlistClient:
     """Typed, paced, retrying access to every endpoint that the provider uses.
 
     Safe to share between threads, event loops and forked processes. All methods raise :class:`.errors.ApiError`
-    subclasses, and :class:`.errors.ArgumentError` for arguments that make no sense.
+    subclasses, and :class:`.errors.ConfigurationError` for arguments that make no sense.
 
     Args:
         settings: Host, key, timeouts and API surface.
@@ -130,7 +130,7 @@ class CleanlistClient:
 
         Raises:
             SubmissionUnknownError: It is not known whether the API accepted the request.
-            ArgumentError: No contacts, or more than 250.
+            ConfigurationError: No contacts, or more than 250.
         """
         call = self._call(endpoints.submit_bulk_enrichment, contacts, enrichment_type, webhook_url)
         return self.run(call, observer)
@@ -225,7 +225,7 @@ class CleanlistClient:
             The list as it is now.
 
         Raises:
-            ArgumentError: Nothing to change.
+            ConfigurationError: Nothing to change.
         """
         given = {"name": name, "description": description, "folder_id": folder_id}
         changes = {key: value for key, value in given.items() if not isinstance(value, Omitted)}
@@ -320,7 +320,7 @@ class CleanlistClient:
     def _call(self, endpoint: Callable[P, Call[T]], *args: P.args, **kwargs: P.kwargs) -> Call[T]:
         try:
             return endpoint(*args, **kwargs)
-        except errors.ArgumentError as error:
+        except errors.ConfigurationError as error:
             raise self._translate(error) from None
 
     def _pages(

@@ -96,10 +96,10 @@ def submit_bulk_enrichment(
         webhook_url: HTTPS address that receives the results, or None.
 
     Raises:
-        ArgumentError: No contacts, or more than 250.
+        ConfigurationError: No contacts, or more than 250.
     """
     if not 1 <= len(contacts) <= models.MAX_CONTACTS_PER_REQUEST:
-        raise errors.ArgumentError(
+        raise errors.ConfigurationError(
             f"one submission takes 1 to {models.MAX_CONTACTS_PER_REQUEST} contacts, not {len(contacts)}"
         )
     body: dict[str, Any] = {
@@ -234,10 +234,10 @@ def update_lead_list(
         changes: ``name``, ``description``, ``folder_id``: keys left out stay as they are, None clears.
 
     Raises:
-        ArgumentError: Nothing to change.
+        ConfigurationError: Nothing to change.
     """
     if not changes:
-        raise errors.ArgumentError("nothing to change: give a name, a description or a folder_id")
+        raise errors.ConfigurationError("nothing to change: give a name, a description or a folder_id")
     request = Request(f"change lead list {list_id}", "PATCH", prefix, _path(list_id), body=dict(changes))
     return Call(request, _model(models.LeadList))
 
@@ -343,13 +343,13 @@ def _path(list_id: str) -> str:
 def _id(value: str) -> str:
     """Refuse ids that would turn the request into another one: empty ones, and steps in a path."""
     if value.strip(". ") == "":
-        raise errors.ArgumentError(f"{value!r} is not an id")
+        raise errors.ConfigurationError(f"{value!r} is not an id")
     return value
 
 
 def _page_size(value: int) -> int:
     if not 1 <= value <= MAX_LEADS_PER_PAGE:
-        raise errors.ArgumentError(f"page_size must be 1 to {MAX_LEADS_PER_PAGE}, not {value}")
+        raise errors.ConfigurationError(f"page_size must be 1 to {MAX_LEADS_PER_PAGE}, not {value}")
     return value
 
 

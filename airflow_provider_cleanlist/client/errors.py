@@ -70,8 +70,8 @@ class CleanlistError(Exception):
     """Base of every error of this package."""
 
 
-class ArgumentError(CleanlistError, ValueError):
-    """An argument makes no sense; nothing was sent. The text holds no personal data."""
+class ConfigurationError(CleanlistError, ValueError):
+    """A setting or an argument is invalid; nothing was sent. The text holds no secret and no personal data."""
 
 
 class ApiError(CleanlistError):

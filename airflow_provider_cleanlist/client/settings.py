@@ -1,16 +1,24 @@
-"""Settings of the client, checked and normalised, from whatever a connection holds (contract section 1.1)."""
+"""The settings of a Cleanlist connection: each one described once, then checked and normalised.
+
+:class:`ClientSettings` is the only description of a setting. Airflow's connection form
+(:mod:`airflow_provider_cleanlist.hooks.connection_form`) and the table in ``docs/reference`` are made from it.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import ipaddress
+import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from typing import Any, Literal
+from dataclasses import MISSING, dataclass, field, fields
+from typing import Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
+from airflow_provider_cleanlist.client.errors import ConfigurationError
 from airflow_provider_cleanlist.client.rate_limit.core import Budget
+
+T = TypeVar("T")
 
 DEFAULT_HOST = "https://api.cleanlist.ai"
 """Cleanlist's public API."""
@@ -21,43 +29,97 @@ _HOST_FORM = "host must look like https://api.cleanlist.ai"
 _KEY = re.compile(r"[!-~]+", re.ASCII)
 
 
-class SettingsError(ValueError):
-    """A setting makes no sense; the message names it and never shows a secret."""
+def _setting(default: T, label: str, description: str, **rules: Any) -> T:
+    """Return a data class field that also carries what :class:`Setting` needs to know."""
+    return field(default=default, metadata={"label": label, "description": description, **rules})
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class ClientSettings:
-    """All settings of a Cleanlist connection.
+    """All settings of a Cleanlist connection, each described where it is declared (see :class:`Setting`)."""
 
-    Attributes:
-        api_key: API key.
-        host: Scheme and host of the API.
-        requests_per_minute: Requests per window and organisation.
-        rate_limit_store: Where the budget is shared; empty means by all processes of this host.
-        rate_limit_scope: Name of the organisation's budget; by default one per host and key.
-        rate_limit_share: Part of the budget that this installation may use, above 0 and up to 1.
-        window_seconds: Length of the rate limit's window in seconds.
-        timeout_seconds: Seconds to wait for an answer.
-        max_retries: Tries after the first one for transient failures.
-        lead_lists_api: API surface for lead lists.
-        webhook_base_url: Public base address of the webhook receiver.
-        webhook_secret: Secret that signs webhook addresses.
-        hash_secret: Secret of hashed warehouse columns.
-    """
-
-    api_key: str
-    host: str = DEFAULT_HOST
-    requests_per_minute: int = 60
-    rate_limit_store: str = ""
-    rate_limit_scope: str = ""
-    rate_limit_share: float = 1.0
-    window_seconds: float = 60.0
-    timeout_seconds: float = 30.0
-    max_retries: int = 5
-    lead_lists_api: Literal["v1", "v2"] = "v2"
-    webhook_base_url: str = ""
-    webhook_secret: str = ""
-    hash_secret: str = ""
+    api_key: str = field(
+        metadata={
+            "label": "API key",
+            "description": "From the Cleanlist portal, Settings → API Keys. Sent in the `Authorization` header to the "
+            "host, and nowhere else.",
+            "placeholder": "clapi_...",
+            "secret": True,
+            "connection_field": "password",
+        }
+    )
+    host: str = _setting(
+        DEFAULT_HOST,
+        "Host",
+        "Scheme and host of the API; another one for a proxy or the sandbox. Plain `http://` is accepted for this "
+        "machine only.",
+        placeholder=DEFAULT_HOST,
+        connection_field="host",
+    )
+    requests_per_minute: int = _setting(
+        60,
+        "Requests per minute",
+        "Rate limit of the organisation, shared by all its processes.",
+        minimum=1,
+        maximum=100_000,
+    )
+    rate_limit_store: str = _setting(
+        "",
+        "Rate limit store",
+        "Where the request budget is shared. Empty: by all processes of this host. redis://, rediss:// or valkey:// "
+        "for many hosts; file:///directory; memory:// for a single process.",
+    )
+    rate_limit_scope: str = _setting(
+        "",
+        "Rate limit scope",
+        "Name of the organisation's budget; use the same one on all connections whose keys belong to one "
+        "organisation. Empty: one budget per host and key.",
+    )
+    rate_limit_share: float = _setting(
+        1.0,
+        "Rate limit share",
+        "Share of the limit that this installation may use, where hosts have no common store.",
+        minimum=0.001,
+        maximum=1,
+    )
+    window_seconds: float = _setting(
+        60.0,
+        "Window (seconds)",
+        "Length of the rate limit's window. Only tests need to change it.",
+        minimum=0.01,
+        maximum=3600,
+    )
+    timeout_seconds: float = _setting(
+        30.0,
+        "Timeout (seconds)",
+        "How long to wait for a response to begin and to continue. To be complete it may take four times as long.",
+        minimum=0.1,
+        maximum=600,
+    )
+    max_retries: int = _setting(
+        5,
+        "Retries",
+        "Retries after a transient failure; waiting for the rate limit does not count. Submissions of unknown outcome "
+        "are never repeated, whatever this says.",
+        minimum=0,
+        maximum=100,
+    )
+    lead_lists_api: Literal["v2", "v1"] = _setting(
+        "v2",
+        "Lead lists API",
+        "Which of the API's two surfaces serves lead lists, exports and whoami: v2 or v1. Both return the same.",
+        choices=("v2", "v1"),
+    )
+    webhook_base_url: str = _setting("", "Webhook base URL", "Public HTTPS address of the webhook receiver.")
+    webhook_secret: str = _setting(
+        "",
+        "Webhook secret",
+        "Signs webhook addresses; at least 16 characters. Empty: [cleanlist] webhook_secret does.",
+        secret=True,
+    )
+    hash_secret: str = _setting(
+        "", "Hash secret", "Key of the hashes in the warehouse columns that hash_columns names.", secret=True
+    )
 
     def __repr__(self) -> str:
         """Show the host only."""
@@ -73,18 +135,84 @@ class ClientSettings:
 
     @property
     def scope(self) -> str:
-        """Name of the shared budget: the one given, else a hash of host and key."""
+        """Name of the shared budget: the configured one, else a hash of host and key."""
         if self.rate_limit_scope:
             return self.rate_limit_scope
         return hashlib.blake2b(f"{self.host}\0{self.api_key}".encode(), digest_size=12).hexdigest()
 
 
-SECRET_SETTINGS = ("webhook_secret", "hash_secret")
-"""Settings whose values are never shown."""
-EXTRA_SETTINGS = tuple(
-    field.name for field in fields(ClientSettings) if field.name not in ("api_key", "host")
-)
-"""Settings that live in a connection's extra, by name."""
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One setting of a connection: how it is shown, described and checked.
+
+    Attributes:
+        name: Attribute of :class:`ClientSettings`, and key in the connection's extra.
+        default: Value where the connection has none; None for the one setting that every connection needs. Its type is
+            that of the setting.
+        label: Name in the connection form.
+        description: What it means.
+        placeholder: What the form shows in the empty field.
+        minimum: Smallest number allowed.
+        maximum: Largest number allowed.
+        choices: The texts allowed; empty means any.
+        secret: Whether Airflow masks the value.
+        connection_field: Standard field of an Airflow connection that holds it; empty for a key of the extra.
+    """
+
+    name: str
+    default: Any
+    label: str
+    description: str
+    placeholder: str = ""
+    minimum: float = 0
+    maximum: float = math.inf
+    choices: tuple[str, ...] = ()
+    secret: bool = False
+    connection_field: str = ""
+
+    def parse(self, value: Any) -> Any:
+        """Return a value of the extra in the type of the setting.
+
+        Args:
+            value: A number or text; None and blank text mean the default.
+
+        Raises:
+            ConfigurationError: The value is of another type, or not one of those allowed.
+        """
+        if isinstance(value, str):
+            value = value.strip()
+        if value is None or value == "":
+            return self.default
+        return self._text(value) if isinstance(self.default, str) else self._number(value)
+
+    def _text(self, value: Any) -> str:
+        if not isinstance(value, str):
+            raise ConfigurationError(f"{self.name} must be a text")
+        if not self.choices:
+            return value
+        if value.lower() not in self.choices:
+            raise ConfigurationError(f"{self.name} must be one of {', '.join(self.choices)}")
+        return value.lower()
+
+    def _number(self, value: Any) -> float:
+        try:
+            number = float(value)
+        except (TypeError, ValueError, OverflowError):
+            number = math.nan
+        if isinstance(value, bool) or not self.minimum <= number <= self.maximum:
+            raise ConfigurationError(
+                f"{self.name} must be a number from {self.minimum:g} to {self.maximum:g}"
+            )
+        return number if isinstance(self.default, float) else int(number)
+
+
+SETTINGS = {
+    it.name: Setting(it.name, None if it.default is MISSING else it.default, **it.metadata)
+    for it in fields(ClientSettings)
+}
+"""All settings by name, in the order of the form."""
+EXTRA_SETTINGS = {name: setting for name, setting in SETTINGS.items() if not setting.connection_field}
+"""Those that live in a connection's extra."""
 
 
 def build_settings(
@@ -95,33 +223,19 @@ def build_settings(
     Args:
         host: Host of the API with or without a scheme and an API path; empty means the public API.
         api_key: The key.
-        extra: Further settings by name, as numbers or texts; empty and null mean the default. Unknown names are
-            ignored, so that a connection may carry notes of its own.
+        extra: Further settings by name. Unknown names are ignored, so that a connection may carry notes of its own.
         port: Port of the host, where a connection keeps it apart.
 
     Returns:
         The settings, complete and in range.
 
     Raises:
-        SettingsError: A setting is missing or makes no sense.
+        ConfigurationError: A setting is missing or invalid. The message names it and never shows a secret.
     """
-    lists_api = _text(extra, "lead_lists_api").lower() or "v2"
-    if lists_api not in ("v1", "v2"):
-        raise SettingsError("lead_lists_api must be v1 or v2")
     return ClientSettings(
         api_key=_api_key(api_key),
         host=normalise_host(host, port),
-        requests_per_minute=int(_number(extra, "requests_per_minute", 60, least=1, most=100_000)),
-        rate_limit_store=_text(extra, "rate_limit_store"),
-        rate_limit_scope=_text(extra, "rate_limit_scope"),
-        rate_limit_share=_number(extra, "rate_limit_share", 1.0, least=0.001, most=1.0),
-        window_seconds=_number(extra, "window_seconds", 60.0, least=0.01, most=3600.0),
-        timeout_seconds=_number(extra, "timeout_seconds", 30.0, least=0.1, most=600.0),
-        max_retries=int(_number(extra, "max_retries", 5, least=0, most=100)),
-        lead_lists_api="v1" if lists_api == "v1" else "v2",
-        webhook_base_url=_text(extra, "webhook_base_url"),
-        webhook_secret=_text(extra, "webhook_secret"),
-        hash_secret=_text(extra, "hash_secret"),
+        **{name: setting.parse(extra.get(name)) for name, setting in EXTRA_SETTINGS.items()},
     )
 
 
@@ -135,7 +249,7 @@ def normalise_host(host: str | None, port: int | None = None) -> str:
         port: Port to use when ``host`` names none.
 
     Raises:
-        SettingsError: No usable address, or plain HTTP to another machine.
+        ConfigurationError: No usable address, or plain HTTP to another machine.
     """
     text = (host or "").strip()
     if not text:
@@ -145,16 +259,16 @@ def normalise_host(host: str | None, port: int | None = None) -> str:
         name = (parts.hostname or "").removesuffix(".").encode("idna").decode("ascii").lower()
         port = parts.port or port
     except ValueError:
-        raise SettingsError(_HOST_FORM) from None
+        raise ConfigurationError(_HOST_FORM) from None
     if parts.scheme not in ("http", "https") or not _HOST_NAME.fullmatch(name) or "@" in parts.netloc:
-        raise SettingsError(_HOST_FORM)
+        raise ConfigurationError(_HOST_FORM)
     path = parts.path.rstrip("/")
     for api_path in _API_PATHS:
         path = path.removesuffix(api_path)
     if path or parts.query or parts.fragment:
-        raise SettingsError("host must be an address without a path, such as https://api.cleanlist.ai")
+        raise ConfigurationError("host must be an address without a path, such as https://api.cleanlist.ai")
     if parts.scheme == "http" and not is_loopback(name):
-        raise SettingsError("host must use https://: the API key must not travel in clear text")
+        raise ConfigurationError("host must use https://: the API key must not travel in clear text")
     address = f"[{name}]" if ":" in name else name
     return f"{parts.scheme}://{address}" + (
         "" if port in (None, _DEFAULT_PORTS[parts.scheme]) else f":{port}"
@@ -178,32 +292,10 @@ def is_loopback(host: str) -> bool:
 def _api_key(value: str | None) -> str:
     key = (value or "").strip()
     if not key:
-        raise SettingsError("the API key is missing: set it as the password of the connection")
+        raise ConfigurationError("the API key is missing: set it as the password of the connection")
     if not _KEY.fullmatch(key):
-        raise SettingsError(
+        raise ConfigurationError(
             "the API key (password of the connection) has characters that no key has, such as spaces, line breaks "
             "or accented letters: copy it again"
         )
     return key
-
-
-def _text(extra: Mapping[str, Any], name: str) -> str:
-    value = extra.get(name)
-    if value is None:
-        return ""
-    if not isinstance(value, str):
-        raise SettingsError(f"{name} must be a text")
-    return value.strip()
-
-
-def _number(extra: Mapping[str, Any], name: str, default: float, *, least: float, most: float) -> float:
-    value = extra.get(name)
-    if value is None or value == "":
-        return default
-    try:
-        number = float(value)
-    except (TypeError, ValueError, OverflowError):
-        number = -1.0
-    if isinstance(value, bool) or not least <= number <= most:
-        raise SettingsError(f"{name} must be a number from {least:g} to {most:g}")
-    return number

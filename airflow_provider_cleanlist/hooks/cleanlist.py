@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseHook
 
+from airflow_provider_cleanlist.client import errors
 from airflow_provider_cleanlist.client.endpoints import OMITTED, Omitted
 from airflow_provider_cleanlist.client.models import CONTACT_FIELDS, Contact, EnrichmentType
-from airflow_provider_cleanlist.client.settings import ClientSettings, SettingsError, build_settings
+from airflow_provider_cleanlist.client.settings import ClientSettings, build_settings
 from airflow_provider_cleanlist.exceptions import CleanlistConfigurationError, CleanlistError, to_airflow
-from airflow_provider_cleanlist.hooks import form
-from airflow_provider_cleanlist.hooks.check import CONNECTED, failure_text
+from airflow_provider_cleanlist.hooks import connection_form
 from airflow_provider_cleanlist.lineage import record_list_read, record_submission
 
 if TYPE_CHECKING:
@@ -61,12 +62,12 @@ class CleanlistHook(BaseHook):
     @classmethod
     def get_connection_form_widgets(cls) -> dict[str, Any]:
         """Return the fields of the connection form, for Airflow before 3.2."""
-        return form.widgets()
+        return connection_form.widgets()
 
     @classmethod
     def get_ui_field_behaviour(cls) -> dict[str, Any]:
         """Return what becomes of the form's standard fields, for Airflow before 3.2."""
-        return form.ui_field_behaviour("hidden_fields")
+        return connection_form.ui_field_behaviour("hidden_fields")
 
     @cached_property
     def settings(self) -> ClientSettings:
@@ -127,8 +128,8 @@ class CleanlistHook(BaseHook):
         except CleanlistConfigurationError as error:
             return False, str(error)
         except CleanlistError as error:
-            return False, failure_text(error)
-        return True, CONNECTED
+            return False, connection_form.failure_text(error)
+        return True, connection_form.CONNECTED
 
     def validate_key(self) -> KeyValidation:
         """Check the API key, free of charge, and return whose it is (contract section 1.3).
@@ -343,23 +344,26 @@ class CleanlistHook(BaseHook):
         return pd.DataFrame.from_records(list(leads.values()))
 
     def _settings_of(self, connection: Connection, extra: Mapping[str, Any]) -> ClientSettings:
-        try:
+        with self._naming_connection():
             if not isinstance(extra, Mapping):
-                raise SettingsError("extra must be a JSON object")
+                raise errors.ConfigurationError("extra must be a JSON object")
             return build_settings(connection.host, connection.password, extra, port=connection.port)
-        except SettingsError as error:
-            raise self._unusable(error) from None
 
     def _client_of(
         self, settings: ClientSettings, make: Callable[[ClientSettings], CleanlistClient]
     ) -> CleanlistClient:
-        try:
+        with self._naming_connection():
             return make(settings)
-        except SettingsError as error:
-            raise self._unusable(error) from None
 
-    def _unusable(self, error: SettingsError) -> CleanlistConfigurationError:
-        return CleanlistConfigurationError(f"Connection {self.cleanlist_conn_id!r} cannot be used: {error}.")
+    @contextmanager
+    def _naming_connection(self) -> Iterator[None]:
+        """Say of a setting that cannot be used which connection holds it."""
+        try:
+            yield
+        except errors.ConfigurationError as error:
+            raise CleanlistConfigurationError(
+                f"Connection {self.cleanlist_conn_id!r} cannot be used: {error}."
+            ) from None
 
 
 def _new_client(settings: ClientSettings) -> CleanlistClient:

@@ -12,9 +12,9 @@ import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSensorTimeout
 
 from airflow_provider_cleanlist import exceptions
-from airflow_provider_cleanlist.client.settings import EXTRA_SETTINGS, ClientSettings
+from airflow_provider_cleanlist.client.settings import ClientSettings
 from airflow_provider_cleanlist.get_provider_info import get_provider_info
-from airflow_provider_cleanlist.hooks import check
+from airflow_provider_cleanlist.hooks import connection_form
 from airflow_provider_cleanlist.hooks.cleanlist import CleanlistHook
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -50,17 +50,25 @@ def test_the_table_says_whether_airflow_retries(name: str) -> None:
 def test_every_setting_is_in_the_table_with_its_label_and_default() -> None:
     fields = get_provider_info()["connection-types"][0]["conn-fields"]
     defaults = {field.name: field.default for field in dataclasses.fields(ClientSettings)}
-    table = rows("connection.md", "Extra")
-    assert list(table) == list(EXTRA_SETTINGS)
-    for name, (label, default, meaning) in table.items():
-        assert label == fields[name]["label"]
-        assert default == (str(defaults[name]) or "empty")
+    table = rows("reference/configuration.md", "Field")
+    assert list(table) == ["password", "host", *(f"extra.{name}" for name in list(defaults)[2:])]
+    for field, (label, takes, default, meaning) in table.items():
+        assert takes
         assert meaning
+        if field.startswith("extra."):
+            name = field.removeprefix("extra.")
+            assert label == fields[name]["label"]
+            shown = defaults[name]
+            assert default == (
+                f"`{shown:g}`" if isinstance(shown, float) else f"`{shown}`" if shown else "empty"
+            )
+    assert table["password"][2] == "required"
+    assert table["host"][2] == "`https://api.cleanlist.ai`"
 
 
-def test_the_answers_of_the_test_button_are_those_of_the_hook() -> None:
-    answers = [answer for answer in rows("connection.md", "Answer") if not answer.startswith("Connection ")]
-    assert set(answers) == {check.CONNECTED, check.NOT_CLEANLIST, *(text for _, text in check.FAILURES)}
+def test_the_results_of_the_test_button_are_those_of_the_hook() -> None:
+    results = [result for result in rows("connection.md", "Result") if not result.startswith("Connection ")]
+    assert set(results) == {connection_form.CONNECTED, *(text for _, text in connection_form.FAILURES)}
 
 
 def spelled_out() -> list[str]:

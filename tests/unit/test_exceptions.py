@@ -79,7 +79,7 @@ def test_an_error_for_airflow_stays_as_it_is() -> None:
 
 
 def test_a_bad_argument_becomes_a_configuration_error() -> None:
-    twin = to_airflow(errors.ArgumentError("'' is not an id"))
+    twin = to_airflow(errors.ConfigurationError("'' is not an id"))
     assert type(twin) is exceptions.CleanlistConfigurationError
     assert str(twin) == "Cleanlist was not asked: '' is not an id."
 

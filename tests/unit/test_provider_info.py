@@ -19,13 +19,8 @@ from airflow.providers.common.compat.sdk import BaseHook, BaseOperator
 from airflow.triggers.base import BaseTrigger
 
 import airflow_provider_cleanlist
-from airflow_provider_cleanlist.client.settings import (
-    EXTRA_SETTINGS,
-    SECRET_SETTINGS,
-    ClientSettings,
-    SettingsError,
-    build_settings,
-)
+from airflow_provider_cleanlist.client.errors import ConfigurationError
+from airflow_provider_cleanlist.client.settings import EXTRA_SETTINGS, ClientSettings, build_settings
 from airflow_provider_cleanlist.get_provider_info import get_provider_info
 
 INFO = get_provider_info()
@@ -33,6 +28,7 @@ PACKAGE = airflow_provider_cleanlist.__name__
 OF_AIRFLOWS_OWN_BUILD = {"state", "source-date-epoch", "versions"}
 (CONNECTION,) = INFO["connection-types"]
 FIELDS: dict[str, dict[str, Any]] = CONNECTION["conn-fields"]
+SECRETS = {"webhook_secret", "hash_secret"}
 
 AIRFLOW = tuple(int(part) for part in airflow.__version__.split(".")[:2])
 knows_declared_forms = pytest.mark.skipif(
@@ -181,7 +177,7 @@ def test_every_setting_has_a_field() -> None:
 
 def test_secrets_are_masked_fields() -> None:
     masked = {name for name, field in FIELDS.items() if field["schema"].get("format") == "password"}
-    assert masked == set(SECRET_SETTINGS)
+    assert masked == SECRETS
 
 
 @pytest.mark.parametrize("name", EXTRA_SETTINGS)
@@ -196,7 +192,7 @@ def test_the_form_and_the_settings_agree_on_a_field(name: str) -> None:
         jsonschema.validate(value, rules)
         build_settings(None, "clapi_k", {name: value})
     if "minimum" in rules:
-        with pytest.raises(SettingsError):
+        with pytest.raises(ConfigurationError):
             build_settings(None, "clapi_k", {name: rules["minimum"] - 1})
 
 
@@ -212,7 +208,7 @@ def test_airflow_2_makes_a_form_of_it() -> None:
         if name.startswith(prefix)
     }
     assert list(widgets) == list(FIELDS)
-    assert {name for name, widget in widgets.items() if widget.is_sensitive} == set(SECRET_SETTINGS)
+    assert {name for name, widget in widgets.items() if widget.is_sensitive} == SECRETS
     behaviour = manager.field_behaviours["cleanlist"]
     assert behaviour["relabeling"]["password"] == "API key"
     assert behaviour["hidden_fields"] == ["login", "port", "schema"]

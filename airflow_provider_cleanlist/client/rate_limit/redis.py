@@ -15,9 +15,9 @@ from functools import cache, cached_property
 from typing import Any
 from urllib.parse import urlsplit
 
+from airflow_provider_cleanlist.client.errors import ConfigurationError
 from airflow_provider_cleanlist.client.rate_limit.core import Budget, Decision, Place, Priority, Verdict
 from airflow_provider_cleanlist.client.rate_limit.memory import LocalRateLimiter, Reins
-from airflow_provider_cleanlist.client.settings import SettingsError
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +48,7 @@ class RedisRateLimiter:
         fallback: What to use while the server cannot be reached.
 
     Raises:
-        SettingsError: The URL cannot be used, or the extra ``redis`` is not installed.
+        ConfigurationError: The URL cannot be used, or the extra ``redis`` is not installed.
     """
 
     def __init__(self, url: str, scope: str, budget: Budget, fallback: LocalRateLimiter) -> None:
@@ -176,7 +176,7 @@ def _decision(reply: list[bytes]) -> Decision:
 def _checked_address(url: str) -> str:
     """Return host and port of a URL that can be used."""
     if importlib.util.find_spec("redis") is None:
-        raise SettingsError(
+        raise ConfigurationError(
             "rate_limit_store needs the Redis client: pip install 'airflow-provider-cleanlist[redis]'"
         )
     try:
@@ -185,5 +185,5 @@ def _checked_address(url: str) -> str:
     except ValueError:
         host, port = None, None
     if host is None:
-        raise SettingsError("rate_limit_store must look like redis://host:6379/0")
+        raise ConfigurationError("rate_limit_store must look like redis://host:6379/0")
     return f"{host}:{port or 6379}"

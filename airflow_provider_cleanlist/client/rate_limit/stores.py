@@ -6,11 +6,11 @@ import threading
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from airflow_provider_cleanlist.client.errors import ConfigurationError
 from airflow_provider_cleanlist.client.rate_limit.core import Budget, RateLimiter
 from airflow_provider_cleanlist.client.rate_limit.file import FileRateLimiter, default_directories
 from airflow_provider_cleanlist.client.rate_limit.memory import MemoryRateLimiter, MemoryState
 from airflow_provider_cleanlist.client.rate_limit.redis import SCHEMES, RedisRateLimiter
-from airflow_provider_cleanlist.client.settings import SettingsError
 
 _limiters: dict[tuple[str, str, Budget], RateLimiter] = {}
 _memory: dict[str, MemoryState] = {}
@@ -28,7 +28,7 @@ def open_limiter(store: str, scope: str, budget: Budget) -> RateLimiter:
         budget: The allowance.
 
     Raises:
-        SettingsError: The store makes no sense, or its client is not installed. The message shows no secret.
+        ConfigurationError: The store makes no sense, or its client is not installed. The message shows no secret.
     """
     with _lock:
         key = (store, scope, budget)
@@ -49,7 +49,7 @@ def _open(store: str, scope: str, budget: Budget) -> RateLimiter:
         return FileRateLimiter(budget, scope, [_directory(store), *default_directories()], memory)
     if scheme in SCHEMES:
         return RedisRateLimiter(store, scope, budget, host)
-    raise SettingsError(
+    raise ConfigurationError(
         "rate_limit_store must be empty or begin with file:///, redis://, rediss://, valkey:// or memory://"
     )
 
@@ -58,5 +58,7 @@ def _directory(store: str) -> Path:
     parts = urlsplit(store)
     path = Path(unquote(parts.path))
     if parts.netloc not in ("", "localhost") or not parts.path.strip("/"):
-        raise SettingsError("rate_limit_store must name a directory of this host: file:///var/lib/cleanlist")
+        raise ConfigurationError(
+            "rate_limit_store must name a directory of this host: file:///var/lib/cleanlist"
+        )
     return path

@@ -44,7 +44,7 @@ def test_the_results_and_errors_are_those_of_the_blocking_driver(
     assert asyncio.run(client.aget_task_result("t")) == client.get_task_result("t")
     with pytest.raises(errors.AuthenticationError, match="read the result of task t"):
         asyncio.run(refused.aget_task_result("t"))
-    with pytest.raises(errors.ArgumentError):
+    with pytest.raises(errors.ConfigurationError):
         asyncio.run(client.aget_workflow_status(""))
 
 

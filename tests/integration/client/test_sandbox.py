@@ -376,7 +376,7 @@ def test_arguments_that_make_no_sense_send_nothing(client: CleanlistClient, sand
         lambda: next(client.iter_export_pages("", None)),
         lambda: client.get_workflow_status(" "),
     ):
-        with pytest.raises(errors.ArgumentError):
+        with pytest.raises(errors.ConfigurationError):
             ask()
     assert sandbox.ledger.requests() == []
 

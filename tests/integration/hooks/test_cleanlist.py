@@ -89,8 +89,8 @@ def test_the_test_button_with_a_good_connection(hook: CleanlistHook) -> None:
 
 
 REFUSED = "Cleanlist refused the API key: it may be mistyped, expired or revoked."
-STRANGE = "The host does not answer as Cleanlist does: check the host."
-DOWN = "Cleanlist answers with server errors at the moment: try later."
+STRANGE = "The host does not respond like Cleanlist: check the host."
+DOWN = "Cleanlist is returning server errors at the moment: try again later."
 MESSAGES = [
     (401, b'{"detail": "Not authenticated"}', REFUSED),
     (403, b'{"detail": "Not authenticated"}', REFUSED),
@@ -109,7 +109,7 @@ MESSAGES = [
     (
         429,
         b'{"error": {"code": "x", "problem": "y", "retryable": false}}',
-        "The request limit is used up at the moment, so the key was not checked: try later.",
+        "The request limit is used up at the moment, so the key was not checked: try again later.",
     ),
 ]
 

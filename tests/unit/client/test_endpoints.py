@@ -166,7 +166,7 @@ def test_what_was_not_given_is_not_sent() -> None:
 
 @pytest.mark.parametrize("count", [0, 251])
 def test_a_submission_takes_1_to_250_contacts(count: int) -> None:
-    with pytest.raises(errors.ArgumentError, match=f"1 to 250 contacts, not {count}"):
+    with pytest.raises(errors.ConfigurationError, match=f"1 to 250 contacts, not {count}"):
         submit(contacts=[MARA] * count)
 
 
@@ -189,20 +189,20 @@ def test_an_id_that_would_change_the_address_is_refused(list_id: str) -> None:
         lambda: endpoints.get_task_result(list_id),
         lambda: endpoints.list_webhook_deliveries(list_id),
     ):
-        with pytest.raises(errors.ArgumentError, match="is not an id"):
+        with pytest.raises(errors.ConfigurationError, match="is not an id"):
             ask()
 
 
 @pytest.mark.parametrize("size", [0, -1, 501])
 def test_page_sizes_have_limits(size: int) -> None:
-    with pytest.raises(errors.ArgumentError, match=f"page_size must be 1 to 500, not {size}"):
+    with pytest.raises(errors.ConfigurationError, match=f"page_size must be 1 to 500, not {size}"):
         endpoints.get_leads(V2, "l", size, None)
-    with pytest.raises(errors.ArgumentError, match="page_size"):
+    with pytest.raises(errors.ConfigurationError, match="page_size"):
         endpoints.export_json(V2, "l", None, size, None)
 
 
 def test_an_update_without_changes_is_refused() -> None:
-    with pytest.raises(errors.ArgumentError, match="nothing to change"):
+    with pytest.raises(errors.ConfigurationError, match="nothing to change"):
         endpoints.update_lead_list(V2, "l", {})
 
 

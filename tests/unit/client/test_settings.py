@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_cleanlist.client.errors import ConfigurationError
 from airflow_provider_cleanlist.client.settings import (
     DEFAULT_HOST,
     EXTRA_SETTINGS,
-    SECRET_SETTINGS,
+    SETTINGS,
     ClientSettings,
-    SettingsError,
     build_settings,
     is_loopback,
     normalise_host,
@@ -45,7 +45,8 @@ def test_the_defaults_are_those_of_the_design() -> None:
         "api_key",
         "host",
     }
-    assert set(SECRET_SETTINGS) < set(EXTRA_SETTINGS)
+    secrets = {name for name, setting in SETTINGS.items() if setting.secret}
+    assert secrets == {"api_key", "webhook_secret", "hash_secret"}
 
 
 @pytest.mark.parametrize(
@@ -111,7 +112,7 @@ def test_a_port_kept_apart_belongs_to_the_host(host: str | None, port: int, expe
     ],
 )
 def test_what_is_no_address_is_refused_without_being_quoted(host: str) -> None:
-    with pytest.raises(SettingsError) as caught:
+    with pytest.raises(ConfigurationError) as caught:
         normalise_host(host)
     assert str(caught.value) == "host must look like https://api.cleanlist.ai"
     assert caught.value.__cause__ is None
@@ -128,7 +129,7 @@ def test_what_is_no_address_is_refused_without_being_quoted(host: str) -> None:
     ],
 )
 def test_a_path_is_refused(host: str) -> None:
-    with pytest.raises(SettingsError) as caught:
+    with pytest.raises(ConfigurationError) as caught:
         normalise_host(host)
     assert "without a path" in str(caught.value)
     assert "secret" not in str(caught.value)
@@ -147,7 +148,7 @@ def test_a_path_is_refused(host: str) -> None:
     ],
 )
 def test_plain_http_is_for_this_machine_only(host: str) -> None:
-    with pytest.raises(SettingsError, match="must use https://"):
+    with pytest.raises(ConfigurationError, match="must use https://"):
         normalise_host(host)
 
 
@@ -158,7 +159,7 @@ def test_loopback() -> None:
 
 @pytest.mark.parametrize("key", [None, "", "   ", "\n"])
 def test_a_missing_key_says_where_it_belongs(key: str | None) -> None:
-    with pytest.raises(SettingsError, match="the API key is missing: set it as the password"):
+    with pytest.raises(ConfigurationError, match="the API key is missing: set it as the password"):
         build(key=key)
 
 
@@ -166,7 +167,7 @@ def test_a_missing_key_says_where_it_belongs(key: str | None) -> None:
     "key", ["clapi_a b", "clapi_a\nb", "clapi_a\r\nX-Other: 1", "clapi_ü", "clapi_\x00", "“clapi_a”"]
 )
 def test_a_key_that_no_header_can_carry_is_refused_without_being_shown(key: str) -> None:
-    with pytest.raises(SettingsError) as caught:
+    with pytest.raises(ConfigurationError) as caught:
         build(key=key)
     assert "characters that no key has" in str(caught.value)
     assert "clapi" not in str(caught.value)
@@ -203,7 +204,9 @@ def test_numbers_may_be_texts_and_have_limits(name: str) -> None:
     assert getattr(build(**{name: least}), name) == least
     assert getattr(build(**{name: most}), name) == most
     for bad in (least - 1, most + 1, "many", True, False, [], {}, float("nan"), float("inf"), 10**400, "1,5"):
-        with pytest.raises(SettingsError, match=rf"^{name} must be a number from {least:g} to {most:g}$"):
+        with pytest.raises(
+            ConfigurationError, match=rf"^{name} must be a number from {least:g} to {most:g}$"
+        ):
             build(**{name: bad})
 
 
@@ -216,7 +219,7 @@ def test_the_surface_for_lead_lists(given: str | None, expected: str) -> None:
 
 @pytest.mark.parametrize("given", ["v3", "1", 2, [], True])
 def test_another_surface_is_refused(given: Any) -> None:
-    with pytest.raises(SettingsError, match="lead_lists_api must be"):
+    with pytest.raises(ConfigurationError, match="lead_lists_api must be"):
         build(lead_lists_api=given)
 
 
@@ -227,7 +230,7 @@ def test_texts(name: str) -> None:
     assert getattr(build(**{name: " secret-text "}), name) == "secret-text"
     assert getattr(build(**{name: None}), name) == ""
     for bad in (7, True, [], {"a": "secret-text"}):
-        with pytest.raises(SettingsError) as caught:
+        with pytest.raises(ConfigurationError) as caught:
             build(**{name: bad})
         assert str(caught.value) == f"{name} must be a text"
 

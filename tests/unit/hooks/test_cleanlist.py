@@ -177,7 +177,7 @@ UNUSABLE = [
     (connection(host="https://api.cleanlist.ai/v9"), "host must be an address without a path"),
     (connection(host="not a host"), "host must look like https://api.cleanlist.ai"),
     (connection(extra={"requests_per_minute": 0}), "requests_per_minute must be a number from 1 to 100000"),
-    (connection(extra={"lead_lists_api": "v3"}), "lead_lists_api must be v1 or v2"),
+    (connection(extra={"lead_lists_api": "v3"}), "lead_lists_api must be one of v2, v1"),
     (connection(extra={"rate_limit_store": "ftp://x"}), "rate_limit_store must be empty or begin with"),
     pytest.param(
         connection(extra=["a"]),

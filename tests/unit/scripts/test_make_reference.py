@@ -6,11 +6,10 @@ import re
 
 import pytest
 from doc_coverage import PACKAGE, ROOT
-from make_reference import REFERENCE, allowed, code, current, documented, modules, table, updated
+from make_reference import REFERENCE, allowed, code, current, default, documented, modules, table, updated
 
-from airflow_provider_cleanlist.client.settings import EXTRA_SETTINGS
+from airflow_provider_cleanlist.client.settings import EXTRA_SETTINGS, Setting
 from airflow_provider_cleanlist.get_provider_info import get_provider_info
-from airflow_provider_cleanlist.hooks.form import FormField
 
 PAGES = {path.name: path.read_text(encoding="utf-8") for path in REFERENCE.glob("*.md")}
 
@@ -60,14 +59,15 @@ def test_cells_of_a_table() -> None:
 
 
 @pytest.mark.parametrize(
-    ("field", "text"),
+    ("setting", "takes", "default_"),
     [
-        (FormField("a", "A", "", choices=("v2", "v1")), "`v2`, `v1`"),
-        (FormField("a", "A", "", "number", minimum=0.1, maximum=600), "number, 0.1 to 600"),
-        (FormField("a", "A", "", "integer", minimum=1, maximum=100_000), "integer, 1 to 100,000"),
-        (FormField("a", "A", "", secret=True), "secret text, masked"),
-        (FormField("a", "A", ""), "text"),
+        (Setting("a", "v2", "A", "", choices=("v2", "v1")), "`v2`, `v1`", "`v2`"),
+        (Setting("a", 30.0, "A", "", minimum=0.1, maximum=600), "number, 0.1 to 600", "`30`"),
+        (Setting("a", 60, "A", "", minimum=1, maximum=100_000), "whole number, 1 to 100,000", "`60`"),
+        (Setting("a", "", "A", "", secret=True), "text, masked", "empty"),
+        (Setting("a", "", "A", ""), "text", "empty"),
+        (Setting("a", None, "A", ""), "text", "required"),
     ],
 )
-def test_what_a_field_takes(field: FormField, text: str) -> None:
-    assert allowed(field) == text
+def test_what_a_setting_takes(setting: Setting, takes: str, default_: str) -> None:
+    assert (allowed(setting), default(setting)) == (takes, default_)

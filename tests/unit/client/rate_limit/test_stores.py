@@ -7,13 +7,13 @@ import sys
 
 import pytest
 
+from airflow_provider_cleanlist.client.errors import ConfigurationError
 from airflow_provider_cleanlist.client.rate_limit import redis as redis_store
 from airflow_provider_cleanlist.client.rate_limit.core import GO, Budget, Priority, Verdict
 from airflow_provider_cleanlist.client.rate_limit.file import FileRateLimiter
 from airflow_provider_cleanlist.client.rate_limit.memory import MemoryRateLimiter
 from airflow_provider_cleanlist.client.rate_limit.redis import RedisRateLimiter
 from airflow_provider_cleanlist.client.rate_limit.stores import open_limiter
-from airflow_provider_cleanlist.client.settings import SettingsError
 
 SECRET = "correct-horse"
 
@@ -86,7 +86,7 @@ def test_one_limiter_per_process(scope):
     ],
 )
 def test_a_store_that_makes_no_sense_is_named_without_its_secrets(scope, store, problem):
-    with pytest.raises(SettingsError, match=problem) as caught:
+    with pytest.raises(ConfigurationError, match=problem) as caught:
         open_limiter(store, scope, Budget())
     assert str(caught.value).startswith("rate_limit_store")
     assert SECRET not in str(caught.value)
@@ -97,7 +97,7 @@ def test_a_missing_client_names_the_extra(scope, monkeypatch):
     monkeypatch.setattr(
         redis_store.importlib.util, "find_spec", lambda name: None if name == "redis" else find(name)
     )
-    with pytest.raises(SettingsError, match=r"airflow-provider-cleanlist\[redis\]"):
+    with pytest.raises(ConfigurationError, match=r"airflow-provider-cleanlist\[redis\]"):
         open_limiter("redis://localhost", scope, Budget())
 
 

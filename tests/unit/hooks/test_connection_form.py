@@ -1,4 +1,4 @@
-"""The connection form: one description, told to Airflow in two ways."""
+"""The connection form: made from the settings, in the two ways that Airflow knows."""
 
 from __future__ import annotations
 
@@ -11,36 +11,35 @@ from typing import Any
 import jsonschema
 import pytest
 
-from airflow_provider_cleanlist.client.settings import (
-    EXTRA_SETTINGS,
-    SettingsError,
-    build_settings,
-)
+from airflow_provider_cleanlist.client.errors import ConfigurationError
+from airflow_provider_cleanlist.client.settings import EXTRA_SETTINGS, build_settings
 from airflow_provider_cleanlist.hooks.cleanlist import CleanlistHook
-from airflow_provider_cleanlist.hooks.form import FIELDS, FormField, conn_fields, ui_field_behaviour
+from airflow_provider_cleanlist.hooks.connection_form import conn_fields, ui_field_behaviour
 
-BY_NAME = {field.name: field for field in FIELDS}
-NUMBERS = [field for field in FIELDS if field.type != "string"]
+FIELDS = conn_fields()
+NUMBERS = {name: field["schema"] for name, field in FIELDS.items() if field["schema"]["type"][0] != "string"}
 
 
 def test_every_setting_has_a_field_in_the_order_of_the_settings() -> None:
-    assert tuple(BY_NAME) == EXTRA_SETTINGS
-    assert len(BY_NAME) == len(FIELDS)
+    assert list(FIELDS) == list(EXTRA_SETTINGS)
+    assert len(NUMBERS) == 5
 
 
-@pytest.mark.parametrize("field", NUMBERS, ids=lambda field: field.name)
-def test_bounds_are_those_of_the_settings(field: FormField) -> None:
-    assert field.minimum is not None
-    assert field.maximum is not None
-    for value in (field.minimum, field.maximum):
-        assert getattr(build_settings(None, "k", {field.name: value}), field.name) == value
-    for value in (field.minimum - 0.0005, field.maximum * 1.001):
-        with pytest.raises(SettingsError, match=field.name):
-            build_settings(None, "k", {field.name: value})
+@pytest.mark.parametrize("name", NUMBERS)
+def test_bounds_are_those_of_the_settings(name: str) -> None:
+    minimum, maximum = NUMBERS[name]["minimum"], NUMBERS[name]["maximum"]
+    for value in (minimum, maximum):
+        assert getattr(build_settings(None, "k", {name: value}), name) == value
+    for value in (minimum - 0.0005, maximum * 1.001):
+        with pytest.raises(ConfigurationError, match=name):
+            build_settings(None, "k", {name: value})
 
 
 def test_choices_are_those_of_the_settings() -> None:
-    for choice in BY_NAME["lead_lists_api"].choices:
+    *choices, none = FIELDS["lead_lists_api"]["schema"]["enum"]
+    assert choices
+    assert none is None
+    for choice in choices:
         assert build_settings(None, "k", {"lead_lists_api": choice}).lead_lists_api == choice
 
 
@@ -90,15 +89,15 @@ def form_libraries(monkeypatch: pytest.MonkeyPatch) -> dict[str, type]:
 
 def test_widgets_say_what_the_metadata_says(form_libraries: dict[str, type]) -> None:
     widgets = CleanlistHook.get_connection_form_widgets()
-    assert list(widgets) == list(conn_fields())
+    assert list(widgets) == list(FIELDS)
     for name, widget in widgets.items():
-        declared = conn_fields()[name]
-        secret, integer = BY_NAME[name].secret, BY_NAME[name].type == "integer"
+        declared, schema = FIELDS[name], FIELDS[name]["schema"]
+        secret, integer = schema.get("format") == "password", schema["type"][0] == "integer"
         kind = "PasswordField" if secret else "IntegerField" if integer else "StringField"
         assert type(widget).__name__ == kind
         assert type(widget.widget).__name__ == f"BS3{'Password' if secret else 'Text'}FieldWidget"
         assert (widget.label, widget.description) == (declared["label"], declared["description"])
-        default = declared["schema"].get("default")
-        assert widget.default == (str(default) if BY_NAME[name].type == "number" else default)
+        default = schema.get("default")
+        assert widget.default == (f"{default:g}" if schema["type"][0] == "number" else default)
         assert type(widget.validators[0]).__name__ == "Optional"
-        assert widget.validators[1:] == ([BY_NAME[name].choices] if BY_NAME[name].choices else [])
+        assert widget.validators[1:] == ([tuple(schema["enum"][:-1])] if "enum" in schema else [])
