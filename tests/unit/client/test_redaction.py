@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import unicodedata
 from urllib.parse import quote
 
 import pytest
@@ -81,7 +82,9 @@ def test_a_value_cut_by_the_limit_leaves_no_part_of_itself(before: int) -> None:
     assert len(shown) <= MAX_MESSAGE_LENGTH + len(REDACTED)
 
 
-words = st.text(alphabet=st.characters(categories=("L",)), min_size=2, max_size=12)
+# A few letters, such as U+FC70, are spelled with a space in the form that is compared.
+letters = st.characters(categories=("L",)).filter(lambda it: " " not in unicodedata.normalize("NFKC", it))
+words = st.text(alphabet=letters, min_size=2, max_size=12)
 
 
 @given(st.lists(words, min_size=1, max_size=5, unique=True), words, st.sampled_from([str, json.dumps, quote]))
