@@ -9,6 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from airflow_provider_cleanlist._version import __version__ as __version__
     from airflow_provider_cleanlist.assets import lead_list_asset, table_asset
     from airflow_provider_cleanlist.exceptions import CleanlistError
     from airflow_provider_cleanlist.hooks.cleanlist import CleanlistHook
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
         EnrichmentResultsToWarehouseOperator,
     )
     from airflow_provider_cleanlist.transfers.lead_list_to_warehouse import LeadListToWarehouseOperator
-
-__version__ = "0.1.0"
 
 __all__ = [
     "BulkEnrichOperator",
@@ -41,6 +40,7 @@ _MODULES = {
     "EnrichmentResultsToWarehouseOperator": "transfers.enrichment_results_to_warehouse",
     "LeadListToWarehouseOperator": "transfers.lead_list_to_warehouse",
     "WorkflowSensor": "sensors.workflow",
+    "__version__": "_version",
     "cleanlist_retry_policy": "retry_policy",
     "lead_list_asset": "assets",
     "table_asset": "assets",
@@ -54,4 +54,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *_MODULES})

@@ -117,7 +117,7 @@ def _policy_class() -> Any:
         ) from None
 
     class CleanlistRetryPolicy(RetryPolicy):
-        """Asks :func:`judge`."""
+        """InFlightRequests :func:`judge`."""
 
         def __init__(self, first_delay: timedelta, longest_delay: timedelta) -> None:
             self.first_delay = first_delay

@@ -21,8 +21,8 @@ from typing import Protocol
 
 from airflow_provider_cleanlist.client.rate_limit.core import Budget, BudgetState, Priority, Verdict, reserve
 from airflow_provider_cleanlist.client.results import WorkflowState, WorkflowStatus
-from airflow_provider_cleanlist.enrichment.ends import End
-from airflow_provider_cleanlist.enrichment.polling import Look, Rest, WorkflowTracker
+from airflow_provider_cleanlist.waiting.states import WaitStatus
+from airflow_provider_cleanlist.waiting.tracker import Look, Rest, WorkflowTracker
 
 SIGMA = 0.5
 CONTACTS = 250
@@ -39,7 +39,7 @@ Durations = Mapping[str, float]
 class Schedule(Protocol):
     """Whoever decides when to look at which workflow."""
 
-    def next_step(self, now: float) -> Look | Rest | End: ...
+    def next_step(self, now: float) -> Look | Rest | WaitStatus: ...
 
     def on_status(self, status: WorkflowStatus, now: float) -> None: ...
 
@@ -52,9 +52,9 @@ class Intervals:
         self._following = following
         self._due = [(first, workflow_id) for workflow_id in workflow_ids]
 
-    def next_step(self, now: float) -> Look | Rest | End:
+    def next_step(self, now: float) -> Look | Rest | WaitStatus:
         if not self._due:
-            return End.FINISHED
+            return WaitStatus.FINISHED
         due, workflow_id = self._due[0]
         return Look(workflow_id) if due <= now else Rest(due)
 
@@ -115,7 +115,7 @@ def simulate(schedule: Schedule, durations: Durations, progress: str) -> Outcome
     """Watch workflows to their ends, every request taking its turn in the budget."""
     now, state, budget = 0.0, BudgetState(), Budget(LIMIT, WINDOW)
     delays, times = [], []
-    while not isinstance(step := schedule.next_step(now), End):
+    while not isinstance(step := schedule.next_step(now), WaitStatus):
         if isinstance(step, Rest):
             now = step.until
             continue

@@ -29,9 +29,9 @@ from airflow_provider_cleanlist.client.models import Contact  # noqa: E402
 from airflow_provider_cleanlist.client.rate_limit.core import Budget  # noqa: E402
 from airflow_provider_cleanlist.client.rate_limit.memory import MemoryRateLimiter  # noqa: E402
 from airflow_provider_cleanlist.client.settings import build_settings  # noqa: E402
-from airflow_provider_cleanlist.enrichment.waiting import WaitRequest  # noqa: E402
 from airflow_provider_cleanlist.sandbox.server import SandboxServer  # noqa: E402
 from airflow_provider_cleanlist.triggers.workflow import WorkflowTrigger  # noqa: E402
+from airflow_provider_cleanlist.waiting.wait import WaitRequest  # noqa: E402
 
 HELPER = ROOT / "tests" / "integration" / "waiting" / "deferred_tasks.py"
 LATE = 0.15

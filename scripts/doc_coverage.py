@@ -18,8 +18,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = "airflow_provider_cleanlist"
 USER_MODULES = re.compile(
-    rf"{PACKAGE}(\.(assets|exceptions|get_provider_info|lineage|links|retry_policy"
-    r"|(client|hooks|operators|sensors|transfers|triggers|webhooks)(\..+)?"
+    rf"{PACKAGE}(\.(assets|exceptions|get_provider_info|lineage|links|retry_policy|xcom"
+    r"|(client|hooks|inbox|operators|sensors|transfers|triggers|webhooks)(\..+)?"
     r"|sandbox(\.(__main__|clock|faults|ledger|pytest_plugin|server|settings))?))?"
 )
 ASKS_THE_API = re.compile(rf"{PACKAGE}\.(hooks\.cleanlist|client\.(client|endpoints))\.\w")

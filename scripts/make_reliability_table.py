@@ -18,7 +18,7 @@ PAGE = ROOT / "docs" / "reliability.md"
 TESTS = (
     "tests/e2e/test_pay_once.py",
     "tests/e2e/test_load_killed.py",
-    "tests/integration/enrichment/test_pay_once.py",
+    "tests/integration/submission/test_pay_once.py",
 )
 AIRFLOW_COLUMNS = ("What goes wrong", "What happens", "Contacts billed twice", "Contacts lost")
 LOAD_COLUMNS = ("Killed", "Committed pages read again", "Rows lost", "Rows doubled", "Rows stale")

@@ -20,7 +20,7 @@ import requests
 import urllib3.exceptions
 from requests.auth import AuthBase
 
-from airflow_provider_cleanlist import __version__
+from airflow_provider_cleanlist._version import __version__
 from airflow_provider_cleanlist.client import protocol
 from airflow_provider_cleanlist.client.endpoints import Call
 from airflow_provider_cleanlist.client.rate_limit.core import Decision, RateLimiter

@@ -13,8 +13,6 @@ from airflow.providers.common.compat.sdk import BaseOperator, XComArg, conf
 
 from airflow_provider_cleanlist.assets import MANAGED_LIST, lead_list_asset, record_events
 from airflow_provider_cleanlist.client.models import MAX_CONTACTS_PER_REQUEST, EnrichmentType
-from airflow_provider_cleanlist.enrichment.ledger import OnUnknown
-from airflow_provider_cleanlist.enrichment.plan import OnInvalid, SubmissionPlan
 from airflow_provider_cleanlist.exceptions import (
     CleanlistConfigurationError,
     CleanlistError,
@@ -22,15 +20,17 @@ from airflow_provider_cleanlist.exceptions import (
 )
 from airflow_provider_cleanlist.hooks.cleanlist import CleanlistHook
 from airflow_provider_cleanlist.links import WorkflowLink
+from airflow_provider_cleanlist.submission.journal_index import OnUnknown
+from airflow_provider_cleanlist.submission.options import OnInvalid, SubmissionOptions
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
     from airflow.providers.openlineage.extractors import OperatorLineage
 
-    from airflow_provider_cleanlist.enrichment.job import JobOutcome
-    from airflow_provider_cleanlist.enrichment.rejects import Rejects
-    from airflow_provider_cleanlist.enrichment.submission import Submission
-    from airflow_provider_cleanlist.webhooks.callbacks import Callbacks
+    from airflow_provider_cleanlist.submission.job import JobOutcome
+    from airflow_provider_cleanlist.submission.rejects import Rejects
+    from airflow_provider_cleanlist.submission.submit import Submission
+    from airflow_provider_cleanlist.submission.webhook_addresses import WebhookAddresses
 
 _Words = TypeVar("_Words", bound=StrEnum)
 
@@ -174,9 +174,9 @@ class BulkEnrichOperator(BaseOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Submit what no earlier try has submitted, wait if asked to, and return what the class says."""
-        from airflow_provider_cleanlist.enrichment.accounting import submission_line, submission_result
-        from airflow_provider_cleanlist.enrichment.translation import as_airflow_errors
-        from airflow_provider_cleanlist.webhooks.announcements import announce
+        from airflow_provider_cleanlist.inbox.expected import mark_expected
+        from airflow_provider_cleanlist.submission.accounting import submission_line, submission_result
+        from airflow_provider_cleanlist.submission.translation import as_airflow_errors
 
         plan = self._plan()
         hook = CleanlistHook(self.cleanlist_conn_id)
@@ -188,7 +188,7 @@ class BulkEnrichOperator(BaseOperator):
         self.log.info("%s", submission_line(result, report))
         for workflow_id in report.workflow_ids[:1]:
             WorkflowLink.remember(context, workflow_id)
-        announce(report.workflow_ids if self.webhook else ())
+        mark_expected(report.workflow_ids if self.webhook else ())
         if self.push_task_ids:
             context["ti"].xcom_push(key="task_ids", value=report.task_ids)
         if self.wait_for_completion:
@@ -197,7 +197,7 @@ class BulkEnrichOperator(BaseOperator):
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:
         """Take over from the trigger: return the result with its summary, or fail as it says."""
-        from airflow_provider_cleanlist.enrichment.waiting import summary_of_event
+        from airflow_provider_cleanlist.waiting.wait import summary_of_event
 
         summary = summary_of_event(event, self.log, hook := CleanlistHook(self.cleanlist_conn_id))
         return self._account(context, hook, event["passthrough"], summary)
@@ -211,7 +211,7 @@ class BulkEnrichOperator(BaseOperator):
     def on_kill(self) -> None:
         """Let the request that is on its way be recorded, and send no further one."""
         if self._submission is not None:
-            from airflow_provider_cleanlist.enrichment.outcome import listed
+            from airflow_provider_cleanlist.waiting.outcome import listed
 
             self._submission.stop()
             workflows = self._submission.report().workflow_ids
@@ -222,12 +222,12 @@ class BulkEnrichOperator(BaseOperator):
                 listed(workflows) or "none",
             )
 
-    def _plan(self) -> SubmissionPlan:
+    def _plan(self) -> SubmissionOptions:
         if not 1 <= self.batch_size <= MAX_CONTACTS_PER_REQUEST:
             raise CleanlistConfigurationError(
                 f"batch_size must be 1 to {MAX_CONTACTS_PER_REQUEST}, not {self.batch_size}."
             )
-        return SubmissionPlan(
+        return SubmissionOptions(
             enrichment_type=_choice("enrichment_type", EnrichmentType, self.enrichment_type),
             batch_size=self.batch_size,
             max_credits=_optional_number("max_credits", self.max_credits),
@@ -237,16 +237,16 @@ class BulkEnrichOperator(BaseOperator):
         )
 
     def _open_rejects(self) -> AbstractContextManager[Rejects | None]:
-        from airflow_provider_cleanlist.enrichment.rejects import Rejects
+        from airflow_provider_cleanlist.submission.rejects import Rejects
 
         return Rejects(self.rejects_path) if self.rejects_path else nullcontext()
 
     def _open_submission(
-        self, context: Context, plan: SubmissionPlan, hook: CleanlistHook, rejects: Rejects | None
+        self, context: Context, plan: SubmissionOptions, hook: CleanlistHook, rejects: Rejects | None
     ) -> Submission:
-        from airflow_provider_cleanlist.enrichment.journal import Journal
-        from airflow_provider_cleanlist.enrichment.journal_stores import open_store
-        from airflow_provider_cleanlist.enrichment.submission import Submission
+        from airflow_provider_cleanlist.submission.journal import Journal
+        from airflow_provider_cleanlist.submission.journal_stores import open_store
+        from airflow_provider_cleanlist.submission.submit import Submission
 
         callbacks = self._callbacks(context, hook)
         store = open_store(
@@ -269,28 +269,28 @@ class BulkEnrichOperator(BaseOperator):
             webhook_url=None if callbacks is None else callbacks.addresses(journal),
         )
 
-    def _callbacks(self, context: Context, hook: CleanlistHook) -> Callbacks | None:
+    def _callbacks(self, context: Context, hook: CleanlistHook) -> WebhookAddresses | None:
         """Return what makes the addresses of the provider's receiver, if it is to be used."""
         if not self.webhook:
             return None
-        from airflow_provider_cleanlist.webhooks.callbacks import open_callbacks
+        from airflow_provider_cleanlist.submission.webhook_addresses import open_webhook_addresses
 
         if self.webhook_url:
             raise CleanlistConfigurationError("Give webhook=True or webhook_url, not both.")
         ti = context["ti"]
         run = (ti.dag_id, ti.run_id, ti.task_id, ti.map_index, (self.force_resubmit or "").strip())
-        return open_callbacks(hook.settings, run)
+        return open_webhook_addresses(hook.settings, run)
 
     def _run_job(
         self,
         context: Context,
-        plan: SubmissionPlan,
+        plan: SubmissionOptions,
         hook: CleanlistHook,
         rejects: Rejects | None,
         submission: Submission,
     ) -> JobOutcome:
-        from airflow_provider_cleanlist.enrichment.job import Job
-        from airflow_provider_cleanlist.enrichment.sources import open_source
+        from airflow_provider_cleanlist.contacts.sources import open_source
+        from airflow_provider_cleanlist.submission.job import Job
 
         source = open_source(
             contacts=_resolved(self.contacts, context),
@@ -321,8 +321,8 @@ class BulkEnrichOperator(BaseOperator):
     def _wait(
         self, context: Context, hook: CleanlistHook, result: dict[str, Any], outcome: JobOutcome
     ) -> dict[str, Any]:
-        from airflow_provider_cleanlist.enrichment.waiting import WaitRequest, wait
-        from airflow_provider_cleanlist.webhooks.announcements import safety_poll_interval
+        from airflow_provider_cleanlist.inbox.expected import safety_poll_interval
+        from airflow_provider_cleanlist.waiting.wait import WaitRequest, wait
 
         report = outcome.submitted
         account = {
@@ -353,7 +353,7 @@ class BulkEnrichOperator(BaseOperator):
         self, context: Context, hook: CleanlistHook, account: Mapping[str, Any], summary: Mapping[str, Any]
     ) -> dict[str, Any]:
         """Add to the result what was found and what it cost."""
-        from airflow_provider_cleanlist.enrichment.accounting import credits_spent, spending_line
+        from airflow_provider_cleanlist.submission.accounting import credits_spent, spending_line
 
         spent = credits_spent(frozenset(account["enrichment_types"]), summary)
         result = {**account["result"], "summary": dict(summary), "credits_spent": spent}
@@ -364,7 +364,7 @@ class BulkEnrichOperator(BaseOperator):
 
     def _finish(self, context: Context, result: dict[str, Any]) -> dict[str, Any]:
         """Tell the task's outlets what came about."""
-        from airflow_provider_cleanlist.enrichment.accounting import event_extra
+        from airflow_provider_cleanlist.submission.accounting import event_extra
 
         record_events(context, self.outlets, event_extra(result), lambda: lead_list_asset(MANAGED_LIST))
         self._result = result

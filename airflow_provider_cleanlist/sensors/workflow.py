@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import ast
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -16,8 +15,10 @@ from airflow.providers.common.compat.sdk import (
     PokeReturnValue,
 )
 
-from airflow_provider_cleanlist.enrichment.ends import End
-from airflow_provider_cleanlist.enrichment.outcome import (
+from airflow_provider_cleanlist.exceptions import CleanlistWaitTimeoutError
+from airflow_provider_cleanlist.hooks.cleanlist import CleanlistHook
+from airflow_provider_cleanlist.links import WorkflowLink
+from airflow_provider_cleanlist.waiting.outcome import (
     FailurePolicy,
     WaitOutcome,
     WaitSummary,
@@ -26,17 +27,16 @@ from airflow_provider_cleanlist.enrichment.outcome import (
     timeout_message,
     unwatched_message,
 )
-from airflow_provider_cleanlist.enrichment.polling import WorkflowTracker
-from airflow_provider_cleanlist.enrichment.waiting import (
+from airflow_provider_cleanlist.waiting.states import WaitStatus
+from airflow_provider_cleanlist.waiting.tracker import WorkflowTracker
+from airflow_provider_cleanlist.waiting.wait import (
     WaitRequest,
     look_once,
     rule_for,
     summary_of_event,
     wait,
 )
-from airflow_provider_cleanlist.exceptions import CleanlistConfigurationError, CleanlistWaitTimeoutError
-from airflow_provider_cleanlist.hooks.cleanlist import CleanlistHook
-from airflow_provider_cleanlist.links import WorkflowLink
+from airflow_provider_cleanlist.xcom import workflow_ids_of
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -188,7 +188,7 @@ class WorkflowSensor(BaseSensorOperator):
         return age >= request.poll_interval and age % request.poll_interval < 2 * self.poke_interval
 
     def _why_no_webhook(self, running: Sequence[str]) -> str:
-        from airflow_provider_cleanlist.webhooks.diagnosis import why_still_waiting
+        from airflow_provider_cleanlist.waiting.diagnosis import why_still_waiting
 
         return why_still_waiting(CleanlistHook(self.cleanlist_conn_id), running)
 
@@ -203,10 +203,10 @@ class WorkflowSensor(BaseSensorOperator):
 
     def _nothing_to_wait_for(self, request: WaitRequest) -> WaitSummary:
         self.log.info("No workflow to wait for.")
-        return conclude(WaitOutcome.of(request.tracker(), End.FINISHED, request.failure_policy))
+        return conclude(WaitOutcome.of(request.tracker(), WaitStatus.FINISHED, request.failure_policy))
 
     def _request(self, started_at: float | None = None) -> WaitRequest:
-        from airflow_provider_cleanlist.webhooks.announcements import safety_poll_interval
+        from airflow_provider_cleanlist.inbox.expected import safety_poll_interval
 
         now, workflow_ids = time.time(), workflow_ids_of(self.workflow_ids)
         return WaitRequest(
@@ -231,46 +231,3 @@ def _first_poke(context: Context) -> float | None:
     first = getattr(ti, "get_first_reschedule_date", None)
     moment = ti.start_date if first is None else first(context)
     return None if moment is None else float(moment.timestamp())
-
-
-def workflow_ids_of(value: Any) -> list[str]:
-    """Return the workflow ids in whatever was handed over, each once, in order.
-
-    Args:
-        value: An id, a ``BulkEnrichOperator`` result, several of these, or a template's rendering of them.
-
-    Raises:
-        CleanlistConfigurationError: It holds something else.
-    """
-    return list(dict.fromkeys(_ids_in(value)))
-
-
-def _ids_in(value: Any) -> Iterable[str]:
-    if isinstance(value, str):
-        text = value.strip()
-        if text[:1] in ("[", "{"):
-            yield from _ids_in(_literal(text))
-        elif text and text != "None":
-            yield text
-    elif isinstance(value, Mapping):
-        if "workflow_ids" not in value:
-            raise _unusable("a mapping without the key 'workflow_ids'")
-        yield from _ids_in(value["workflow_ids"])
-    elif isinstance(value, Iterable):
-        for item in value:
-            yield from _ids_in(item)
-    elif value is not None:
-        raise _unusable(f"a value of type {type(value).__name__}")
-
-
-def _literal(text: str) -> Any:
-    try:
-        return ast.literal_eval(text)
-    except (ValueError, SyntaxError, MemoryError, RecursionError):
-        raise _unusable("a text that looks like a list but cannot be read as one") from None
-
-
-def _unusable(what: str) -> CleanlistConfigurationError:
-    return CleanlistConfigurationError(
-        f"workflow_ids holds {what}: give a workflow id, a list of them, or the output of BulkEnrichOperator."
-    )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -14,22 +13,22 @@ from airflow_provider_cleanlist.assets import MANAGED_LIST, record_events, table
 from airflow_provider_cleanlist.exceptions import CleanlistConfigurationError, CleanlistError
 from airflow_provider_cleanlist.hooks.cleanlist import CleanlistHook
 from airflow_provider_cleanlist.links import WorkflowLink
-from airflow_provider_cleanlist.sensors.workflow import workflow_ids_of
 from airflow_provider_cleanlist.transfers.loading import as_airflow_errors, load_spec, open_warehouse
+from airflow_provider_cleanlist.xcom import task_ids_of, workflow_ids_of
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
     from airflow.providers.openlineage.extractors import OperatorLineage
     from sqlalchemy.engine import Engine
 
-    from airflow_provider_cleanlist.enrichment.result_source import (
+    from airflow_provider_cleanlist.inbox.inbox import Inbox
+    from airflow_provider_cleanlist.results.reader import (
         ResultPage,
         ResultReader,
         ResultsUnavailableError,
     )
     from airflow_provider_cleanlist.warehouse.loader import LoadReport, ReadPages
     from airflow_provider_cleanlist.warehouse.spec import ColumnType, LoadSpec
-    from airflow_provider_cleanlist.webhooks.inbox import Inbox
 
 RAW = "raw"
 """Column of the result as Cleanlist sent it."""
@@ -158,7 +157,7 @@ class EnrichmentResultsToWarehouseOperator(BaseOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Load the results, going on where an earlier try stopped, and return what the class says."""
-        from airflow_provider_cleanlist.webhooks.inbox import Inbox
+        from airflow_provider_cleanlist.inbox.inbox import Inbox
 
         started = time.monotonic()
         self._check_arguments()
@@ -227,7 +226,7 @@ class EnrichmentResultsToWarehouseOperator(BaseOperator):
     def _spec(self, context: Context, hash_secret: str) -> LoadSpec:
         from dataclasses import replace
 
-        from airflow_provider_cleanlist.enrichment.result_rows import RESULT_FIELDS
+        from airflow_provider_cleanlist.results.rows import RESULT_FIELDS
 
         spec = load_spec(
             self,
@@ -243,7 +242,7 @@ class EnrichmentResultsToWarehouseOperator(BaseOperator):
         return spec
 
     def _reader(self, hook: CleanlistHook, inbox: Inbox | None, workflow_ids: list[str]) -> ResultReader:
-        from airflow_provider_cleanlist.enrichment.result_source import Access, ResultReader
+        from airflow_provider_cleanlist.results.reader import Access, ResultReader
 
         return ResultReader(
             workflow_ids,
@@ -289,7 +288,7 @@ class EnrichmentResultsToWarehouseOperator(BaseOperator):
 
 
 def _pages(reader: ResultReader) -> ReadPages:
-    from airflow_provider_cleanlist.enrichment.result_source import CursorOfOtherResultsError
+    from airflow_provider_cleanlist.results.reader import CursorOfOtherResultsError
     from airflow_provider_cleanlist.warehouse.errors import CursorRefusedError
 
     def read(cursor: str | None) -> Iterator[ResultPage]:
@@ -304,11 +303,11 @@ def _pages(reader: ResultReader) -> ReadPages:
 @contextmanager
 def _as_errors_of_results(hook: CleanlistHook, inbox: Inbox | None) -> Iterator[None]:
     """Raise what goes wrong with reading results as the exception that tells Airflow whether to retry."""
-    from airflow_provider_cleanlist.enrichment.result_source import (
+    from airflow_provider_cleanlist.inbox.inbox import InboxUnavailableError
+    from airflow_provider_cleanlist.results.reader import (
         ResultsNotReadyError,
         ResultsUnavailableError,
     )
-    from airflow_provider_cleanlist.webhooks.inbox import InboxUnavailableError
 
     try:
         yield
@@ -327,7 +326,7 @@ def _unavailable(error: ResultsUnavailableError, hook: CleanlistHook, inbox: Inb
     if inbox is None:
         webhook = "[cleanlist] webhook_inbox is not set, so no webhook can have delivered it"
     else:
-        from airflow_provider_cleanlist.webhooks.diagnosis import why_no_webhook
+        from airflow_provider_cleanlist.waiting.diagnosis import why_no_webhook
 
         webhook = why_no_webhook(hook, error.workflow_id)
     expected = "an unknown number" if error.expected is None else error.expected
@@ -336,52 +335,4 @@ def _unavailable(error: ResultsUnavailableError, hook: CleanlistHook, inbox: Inb
         f"unchanged. Its status carries no complete results; {webhook}; and task_ids names none of its tasks. "
         "Switch one of these on: BulkEnrichOperator(push_task_ids=True) with task_ids=enrich.output['task_ids'] here, "
         "or webhooks as docs/webhooks.md describes."
-    )
-
-
-def task_ids_of(value: Any) -> dict[str, list[str]]:
-    """Return the task ids by workflow in whatever was handed over.
-
-    Args:
-        value: A mapping of workflow ids to lists of task ids, several of these, a template's rendering of them, or
-            None.
-
-    Raises:
-        CleanlistConfigurationError: It holds something else.
-    """
-    if isinstance(value, str):
-        text = value.strip()
-        return {} if text in ("", "None") else task_ids_of(_literal(text))
-    if value is None:
-        return {}
-    if isinstance(value, Mapping):
-        return {str(workflow_id): _texts(ids) for workflow_id, ids in value.items()}
-    if isinstance(value, Sequence) or hasattr(value, "__iter__"):
-        merged: dict[str, list[str]] = {}
-        for item in value:
-            merged.update(task_ids_of(item))
-        return merged
-    raise _unusable()
-
-
-def _texts(ids: Any) -> list[str]:
-    if isinstance(ids, str | Mapping) or not hasattr(ids, "__iter__"):
-        raise _unusable()
-    return [str(task_id) for task_id in ids]
-
-
-def _literal(text: str) -> Any:
-    try:
-        value = ast.literal_eval(text)
-    except (ValueError, SyntaxError, MemoryError, RecursionError):
-        raise _unusable() from None
-    if isinstance(value, str):
-        raise _unusable()
-    return value
-
-
-def _unusable() -> CleanlistConfigurationError:
-    return CleanlistConfigurationError(
-        "task_ids must map workflow ids to lists of task ids: give the XCom task_ids of "
-        "BulkEnrichOperator(push_task_ids=True), such as enrich.output['task_ids']."
     )

@@ -11,17 +11,20 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_provider_cleanlist import exceptions
 from airflow_provider_cleanlist.client import errors
-from airflow_provider_cleanlist.enrichment.ends import End
-from airflow_provider_cleanlist.enrichment.outcome import (
+from airflow_provider_cleanlist.triggers.in_flight import InFlightRequests
+from airflow_provider_cleanlist.triggers.progress import SavedProgress
+from airflow_provider_cleanlist.triggers.shared_poller import SharedPoller, shared_poller
+from airflow_provider_cleanlist.waiting.deliveries import DeliveryWatcher, apause
+from airflow_provider_cleanlist.waiting.outcome import (
     FailurePolicy,
     WaitOutcome,
     killed_message,
     outcome_to_json,
 )
-from airflow_provider_cleanlist.enrichment.poll_rule import PollRule
-from airflow_provider_cleanlist.enrichment.polling import TOLERATED_ERRORS
-from airflow_provider_cleanlist.enrichment.wait_lines import opening_line
-from airflow_provider_cleanlist.enrichment.waiting import (
+from airflow_provider_cleanlist.waiting.schedule import PollRule
+from airflow_provider_cleanlist.waiting.states import WaitStatus
+from airflow_provider_cleanlist.waiting.tracker import TOLERATED_ERRORS
+from airflow_provider_cleanlist.waiting.wait import (
     SAVE_EVERY_SECONDS,
     Ask,
     Pause,
@@ -30,19 +33,16 @@ from airflow_provider_cleanlist.enrichment.waiting import (
     Say,
     WaitRequest,
     epoch_clock,
+    opening_line,
     watch,
 )
-from airflow_provider_cleanlist.triggers.asks import Asks
-from airflow_provider_cleanlist.triggers.desk import Desk, desk_of
-from airflow_provider_cleanlist.triggers.progress import SavedProgress
-from airflow_provider_cleanlist.webhooks.doorbell import Doorbell, apause
 
 
 class WorkflowTrigger(BaseTrigger):
     """Waits for all workflows of one task and fires one event.
 
     Its arguments are ids and numbers; the connection is looked up by the triggerer. The event's payload is what
-    :func:`~airflow_provider_cleanlist.enrichment.outcome.outcome_from_json` reads, and ``passthrough`` as given.
+    :func:`~airflow_provider_cleanlist.waiting.outcome.outcome_from_json` reads, and ``passthrough`` as given.
 
     Args:
         cleanlist_conn_id: Airflow connection.
@@ -119,24 +119,24 @@ class WorkflowTrigger(BaseTrigger):
             self.log.warning(killed_message(self._tracker.running))
 
     async def _outcome(self) -> WaitOutcome:
-        desk, progress = desk_of(self.request.cleanlist_conn_id), SavedProgress(self.task_instance)
+        desk, progress = shared_poller(self.request.cleanlist_conn_id), SavedProgress(self.task_instance)
         clock = epoch_clock()
         self.log.info(opening_line(len(self.request.workflow_ids), self.request.deadline, clock()))
         try:
             tracker = self._tracker = self.request.tracker(await self._rule(desk))
         except errors.CleanlistError as error:
             self._tracker.break_off(error)
-            return WaitOutcome.of(self._tracker, End.BROKEN, self.request.failure_policy)
+            return WaitOutcome.of(self._tracker, WaitStatus.BROKEN, self.request.failure_policy)
         if self._may_have_predecessor(clock()) and (snapshot := await progress.load()) is not None:
             tracker.restore(snapshot)
-        doorbell = Doorbell.configured()
+        watcher = DeliveryWatcher.configured()
         flow = watch(self.request, tracker)
         effect = next(flow)
         with desk.seat(tracker):
-            async with Asks(desk) as asks:
+            async with InFlightRequests(desk) as asks:
                 while True:
                     if isinstance(effect, Pause):
-                        await asks.answered(apause(doorbell, effect.seconds, tracker, clock))
+                        await asks.answered(apause(watcher, effect.seconds, tracker, clock))
                     elif isinstance(effect, Ask):
                         await asks.begin(effect)
                     elif isinstance(effect, Say):
@@ -153,7 +153,7 @@ class WorkflowTrigger(BaseTrigger):
         is_late = self.deferred_at is None or now >= self.deferred_at + SAVE_EVERY_SECONDS
         return is_late and len(self.request.workflow_ids) > 1
 
-    async def _rule(self, desk: Desk) -> PollRule:
+    async def _rule(self, desk: SharedPoller) -> PollRule:
         """Return the connection's schedule; an Airflow that does not answer is asked again."""
         for attempt in range(TOLERATED_ERRORS):
             try:

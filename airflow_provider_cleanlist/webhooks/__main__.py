@@ -7,7 +7,7 @@ import signal
 import socket
 import sys
 
-from airflow_provider_cleanlist.webhooks.settings import URL_PREFIX, WEBHOOK_PATH, receiver_settings
+from airflow_provider_cleanlist.inbox.settings import URL_PREFIX, WEBHOOK_PATH, receiver_settings
 
 GRACE_SECONDS = 10
 """How long deliveries under way may take when the process is to end."""
@@ -39,7 +39,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         import uvicorn
 
-        from airflow_provider_cleanlist.webhooks.inbox import Inbox, InboxUnavailableError
+        from airflow_provider_cleanlist.inbox.inbox import Inbox, InboxUnavailableError
         from airflow_provider_cleanlist.webhooks.receiver import Receiver, build_app
     except ModuleNotFoundError as error:
         parser.error(

@@ -14,7 +14,7 @@ from typing import Any
 
 from airflow.plugins_manager import AirflowPlugin
 
-from airflow_provider_cleanlist.webhooks.settings import (
+from airflow_provider_cleanlist.inbox.settings import (
     URL_PREFIX,
     WEBHOOK_PATH,
     ReceiverSettings,
@@ -50,8 +50,8 @@ class LazyReceiver:
         await self._app(request, receive, send)
 
     def _build(self) -> Any:
+        from airflow_provider_cleanlist.inbox.inbox import Inbox
         from airflow_provider_cleanlist.webhooks.events import emit_finished
-        from airflow_provider_cleanlist.webhooks.inbox import Inbox
         from airflow_provider_cleanlist.webhooks.receiver import Receiver, build_app
 
         open_inbox = cache(lambda: Inbox.at(self._settings.inbox))

@@ -19,9 +19,9 @@ from fastapi import FastAPI, Request, Response
 
 from airflow_provider_cleanlist.client.models import text_or_none
 from airflow_provider_cleanlist.client.results import WorkflowState, workflow_state
-from airflow_provider_cleanlist.webhooks import tokens
-from airflow_provider_cleanlist.webhooks.inbox import ForeignWorkflowError, Inbox, InboxUnavailableError
-from airflow_provider_cleanlist.webhooks.settings import WEBHOOK_PATH
+from airflow_provider_cleanlist.inbox import tokens
+from airflow_provider_cleanlist.inbox.inbox import ForeignWorkflowError, Inbox, InboxUnavailableError
+from airflow_provider_cleanlist.inbox.settings import WEBHOOK_PATH
 
 log = logging.getLogger(__name__)
 

@@ -42,9 +42,9 @@ with DAG("journal", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=UTC)):
     @task
     def measure(**context: Any) -> dict[str, float]:
         """Journal so many contacts as ``conf`` says, then read everything as a later try would."""
-        from airflow_provider_cleanlist.enrichment.journal import Journal
-        from airflow_provider_cleanlist.enrichment.journal_stores import open_store
-        from airflow_provider_cleanlist.enrichment.ledger import Ledger
+        from airflow_provider_cleanlist.submission.journal import Journal
+        from airflow_provider_cleanlist.submission.journal_index import JournalIndex
+        from airflow_provider_cleanlist.submission.journal_stores import open_store
 
         contacts = int(context["dag_run"].conf["contacts"])
         store = MeasuredStore(open_store(context))
@@ -60,7 +60,7 @@ with DAG("journal", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=UTC)):
         started = time.perf_counter()
         later = Journal(store)
         later.load()
-        known = Ledger(later.batches)
+        known = JournalIndex(later.batches)
         reading = time.perf_counter() - started
         return {
             "batches": len(later.batches),

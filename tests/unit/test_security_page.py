@@ -8,17 +8,17 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_cleanlist.client.redaction import MAX_MESSAGE_LENGTH
-from airflow_provider_cleanlist.enrichment.contacts import IDENTITY_BYTES
-from airflow_provider_cleanlist.operators.bulk_enrich import BulkEnrichOperator
-from airflow_provider_cleanlist.triggers.desk import CONNECTION_GOOD_FOR_SECONDS
-from airflow_provider_cleanlist.warehouse.checkpoint import ABANDONED_AFTER
-from airflow_provider_cleanlist.webhooks.tokens import (
+from airflow_provider_cleanlist.contacts.identity import IDENTITY_BYTES
+from airflow_provider_cleanlist.inbox.tokens import (
     MIN_SECRET_LENGTH,
     TOKEN_LENGTH,
     TOKEN_LIFE_SECONDS,
     sign,
     verify,
 )
+from airflow_provider_cleanlist.operators.bulk_enrich import BulkEnrichOperator
+from airflow_provider_cleanlist.triggers.shared_poller import CONNECTION_GOOD_FOR_SECONDS
+from airflow_provider_cleanlist.warehouse.checkpoint import ABANDONED_AFTER
 
 TEXT = " ".join((Path(__file__).parents[2] / "docs" / "security.md").read_text(encoding="utf-8").split())
 

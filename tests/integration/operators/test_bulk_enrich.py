@@ -14,7 +14,6 @@ import pytest
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, Asset
 
 from airflow_provider_cleanlist.client.models import Contact
-from airflow_provider_cleanlist.enrichment.attempt import Attempt
 from airflow_provider_cleanlist.exceptions import (
     CleanlistAuthenticationError,
     CleanlistConfigurationError,
@@ -27,6 +26,7 @@ from airflow_provider_cleanlist.exceptions import (
 )
 from airflow_provider_cleanlist.operators.bulk_enrich import BulkEnrichOperator
 from airflow_provider_cleanlist.sandbox.server import SandboxServer
+from airflow_provider_cleanlist.submission.batch import BatchRecorder
 
 pytestmark = [
     pytest.mark.integration,
@@ -132,13 +132,13 @@ def test_a_killed_task_says_which_workflows_go_on_and_sends_no_further_batch(
     monkeypatch: pytest.MonkeyPatch,
     logged: Callable[[], str],
 ) -> None:
-    real = Attempt.accepted
+    real = BatchRecorder.accepted
 
-    def accepted(self: Attempt, answer: Any) -> None:
+    def accepted(self: BatchRecorder, answer: Any) -> None:
         signal.raise_signal(signal.SIGTERM)
         real(self, answer)
 
-    monkeypatch.setattr(Attempt, "accepted", accepted)
+    monkeypatch.setattr(BatchRecorder, "accepted", accepted)
     running: list[BulkEnrichOperator] = []
     real_execute = BulkEnrichOperator.execute
 

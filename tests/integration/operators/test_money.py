@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException, Asset, TaskDeferred
 
-from airflow_provider_cleanlist.enrichment.submission import Submission
 from airflow_provider_cleanlist.exceptions import (
     CleanlistCreditLimitError,
     CleanlistDataError,
@@ -25,6 +24,7 @@ from airflow_provider_cleanlist.exceptions import (
 )
 from airflow_provider_cleanlist.operators.bulk_enrich import BulkEnrichOperator
 from airflow_provider_cleanlist.sandbox.server import SandboxServer
+from airflow_provider_cleanlist.submission.submit import Submission
 
 pytestmark = [
     pytest.mark.integration,
@@ -295,4 +295,4 @@ def rejected(path: Path) -> list[dict[str, str]]:
 
 def _accept_email_only(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the local check pass what the API refuses, as if the API had become stricter."""
-    monkeypatch.setattr("airflow_provider_cleanlist.enrichment.reading.validate", lambda contact: None)
+    monkeypatch.setattr("airflow_provider_cleanlist.contacts.reading.validate", lambda contact: None)

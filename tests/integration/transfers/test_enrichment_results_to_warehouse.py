@@ -16,13 +16,13 @@ from airflow.providers.common.compat.sdk import AirflowFailException
 
 from airflow_provider_cleanlist.exceptions import CleanlistConfigurationError, CleanlistServerError
 from airflow_provider_cleanlist.hooks.cleanlist import CleanlistHook
+from airflow_provider_cleanlist.inbox.inbox import Inbox
+from airflow_provider_cleanlist.inbox.tokens import batch_name
 from airflow_provider_cleanlist.sandbox.server import SandboxServer
 from airflow_provider_cleanlist.transfers.enrichment_results_to_warehouse import (
     CleanlistResultsNotReadyError,
     EnrichmentResultsToWarehouseOperator,
 )
-from airflow_provider_cleanlist.webhooks.inbox import Inbox
-from airflow_provider_cleanlist.webhooks.tokens import batch_name
 
 pytestmark = [pytest.mark.integration, pytest.mark.cleanlist_sandbox(requests_per_minute=100_000)]
 

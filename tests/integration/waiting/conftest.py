@@ -19,8 +19,8 @@ from airflow_provider_cleanlist.client.models import Contact
 from airflow_provider_cleanlist.client.rate_limit.core import Budget
 from airflow_provider_cleanlist.client.rate_limit.memory import MemoryRateLimiter
 from airflow_provider_cleanlist.client.settings import build_settings
-from airflow_provider_cleanlist.enrichment.waiting import WaitRequest
 from airflow_provider_cleanlist.sandbox.server import SandboxServer
+from airflow_provider_cleanlist.waiting.wait import WaitRequest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "scripts"))
 

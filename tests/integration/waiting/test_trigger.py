@@ -14,14 +14,14 @@ import pytest
 
 from airflow_provider_cleanlist import exceptions
 from airflow_provider_cleanlist.client.results import WorkflowStatus
-from airflow_provider_cleanlist.enrichment.outcome import (
+from airflow_provider_cleanlist.sandbox.server import SandboxServer
+from airflow_provider_cleanlist.triggers.shared_poller import SharedPoller
+from airflow_provider_cleanlist.triggers.workflow import WorkflowTrigger
+from airflow_provider_cleanlist.waiting.outcome import (
     conclude,
     outcome_from_json,
 )
-from airflow_provider_cleanlist.enrichment.waiting import WaitRequest
-from airflow_provider_cleanlist.sandbox.server import SandboxServer
-from airflow_provider_cleanlist.triggers.desk import Desk
-from airflow_provider_cleanlist.triggers.workflow import WorkflowTrigger
+from airflow_provider_cleanlist.waiting.wait import WaitRequest
 
 from .conftest import STATUS, polls_of, request_for, submit
 
@@ -189,7 +189,7 @@ def test_a_successor_looks_only_at_what_had_not_ended(
 
     monkeypatch.setattr("airflow_provider_cleanlist.triggers.progress.SavedProgress.save", save)
     monkeypatch.setattr("airflow_provider_cleanlist.triggers.progress.SavedProgress.load", load)
-    monkeypatch.setattr("airflow_provider_cleanlist.enrichment.waiting.SAVE_EVERY_SECONDS", 0.2)
+    monkeypatch.setattr("airflow_provider_cleanlist.waiting.wait.SAVE_EVERY_SECONDS", 0.2)
     kwargs = WorkflowTrigger.of(request_for(ids)).serialize()[1] | {"deferred_at": None}
 
     async def move() -> tuple[dict[str, int], dict[str, Any]]:
@@ -230,16 +230,16 @@ class TestManyTriggers:
         connect(cleanlist_sandbox)
         groups = [submit(cleanlist_sandbox, 12 if number % 6 == 0 else 3) for number in range(24)]
         waits: dict[str, list[float]] = {}
-        status = Desk.status
+        status = SharedPoller.status
 
-        async def timed(desk: Desk, call: Any, on_sending: Callable[[], None]) -> WorkflowStatus:
+        async def timed(desk: SharedPoller, call: Any, on_sending: Callable[[], None]) -> WorkflowStatus:
             asked_at = time.monotonic()
             answer = await status(desk, call, on_sending)
             group = next(number for number, ids in enumerate(groups) if answer.workflow_id in ids)
             waits.setdefault(str(group), []).append(time.monotonic() - asked_at)
             return answer
 
-        monkeypatch.setattr(Desk, "status", timed)
+        monkeypatch.setattr(SharedPoller, "status", timed)
         requests = [request_for(ids, submitted_at=time.time() - 600) for ids in groups]
 
         async def wait_for_all() -> list[dict[str, Any]]:

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_cleanlist.enrichment.outcome import conclude, outcome_from_json
 from airflow_provider_cleanlist.sandbox.server import SandboxServer
+from airflow_provider_cleanlist.waiting.outcome import conclude, outcome_from_json
 
 from .conftest import AirflowHome, polls_of, request_for, submit
 

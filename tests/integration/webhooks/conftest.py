@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 import uvicorn
 
+from airflow_provider_cleanlist.inbox.inbox import Inbox
 from airflow_provider_cleanlist.operators.bulk_enrich import BulkEnrichOperator
 from airflow_provider_cleanlist.sandbox.server import SandboxServer
-from airflow_provider_cleanlist.webhooks.inbox import Inbox
 from airflow_provider_cleanlist.webhooks.receiver import Receiver, build_app
 
 SECRET = "the secret of these tests"

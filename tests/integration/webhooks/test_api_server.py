@@ -23,13 +23,13 @@ from airflow.providers.common.compat.sdk import TaskDeferred
 from fsspec.implementations.dirfs import DirFileSystem
 from fsspec.implementations.local import LocalFileSystem
 
-from airflow_provider_cleanlist.enrichment.outcome import conclude, outcome_from_json
 from airflow_provider_cleanlist.exceptions import CleanlistSubmissionUnknownError
 from airflow_provider_cleanlist.hooks.cleanlist import CleanlistHook
+from airflow_provider_cleanlist.inbox.inbox import Inbox
+from airflow_provider_cleanlist.inbox.tokens import batch_name, sign
 from airflow_provider_cleanlist.sandbox.server import SandboxServer
 from airflow_provider_cleanlist.sensors.workflow import WorkflowSensor
-from airflow_provider_cleanlist.webhooks.inbox import Inbox
-from airflow_provider_cleanlist.webhooks.tokens import batch_name, sign
+from airflow_provider_cleanlist.waiting.outcome import conclude, outcome_from_json
 
 try:
     from airflow.sdk.io import attach
@@ -330,7 +330,7 @@ def test_webhooks_get_through_after_the_store_failed_for_seconds(api_server, con
 def test_webhooks_get_through_to_a_triggerer_which_asks_nobody(
     api_server, connect, task, inbox, deferred_tasks, start_triggerer
 ):
-    """The doorbell finds the storage's connection in a real triggerer; the sandbox counts the status requests."""
+    """The watcher finds the storage's connection in a real triggerer; the sandbox counts the status requests."""
     sandbox = connect(webhook_base_url=api_server.url)
     triggerer = start_triggerer(sandbox)
 

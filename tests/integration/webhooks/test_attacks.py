@@ -13,9 +13,9 @@ from typing import Any
 import httpx
 import pytest
 
+from airflow_provider_cleanlist.inbox.inbox import Inbox, InboxUnavailableError
+from airflow_provider_cleanlist.inbox.tokens import batch_name, sign
 from airflow_provider_cleanlist.webhooks import receiver as module
-from airflow_provider_cleanlist.webhooks.inbox import Inbox, InboxUnavailableError
-from airflow_provider_cleanlist.webhooks.tokens import batch_name, sign
 
 from .conftest import SECRET, ReceiverServer
 

@@ -12,15 +12,15 @@ from types import SimpleNamespace
 import pytest
 from airflow.providers.common.compat.sdk import TaskDeferred
 
-from airflow_provider_cleanlist.enrichment.outcome import CleanlistWaitTimeoutError
-from airflow_provider_cleanlist.enrichment.waiting import summary_of_event
 from airflow_provider_cleanlist.exceptions import (
     CleanlistConfigurationError,
     CleanlistSubmissionUnknownError,
 )
 from airflow_provider_cleanlist.hooks.cleanlist import CleanlistHook
+from airflow_provider_cleanlist.inbox import expected as announcements
 from airflow_provider_cleanlist.sensors.workflow import WorkflowSensor
-from airflow_provider_cleanlist.webhooks import announcements
+from airflow_provider_cleanlist.waiting.outcome import CleanlistWaitTimeoutError
+from airflow_provider_cleanlist.waiting.wait import summary_of_event
 from airflow_provider_cleanlist.webhooks import receiver as module
 
 pytestmark = [pytest.mark.integration, pytest.mark.cleanlist_sandbox(requests_per_minute=100_000)]
@@ -138,7 +138,7 @@ def test_a_lost_webhook_costs_one_safety_poll(connect, inbox, task, monkeypatch)
 
 def test_a_wait_that_times_out_quotes_the_delivery_log(sandbox, receiver, task, monkeypatch):
     """The receiver has another secret, so it answers 404; the wait says so, whichever way it waits."""
-    monkeypatch.setattr("airflow_provider_cleanlist.webhooks.tokens.verify", lambda *_: None)
+    monkeypatch.setattr("airflow_provider_cleanlist.inbox.tokens.verify", lambda *_: None)
     sandbox.settings.seconds_to_complete = 1
     result = task.run(40, batch_size=20)
     for workflow_id in result["workflow_ids"]:
@@ -277,7 +277,9 @@ def test_slow_senders_do_not_keep_others_waiting(sandbox, receiver, task, inbox,
     """Two hundred connections that never finish their bodies, with a token that is genuine."""
     monkeypatch.setattr(module, "BODY_SECONDS", 2.0)
     urls = []
-    monkeypatch.setattr("airflow_provider_cleanlist.webhooks.callbacks.Callbacks.url", _noting(urls))
+    monkeypatch.setattr(
+        "airflow_provider_cleanlist.submission.webhook_addresses.WebhookAddresses.url", _noting(urls)
+    )
     sandbox.settings.seconds_to_complete = 1
     (workflow_id,) = task.run(5)["workflow_ids"]
     path = urls[0].partition("/cleanlist")[2]
@@ -295,9 +297,9 @@ def test_slow_senders_do_not_keep_others_waiting(sandbox, receiver, task, inbox,
 
 
 def _noting(urls):
-    from airflow_provider_cleanlist.webhooks.callbacks import Callbacks
+    from airflow_provider_cleanlist.submission.webhook_addresses import WebhookAddresses
 
-    original = Callbacks.url
+    original = WebhookAddresses.url
 
     def url(self, *given):
         urls.append(original(self, *given))

@@ -17,7 +17,7 @@ import httpx
 import pytest
 
 from airflow_provider_cleanlist.hooks.cleanlist import CleanlistHook
-from airflow_provider_cleanlist.webhooks.inbox import Inbox, InboxUnavailableError
+from airflow_provider_cleanlist.inbox.inbox import Inbox, InboxUnavailableError
 
 from .conftest import ReceiverServer
 

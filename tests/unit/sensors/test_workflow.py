@@ -15,13 +15,13 @@ from airflow.providers.common.compat.sdk import (
 )
 
 from airflow_provider_cleanlist import exceptions
-from airflow_provider_cleanlist.enrichment.ends import Counts, End
-from airflow_provider_cleanlist.enrichment.outcome import (
+from airflow_provider_cleanlist.sensors.workflow import TIMEOUT_GRACE_SECONDS, WorkflowSensor, workflow_ids_of
+from airflow_provider_cleanlist.triggers.workflow import WorkflowTrigger
+from airflow_provider_cleanlist.waiting.outcome import (
     WaitOutcome,
     outcome_to_json,
 )
-from airflow_provider_cleanlist.sensors.workflow import TIMEOUT_GRACE_SECONDS, WorkflowSensor, workflow_ids_of
-from airflow_provider_cleanlist.triggers.workflow import WorkflowTrigger
+from airflow_provider_cleanlist.waiting.states import Counts, WaitStatus
 
 try:
     from airflow.sdk.exceptions import TaskDeferralTimeout
@@ -69,7 +69,7 @@ def sensor_for(workflow_ids: Any, **arguments: Any) -> WorkflowSensor:
     return WorkflowSensor(task_id="wait", workflow_ids=workflow_ids, **arguments)
 
 
-def event_of(end: End, **fields: Any) -> dict[str, Any]:
+def event_of(end: WaitStatus, **fields: Any) -> dict[str, Any]:
     arguments = {
         "failure_policy": "any",
         "workflows": 2,
@@ -193,7 +193,7 @@ class TestDeferral:
 
 class TestResumption:
     def test_a_finished_wait_returns_its_summary(self, context: dict[str, Any]):
-        summary = sensor_for(["a", "b"]).execute_complete(context, event_of(End.FINISHED))
+        summary = sensor_for(["a", "b"]).execute_complete(context, event_of(WaitStatus.FINISHED))
         assert summary == {
             "workflows": 2,
             "completed": 2,
@@ -210,20 +210,20 @@ class TestResumption:
         return sensor.resume_execution("execute_complete", {"event": event}, context)
 
     def test_a_timeout_names_what_goes_on(self, context: dict[str, Any]):
-        event = event_of(End.TIMED_OUT, completed=1, running_ids=("b",), running=1)
+        event = event_of(WaitStatus.TIMED_OUT, completed=1, running_ids=("b",), running=1)
         with pytest.raises(AirflowSensorTimeout, match="1 of 2 workflows were still running: b"):
             self.resume(sensor_for(["a", "b"]), event, context)
 
     def test_failed_workflows_fail_the_task(self, context: dict[str, Any]):
-        event = event_of(End.FINISHED, completed=1, failed_ids=("b",))
+        event = event_of(WaitStatus.FINISHED, completed=1, failed_ids=("b",))
         with pytest.raises(exceptions.CleanlistWorkflowFailedError, match="1 of 2 workflows failed"):
             self.resume(sensor_for(["a", "b"]), event, context)
 
     @pytest.mark.parametrize(
         "event",
         [
-            event_of(End.TIMED_OUT, running_ids=("b",), running=1),
-            event_of(End.FINISHED, failed_ids=("b",)),
+            event_of(WaitStatus.TIMED_OUT, running_ids=("b",), running=1),
+            event_of(WaitStatus.FINISHED, failed_ids=("b",)),
         ],
     )
     def test_soft_failure_skips(self, event: dict[str, Any], context: dict[str, Any]):

@@ -6,9 +6,9 @@ from types import SimpleNamespace
 import pytest
 from airflow.providers.common.compat.sdk import DAG, AirflowException
 
-from airflow_provider_cleanlist.enrichment.result_rows import RESULT_FIELDS
 from airflow_provider_cleanlist.exceptions import CleanlistConfigurationError
 from airflow_provider_cleanlist.operators.bulk_enrich import BulkEnrichOperator
+from airflow_provider_cleanlist.results.rows import RESULT_FIELDS
 from airflow_provider_cleanlist.transfers.enrichment_results_to_warehouse import (
     CleanlistResultsNotReadyError,
     EnrichmentResultsToWarehouseOperator,

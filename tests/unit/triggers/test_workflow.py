@@ -8,8 +8,8 @@ from types import SimpleNamespace
 from airflow.models.trigger import Trigger
 
 from airflow_provider_cleanlist.client.results import WorkflowStatus
-from airflow_provider_cleanlist.enrichment.waiting import WaitRequest
 from airflow_provider_cleanlist.triggers.workflow import WorkflowTrigger
+from airflow_provider_cleanlist.waiting.wait import WaitRequest
 
 T0 = 1_700_000_000.0
 

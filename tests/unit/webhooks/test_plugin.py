@@ -12,12 +12,12 @@ import httpx
 import pytest
 
 from airflow_provider_cleanlist.client.models import WebhookDelivery
-from airflow_provider_cleanlist.webhooks.diagnosis import describe
+from airflow_provider_cleanlist.inbox.inbox import Inbox
+from airflow_provider_cleanlist.inbox.settings import receiver_settings
+from airflow_provider_cleanlist.inbox.tokens import batch_name, sign
+from airflow_provider_cleanlist.waiting.diagnosis import describe
 from airflow_provider_cleanlist.webhooks.events import event_extra
-from airflow_provider_cleanlist.webhooks.inbox import Inbox
 from airflow_provider_cleanlist.webhooks.plugin import CleanlistPlugin, fastapi_apps, without_token
-from airflow_provider_cleanlist.webhooks.settings import receiver_settings
-from airflow_provider_cleanlist.webhooks.tokens import batch_name, sign
 
 SECRET = "a secret of some length"
 

@@ -12,10 +12,10 @@ from typing import Any
 import httpx
 import pytest
 
+from airflow_provider_cleanlist.inbox.inbox import Inbox
+from airflow_provider_cleanlist.inbox.tokens import TOKEN_LIFE_SECONDS, batch_name, sign
 from airflow_provider_cleanlist.webhooks import receiver as module
-from airflow_provider_cleanlist.webhooks.inbox import Inbox
 from airflow_provider_cleanlist.webhooks.receiver import QuietLog, Receiver, build_app, is_final
-from airflow_provider_cleanlist.webhooks.tokens import TOKEN_LIFE_SECONDS, batch_name, sign
 
 SECRET, OLD_SECRET = "the present secret", "the secret before it"
 BATCH = batch_name("s", "r", "0")
@@ -170,15 +170,15 @@ def test_malformed_bodies(setup, body):
     assert setup.is_empty
 
 
-@pytest.mark.parametrize("is_announced", [True, False])
-def test_an_oversized_body(setup, monkeypatch, is_announced):
+@pytest.mark.parametrize("is_expected", [True, False])
+def test_an_oversized_body(setup, monkeypatch, is_expected):
     monkeypatch.setattr(module, "MAX_BODY_BYTES", 1000)
 
     async def parts():
         for _ in range(20):
             yield b" " * 100
 
-    assert setup.post(setup.token(), content=b" " * 2000 if is_announced else parts()) == 413
+    assert setup.post(setup.token(), content=b" " * 2000 if is_expected else parts()) == 413
     assert setup.is_empty
 
 

@@ -1,0 +1,287 @@
+"""From a source's rows to the contacts to send, with an account of every row.
+
+Each row ends as exactly one of: accepted, duplicate, refused, blank. :class:`ReadReport` counts them and names
+rows by number, so that a log can tell what happened without showing a value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import chain
+from typing import NamedTuple
+
+from airflow_provider_cleanlist.client.models import CONTACT_FIELDS, Contact
+from airflow_provider_cleanlist.contacts.cleaning import is_blank
+from airflow_provider_cleanlist.contacts.columns import (
+    ColumnPlan,
+    check_mapping,
+    find_column,
+    listed,
+    plan_columns,
+    unknown_mapping_error,
+    unusable_columns_error,
+)
+from airflow_provider_cleanlist.contacts.errors import SourceError
+from airflow_provider_cleanlist.contacts.identity import (
+    Deduplicator,
+    Rejection,
+    RejectionReason,
+    identity,
+    normalise,
+    validate,
+)
+from airflow_provider_cleanlist.contacts.sources import Source, SourceRow
+
+MAX_ROW_NUMBERS = 20
+"""How many row numbers a tally keeps."""
+
+_MAX_SHAPES = 1_000  # distinct sets of keys, and columns, remembered of rows that each bring their own
+
+
+class Accepted(NamedTuple):
+    """A contact to send.
+
+    Attributes:
+        number: Its row.
+        contact: The normalised contact.
+        identity: Its identity, 8 bytes.
+    """
+
+    number: int
+    contact: Contact
+    identity: bytes
+
+    def __repr__(self) -> str:
+        """Show the row number only."""
+        return f"Accepted(row {self.number})"
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Refused:
+    """A row that cannot be sent.
+
+    Attributes:
+        number: The row.
+        rejection: Why.
+        values: The row's values by contact field, as they were.
+    """
+
+    number: int
+    rejection: Rejection
+    values: Mapping[str, object]
+
+    def __repr__(self) -> str:
+        """Show the row number and the reason only."""
+        return f"Refused(row {self.number}, {self.rejection.reason})"
+
+
+@dataclass(slots=True)
+class Tally:
+    """How many rows, and the numbers of the first of them."""
+
+    count: int = 0
+    first_rows: list[int] = field(default_factory=list)
+
+    def add(self, number: int) -> None:
+        """Count a row."""
+        self.count += 1
+        if len(self.first_rows) < MAX_ROW_NUMBERS:
+            self.first_rows.append(number)
+
+    def __str__(self) -> str:
+        """Return for instance ``3 (rows 7, 19, 24)``."""
+        if not self.count:
+            return "0"
+        more = f" and {self.count - len(self.first_rows):,} more" if self.count > len(self.first_rows) else ""
+        rows = "row" if self.count == 1 else "rows"
+        return f"{self.count:,} ({rows} {', '.join(map(str, self.first_rows))}{more})"
+
+
+@dataclass(slots=True)
+class ReadReport:
+    """What became of the rows of a source, by counts and row numbers.
+
+    Filled while :func:`read_contacts` runs; final when it ends.
+
+    Attributes:
+        source: The source's name and how it was read.
+        rows: Rows read that hold anything: accepted, duplicate and refused ones.
+        accepted: Contacts yielded.
+        blank: Rows without any value.
+        duplicates: Rows whose contact came before.
+        refused: Rows that cannot be sent, by reason.
+        left_out: Accepted rows one of whose values was unusable and is not sent, by contact field.
+        columns: Columns read, by contact field.
+        unused_columns: Columns not read; empty when the source may lack its header.
+    """
+
+    source: str = ""
+    rows: int = 0
+    accepted: int = 0
+    blank: Tally = field(default_factory=Tally)
+    duplicates: Tally = field(default_factory=Tally)
+    refused: dict[RejectionReason, Tally] = field(default_factory=dict)
+    left_out: dict[str, Tally] = field(default_factory=dict)
+    columns: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    unused_columns: tuple[str, ...] = ()
+
+    @property
+    def refused_rows(self) -> int:
+        """How many rows cannot be sent."""
+        return sum(tally.count for tally in self.refused.values())
+
+    def refusal_lines(self) -> list[str]:
+        """Return one line per reason for which rows were refused, the most frequent first."""
+        ordered = sorted(self.refused.items(), key=lambda entry: -entry[1].count)
+        return [f"{reason}: {tally}: {Rejection(reason).message}" for reason, tally in ordered]
+
+    def summary_lines(self) -> list[str]:
+        """Return the account as lines for a log, without any value of the source."""
+        pairs = [f"{' + '.join(map(repr, names))} -> {name}" for name, names in self.columns.items()]
+        lines = [f"Read {self.rows:,} rows from {self.source}: {self.accepted:,} contacts to enrich."]
+        if pairs:
+            lines.append(f"Columns read: {', '.join(pairs)}.")
+        if self.unused_columns:
+            lines.append(f"Columns not used: {listed(self.unused_columns)}.")
+        if self.duplicates.count:
+            lines.append(f"Duplicates dropped: {self.duplicates}.")
+        if self.refused:
+            lines.append(f"Rows refused: {self.refused_rows:,}.")
+            lines.extend(f"  {line}" for line in self.refusal_lines())
+        if self.blank.count:
+            lines.append(f"Blank rows skipped: {self.blank}.")
+        lines.extend(
+            f"Unusable {name} left out, contact kept: {tally}." for name, tally in self.left_out.items()
+        )
+        return lines
+
+
+def read_contacts(
+    source: Source,
+    report: ReadReport,
+    *,
+    column_mapping: Mapping[str, str | None] | None = None,
+    deduplicate: bool = True,
+) -> Iterator[Accepted | Refused]:
+    """Read a source from its start and yield what is to be sent and what cannot be, row by row.
+
+    Args:
+        source: The source.
+        report: A new report, filled on the way.
+        column_mapping: Source column to contact field (None: leave the column out), for columns that are not
+            recognised by their names.
+        deduplicate: Whether to yield each person once, at their first row.
+
+    Yields:
+        :class:`Accepted` and :class:`Refused` rows in the source's order.
+
+    Raises:
+        SourceError: If the source cannot be read, has no usable columns, or lacks a mapped column. For sources
+            whose rows bring their own columns the last two come at the end.
+    """
+    mapping = dict(column_mapping or {})
+    check_mapping(mapping)
+    plans = _Plans(source, mapping)
+    seen = Deduplicator()
+    for row in source.rows():
+        plan = plans.of(tuple(row.values))
+        values = {name: _first_value(row.values, columns) for name, columns in plan.sources.items()}
+        if _is_blank_row(row, values):
+            report.blank.add(row.number)
+            continue
+        report.rows += 1
+        contact = normalise(values)
+        rejection = Rejection(RejectionReason.MALFORMED_ROW) if row.is_overlong else validate(contact)
+        if rejection is not None:
+            report.refused.setdefault(rejection.reason, Tally()).add(row.number)
+            yield Refused(row.number, rejection, values)
+            continue
+        key = identity(contact)
+        if deduplicate and not seen.add(key):
+            report.duplicates.add(row.number)
+            continue
+        for name, value in values.items():
+            if value is not None and getattr(contact, name) is None:
+                report.left_out.setdefault(name, Tally()).add(row.number)
+        report.accepted += 1
+        yield Accepted(row.number, contact, key)
+    plans.finish(report)
+
+
+def _is_blank_row(row: SourceRow, values: Mapping[str, object]) -> bool:
+    if row.is_overlong or any(value is not None for value in values.values()):
+        return False
+    return all(map(is_blank, row.values.values()))
+
+
+def _first_value(values: Mapping[str, object], columns: Sequence[str]) -> object:
+    for column in columns:
+        value = values.get(column)
+        if not is_blank(value):
+            return value
+    return None
+
+
+class _Plans:
+    """The column plans of a source: one, or one per set of columns where rows bring their own."""
+
+    def __init__(self, source: Source, mapping: Mapping[str, str | None]) -> None:
+        self._source = source
+        self._mapping = mapping
+        self._plans: dict[tuple[str, ...], ColumnPlan] = {}
+        self._seen: dict[str, None] = {}
+        self._read: dict[str, dict[str, None]] = {}
+
+    def of(self, columns: tuple[str, ...]) -> ColumnPlan:
+        """Return the plan for a row with these columns."""
+        plan = self._plans.get(columns)
+        if plan is None:
+            plan = plan_columns(columns, self._mapping)
+            if len(self._plans) >= _MAX_SHAPES:
+                self._plans.clear()
+            self._plans[columns] = plan
+            self._note(columns, plan)
+            if self._source.columns is not None:
+                self._check()
+        return plan
+
+    def finish(self, report: ReadReport) -> None:
+        """Check what was read on the whole, and put it into the report."""
+        report.source = self._source.describe()
+        if self._source.columns is not None and not self._plans:
+            self.of(self._source.columns)
+        if not self._plans:
+            return
+        self._check()
+        plan = self._whole_plan()
+        report.columns = {name: tuple(self._read[name]) for name in CONTACT_FIELDS if name in self._read}
+        report.unused_columns = plan.unused if self._are_names(plan) else ()
+
+    def _note(self, columns: Sequence[str], plan: ColumnPlan) -> None:
+        if len(self._seen) < _MAX_SHAPES:
+            self._seen.update(dict.fromkeys(columns))
+        for name, sources in plan.sources.items():
+            self._read.setdefault(name, {}).update(dict.fromkeys(sources))
+
+    def _whole_plan(self) -> ColumnPlan:
+        used = set(chain.from_iterable(self._read.values()))
+        plan = plan_columns(tuple(self._seen), self._mapping)
+        sources = {name: tuple(columns) for name, columns in self._read.items()}
+        return ColumnPlan(sources, tuple(name for name in self._seen if name not in used), plan.is_header)
+
+    def _are_names(self, plan: ColumnPlan) -> bool:
+        return plan.is_header or not self._source.has_header_line
+
+    def _check(self) -> None:
+        plan = self._whole_plan()
+        columns = tuple(self._seen)
+        shown = columns if self._are_names(plan) else ()
+        missing = [name for name in self._mapping if find_column(columns, name) is None]
+        try:
+            if missing:
+                raise unknown_mapping_error(missing, shown)
+            if not plan.is_usable:
+                raise unusable_columns_error(plan, shown)
+        except SourceError as error:
+            raise type(error)(f"{self._source.describe()}: {error}") from None

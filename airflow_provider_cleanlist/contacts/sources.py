@@ -1,0 +1,327 @@
+"""Where contacts come from: values in memory, files, queries. All of them stream rows in bounded memory.
+
+A source can be read more than once; every reading starts anew. Rows are numbered from 1 as a user finds them: in
+a table the data rows below the header (a spreadsheet shows row 1 as its row 2), in JSON lines the line, in a JSON
+array, Parquet file, query or list the position. A source raises :class:`.errors.SourceError` for what reading
+again cannot heal, and lets errors of networks and databases pass, which it may.
+"""
+
+from __future__ import annotations
+
+import gzip
+import os
+import re
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing
+from itertools import zip_longest
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, NamedTuple, Protocol, cast
+
+from airflow_provider_cleanlist.client.models import CONTACT_FIELDS, Contact
+from airflow_provider_cleanlist.contacts.errors import MissingFileError, SourceError, UnknownFormatError
+from airflow_provider_cleanlist.contacts.readers.delimited import DELIMITERS, DelimitedFile
+from airflow_provider_cleanlist.contacts.readers.json_text import read_json_array, read_json_lines
+from airflow_provider_cleanlist.contacts.readers.parquet import read_parquet
+from airflow_provider_cleanlist.contacts.readers.query import read_query
+from airflow_provider_cleanlist.contacts.readers.text import BinaryFile, Decoder, read_chunks, split_lines
+
+if TYPE_CHECKING:
+    from airflow_provider_cleanlist.contacts.readers.query import ConnectionHook
+
+Parameters = Sequence[object] | Mapping[str, object]
+
+
+class SourceRow(NamedTuple):
+    """One row of a source.
+
+    Attributes:
+        number: Where the user finds it, from 1.
+        values: Its values by column.
+        is_overlong: Whether it had more cells than the header, so that its values may be shifted.
+    """
+
+    number: int
+    values: Mapping[str, object]
+    is_overlong: bool = False
+
+    def __repr__(self) -> str:
+        """Show the number only: the values are personal data."""
+        return f"SourceRow({self.number})"
+
+
+class Source(Protocol):
+    """A source of rows.
+
+    Attributes:
+        columns: The columns of all rows; None while they are not known, or when each row has its own.
+    """
+
+    columns: tuple[str, ...] | None
+
+    @property
+    def has_header_line(self) -> bool:
+        """Whether the columns come from a text's first line, which may be missing."""
+
+    def rows(self) -> Iterator[SourceRow]:
+        """Read the source from its start."""
+
+    def describe(self) -> str:
+        """Name the source, and how it was read, for a log: without values and credentials."""
+
+
+class RecordsSource:
+    """Contacts in memory.
+
+    Args:
+        records: Mappings, :class:`Contact` objects, or a pandas DataFrame.
+
+    Raises:
+        SourceError: If it is none of these.
+    """
+
+    has_header_line = False
+
+    def __init__(self, records: object) -> None:
+        self.columns: tuple[str, ...] | None = None
+        if isinstance(records, str | bytes | Mapping | Contact) or not isinstance(records, Iterable):
+            raise SourceError(
+                f"contacts is a {type(records).__name__}. Give a list of mappings or Contact objects, or a "
+                "DataFrame; for a file, use contacts_path."
+            )
+        self._frame: Any = records if hasattr(records, "itertuples") else None
+        one_pass = self._frame is None and iter(records) is records
+        self._records: Iterable[object] = list(records) if one_pass else records
+
+    def describe(self) -> str:
+        """Name the source."""
+        return "contacts" if self._frame is None else "contacts (DataFrame)"
+
+    def rows(self) -> Iterator[SourceRow]:
+        """Read the contacts from the first."""
+        if self._frame is not None:
+            self.columns = tuple(map(str, self._frame.columns))
+            for number, cells in enumerate(self._frame.itertuples(index=False, name=None), start=1):
+                yield SourceRow(number, dict(zip(self.columns, cells, strict=True)))
+            return
+        for number, record in enumerate(self._records, start=1):
+            if isinstance(record, Contact):
+                yield SourceRow(number, {name: getattr(record, name) for name in CONTACT_FIELDS})
+            elif isinstance(record, Mapping):
+                yield SourceRow(number, {str(key): value for key, value in record.items()})
+            else:
+                raise SourceError(
+                    f"Item {number} of contacts is a {type(record).__name__}. Give mappings or Contact objects."
+                )
+
+
+class QuerySource:
+    """The rows of an SQL query.
+
+    Args:
+        hook: A ``DbApiHook``.
+        sql: One query.
+        parameters: Values for its placeholders, in the driver's style.
+    """
+
+    has_header_line = False
+
+    def __init__(self, hook: ConnectionHook, sql: str, parameters: Parameters | None = None) -> None:
+        self.columns: tuple[str, ...] | None = None
+        self._hook = hook
+        self._sql = sql
+        self._parameters = parameters
+
+    def describe(self) -> str:
+        """Name the source."""
+        return "the SQL query"
+
+    def rows(self) -> Iterator[SourceRow]:
+        """Run the query."""
+        number = 0
+        with closing(read_query(self._hook, self._sql, self._parameters)) as results:
+            for columns, row in results:
+                self.columns = columns
+                if row:
+                    number += 1
+                    yield SourceRow(number, dict(zip(columns, row, strict=True)))
+
+
+class FileSource:
+    """A file of contacts on a local disk or in any object storage.
+
+    Its suffix names its format: ``.csv`` or ``.tsv`` (delimiter, quoting and encoding are found out), ``.jsonl`` or
+    ``.ndjson``, ``.json`` (an array of objects), ``.parquet``; each may be followed by ``.gz``.
+
+    Args:
+        path: A local path, or a URI that Airflow's ``ObjectStoragePath`` takes (``s3://connection@bucket/key``).
+
+    Raises:
+        UnknownFormatError: If the suffix names no supported format.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.columns: tuple[str, ...] | None = None
+        self._path = path
+        self._name = _public_name(str(path))
+        suffixes = [suffix.lower() for suffix in Path(self._name).suffixes]
+        self._is_gzip = suffixes[-1:] == [".gz"]
+        self._format = (suffixes[:-1] if self._is_gzip else suffixes)[-1:]
+        self._details: list[str] = []
+        if not self._format or self._format[0] not in _FORMATS:
+            raise UnknownFormatError(
+                f"{self._name}: the format is not supported. Supported suffixes: {', '.join(_FORMATS)}, each also "
+                "with .gz. Export a workbook's sheet as CSV (UTF-8)."
+            )
+
+    @property
+    def has_header_line(self) -> bool:
+        """Whether the columns come from the file's first line."""
+        return self._format[0] in (".csv", ".tsv")
+
+    def describe(self) -> str:
+        """Name the file, without credentials, and say how it was read."""
+        details = f" ({', '.join(self._details)})" if self._details else ""
+        return f"{self._name}{details}"
+
+    def rows(self) -> Iterator[SourceRow]:
+        """Open the file and read it from its start.
+
+        Raises:
+            MissingFileError: If there is no file, or it may not be read.
+            SourceError: If it cannot be read as what its suffix says; the message starts with its name.
+        """
+        try:
+            with ExitStack() as stack:
+                file: BinaryFile = stack.enter_context(self._open())
+                if self._is_gzip:
+                    file = stack.enter_context(gzip.GzipFile(fileobj=cast("IO[bytes]", file)))
+                yield from _FORMATS[self._format[0]](self, file)
+        except (FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError) as error:
+            raise MissingFileError(f"{self._name} cannot be read: {_PROBLEMS[type(error)]}.") from None
+        except SourceError as error:
+            raise type(error)(f"{self._name}: {error}") from None
+
+    def _open(self) -> IO[bytes]:
+        location = str(self._path)
+        if "://" not in location:
+            return Path(location).open("rb")
+        from airflow.providers.common.compat.sdk import ObjectStoragePath
+
+        try:
+            opened: IO[bytes] = ObjectStoragePath(location).open("rb")  # type: ignore[no-untyped-call]
+            return opened
+        except (ImportError, ValueError):
+            scheme = location.partition("://")[0]
+            raise SourceError(
+                f"no file system for {scheme}:// is installed. Install the Airflow provider that brings it, such as "
+                "apache-airflow-providers-amazon[s3fs] for s3://."
+            ) from None
+
+    def _texts(self, file: BinaryFile) -> Iterator[str]:
+        decoder = Decoder()
+        for text in decoder.decode(read_chunks(file)):
+            self._details = [decoder.encoding]
+            yield text
+
+    def _delimited(self, file: BinaryFile) -> Iterator[SourceRow]:
+        table = DelimitedFile(split_lines(self._texts(file)))
+        self.columns = table.columns
+        width = len(table.columns)
+        for number, cells in enumerate(table.records(), start=1):
+            is_overlong = any(map(str.strip, cells[width:]))
+            values = dict(zip_longest(table.columns, cells[:width]))
+            yield SourceRow(number, values, is_overlong)
+        self._details.append(f"{DELIMITERS.get(table.delimiter, 'custom')}-separated")
+
+    def _json_lines(self, file: BinaryFile) -> Iterator[SourceRow]:
+        return (SourceRow(*row) for row in read_json_lines(split_lines(self._texts(file))))
+
+    def _json_array(self, file: BinaryFile) -> Iterator[SourceRow]:
+        return (SourceRow(*row) for row in read_json_array(self._texts(file)))
+
+    def _parquet(self, file: BinaryFile) -> Iterator[SourceRow]:
+        if not self._is_gzip:
+            yield from self._parquet_rows(file)
+            return
+        with tempfile.TemporaryFile() as plain:  # Parquet is read from its end, gzip only from its start
+            plain.writelines(read_chunks(file))
+            plain.seek(0)
+            yield from self._parquet_rows(plain)
+
+    def _parquet_rows(self, file: BinaryFile) -> Iterator[SourceRow]:
+        for number, values in read_parquet(file):
+            self.columns = self.columns or tuple(values)
+            yield SourceRow(number, values)
+
+
+_FORMATS: Mapping[str, Callable[[FileSource, BinaryFile], Iterator[SourceRow]]] = {
+    ".csv": FileSource._delimited,
+    ".tsv": FileSource._delimited,
+    ".jsonl": FileSource._json_lines,
+    ".ndjson": FileSource._json_lines,
+    ".json": FileSource._json_array,
+    ".parquet": FileSource._parquet,
+}
+_PROBLEMS: Mapping[type[OSError], str] = {
+    FileNotFoundError: "there is no such file",
+    IsADirectoryError: "it is a directory",
+    NotADirectoryError: "there is no such file",
+    PermissionError: "permission denied",
+}
+
+
+def _public_name(location: str) -> str:
+    """Return a path or URI without credentials and query."""
+    return re.sub(r"(?<=://)[^/]*@", "", location).partition("?")[0] if "://" in location else location
+
+
+def open_source(
+    *,
+    contacts: object = None,
+    contacts_path: str | os.PathLike[str] | None = None,
+    sql: str | None = None,
+    sql_conn_id: str | None = None,
+    parameters: Parameters | None = None,
+) -> Source:
+    """Return the one source that is given. Nothing is read yet.
+
+    Args:
+        contacts: Mappings, :class:`Contact` objects or a DataFrame.
+        contacts_path: A file, see :class:`FileSource`.
+        sql: A query on ``sql_conn_id``.
+        sql_conn_id: An Airflow connection whose hook is a ``DbApiHook``.
+        parameters: Values for the query's placeholders.
+
+    Raises:
+        SourceError: If not exactly one source is given, or it is not what it should be.
+    """
+    given = [
+        name
+        for name, value in (("contacts", contacts), ("contacts_path", contacts_path), ("sql", sql))
+        if value is not None
+    ]
+    if len(given) != 1:
+        raise SourceError(
+            f"Give exactly one of contacts, contacts_path and sql; got {', '.join(given) or 'none'}."
+        )
+    if contacts is not None:
+        return RecordsSource(contacts)
+    if contacts_path is not None:
+        return FileSource(contacts_path)
+    if not sql_conn_id:
+        raise SourceError("sql needs sql_conn_id, the connection to run it on.")
+    return QuerySource(_sql_hook(sql_conn_id), cast("str", sql), parameters)
+
+
+def _sql_hook(conn_id: str) -> ConnectionHook:
+    from airflow.providers.common.compat.sdk import BaseHook
+    from airflow.providers.common.sql.hooks.sql import DbApiHook
+
+    connection = BaseHook.get_connection(conn_id)
+    hook = connection.get_hook()  # type: ignore[no-untyped-call]
+    if not isinstance(hook, DbApiHook):
+        raise SourceError(
+            f"The connection {conn_id!r} is of type {connection.conn_type!r}, whose hook cannot run SQL."
+        )
+    return hook

@@ -1,1 +1,0 @@
-"""Paying once: contacts, sources, journal, submission, polling."""

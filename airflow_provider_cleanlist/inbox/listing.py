@@ -1,0 +1,89 @@
+"""Noticing what is new in an inbox: one listing serves all waits of a process."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Iterable
+
+from airflow_provider_cleanlist.inbox.inbox import Inbox, InboxUnavailableError
+
+FRESH_SECONDS = 0.6
+"""A listing serves all waits that ask within so long after its start."""
+SKEW_SECONDS = 60.0
+"""How far apart the clocks of receivers and waits may be."""
+KEPT_SECONDS = 3600.0
+"""How long a wait may be busy with something else without missing a marker."""
+
+
+class InboxListing:
+    """Lists the markers that deliveries leave in an inbox.
+
+    It lists the folder of the present ten minutes, and within a minute of their beginning or end a second one, at most
+    once in ``FRESH_SECONDS`` however many waits ask. After a failure or a rest it goes on where it stopped.
+
+    Args:
+        inbox: The inbox.
+    """
+
+    def __init__(self, inbox: Inbox) -> None:
+        self.inbox = inbox
+        self._listing = threading.Lock()
+        self._notified: dict[str, float] = {}
+        self._tried_at = -math.inf
+        self._listed_until: float | None = None
+        self._error: InboxUnavailableError | None = None
+
+    def notified(self, names: Iterable[str], now: float) -> list[str]:
+        """Return those names whose marker was made within the last hour.
+
+        Whoever asks while another one's listing is under way gets what was found before.
+
+        Args:
+            names: From ``marker_name``.
+            now: Seconds since the epoch.
+
+        Raises:
+            InboxUnavailableError: The last listing failed.
+        """
+        if self._listing.acquire(blocking=False):
+            try:
+                if abs(now - self._tried_at) >= FRESH_SECONDS:
+                    self._list(now)
+            finally:
+                self._listing.release()
+        if self._error is not None:
+            raise self._error
+        notified = self._notified
+        return [name for name in names if name in notified]
+
+    def _list(self, now: float) -> None:
+        self._tried_at = now
+        since = now if self._listed_until is None else max(self._listed_until, now - KEPT_SECONDS)
+        try:
+            names = self.inbox.markers(since - SKEW_SECONDS, now + SKEW_SECONDS)
+        except InboxUnavailableError as error:
+            self._error = error
+            return
+        self._error, self._listed_until = None, now
+        kept = {name: at for name, at in self._notified.items() if at >= now - KEPT_SECONDS}
+        self._notified = kept | dict.fromkeys(names, now)
+
+
+_listings: dict[str, InboxListing] = {}
+_opening = threading.Lock()
+
+
+def listing_of(path: str) -> InboxListing:
+    """Return this process's listing of an inbox.
+
+    Args:
+        path: Local path or object storage URI of the inbox.
+
+    Raises:
+        InboxUnavailableError: The inbox cannot be opened.
+    """
+    with _opening:
+        if path not in _listings:
+            _listings[path] = InboxListing(Inbox.at(path))
+        return _listings[path]

@@ -1,0 +1,171 @@
+"""The addresses that batches are submitted with, and what their deliveries tell about batches of unknown outcome."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+from airflow.providers.common.compat.sdk import conf
+
+from airflow_provider_cleanlist.client.results import WorkflowStatus
+from airflow_provider_cleanlist.client.settings import ClientSettings, is_loopback
+from airflow_provider_cleanlist.exceptions import CleanlistConfigurationError
+from airflow_provider_cleanlist.inbox.inbox import Inbox, InboxUnavailableError
+from airflow_provider_cleanlist.inbox.settings import URL_PREFIX, WEBHOOK_PATH
+from airflow_provider_cleanlist.inbox.tokens import TOKEN_LIFE_SECONDS, batch_name, parse_secrets, sign
+from airflow_provider_cleanlist.results.rows import result_row
+from airflow_provider_cleanlist.submission.journal import Batch, Journal
+from airflow_provider_cleanlist.task_log import TaskLog
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookAddresses:
+    """Makes the webhook addresses of one task instance.
+
+    Attributes:
+        base_url: Public address of the receiver, without ``/cleanlist/webhook``.
+        secret: Secret that signs tokens.
+        scope: The organisation.
+        run: The task instance, and its ``force_resubmit`` value.
+    """
+
+    base_url: str
+    secret: str = field(repr=False)
+    scope: str
+    run: str
+
+    def url(self, identities: bytes, batches: Sequence[Batch], now: float) -> str:
+        """Return the address for a batch that is about to be submitted.
+
+        Args:
+            identities: Hashes of its contacts.
+            batches: All batches so far.
+            now: Seconds since the epoch.
+        """
+        token = sign(self.secret, self._name(identities, batches), now + TOKEN_LIFE_SECONDS)
+        return f"{self.base_url}{URL_PREFIX}{WEBHOOK_PATH}{token}"
+
+    def addresses(self, journal: Journal) -> Callable[[bytes], str]:
+        """Return what makes the addresses of a journal's batches, from the hashes of their contacts.
+
+        Args:
+            journal: The journal.
+        """
+        return lambda identities: self.url(identities, journal.batches, time.time())
+
+    def settle(self, journal: Journal, inbox: Inbox, now: float) -> list[str]:
+        """Write down that batches of unknown outcome were accepted whose webhook has come.
+
+        Args:
+            journal: The loaded journal.
+            inbox: What was delivered.
+            now: Seconds since the epoch.
+
+        Returns:
+            The workflows that these batches became.
+
+        Raises:
+            InboxUnavailableError: The inbox cannot be read.
+            JournalError: The journal cannot be written.
+        """
+        settled = []
+        batches = list(journal.batches)
+        for index, batch in enumerate(batches):
+            if not batch.is_unknown:
+                continue
+            workflow_id = inbox.workflow_of(self._name(batch.identities, batches[:index]))
+            if workflow_id is not None:
+                task_ids = _task_ids(inbox, workflow_id)
+                journal.settle(batch, workflow_id, task_ids if len(task_ids) == batch.size else (), now)
+                settled.append(workflow_id)
+        return settled
+
+    def settle_from_inbox(self, journal: Journal, log: TaskLog) -> None:
+        """Settle what the configured inbox tells about; what it cannot tell stays unknown.
+
+        Args:
+            journal: The loaded journal.
+            log: Receives counts.
+
+        Raises:
+            JournalError: The journal cannot be written.
+        """
+        if not any(batch.is_unknown for batch in journal.batches):
+            return
+        try:
+            inbox = Inbox.configured()
+            settled = [] if inbox is None else self.settle(journal, inbox, time.time())
+        except InboxUnavailableError as error:
+            log.warning("What webhooks delivered cannot be read: %s.", error)
+            return
+        if settled:
+            log.info("Webhooks tell that %d batches of unknown outcome were accepted.", len(settled))
+
+    def _name(self, identities: bytes, earlier: Sequence[Batch]) -> str:
+        """Return the name of a batch: by its contacts, and by how often these may have been accepted before."""
+        digest = hashlib.blake2b(identities, digest_size=16).hexdigest()
+        again = sum(batch.may_be_billed and batch.identities == identities for batch in earlier)
+        return batch_name(self.scope, self.run, f"{digest}.{again}")
+
+
+def _task_ids(inbox: Inbox, workflow_id: str) -> list[str]:
+    payload = inbox.payload(workflow_id) or {}
+    rows = (result_row(body, workflow_id) for body in WorkflowStatus.parse(workflow_id, payload).results)
+    return [row["task_id"] for row in rows if row is not None]
+
+
+def open_webhook_addresses(settings: ClientSettings, run: Sequence[object]) -> WebhookAddresses:
+    """Return what makes the webhook addresses of a task instance.
+
+    Args:
+        settings: The connection's settings.
+        run: What tells the task instance, and each new start of it, from all others.
+
+    Raises:
+        CleanlistConfigurationError: Address or secret of the receiver are missing or cannot be used.
+    """
+    try:
+        base_url = check_base_url(settings.webhook_base_url)
+        configured = conf.get("cleanlist", "webhook_secret", fallback="") or ""
+        secret = signing_secret(settings.webhook_secret, configured)
+    except ValueError as error:
+        raise CleanlistConfigurationError(f"webhook=True cannot be done: {error}.") from None
+    if secret is None:
+        raise CleanlistConfigurationError(
+            "webhook=True needs a secret: set webhook_secret in the connection, or [cleanlist] webhook_secret."
+        )
+    return WebhookAddresses(base_url, secret, settings.scope, "\0".join(map(str, run)))
+
+
+def signing_secret(*settings: str) -> str | None:
+    """Return the secret that signs: the first one in the first setting that holds any.
+
+    Args:
+        *settings: Settings in order of precedence.
+
+    Raises:
+        ValueError: A secret is too short to be one.
+    """
+    return next((secrets[0] for text in settings if (secrets := parse_secrets(text))), None)
+
+
+def check_base_url(base_url: str) -> str:
+    """Return the public address of the receiver without a slash at its end.
+
+    Args:
+        base_url: As configured.
+
+    Raises:
+        ValueError: Cleanlist would not deliver to it (contract section 4.1).
+    """
+    try:
+        parts = urlsplit(base_url)
+        is_usable = parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname or ""))
+    except ValueError:
+        is_usable = False
+    if not is_usable or not parts.hostname or parts.query or parts.fragment or "@" in parts.netloc:
+        raise ValueError("webhook_base_url must look like https://airflow.example.com")
+    return base_url.rstrip("/")

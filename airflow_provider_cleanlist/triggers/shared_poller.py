@@ -1,0 +1,128 @@
+"""What all waits of one event loop on one connection share: the connection, and the number of workflows in flight.
+
+A triggerer may run hundreds of triggers on one connection. One lookup of it serves them all for a while, and a schedule
+that knows how many workflows are in flight keeps them from crowding the request budget.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from weakref import WeakKeyDictionary
+
+from airflow.providers.common.compat.sdk import AirflowNotFoundException
+
+from airflow_provider_cleanlist import exceptions
+from airflow_provider_cleanlist.client import errors
+from airflow_provider_cleanlist.client.endpoints import Call
+from airflow_provider_cleanlist.client.errors import CleanlistError
+from airflow_provider_cleanlist.client.results import WorkflowStatus
+from airflow_provider_cleanlist.hooks.cleanlist import CleanlistHook
+from airflow_provider_cleanlist.waiting.schedule import PollRule
+from airflow_provider_cleanlist.waiting.tracker import WorkflowTracker
+from airflow_provider_cleanlist.waiting.wait import rule_for
+
+CONNECTION_GOOD_FOR_SECONDS = 300.0
+"""How long a connection that was looked up is used before it is looked up anew."""
+
+
+class SharedPoller:
+    """The waits of one event loop on one connection.
+
+    Args:
+        cleanlist_conn_id: The connection.
+    """
+
+    def __init__(self, cleanlist_conn_id: str) -> None:
+        self._conn_id = cleanlist_conn_id
+        self._looking_up = asyncio.Lock()
+        self._hook: CleanlistHook | None = None
+        self._looked_up_at = 0.0
+        self._trackers: set[WorkflowTracker] = set()
+
+    @contextmanager
+    def seat(self, tracker: WorkflowTracker) -> Iterator[None]:
+        """Count a wait's workflows as in flight.
+
+        Args:
+            tracker: The wait's schedule.
+        """
+        self._trackers.add(tracker)
+        try:
+            yield
+        finally:
+            self._trackers.discard(tracker)
+
+    def others(self, tracker: WorkflowTracker) -> int:
+        """Return how many workflows the other waits have in flight.
+
+        Args:
+            tracker: The wait that asks.
+        """
+        return sum(other.in_flight for other in self._trackers if other is not tracker)
+
+    async def rule(self) -> PollRule:
+        """Return the schedule's constants for the connection.
+
+        Raises:
+            CleanlistError: The connection cannot be had or used.
+        """
+        return rule_for(await self._hook_younger_than(CONNECTION_GOOD_FOR_SECONDS))
+
+    async def status(self, call: Call[WorkflowStatus], on_sending: Callable[[], None]) -> WorkflowStatus:
+        """Return the answer to one call; a key that was refused is looked up anew, somebody may have changed it.
+
+        Args:
+            call: The call.
+            on_sending: Called when the request has its place in the budget and leaves.
+
+        Raises:
+            CleanlistError: It failed.
+        """
+        hook = await self._hook_younger_than(CONNECTION_GOOD_FOR_SECONDS)
+        asked_at = time.monotonic()
+        try:
+            return await hook.get_conn().arun(call, on_sending)
+        except errors.AuthenticationError:
+            newer = await self._hook_younger_than(time.monotonic() - asked_at)
+            if newer.settings == hook.settings:
+                raise
+        return await newer.get_conn().arun(call, on_sending)
+
+    async def _hook_younger_than(self, seconds: float) -> CleanlistHook:
+        async with self._looking_up:
+            if self._hook is None or time.monotonic() - self._looked_up_at >= seconds:
+                self._hook = await _hook_with_connection(self._conn_id)
+                self._looked_up_at = time.monotonic()
+            return self._hook
+
+
+async def _hook_with_connection(conn_id: str) -> CleanlistHook:
+    """Return a hook that has its connection already, so that nothing it does blocks the event loop."""
+    hook = CleanlistHook(conn_id)
+    try:
+        await hook.aget_settings()
+        await asyncio.to_thread(hook.get_conn)  # imports what the client and the budget's store need
+    except CleanlistError:
+        raise
+    except AirflowNotFoundException:
+        raise exceptions.CleanlistConfigurationError(f"There is no connection {conn_id!r}.") from None
+    except Exception as error:  # noqa: BLE001  # whatever keeps Airflow from answering now
+        info = errors.ErrorInfo(f"look up connection {conn_id!r}", type(error).__name__)
+        raise exceptions.CleanlistTransportError(info) from None
+    return hook
+
+
+_desks: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, SharedPoller]] = WeakKeyDictionary()
+
+
+def shared_poller(cleanlist_conn_id: str) -> SharedPoller:
+    """Return the desk of a connection on the running event loop.
+
+    Args:
+        cleanlist_conn_id: The connection.
+    """
+    desks = _desks.setdefault(asyncio.get_running_loop(), {})
+    return desks.setdefault(cleanlist_conn_id, SharedPoller(cleanlist_conn_id))

@@ -1,0 +1,283 @@
+"""How a wait for workflows ended, what that means for the task, and the words for it.
+
+An outcome travels through a trigger's event as plain JSON. :func:`conclude` turns it into the summary that goes to
+XCom, or into the error that fails the task.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal, TypedDict, get_args
+
+from airflow_provider_cleanlist import exceptions
+from airflow_provider_cleanlist.client import errors
+from airflow_provider_cleanlist.exceptions import CleanlistWaitTimeoutError
+from airflow_provider_cleanlist.waiting.states import Counts, WaitStatus, WorkflowOutcome
+from airflow_provider_cleanlist.waiting.tracker import WorkflowTracker
+
+FailurePolicy = Literal["any", "all", "never"]
+FAILURE_POLICIES: tuple[FailurePolicy, ...] = get_args(FailurePolicy)
+
+IDS_IN_MESSAGES = 20
+_THEY_GO_ON = (
+    "They go on at Cleanlist, which cannot cancel them: their results will be billed and kept. "
+    "Clear the task to wait on, or give it a longer timeout."
+)
+_NOT_LOST = "The workflows themselves go on at Cleanlist: a new try of the task takes up the wait."
+
+
+class WaitSummary(TypedDict):
+    """What a wait returns to XCom.
+
+    Keys: ``workflows``, ``completed``, ``failed`` count workflows; ``total``, ``successful``, ``failed_contacts``
+    count contacts; ``emails_found``, ``phones_found`` count finds; ``failed_workflow_ids`` names the failed ones.
+    """
+
+    workflows: int
+    completed: int
+    failed: int
+    total: int
+    successful: int
+    failed_contacts: int
+    emails_found: int
+    phones_found: int
+    failed_workflow_ids: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class WaitOutcome:
+    """How a wait ended.
+
+    Attributes:
+        end: Why it is over.
+        failure_policy: As in the request.
+        workflows: Number of workflows.
+        completed: Number of completed workflows.
+        failed_ids: Failed workflows.
+        unknown_ids: Workflows that the API does not know.
+        running_ids: Workflows that go on: the first few.
+        running: Number of workflows that go on.
+        counts: Contacts, as last seen.
+        error: What broke the wait, or None.
+        note: What else a timeout's message is to say.
+    """
+
+    end: WaitStatus
+    failure_policy: FailurePolicy
+    workflows: int
+    completed: int
+    failed_ids: tuple[str, ...]
+    unknown_ids: tuple[str, ...]
+    running_ids: tuple[str, ...]
+    running: int
+    counts: Counts
+    error: errors.CleanlistError | None = None
+    note: str = ""
+
+    @classmethod
+    def of(cls, tracker: WorkflowTracker, end: WaitStatus, failure_policy: FailurePolicy) -> WaitOutcome:
+        """Return the outcome of a schedule that has ended."""
+        running = tracker.running
+        return cls(
+            end=end,
+            failure_policy=failure_policy,
+            workflows=tracker.workflows,
+            completed=len(tracker.ended(WorkflowOutcome.COMPLETED)),
+            failed_ids=tracker.ended(WorkflowOutcome.FAILED),
+            unknown_ids=tracker.ended(WorkflowOutcome.UNKNOWN),
+            running_ids=running[:IDS_IN_MESSAGES],
+            running=len(running),
+            counts=tracker.counts,
+            error=None if tracker.error is None else _with_hint(tracker.error),
+        )
+
+    @property
+    def summary(self) -> WaitSummary:
+        """What goes to XCom."""
+        return WaitSummary(
+            workflows=self.workflows,
+            completed=self.completed,
+            failed=len(self.failed_ids),
+            total=self.counts.total,
+            successful=self.counts.successful,
+            failed_contacts=self.counts.failed,
+            emails_found=self.counts.emails,
+            phones_found=self.counts.phones,
+            failed_workflow_ids=list(self.failed_ids),
+        )
+
+
+def conclude(outcome: WaitOutcome) -> WaitSummary:
+    """Return the summary of a wait, or raise what its end means for the task.
+
+    Args:
+        outcome: How the wait ended.
+
+    Raises:
+        CleanlistWorkflowFailedError: Workflows failed, as the failure policy counts it.
+        CleanlistWaitTimeoutError: The deadline passed.
+        CleanlistNotFoundError: The API does not know some of the workflows.
+        CleanlistError: What broke the wait.
+    """
+    if outcome.error is not None:
+        raise outcome.error
+    if outcome.end is WaitStatus.TIMED_OUT:
+        raise CleanlistWaitTimeoutError(
+            timeout_message(outcome.running_ids, outcome.running, outcome.workflows, outcome.note)
+        )
+    if outcome.unknown_ids:
+        raise _unknown_error(outcome.unknown_ids)
+    failed = len(outcome.failed_ids)
+    if (outcome.failure_policy == "any" and failed) or (
+        outcome.failure_policy == "all" and failed and failed == outcome.workflows
+    ):
+        raise exceptions.CleanlistWorkflowFailedError(
+            f"{failed} of {outcome.workflows} workflows failed on Cleanlist's side: "
+            f"{listed(outcome.failed_ids)}. Contacts without a result are not billed. To let the task succeed "
+            f'all the same, set failure_policy="never".'
+        )
+    return outcome.summary
+
+
+def timeout_message(running_ids: Sequence[str], running: int, workflows: int, note: str = "") -> str:
+    """Say which workflows were still running when the wait timed out, and that they go on.
+
+    Args:
+        running_ids: The first of them.
+        running: Number of them.
+        workflows: Number of workflows in all.
+        note: What else there is to say.
+    """
+    return (
+        f"The wait timed out: {running} of {workflows} workflows were still running: "
+        f"{listed(running_ids, running)}. {_THEY_GO_ON} {note}"
+    ).rstrip()
+
+
+def unwatched_message(workflow_ids: Sequence[str], note: str = "") -> str:
+    """Say which workflows a deferred task waited for when Airflow ended the deferral.
+
+    Args:
+        workflow_ids: All workflows of the task.
+        note: What else there is to say.
+    """
+    return (
+        f"The wait timed out without news from a triggerer: {counted(len(workflow_ids))} may still be running: "
+        f"{listed(workflow_ids)}. {_THEY_GO_ON} {note}"
+    ).rstrip()
+
+
+def killed_message(running_ids: Sequence[str]) -> str:
+    """Say which workflows go on when a waiting task is killed.
+
+    Args:
+        running_ids: Workflows whose end was not seen.
+    """
+    return f"No longer waiting for {counted(len(running_ids))}: {listed(running_ids)}. {_THEY_GO_ON}"
+
+
+def counted(workflows: int) -> str:
+    """Return a number of workflows in words.
+
+    Args:
+        workflows: The number.
+    """
+    return f"{workflows} workflow{'s' if workflows != 1 else ''}"
+
+
+def listed(workflow_ids: Sequence[str], count: int | None = None) -> str:
+    """Return the first ids and how many more there are.
+
+    Args:
+        workflow_ids: The ids, or the first of them.
+        count: Number of them in all, if more than given.
+    """
+    shown = workflow_ids[:IDS_IN_MESSAGES]
+    more = (len(workflow_ids) if count is None else count) - len(shown)
+    return ", ".join(shown) + (f" and {more} more" if more > 0 else "")
+
+
+def _unknown_error(workflow_ids: Sequence[str]) -> exceptions.CleanlistNotFoundError:
+    return exceptions.CleanlistNotFoundError(
+        errors.ErrorInfo(
+            f"find {len(workflow_ids)} of the workflows",
+            listed(workflow_ids),
+            status=404,
+            hint="Check the ids, and that the connection's key belongs to the organisation that submitted them.",
+        )
+    )
+
+
+def _with_hint(error: errors.CleanlistError) -> errors.CleanlistError:
+    """Add to an error that broke a wait that the workflows themselves are not lost."""
+    if not isinstance(error, errors.ApiError):
+        return error
+    hint = f"{error.info.hint} {_NOT_LOST}" if error.info.hint else _NOT_LOST
+    return type(error)(replace(error.info, hint=hint))
+
+
+def outcome_to_json(outcome: WaitOutcome) -> dict[str, Any]:
+    """Return an outcome as plain JSON values.
+
+    Args:
+        outcome: The outcome.
+    """
+    return {
+        "status": outcome.end.value,
+        "failure_policy": outcome.failure_policy,
+        "workflows": outcome.workflows,
+        "completed": outcome.completed,
+        "failed_ids": list(outcome.failed_ids),
+        "unknown_ids": list(outcome.unknown_ids),
+        "running_ids": list(outcome.running_ids),
+        "running": outcome.running,
+        "counts": outcome.counts.numbers(),
+        "error": None if outcome.error is None else _error_to_json(outcome.error),
+    }
+
+
+def outcome_from_json(event: Mapping[str, Any]) -> WaitOutcome:
+    """Return the outcome that a trigger's event carries.
+
+    Args:
+        event: Payload of the event.
+
+    Raises:
+        CleanlistStateError: The event is not one of this provider.
+    """
+    try:
+        return WaitOutcome(
+            end=WaitStatus(event["status"]),
+            failure_policy=event["failure_policy"],
+            workflows=event["workflows"],
+            completed=event["completed"],
+            failed_ids=tuple(event["failed_ids"]),
+            unknown_ids=tuple(event["unknown_ids"]),
+            running_ids=tuple(event["running_ids"]),
+            running=event["running"],
+            counts=Counts(*event["counts"]),
+            error=None if event["error"] is None else _error_from_json(event["error"]),
+        )
+    except (KeyError, TypeError, ValueError):
+        raise exceptions.CleanlistStateError(
+            "The trigger's event cannot be read: it was made by another version of the provider. "
+            "The workflows go on at Cleanlist; clear the task to wait on."
+        ) from None
+
+
+def _error_to_json(error: errors.CleanlistError) -> dict[str, Any]:
+    info = error.info if isinstance(error, errors.ApiError) else errors.ErrorInfo("", str(error))
+    fields = ("operation", "message", "status", "code", "request_id", "hint")
+    return {"type": type(error).__name__, **{name: getattr(info, name) for name in fields}}
+
+
+def _error_from_json(error: Mapping[str, Any]) -> errors.CleanlistError:
+    info = errors.ErrorInfo(**{name: value for name, value in error.items() if name != "type"})
+    kind = _ERRORS.get(error["type"], exceptions.CleanlistStateError)
+    return kind(info) if issubclass(kind, errors.ApiError) else kind(info.message)
+
+
+_ERRORS: dict[str, type[errors.CleanlistError]] = {
+    name: getattr(exceptions, name) for name in exceptions.__all__ if name.endswith("Error")
+}

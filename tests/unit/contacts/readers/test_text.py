@@ -1,0 +1,154 @@
+"""Encodings and lines."""
+
+# ruff: noqa: RUF001
+
+from __future__ import annotations
+
+import codecs
+import gzip
+import io
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from airflow_provider_cleanlist.contacts.errors import EmptyFileError, EncodingError, MalformedFileError
+from airflow_provider_cleanlist.contacts.readers import text as text_module
+from airflow_provider_cleanlist.contacts.readers.text import Decoder, read_chunks, split_lines
+
+WESTERN = "Name;Firma\r\nJürgen;Müller & Söhne “GmbH” – 10 €\r\n"
+WORLD = "first_name,company\nОльга,Ромашка\n葵,株式会社サンプル\nMara,Lab 👩🏽‍💻\n"
+
+
+def chunked(data: bytes, size: int) -> list[bytes]:
+    return [data[start : start + size] for start in range(0, len(data), size)]
+
+
+def decoded(data: bytes, size: int = 1 << 20) -> tuple[str, str]:
+    decoder = Decoder()
+    return "".join(decoder.decode(chunked(data, size))), decoder.encoding
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 1 << 20])
+@pytest.mark.parametrize(
+    ("bom", "codec", "name"),
+    [
+        (b"", "utf-8", "utf-8"),
+        (codecs.BOM_UTF8, "utf-8", "utf-8"),
+        (codecs.BOM_UTF16_LE, "utf-16-le", "utf-16-le"),
+        (codecs.BOM_UTF16_BE, "utf-16-be", "utf-16-be"),
+        (codecs.BOM_UTF32_LE, "utf-32-le", "utf-32-le"),
+        (codecs.BOM_UTF32_BE, "utf-32-be", "utf-32-be"),
+    ],
+)
+def test_unicode_encodings(bom, codec, name, size):
+    assert decoded(bom + WORLD.encode(codec), size) == (WORLD, name)
+
+
+@pytest.mark.parametrize("codec", ["utf-16-le", "utf-16-be"])
+def test_utf_16_without_a_mark(codec):
+    table = "first_name,last_name\n" + "Ольга,Петрова\n" * 3
+    assert decoded(table.encode(codec)) == (table, codec)
+
+
+def test_windows_1252():
+    assert decoded(WESTERN.encode("cp1252")) == (WESTERN, "cp1252")
+
+
+@pytest.mark.parametrize("text", ["“Café”, «CAFÉ», ‘Groß’ — l’été’", "ÅÄÖ åäö €uro", "naïve — œuvre…"])
+def test_typography_in_windows_1252(text):
+    assert decoded(text.encode("cp1252")) == (text, "cp1252")
+
+
+def test_utf_8_that_breaks_later_is_refused():
+    data = "Müller\n".encode() + b"a\n" * 1000 + "Söhne\n".encode("cp1252")
+    with pytest.raises(EncodingError, match=r"not valid utf-8 \(near line 1002\)"):
+        decoded(data, 500)
+
+
+def test_ascii_may_turn_into_either_at_any_time():
+    plain = "a,b\n" * 200_000
+    assert decoded((plain + WESTERN).encode("cp1252"), 1000) == (plain + WESTERN, "cp1252")
+    assert decoded((plain + WORLD).encode(), 1000) == (plain + WORLD, "utf-8")
+    assert decoded(plain.encode(), 1000) == (plain, "ascii")
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.text(st.characters(codec="utf-8", exclude_characters="\x00"), min_size=4), st.integers(1, 9))
+def test_any_utf_8_comes_back_whatever_the_chunks(text, size):
+    marked = codecs.BOM_UTF8 + text.encode()
+    assert decoded(marked, size)[0] == text
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ("имя;фамилия\nОльга;Петрова\n".encode("cp1251"), "neither UTF-8 nor Windows-1252"),
+        ("όνομα;εταιρεία\n".encode("cp1253"), "neither UTF-8 nor Windows-1252"),
+        ("姓,会社\n小林,株式会社サンプル\n".encode("shift-jis"), "not"),
+        (b"a,b\nM\x81ller,x\n", r"not valid cp1252 \(near line 2\)"),
+        (
+            "x\nMüller,x\n".encode() + "Söhne".encode("cp1252"),
+            r"mixes UTF-8 with something else \(near line 2\)",
+        ),
+        ("Ольга".encode() + "Söhne".encode("cp1252"), "mixes UTF-8"),
+        ("小林".encode() + "Söhne".encode("cp1252"), "mixes UTF-8"),
+        (codecs.BOM_UTF16_LE + "ab".encode("utf-16-le") + b"\x00", "not valid utf-16-le"),
+    ],
+)
+def test_other_encodings_are_refused(data, message):
+    with pytest.raises(EncodingError, match=message) as caught:
+        decoded(data)
+    assert "UTF-8" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"PK\x03\x04rest of a workbook", "Excel workbook"),
+        (gzip.compress(b"a,b", mtime=0), "gz"),
+        (b"PAR1....", "Parquet"),
+    ],
+)
+def test_other_formats_are_named(data, message):
+    with pytest.raises(EncodingError, match=message):
+        decoded(data)
+
+
+def test_nothing_is_an_error():
+    with pytest.raises(EmptyFileError):
+        decoded(b"")
+
+
+@pytest.mark.parametrize("data", [b"a", b"ab", b"abc", b"\n"])
+def test_very_short_texts(data):
+    assert decoded(data)[0] == data.decode()
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 100])
+def test_lines_end_in_any_way_and_only_there(size):
+    text = 'a\nb\r\nc\rd "\x0b\x0c\x1c\x85\u2028"\n\nlast'
+    pieces = [text[start : start + size] for start in range(0, len(text), size)]
+    assert list(split_lines(pieces)) == ["a\n", "b\r\n", "c\r", 'd "\x0b\x0c\x1c\x85\u2028"\n', "\n", "last"]
+
+
+@settings(deadline=None)
+@given(st.text("ab\r\n"), st.integers(1, 5))
+def test_lines_are_those_of_the_io_module(text, size):
+    pieces = [text[start : start + size] for start in range(0, len(text), size)]
+    assert list(split_lines(pieces)) == list(io.StringIO(text, newline=""))
+
+
+def test_a_line_without_end_is_an_error(monkeypatch):
+    monkeypatch.setattr(text_module, "MAX_LINE_CHARACTERS", 100)
+    with pytest.raises(MalformedFileError, match="Line 3"):
+        list(split_lines(["a\nb\n", "x" * 60, "x" * 60]))
+
+
+@pytest.mark.parametrize(
+    "damage", [lambda data: data[:-9], lambda data: b"not gzip", lambda data: data[:40] + b"x" * 40]
+)
+def test_damaged_gzip(damage):
+    data = gzip.compress("".join(map(str, range(9999))).encode())
+    with pytest.raises(MalformedFileError, match="gzip"):
+        list(read_chunks(gzip.GzipFile(fileobj=io.BytesIO(damage(data)))))

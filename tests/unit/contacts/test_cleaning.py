@@ -1,0 +1,271 @@
+"""Cleaning of single values."""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+import uuid
+from decimal import Decimal
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from airflow_provider_cleanlist.contacts.cleaning import (
+    FREE_MAIL_DOMAINS,
+    clean_domain,
+    clean_email,
+    clean_text,
+    is_blank,
+    parse_linkedin_url,
+)
+
+PROFILE = "https://www.linkedin.com/in/mara-okafor-example"
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("Mara", "Mara"),
+        ("  Mara \t\r\n", "Mara"),
+        ("\u00a0Mara\u3000\u2009", "Mara"),
+        ("\u200b\ufeffMara\u200d\u2060", "Mara"),
+        (" \u200b \u00a0 Mara", "Mara"),
+        ("Mara  Lena", "Mara  Lena"),
+        ("Foo\nBar", "Foo\nBar"),
+        ("Ma\x00ra\x07", "Mara"),
+        ("Ma\ud800ra", "Mara"),
+        ("👩🏽\u200d💻 Lab", "👩🏽\u200d💻 Lab"),
+        ("", None),
+        (" \u200b\u00a0\ufeff", None),
+        ("\x00", None),
+        (None, None),
+        (math.nan, None),
+        (np.float32("nan"), None),
+        (Decimal("NaN"), None),
+        (pd.NA, None),
+        (pd.NaT, None),
+        (True, None),
+        ({"name": "Foo"}, None),
+        (["a", "b"], None),
+        ([], None),
+        ({"a"}, None),
+        (np.array(["a", "b"]), None),
+        (["Foo "], "Foo"),
+        (("Foo",), "Foo"),
+        (b" M\xc3\xbcller ", "Müller"),
+        (7, "7"),
+        (7.0, "7"),
+        (7.5, "7.5"),
+        (np.int64(7), "7"),
+        (Decimal("7.10"), "7.10"),
+        (dt.date(2026, 11, 2), "2026-11-02"),
+        (uuid.UUID(int=7), "00000000-0000-0000-0000-000000000007"),
+    ],
+)
+def test_clean_text(value, expected):
+    assert clean_text(value) == expected
+
+
+@pytest.mark.parametrize("value", [None, "", " \u00a0\u200b", math.nan, pd.NA, pd.NaT, [], {}, b""])
+def test_blank(value):
+    assert is_blank(value)
+
+
+@pytest.mark.parametrize("value", ["x", 0, False, ["a", "b"], {"a": 1}, dt.date(2026, 1, 1)])
+def test_not_blank(value):
+    assert not is_blank(value)
+
+
+SPELLINGS = [
+    "https://www.linkedin.com/in/mara-okafor-example",
+    "https://www.linkedin.com/in/mara-okafor-example/",
+    "http://www.linkedin.com/in/mara-okafor-example",
+    "linkedin.com/in/mara-okafor-example",
+    "www.linkedin.com/in/mara-okafor-example",
+    "//www.linkedin.com/in/mara-okafor-example",
+    "HTTPS://WWW.LinkedIn.COM/in/mara-okafor-example",
+    "https://www.linkedin.com/in/Mara-Okafor-Example",
+    "https://www.linkedin.com/IN/MARA-OKAFOR-EXAMPLE/",
+    "https://de.linkedin.com/in/mara-okafor-example",
+    "https://uk.linkedin.com/in/mara-okafor-example/en",
+    "https://m.linkedin.com/in/mara-okafor-example",
+    "https://www.linkedin.com/mwlite/in/mara-okafor-example",
+    "https://www.linkedin.com/mwlite/profile/in/mara-okafor-example",
+    "https://www.linkedin.com/in/mara-okafor-example?originalSubdomain=de",
+    "https://www.linkedin.com/in/mara-okafor-example/?trk=people_guest#experience",
+    "https://www.linkedin.com/in/mara-okafor-example/details/experience/",
+    "https://www.linkedin.com/in/mara-okafor-example/overlay/contact-info/",
+    "https://www.linkedin.com/in/mara%2Dokafor%2Dexample/",
+    "https://www.linkedin.com/in/mara%252Dokafor%252Dexample/",
+    "https://www.linkedin.com:443/in/mara-okafor-example",
+    "https://www.linkedin.com//in//mara-okafor-example//",
+    "https://www.linkedin.com./in/mara-okafor-example",
+    "https://somebody@www.linkedin.com/in/mara-okafor-example",
+    "<https://www.linkedin.com/in/mara-okafor-example>",
+    '"https://www.linkedin.com/in/mara-okafor-example",',
+    "/in/mara-okafor-example",
+    "in/mara-okafor-example/",
+]
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS)
+def test_every_spelling_of_a_profile_becomes_one_url(spelling):
+    parsed = parse_linkedin_url(spelling)
+    assert parsed is not None
+    assert (parsed.url, parsed.identity) == (PROFILE, "in/mara-okafor-example")
+
+
+@pytest.mark.parametrize(
+    "spelling",
+    [
+        "https://www.linkedin.com/in/jürgen-müller-example",
+        "https://www.linkedin.com/in/JÜRGEN-MÜLLER-example",
+        "https://www.linkedin.com/in/ju\u0308rgen-mu\u0308ller-example",
+        "https://www.linkedin.com/in/j%C3%BCrgen-m%C3%BCller-example",
+        "https://www.linkedin.com/in/j%c3%bcrgen-m%c3%bcller-example/",
+        "https://www.linkedin.com/in/j%25C3%25BCrgen-m%25C3%25BCller-example",
+        "https://www.linkedin.com/in/j%FCrgen-m%FCller-example",
+    ],
+)
+def test_slug_with_umlauts_is_sent_percent_encoded(spelling):
+    parsed = parse_linkedin_url(spelling)
+    assert parsed is not None
+    assert parsed.url == "https://www.linkedin.com/in/j%C3%BCrgen-m%C3%BCller-example"
+
+
+def test_broken_percent_encoding_does_not_make_two_people_one():
+    u_umlaut = parse_linkedin_url("https://www.linkedin.com/in/m%FCller-example")
+    a_umlaut = parse_linkedin_url("https://www.linkedin.com/in/m%E4ller-example")
+    assert u_umlaut is not None
+    assert a_umlaut is not None
+    assert u_umlaut.identity != a_umlaut.identity
+
+
+def test_member_ids_keep_their_case():
+    upper = parse_linkedin_url("https://linkedin.com/in/ACoAAAB1234567890abcDEF/")
+    lower = parse_linkedin_url("https://linkedin.com/in/ACoAAAB1234567890abcdef/")
+    assert upper is not None
+    assert lower is not None
+    assert upper.url == "https://www.linkedin.com/in/ACoAAAB1234567890abcDEF"
+    assert upper.identity != lower.identity
+
+
+@pytest.mark.parametrize(
+    ("spelling", "identity"),
+    [
+        ("https://www.linkedin.com/pub/mara-okafor-example/1/2a/3b4", "pub/mara-okafor-example/1/2a/3b4"),
+        ("https://www.linkedin.com/sales/lead/ACwAAAxyZ,NAME_SEARCH,k3?x=1", "sales/ACwAAAxyZ"),
+        ("https://www.linkedin.com/sales/people/ACwAAAxyZ,name,k9", "sales/ACwAAAxyZ"),
+        ("https://www.linkedin.com/talent/profile/AEMAAAxyZ", "talent/AEMAAAxyZ"),
+        ("https://lnkd.in/aBcDe", "lnkd.in/aBcDe"),
+    ],
+)
+def test_other_person_urls_are_kept_as_given(spelling, identity):
+    parsed = parse_linkedin_url(spelling)
+    assert parsed is not None
+    assert (parsed.url, parsed.identity) == (spelling, identity)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "N/A",
+        "mara okafor",
+        "https://www.northfold.example/in/mara-okafor-example",
+        "https://www.linkedin.com.evil.example/in/mara",
+        "https://notlinkedin.com/in/mara",
+        "https://www.linkedin.com",
+        "https://www.linkedin.com/in/",
+        "https://www.linkedin.com/in/?x=1",
+        "https://www.linkedin.com/company/northfold-example",
+        "https://www.linkedin.com/school/northfold-example",
+        "https://www.linkedin.com/pub/dir/Mara/Okafor",
+        "https://www.linkedin.com/profile/view?id=7",
+        "https://www.linkedin.com/sales/lead/",
+        "https://www.linkedin.com/sales/company/12345",
+        "https://www.linkedin.com/in/mara okafor",
+        "https://www.linkedin.com/in/mara; https://www.linkedin.com/in/teo",
+        "https://www.linkedin.com/in/mara%2Fteo",
+        "https://www.linkedin.com/in/mara%00",
+        "https://www.linkedin.com/in/-/",
+        "https://www.linkedin.com/in/ma%E3%80%80ra",
+        "https://www.linkedin.com/in/ma\u200bra",
+        "https://www.linkedin.com/in/mara%25252525C3",
+        "https://www.linkedin.com/in/...",
+    ],
+)
+def test_not_a_person_url(text):
+    assert parse_linkedin_url(text) is None
+
+
+def test_a_linkedin_url_never_shows_itself():
+    assert "mara" not in repr(parse_linkedin_url(PROFILE))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("foo.example", "foo.example"),
+        ("Foo.Example", "foo.example"),
+        ("www.foo.example", "foo.example"),
+        ("https://www.Foo.example/path?x=1#y", "foo.example"),
+        ("http://foo.example?x", "foo.example"),
+        ("//foo.example/", "foo.example"),
+        ("https://user:secret@foo.example:8443/x", "foo.example"),
+        ("foo.example:8080", "foo.example"),
+        ("x@foo.example", "foo.example"),
+        ("mailto:x@foo.example", "foo.example"),
+        ("@foo.example", "foo.example"),
+        ("foo.example.", "foo.example"),
+        ("foo.example/careers", "foo.example"),
+        ("foo.example; bar.example", "foo.example"),
+        ("foo.example, bar.example", "foo.example"),
+        ("sub.foo.example", "sub.foo.example"),
+        ("müller.example", "müller.example"),
+        ("mu\u0308ller.example", "müller.example"),
+        ("MÜLLER.example", "müller.example"),
+        ("xn--mller-kva.example", "xn--mller-kva.example"),
+        ("компания.рф", "компания.рф"),
+        ("उदाहरण.example", "उदाहरण.example"),
+        ("facebook.com", "facebook.com"),
+        ("foo", None),
+        ("N/A", None),
+        ("foo bar", None),
+        ("10.0.0.1", None),
+        ("foo..example", None),
+        ("-foo.example", None),
+        ("foo\u200b.example", None),
+        ("foo.1", None),
+        ("mara@gmail.com", None),
+        ("gmail.com", None),
+        ("https://www.linkedin.com/company/foo-example", None),
+        ("https://www.facebook.com/foo-example", None),
+        ("https://de.linkedin.com/company/foo-example", None),
+        ("", None),
+        ("https://", None),
+    ],
+)
+def test_clean_domain(text, expected):
+    assert clean_domain(text) == expected
+
+
+def test_free_mail_domains_are_domains():
+    assert all(clean_domain(f"x.{domain}") for domain in FREE_MAIL_DOMAINS)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("mara@foo.example", "mara@foo.example"),
+        ("Mara.O@Foo.example", "Mara.O@Foo.example"),
+        ("mailto:mara@foo.example", "mara@foo.example"),
+        ("<mara@foo.example>", "mara@foo.example"),
+        ("mara@foo", None),
+        ("mara", None),
+        ("mara@foo.example; teo@foo.example", None),
+        ("mara @foo.example", None),
+    ],
+)
+def test_clean_email(text, expected):
+    assert clean_email(text) == expected

@@ -1,0 +1,227 @@
+"""Recognition of columns."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from airflow_provider_cleanlist.client.models import CONTACT_FIELDS
+from airflow_provider_cleanlist.contacts.columns import (
+    FULL_NAME_HEADERS,
+    RECOGNISED_HEADERS,
+    check_mapping,
+    header_key,
+    listed,
+    plan_columns,
+)
+from airflow_provider_cleanlist.contacts.errors import ColumnError
+
+EXPORTS = {
+    "HubSpot": (
+        "Record ID|First Name|Last Name|Email|Phone Number|Contact owner|Lead Status|LinkedIn URL|Associated Company|"
+        "Associated Company IDs|Website URL",
+        {
+            "linkedin_url": ("LinkedIn URL",),
+            "first_name": ("First Name",),
+            "last_name": ("Last Name",),
+            "company_name": ("Associated Company",),
+            "company_domain": ("Website URL",),
+            "email": ("Email",),
+        },
+        ("Record ID", "Phone Number", "Contact owner", "Lead Status", "Associated Company IDs"),
+    ),
+    "HubSpot API": (
+        "hs_object_id|firstname|lastname|email|hs_linkedin_url|company|website|hs_email_domain|jobtitle",
+        {
+            "linkedin_url": ("hs_linkedin_url",),
+            "first_name": ("firstname",),
+            "last_name": ("lastname",),
+            "company_name": ("company",),
+            "company_domain": ("website", "hs_email_domain"),
+            "email": ("email",),
+        },
+        ("hs_object_id", "jobtitle"),
+    ),
+    "Salesforce report": (
+        "First Name|Last Name|Title|Company / Account|Email|Website|LinkedIn Profile|Lead Owner|Rating",
+        {
+            "linkedin_url": ("LinkedIn Profile",),
+            "first_name": ("First Name",),
+            "last_name": ("Last Name",),
+            "company_name": ("Company / Account",),
+            "company_domain": ("Website",),
+            "email": ("Email",),
+        },
+        ("Title", "Lead Owner", "Rating"),
+    ),
+    "Salesforce API": (
+        "Id|FirstName|LastName|Account.Name|Account.Website|Email|LinkedIn_URL__c",
+        {
+            "linkedin_url": ("LinkedIn_URL__c",),
+            "first_name": ("FirstName",),
+            "last_name": ("LastName",),
+            "company_name": ("Account.Name",),
+            "company_domain": ("Account.Website",),
+            "email": ("Email",),
+        },
+        ("Id",),
+    ),
+    "Apollo": (
+        "First Name|Last Name|Title|Company|Company Name for Emails|Email|Email Status|Person Linkedin Url|Website|"
+        "Company Linkedin Url|Facebook Url",
+        {
+            "linkedin_url": ("Person Linkedin Url",),
+            "first_name": ("First Name",),
+            "last_name": ("Last Name",),
+            "company_name": ("Company", "Company Name for Emails"),
+            "company_domain": ("Website",),
+            "email": ("Email",),
+        },
+        ("Title", "Email Status", "Company Linkedin Url", "Facebook Url"),
+    ),
+    "Sales Navigator, Evaboot": (
+        "First Name|Last Name|Current Job|Company Name|Company Domain|Company Website|Linkedin URL Unique ID|"
+        "Linkedin URL Public|Sales Navigator URL|Email",
+        {
+            "linkedin_url": ("Linkedin URL Public", "Linkedin URL Unique ID", "Sales Navigator URL"),
+            "first_name": ("First Name",),
+            "last_name": ("Last Name",),
+            "company_name": ("Company Name",),
+            "company_domain": ("Company Domain", "Company Website"),
+            "email": ("Email",),
+        },
+        ("Current Job",),
+    ),
+    "Sales Navigator, PhantomBuster": (
+        "profileUrl|fullName|firstName|lastName|companyName|title|companyId|companyUrl|linkedInProfileUrl",
+        {
+            "linkedin_url": ("linkedInProfileUrl", "profileUrl"),
+            "first_name": ("firstName",),
+            "last_name": ("lastName",),
+            "company_name": ("companyName",),
+        },
+        ("fullName", "title", "companyId", "companyUrl"),
+    ),
+    "LinkedIn connections": (
+        "First Name|Last Name|URL|Email Address|Company|Position|Connected On",
+        {
+            "linkedin_url": ("URL",),
+            "first_name": ("First Name",),
+            "last_name": ("Last Name",),
+            "company_name": ("Company",),
+            "email": ("Email Address",),
+        },
+        ("Position", "Connected On"),
+    ),
+    "plain": (
+        "|".join(CONTACT_FIELDS),
+        {field: (field,) for field in CONTACT_FIELDS},
+        (),
+    ),
+}
+
+
+@pytest.mark.parametrize("system", EXPORTS)
+def test_exports_are_recognised(system):
+    header, sources, unused = EXPORTS[system]
+    plan = plan_columns(header.split("|"), {})
+    assert plan.sources == sources
+    assert plan.unused == unused
+    assert plan.is_usable
+    assert plan.is_header
+
+
+@pytest.mark.parametrize("header", ["First Name", "first_name", "FIRST-NAME", "firstName", " First  Name:"])
+def test_case_and_separators_do_not_matter(header):
+    assert plan_columns([header], {}).sources == {"first_name": (header,)}
+
+
+@pytest.mark.parametrize(
+    "header", ["Company Linkedin Url", "First Name (kana)", "Company Email", "Linkedin Bio"]
+)
+def test_only_whole_names_count(header):
+    assert plan_columns([header], {}).unused == (header,)
+
+
+def test_no_header_stands_for_two_fields():
+    keys = [header_key(header) for headers in RECOGNISED_HEADERS.values() for header in headers]
+    keys += map(header_key, FULL_NAME_HEADERS)
+    assert len(keys) == len(set(keys))
+
+
+def test_fields_are_the_contact_fields():
+    assert tuple(RECOGNISED_HEADERS) == CONTACT_FIELDS
+
+
+@pytest.mark.parametrize(
+    ("columns", "usable"),
+    [
+        (["LinkedIn URL"], True),
+        (["First Name", "Last Name", "Company"], True),
+        (["First Name", "Last Name", "Website"], True),
+        (["First Name", "Last Name"], False),
+        (["Last Name", "Company"], False),
+        (["Email"], False),
+        (["Full Name", "Company"], False),
+        ([], False),
+    ],
+)
+def test_usable(columns, usable):
+    assert plan_columns(columns, {}).is_usable is usable
+
+
+def test_mapping_comes_first_and_alone_serves_its_field():
+    columns = ["Website", "Domain", "Corp Site", "Vorname", "Email"]
+    mapping = {"Corp Site": "company_domain", "vor_name": "first_name", "Email": None}
+    plan = plan_columns(columns, mapping)
+    assert plan.sources == {"first_name": ("Vorname",), "company_domain": ("Corp Site",)}
+    assert plan.unused == ("Website", "Domain", "Email")
+
+
+def test_a_mapped_column_serves_nothing_else():
+    plan = plan_columns(["Email", "Website"], {"Email": "company_domain"})
+    assert plan.sources == {"company_domain": ("Email",)}
+    assert plan.unused == ("Website",)
+
+
+def test_several_columns_for_one_field_keep_the_order_of_the_mapping():
+    plan = plan_columns(["a", "b"], {"b": "linkedin_url", "a": "linkedin_url"})
+    assert plan.sources == {"linkedin_url": ("b", "a")}
+
+
+def test_an_exact_name_is_preferred():
+    plan = plan_columns(["E-Mail", "email"], {"email": "email"})
+    assert plan.sources["email"] == ("email",)
+
+
+@pytest.mark.parametrize(
+    ("columns", "mapping", "is_header"),
+    [
+        (["Mara", "Okafor", "LinkedIn"], {}, False),
+        (["Mara", "Okafor", "Northfold"], {}, False),
+        (["Email", "Firma"], {}, False),
+        (["Email", "Firma"], {"Firma": "company_name"}, True),
+        (["Email", "Company"], {}, True),
+        (["Email", "Full Name"], {}, True),
+    ],
+)
+def test_a_header_is_sure_by_two_names_or_the_mapping(columns, mapping, is_header):
+    assert plan_columns(columns, mapping).is_header is is_header
+
+
+def test_mapping_to_an_unknown_field_is_an_error():
+    with pytest.raises(ColumnError, match=r"'firstname', 'phone'.*first_name") as caught:
+        check_mapping({"A": "phone", "B": "firstname", "C": "email", "D": None})
+    assert "'email'" not in str(caught.value)
+
+
+def test_long_lists_are_cut():
+    assert listed(["a", "b", "c"], most=2) == "'a', 'b' and 1 more"
+    assert listed(["x" * 100]) == f"'{'x' * 60}'"
+
+
+def test_the_documentation_lists_the_headers():
+    text = Path(__file__).parents[3].joinpath("docs", "contacts.md").read_text(encoding="utf-8")
+    for field, headers in RECOGNISED_HEADERS.items():
+        assert f"| `{field}` | {', '.join(f'`{header}`' for header in headers)} |" in text

@@ -1,0 +1,310 @@
+"""From rows to contacts, and the account of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from airflow_provider_cleanlist.client.models import CONTACT_FIELDS, Contact
+from airflow_provider_cleanlist.contacts import reading
+from airflow_provider_cleanlist.contacts.errors import ColumnError
+from airflow_provider_cleanlist.contacts.identity import RejectionReason, identity, validate
+from airflow_provider_cleanlist.contacts.reading import Accepted, ReadReport, Refused, Tally, read_contacts
+from airflow_provider_cleanlist.contacts.sources import FileSource, RecordsSource
+
+HEADER = "Record ID,LinkedIn URL,First Name,Last Name,Company,Website,Email"
+TABLE = f"""{HEADER}
+1,https://www.linkedin.com/in/mara-okafor-example,Mara,Okafor,Northfold,northfold.example,mara@northfold.example
+2,,Teo,Lindqvist,,https://www.harborlight.example/,
+3,de.linkedin.com/in/Mara-Okafor-example/,MARA,OKAFOR,,,
+,,,,,,
+
+6,,,,,,ines@quill.example
+7,n/a,Ines,Vauban,Quill and Sextant,gmail.com,ines at quill
+8,,teo,LINDQVIST,,info@harborlight.example,
+9,,Jo,Do,Foo,foo.example,jo@foo.example,shifted
+10,,Jo,,Foo,,
+11,,Only,Name,,,only@name.example
+12,,,,,,x
+"""
+
+
+def read(source: object, **options: object) -> tuple[list[Accepted | Refused], ReadReport]:
+    report = ReadReport()
+    return list(read_contacts(source, report, **options)), report
+
+
+@pytest.fixture
+def table(tmp_path):
+    def write(text: str) -> FileSource:
+        path = tmp_path / "contacts.csv"
+        path.write_text(text, encoding="utf-8")
+        return FileSource(path)
+
+    return write
+
+
+def test_every_row_is_accounted_for(table):
+    rows, report = read(table(TABLE))
+    accepted = [row for row in rows if isinstance(row, Accepted)]
+    assert [(row.number, row.contact.payload()) for row in accepted] == [
+        (
+            1,
+            {
+                "linkedin_url": "https://www.linkedin.com/in/mara-okafor-example",
+                "first_name": "Mara",
+                "last_name": "Okafor",
+                "company_name": "Northfold",
+                "company_domain": "northfold.example",
+                "email": "mara@northfold.example",
+            },
+        ),
+        (2, {"first_name": "Teo", "last_name": "Lindqvist", "company_domain": "harborlight.example"}),
+        (7, {"first_name": "Ines", "last_name": "Vauban", "company_name": "Quill and Sextant"}),
+    ]
+    assert all(row.identity == identity(row.contact) for row in accepted)
+    refused = [(row.number, row.rejection.reason) for row in rows if isinstance(row, Refused)]
+    assert refused == [
+        (6, RejectionReason.EMAIL_ONLY),
+        (9, RejectionReason.MALFORMED_ROW),
+        (10, RejectionReason.MISSING_NAME),
+        (11, RejectionReason.MISSING_COMPANY),
+        (12, RejectionReason.MISSING_IDENTITY),
+    ]
+    assert (report.rows, report.accepted, report.refused_rows) == (10, 3, 5)
+    assert report.blank.first_rows == [4, 5]
+    assert report.duplicates.first_rows == [3, 8]
+    assert {name: tally.first_rows for name, tally in report.left_out.items()} == {
+        "linkedin_url": [7],
+        "company_domain": [7],
+        "email": [7],
+    }
+    assert report.unused_columns == ("Record ID",)
+
+
+def test_the_summary_tells_all_of_it_without_a_value(table):
+    source = table(TABLE)
+    _, report = read(source)
+    name = source.describe().partition(" (")[0]
+    assert report.summary_lines() == [
+        f"Read 10 rows from {name} (ascii, comma-separated): 3 contacts to enrich.",
+        "Columns read: 'LinkedIn URL' -> linkedin_url, 'First Name' -> first_name, 'Last Name' -> last_name, "
+        "'Company' -> company_name, 'Website' -> company_domain, 'Email' -> email.",
+        "Columns not used: 'Record ID'.",
+        "Duplicates dropped: 2 (rows 3, 8).",
+        "Rows refused: 5.",
+        "  email_only: 1 (row 6): only an e-mail address, which Cleanlist refuses to look up alone",
+        "  malformed_row: 1 (row 9): the row has more cells than the header, so its values may be shifted",
+        "  missing_name: 1 (row 10): first_name or last_name is missing, and there is no LinkedIn URL",
+        "  missing_company: 1 (row 11): company_name and company_domain are missing, and there is no LinkedIn URL",
+        "  missing_identity: 1 (row 12): no LinkedIn URL, no name and no company",
+        "Blank rows skipped: 2 (rows 4, 5).",
+        "Unusable linkedin_url left out, contact kept: 1 (row 7).",
+        "Unusable company_domain left out, contact kept: 1 (row 7).",
+        "Unusable email left out, contact kept: 1 (row 7).",
+    ]
+
+
+def test_representations_show_no_values(table):
+    rows, report = read(table(TABLE))
+    text = repr(rows) + repr(report)
+    assert not [word for word in ("Mara", "Teo", "quill", "harborlight", "Jo,") if word in text]
+    assert "Accepted(row 1)" in text
+    assert "Refused(row 6, email_only)" in text
+
+
+def test_refused_rows_carry_their_values_for_a_file_of_rejects(table):
+    rows, _ = read(table(TABLE))
+    refused = next(row for row in rows if isinstance(row, Refused))
+    assert refused.values["email"] == "ines@quill.example"
+
+
+def test_duplicates_can_be_kept(table):
+    rows, report = read(table(TABLE), deduplicate=False)
+    assert [row.number for row in rows if isinstance(row, Accepted)] == [1, 2, 3, 7, 8]
+    assert report.duplicates.count == 0
+
+
+def test_the_first_column_with_a_value_gives_the_field():
+    records = [
+        {"Company": "", "Account Name": "Foo", "First Name": "Mara", "Last Name": "Okafor"},
+        {"Company": "Bar", "Account Name": "Foo", "First Name": "Mara", "Last Name": "Okafor"},
+    ]
+    rows, report = read(RecordsSource(records))
+    assert [row.contact.company_name for row in rows] == ["Foo", "Bar"]
+    assert report.columns["company_name"] == ("Company", "Account Name")
+    assert "'Company' + 'Account Name' -> company_name" in report.summary_lines()[1]
+
+
+def test_rows_may_bring_their_own_columns():
+    records = [
+        {"linkedin": "linkedin.com/in/mara-okafor-example", "id": 1},
+        {"firstName": "Teo", "lastName": "Lindqvist", "organization": "Harbor", "note": "x"},
+        {"note": "nothing else"},
+        {},
+        Contact(linkedin_url="linkedin.com/in/teo-example"),
+    ]
+    rows, report = read(RecordsSource(records))
+    assert [type(row) for row in rows] == [Accepted, Accepted, Refused, Accepted]
+    assert report.unused_columns == ("id", "note")
+    assert report.columns["linkedin_url"] == ("linkedin", "linkedin_url")
+    assert report.blank.first_rows == [4]
+
+
+def test_many_shapes_of_rows_stay_bounded(monkeypatch):
+    monkeypatch.setattr(reading, "_MAX_SHAPES", 10)
+    records = [{"linkedin_url": f"linkedin.com/in/x{number}", f"key {number}": 1} for number in range(100)]
+    rows, report = read(RecordsSource(records))
+    assert len(rows) == 100
+    assert len(report.unused_columns) <= 10
+
+
+def test_a_mapping_names_columns_in_another_language(table):
+    source = table("Vorname,Nachname,Firma\nMara,Okafor,Northfold\n")
+    mapping = {"Vorname": "first_name", "nachname": "last_name", "Firma": "company_name"}
+    rows, report = read(source, column_mapping=mapping)
+    assert [row.contact.payload() for row in rows] == [
+        {"first_name": "Mara", "last_name": "Okafor", "company_name": "Northfold"}
+    ]
+    assert report.columns["last_name"] == ("Nachname",)
+
+
+def test_a_mapping_can_take_the_domain_from_the_email_column(table):
+    source = table("First Name,Last Name,Email\nMara,Okafor,mara@northfold.example\nTeo,Lind,teo@gmail.com\n")
+    rows, report = read(source, column_mapping={"Email": "company_domain"})
+    assert rows[0].contact.company_domain == "northfold.example"
+    assert report.refused[RejectionReason.NOT_A_COMPANY_DOMAIN].first_rows == [2]
+
+
+def test_a_mapping_to_an_unknown_column_is_an_error_before_any_row(table):
+    source = table(TABLE)
+    report = ReadReport()
+    with pytest.raises(
+        ColumnError, match=r"names 'Firma', which the source does not have.*'Record ID', 'LinkedIn"
+    ):
+        next(read_contacts(source, report, column_mapping={"Firma": "company_name"}))
+
+
+def test_a_mapping_to_an_unknown_column_of_rows_with_their_own():
+    with pytest.raises(ColumnError, match=r"names 'Firma'.*'linkedin_url'"):
+        read(RecordsSource([{"linkedin_url": "linkedin.com/in/x"}]), column_mapping={"Firma": "company_name"})
+
+
+def test_a_mapping_to_an_unknown_field_is_an_error():
+    with pytest.raises(ColumnError, match="'phone'"):
+        read(RecordsSource([]), column_mapping={"Phone": "phone"})
+
+
+def test_no_usable_columns(table):
+    source = table("Full Name,Email,City\nMara Okafor,SECRET,Oslo\n")
+    with pytest.raises(ColumnError) as caught:
+        read(source)
+    message = str(caught.value)
+    assert message.startswith(source.describe())
+    assert (
+        "No usable columns. Recognised: 'Email' as email. Columns seen: 'Full Name', 'Email', 'City'."
+        in message
+    )
+    assert "Whole names ('Full Name') are not split" in message
+    assert "column_mapping" in message
+    assert "SECRET" not in message
+
+
+def test_a_missing_header_does_not_show_the_first_person(table):
+    with pytest.raises(ColumnError, match=r"is the header missing\?") as caught:
+        read(table("Mara,Okafor,mara@x.example\nTeo,L,t@x.example\n"))
+    assert "Mara" not in str(caught.value)
+
+
+def test_nor_does_one_that_holds_a_recognised_word_by_chance(table):
+    rows, report = read(table("Mara,Okafor,LinkedIn\nTeo,L,x\n"))
+    assert [type(row) for row in rows] == [Refused]
+    assert "Mara" not in "".join(report.summary_lines())
+
+
+def test_a_wrong_mapping_for_a_missing_header_does_not_show_the_first_person(table):
+    with pytest.raises(ColumnError, match="'Firma'") as caught:
+        read(table("Mara,Okafor,x\n"), column_mapping={"Firma": "company_name"})
+    assert "Okafor" not in str(caught.value)
+
+
+def test_a_header_alone_is_checked_too(table):
+    assert read(table(f"{HEADER}\n"))[1].rows == 0
+    with pytest.raises(ColumnError, match="No usable columns"):
+        read(table("Email,Phone\n"))
+
+
+@pytest.mark.parametrize("records", [[{"email": "x"}], [{"a": 1}, {"b": 2}], pd.DataFrame({"email": ["x"]})])
+def test_records_without_usable_columns(records):
+    with pytest.raises(ColumnError, match="No usable columns"):
+        read(RecordsSource(records))
+
+
+def test_no_records_is_no_error():
+    rows, report = read(RecordsSource([]))
+    assert rows == []
+    assert report.summary_lines() == ["Read 0 rows from contacts: 0 contacts to enrich."]
+
+
+def test_values_that_are_no_text_are_left_out_and_counted():
+    records = [
+        {"linkedin_url": "linkedin.com/in/mara-example", "company": {"name": "Foo"}, "email": ["a@b.example"]}
+    ]
+    rows, report = read(RecordsSource(records))
+    assert rows[0].contact.email == "a@b.example"
+    assert report.left_out["company_name"].count == 1
+
+
+def test_data_frame_with_missing_values():
+    columns = {"First Name": ["Mara", None], "Last Name": ["Okafor", float("nan")], "Company": ["Foo", pd.NA]}
+    frame = pd.DataFrame(columns)
+    rows, report = read(RecordsSource(frame))
+    assert len(rows) == 1
+    assert report.blank.first_rows == [2]
+
+
+def test_tally_keeps_twenty_rows():
+    tally = Tally()
+    for number in range(1, 1026):
+        tally.add(number)
+    assert str(tally) == f"1,025 (rows {', '.join(map(str, range(1, 21)))} and 1,005 more)"
+    assert str(Tally()) == "0"
+
+
+cells = st.sampled_from(
+    [
+        "",
+        " ",
+        None,
+        "Mara",
+        "Foo",
+        "foo.example",
+        "linkedin.com/in/a",
+        "https://de.linkedin.com/in/A/",
+        "n/a",
+        "a@b.example",
+    ]
+)
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(st.fixed_dictionaries(dict.fromkeys(CONTACT_FIELDS, cells))), st.booleans())
+def test_rows_add_up_and_contacts_are_distinct_and_valid(records, deduplicate):
+    rows, report = read(RecordsSource(records), deduplicate=deduplicate)
+    accepted = [row for row in rows if isinstance(row, Accepted)]
+    assert report.rows + report.blank.count == len(records)
+    assert report.rows == report.accepted + report.duplicates.count + report.refused_rows
+    assert report.accepted == len(accepted)
+    assert all(validate(row.contact) is None for row in accepted)
+    if deduplicate:
+        assert len({row.identity for row in accepted}) == len(accepted)
+
+
+def test_the_documentation_lists_the_reasons():
+    text = Path(__file__).parents[3].joinpath("docs", "contacts.md").read_text(encoding="utf-8")
+    for reason in RejectionReason:
+        assert f"| `{reason}` |" in text

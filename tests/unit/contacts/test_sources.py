@@ -1,0 +1,330 @@
+"""Sources in memory, in local files, and queries on SQLite."""
+
+from __future__ import annotations
+
+import codecs
+import gzip
+import json
+import sqlite3
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pytest
+from pyarrow import parquet
+
+from airflow_provider_cleanlist.client.models import Contact
+from airflow_provider_cleanlist.contacts.errors import (
+    EmptyFileError,
+    EncodingError,
+    MalformedFileError,
+    MissingDependencyError,
+    MissingFileError,
+    QueryError,
+    SourceError,
+    UnknownFormatError,
+)
+from airflow_provider_cleanlist.contacts.sources import (
+    FileSource,
+    QuerySource,
+    RecordsSource,
+    SourceRow,
+    open_source,
+)
+
+ROWS = [
+    {"First Name": "Jürgen", "Last Name": "Groß", "Company": 'Müller, "Söhne"\n& Co'},
+    {"First Name": "Ольга", "Last Name": "O'Neill", "Company": "株式会社サンプル; 👩🏽‍💻"},
+]
+CSV = (
+    "First Name,Last Name,Company\r\n"
+    'Jürgen,Groß,"Müller, ""Söhne""\n& Co"\r\n'
+    "Ольга,O'Neill,株式会社サンプル; 👩🏽‍💻\r\n"
+)
+
+
+def values(source: FileSource | RecordsSource | QuerySource) -> list[dict[str, object]]:
+    rows = list(source.rows())
+    assert [row.number for row in rows] == list(range(1, len(rows) + 1))
+    return [dict(row.values) for row in rows]
+
+
+# --- files -------------------------------------------------------------------------------------------------------
+
+
+def write(folder: Path, name: str, data: bytes) -> str:
+    path = folder / name
+    path.write_bytes(gzip.compress(data) if name.endswith(".gz") else data)
+    return str(path)
+
+
+def parquet_bytes(folder: Path) -> bytes:
+    path = folder / "table"
+    parquet.write_table(pa.Table.from_pylist(ROWS), path)
+    return path.read_bytes()
+
+
+@pytest.mark.parametrize("gz", ["", ".gz"])
+@pytest.mark.parametrize(
+    ("suffix", "data"),
+    [
+        (".csv", codecs.BOM_UTF8 + CSV.encode()),
+        (".CSV", CSV.encode()),
+        (".tsv", CSV.replace(",", "\t").replace("Müller\t", "Müller,").encode("utf-16")),
+        (".jsonl", "\n".join(json.dumps(row, ensure_ascii=False) for row in ROWS).encode()),
+        (".ndjson", "\n".join(map(json.dumps, ROWS)).encode()),
+        (".json", json.dumps(ROWS, indent=1).encode()),
+        (".parquet", None),
+    ],
+)
+def test_every_format(tmp_path, suffix, data, gz):
+    path = write(tmp_path, f"contacts.2026-11{suffix}{gz}", parquet_bytes(tmp_path) if data is None else data)
+    source = FileSource(path)
+    assert values(source) == ROWS
+    assert values(source) == ROWS, "a source can be read again"
+
+
+def test_paths_may_be_path_objects(tmp_path):
+    path = tmp_path / "c.csv"
+    path.write_text("email,company\na,b\n")
+    assert values(FileSource(path)) == [{"email": "a", "company": "b"}]
+
+
+def test_how_a_table_was_read_is_described(tmp_path):
+    source = FileSource(write(tmp_path, "c.csv", "Vorname;Firma\nJürgen;Foo\n".encode("cp1252")))
+    assert source.describe() == f"{tmp_path}/c.csv"
+    list(source.rows())
+    assert source.describe() == f"{tmp_path}/c.csv (cp1252, semicolon-separated)"
+    assert source.columns == ("Vorname", "Firma")
+    assert source.has_header_line
+
+
+def test_short_long_and_blank_rows(tmp_path):
+    text = "a,b,c\n1\n\n1,2,3,,\n1,2,3,4\n"
+    rows = list(FileSource(write(tmp_path, "c.csv", text.encode())).rows())
+    assert [(row.number, *row.values.values(), row.is_overlong) for row in rows] == [
+        (1, "1", None, None, False),
+        (2, None, None, None, False),
+        (3, "1", "2", "3", False),
+        (4, "1", "2", "3", True),
+    ]
+
+
+def test_a_header_without_rows_is_no_error(tmp_path):
+    source = FileSource(write(tmp_path, "c.csv", b"email,company\n"))
+    assert list(source.rows()) == []
+    assert source.columns == ("email", "company")
+
+
+@pytest.mark.parametrize("name", ["c.xlsx", "c.txt", "c", "c.gz", "c.csv.zip", "csv", ".csv/c", "c.csv.bz2"])
+def test_unknown_suffix(name):
+    with pytest.raises(UnknownFormatError, match=r"\.csv, \.tsv, \.jsonl, \.ndjson, \.json, \.parquet.*\.gz"):
+        FileSource(f"/data/{name}")
+
+
+@pytest.mark.parametrize("name", ["absent.csv", "absent/c.csv", "file.csv/c.csv"])
+def test_missing_file(tmp_path, name):
+    write(tmp_path, "file.csv", b"x")
+    with pytest.raises(MissingFileError, match=rf"{name} cannot be read: there is no such file"):
+        list(FileSource(tmp_path / name).rows())
+
+
+def test_directory(tmp_path):
+    (tmp_path / "c.csv").mkdir()
+    with pytest.raises(MissingFileError, match="it is a directory"):
+        list(FileSource(tmp_path / "c.csv").rows())
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "error", "message"),
+    [
+        ("c.csv", b"", EmptyFileError, "0 bytes"),
+        ("c.csv.gz", b"", EmptyFileError, "0 bytes"),
+        ("c.jsonl", b"", EmptyFileError, "0 bytes"),
+        ("c.json", b"", EmptyFileError, "0 bytes"),
+        ("c.csv", b"\xef\xbb\xbf\r\n", EmptyFileError, "neither a header nor any row"),
+        ("c.csv", "SECRET;Петрова\n".encode("cp1251"), EncodingError, "neither UTF-8"),
+        ("c.jsonl", "\xff\n".encode("cp1252") + b"\x81", EncodingError, "encoding"),
+        ("c.jsonl", b'{"a": 1}\n{"SECRET": \n', MalformedFileError, "Line 2 is not JSON"),
+        ("c.json", b'[{"a": 1},\n{"SECRET": ]', MalformedFileError, "Line 2: not JSON"),
+        ("c.csv", b'a,b\nSECRET,"x\n', MalformedFileError, "line 2 is never closed"),
+        ("c.parquet", b"SECRET", MalformedFileError, "not a readable Parquet file"),
+        ("c.parquet", b"", MalformedFileError, "not a readable Parquet file"),
+        ("c.csv", b"PK\x03\x04SECRET", EncodingError, "Excel workbook"),
+    ],
+)
+def test_broken_files(tmp_path, name, data, error, message):
+    path = write(tmp_path, name, data)
+    with pytest.raises(error, match=message) as caught:
+        list(FileSource(path).rows())
+    assert str(caught.value).startswith(f"{path}: ")
+    assert "SECRET" not in str(caught.value).removeprefix(path)
+    assert caught.value.__cause__ is None
+
+
+@pytest.mark.parametrize("name", ["c.csv.gz", "c.parquet.gz"])
+def test_a_gz_file_that_is_none(tmp_path, name):
+    path = tmp_path / name
+    path.write_bytes(b"email,company\n")
+    with pytest.raises(MalformedFileError, match="gzip data is damaged"):
+        list(FileSource(path).rows())
+
+
+def test_a_parquet_file_cut_off(tmp_path):
+    path = write(tmp_path, "c.parquet", parquet_bytes(tmp_path)[:-20])
+    with pytest.raises(MalformedFileError, match="Parquet"):
+        list(FileSource(path).rows())
+
+
+def test_parquet_without_pyarrow(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    path = tmp_path / "c.parquet"
+    path.write_bytes(b"PAR1")
+    with pytest.raises(MissingDependencyError, match=r"airflow-provider-cleanlist\[parquet\]"):
+        list(FileSource(path).rows())
+
+
+# --- memory ------------------------------------------------------------------------------------------------------
+
+
+def test_mappings_and_contacts():
+    contact = Contact(first_name="Mara", email="m@foo.example")
+    source = RecordsSource([{"First Name": "Teo", 7: "x"}, contact])
+    first, second = values(source)
+    assert first == {"First Name": "Teo", "7": "x"}
+    assert {name: value for name, value in second.items() if value} == contact.payload()
+    assert source.columns is None
+
+
+def test_an_iterator_can_be_read_again():
+    source = RecordsSource({"email": str(number)} for number in range(3))
+    assert values(source) == values(source) == [{"email": "0"}, {"email": "1"}, {"email": "2"}]
+
+
+def test_data_frame():
+    frame = pd.DataFrame({"First Name": ["Mara", None], "Zip": [7, None], 3: ["x", "y"]}, index=[40, 41])
+    source = RecordsSource(frame)
+    first, second = values(source)
+    assert first == {"First Name": "Mara", "Zip": 7.0, "3": "x"}
+    assert pd.isna(second["First Name"])
+    assert source.columns == ("First Name", "Zip", "3")
+    assert source.describe() == "contacts (DataFrame)"
+
+
+def test_empty_list_and_frame():
+    assert values(RecordsSource([])) == []
+    assert values(RecordsSource(pd.DataFrame({"email": []}))) == []
+
+
+@pytest.mark.parametrize("contacts", ["/data/c.csv", b"x", {"email": "x"}, Contact(), 7])
+def test_not_contacts(contacts):
+    with pytest.raises(SourceError, match=f"contacts is a {type(contacts).__name__}.*contacts_path"):
+        RecordsSource(contacts)
+
+
+@pytest.mark.parametrize("item", ["SECRET", ["SECRET"], None])
+def test_an_item_that_is_no_contact(item):
+    with pytest.raises(SourceError, match=f"Item 2 of contacts is a {type(item).__name__}") as caught:
+        list(RecordsSource([{"email": "x"}, item]).rows())
+    assert "SECRET" not in str(caught.value)
+
+
+def test_rows_do_not_show_values():
+    assert repr(SourceRow(7, {"email": "SECRET"})) == "SourceRow(7)"
+
+
+# --- queries -----------------------------------------------------------------------------------------------------
+
+
+class SqliteFile:
+    """What the Sqlite hook does: a new connection for each reading."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.opened: list[sqlite3.Connection] = []
+
+    def get_conn(self) -> sqlite3.Connection:
+        self.opened.append(sqlite3.connect(self.path))
+        return self.opened[-1]
+
+
+@pytest.fixture
+def database(tmp_path):
+    hook = SqliteFile(tmp_path / "crm.db")
+    with hook.get_conn() as connection:
+        connection.execute("CREATE TABLE people (first_name TEXT, last_name TEXT, company TEXT)")
+        rows = [(f"Jürgen {number}", "Groß", "Foo") for number in range(5000)]
+        connection.executemany("INSERT INTO people VALUES (?, ?, ?)", rows)
+    return hook
+
+
+def is_closed(connection: sqlite3.Connection) -> bool:
+    try:
+        connection.execute("SELECT 1")
+    except sqlite3.ProgrammingError:
+        return True
+    return False
+
+
+def test_query_streams_and_closes(database):
+    source = QuerySource(database, "SELECT * FROM people ORDER BY rowid")
+    rows = values(source)
+    assert len(rows) == 5000
+    assert rows[4999] == {"first_name": "Jürgen 4999", "last_name": "Groß", "company": "Foo"}
+    assert source.columns == ("first_name", "last_name", "company")
+    assert is_closed(database.opened[-1])
+
+
+def test_a_query_left_early_closes_its_connection(database):
+    rows = QuerySource(database, "SELECT * FROM people").rows()
+    next(rows)
+    rows.close()
+    assert is_closed(database.opened[-1])
+
+
+@pytest.mark.parametrize("parameters", [("Jürgen 7",), {"name": "Jürgen 7"}])
+def test_query_parameters(database, parameters):
+    mark = ":name" if isinstance(parameters, dict) else "?"
+    source = QuerySource(database, f"SELECT first_name FROM people WHERE first_name = {mark}", parameters)
+    assert values(source) == [{"first_name": "Jürgen 7"}]
+
+
+def test_query_without_rows_has_columns(database):
+    source = QuerySource(database, "SELECT first_name, last_name FROM people WHERE 0")
+    assert values(source) == []
+    assert source.columns == ("first_name", "last_name")
+
+
+def test_repeated_column_names_are_numbered(database):
+    source = QuerySource(database, "SELECT first_name AS email, last_name AS email FROM people LIMIT 1")
+    assert values(source) == [{"email": "Jürgen 0", "email (2)": "Groß"}]
+
+
+def test_a_statement_that_is_no_query(database):
+    with pytest.raises(QueryError, match="not a SELECT"):
+        values(QuerySource(database, "DELETE FROM people"))
+    assert len(values(QuerySource(database, "SELECT * FROM people"))) == 5000
+
+
+def test_errors_of_the_database_pass(database):
+    with pytest.raises(sqlite3.OperationalError, match="no such table"):
+        values(QuerySource(database, "SELECT * FROM absent"))
+    assert is_closed(database.opened[-1])
+
+
+# --- open_source -------------------------------------------------------------------------------------------------
+
+
+def test_exactly_one_source():
+    with pytest.raises(SourceError, match=r"exactly one .* got none"):
+        open_source()
+    with pytest.raises(SourceError, match="got contacts, sql"):
+        open_source(contacts=[], sql="SELECT 1", sql_conn_id="x")
+    with pytest.raises(SourceError, match="sql needs sql_conn_id"):
+        open_source(sql="SELECT 1")
+
+
+def test_open_source(tmp_path):
+    assert isinstance(open_source(contacts=pd.DataFrame()), RecordsSource)
+    assert isinstance(open_source(contacts_path=tmp_path / "c.csv"), FileSource)

@@ -1,0 +1,155 @@
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from fsspec.implementations.memory import MemoryFileSystem
+
+from airflow_provider_cleanlist.inbox.inbox import (
+    MARKER_FOLDER_SECONDS,
+    ForeignWorkflowError,
+    Inbox,
+    InboxUnavailableError,
+    marker_name,
+)
+from airflow_provider_cleanlist.inbox.tokens import batch_name
+
+try:
+    from airflow.sdk.io import attach
+except ImportError:
+    from airflow.io.store import attach
+
+NOW = 1_780_000_000.0
+BATCH, NEXT = batch_name("s", "r", "0"), batch_name("s", "r", "1")
+ODD = "../../etc/passwd\0\ud800 %2e%2e"
+
+
+@pytest.fixture(params=["file", "memory"])
+def inbox(request, tmp_path: Path) -> Inbox:
+    if request.param == "file":
+        return Inbox.at(f"file://{tmp_path}/inbox")
+    attach("memory", fs=MemoryFileSystem())  # stands for storages that are not this machine's
+    return Inbox.at(f"memory://{tmp_path.name}")
+
+
+def test_what_is_stored_is_there(inbox):
+    payload = {"results": [{"task_id": "t", "name": "Zoë \ud800"}]}
+    assert inbox.payload("w") is inbox.workflow_of(BATCH) is None
+    assert not inbox.has("w")
+    assert inbox.store(BATCH, "w", payload, NOW)
+    assert inbox.payload("w") == payload
+    assert inbox.has("w")
+    assert inbox.workflow_of(BATCH) == "w"
+    assert inbox.workflow_of(NEXT) is inbox.payload("v") is None
+
+
+def test_the_first_delivery_counts(inbox):
+    assert inbox.store(BATCH, "w", {"first": True}, NOW)
+    assert not inbox.store(BATCH, "w", {"first": False}, NOW)
+    assert inbox.payload("w") == {"first": True}
+
+
+def test_of_many_at_once_one_is_new(tmp_path: Path):
+    inbox = Inbox.at(f"file://{tmp_path}/inbox")  # fsspec's memory is not safe for threads
+    with ThreadPoolExecutor(16) as pool:
+        told = list(pool.map(lambda n: inbox.store(BATCH, "w", {"n": n}, NOW), range(64)))
+    assert sum(told) == 1
+    assert inbox.payload("w") == {"n": told.index(True)}
+
+
+def test_a_batch_keeps_its_workflow(inbox):
+    inbox.store(BATCH, "w", {}, NOW)
+    with pytest.raises(ForeignWorkflowError):
+        inbox.store(BATCH, "v", {}, NOW)
+    assert inbox.payload("v") is None
+
+
+def test_bells(inbox):
+    assert inbox.markers(NOW, NOW) == frozenset()
+    inbox.store(BATCH, "w", {}, NOW)
+    assert marker_name("w") in inbox.markers(NOW, NOW)
+    inbox.store(NEXT, "v", {}, NOW + MARKER_FOLDER_SECONDS)
+    assert {marker_name("w"), marker_name("v")} <= inbox.markers(NOW, NOW + MARKER_FOLDER_SECONDS)
+    assert marker_name("w") not in inbox.markers(NOW + MARKER_FOLDER_SECONDS, NOW + MARKER_FOLDER_SECONDS)
+
+
+def test_a_repeated_delivery_rings_again(inbox):
+    inbox.store(BATCH, "w", {}, NOW)
+    inbox.store(BATCH, "w", {}, NOW + MARKER_FOLDER_SECONDS)
+    assert marker_name("w") in inbox.markers(NOW + MARKER_FOLDER_SECONDS, NOW + MARKER_FOLDER_SECONDS)
+
+
+def test_odd_ids_stay_inside(tmp_path):
+    inbox = Inbox.at(f"file://{tmp_path}/inbox")
+    inbox.store(BATCH, ODD, {"a": 1}, NOW)
+    assert inbox.payload(ODD) == {"a": 1}
+    assert [path.name for path in tmp_path.iterdir()] == ["inbox"]
+
+
+def test_a_crash_between_the_files_loses_nothing(tmp_path):
+    """Whatever of a first delivery is there, a second one completes it."""
+    for missing in ("batches", "workflows", "markers"):
+        inbox = Inbox.at(f"file://{tmp_path}/{missing}")
+        inbox.store(BATCH, "w", {"a": 1}, NOW)
+        for path in (tmp_path / missing / missing).rglob("*"):
+            if path.is_file():
+                path.unlink()
+        inbox.store(BATCH, "w", {"a": 1}, NOW)
+        assert inbox.payload("w") == {"a": 1}
+        assert inbox.workflow_of(BATCH) == "w"
+        assert marker_name("w") in inbox.markers(NOW, NOW)
+
+
+def test_a_store_that_fails(tmp_path):
+    (tmp_path / "inbox").write_text("a file where a directory should be")
+    inbox = Inbox.at(f"file://{tmp_path}/inbox")
+    with pytest.raises(InboxUnavailableError, match="the inbox file://"):
+        inbox.store(BATCH, "w", {"email": "teo@harborlight.example"}, NOW)
+
+
+def test_a_damaged_file_is_told(tmp_path):
+    inbox = Inbox.at(f"file://{tmp_path}/inbox")
+    inbox.store(BATCH, "w", {}, NOW)
+    (tmp_path / f"inbox/workflows/{marker_name('w')}.json").write_text('{"workflow')
+    with pytest.raises(InboxUnavailableError, match="is damaged: delete it"):
+        inbox.payload("w")
+
+
+def test_no_half_written_file_is_left(tmp_path, monkeypatch):
+    inbox = Inbox.at(f"file://{tmp_path}/inbox")
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(InboxUnavailableError):
+        inbox.store(BATCH, "w", {}, NOW)
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+UNSUPPORTED = "Unsupported filesystem|No filesystem registered for scheme nonsense"  # before Airflow 3.1
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("nonsense://inbox", UNSUPPORTED),
+        ("s3://no_such_connection@bucket/inbox", "inbox s3://no_such_connection@bucket/inbox: "),
+        ("memory://no_such_connection@bucket/inbox", "inbox memory://no_such_connection@bucket/inbox: "),
+    ],
+)
+def test_an_inbox_without_its_connection_is_none(path, message):
+    """Airflow's paths fall back to a storage of the same kind without credentials; data must not go there."""
+    with pytest.raises(InboxUnavailableError, match=message):
+        Inbox.at(path)
+
+
+def test_the_configured_inbox(tmp_path, monkeypatch):
+    assert Inbox.configured() is None
+    monkeypatch.setenv("AIRFLOW__CLEANLIST__WEBHOOK_INBOX", f" file://{tmp_path} ")
+    inbox = Inbox.configured()
+    assert inbox is not None
+    inbox.store(BATCH, "w", {}, NOW)
+    assert (tmp_path / "workflows").is_dir()

@@ -1,0 +1,271 @@
+"""Which way results are read by, what that costs, and how reading goes on after a stop."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import pytest
+
+from airflow_provider_cleanlist.client.results import EnrichmentResult, WorkflowStatus
+from airflow_provider_cleanlist.results.reader import (
+    Access,
+    CursorOfOtherResultsError,
+    ResultReader,
+    ResultsNotReadyError,
+    ResultsUnavailableError,
+)
+from airflow_provider_cleanlist.results.rows import RESULT_FIELDS, result_row
+
+log = logging.getLogger(__name__)
+TEO: dict[str, Any] = {
+    "task_id": "t1",
+    "status": "completed",
+    "primary_email": "teo@harborlight.example",
+    "primary_email_status": "verified",
+    "other_emails": [{"email": "t@harborlight.example"}],
+    "personal_phone_numbers": ["+12025550143"],
+    "prospect": {"first_name": "Teo", "skills": ["boats"]},
+    "company": {"name": "Harborlight", "headcount": 140},
+}
+
+
+class Cleanlist:
+    """Workflows of three tasks each that answer as told, and count how often they were asked."""
+
+    def __init__(self, *workflow_ids: str) -> None:
+        self.tasks = {workflow_id: [f"{workflow_id}-{n}" for n in range(3)] for workflow_id in workflow_ids}
+        self.status: dict[str, dict[str, Any]] = {}
+        self.delivered: dict[str, dict[str, Any]] = {}
+        self.task_status: dict[str, str] = {}
+        self.asked: list[str] = []
+        self.fails_at: str | None = None
+
+    def results(self, workflow_id: str, count: int = 3) -> list[dict[str, Any]]:
+        return [{**TEO, "task_id": task_id} for task_id in self.tasks[workflow_id][:count]]
+
+    def access(self) -> Access:
+        return Access(delivered=self.delivered.get, workflow=self._workflow, task=self._task)
+
+    def _workflow(self, workflow_id: str) -> WorkflowStatus:
+        self.asked.append(workflow_id)
+        body = {"status": "completed", "summary": {"total": 3}, **self.status.get(workflow_id, {})}
+        return WorkflowStatus.parse(workflow_id, body)
+
+    def _task(self, task_id: str) -> EnrichmentResult:
+        if task_id == self.fails_at:
+            raise ConnectionError
+        self.asked.append(task_id)
+        return EnrichmentResult.parse(
+            {**TEO, "task_id": task_id, "status": self.task_status.get(task_id, "completed")}
+        )
+
+    def reader(self, task_ids: dict[str, list[str]] | None = None, **options: Any) -> ResultReader:
+        return ResultReader(list(self.tasks), task_ids or {}, self.access(), log, **options)
+
+
+def ids(reader: ResultReader, cursor: str | None = None) -> list[str]:
+    return [row["task_id"] for page in reader.read(cursor) for row in page.leads]
+
+
+def test_a_row() -> None:
+    assert result_row(TEO, "w") == {
+        "task_id": "t1",
+        "workflow_id": "w",
+        "status": "completed",
+        "primary_email": "teo@harborlight.example",
+        "primary_email_status": "verified",
+        "other_emails": ["t@harborlight.example"],
+        "phones": ["+12025550143"],
+        "prospect_first_name": "Teo",
+        "prospect_skills": ["boats"],
+        "company_name": "Harborlight",
+        "company_headcount": 140,
+        "raw": TEO,
+    }
+
+
+@pytest.mark.parametrize("body", [{"result": TEO}, {"results": [TEO]}, {"data": TEO, "workflow_id": "w"}])
+def test_nested_rows(body: dict[str, Any]) -> None:
+    row = result_row(body, "w")
+    assert row is not None
+    assert {**row, "raw": TEO} == result_row(TEO, "w")
+    assert set(row) - set(RESULT_FIELDS) == {"prospect_skills"}
+
+
+def test_a_row_without_a_task() -> None:
+    nameless = {**TEO, "task_id": None}
+    assert result_row(nameless, "w") is None
+    assert (result_row(nameless, "w", "t9") or {})["task_id"] == "t9"
+
+
+# --- which way -------------------------------------------------------------------------------------------------
+
+
+def test_a_delivered_webhook_costs_nothing() -> None:
+    api = Cleanlist("a")
+    api.delivered["a"] = {"status": "completed", "results": api.results("a"), "results_truncated": 0}
+    assert ids(reader := api.reader(api.tasks)) == api.tasks["a"]
+    assert api.asked == []
+    assert reader.sources.from_webhooks == 3
+
+
+def test_results_in_the_answer_cost_one_request() -> None:
+    api = Cleanlist("a")
+    api.status["a"] = {"results": api.results("a")}
+    assert ids(reader := api.reader(api.tasks)) == api.tasks["a"]
+    assert api.asked == ["a"]
+    assert (reader.sources.from_webhooks, reader.sources.from_workflows) == (0, 3)
+
+
+def test_one_by_one_asks_only_one_workflow_in_vain() -> None:
+    api = Cleanlist("a", "b")
+    assert ids(reader := api.reader(api.tasks)) == [*api.tasks["a"], *api.tasks["b"]]
+    assert api.asked == ["a", *api.tasks["a"], *api.tasks["b"]]
+    assert reader.sources.from_tasks == 6
+
+
+@pytest.mark.parametrize("counts", [{}, {"summary": {"total": 3}}])
+def test_a_truncated_webhook_is_completed_one_by_one(counts: dict[str, Any]) -> None:
+    api = Cleanlist("a")
+    api.delivered["a"] = {"results": api.results("a", 2), "results_truncated": 1, **counts}
+    assert sorted(ids(reader := api.reader(api.tasks))) == api.tasks["a"]
+    assert api.asked == ["a", "a-2"]
+    assert (reader.sources.from_webhooks, reader.sources.from_tasks) == (2, 1)
+
+
+def test_a_truncated_webhook_is_completed_by_the_answer() -> None:
+    api = Cleanlist("a")
+    api.delivered["a"] = {"results": api.results("a", 2), "results_truncated": 1}
+    api.status["a"] = {"results": api.results("a")}
+    assert ids(api.reader()) == api.tasks["a"]
+    assert api.asked == ["a"]
+
+
+def test_results_that_name_no_task_are_not_taken() -> None:
+    api = Cleanlist("a")
+    api.delivered["a"] = {"results": [{**TEO, "task_id": None}] * 3}
+    assert ids(api.reader(api.tasks)) == api.tasks["a"]
+    assert api.asked == ["a", *api.tasks["a"]]
+
+
+def test_more_task_ids_than_contacts_do_not_matter() -> None:
+    api = Cleanlist("a")
+    api.delivered["a"] = {"results": api.results("a"), "summary": {"total": 3}}
+    assert ids(api.reader({"a": [*api.tasks["a"], "one-too-many"]})) == api.tasks["a"]
+
+
+@pytest.mark.parametrize(("delivered", "found"), [(None, 0), (2, 2)])
+def test_no_way_at_all(delivered: int | None, found: int) -> None:
+    api = Cleanlist("a")
+    if delivered:
+        api.delivered["a"] = {"results": api.results("a", delivered), "results_truncated": 1}
+    with pytest.raises(ResultsUnavailableError) as caught:
+        ids(api.reader({"another": ["t"]}))
+    assert (caught.value.workflow_id, caught.value.found, caught.value.expected) == ("a", found, 3)
+
+
+def test_a_failed_workflow_gives_what_it_has() -> None:
+    api = Cleanlist("a", "b")
+    api.status["a"] = {"status": "cancelled", "results": api.results("a", 1)}
+    api.status["b"] = {"results": api.results("b")}
+    assert ids(api.reader()) == ["a-0", *api.tasks["b"]]
+
+
+# --- unfinished workflows --------------------------------------------------------------------------------------
+
+
+def test_a_running_workflow_stops_before_any_task_is_asked() -> None:
+    api = Cleanlist("a")
+    api.status["a"] = {"status": "processing"}
+    with pytest.raises(ResultsNotReadyError):
+        ids(api.reader(api.tasks))
+    assert api.asked == ["a"]
+
+
+def test_a_running_task_of_a_running_workflow_stops() -> None:
+    api = Cleanlist("a", "b")
+    api.status["b"], api.task_status["b-1"] = {"status": "processing"}, "processing"
+    with pytest.raises(ResultsNotReadyError):
+        ids(api.reader(api.tasks))
+    assert api.asked[-2:] == ["b-1", "b"]
+
+
+def test_running_tasks_are_left_out_and_counted() -> None:
+    api = Cleanlist("a")
+    api.status["a"] = {"status": "processing"}
+    api.task_status = {"a-0": "processing", "a-2": "queued"}
+    assert ids(reader := api.reader(api.tasks, skip_unfinished=True)) == ["a-1"]
+    assert reader.sources.unfinished == 2
+    assert api.asked == ["a", *api.tasks["a"]]
+
+
+def test_running_results_in_an_answer_are_left_out_and_counted() -> None:
+    api = Cleanlist("a")
+    done, running, _ = api.results("a")
+    api.status["a"] = {"status": "processing", "results": [done, {**running, "status": "processing"}]}
+    assert ids(reader := api.reader(skip_unfinished=True)) == ["a-0"]
+    assert reader.sources.unfinished == 2
+
+
+def test_tasks_that_a_finished_workflow_left_behind_are_rows() -> None:
+    api = Cleanlist("a")
+    api.status["a"] = {"status": "failed"}
+    api.task_status["a-1"] = "processing"
+    assert ids(api.reader(api.tasks)) == api.tasks["a"]
+
+
+# --- going on --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("tasks_per_page", [1, 2, 500])
+def test_every_cursor_leads_to_the_rest(tasks_per_page: int) -> None:
+    api = Cleanlist("a", "b", "c")
+    api.delivered["b"] = {"results": api.results("b")}
+    everything = [task_id for tasks in api.tasks.values() for task_id in tasks]
+    pages = list(api.reader(api.tasks, tasks_per_page=tasks_per_page).read(None))
+    seen: list[str] = []
+    for page in pages:
+        seen += [row["task_id"] for row in page.leads]
+        assert (page.cursor is None) == (page is pages[-1])
+        if page.cursor is not None:
+            api.asked.clear()
+            rest = ids(api.reader(api.tasks, tasks_per_page=tasks_per_page), page.cursor)
+            assert seen + rest == everything
+            assert not set(api.asked) & set(seen)
+    assert seen == everything
+
+
+@pytest.mark.parametrize("delivered", [2, 3])
+def test_a_webhook_that_comes_between_two_tries_loses_nothing(delivered: int) -> None:
+    api = Cleanlist("a")
+    first = next(api.reader(api.tasks).read(None))
+    api.delivered["a"] = {"results": api.results("a", delivered), "results_truncated": 3 - delivered}
+    api.asked.clear()
+    assert sorted(ids(api.reader(api.tasks), first.cursor)) == ["a-1", "a-2"]
+    assert api.asked == (["a-2"] if delivered == 2 else [])
+
+
+def test_what_was_read_before_an_error_is_a_page() -> None:
+    api = Cleanlist("a")
+    api.fails_at = "a-2"
+    pages = api.reader(api.tasks, tasks_per_page=100).read(None)
+    page = next(pages)
+    assert [row["task_id"] for row in page.leads] == ["a-0", "a-1"]
+    with pytest.raises(ConnectionError):
+        next(pages)
+    api.fails_at = None
+    assert ids(api.reader(api.tasks), page.cursor) == ["a-2"]
+
+
+@pytest.mark.parametrize("other", [{"a": ["a-0"]}, {"a": ["a-0", "a-1", "a-3"]}, {}])
+def test_a_cursor_of_other_tasks_is_refused(other: dict[str, list[str]]) -> None:
+    api = Cleanlist("a")
+    cursor = next(api.reader(api.tasks).read(None)).cursor
+    with pytest.raises(CursorOfOtherResultsError):
+        ids(api.reader(other), cursor)
+
+
+def test_no_workflows() -> None:
+    (page,) = Cleanlist().reader().read(None)
+    assert (list(page.leads), page.cursor) == ([], None)

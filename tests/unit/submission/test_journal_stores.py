@@ -1,0 +1,271 @@
+"""Where the journal lives: which store a task gets, and what each store does when it is shared, away or damaged."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import fsspec
+import pytest
+from airflow.providers.common.compat.sdk import ObjectStoragePath
+
+from airflow_provider_cleanlist.submission.journal import (
+    BatchState,
+    Journal,
+    JournalCorruptError,
+    JournalMissingError,
+    JournalTakenOverError,
+    JournalUnavailableError,
+)
+from airflow_provider_cleanlist.submission.journal_stores import (
+    FirstTryJournalStore,
+    ObjectStorageJournalStore,
+    TaskStateJournalStore,
+    open_store,
+)
+
+try:
+    from airflow.sdk import NEVER_EXPIRE
+except ImportError:
+    NEVER_EXPIRE = None
+try:
+    from airflow.sdk.io import attach
+except ImportError:
+    from airflow.io.store import attach
+
+needs_task_state = pytest.mark.skipif(NEVER_EXPIRE is None, reason="Airflow has a task state store since 3.3")
+A, B = (bytes([n]) * 8 for n in (1, 2))
+
+
+class Accessor:
+    """What Airflow gives as ``context["task_state_store"]``; all tries share the values."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, Any] = {}
+        self.retentions: set[Any] = set()
+        self.error: Exception | None = None
+
+    def _check(self) -> None:
+        if self.error is not None:
+            raise self.error
+
+    def get(self, key: str) -> Any:
+        self._check()
+        return self.values.get(key)
+
+    def set(self, key: str, value: Any, *, retention: Any = None) -> None:
+        self._check()
+        self.values[key] = json.loads(json.dumps(value))
+        self.retentions.add(retention)
+
+
+def api_error(status: int | None) -> Exception:
+    """Return what Airflow's SDK raises when the API server refuses a request of the worker."""
+    from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType
+    from airflow.sdk.execution_time.comms import ErrorResponse
+
+    return AirflowRuntimeError(
+        ErrorResponse(error=ErrorType.API_SERVER_ERROR, detail={"status_code": status, "message": "refused"})
+    )
+
+
+def journal_on(store: Any) -> Journal:
+    journal = Journal(store, sleep=lambda _: None)
+    journal.load()
+    return journal
+
+
+def workflows(journal: Journal) -> list[str | None]:
+    return [batch.workflow_id for batch in journal.batches]
+
+
+@needs_task_state
+class TestTaskStateStore:
+    def test_a_later_try_reads_what_earlier_ones_wrote(self) -> None:
+        accessor = Accessor()
+        for try_number in (1, 2, 4):
+            journal = journal_on(TaskStateJournalStore(accessor, try_number))
+            journal.accept(journal.begin([A], "partial", 1.0), f"wf-{try_number}", [], 2.0)
+        assert workflows(journal_on(TaskStateJournalStore(accessor, 5))) == ["wf-1", "wf-2", "wf-4"]
+
+    def test_records_never_expire(self) -> None:
+        accessor = Accessor()
+        journal_on(TaskStateJournalStore(accessor, 1)).begin([A], "partial", 1.0)
+        assert accessor.retentions == {NEVER_EXPIRE}
+
+    @pytest.mark.parametrize("error", [ConnectionError("no route"), RuntimeError("?")])
+    def test_unreadable_is_not_absent(self, error: Exception) -> None:
+        accessor = Accessor()
+        accessor.error = error
+        with pytest.raises(JournalUnavailableError, match=type(error).__name__):
+            journal_on(TaskStateJournalStore(accessor, 1))
+
+    @pytest.mark.parametrize("status", [500, 401, None])
+    def test_a_write_that_fails_is_unavailability(self, status: int | None) -> None:
+        accessor = Accessor()
+        store = TaskStateJournalStore(accessor, 1)
+        accessor.error = api_error(status)
+        with pytest.raises(JournalUnavailableError):
+            store.write("key", {})
+
+    def test_a_write_under_an_id_that_is_no_longer_there_is_a_take_over(self) -> None:
+        accessor = Accessor()
+        store = TaskStateJournalStore(accessor, 1)
+        accessor.error = api_error(404)
+        with pytest.raises(JournalTakenOverError, match="another try"):
+            store.write("key", {})
+
+
+class TestObjectStorage:
+    TASK = ("dag", "run", "task", -1)
+
+    @pytest.fixture(params=["file", "memory"])
+    def root(self, request: pytest.FixtureRequest, tmp_path: Path) -> Any:
+        """A directory on the local disk, or in fsspec's file system in memory, which stands for object storage."""
+        if request.param == "file":
+            return ObjectStoragePath(f"file://{tmp_path}/journals")
+        attach("memory", fs=fsspec.filesystem("memory"))
+        return ObjectStoragePath(f"memory://journals-{uuid.uuid4().hex}")
+
+    def test_a_later_try_reads_what_earlier_ones_wrote(self, root: Any) -> None:
+        for number in range(3):
+            journal = journal_on(ObjectStorageJournalStore(root, self.TASK))
+            journal.accept(journal.begin([A], "partial", 1.0), f"wf-{number}", [], 2.0)
+        assert workflows(journal_on(ObjectStorageJournalStore(root, self.TASK))) == ["wf-0", "wf-1", "wf-2"]
+
+    @pytest.mark.parametrize(
+        "other", [("dag2", "run", "task", -1), ("dag", "run2", "task", -1), ("dag", "run", "task", 0)]
+    )
+    def test_other_task_instances_have_journals_of_their_own(
+        self, root: Any, other: tuple[str, str, str, int]
+    ) -> None:
+        journal_on(ObjectStorageJournalStore(root, self.TASK)).begin([A], "partial", 1.0)
+        assert journal_on(ObjectStorageJournalStore(root, other)).batches == []
+
+    def test_an_older_try_cannot_begin_a_batch_and_leaves_nothing_unknown(self, root: Any) -> None:
+        older = journal_on(ObjectStorageJournalStore(root, self.TASK))
+        newer = journal_on(ObjectStorageJournalStore(root, self.TASK))
+        with pytest.raises(JournalTakenOverError):
+            older.begin([A], "partial", 1.0)
+        newer.accept(newer.begin([A], "partial", 1.0), "wf", [], 2.0)
+        states = [batch.state for batch in journal_on(ObjectStorageJournalStore(root, self.TASK)).batches]
+        assert states == [BatchState.REJECTED, BatchState.ACCEPTED]
+
+    def test_what_an_older_try_has_on_its_way_is_seen_and_may_still_be_settled(self, root: Any) -> None:
+        older = journal_on(ObjectStorageJournalStore(root, self.TASK))
+        batch = older.begin([A], "partial", 1.0)
+        newer = journal_on(ObjectStorageJournalStore(root, self.TASK))
+        assert [item.is_unknown for item in newer.batches] == [True]
+
+        older.accept(batch, "wf", [], 2.0)
+        assert workflows(journal_on(ObjectStorageJournalStore(root, self.TASK))) == ["wf"]
+
+    def test_whoever_begins_at_the_same_time_one_of_them_sees_the_other(self, root: Any) -> None:
+        """All orders of the older try's steps (write intent, check) and the newer one's (take over, read)."""
+        for taken_over_after in ("nothing", "intent", "check"):
+            task = (taken_over_after, *self.TASK[1:])
+            older_store = ObjectStorageJournalStore(root, task)
+            older = journal_on(older_store)
+            newer: list[Journal] = []
+            check = older_store.check_ownership
+
+            def take_over(task: Any = task, newer: list[Journal] = newer) -> None:
+                newer.append(journal_on(ObjectStorageJournalStore(root, task)))
+
+            def check_in_between(
+                check: Any = check, take_over: Any = take_over, moment: str = taken_over_after
+            ) -> None:
+                if moment == "intent":
+                    take_over()
+                check()
+                if moment == "check":
+                    take_over()
+
+            older_store.check_ownership = check_in_between  # type: ignore[method-assign]
+            if taken_over_after == "nothing":
+                take_over()
+            try:
+                older.begin([A], "partial", 1.0)
+                sent = True
+            except JournalTakenOverError:
+                sent = False
+            seen = any(batch.is_unknown for batch in newer[0].batches)
+            assert seen or not sent, taken_over_after
+
+    def test_a_damaged_record_stops(self, tmp_path: Path) -> None:
+        root = ObjectStoragePath(f"file://{tmp_path}")
+        journal_on(ObjectStorageJournalStore(root, self.TASK)).begin([A], "partial", 1.0)
+        (record,) = tmp_path.rglob("cleanlist_journal.*.000000.json")
+        record.write_text(record.read_text()[:-20])
+        with pytest.raises(JournalCorruptError, match="not JSON"):
+            journal_on(ObjectStorageJournalStore(root, self.TASK))
+
+    def test_a_lost_record_stops(self, tmp_path: Path) -> None:
+        root = ObjectStoragePath(f"file://{tmp_path}")
+        journal_on(ObjectStorageJournalStore(root, self.TASK)).begin([A], "partial", 1.0)
+        (record,) = tmp_path.rglob("cleanlist_journal.*.000000.json")
+        record.unlink()
+        with pytest.raises(JournalCorruptError, match="missing"):
+            journal_on(ObjectStorageJournalStore(root, self.TASK))
+
+    def test_a_folder_that_cannot_be_made_stops(self, tmp_path: Path) -> None:
+        (tmp_path / "file").write_text("not a folder")
+        with pytest.raises(JournalUnavailableError):
+            ObjectStorageJournalStore(ObjectStoragePath(f"file://{tmp_path}/file"), self.TASK)
+
+    def test_no_temporary_file_is_left(self, tmp_path: Path) -> None:
+        journal_on(ObjectStorageJournalStore(ObjectStoragePath(f"file://{tmp_path}"), self.TASK)).begin(
+            [A], "partial", 1.0
+        )
+        assert all(path.suffix == ".json" for path in tmp_path.rglob("*") if path.is_file())
+
+
+def context(try_number: int = 1, accessor: Any = None) -> Any:
+    ti = SimpleNamespace(dag_id="d", run_id="r", task_id="t", map_index=None, try_number=try_number)
+    return {"ti": ti} | ({} if accessor is None else {"task_state_store": accessor})
+
+
+class TestWhichStore:
+    def test_the_task_state_store_where_there_is_one(self) -> None:
+        store = open_store(context(3, Accessor()))
+        assert isinstance(store, TaskStateJournalStore)
+        assert list(store.parts) == ["try0001", "try0002", "try0003"]
+
+    def test_the_directory_when_configured(self, tmp_path: Path) -> None:
+        store = open_store(context(2, Accessor()), journal_path=f"file://{tmp_path}")
+        assert isinstance(store, ObjectStorageJournalStore)
+
+    def test_none_for_a_first_try_below_3_3(self) -> None:
+        store = open_store(context())
+        assert isinstance(store, FirstTryJournalStore)
+        journal = journal_on(store)
+        journal.accept(journal.begin([A], "partial", 1.0), "wf", [], 2.0)
+        assert workflows(journal) == ["wf"]
+
+    def test_no_later_try_without_a_store(self) -> None:
+        with pytest.raises(JournalMissingError, match=r"try 2 .*journal_path"):
+            open_store(context(2))
+
+
+@needs_task_state
+class TestForgetfulStore:
+    """With ``[state_store] clear_on_success`` a success deletes the journal, and a user may clear that success."""
+
+    def test_a_retry_after_a_failure_goes_on(self) -> None:
+        accessor = Accessor()
+        open_store(context(1, accessor), forgets_successes=True)
+        open_store(context(2, accessor), forgets_successes=True)
+        open_store(context(4, accessor), forgets_successes=True)
+
+    def test_a_clear_after_a_success_stops(self) -> None:
+        accessor = Accessor()
+        open_store(context(1, accessor), forgets_successes=True)
+        accessor.values.clear()
+        with pytest.raises(JournalMissingError, match=r"clear_on_success.*journal_path"):
+            open_store(context(2, accessor), forgets_successes=True)
+
+    def test_a_directory_does_not_forget(self, tmp_path: Path) -> None:
+        open_store(context(2, Accessor()), journal_path=f"file://{tmp_path}", forgets_successes=True)

@@ -1,0 +1,105 @@
+"""The file of contacts that were not submitted."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import pytest
+
+from airflow_provider_cleanlist.submission import rejects
+from airflow_provider_cleanlist.submission.rejects import (
+    REFUSED_BY_CLEANLIST,
+    REJECT_COLUMNS,
+    Rejects,
+    RejectsFileError,
+)
+
+
+def rows_of(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_rows_come_out_as_they_went_in(tmp_path: Path) -> None:
+    path = tmp_path / "rejects.csv"
+    awkward = 'Ó"Brien, Zoë\nline two'
+    with Rejects(str(path)) as file:
+        file.add(7, "email_only", {"email": "x@harborlight.example", "first_name": None})
+        file.add(9, REFUSED_BY_CLEANLIST, {"last_name": awkward, "company_name": 12, "unknown": "left out"})
+        file.save()
+
+    first, second = rows_of(path)
+    empty = dict.fromkeys(REJECT_COLUMNS, "")
+    assert first == empty | {"row": "7", "reason": "email_only", "email": "x@harborlight.example"}
+    assert second == empty | {
+        "row": "9",
+        "reason": "refused_by_cleanlist",
+        "last_name": awkward,
+        "company_name": "12",
+    }
+
+
+def test_a_file_without_rejects_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "new folder" / "rejects.csv"
+    with Rejects(str(path)) as file:
+        file.save()
+    assert path.read_bytes().decode() == ",".join(REJECT_COLUMNS) + "\r\n"
+
+
+def test_every_save_replaces_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "rejects.csv"
+    path.write_text("of an earlier try\n" * 100)
+    with Rejects(str(path)) as file:
+        file.add(1, "a", {})
+        file.save()
+        file.add(2, "b", {})
+        file.save()
+    assert [row["row"] for row in rows_of(path)] == ["1", "2"]
+
+
+def test_an_unchanged_file_is_not_written_again(tmp_path: Path) -> None:
+    path = tmp_path / "rejects.csv"
+    with Rejects(str(path)) as file:
+        file.save()
+        path.unlink()
+        file.save()
+        assert not path.exists()
+        file.add(1, "a", {})
+        file.save()
+        assert path.exists()
+
+
+def test_a_uri(tmp_path: Path) -> None:
+    with Rejects(f"file://{tmp_path}/rejects.csv") as file:
+        file.add(1, "a", {})
+        file.save()
+    assert len(rows_of(tmp_path / "rejects.csv")) == 1
+
+
+def test_a_path_that_cannot_be_written(tmp_path: Path) -> None:
+    with (
+        Rejects(str(tmp_path)) as file,
+        pytest.raises(RejectsFileError, match="rejects_path cannot be written: IsADirectoryError"),
+    ):
+        file.save()
+
+
+def test_text_that_is_no_unicode_is_kept_readable(tmp_path: Path) -> None:
+    path = tmp_path / "rejects.csv"
+    with Rejects(str(path)) as file:
+        file.add(1, "a", {"last_name": "Qux\ud800ley"})
+        file.save()
+    assert rows_of(path)[0]["last_name"] == "Qux\\ud800ley"
+
+
+def test_many_rows_go_through_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rejects, "_MEMORY_BYTES", 1_000)
+    path = tmp_path / "rejects.csv"
+    with Rejects(str(path)) as file:
+        for number in range(500):
+            file.add(number, "a", {"last_name": "Quxley"})
+        file.save()
+        file.add(500, "a", {"last_name": "Quxley"})
+        file.save()
+    assert [int(row["row"]) for row in rows_of(path)] == list(range(501))

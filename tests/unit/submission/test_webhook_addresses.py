@@ -1,0 +1,148 @@
+"""Addresses of batches, and what their deliveries settle."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airflow_provider_cleanlist.inbox.inbox import Inbox
+from airflow_provider_cleanlist.inbox.tokens import TOKEN_LIFE_SECONDS, verify
+from airflow_provider_cleanlist.submission.journal import BatchState, Journal
+from airflow_provider_cleanlist.submission.webhook_addresses import (
+    WebhookAddresses,
+    check_base_url,
+    signing_secret,
+)
+
+SECRET, NOW = "a secret of some length", 1_780_000_000.0
+CALLBACKS = WebhookAddresses("https://a.example/airflow", SECRET, "organisation", "run")
+ONE, TWO = b"11111111", b"22222222"
+
+
+class Store:
+    """A journal's store over several tries."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, Any] = {}
+        self.parts = ["try1"]
+
+    def read(self, key: str) -> Any:
+        return self.values.get(key)
+
+    def write(self, key: str, value: dict[str, Any]) -> None:
+        self.values[key] = value
+
+    def check_ownership(self) -> None:
+        pass
+
+    def next_try(self) -> Journal:
+        self.parts = [*self.parts, f"try{len(self.parts) + 1}"]
+        journal = Journal(self, keep_task_ids=True)
+        journal.load()
+        return journal
+
+
+def batch_of(url: str) -> str:
+    token = verify([SECRET], url.rpartition("/")[2], NOW)
+    assert token is not None
+    assert token.expires_at == NOW + TOKEN_LIFE_SECONDS
+    return token.batch
+
+
+@pytest.fixture
+def inbox(tmp_path: Path) -> Inbox:
+    return Inbox.at(f"file://{tmp_path}")
+
+
+def lost(journal: Journal, contacts: bytes) -> str:
+    """Submit a batch whose answer is lost, and return the name that its address has."""
+    name = batch_of(CALLBACKS.url(contacts, journal.batches, NOW))
+    journal.begin([contacts], "partial", NOW)
+    return name
+
+
+def test_an_address() -> None:
+    url = CALLBACKS.url(ONE, [], NOW)
+    assert url.startswith("https://a.example/airflow/cleanlist/webhook/")
+    assert SECRET not in repr(CALLBACKS)
+
+
+def test_addresses_differ_by_run_scope_contacts_and_what_went_before() -> None:
+    journal = Journal(Store())
+    names = {lost(journal, ONE), lost(journal, ONE), lost(journal, TWO)}
+    for other in (
+        WebhookAddresses("https://a.example", SECRET, "another", "run"),
+        WebhookAddresses("https://a.example", SECRET, "organisation", "next"),
+    ):
+        names.add(batch_of(other.url(ONE, [], NOW)))
+    assert len(names) == 5
+
+
+def test_a_batch_that_was_refused_keeps_its_address() -> None:
+    journal = Journal(Store())
+    name = lost(journal, ONE)
+    journal.reject(journal.batches[0], "429", NOW)
+    assert batch_of(CALLBACKS.url(ONE, journal.batches, NOW)) == name
+
+
+def test_what_was_delivered_is_accepted_whatever_came_later(inbox: Inbox) -> None:
+    store = Store()
+    journal = Journal(store)
+    first, second = lost(journal, ONE), lost(journal, TWO)
+    inbox.store(second, "w", {"results": [{"task_id": "t"}]}, NOW)
+    journal = store.next_try()
+    assert CALLBACKS.settle(journal, inbox, NOW) == ["w"]
+    for again in (journal, store.next_try()):
+        states = [(batch.state, batch.workflow_id, batch.task_ids) for batch in again.batches]
+        assert states == [(BatchState.INTENT, None, ()), (BatchState.ACCEPTED, "w", ("t",))]
+    assert CALLBACKS.settle(store.next_try(), inbox, NOW) == []
+    inbox.store(first, "v", {}, NOW)
+    assert CALLBACKS.settle(store.next_try(), inbox, NOW) == ["v"]
+
+
+def test_each_of_two_submissions_of_the_same_contacts_is_settled_by_its_own(inbox: Inbox) -> None:
+    store = Store()
+    journal = Journal(store)
+    _, second = lost(journal, ONE), lost(journal, ONE)
+    inbox.store(second, "w", {}, NOW)
+    CALLBACKS.settle(journal := store.next_try(), inbox, NOW)
+    assert [batch.workflow_id for batch in journal.batches] == [None, "w"]
+
+
+def test_task_ids_of_a_cut_delivery_are_not_taken(inbox: Inbox) -> None:
+    store = Store()
+    name = lost(Journal(store), ONE + TWO)
+    inbox.store(name, "w", {"results": [{"task_id": "t"}], "results_truncated": 1}, NOW)
+    CALLBACKS.settle(journal := store.next_try(), inbox, NOW)
+    assert journal.batches[0].task_ids == ()
+
+
+@pytest.mark.parametrize("url", ["https://a.example", "https://a.example/airflow/", "http://127.0.0.1:8080"])
+def test_base_urls(url: str) -> None:
+    assert check_base_url(url) == url.rstrip("/")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "a.example",
+        "http://a.example",
+        "ftp://a.example",
+        "https://",
+        "https://u:p@a.example",
+        "https://a?b",
+        "https://[",
+    ],
+)
+def test_what_are_no_base_urls(url: str) -> None:
+    with pytest.raises(ValueError, match="webhook_base_url must look like"):
+        check_base_url(url)
+
+
+def test_the_secret_that_signs() -> None:
+    assert signing_secret("", f"{SECRET},another secret of some length") == SECRET
+    assert signing_secret(SECRET, "another secret of some length") == SECRET
+    assert signing_secret("", " ") is None

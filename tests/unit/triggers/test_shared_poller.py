@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import pytest
+
+from airflow_provider_cleanlist import exceptions
+from airflow_provider_cleanlist.client.results import WorkflowStatus
+from airflow_provider_cleanlist.triggers.shared_poller import SharedPoller, shared_poller
+from airflow_provider_cleanlist.waiting.schedule import PollRule
+from airflow_provider_cleanlist.waiting.tracker import WorkflowTracker
+
+T0 = 1_700_000_000.0
+Connect = Callable[..., None]
+
+
+@pytest.fixture
+def connect(monkeypatch: pytest.MonkeyPatch) -> Connect:
+    def set_connection(conn_id: str = "desk", **fields: Any) -> None:
+        connection = {"conn_type": "cleanlist", "password": "clapi_x", "host": "http://127.0.0.1:9"} | fields
+        connection["extra"] = {"rate_limit_store": "memory://"} | connection.get("extra", {})
+        monkeypatch.setenv(f"AIRFLOW_CONN_{conn_id.upper()}", json.dumps(connection))
+
+    return set_connection
+
+
+def run(coroutine: Coroutine[Any, Any, Any]) -> Any:
+    return asyncio.run(coroutine)
+
+
+def tracker_of(*workflow_ids: str) -> WorkflowTracker:
+    return WorkflowTracker(workflow_ids, submitted_at=T0, deadline=T0 + 9)
+
+
+class TestSharing:
+    def test_waits_on_one_connection_and_loop_share_a_desk(self):
+        async def desks() -> tuple[SharedPoller, SharedPoller, SharedPoller]:
+            return shared_poller("a"), shared_poller("a"), shared_poller("b")
+
+        first, second, other = run(desks())
+        assert first is second
+        assert other is not first
+        assert run(desks())[0] is not first
+
+    def test_a_wait_counts_the_workflows_of_the_others(self):
+        async def count() -> tuple[int, int, int]:
+            desk, mine, theirs = shared_poller("a"), tracker_of("a"), tracker_of("b", "c", "d")
+            with desk.seat(mine):
+                with desk.seat(theirs):
+                    both = desk.others(mine), desk.others(theirs)
+                    theirs.on_status(WorkflowStatus("b", "completed"), T0)
+                    assert desk.others(mine) == 2
+                return (*both, desk.others(mine))
+
+        assert run(count()) == (3, 1, 0)
+
+
+class TestConnection:
+    def test_the_schedule_follows_the_connections_budget(self, connect: Connect):
+        connect(extra={"requests_per_minute": 30, "window_seconds": 6})
+        assert run(SharedPoller("desk").rule()) == PollRule.for_budget(30, 6.0)
+
+    def test_it_is_looked_up_once_for_many(self, connect: Connect, monkeypatch: pytest.MonkeyPatch):
+        connect()
+
+        async def look_up() -> None:
+            desk = SharedPoller("desk")
+            await asyncio.gather(*(desk.rule() for _ in range(50)))
+            monkeypatch.delenv("AIRFLOW_CONN_DESK")
+            await desk.rule()
+
+        run(look_up())
+
+    def test_one_that_is_missing_is_a_matter_of_configuration(self):
+        with pytest.raises(exceptions.CleanlistConfigurationError, match="no connection 'absent_one'"):
+            run(SharedPoller("absent_one").rule())
+
+    @pytest.mark.parametrize(
+        ("fields", "named"),
+        [
+            ({"password": ""}, "API key"),
+            ({"extra": {"requests_per_minute": "many"}}, "requests_per_minute"),
+            ({"extra": {"rate_limit_store": "ftp://x"}}, "rate_limit_store"),
+        ],
+    )
+    def test_one_that_cannot_be_used_says_why(self, connect: Connect, fields: dict[str, Any], named: str):
+        connect(**fields)
+        with pytest.raises(exceptions.CleanlistConfigurationError, match=named):
+            run(SharedPoller("desk").rule())

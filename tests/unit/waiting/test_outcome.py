@@ -1,0 +1,181 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, AirflowSensorTimeout
+
+from airflow_provider_cleanlist import exceptions
+from airflow_provider_cleanlist.client import errors
+from airflow_provider_cleanlist.client.results import WorkflowStatus
+from airflow_provider_cleanlist.waiting.outcome import (
+    WaitOutcome,
+    conclude,
+    killed_message,
+    listed,
+    outcome_from_json,
+    outcome_to_json,
+    unwatched_message,
+)
+from airflow_provider_cleanlist.waiting.states import Counts, WaitStatus
+from airflow_provider_cleanlist.waiting.tracker import WorkflowTracker
+
+T0 = 1_700_000_000.0
+MANY = [f"wf{number}" for number in range(30)]
+
+
+def outcome_of(
+    *, completed: int = 0, failed: int = 0, running: int = 0, policy: str = "any", **fields: object
+) -> WaitOutcome:
+    arguments = {
+        "end": WaitStatus.FINISHED,
+        "failure_policy": policy,
+        "workflows": completed + failed + running,
+        "completed": completed,
+        "failed_ids": tuple(MANY[:failed]),
+        "unknown_ids": (),
+        "running_ids": tuple(MANY[:running][:20]),
+        "running": running,
+        "counts": Counts(250, 200, 50, 190, 12),
+    }
+    return WaitOutcome(**(arguments | fields))  # type: ignore[arg-type]
+
+
+def info(**fields: object) -> errors.ErrorInfo:
+    return errors.ErrorInfo("read the status of workflow wf1", "oops", **fields)  # type: ignore[arg-type]
+
+
+class TestSummary:
+    def test_it_has_exactly_the_documented_keys(self):
+        assert conclude(outcome_of(completed=2, failed=1, policy="never")) == {
+            "workflows": 3,
+            "completed": 2,
+            "failed": 1,
+            "total": 250,
+            "successful": 200,
+            "failed_contacts": 50,
+            "emails_found": 190,
+            "phones_found": 12,
+            "failed_workflow_ids": ["wf0"],
+        }
+
+    def test_an_outcome_is_what_the_tracker_saw(self):
+        tracker = WorkflowTracker(["a", "b", "c"], submitted_at=T0, deadline=T0 + 9)
+        tracker.on_status(
+            WorkflowStatus("a", "completed", total=3, successful=2, failed=1, emails_found=2), T0 + 5
+        )
+        tracker.on_status(WorkflowStatus("b", "failed", total=4, phones_found=1), T0 + 5)
+        outcome = WaitOutcome.of(tracker, WaitStatus.TIMED_OUT, "any")
+        assert (outcome.completed, outcome.failed_ids, outcome.running_ids) == (1, ("b",), ("c",))
+        assert outcome.counts == Counts(7, 2, 1, 2, 1)
+
+
+class TestFailurePolicy:
+    @pytest.mark.parametrize(
+        ("policy", "completed", "failed", "raises"),
+        [
+            ("any", 3, 0, False),
+            ("any", 2, 1, True),
+            ("any", 0, 3, True),
+            ("all", 2, 1, False),
+            ("all", 0, 3, True),
+            ("all", 0, 0, False),
+            ("never", 0, 3, False),
+        ],
+    )
+    def test_when_the_task_fails(self, policy: str, completed: int, failed: int, raises: bool):
+        outcome = outcome_of(completed=completed, failed=failed, policy=policy)
+        if not raises:
+            assert conclude(outcome)["failed"] == failed
+            return
+        with pytest.raises(exceptions.CleanlistWorkflowFailedError, match="wf0") as caught:
+            conclude(outcome)
+        assert isinstance(caught.value, AirflowFailException)
+        assert f"{failed} of {completed + failed}" in str(caught.value)
+
+    def test_workflows_that_the_api_does_not_know_always_fail_it(self):
+        with pytest.raises(exceptions.CleanlistNotFoundError, match="wf7") as caught:
+            conclude(outcome_of(completed=1, policy="never", unknown_ids=("wf7",)))
+        assert "organisation" in str(caught.value)
+
+
+class TestTimeout:
+    def test_the_message_names_twenty_that_go_on_and_counts_the_rest(self):
+        outcome = outcome_of(completed=2, running=25, end=WaitStatus.TIMED_OUT)
+        with pytest.raises(exceptions.CleanlistWaitTimeoutError) as caught:
+            conclude(outcome)
+        text = str(caught.value)
+        assert "25 of 27 workflows were still running" in text
+        assert "wf19 and 5 more" in text
+        assert "wf20" not in text
+        for word in ("go on", "cannot cancel", "billed", "kept"):
+            assert word in text
+
+    def test_it_is_not_retried(self):
+        assert issubclass(exceptions.CleanlistWaitTimeoutError, AirflowSensorTimeout)
+        assert issubclass(exceptions.CleanlistWaitTimeoutError, exceptions.CleanlistError)
+
+
+class TestErrors:
+    def test_what_broke_the_wait_is_raised_with_the_news_that_nothing_is_lost(self):
+        tracker = WorkflowTracker(["wf1"], submitted_at=T0, deadline=T0 + 9)
+        tracker.break_off(exceptions.CleanlistServerError(info(status=500, hint="Try later.")))
+        with pytest.raises(exceptions.CleanlistServerError) as caught:
+            conclude(WaitOutcome.of(tracker, WaitStatus.BROKEN, "any"))
+        assert "workflow wf1" in str(caught.value)
+        assert "Try later. The workflows themselves go on" in str(caught.value)
+
+
+class TestJson:
+    @pytest.mark.parametrize(
+        "outcome",
+        [
+            outcome_of(completed=2, failed=1),
+            outcome_of(running=25, end=WaitStatus.TIMED_OUT, policy="never"),
+            outcome_of(unknown_ids=("wf7", "wf8")),
+        ],
+    )
+    def test_a_round_trip_changes_nothing(self, outcome: WaitOutcome):
+        assert outcome_from_json(json.loads(json.dumps(outcome_to_json(outcome)))) == outcome
+
+    @pytest.mark.parametrize(
+        "error",
+        [
+            exceptions.CleanlistAuthenticationError(info(status=401, request_id="req_1")),
+            exceptions.CleanlistServerError(info(status=503, code="maintenance", hint="Wait.")),
+            exceptions.CleanlistTransportError(info()),
+            exceptions.CleanlistConfigurationError("There is no connection 'x'."),
+        ],
+    )
+    def test_errors_arrive_as_what_they_were(self, error: errors.CleanlistError):
+        event = json.loads(json.dumps(outcome_to_json(outcome_of(end=WaitStatus.BROKEN, error=error))))
+        arrived = outcome_from_json(event).error
+        assert type(arrived) is type(error)
+        assert str(arrived) == str(error)
+
+    def test_every_error_of_the_provider_can_travel(self):
+        kinds = [getattr(exceptions, name) for name in exceptions.__all__ if name.endswith("Error")]
+        for kind in kinds:
+            error = kind(info()) if issubclass(kind, errors.ApiError) else kind("text")
+            arrived = outcome_from_json(outcome_to_json(outcome_of(end=WaitStatus.BROKEN, error=error))).error
+            assert type(arrived) is kind
+
+    @pytest.mark.parametrize("event", [{}, {"status": "done"}, {"status": "finished", "error": {"type": 1}}])
+    def test_a_foreign_event_is_refused_with_advice(self, event: dict[str, object]):
+        with pytest.raises(exceptions.CleanlistStateError, match="clear the task"):
+            outcome_from_json(event)
+        assert issubclass(exceptions.CleanlistStateError, AirflowException)
+
+
+class TestMessages:
+    def test_few_ids_are_listed_whole(self):
+        assert listed(["a", "b"]) == "a, b"
+        assert listed([]) == ""
+
+    def test_killed(self):
+        assert killed_message(["a"]).startswith("No longer waiting for 1 workflow: a. They go on")
+        assert "2 workflows: a, b" in killed_message(["a", "b"])
+
+    def test_unwatched(self):
+        assert "30 workflows may still be running" in unwatched_message(MANY)
+        assert "wf19 and 10 more" in unwatched_message(MANY)

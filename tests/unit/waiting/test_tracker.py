@@ -1,0 +1,525 @@
+"""The tracker's contract, checked against worlds of workflows that live in virtual time."""
+
+from __future__ import annotations
+
+import math
+import random
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from airflow_provider_cleanlist.client import errors
+from airflow_provider_cleanlist.client.results import WorkflowStatus
+from airflow_provider_cleanlist.waiting.schedule import PollRule
+from airflow_provider_cleanlist.waiting.states import Counts, WaitStatus, WorkflowOutcome
+from airflow_provider_cleanlist.waiting.tracker import (
+    NOT_FOUND_GRACE_SECONDS,
+    TOLERATED_ERRORS,
+    Look,
+    Rest,
+    WorkflowTracker,
+)
+
+RULE = PollRule()
+T0 = 1_700_000_000.0
+FAR = T0 + 1e9
+
+
+def running(workflow_id: str, *, done: int | None = None, word: str = "processing") -> WorkflowStatus:
+    total = None if done is None else 250
+    return WorkflowStatus(workflow_id, word, total=total, processed=done)
+
+
+def completed(workflow_id: str, **counts: int) -> WorkflowStatus:
+    return WorkflowStatus(workflow_id, "completed", **counts)
+
+
+def error_info(workflow_id: str, status: int | None = 500) -> errors.ErrorInfo:
+    return errors.ErrorInfo(f"read the status of workflow {workflow_id}", "oops", status=status)
+
+
+TRANSIENT = (errors.ServerError, errors.TransportError, errors.UnexpectedAnswerError)
+PERMANENT = (errors.AuthenticationError, errors.PermissionDeniedError, errors.BadRequestError)
+
+
+@dataclass
+class World:
+    """Workflows by duration (infinite: never), and what the API answers.
+
+    ``faults`` are the answers to the first looks at a workflow: an exception class, or a strange status word.
+    """
+
+    durations: dict[str, float]
+    progress: str = "linear"
+    faults: dict[str, list[type[errors.ApiError] | str]] = field(default_factory=dict)
+    latency: float = 0.0
+    submitted: dict[str, float] = field(default_factory=dict)
+
+    def answer(self, workflow_id: str, now: float) -> WorkflowStatus | errors.ApiError:
+        pending = self.faults.get(workflow_id)
+        if pending:
+            fault = pending.pop(0)
+            return (
+                running(workflow_id, word=fault) if isinstance(fault, str) else fault(error_info(workflow_id))
+            )
+        share = (now - self.submitted.get(workflow_id, T0)) / self.durations[workflow_id]
+        if share >= 1:
+            return completed(workflow_id, total=250, processed=250, successful=200, failed=50)
+        shapes = {
+            "linear": share,
+            "concave": 1 - (1 - share) ** 2,
+            "convex": share**2,
+            "steps": int(5 * share) / 5,
+            "begins late": max(0.0, (share - 0.4) / 0.6),
+            "late": 0.0,
+        }
+        done = None if self.progress == "absent" else int(250 * shapes[self.progress])
+        return running(workflow_id, done=done)
+
+
+@dataclass
+class Run:
+    end: WaitStatus
+    at: float
+    looks: list[tuple[float, str]]
+
+    def gaps(self, workflow_id: str) -> list[float]:
+        times = [at for at, looked in self.looks if looked == workflow_id]
+        return [later - earlier for earlier, later in pairwise(times)]
+
+
+def run(tracker: WorkflowTracker, world: World, *, start: float = T0, most_looks: int = 5_000) -> Run:
+    now, looks = start, []
+    while True:
+        step = tracker.next_step(now)
+        if isinstance(step, WaitStatus):
+            return Run(step, now, looks)
+        if isinstance(step, Rest):
+            assert step.until > now, "a rest that is over would spin"
+            now = step.until
+            continue
+        looks.append((now, step.workflow_id))
+        assert len(looks) < most_looks
+        answer = world.answer(step.workflow_id, now)
+        now += world.latency
+        if isinstance(answer, WorkflowStatus):
+            tracker.on_status(answer, now)
+        else:
+            tracker.on_error(step.workflow_id, answer, now)
+
+
+def tracker_of(ids: list[str], *, deadline: float = FAR, **arguments: object) -> WorkflowTracker:
+    return WorkflowTracker(ids, submitted_at=T0, deadline=deadline, **arguments)  # type: ignore[arg-type]
+
+
+worlds = st.builds(
+    World,
+    durations=st.lists(st.floats(min_value=0.0, max_value=3000.0), min_size=1, max_size=25).map(
+        lambda values: {f"wf{index}": max(value, 1e-3) for index, value in enumerate(values)}
+    ),
+    progress=st.sampled_from(["linear", "concave", "convex", "steps", "late", "absent"]),
+    latency=st.sampled_from([0.0, 0.2, 3.0]),
+)
+
+
+class TestEnds:
+    def test_nothing_to_wait_for_is_finished_at_once(self):
+        assert tracker_of([]).next_step(T0) is WaitStatus.FINISHED
+
+    @given(worlds)
+    @settings(max_examples=30, deadline=None)
+    def test_every_workflow_is_seen_to_its_end(self, world: World):
+        tracker = tracker_of(list(world.durations))
+        outcome = run(tracker, world)
+        assert outcome.end is WaitStatus.FINISHED
+        assert set(tracker.ended(WorkflowOutcome.COMPLETED)) == set(world.durations)
+        assert tracker.counts == Counts(total=250, successful=200, failed=50) or len(world.durations) > 1
+        assert tracker.counts.total == 250 * len(world.durations)
+
+    @pytest.mark.parametrize("word", ["failed", "CANCELLED", "error", "Timed_Out"])
+    def test_words_of_failure_end_a_workflow(self, word: str):
+        tracker = tracker_of(["a"])
+        tracker.on_status(running("a", word=word), T0 + 5)
+        assert tracker.ended(WorkflowOutcome.FAILED) == ("a",)
+        assert tracker.next_step(T0 + 5) is WaitStatus.FINISHED
+
+    def test_an_id_given_twice_is_watched_once(self):
+        assert tracker_of(["a", "b", "a"]).workflows == 2
+
+
+class TestGaps:
+    @given(worlds)
+    @settings(max_examples=25, deadline=None)
+    def test_never_two_looks_within_the_least_gap_nor_later_than_the_cap(self, world: World):
+        world.latency = 0.0
+        outcome = run(tracker_of(list(world.durations)), world)
+        for workflow_id in world.durations:
+            for gap in outcome.gaps(workflow_id):
+                assert RULE.smallest_gap - 1e-6 <= gap <= RULE.largest_gap + 1e-6
+
+    @given(worlds)
+    @settings(max_examples=25, deadline=None)
+    def test_the_first_look_comes_within_the_cap(self, world: World):
+        world.latency = 0.0
+        outcome = run(tracker_of(list(world.durations)), world)
+        first = {workflow_id: at for at, workflow_id in reversed(outcome.looks)}
+        assert max(first.values()) - T0 <= RULE.largest_gap
+
+    @given(worlds, st.floats(min_value=20.0, max_value=400.0))
+    @settings(max_examples=20, deadline=None)
+    def test_a_fixed_interval_is_kept_exactly(self, world: World, interval: float):
+        world.latency = 0.0
+        outcome = run(tracker_of(list(world.durations), poll_interval=interval), world, most_looks=100_000)
+        gaps = [gap for workflow_id in world.durations for gap in outcome.gaps(workflow_id)]
+        assert all(gap == pytest.approx(interval, abs=1e-3) for gap in gaps)
+
+    @given(worlds, st.lists(st.sampled_from([*TRANSIENT, "odd"]), max_size=TOLERATED_ERRORS))
+    @settings(max_examples=25, deadline=None)
+    def test_the_bounds_hold_after_errors_too(self, world: World, faults: list[object]):
+        world.latency = 0.0
+        world.faults = {workflow_id: list(faults) for workflow_id in world.durations}  # type: ignore[misc]
+        outcome = run(tracker_of(list(world.durations)), world)
+        assert outcome.end is WaitStatus.FINISHED
+        for workflow_id in world.durations:
+            for gap in outcome.gaps(workflow_id):
+                assert RULE.smallest_gap - 1e-6 <= gap <= RULE.largest_gap + 1e-6
+
+    def test_failed_looks_are_repeated_ever_more_rarely(self):
+        world = World({"a": math.inf}, "absent", {"a": [errors.ServerError] * 5})
+        gaps = run(tracker_of(["a"], deadline=T0 + 2000), world).gaps("a")[:4]
+        assert gaps == sorted(gaps)
+        assert gaps[3] >= 4 * gaps[0]
+
+    @pytest.mark.parametrize("progress", ["linear", "concave", "convex", "steps", "begins late", "absent"])
+    def test_a_lone_workflow_is_seen_within_five_seconds_on_average(self, progress: str):
+        delays = []
+        for duration in range(10, 1200, 3):
+            outcome = run(tracker_of(["a"]), World({"a": float(duration)}, progress))
+            delays.append(outcome.at - T0 - duration)
+            assert most_in_a_minute(outcome) <= 12
+        assert sum(delays) / len(delays) < 5.0
+
+    @pytest.mark.parametrize("progress", ["linear", "concave", "convex", "steps", "begins late", "absent"])
+    def test_ten_workflows_take_at_most_half_the_looks_of_fixed_ten_seconds(self, progress: str):
+        ours = fixed = 0
+        for seed in range(20):
+            source = random.Random(seed)
+            world = World({f"wf{i}": 90 * math.exp(source.gauss(0, 0.5)) for i in range(10)}, progress)
+            ours += len(run(tracker_of(list(world.durations)), world).looks)
+            fixed += len(run(tracker_of(list(world.durations), poll_interval=10.0), world).looks)
+        assert ours <= fixed / 2
+
+
+def most_in_a_minute(outcome: Run) -> int:
+    times = [at for at, _ in outcome.looks]
+    return max(sum(at <= other < at + 60 for other in times) for at in times)
+
+
+class TestUndated:
+    """A sensor does not know when its workflows were submitted."""
+
+    @pytest.mark.parametrize("seconds_before", [2.0, 15.0, 40.0])
+    def test_even_progress_is_seen_to_its_end_without_long_delays(self, seconds_before: float):
+        durations = {f"wf{index}": 90.0 + 8 * index for index in range(10)}
+        world = World(durations, submitted=dict.fromkeys(durations, T0 - seconds_before))
+        outcome = run(tracker_of(list(durations), is_dated=False), world)
+        last = {workflow_id: at for at, workflow_id in outcome.looks}
+        delays = [last[name] - (T0 - seconds_before + seconds) for name, seconds in durations.items()]
+        assert sum(delays) / len(delays) < 20.0
+        assert len(outcome.looks) <= 4 * len(durations)
+
+
+class TestOrder:
+    def test_a_scout_goes_first_and_alone(self):
+        world = World({f"wf{index}": 90.0 for index in range(20)})
+        looks = run(tracker_of(list(world.durations)), world).looks
+        assert looks[0] == (T0 + RULE.scout, "wf0")
+        assert looks[1][0] > T0 + 2 * RULE.scout
+
+    def test_while_nothing_is_known_a_fresh_scout_goes_at_twice_the_age_of_the_last(self):
+        world = World({f"wf{index}": 90.0 for index in range(10)}, "absent")
+        looks = run(tracker_of(list(world.durations)), world).looks
+        assert looks[:4] == [(T0 + 5 * 2**index, f"wf{index}") for index in range(4)]
+
+    @pytest.mark.parametrize(("others", "ages"), [(0, [8, 16]), (9, [5, 20]), (99, [117, 227])])
+    def test_waits_for_one_workflow_each_look_early_too_unless_they_are_many(
+        self, others: int, ages: list[float]
+    ):
+        tracker, looked, now = tracker_of(["a"]), [], T0
+        while len(looked) < 2:
+            step = tracker.next_step(now, others)
+            if isinstance(step, Look):
+                looked.append(now - T0)
+                tracker.on_status(running("a"), now)
+            else:
+                assert isinstance(step, Rest)
+                now = step.until
+        assert looked == pytest.approx(ages, abs=1.0)
+
+    def test_a_scout_that_could_not_be_asked_waits_as_others_do(self):
+        world = World(dict.fromkeys("ab", 90.0), "absent", {"a": [errors.ServerError] * 5})
+        looks = run(tracker_of(["a", "b"]), world).looks
+        assert looks[:2] == [(T0 + 5, "a"), (T0 + 10, "b")]
+        assert [at for at, workflow_id in looks if workflow_id == "a"][1] > T0 + 25
+
+    def test_quick_workflows_make_the_others_due_sooner(self):
+        slow = run(tracker_of([f"wf{i}" for i in range(20)]), World({f"wf{i}": 90.0 for i in range(20)}))
+        quick = run(tracker_of([f"wf{i}" for i in range(20)]), World({f"wf{i}": 3.0 for i in range(20)}))
+        assert quick.at - T0 < 20 < slow.at - T0
+
+    def test_workflows_submitted_later_are_looked_at_later(self):
+        ids = [f"wf{index}" for index in range(20)]
+        world = World(dict.fromkeys(ids, 90.0), "absent")
+        looks = run(tracker_of(ids, submitted_over=190.0), world).looks
+        first = {workflow_id: at for at, workflow_id in reversed(looks)}
+        assert first["wf19"] - first["wf1"] > 100
+
+    def test_others_on_the_budget_make_looks_rarer(self):
+        tracker = tracker_of(["a", "b", "c"])
+        tracker.on_status(completed("a"), T0 + 90)
+        for workflow_id in ("b", "c"):
+            tracker.on_status(running(workflow_id), T0 + 90)
+        alone, crowded = tracker.next_step(T0 + 90), tracker.next_step(T0 + 90, others=98)
+        assert isinstance(alone, Rest)
+        assert isinstance(crowded, Rest)
+        assert crowded.until - T0 - 90 == pytest.approx(110.0)
+        assert alone.until < crowded.until
+
+    def test_a_clock_that_is_behind_the_submitter_does_no_harm(self):
+        tracker = tracker_of(["a"])
+        assert run(tracker, World({"a": 20.0}), start=T0 - 30).end is WaitStatus.FINISHED
+
+
+class TestDeadline:
+    @given(worlds, st.floats(min_value=0.0, max_value=2000.0))
+    @settings(max_examples=30, deadline=None)
+    def test_it_is_honoured_to_the_second(self, world: World, seconds: float):
+        world.latency = 0.0
+        world.durations = dict.fromkeys(world.durations, math.inf)
+        outcome = run(tracker_of(list(world.durations), deadline=T0 + seconds), world)
+        assert outcome.end is WaitStatus.TIMED_OUT
+        assert outcome.at == T0 + seconds
+        assert all(at < T0 + seconds for at, _ in outcome.looks)
+
+    def test_every_workflow_is_looked_at_once_more_shortly_before(self):
+        ids = [f"wf{index}" for index in range(5)]
+        outcome = run(tracker_of(ids, deadline=T0 + 1000), World(dict.fromkeys(ids, math.inf), "absent"))
+        last = {workflow_id: at for at, workflow_id in outcome.looks}
+        assert min(last.values()) >= T0 + 1000 - 2 * RULE.smallest_gap
+
+    def test_an_end_seen_in_the_last_look_counts(self):
+        tracker = tracker_of(["a"], deadline=T0 + 30)
+        tracker.on_status(completed("a"), T0 + 31)
+        assert tracker.next_step(T0 + 31) is WaitStatus.FINISHED
+
+    def test_a_deadline_in_the_past_ends_at_once(self):
+        assert tracker_of(["a"], deadline=T0 - 1).next_step(T0) is WaitStatus.TIMED_OUT
+
+
+class TestStrangeWords:
+    @given(st.text(max_size=60))
+    def test_an_unknown_word_means_running(self, word: str):
+        tracker = tracker_of(["a"])
+        status = running("a", word=word)
+        tracker.on_status(status, T0 + 5)
+        assert (tracker.running == ("a",)) == (status.state.value == "running")
+
+    def test_each_is_reported_once(self):
+        tracker = tracker_of(["a", "b"])
+        for at, (workflow_id, word) in enumerate([("a", "Paused"), ("b", "paused "), ("a", "odd")]):
+            tracker.on_status(running(workflow_id, word=word), T0 + at)
+        assert tracker.new_strange_words() == ["paused", "odd"]
+        tracker.on_status(running("a", word="PAUSED"), T0 + 9)
+        assert tracker.new_strange_words() == []
+
+    def test_usual_words_are_not_reported(self):
+        tracker = tracker_of(["a"])
+        for word in ("processing", "Pending", "RUNNING", "queued", "in_progress"):
+            tracker.on_status(running("a", word=word), T0 + 5)
+        assert tracker.new_strange_words() == []
+
+
+class TestErrors:
+    @pytest.mark.parametrize("kind", TRANSIENT)
+    def test_five_in_a_row_are_tolerated_and_the_sixth_ends_the_wait(self, kind: type[errors.ApiError]):
+        tracker = tracker_of(["a", "b"])
+        for attempt in range(TOLERATED_ERRORS):
+            tracker.on_error("a", kind(error_info("a")), T0 + 10 * attempt)
+            assert not isinstance(tracker.next_step(T0 + 10 * attempt), WaitStatus)
+        last = kind(error_info("a"))
+        tracker.on_error("a", last, T0 + 100)
+        assert tracker.next_step(T0 + 100) is WaitStatus.BROKEN
+        assert tracker.error is last
+        assert "workflow a" in str(last)
+
+    def test_an_answer_starts_the_count_anew_and_workflows_count_apart(self):
+        tracker = tracker_of(["a", "b"])
+        for attempt in range(TOLERATED_ERRORS):
+            for workflow_id in ("a", "b"):
+                tracker.on_error(workflow_id, errors.ServerError(error_info(workflow_id)), T0 + attempt)
+        tracker.on_status(running("a"), T0 + 10)
+        tracker.on_error("a", errors.ServerError(error_info("a")), T0 + 20)
+        assert not isinstance(tracker.next_step(T0 + 20), WaitStatus)
+
+    def test_a_crowded_budget_is_no_error(self):
+        tracker = tracker_of(["a"])
+        for attempt in range(50):
+            tracker.on_error("a", errors.RateLimitedError(error_info("a", 429)), T0 + attempt)
+        assert not isinstance(tracker.next_step(T0 + 50), WaitStatus)
+
+    @pytest.mark.parametrize("kind", PERMANENT)
+    def test_what_waiting_cannot_heal_ends_the_wait(self, kind: type[errors.ApiError]):
+        tracker = tracker_of(["a"])
+        tracker.on_error("a", kind(error_info("a", 401)), T0)
+        assert tracker.next_step(T0) is WaitStatus.BROKEN
+
+    @given(st.floats(min_value=0.0, max_value=NOT_FOUND_GRACE_SECONDS - 0.1))
+    def test_a_workflow_may_be_unknown_at_first(self, age: float):
+        tracker = tracker_of(["a"])
+        tracker.on_error("a", errors.NotFoundError(error_info("a", 404)), T0 + age)
+        assert tracker.running == ("a",)
+
+    def test_later_it_has_an_end_of_its_own(self):
+        world = World({"a": 200.0, "b": 90.0}, faults={"a": [errors.NotFoundError] * 99})
+        tracker = tracker_of(["a", "b"])
+        assert run(tracker, world).end is WaitStatus.FINISHED
+        assert tracker.ended(WorkflowOutcome.UNKNOWN) == ("a",)
+        assert tracker.ended(WorkflowOutcome.COMPLETED) == ("b",)
+
+
+class TestDoorbell:
+    def test_it_makes_a_workflow_due_at_once(self):
+        tracker = tracker_of(["a", "b", "c"])
+        assert tracker.ring("c", T0 + 1)
+        assert tracker.next_step(T0 + 1) == Look("c")
+
+    def test_after_the_look_the_schedule_goes_on(self):
+        tracker = tracker_of(["a"])
+        tracker.ring("a", T0 + 1)
+        tracker.on_status(running("a"), T0 + 1)
+        step = tracker.next_step(T0 + 1)
+        assert isinstance(step, Rest)
+        assert step.until >= T0 + 1 + RULE.smallest_gap
+
+    def test_ringing_for_strangers_and_for_the_finished_does_nothing(self):
+        tracker = tracker_of(["a", "b"])
+        tracker.on_status(completed("a"), T0 + 1)
+        assert not tracker.ring("a", T0 + 2)
+        assert not tracker.ring("z", T0 + 2)
+
+
+class TestRequestsUnderWay:
+    def test_a_workflow_is_not_named_again_before_its_answer(self):
+        tracker = tracker_of(["a", "b"])
+        for workflow_id in ("a", "b"):
+            tracker.ring(workflow_id, T0 + 1)
+        tracker.asked("a")
+        assert tracker.next_step(T0 + 1) == Look("b")
+        tracker.asked("b")
+        assert tracker.next_step(T0 + 1) == Rest(FAR)
+
+    def test_a_bell_that_rings_meanwhile_is_heard_afterwards(self):
+        tracker = tracker_of(["a"])
+        tracker.asked("a")
+        tracker.ring("a", T0 + 1)
+        tracker.on_status(running("a"), T0 + 2)
+        assert tracker.next_step(T0 + 2) == Look("a")
+
+    def test_an_older_answer_does_not_undo_what_a_webhook_told_meanwhile(self):
+        tracker = tracker_of(["a"])
+        tracker.asked("a")
+        tracker.on_status(completed("a", total=250, successful=200, failed=50), T0 + 50)
+        tracker.on_status(running("a", done=10), T0 + 51)
+        assert tracker.counts.successful == 200
+        assert tracker.next_step(T0 + 51) is WaitStatus.FINISHED
+
+    @pytest.mark.parametrize("error", [errors.NotFoundError, errors.ServerError, errors.AuthenticationError])
+    def test_an_error_does_not_undo_an_end_that_a_webhook_told_meanwhile(self, error: type[errors.ApiError]):
+        tracker = tracker_of(["a"])
+        tracker.asked("a")
+        tracker.on_status(completed("a"), T0 + 50)
+        tracker.on_error("a", error(error_info("a")), T0 + 51)
+        assert tracker.ended(WorkflowOutcome.COMPLETED) == ("a",)
+        assert tracker.next_step(T0 + 51) is WaitStatus.FINISHED
+
+
+class TestGoingOnElsewhere:
+    @given(worlds, st.floats(min_value=0.0, max_value=1000.0))
+    @settings(max_examples=25, deadline=None)
+    def test_a_successor_does_not_look_at_what_had_ended(self, world: World, moved_after: float):
+        ids = list(world.durations)
+        first = tracker_of(ids, deadline=T0 + moved_after)
+        run(first, world)
+        successor = tracker_of(ids)
+        assert successor.restore(first.snapshot())
+        assert successor.running == first.running
+        assert run(successor, world, start=T0 + moved_after).end is WaitStatus.FINISHED
+        assert successor.counts.total == 250 * len(ids)
+        if first.ended(WorkflowOutcome.COMPLETED):
+            looked = tracker_of(ids)
+            looked.restore(first.snapshot())
+            later = {workflow_id for _, workflow_id in run(looked, world, start=T0 + moved_after).looks}
+            assert not later & set(first.ended(WorkflowOutcome.COMPLETED))
+
+    def test_a_snapshot_is_small(self):
+        ids = [f"public_bulk_{index:036d}" for index in range(400)]
+        tracker = tracker_of(ids)
+        for workflow_id in ids:
+            tracker.on_status(
+                completed(workflow_id, total=250, successful=200, failed=50, emails_found=199), T0
+            )
+        assert len(str(tracker.snapshot())) < 20_000
+
+    def test_what_was_learned_goes_along(self):
+        first = tracker_of(["a", "b", "c"])
+        first.on_status(completed("a"), T0 + 600)
+        successor = tracker_of(["a", "b", "c"])
+        successor.restore(first.snapshot())
+        assert successor.typical == pytest.approx(first.typical, rel=0.5)
+
+    @pytest.mark.parametrize(
+        "snapshot",
+        [
+            {},
+            {"of": "other", "done": [], "typical": 90.0},
+            {"of": None, "done": None, "typical": None},
+        ],
+    )
+    def test_what_cannot_be_used_is_ignored(self, snapshot: dict[str, object]):
+        tracker = tracker_of(["a"])
+        assert not tracker.restore(snapshot)
+        assert tracker.running == ("a",)
+
+    @pytest.mark.parametrize(
+        "damage",
+        [
+            {"done": [[9, "completed", 1, 1, 0, 0, 0]]},
+            {"done": [[0, "vanished", 1, 1, 0, 0, 0]]},
+            {"done": [[0, "completed", 1]] * 2 + [["x"]]},
+            {"done": 7},
+            {"typical": "soon"},
+        ],
+    )
+    def test_a_damaged_one_is_ignored_whole(self, damage: dict[str, object]):
+        tracker = tracker_of(["a"])
+        assert not tracker.restore({**tracker.snapshot(), **damage})
+        assert tracker.running == ("a",)
+
+
+class TestExpectedEnd:
+    def test_it_is_unknown_until_something_tells(self):
+        assert tracker_of(["a"]).expected_end(T0) is None
+
+    def test_it_is_that_of_the_slowest(self):
+        tracker = tracker_of(["a", "b"])
+        tracker.on_status(running("a", done=125), T0 + 60)
+        tracker.on_status(running("b", done=100), T0 + 60)
+        assert tracker.expected_end(T0 + 60) == pytest.approx(T0 + 150)
+
+    def test_it_never_lies_in_the_past(self):
+        tracker = tracker_of(["a"])
+        tracker.on_status(running("a", done=125), T0 + 60)
+        assert tracker.expected_end(T0 + 500) == T0 + 500
