@@ -38,7 +38,7 @@ _PASSING = (errors.ServerError, errors.TransportError, CleanlistStateError)
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class RetryAdvice:
     """What becomes of a task after an error.
 
     Attributes:
@@ -52,9 +52,9 @@ class Verdict:
     reason: str
 
 
-def judge(
+def advise(
     error: BaseException, try_number: int, first_delay: timedelta, longest_delay: timedelta
-) -> Verdict | None:
+) -> RetryAdvice | None:
     """Decide about a retry.
 
     Args:
@@ -64,20 +64,22 @@ def judge(
         longest_delay: Longest delay, whatever the API asks for.
 
     Returns:
-        The verdict, or None where the task's own settings decide.
+        The advice, or None where the task's own settings decide.
     """
     asked = error.info.retry_after if isinstance(error, errors.ApiError) else None
     least = timedelta(seconds=asked or 0)
     if isinstance(error, errors.RateLimitedError):
         delay = least or RATE_LIMIT_DELAY
-        return Verdict(True, min(delay, longest_delay), "The request limit is used up: wait for its window.")
+        return RetryAdvice(
+            True, min(delay, longest_delay), "The request limit is used up: wait for its window."
+        )
     if isinstance(error, _PASSING):
         doubled = first_delay * 2 ** min(try_number - 1, 16)
-        return Verdict(
+        return RetryAdvice(
             True, min(max(doubled, least), longest_delay), "Likely to pass: wait longer each time."
         )
     if isinstance(error, _HOPELESS):
-        return Verdict(False, None, "A retry would meet the same error.")
+        return RetryAdvice(False, None, "A retry would meet the same error.")
     return None
 
 
@@ -117,7 +119,7 @@ def _policy_class() -> Any:
         ) from None
 
     class CleanlistRetryPolicy(RetryPolicy):
-        """InFlightRequests :func:`judge`."""
+        """Asks :func:`advise`."""
 
         def __init__(self, first_delay: timedelta, longest_delay: timedelta) -> None:
             self.first_delay = first_delay
@@ -126,11 +128,11 @@ def _policy_class() -> Any:
         def evaluate(
             self, exception: BaseException, try_number: int, max_tries: int, context: Any = None
         ) -> RetryDecision:
-            verdict = judge(exception, try_number, self.first_delay, self.longest_delay)
-            if verdict is None:
+            advice = advise(exception, try_number, self.first_delay, self.longest_delay)
+            if advice is None:
                 return RetryDecision.default()
-            if verdict.retry:
-                return RetryDecision.retry(verdict.delay, verdict.reason)
-            return RetryDecision.fail(verdict.reason)
+            if advice.retry:
+                return RetryDecision.retry(advice.delay, advice.reason)
+            return RetryDecision.fail(advice.reason)
 
     return CleanlistRetryPolicy

@@ -67,10 +67,12 @@ def run_seconds(batches: int, *, journal: float) -> float:
     now = 0.0
     limiter = MemoryRateLimiter(Budget(REQUESTS_PER_MINUTE, 60.0), clock=lambda: now)
     for _ in range(batches):
-        since, place = now, None
-        while (found := limiter.reserve(Priority.WORK, waited=now - since, max_wait=900, place=place)) != GO:
+        since, reservation = now, None
+        while (
+            found := limiter.reserve(Priority.WORK, waited=now - since, max_wait=900, reservation=reservation)
+        ) != GO:
             now += found.delay
-            place = found.place
+            reservation = found.reservation
         now += ANSWER_SECONDS + journal
     return now
 

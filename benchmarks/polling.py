@@ -119,7 +119,7 @@ def simulate(schedule: Schedule, durations: Durations, progress: str) -> Outcome
         if isinstance(step, Rest):
             now = step.until
             continue
-        asked_at, place = now, None
+        asked_at, reservation = now, None
         while True:
             state, decision = reserve(
                 state,
@@ -128,11 +128,11 @@ def simulate(schedule: Schedule, durations: Durations, progress: str) -> Outcome
                 priority=Priority.POLL,
                 waited=now - asked_at,
                 max_wait=math.inf,
-                place=place,
+                reservation=reservation,
             )
             if decision.verdict is Verdict.GO:
                 break
-            now, place = now + max(decision.delay, 1e-6), decision.place
+            now, reservation = now + max(decision.delay, 1e-6), decision.reservation
         times.append(now)
         duration = durations[step.workflow_id]
         answer = status(step.workflow_id, now / duration, progress)

@@ -37,9 +37,9 @@ from airflow_provider_cleanlist.client.rate_limit.core import (
     GO,
     Budget,
     Decision,
-    Place,
     Priority,
     RateLimiter,
+    Reservation,
     Verdict,
 )
 from airflow_provider_cleanlist.client.rate_limit.stores import open_limiter
@@ -132,10 +132,10 @@ class RetryAfterOnly:
         self._until = 0.0
 
     def reserve(
-        self, priority: Priority, *, waited: float, max_wait: float, place: Place | None = None
+        self, priority: Priority, *, waited: float, max_wait: float, reservation: Reservation | None = None
     ) -> Decision:
         delay = self._until - time.monotonic()
-        return Decision(Verdict.ASK_AGAIN, delay) if delay > 0 else GO
+        return Decision(Verdict.WAIT, delay) if delay > 0 else GO
 
     def penalize(self, seconds: float) -> None:
         self._until = max(self._until, time.monotonic() + seconds)

@@ -77,7 +77,7 @@ class CleanlistClient:
 
         Args:
             call: One of :mod:`.endpoints`.
-            on_sending: Called right before each sending, when the request has its place in the budget.
+            on_sending: Called right before each sending, when the budget has let the request go.
         """
         try:
             return await self._transport.arun(call, on_sending)

@@ -1,8 +1,8 @@
-"""The Cleanlist wire protocol without I/O: what an answer means and whether to ask again.
+"""The Cleanlist wire protocol without I/O: what an answer means and whether to send the request again.
 
-:func:`judge` is the only place that decides on retries (contract section 2). :func:`exchange` is the only
-flow: a generator that yields effects (:class:`Slot`, :class:`Request`, :class:`Penalty`, :class:`Sleep`) and is
-sent their results, so that a blocking and an asynchronous driver run the very same code.
+:func:`interpret` is the only place that decides on retries. :func:`exchange` is the only flow: a generator that
+yields effects (:class:`Slot`, :class:`Request`, :class:`Penalty`, :class:`Sleep`) and is sent their results, so that
+a blocking and an asynchronous driver run the very same code.
 
 A flow that goes on after it sent a credit-spending request knows that the request was not accepted.
 """
@@ -15,12 +15,12 @@ from enum import Enum, auto
 from typing import Any, TypeVar
 
 from airflow_provider_cleanlist.client import answers, errors
-from airflow_provider_cleanlist.client.rate_limit.core import Decision, Place, Priority, Verdict
+from airflow_provider_cleanlist.client.rate_limit.core import Decision, Priority, Reservation, Verdict
 
 T = TypeVar("T")
 
 RATE_LIMIT_WINDOW_SECONDS = 60.0
-"""Length of the API's rate limit window (contract section 2)."""
+"""Length of the API's rate limit window, in seconds."""
 MIN_RATE_LIMIT_SECONDS = 1.0
 """Least pause after a 429."""
 MAX_RETRY_AFTER_SECONDS = 120.0
@@ -32,7 +32,7 @@ DEFAULT_MAX_WAIT_SECONDS = 900.0
 
 
 class Prefix(Enum):
-    """Which of the two API surfaces a request goes to (contract section 1.1).
+    """Which of the two API surfaces a request goes to.
 
     Attributes:
         V1: The legacy public API, which also serves lead lists.
@@ -44,7 +44,7 @@ class Prefix(Enum):
 
 
 class Repeat(Enum):
-    """What repeating a request does on the server (contract section 2, columns of the retry table)."""
+    """What repeating a request does on the server, which decides when it may be repeated."""
 
     SAFE = auto()
     """Reads, renames, removals, and posts that the server recognises as the same."""
@@ -127,19 +127,19 @@ Answer = Response | TransportFailure
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """Effect: ask for a place in the request budget. Result: a :class:`.rate_limit.core.Decision`.
+    """Effect: ask the request budget whether the request may go. Result: a :class:`.rate_limit.core.Decision`.
 
     Attributes:
         priority: Class of the request.
         since: Since when the request has been waiting, on the driver's monotonic clock.
         until: Until when it may wait, on the same clock.
-        place: What the previous decision about this request gave.
+        reservation: The reservation from the previous decision on this request.
     """
 
     priority: Priority
     since: float
     until: float
-    place: Place | None = None
+    reservation: Reservation | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,8 +225,10 @@ class RetryPolicy:
     window_seconds: float = RATE_LIMIT_WINDOW_SECONDS
 
 
-def judge(request: Request, answer: Answer, *, failures: int, policy: RetryPolicy, jitter: float) -> Outcome:
-    """Decide what an answer means: the retry table of contract section 2.
+def interpret(
+    request: Request, answer: Answer, *, failures: int, policy: RetryPolicy, jitter: float
+) -> Outcome:
+    """Decide what an answer means: success, another attempt, or failure.
 
     Args:
         request: What was asked.
@@ -236,23 +238,23 @@ def judge(request: Request, answer: Answer, *, failures: int, policy: RetryPolic
         jitter: A number in [0, 1) that spreads retries of many clients.
 
     Returns:
-        The result, another try, or the end.
+        The result, another attempt, or the end.
     """
     if isinstance(answer, TransportFailure):
-        return _judge_transport_failure(request, answer, failures, policy, jitter)
+        return _interpret_transport_failure(request, answer, failures, policy, jitter)
     if 200 <= answer.status < 300:
-        return _judge_success(request, answer)
+        return _interpret_success(request, answer)
     info = answers.error_info(request, answer)
     if answer.status == 429:
-        return _judge_rate_limit(info, policy, jitter)
+        return _interpret_rate_limit(info, policy, jitter)
     if answer.status >= 500:
-        return _judge_server_error(request, info, failures, policy, jitter)
+        return _interpret_server_error(request, info, failures, policy, jitter)
     if answer.status == 404 and request.repeat is Repeat.DELETES and failures > 0:
         return Ok({}, answer.status)
     return Fail(answers.client_error(info))
 
 
-def _judge_transport_failure(
+def _interpret_transport_failure(
     request: Request, failure: TransportFailure, failures: int, policy: RetryPolicy, jitter: float
 ) -> Outcome:
     info = errors.ErrorInfo(request.operation, failure.reason)
@@ -264,14 +266,14 @@ def _judge_transport_failure(
     return RetryAfter(_backoff(failures, jitter), blocks_everyone=False, error=error)
 
 
-def _judge_success(request: Request, answer: Response) -> Outcome:
+def _interpret_success(request: Request, answer: Response) -> Outcome:
     body = answers.json_or_none(answer.body) if answer.body.strip() else {}
     if isinstance(body, dict | list):
         return Ok(body, answer.status)
     return Fail(_unreadable(request, answer.status, "the answer is not a JSON object"))
 
 
-def _judge_rate_limit(info: errors.ErrorInfo, policy: RetryPolicy, jitter: float) -> Outcome:
+def _interpret_rate_limit(info: errors.ErrorInfo, policy: RetryPolicy, jitter: float) -> Outcome:
     error = errors.RateLimitedError(info)
     if info.retryable is False:
         return Fail(error)
@@ -280,7 +282,7 @@ def _judge_rate_limit(info: errors.ErrorInfo, policy: RetryPolicy, jitter: float
     return RetryAfter(seconds + jitter, blocks_everyone=True, error=error)
 
 
-def _judge_server_error(
+def _interpret_server_error(
     request: Request, info: errors.ErrorInfo, failures: int, policy: RetryPolicy, jitter: float
 ) -> Outcome:
     if info.status != 503 and request.repeat is Repeat.SPENDS_CREDITS:
@@ -333,7 +335,7 @@ def exchange(
     while True:
         yield from _wait_for_slot(request, deadline, clock)
         answer: Answer = yield request
-        outcome = judge(request, answer, failures=failures, policy=policy, jitter=jitter())
+        outcome = interpret(request, answer, failures=failures, policy=policy, jitter=jitter())
         if isinstance(outcome, Ok):
             return _parsed(request, outcome, parse)
         if isinstance(outcome, Fail):
@@ -357,7 +359,7 @@ def _wait_for_slot(
             return
         if decision.verdict is Verdict.REFUSED:
             raise errors.RateLimitedError(_queue_info(request, decision.delay))
-        slot = replace(slot, place=decision.place)
+        slot = replace(slot, reservation=decision.reservation)
         yield Sleep(decision.delay)
 
 

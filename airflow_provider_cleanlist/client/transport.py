@@ -97,7 +97,7 @@ class Transport:
         host: Scheme and host of the API, without a path.
         api_key: The key; goes into the ``Authorization`` header and nowhere else.
         timeout: Seconds to wait for an answer to begin and to go on; to be complete it has four times as long.
-        limiter: The shared request budget; no request leaves without a place in it.
+        limiter: The shared request budget; no request leaves without its go-ahead.
         policy: How persistent to be.
     """
 
@@ -152,7 +152,7 @@ class Transport:
 
         Args:
             call: The call.
-            on_sending: Called right before each sending, when the request has its place in the budget.
+            on_sending: Called right before each sending, when the budget has let the request go.
         """
         lanes = self._lanes_of(asyncio.get_running_loop())
         lane: ThreadPoolExecutor | None = None
@@ -195,7 +195,10 @@ class Transport:
     def _reserve(self, slot: protocol.Slot) -> Decision:
         now = time.monotonic()
         return self._limiter.reserve(
-            slot.priority, waited=now - slot.since, max_wait=max(0.0, slot.until - now), place=slot.place
+            slot.priority,
+            waited=now - slot.since,
+            max_wait=max(0.0, slot.until - now),
+            reservation=slot.reservation,
         )
 
     def _send(self, request: protocol.Request) -> protocol.Answer:

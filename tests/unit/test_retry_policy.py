@@ -10,7 +10,7 @@ from airflow.providers.common.compat import sdk
 from airflow_provider_cleanlist import exceptions
 from airflow_provider_cleanlist.client import errors
 from airflow_provider_cleanlist.exceptions import CleanlistConfigurationError
-from airflow_provider_cleanlist.retry_policy import cleanlist_retry_policy, judge
+from airflow_provider_cleanlist.retry_policy import advise, cleanlist_retry_policy
 
 FIRST = timedelta(seconds=30)
 LONGEST = timedelta(minutes=15)
@@ -41,7 +41,7 @@ def all_subclasses(base: type) -> set[type]:
     return {sub for child in base.__subclasses__() for sub in {child, *all_subclasses(child)}}
 
 
-def test_every_error_of_the_api_is_judged() -> None:
+def test_there_is_advice_on_every_error_of_the_api() -> None:
     assert {kind for kind in all_subclasses(errors.ApiError) if kind.__module__ == errors.__name__} == set(
         API_ERRORS
     )
@@ -51,8 +51,8 @@ def test_every_error_of_the_api_is_judged() -> None:
 @pytest.mark.parametrize("inside_airflow", [False, True])
 def test_what_is_retried(kind: type[errors.ApiError], retry: bool | None, inside_airflow: bool) -> None:
     error = exceptions.to_airflow(kind(info())) if inside_airflow else kind(info())
-    verdict = judge(error, 1, FIRST, LONGEST)
-    assert (verdict and verdict.retry) == retry
+    advice = advise(error, 1, FIRST, LONGEST)
+    assert (advice and advice.retry) == retry
 
 
 def test_what_the_policy_fails_airflow_fails_too() -> None:
@@ -65,9 +65,9 @@ def test_what_the_policy_fails_airflow_fails_too() -> None:
     ("retry_after", "seconds"), [(None, 60), (0, 60), (7, 7), (7.5, 7.5), (60, 60), (900, 900), (9000, 900)]
 )
 def test_a_used_up_limit_waits_for_what_the_api_asks(retry_after: float | None, seconds: float) -> None:
-    verdict = judge(errors.RateLimitedError(info(retry_after)), 3, FIRST, LONGEST)
-    assert verdict
-    assert verdict.delay == timedelta(seconds=seconds)
+    advice = advise(errors.RateLimitedError(info(retry_after)), 3, FIRST, LONGEST)
+    assert advice
+    assert advice.delay == timedelta(seconds=seconds)
 
 
 @pytest.mark.parametrize(
@@ -80,21 +80,21 @@ def test_failures_that_pass_wait_twice_as_long_each_time(try_number: int, second
         errors.TransportError(info()),
         exceptions.CleanlistStateError("x"),
     ):
-        verdict = judge(error, try_number, FIRST, LONGEST)
-        assert verdict
-        assert verdict.delay == timedelta(seconds=seconds)
+        advice = advise(error, try_number, FIRST, LONGEST)
+        assert advice
+        assert advice.delay == timedelta(seconds=seconds)
 
 
 @pytest.mark.parametrize(("retry_after", "seconds"), [(10, 30), (45, 45), (5000, 900)])
 def test_a_failing_api_that_asks_to_wait_is_obeyed(retry_after: float, seconds: float) -> None:
-    verdict = judge(errors.ServerError(info(retry_after)), 1, FIRST, LONGEST)
-    assert verdict
-    assert verdict.delay == timedelta(seconds=seconds)
+    advice = advise(errors.ServerError(info(retry_after)), 1, FIRST, LONGEST)
+    assert advice
+    assert advice.delay == timedelta(seconds=seconds)
 
 
 @pytest.mark.parametrize("error", [ValueError("x"), exceptions.CleanlistLoadError("x"), KeyboardInterrupt()])
 def test_other_errors_are_left_to_the_task(error: BaseException) -> None:
-    assert judge(error, 1, FIRST, LONGEST) is None
+    assert advise(error, 1, FIRST, LONGEST) is None
 
 
 @pytest.mark.skipif(HAS_POLICIES, reason="this Airflow has retry policies")

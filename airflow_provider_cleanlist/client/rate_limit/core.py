@@ -1,12 +1,12 @@
-"""The organisation's request budget: a pure moving-window core that every store of the budget applies.
+"""The rules of the request budget: pure functions over a moving window, applied by every store.
 
-The API allows so many requests per fixed window and organisation (contract section 2). The core keeps a log of
-booked moments and says *when* the next request may go, not whether, so waiting is fair and cheap. Work (submits,
-page reads, everything else) books a moment ahead. Polls take turns, one by one, to look for a free moment, and from
-two windows of waiting on a turn entitles them to book like work, so that they never starve.
+The API allows a number of requests per window and organisation. The core keeps a log of booked moments and answers
+*when* the next request may go, not whether it may, so waiting is fair and cheap. Work (submits, page reads, everything
+else) books a moment ahead. Status polls take turns to check for a free moment; after two windows of waiting a turn
+entitles a poll to book like work, so polls never starve.
 
-Whoever waits gets a :class:`Place` and shows it when it asks again: a 429 that came in the meantime has voided all
-places, which is how it stops everyone. ``redis.lua`` holds the same rules for Redis; a test keeps the two equal.
+A request that waits holds a :class:`Reservation` and presents it when it asks again. A 429 voids all reservations:
+that is how it stops everyone.
 """
 
 from __future__ import annotations
@@ -18,25 +18,25 @@ from enum import Enum
 from typing import Protocol
 
 MARGIN_PER_WINDOW = 1 / 60
-"""Part of a window by which ours is longer than the server's."""
+"""Fraction of a window by which ours is longer than the server's."""
 PROMOTION_WINDOWS = 2.0
-"""Windows of waiting after which a poll books like work."""
+"""Windows of waiting after which a poll's turn entitles it to book like work."""
 GAPS_PER_PACE = 8.0
-"""How many times closer than evenly spaced two requests may follow each other."""
+"""How many times closer together than evenly spaced requests two requests may be."""
 SPARE_PACES = 1.5
-"""Evenly spaced requests' time without a poll after which one may go before its turn."""
+"""Paces without a poll after which one may go before its turn; a pace is the spacing of evenly spaced requests."""
 ABANDONED_PACES = 3.0
-"""Evenly spaced requests' time without a poll after which turns are handed out anew."""
-LOOKS_PER_WINDOW = 4.0
-"""How often in a window a waiting poll looks for a free moment."""
+"""Paces without a poll after which turns are handed out anew, because those who held them are gone."""
+CHECKS_PER_WINDOW = 4.0
+"""How often in a window a waiting poll checks for a free moment."""
 
 
 class Priority(Enum):
     """Class of a request in the budget.
 
     Attributes:
-        WORK: Submits, page reads and everything else but polls.
-        POLL: Looks at the status of a workflow.
+        WORK: Submits, page reads and everything else except polls.
+        POLL: Status checks of workflows.
     """
 
     WORK = "work"
@@ -48,20 +48,20 @@ class Verdict(Enum):
 
     GO = "go"
     """Send it now."""
-    ASK_AGAIN = "ask again"
-    """Wait for the delay, then ask again and show the place."""
+    WAIT = "wait"
+    """Wait for the delay, then ask again with the reservation."""
     REFUSED = "refused"
-    """Give up: the next moment is further away than the request may wait. Nothing is booked."""
+    """Give up: the next free moment is further away than the request may wait. Nothing is booked."""
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """A place among those who wait.
+class Reservation:
+    """What a waiting request holds: a booked moment, or a poll's turn to check for a free one.
 
     Attributes:
-        moment: When its turn comes, in seconds on the store's clock.
-        booked: True when the moment is booked; False when it is a poll's turn to look for a free one.
-        stamp: What the place is good for: as long as the state has this ``epoch`` (booked) or ``born`` (turn).
+        moment: When to go or to check, in seconds on the store's clock.
+        booked: True for a booked moment, False for a poll's turn.
+        stamp: Valid as long as the state has this ``epoch`` (booked moment) or ``born`` (turn).
     """
 
     moment: float
@@ -71,17 +71,17 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What a request has to do.
+    """The answer to a request that asks to be sent.
 
     Attributes:
         verdict: Go, wait or give up.
-        delay: Seconds from now.
-        place: What to show after the delay.
+        delay: Seconds to wait before asking again; for a refusal, seconds until the next free moment.
+        reservation: What to present after the delay.
     """
 
     verdict: Verdict
     delay: float = 0.0
-    place: Place | None = None
+    reservation: Reservation | None = None
 
 
 GO = Decision(Verdict.GO)
@@ -93,8 +93,11 @@ class Budget:
     """The allowance.
 
     Attributes:
-        requests: Requests per window.
+        requests: Requests per window, at least 1.
         window: Length of the window in seconds.
+
+    Raises:
+        ValueError: There is no request per window, or the window has no length.
     """
 
     requests: int = 60
@@ -106,7 +109,7 @@ class Budget:
 
     @property
     def margin(self) -> float:
-        """Seconds by which our window is longer than the server's: it counts arrivals, we count departures."""
+        """Seconds by which our window is longer than the server's, which counts arrivals where we count departures."""
         return self.window * MARGIN_PER_WINDOW
 
     @property
@@ -116,30 +119,30 @@ class Budget:
 
     @property
     def gap(self) -> float:
-        """Least seconds between two requests: they reach an unknown limit few at a time, not all at once."""
+        """Minimum seconds between two requests, so that an unknown limit is reached by few at a time, not by all."""
         return self.window / self.requests / GAPS_PER_PACE
 
     @property
     def promotion(self) -> float:
-        """Seconds of waiting after which a poll's turn entitles it to book a moment like work."""
+        """Seconds of waiting after which a poll's turn entitles it to book like work."""
         return self.window * PROMOTION_WINDOWS
 
 
 @dataclass(frozen=True, slots=True)
 class BudgetState:
-    """What all processes of a scope share. Times are seconds on the store's clock.
+    """What everybody who uses a scope shares. Moments are seconds on the store's clock.
 
     Attributes:
-        born: Random number of this log; another number means that an earlier log was lost.
-        epoch: Counts up whenever all bookings are voided; begins at ``born``.
+        born: Random identity of this log; a different one means that the earlier log was lost.
+        epoch: Counts up whenever all bookings are voided; starts at ``born``.
         seen: Moment of the last use.
         grants: Booked moments, ascending: those of the last window and those ahead.
         blocked_until: Nothing may be sent before this moment.
-        last_poll: Moment of the last poll granted.
+        last_poll: Moment of the last poll that was let go.
         poll_turn: The last turn handed out to a poll.
-        lowered_by: Requests per window that 429s have taught us to leave out.
+        lowered_by: Requests per window to leave out, as learned from 429s.
         lowered_at: Moment of the last change of ``lowered_by``, in seconds.
-        step: By how much the last block lowered; 0 when a window without a 429 has passed since.
+        step: By how much the last 429 lowered; 0 after a window without one.
     """
 
     born: int = 0
@@ -162,9 +165,9 @@ def reserve(
     priority: Priority,
     waited: float,
     max_wait: float,
-    place: Place | None = None,
+    reservation: Reservation | None = None,
 ) -> tuple[BudgetState, Decision]:
-    """Let a request go, give it a place to wait for, or refuse it.
+    """Let a request go, give it a reservation to wait with, or refuse it.
 
     Args:
         state: The shared state.
@@ -173,26 +176,30 @@ def reserve(
         priority: Class of the request.
         waited: Seconds the request has been waiting.
         max_wait: Seconds it may still wait.
-        place: What the previous decision about this request gave.
+        reservation: The reservation from the previous decision on this request.
 
     Returns:
         The new state and the decision.
     """
     state = _current(state, budget, now)
-    if place is not None and place.booked and place.stamp == state.epoch:
-        return _take_up(state, budget, now, max_wait, place, is_poll=priority is Priority.POLL)
+    if reservation is not None and reservation.booked and reservation.stamp == state.epoch:
+        return _take_up(state, budget, now, max_wait, reservation, is_poll=priority is Priority.POLL)
     if priority is Priority.POLL:
-        turn = place if place is not None and not place.booked and place.stamp == state.born else None
+        turn = (
+            reservation
+            if reservation is not None and not reservation.booked and reservation.stamp == state.born
+            else None
+        )
         return _reserve_poll(state, budget, now=now, waited=waited, max_wait=max_wait, given=turn)
     return _book(state, budget, now, max_wait)
 
 
 def penalize(state: BudgetState, budget: Budget, *, now: float, seconds: float) -> BudgetState:
-    """Take in a 429: stop everyone for ``seconds`` and leave out more requests per window.
+    """Record a 429: stop everyone for ``seconds`` and leave out more requests per window.
 
-    One request is left out after the first 429; twice as many as the last time when a window is overdrawn although
-    the one before was, too. Each 429 of requests that were under way together leaves out one more, for the refused
-    requests of a window are those by which it was overdrawn.
+    The first 429 leaves out one request; if the next window is overdrawn as well, twice as many as the time before.
+    Each further 429 of requests that were already under way leaves out one more: a window was overdrawn by exactly
+    the requests that were refused.
 
     Args:
         state: The shared state.
@@ -215,7 +222,7 @@ def penalize(state: BudgetState, budget: Budget, *, now: float, seconds: float) 
 
 
 def hold(state: BudgetState, budget: Budget, *, now: float, seconds: float) -> BudgetState:
-    """Return a state that stops everyone and voids all bookings, so that nobody sleeps through it and then sends.
+    """Return a state that stops everyone and voids all bookings, so nobody sleeps through the stop and then sends.
 
     Args:
         state: The shared state.
@@ -234,7 +241,7 @@ def hold(state: BudgetState, budget: Budget, *, now: float, seconds: float) -> B
 
 
 def next_slot(state: BudgetState, budget: Budget, now: float) -> float:
-    """Return the first moment at which one more request keeps within the allowance.
+    """Return the first moment at which one more request stays within the allowance.
 
     Args:
         state: The shared state.
@@ -251,7 +258,7 @@ def next_slot(state: BudgetState, budget: Budget, now: float) -> float:
 
 
 def allowed(state: BudgetState, budget: Budget) -> int:
-    """Return the requests per window that we dare at present.
+    """Return the requests per window to send at present.
 
     Args:
         state: The shared state.
@@ -271,24 +278,30 @@ def _book(
     state = replace(state, grants=(*state.grants, slot), last_poll=last_poll)
     if slot <= now:
         return state, GO
-    return state, Decision(Verdict.ASK_AGAIN, slot - now, Place(slot, booked=True, stamp=state.epoch))
+    return state, Decision(Verdict.WAIT, slot - now, Reservation(slot, booked=True, stamp=state.epoch))
 
 
 def _take_up(
-    state: BudgetState, budget: Budget, now: float, max_wait: float, place: Place, *, is_poll: bool
+    state: BudgetState,
+    budget: Budget,
+    now: float,
+    max_wait: float,
+    reservation: Reservation,
+    *,
+    is_poll: bool,
 ) -> tuple[BudgetState, Decision]:
     """Let a booked request go, unless it comes too late for the margin.
 
-    One that comes too late gives its booking up: those of a host that was suspended would otherwise go all at once, on
-    top of what others have booked since. It goes now if the log has room for it now, else it books anew.
+    A late request gives its booking up: otherwise those of a host that was suspended would all go at once, on top of
+    what others have booked since. It goes now if the log has room for it, else it books again.
     """
-    if place.moment > now:
-        return state, Decision(Verdict.ASK_AGAIN, place.moment - now, place)
-    if now - place.moment <= budget.margin / 2:
+    if reservation.moment > now:
+        return state, Decision(Verdict.WAIT, reservation.moment - now, reservation)
+    if now - reservation.moment <= budget.margin / 2:
         return state, GO
     grants = list(state.grants)
-    if place.moment in state.grants:
-        grants.remove(place.moment)
+    if reservation.moment in state.grants:
+        grants.remove(reservation.moment)
     state = replace(state, grants=tuple(grants))
     if not _has_room(state, budget, now):
         return _book(state, budget, now, max_wait, is_poll=is_poll)
@@ -297,7 +310,7 @@ def _take_up(
 
 
 def _has_room(state: BudgetState, budget: Budget, now: float) -> bool:
-    """Return whether one more request now, between those behind and those ahead, keeps within the allowance."""
+    """Return whether one more request now, between past and booked ones, stays within the allowance."""
     at, limit = bisect_right(state.grants, now), allowed(state, budget)
     if at and now - state.grants[at - 1] < budget.gap:
         return False
@@ -307,13 +320,19 @@ def _has_room(state: BudgetState, budget: Budget, now: float) -> bool:
 
 
 def _reserve_poll(
-    state: BudgetState, budget: Budget, *, now: float, waited: float, max_wait: float, given: Place | None
+    state: BudgetState,
+    budget: Budget,
+    *,
+    now: float,
+    waited: float,
+    max_wait: float,
+    given: Reservation | None,
 ) -> tuple[BudgetState, Decision]:
-    """Let a poll go in a free moment, or hand it a turn.
+    """Let a poll go in a free moment, or give it a turn.
 
-    Turns come at the pace of the allowance, or at half of it while work is booked ahead, so that overdue polls
-    leave half of the allowance to work. Before its turn a poll looks in four times a window: capacity that others
-    left unused is not lost. When nobody takes up the turns, because the polls died, all are handed out anew.
+    Turns come at the pace of the allowance, or at half of it while work is booked ahead, so overdue polls leave half
+    of the allowance to work. Before its turn a poll checks a few times per window, so capacity that others leave
+    unused is not lost. When nobody uses the turns, because the polls died, they are all handed out anew.
     """
     slot = next_slot(state, budget, now)
     pace = budget.span / allowed(state, budget)
@@ -338,12 +357,12 @@ def _reserve_poll(
         return state, Decision(Verdict.REFUSED, turn - now)
     if given is None:
         state = replace(state, poll_turn=turn)
-    place = Place(turn, booked=False, stamp=state.born)
-    return state, Decision(Verdict.ASK_AGAIN, min(turn - now, budget.window / LOOKS_PER_WINDOW), place)
+    reservation = Reservation(turn, booked=False, stamp=state.born)
+    return state, Decision(Verdict.WAIT, min(turn - now, budget.window / CHECKS_PER_WINDOW), reservation)
 
 
 def _current(state: BudgetState, budget: Budget, now: float) -> BudgetState:
-    """Bring the state up to now: forget what lies behind the window and win back what 429s have taken."""
+    """Bring the state up to now: forget what is older than the window, regain what 429s have taken."""
     if now < state.seen:
         state = _set_back(state, now - state.seen)
     gone = bisect_right(state.grants, now - budget.span)
@@ -359,7 +378,7 @@ def _current(state: BudgetState, budget: Budget, now: float) -> BudgetState:
 
 
 def _set_back(state: BudgetState, step: float) -> BudgetState:
-    """Follow a clock that was set back: go on as if no time had passed since the last use."""
+    """Follow a clock that was set back: continue as if no time had passed since the last use."""
     past = state.grants[: bisect_right(state.grants, state.seen)]
     return replace(
         state,
@@ -377,19 +396,19 @@ class RateLimiter(Protocol):
     """A budget shared by everybody who uses the same scope."""
 
     def reserve(
-        self, priority: Priority, *, waited: float, max_wait: float, place: Place | None = None
+        self, priority: Priority, *, waited: float, max_wait: float, reservation: Reservation | None = None
     ) -> Decision:
-        """Return the decision on a request (see :func:`reserve`), without waiting for its moment.
+        """Return the decision on a request (see :func:`reserve`) without waiting for its moment.
 
         Args:
             priority: Class of the request.
             waited: Seconds the request has been waiting.
             max_wait: Seconds it may still wait.
-            place: What the previous decision about this request gave.
+            reservation: The reservation from the previous decision on this request.
         """
 
     def penalize(self, seconds: float) -> None:
-        """Take in a 429 that asked to wait ``seconds``.
+        """Record a 429.
 
         Args:
             seconds: Seconds that the 429 asked to wait.

@@ -121,7 +121,7 @@ class FileRateLimiter(LocalRateLimiter):
                 directory,
             )
         if not self._directories:
-            self._memory.hold(self.reins.seconds(self.clock()))
+            self._memory.hold(self.cooldown.seconds(self.clock()))
             log.warning(
                 "No directory can hold the Cleanlist request budget (the last one tried: %s, %s). Until the end of "
                 "this process it is not shared with others, which may lead to refused requests and waiting times. "
@@ -136,7 +136,7 @@ class FileRateLimiter(LocalRateLimiter):
             size = os.fstat(file).st_size
             state = self._checked(file, os.pread(file, size, 0))
             now = self.clock()
-            if state.born != self._born and (seconds := self.reins.seconds(now)):
+            if state.born != self._born and (seconds := self.cooldown.seconds(now)):
                 state = hold(state, self.budget, now=now, seconds=seconds)
             state, answer = change(state, now)
             self._born = state.born

@@ -13,8 +13,8 @@ from airflow_provider_cleanlist.client.rate_limit.core import (
     Budget,
     BudgetState,
     Decision,
-    Place,
     Priority,
+    Reservation,
     Verdict,
     hold,
     penalize,
@@ -32,7 +32,7 @@ def new_state() -> BudgetState:
     return BudgetState(born=born, epoch=born)
 
 
-class Reins:
+class LocalCooldown:
     """How long this process must hold a log that does not know what the process has lately sent or been told.
 
     A log can be new because its file was deleted, its server was restarted, or another store had to stand in.
@@ -81,10 +81,10 @@ class LocalRateLimiter(ABC):
     def __init__(self, budget: Budget, clock: Callable[[], float] = time.monotonic) -> None:
         self.budget = budget
         self.clock = clock
-        self.reins = Reins(budget)
+        self.cooldown = LocalCooldown(budget)
 
     def reserve(
-        self, priority: Priority, *, waited: float, max_wait: float, place: Place | None = None
+        self, priority: Priority, *, waited: float, max_wait: float, reservation: Reservation | None = None
     ) -> Decision:
         """See :meth:`airflow_provider_cleanlist.client.rate_limit.core.RateLimiter.reserve`."""
 
@@ -96,10 +96,10 @@ class LocalRateLimiter(ABC):
                 priority=priority,
                 waited=waited,
                 max_wait=max_wait,
-                place=place,
+                reservation=reservation,
             )
             if decision.verdict is Verdict.GO:
-                self.reins.sent(now)
+                self.cooldown.sent(now)
             return state, decision
 
         return self.update(change)
@@ -108,7 +108,7 @@ class LocalRateLimiter(ABC):
         """See :meth:`airflow_provider_cleanlist.client.rate_limit.core.RateLimiter.penalize`."""
 
         def change(state: BudgetState, now: float) -> tuple[BudgetState, None]:
-            self.reins.stopped(now + seconds)
+            self.cooldown.stopped(now + seconds)
             return penalize(state, self.budget, now=now, seconds=seconds), None
 
         self.update(change)

@@ -118,7 +118,7 @@ local function book(max_wait, is_poll)
   if slot <= now then
     return 'go', 0
   end
-  return 'ask again', slot - now, slot, 1, state.epoch
+  return 'wait', slot - now, slot, 1, state.epoch
 end
 
 local function first_after_now()
@@ -145,7 +145,7 @@ end
 
 local function take_up(moment, max_wait, is_poll)
   if moment > now then
-    return 'ask again', moment - now, moment, 1, state.epoch
+    return 'wait', moment - now, moment, 1, state.epoch
   end
   if now - moment <= margin / 2 then
     return 'go', 0
@@ -194,7 +194,7 @@ local function reserve_poll(waited, max_wait, given)
   if not given then
     state.poll_turn = turn
   end
-  return 'ask again', math.min(turn - now, window / 4), turn, 0, state.born
+  return 'wait', math.min(turn - now, window / 4), turn, 0, state.born
 end
 
 local function reserve(priority, waited, max_wait, moment, booked, stamp)

@@ -1,7 +1,7 @@
 """The budget of many hosts: a script on a Redis or Valkey server, which decides by the server's clock.
 
 While the server cannot be reached, each host goes on with its own store. A request that changes stores takes along
-what this process has lately sent (see ``Reins``), so that neither store overdraws the window for the other.
+what this process has lately sent (see ``LocalCooldown``), so that neither store overdraws the window for the other.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from airflow_provider_cleanlist.client.errors import ConfigurationError
-from airflow_provider_cleanlist.client.rate_limit.core import Budget, Decision, Place, Priority, Verdict
-from airflow_provider_cleanlist.client.rate_limit.memory import LocalRateLimiter, Reins
+from airflow_provider_cleanlist.client.rate_limit.core import Budget, Decision, Priority, Reservation, Verdict
+from airflow_provider_cleanlist.client.rate_limit.memory import LocalCooldown, LocalRateLimiter
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +57,7 @@ class RedisRateLimiter:
         self._key = f"cleanlist:budget:1:{hashlib.blake2b(scope.encode(), digest_size=12).hexdigest()}"
         self._budget = budget
         self._fallback = fallback
-        self._reins = Reins(budget)
+        self._cooldown = LocalCooldown(budget)
         self._lock = threading.Lock()
         self._down = False
         self._try_at = 0.0
@@ -65,25 +65,27 @@ class RedisRateLimiter:
         self._clock_offset = 0.0
 
     def reserve(
-        self, priority: Priority, *, waited: float, max_wait: float, place: Place | None = None
+        self, priority: Priority, *, waited: float, max_wait: float, reservation: Reservation | None = None
     ) -> Decision:
         """See :meth:`airflow_provider_cleanlist.client.rate_limit.core.RateLimiter.reserve`."""
-        shown = (place.moment, int(place.booked), place.stamp) if place else (0, "", 0)
+        shown = (
+            (reservation.moment, int(reservation.booked), reservation.stamp) if reservation else (0, "", 0)
+        )
         arguments = ("reserve", priority.value, waited, max_wait, *shown)
         reply = self._ask(*arguments)
         if reply is not None and self._lost_log(reply):
-            self._ask("hold", self._reins.seconds(self._fallback.clock()))
+            self._ask("hold", self._cooldown.seconds(self._fallback.clock()))
             reply = self._ask(*arguments)
         if reply is None:
-            return self._fallback.reserve(priority, waited=waited, max_wait=max_wait, place=place)
+            return self._fallback.reserve(priority, waited=waited, max_wait=max_wait, reservation=reservation)
         decision = _decision(reply)
         if decision.verdict is Verdict.GO:
-            self._reins.sent(self._fallback.clock())
+            self._cooldown.sent(self._fallback.clock())
         return decision
 
     def penalize(self, seconds: float) -> None:
         """See :meth:`airflow_provider_cleanlist.client.rate_limit.core.RateLimiter.penalize`."""
-        self._reins.stopped(self._fallback.clock() + seconds)
+        self._cooldown.stopped(self._fallback.clock() + seconds)
         self._fallback.penalize(seconds)
         self._ask("penalize", seconds)
 
@@ -94,7 +96,7 @@ class RedisRateLimiter:
         import redis
 
         try:
-            if self._down and (seconds := self._fallback.reins.seconds(self._fallback.clock())):
+            if self._down and (seconds := self._fallback.cooldown.seconds(self._fallback.clock())):
                 self._run("hold", seconds)
             reply = self._run(command, *arguments)
         except (redis.RedisError, OSError, ValueError) as error:
@@ -140,7 +142,7 @@ class RedisRateLimiter:
             is_news, self._down = not self._down, True
             self._try_at = now + self._budget.window / TRIES_PER_WINDOW
         if is_news:
-            self._fallback.hold(self._reins.seconds(now))
+            self._fallback.hold(self._cooldown.seconds(now))
             log.warning(
                 "The Cleanlist request budget at %s cannot be used (%s). Until it can, this host keeps a budget of "
                 "its own.",
@@ -162,15 +164,15 @@ class RedisRateLimiter:
         jumped = offset - self._clock_offset > CLOCK_JUMP_SECONDS
         self._born = born
         self._clock_offset = max(self._clock_offset, offset) if is_same else offset
-        return (jumped or not is_same) and self._reins.seconds(now) > 0
+        return (jumped or not is_same) and self._cooldown.seconds(now) > 0
 
 
 def _decision(reply: list[bytes]) -> Decision:
     verdict = Verdict(reply[0].decode())
-    if verdict is not Verdict.ASK_AGAIN:
+    if verdict is not Verdict.WAIT:
         return Decision(verdict, float(reply[1]))
-    place = Place(float(reply[2]), booked=reply[3] == b"1", stamp=int(float(reply[4])))
-    return Decision(verdict, float(reply[1]), place)
+    reservation = Reservation(float(reply[2]), booked=reply[3] == b"1", stamp=int(float(reply[4])))
+    return Decision(verdict, float(reply[1]), reservation)
 
 
 def _checked_address(url: str) -> str:

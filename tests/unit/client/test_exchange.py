@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_cleanlist.client import errors, protocol
 from airflow_provider_cleanlist.client.protocol import Prefix, Repeat, Request, Response, TransportFailure
-from airflow_provider_cleanlist.client.rate_limit.core import Decision, Place, Priority, Verdict
+from airflow_provider_cleanlist.client.rate_limit.core import Decision, Priority, Reservation, Verdict
 
 GET = Request("read a thing", "GET", Prefix.V2, "/things/1")
 DELETE = Request("delete a thing", "DELETE", Prefix.V2, "/things/1", repeat=Repeat.DELETES)
@@ -104,8 +104,8 @@ class Run:
             self.error = error
 
 
-def wait(seconds: float, place: Place | None = None) -> Decision:
-    return Decision(Verdict.ASK_AGAIN, seconds, place)
+def wait(seconds: float, reservation: Reservation | None = None) -> Decision:
+    return Decision(Verdict.WAIT, seconds, reservation)
 
 
 # The flow: exact sequences of effects
@@ -124,13 +124,13 @@ def test_a_poll_asks_in_its_own_class() -> None:
 
 
 def test_waiting_for_a_place_shows_it_when_its_time_has_come() -> None:
-    first, second = Place(1003.0, True, 7), Place(1005.0, True, 8)
+    first, second = Reservation(1003.0, True, 7), Reservation(1005.0, True, 8)
     run = Run(GET, [answer(200, {})], decisions=[wait(3.0, first), wait(2.0, second), GO])
     assert run.effects == [SLOT, protocol.Sleep(3.0), SLOT, protocol.Sleep(2.0), SLOT, GET]
     assert run.slots == [
-        protocol.Slot(Priority.WORK, since=1000.0, until=1900.0, place=None),
-        protocol.Slot(Priority.WORK, since=1000.0, until=1900.0, place=first),
-        protocol.Slot(Priority.WORK, since=1000.0, until=1900.0, place=second),
+        protocol.Slot(Priority.WORK, since=1000.0, until=1900.0, reservation=None),
+        protocol.Slot(Priority.WORK, since=1000.0, until=1900.0, reservation=first),
+        protocol.Slot(Priority.WORK, since=1000.0, until=1900.0, reservation=second),
     ]
 
 

@@ -52,7 +52,7 @@ SAFE = (GET, PATCH, DELETE, CREATE)
 EVERY = (*SAFE, SUBMIT)
 
 
-def judge(
+def interpret(
     request: Request,
     answer: protocol.Answer,
     *,
@@ -62,7 +62,7 @@ def judge(
     jitter: float = 0.0,
 ) -> protocol.Outcome:
     policy = protocol.RetryPolicy(max_retries=max_retries, window_seconds=window)
-    return protocol.judge(request, answer, failures=failures, policy=policy, jitter=jitter)
+    return protocol.interpret(request, answer, failures=failures, policy=policy, jitter=jitter)
 
 
 def failed_with(outcome: protocol.Outcome, kind: type[errors.ApiError]) -> errors.ErrorInfo:
@@ -86,12 +86,12 @@ def ids(value: object) -> str | None:
 
 @pytest.mark.parametrize("request_", EVERY, ids=ids)
 def test_a_connection_never_made_is_retried_whatever_the_request(request_: Request) -> None:
-    backs_off(judge(request_, NEVER_MADE), 1.0)
+    backs_off(interpret(request_, NEVER_MADE), 1.0)
 
 
 @pytest.mark.parametrize("request_", EVERY, ids=ids)
 def test_a_connection_never_made_is_given_up_after_all_retries(request_: Request) -> None:
-    info = failed_with(judge(request_, NEVER_MADE, failures=5), errors.TransportError)
+    info = failed_with(interpret(request_, NEVER_MADE, failures=5), errors.TransportError)
     assert info.status is None
     assert info.message == "the connection failed or was lost"
 
@@ -101,13 +101,13 @@ def test_a_connection_never_made_is_given_up_after_all_retries(request_: Request
 
 @pytest.mark.parametrize("request_", SAFE, ids=ids)
 def test_a_lost_answer_is_asked_for_again(request_: Request) -> None:
-    backs_off(judge(request_, LOST, failures=2), 4.0)
-    failed_with(judge(request_, LOST, failures=5), errors.TransportError)
+    backs_off(interpret(request_, LOST, failures=2), 4.0)
+    failed_with(interpret(request_, LOST, failures=5), errors.TransportError)
 
 
 @pytest.mark.parametrize("failures", [0, 4, 5, 99])
 def test_a_lost_answer_of_a_submission_leaves_its_outcome_unknown(failures: int) -> None:
-    info = failed_with(judge(SUBMIT, LOST, failures=failures), errors.SubmissionUnknownError)
+    info = failed_with(interpret(SUBMIT, LOST, failures=failures), errors.SubmissionUnknownError)
     assert info.message == "the answer did not come in time"
 
 
@@ -128,7 +128,7 @@ BOTH_429 = [
 def test_429_stops_everyone_and_is_retried_however_many_failures_came_before(
     request_: Request, make: Callable[[dict[str, str]], Response], failures: int
 ) -> None:
-    outcome = judge(request_, make({"retry-after": "7"}), failures=failures)
+    outcome = interpret(request_, make({"retry-after": "7"}), failures=failures)
     assert isinstance(outcome, protocol.RetryAfter)
     assert outcome.blocks_everyone
     assert outcome.seconds == 7.0
@@ -137,7 +137,7 @@ def test_429_stops_everyone_and_is_retried_however_many_failures_came_before(
 
 @pytest.mark.parametrize("request_", EVERY, ids=ids)
 def test_429_that_forbids_a_retry_is_obeyed(request_: Request) -> None:
-    info = failed_with(judge(request_, newer(429, retryable=False)), errors.RateLimitedError)
+    info = failed_with(interpret(request_, newer(429, retryable=False)), errors.RateLimitedError)
     assert info.status == 429
 
 
@@ -152,13 +152,13 @@ def test_429_that_forbids_a_retry_is_obeyed(request_: Request) -> None:
 )
 def test_503_is_retried_with_backoff_whatever_the_request(request_: Request, unavailable: Response) -> None:
     for failures, seconds in enumerate([1.0, 2.0, 4.0, 8.0, 16.0]):
-        backs_off(judge(request_, unavailable, failures=failures), seconds)
-    failed_with(judge(request_, unavailable, failures=5), errors.ServerError)
+        backs_off(interpret(request_, unavailable, failures=failures), seconds)
+    failed_with(interpret(request_, unavailable, failures=5), errors.ServerError)
 
 
 @pytest.mark.parametrize("request_", EVERY, ids=ids)
 def test_503_that_forbids_a_retry_is_obeyed(request_: Request) -> None:
-    failed_with(judge(request_, newer(503, retryable=False)), errors.ServerError)
+    failed_with(interpret(request_, newer(503, retryable=False)), errors.ServerError)
 
 
 @pytest.mark.parametrize(
@@ -168,13 +168,13 @@ def test_503_that_forbids_a_retry_is_obeyed(request_: Request) -> None:
 def test_503_waits_at_least_as_long_as_the_server_asks(
     retry_after: str, failures: int, seconds: float
 ) -> None:
-    backs_off(judge(GET, answer(503, None, {"retry-after": retry_after}), failures=failures), seconds)
+    backs_off(interpret(GET, answer(503, None, {"retry-after": retry_after}), failures=failures), seconds)
 
 
 def test_backoff_stops_growing_at_thirty_seconds_and_is_stretched_by_up_to_a_half() -> None:
-    backs_off(judge(GET, answer(503), failures=50, max_retries=99), 30.0)
-    backs_off(judge(GET, answer(503), failures=1, jitter=0.5), 2.5)
-    backs_off(judge(GET, answer(503), failures=50, max_retries=99, jitter=0.9999), 30.0 * 1.49995)
+    backs_off(interpret(GET, answer(503), failures=50, max_retries=99), 30.0)
+    backs_off(interpret(GET, answer(503), failures=1, jitter=0.5), 2.5)
+    backs_off(interpret(GET, answer(503), failures=50, max_retries=99, jitter=0.9999), 30.0 * 1.49995)
 
 
 # Rows: 500, 502, 504 and every other 5xx
@@ -184,14 +184,16 @@ def test_backoff_stops_growing_at_thirty_seconds_and_is_stretched_by_up_to_a_hal
 @pytest.mark.parametrize("retryable", [None, True])
 @pytest.mark.parametrize("request_", SAFE, ids=ids)
 def test_a_server_error_is_retried(request_: Request, status: int, retryable: bool | None) -> None:
-    backs_off(judge(request_, newer(status, retryable=retryable), failures=1), 2.0)
-    info = failed_with(judge(request_, newer(status, retryable=retryable), failures=5), errors.ServerError)
+    backs_off(interpret(request_, newer(status, retryable=retryable), failures=1), 2.0)
+    info = failed_with(
+        interpret(request_, newer(status, retryable=retryable), failures=5), errors.ServerError
+    )
     assert info.status == status
 
 
 @pytest.mark.parametrize("request_", SAFE, ids=ids)
 def test_a_server_error_that_forbids_a_retry_is_obeyed(request_: Request) -> None:
-    failed_with(judge(request_, newer(500, retryable=False)), errors.ServerError)
+    failed_with(interpret(request_, newer(500, retryable=False)), errors.ServerError)
 
 
 @pytest.mark.parametrize("status", [500, 501, 502, 504, 507, 520, 599])
@@ -211,7 +213,7 @@ def test_a_server_error_that_forbids_a_retry_is_obeyed(request_: Request) -> Non
 def test_a_server_error_leaves_the_outcome_of_a_submission_unknown(
     status: int, make: Callable[[int], Response], failures: int
 ) -> None:
-    info = failed_with(judge(SUBMIT, make(status), failures=failures), errors.SubmissionUnknownError)
+    info = failed_with(interpret(SUBMIT, make(status), failures=failures), errors.SubmissionUnknownError)
     assert info.status == status
 
 
@@ -248,27 +250,27 @@ REFUSALS = {
 def test_a_refusal_is_never_retried_even_if_it_says_so(
     request_: Request, status: int, kind: type[errors.ApiError], retryable: bool | None
 ) -> None:
-    info = failed_with(judge(request_, newer(status, retryable=retryable, retry_after_ms=5)), kind)
+    info = failed_with(interpret(request_, newer(status, retryable=retryable, retry_after_ms=5)), kind)
     assert info.status == status
     assert info.retryable is retryable
-    failed_with(judge(request_, answer(status, {"detail": "No."}, {"retry-after": "1"})), kind)
-    failed_with(judge(request_, answer(status)), kind)
+    failed_with(interpret(request_, answer(status, {"detail": "No."}, {"retry-after": "1"})), kind)
+    failed_with(interpret(request_, answer(status)), kind)
 
 
 # 404 after a repeated DELETE
 
 
 def test_a_repeated_delete_that_finds_nothing_has_succeeded() -> None:
-    assert judge(DELETE, answer(404), failures=1) == protocol.Ok({}, 404)
+    assert interpret(DELETE, answer(404), failures=1) == protocol.Ok({}, 404)
 
 
 def test_a_first_delete_that_finds_nothing_has_not() -> None:
-    failed_with(judge(DELETE, answer(404), failures=0), errors.NotFoundError)
+    failed_with(interpret(DELETE, answer(404), failures=0), errors.NotFoundError)
 
 
 @pytest.mark.parametrize("request_", [GET, PATCH, CREATE, SUBMIT], ids=ids)
 def test_nothing_else_takes_404_for_success(request_: Request) -> None:
-    failed_with(judge(request_, answer(404), failures=3), errors.NotFoundError)
+    failed_with(interpret(request_, answer(404), failures=3), errors.NotFoundError)
 
 
 # 2xx
@@ -277,14 +279,14 @@ def test_nothing_else_takes_404_for_success(request_: Request) -> None:
 @pytest.mark.parametrize("status", [200, 201, 202, 203, 206, 299])
 @pytest.mark.parametrize("request_", EVERY, ids=ids)
 def test_any_2xx_is_success(request_: Request, status: int) -> None:
-    assert judge(request_, answer(status, {"a": 1})) == protocol.Ok({"a": 1}, status)
-    assert judge(request_, answer(status, [1])) == protocol.Ok([1], status)
+    assert interpret(request_, answer(status, {"a": 1})) == protocol.Ok({"a": 1}, status)
+    assert interpret(request_, answer(status, [1])) == protocol.Ok([1], status)
 
 
 @pytest.mark.parametrize("body", [b"", b"  \n"])
 @pytest.mark.parametrize("status", [200, 204])
 def test_an_empty_success_is_an_empty_object(status: int, body: bytes) -> None:
-    assert judge(DELETE, answer(status, body)) == protocol.Ok({}, status)
+    assert interpret(DELETE, answer(status, body)) == protocol.Ok({}, status)
 
 
 NOT_OBJECTS = [b"<html>hi</html>", b'"text"', b"7", b"null", b"{", b"\xff\xfe{}", b"[" * 100_000]
@@ -295,13 +297,13 @@ NOT_OBJECTS = [b"<html>hi</html>", b'"text"', b"7", b"null", b"{", b"\xff\xfe{}"
 def test_a_success_that_cannot_be_read_is_an_error_with_a_hint_about_the_host(
     request_: Request, body: bytes
 ) -> None:
-    info = failed_with(judge(request_, answer(200, body)), errors.UnexpectedAnswerError)
+    info = failed_with(interpret(request_, answer(200, body)), errors.UnexpectedAnswerError)
     assert info.hint == "Check the host of the connection: is it the Cleanlist API?"
 
 
 @pytest.mark.parametrize("body", NOT_OBJECTS, ids=range(len(NOT_OBJECTS)))
 def test_a_submission_accepted_with_words_that_cannot_be_read_is_of_unknown_outcome(body: bytes) -> None:
-    failed_with(judge(SUBMIT, answer(200, body)), errors.SubmissionUnknownError)
+    failed_with(interpret(SUBMIT, answer(200, body)), errors.SubmissionUnknownError)
 
 
 def test_requests_and_answers_do_not_show_what_they_carry() -> None:

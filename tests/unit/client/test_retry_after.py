@@ -96,7 +96,7 @@ def test_how_long_a_429_makes_everyone_wait(
     response = protocol.Response(429, given_headers, json.dumps(body).encode(), NOW)
     policy = protocol.RetryPolicy(window_seconds=window)
     for jitter in (0.0, 0.999):
-        outcome = protocol.judge(GET, response, failures=0, policy=policy, jitter=jitter)
+        outcome = protocol.interpret(GET, response, failures=0, policy=policy, jitter=jitter)
         assert isinstance(outcome, protocol.RetryAfter)
         assert outcome.seconds == pytest.approx(expected + jitter)
 

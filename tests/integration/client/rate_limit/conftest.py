@@ -81,14 +81,14 @@ def redis_server(start_redis: Callable[..., RedisServer]) -> RedisServer:
 def _ask(open_limiter: Callable[[], RateLimiter], end: float, results: multiprocessing.SimpleQueue) -> None:
     limiter, moments = open_limiter(), []
     while time.monotonic() < end:
-        since, place = time.monotonic(), None
+        since, reservation = time.monotonic(), None
         while True:
             waited = time.monotonic() - since
-            decision = limiter.reserve(Priority.WORK, waited=waited, max_wait=60.0, place=place)
+            decision = limiter.reserve(Priority.WORK, waited=waited, max_wait=60.0, reservation=reservation)
             if decision.verdict is Verdict.GO:
                 moments.append(time.monotonic())
                 break
-            place = decision.place
+            reservation = decision.reservation
             time.sleep(decision.delay)
     results.put(moments)
 

@@ -11,8 +11,8 @@ from airflow_provider_cleanlist.client.rate_limit.core import (
     Budget,
     BudgetState,
     Decision,
-    Place,
     Priority,
+    Reservation,
     Verdict,
     hold,
     penalize,
@@ -53,9 +53,16 @@ class Pair:
         return seconds + micros / 1_000_000
 
     def reserve(
-        self, budget: Budget, priority: Priority, waited: float, max_wait: float, place: Place | None
+        self,
+        budget: Budget,
+        priority: Priority,
+        waited: float,
+        max_wait: float,
+        reservation: Reservation | None,
     ) -> tuple[Decision, Decision]:
-        shown = (place.moment, int(place.booked), place.stamp) if place else (0, "", 0)
+        shown = (
+            (reservation.moment, int(reservation.booked), reservation.stamp) if reservation else (0, "", 0)
+        )
         reply = self._ask("reserve", budget, priority.value, waited, max_wait, *shown)
         self._state, decision = reserve(
             self._state,
@@ -64,7 +71,7 @@ class Pair:
             priority=priority,
             waited=waited,
             max_wait=max_wait,
-            place=place,
+            reservation=reservation,
         )
         assert int(float(reply[5])) == self._state.born
         assert float(reply[6]) == self._now
@@ -83,7 +90,7 @@ def test_script_and_core_decide_the_same(redis_server, seed: int) -> None:
     budgets = dice.sample(BUDGETS, dice.choice([1, 1, 1, 2]))
     window = budgets[0].window
     pace = window / budgets[0].requests
-    places: list[Place] = []
+    reservations: list[Reservation] = []
     verdicts = set()
     for _ in range(300):
         budget = dice.choice(budgets)
@@ -91,38 +98,38 @@ def test_script_and_core_decide_the_same(redis_server, seed: int) -> None:
         pair.pass_time(dice.choice([step] * 40 + [-dice.random() * 10 * window, dice.random() * 10 * window]))
         if dice.random() < 0.03:
             pair.stop(budget, dice.random() * 2 * window, lower=dice.random() < 0.8)
-        place = dice.choice(places[-8:]) if places and dice.random() < 0.5 else None
+        reservation = dice.choice(reservations[-8:]) if reservations and dice.random() < 0.5 else None
         expected, actual = pair.reserve(
             budget,
             dice.choice(list(Priority)),
             dice.choice([0.0, dice.random() * 4 * window]),
             dice.choice([0.0, window, 1e9]),
-            place,
+            reservation,
         )
         assert actual == expected
         verdicts.add(actual.verdict)
-        if actual.place is not None:
-            places.append(actual.place)
+        if actual.reservation is not None:
+            reservations.append(actual.reservation)
     assert verdicts == set(Verdict)
 
 
 @pytest.mark.parametrize("seed", range(10))
 def test_they_decide_the_same_for_requests_that_wait_their_turn(redis_server, seed: int) -> None:
-    """Requests that really wait and come back reach states that random places seldom do."""
+    """Requests that really wait and come back reach states that random reservations seldom do."""
     dice = random.Random(seed)
     pair = Pair(redis_server.client(), seed)
     budget = dice.choice(BUDGETS)
-    waiting: list[tuple[float, float, Priority, Place | None]] = [
+    waiting: list[tuple[float, float, Priority, Reservation | None]] = [
         (0.0, 0.0, dice.choice(list(Priority)), None) for _ in range(30)
     ]
     now = 0.0
     for _ in range(600):
         waiting.sort(key=lambda entry: entry[0])
-        due, since, priority, place = waiting.pop(0)
+        due, since, priority, reservation = waiting.pop(0)
         late = dice.choice([0.0, dice.random() * budget.margin])
         pair.pass_time(max(0.0, due + late - now))
         now = max(now, due + late)
-        expected, actual = pair.reserve(budget, priority, now - since, 1e9, place)
+        expected, actual = pair.reserve(budget, priority, now - since, 1e9, reservation)
         assert actual == expected
         if actual.verdict is Verdict.GO:
             pause = dice.random() * budget.window
@@ -130,7 +137,7 @@ def test_they_decide_the_same_for_requests_that_wait_their_turn(redis_server, se
             if dice.random() < 0.02:
                 pair.stop(budget, budget.window / 2, lower=True)
         else:
-            waiting.append((now + actual.delay, since, priority, actual.place))
+            waiting.append((now + actual.delay, since, priority, actual.reservation))
 
 
 def test_a_damaged_key_counts_as_a_full_window(redis_server) -> None:

@@ -11,7 +11,14 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_cleanlist.client.rate_limit import redis as redis_store
-from airflow_provider_cleanlist.client.rate_limit.core import GO, Budget, Decision, Place, Priority, Verdict
+from airflow_provider_cleanlist.client.rate_limit.core import (
+    GO,
+    Budget,
+    Decision,
+    Priority,
+    Reservation,
+    Verdict,
+)
 from airflow_provider_cleanlist.client.rate_limit.file import FileRateLimiter
 from airflow_provider_cleanlist.client.rate_limit.memory import MemoryRateLimiter
 from airflow_provider_cleanlist.client.rate_limit.redis import RedisRateLimiter
@@ -26,14 +33,14 @@ def new(server, budget: Budget = MINUTE, **options) -> RedisRateLimiter:
     return RedisRateLimiter(server.url, "organisation", budget, fallback)
 
 
-def work(limiter, place: Place | None = None) -> Decision:
-    return limiter.reserve(Priority.WORK, waited=0.0, max_wait=900.0, place=place)
+def work(limiter, reservation: Reservation | None = None) -> Decision:
+    return limiter.reserve(Priority.WORK, waited=0.0, max_wait=900.0, reservation=reservation)
 
 
 def use_up(limiter) -> None:
     """Book a full allowance; every request but the first waits."""
     for _ in range(60):
-        assert work(limiter).verdict in (Verdict.GO, Verdict.ASK_AGAIN)
+        assert work(limiter).verdict in (Verdict.GO, Verdict.WAIT)
 
 
 def test_hosts_share_the_allowance_whatever_their_clocks_say(redis_server) -> None:
@@ -48,15 +55,15 @@ def test_a_place_is_kept_on_the_server(redis_server) -> None:
     assert work(limiter) == GO
     decision = work(limiter)
     time.sleep(decision.delay)
-    assert work(new(redis_server, Budget(1, 0.2)), decision.place) == GO
+    assert work(new(redis_server, Budget(1, 0.2)), decision.reservation) == GO
 
 
 def test_bookings_that_all_slept_through_do_not_go_at_once(redis_server) -> None:
     limiter = new(redis_server, Budget(5, 2.0))
-    places = [work(limiter).place for _ in range(20)][1:]
+    reservations = [work(limiter).reservation for _ in range(20)][1:]
     time.sleep(3.0)
     began = time.monotonic()
-    gone = [place for place in places if work(limiter, place) == GO]
+    gone = [reservation for reservation in reservations if work(limiter, reservation) == GO]
     assert len(gone) <= 5 or time.monotonic() - began > 1.0
 
 
@@ -172,8 +179,8 @@ def test_a_booking_on_the_server_is_worth_nothing_to_the_host(redis_server) -> N
     assert work(limiter) == GO
     decision = work(limiter)
     redis_server.kill()
-    again = work(limiter, decision.place)
-    assert again.verdict is Verdict.ASK_AGAIN
+    again = work(limiter, decision.reservation)
+    assert again.verdict is Verdict.WAIT
     assert 4.0 < again.delay <= budget.span  # the host's own clock: it may differ from the server's
 
 
@@ -229,7 +236,7 @@ def test_a_password_works_and_a_wrong_one_is_not_shown(start_redis, caplog) -> N
     plain = server.url
     server.url = plain.replace("redis://", "redis://:correct-horse@")
     assert work(new(server)) == GO
-    assert work(new(server)).verdict is Verdict.ASK_AGAIN
+    assert work(new(server)).verdict is Verdict.WAIT
     assert caplog.text == ""
     server.url = plain.replace("redis://", "valkey://:battery-staple@")
     assert work(new(server)) == GO
@@ -261,5 +268,5 @@ def test_threads_share_a_limiter(redis_server) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    moments = [decision.place.moment for decision in decisions if decision.place]
+    moments = [decision.reservation.moment for decision in decisions if decision.reservation]
     assert len(moments) == len(set(moments)) == 199

@@ -11,8 +11,8 @@ from airflow_provider_cleanlist.client.rate_limit.core import (
     GO,
     Budget,
     BudgetState,
-    Place,
     Priority,
+    Reservation,
     Verdict,
     allowed,
     hold,
@@ -26,13 +26,21 @@ START = BudgetState(born=7, epoch=7)
 FOREVER = math.inf
 
 
-def work(state, now, *, budget=MINUTE, max_wait=FOREVER, place=None):
-    return reserve(state, budget, now=now, priority=Priority.WORK, waited=0.0, max_wait=max_wait, place=place)
-
-
-def poll(state, now, *, waited=0.0, budget=MINUTE, max_wait=FOREVER, place=None):
+def work(state, now, *, budget=MINUTE, max_wait=FOREVER, reservation=None):
     return reserve(
-        state, budget, now=now, priority=Priority.POLL, waited=waited, max_wait=max_wait, place=place
+        state, budget, now=now, priority=Priority.WORK, waited=0.0, max_wait=max_wait, reservation=reservation
+    )
+
+
+def poll(state, now, *, waited=0.0, budget=MINUTE, max_wait=FOREVER, reservation=None):
+    return reserve(
+        state,
+        budget,
+        now=now,
+        priority=Priority.POLL,
+        waited=waited,
+        max_wait=max_wait,
+        reservation=reservation,
     )
 
 
@@ -64,7 +72,7 @@ def test_first_request_goes_and_is_logged():
 def test_requests_keep_the_least_gap():
     state, _ = work(START, 100.0)
     state, decision = work(state, 100.0)
-    assert decision == (decision.__class__)(Verdict.ASK_AGAIN, 0.125, Place(100.125, True, 7))
+    assert decision == (decision.__class__)(Verdict.WAIT, 0.125, Reservation(100.125, True, 7))
     assert state.grants == (100.0, 100.125)
 
 
@@ -74,34 +82,38 @@ def test_the_request_after_a_full_window_waits_for_the_first_to_leave_it():
         state, decision = work(state, 100.0 + i / 4)
         assert decision == GO
     _, decision = work(state, 120.0)
-    assert decision.verdict is Verdict.ASK_AGAIN
-    assert decision.place.moment == 161.0
+    assert decision.verdict is Verdict.WAIT
+    assert decision.reservation.moment == 161.0
 
 
 def test_a_booked_place_goes_at_its_moment_without_a_second_booking():
     state, decision = work(full(), 0.0)
-    booked, place = state.grants, decision.place
-    state, early = work(state, 1.0, place=place)
-    assert (early.verdict, early.delay, early.place) == (Verdict.ASK_AGAIN, place.moment - 1.0, place)
-    state, decision = work(state, place.moment, place=place)
+    booked, reservation = state.grants, decision.reservation
+    state, early = work(state, 1.0, reservation=reservation)
+    assert (early.verdict, early.delay, early.reservation) == (
+        Verdict.WAIT,
+        reservation.moment - 1.0,
+        reservation,
+    )
+    state, decision = work(state, reservation.moment, reservation=reservation)
     assert decision == GO
-    assert state.grants[-1] == place.moment
+    assert state.grants[-1] == reservation.moment
     assert set(state.grants) <= set(booked)
 
 
 def test_one_that_wakes_late_within_half_the_margin_keeps_its_moment():
     state, decision = work(full(), 0.0)
-    state, _ = work(state, decision.place.moment + 0.5, place=decision.place)
-    assert state.grants[-1] == decision.place.moment
+    state, _ = work(state, decision.reservation.moment + 0.5, reservation=decision.reservation)
+    assert state.grants[-1] == decision.reservation.moment
 
 
 def test_one_that_wakes_too_late_goes_at_once_where_there_is_room():
     state, first = work(full(), 0.0)
     state, second = work(state, 0.0)
-    late = second.place.moment + 5.0
-    state, decision = work(state, late, place=first.place)
+    late = second.reservation.moment + 5.0
+    state, decision = work(state, late, reservation=first.reservation)
     assert decision == GO
-    assert first.place.moment not in state.grants
+    assert first.reservation.moment not in state.grants
     assert state.grants[-1] == late
     assert list(state.grants) == sorted(state.grants)
 
@@ -110,18 +122,20 @@ def test_one_that_wakes_too_late_for_a_full_window_books_anew():
     state, first = work(full(), 0.0)
     for _ in range(100):
         state, _ = work(state, 0.0)
-    tail, late = state.grants[-1], first.place.moment + 5.0
-    state, decision = work(state, late, place=first.place)
-    assert decision.verdict is Verdict.ASK_AGAIN
-    assert decision.place.moment > tail
-    assert first.place.moment not in state.grants
+    tail, late = state.grants[-1], first.reservation.moment + 5.0
+    state, decision = work(state, late, reservation=first.reservation)
+    assert decision.verdict is Verdict.WAIT
+    assert decision.reservation.moment > tail
+    assert first.reservation.moment not in state.grants
 
 
 def test_one_that_may_not_wait_for_another_moment_is_refused():
     state, first = work(full(), 0.0)
     for _ in range(100):
         state, _ = work(state, 0.0)
-    state, decision = work(state, first.place.moment + 5.0, place=first.place, max_wait=10.0)
+    state, decision = work(
+        state, first.reservation.moment + 5.0, reservation=first.reservation, max_wait=10.0
+    )
     assert decision.verdict is Verdict.REFUSED
     assert decision.delay > 10.0
 
@@ -130,14 +144,14 @@ def test_a_late_poll_that_books_anew_counts_as_the_last_poll():
     state, first = work(full(), 0.0)
     for _ in range(100):
         state, _ = work(state, 0.0)
-    state, decision = poll(state, first.place.moment + 5.0, place=first.place)
-    assert state.last_poll == decision.place.moment
+    state, decision = poll(state, first.reservation.moment + 5.0, reservation=first.reservation)
+    assert state.last_poll == decision.reservation.moment
 
 
 def test_one_that_wakes_after_its_log_entry_is_gone_is_logged_all_the_same():
     state, decision = work(full(), 0.0)
-    late = decision.place.moment + 1000.0
-    state, decision = work(state, late, place=decision.place)
+    late = decision.reservation.moment + 1000.0
+    state, decision = work(state, late, reservation=decision.reservation)
     assert decision == GO
     assert state.grants == (late,)
 
@@ -145,20 +159,20 @@ def test_one_that_wakes_after_its_log_entry_is_gone_is_logged_all_the_same():
 @pytest.mark.parametrize("asleep", [1.0, 30.0, 61.0, 90.0, 600.0])
 def test_bookings_that_a_sleeping_host_missed_do_not_go_all_at_once(asleep):
     """A suspended laptop, a paused container: all sleep through their moments and wake together."""
-    state, places = full(), []
+    state, reservations = full(), []
     for _ in range(150):
         state, decision = work(state, 0.0)
-        places.append(decision.place)
-    now, sent, waiting = asleep, [], [(place.moment, place) for place in places]
+        reservations.append(decision.reservation)
+    now, sent, waiting = asleep, [], [(reservation.moment, reservation) for reservation in reservations]
     while waiting:
-        due, place = min(waiting, key=lambda entry: entry[0])
-        waiting.remove((due, place))
+        due, reservation = min(waiting, key=lambda entry: entry[0])
+        waiting.remove((due, reservation))
         now = max(now, due)
-        state, decision = work(state, now, place=place)
+        state, decision = work(state, now, reservation=reservation)
         if decision == GO:
             sent.append(now)
         else:
-            waiting.append((now + decision.delay, decision.place))
+            waiting.append((now + decision.delay, decision.reservation))
     assert len(sent) == 150
     assert all(later - first >= MINUTE.window - 1e-6 for first, later in zip(sent, sent[60:], strict=False))
 
@@ -167,7 +181,7 @@ def test_waiting_requests_keep_their_order():
     state, moments = full(), []
     for _ in range(200):
         state, decision = work(state, 0.0)
-        moments.append(decision.place.moment)
+        moments.append(decision.reservation.moment)
     assert moments == sorted(moments)
 
 
@@ -182,7 +196,7 @@ def test_a_caller_with_a_smaller_budget_waits_for_its_own_limit():
     half = replace(START, seen=0.0, grants=tuple(i * 0.25 - 10.0 for i in range(40)))
     assert work(half, 0.0)[1] == GO
     _, decision = work(half, 0.0, budget=Budget(30))
-    assert decision.place.moment == half.grants[10] + 61.0
+    assert decision.reservation.moment == half.grants[10] + 61.0
 
 
 # 429
@@ -191,7 +205,7 @@ def test_a_caller_with_a_smaller_budget_waits_for_its_own_limit():
 def test_a_429_stops_everyone_for_the_full_time_and_lowers_by_one():
     state = penalize(full(), MINUTE, now=1.0, seconds=100.0)
     assert allowed(state, MINUTE) == 59
-    assert work(state, 2.0)[1].place.moment == 101.0
+    assert work(state, 2.0)[1].reservation.moment == 101.0
     assert poll(state, 2.0, max_wait=98.0)[1].verdict is Verdict.REFUSED
 
 
@@ -205,9 +219,9 @@ def test_a_429_voids_all_bookings():
     state, decision = work(full(), 0.0)
     state = penalize(state, MINUTE, now=1.0, seconds=200.0)
     assert max(state.grants) <= 1.0
-    state, again = work(state, decision.place.moment, place=decision.place)
-    assert again.verdict is Verdict.ASK_AGAIN
-    assert again.place.moment == 201.0
+    state, again = work(state, decision.reservation.moment, reservation=decision.reservation)
+    assert again.verdict is Verdict.WAIT
+    assert again.reservation.moment == 201.0
 
 
 def test_several_429s_of_one_block_lower_by_one_each():
@@ -260,7 +274,7 @@ def test_hold_stops_everyone_and_lowers_nothing():
     state, decision = work(full(), 0.0)
     state = hold(state, MINUTE, now=0.0, seconds=90.0)
     assert allowed(state, MINUTE) == 60
-    assert work(state, 70.0, place=decision.place)[1].place.moment == 90.0
+    assert work(state, 70.0, reservation=decision.reservation)[1].reservation.moment == 90.0
 
 
 # Polls
@@ -276,7 +290,7 @@ def test_polls_that_come_together_take_turns_at_the_pace_of_the_allowance():
     state, moments = START, []
     for _ in range(5):
         state, decision = poll(state, 0.0)
-        moments.append(decision.place.moment if decision.place else 0.0)
+        moments.append(decision.reservation.moment if decision.reservation else 0.0)
     pace = 61 / 60
     assert moments == pytest.approx([0.0, pace, 2 * pace, 3 * pace, 4 * pace])
 
@@ -285,24 +299,26 @@ def test_turns_come_at_half_the_pace_while_work_is_booked_ahead():
     state, _ = work(full(), 0.0)
     state = replace(state, poll_turn=0.0)
     _, decision = poll(state, 0.0)
-    assert decision.place.moment == pytest.approx(2 * 61 / 60)
+    assert decision.reservation.moment == pytest.approx(2 * 61 / 60)
 
 
 def test_a_turn_is_no_booking_and_outlives_a_429():
     state, _ = poll(START, 0.0)
     state, decision = poll(state, 0.0)
-    assert not decision.place.booked
+    assert not decision.reservation.booked
     assert len(state.grants) == 1
     state = penalize(state, MINUTE, now=0.5, seconds=10.0)
-    _, again = poll(state, 0.6, place=decision.place)
-    assert again.place == decision.place
+    _, again = poll(state, 0.6, reservation=decision.reservation)
+    assert again.reservation == decision.reservation
 
 
 def test_a_poll_leaves_a_full_window_to_work_while_it_is_young():
     state, decision = poll(full(), 0.0)
     assert state.grants == full().grants
-    assert not decision.place.booked
-    _, decision = poll(state, decision.place.moment, waited=decision.delay, place=decision.place)
+    assert not decision.reservation.booked
+    _, decision = poll(
+        state, decision.reservation.moment, waited=decision.delay, reservation=decision.reservation
+    )
     assert decision == GO
 
 
@@ -310,24 +326,24 @@ def test_a_poll_that_just_misses_a_moment_keeps_its_turn():
     state = replace(full(), grants=tuple(moment - 52.6 for moment in full().grants))
     slot = next_slot(state, MINUTE, 0.0)
     assert 0 < slot < 61 / 60
-    after, decision = poll(state, 0.0, place=Place(-1.0, False, 7))
-    assert decision.place.moment == slot
+    after, decision = poll(state, 0.0, reservation=Reservation(-1.0, False, 7))
+    assert decision.reservation.moment == slot
     assert after.poll_turn == state.poll_turn
 
 
 def test_a_poll_looks_in_four_times_a_window_and_takes_capacity_that_is_left_over():
     state = replace(START, poll_turn=500.0, last_poll=-1.0)
     state, decision = poll(state, 0.0)
-    assert decision.place.moment > 500.0
+    assert decision.reservation.moment > 500.0
     assert decision.delay == 15.0
-    _, decision = poll(state, 15.0, waited=15.0, place=decision.place)
+    _, decision = poll(state, 15.0, waited=15.0, reservation=decision.reservation)
     assert decision == GO
 
 
 def test_a_newcomer_does_not_overtake_polls_that_wait_for_their_turn():
     state = replace(START, poll_turn=10.0, last_poll=-3.0)
     _, decision = poll(state, 0.0)
-    assert decision.verdict is Verdict.ASK_AGAIN
+    assert decision.verdict is Verdict.WAIT
 
 
 def test_turns_that_nobody_takes_up_are_handed_out_anew():
@@ -336,8 +352,8 @@ def test_turns_that_nobody_takes_up_are_handed_out_anew():
     state, decision = poll(state, 0.0, max_wait=10.0)
     assert decision == GO
     assert state.poll_turn == 0.0
-    _, decision = poll(state, 0.5, place=Place(400.0, False, 7))
-    assert decision.place.moment == pytest.approx(61 / 60)
+    _, decision = poll(state, 0.5, reservation=Reservation(400.0, False, 7))
+    assert decision.reservation.moment == pytest.approx(61 / 60)
 
 
 def test_an_overdue_poll_books_like_work_at_its_turn():
@@ -345,12 +361,12 @@ def test_an_overdue_poll_books_like_work_at_its_turn():
     for _ in range(300):
         state, _ = work(state, 0.0)
     state, decision = poll(state, 0.0)
-    assert decision.place.moment == pytest.approx(120.0)
+    assert decision.reservation.moment == pytest.approx(120.0)
     tail = state.grants[-1]
-    state, decision = poll(state, 120.0, waited=120.0, place=decision.place)
-    assert decision.place.booked
-    assert decision.place.moment > tail
-    assert state.last_poll == decision.place.moment
+    state, decision = poll(state, 120.0, waited=120.0, reservation=decision.reservation)
+    assert decision.reservation.booked
+    assert decision.reservation.moment > tail
+    assert state.last_poll == decision.reservation.moment
 
 
 def test_a_turn_further_away_than_the_poll_may_wait_is_refused_and_not_handed_out():
@@ -363,9 +379,9 @@ def test_a_turn_further_away_than_the_poll_may_wait_is_refused_and_not_handed_ou
 
 def test_places_of_another_log_are_worth_nothing():
     state = full()
-    for place in (Place(-1.0, True, 8), Place(-1.0, False, 8), Place(1e9, False, 8)):
-        _, decision = poll(state, 0.0, place=place)
-        assert decision.verdict is Verdict.ASK_AGAIN
+    for reservation in (Reservation(-1.0, True, 8), Reservation(-1.0, False, 8), Reservation(1e9, False, 8)):
+        _, decision = poll(state, 0.0, reservation=reservation)
+        assert decision.verdict is Verdict.WAIT
         assert decision.delay <= 60.0
 
 
@@ -374,9 +390,9 @@ def test_places_of_another_log_are_worth_nothing():
 
 def test_a_clock_set_back_costs_nothing_but_the_bookings():
     state, decision = work(full(), 0.0)
-    after, again = work(state, -600.0, place=decision.place)
+    after, again = work(state, -600.0, reservation=decision.reservation)
     assert again.delay == pytest.approx(decision.delay)
-    assert again.place.stamp != decision.place.stamp
+    assert again.reservation.stamp != decision.reservation.stamp
     assert after.born != state.born
 
 
@@ -406,17 +422,23 @@ asks = st.lists(
 )
 def test_no_span_of_the_log_ever_holds_more_than_the_allowance(steps, penalties, requests, window):
     budget = Budget(requests, window)
-    state, now, places = START, 0.0, []
+    state, now, reservations = START, 0.0, []
     penalties = list(penalties)
     for step, priority, waited, max_wait, back in steps:
         now += step * window / 60
         if penalties and step < 1.0:
             _, seconds = penalties.pop()
             state = penalize(state, budget, now=now, seconds=seconds)
-        place = places[-back] if 0 < back <= len(places) else None
+        reservation = reservations[-back] if 0 < back <= len(reservations) else None
         before = state
         state, decision = reserve(
-            state, budget, now=now, priority=priority, waited=waited, max_wait=max_wait, place=place
+            state,
+            budget,
+            now=now,
+            priority=priority,
+            waited=waited,
+            max_wait=max_wait,
+            reservation=reservation,
         )
         limit = allowed(state, budget)
         assert list(state.grants) == sorted(state.grants)
@@ -430,6 +452,6 @@ def test_no_span_of_the_log_ever_holds_more_than_the_allowance(steps, penalties,
         if decision.verdict is Verdict.REFUSED:
             assert decision.delay > max_wait
             assert len(state.grants) <= len(before.grants)
-        if decision.verdict is Verdict.ASK_AGAIN:
+        if decision.verdict is Verdict.WAIT:
             assert decision.delay > 0
-            places.append(decision.place)
+            reservations.append(decision.reservation)

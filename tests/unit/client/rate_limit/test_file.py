@@ -39,8 +39,8 @@ def new(directory, here, *, scope="organisation", budget=MINUTE):
     return FileRateLimiter(budget, scope, [directory / ".cleanlist"], machine=here.machine)
 
 
-def work(limiter, *, max_wait=900.0, place=None):
-    return limiter.reserve(Priority.WORK, waited=0.0, max_wait=max_wait, place=place)
+def work(limiter, *, max_wait=900.0, reservation=None):
+    return limiter.reserve(Priority.WORK, waited=0.0, max_wait=max_wait, reservation=reservation)
 
 
 def file_of(directory):
@@ -57,15 +57,17 @@ def use_up(limiter, here):
 def test_processes_share_the_allowance(tmp_path, here, limiter):
     use_up(limiter, here)
     decision = work(new(tmp_path, here))
-    assert decision.place.moment == pytest.approx(1061.0)
+    assert decision.reservation.moment == pytest.approx(1061.0)
 
 
 def test_bookings_that_all_slept_through_do_not_go_at_once(tmp_path, here, limiter):
     use_up(limiter, here)
-    places = [work(limiter).place for _ in range(150)]
+    reservations = [work(limiter).reservation for _ in range(150)]
     here.uptime += 90.0
-    decisions = [work(new(tmp_path, here), place=place) for place in places]
-    moments = sorted(decision.place.moment if decision.place else here.uptime for decision in decisions)
+    decisions = [work(new(tmp_path, here), reservation=reservation) for reservation in reservations]
+    moments = sorted(
+        decision.reservation.moment if decision.reservation else here.uptime for decision in decisions
+    )
     assert all(last - first >= 60.0 for first, last in zip(moments, moments[60:], strict=False))
 
 
@@ -83,7 +85,7 @@ def test_callers_with_different_budgets_share_one_log(tmp_path, here, limiter):
         work(limiter)
         here.uptime += 0.25
     assert work(limiter) == GO
-    assert work(new(tmp_path, here, budget=Budget(30))).verdict is Verdict.ASK_AGAIN
+    assert work(new(tmp_path, here, budget=Budget(30))).verdict is Verdict.WAIT
 
 
 def test_a_429_stops_every_process(tmp_path, here, limiter):
@@ -117,7 +119,7 @@ def test_a_damaged_file_counts_as_a_full_window(tmp_path, here, limiter, damage)
     decision = work(new(tmp_path, here))
     assert decision.delay == 61.0
     here.uptime += 61.0
-    assert work(new(tmp_path, here), place=decision.place) == GO
+    assert work(new(tmp_path, here), reservation=decision.reservation) == GO
 
 
 def test_a_shrinking_log_leaves_nothing_behind(tmp_path, here, limiter):
@@ -149,7 +151,7 @@ def test_a_file_that_another_process_replaced_is_held_too(tmp_path, here, limite
     newcomer = new(tmp_path, here)
     assert work(newcomer) == GO
     work(limiter)
-    assert work(newcomer).verdict is Verdict.ASK_AGAIN
+    assert work(newcomer).verdict is Verdict.WAIT
 
 
 def test_a_deleted_file_does_not_void_a_429(tmp_path, here, limiter):
@@ -163,7 +165,7 @@ def test_bookings_of_a_deleted_file_are_void(tmp_path, here, limiter):
     decision = work(limiter)
     file_of(tmp_path).unlink()
     here.uptime += decision.delay
-    assert work(limiter, place=decision.place).verdict is Verdict.ASK_AGAIN
+    assert work(limiter, reservation=decision.reservation).verdict is Verdict.WAIT
 
 
 def test_a_reboot_counts_as_a_full_window(tmp_path, here, limiter):
@@ -195,7 +197,7 @@ def test_a_disk_that_another_machine_has_left_is_taken_over(tmp_path, here, limi
     decision = work(new(tmp_path, other))
     assert decision.delay == 61.0
     other.uptime += 61.0
-    assert work(new(tmp_path, other), place=decision.place) == GO
+    assert work(new(tmp_path, other), reservation=decision.reservation) == GO
 
 
 @pytest.mark.parametrize("step", [-600.0, 600.0])
@@ -227,7 +229,7 @@ def test_memory_is_the_last_resort_with_one_warning(tmp_path, here, caplog):
         MINUTE, "organisation", [Path("/proc/cleanlist"), tmp_path / "file"], machine=here.machine
     )
     use_up(limiter, here)
-    assert work(limiter).verdict is Verdict.ASK_AGAIN
+    assert work(limiter).verdict is Verdict.WAIT
     warnings = [record for record in caplog.records if record.levelno == logging.WARNING]
     assert len(warnings) == 1
     assert "file:///a/writable/directory" in warnings[0].getMessage()
@@ -270,7 +272,7 @@ def test_threads_share_the_allowance(tmp_path):
         thread.start()
     for thread in threads:
         thread.join()
-    moments = sorted(decision.place.moment for decision in decisions if decision.place)
+    moments = sorted(decision.reservation.moment for decision in decisions if decision.reservation)
     assert len(moments) == len(set(moments)) == 199
     assert all(later - earlier >= 1000.0 for earlier, later in zip(moments, moments[20:], strict=False))
 

@@ -3,7 +3,7 @@
 import threading
 
 from airflow_provider_cleanlist.client.rate_limit.core import GO, Budget, Priority, Verdict
-from airflow_provider_cleanlist.client.rate_limit.memory import MemoryRateLimiter, MemoryState, Reins
+from airflow_provider_cleanlist.client.rate_limit.memory import LocalCooldown, MemoryRateLimiter, MemoryState
 
 
 class Clock:
@@ -13,8 +13,8 @@ class Clock:
         return self.now
 
 
-def work(limiter, place=None):
-    return limiter.reserve(Priority.WORK, waited=0.0, max_wait=900.0, place=place)
+def work(limiter, reservation=None):
+    return limiter.reserve(Priority.WORK, waited=0.0, max_wait=900.0, reservation=reservation)
 
 
 def test_a_request_waits_for_its_place_and_goes():
@@ -24,23 +24,25 @@ def test_a_request_waits_for_its_place_and_goes():
     decision = work(limiter)
     assert decision.delay == 61.0
     clock.now += 61.0
-    assert work(limiter, decision.place) == GO
+    assert work(limiter, decision.reservation) == GO
 
 
 def test_bookings_that_all_slept_through_do_not_go_at_once():
     clock = Clock()
     limiter = MemoryRateLimiter(Budget(5), clock)
-    places = [work(limiter).place for _ in range(20)][1:]
+    reservations = [work(limiter).reservation for _ in range(20)][1:]
     clock.now += 90.0
-    decisions = [work(limiter, place) for place in places]
-    moments = sorted(decision.place.moment if decision.place else clock.now for decision in decisions)
+    decisions = [work(limiter, reservation) for reservation in reservations]
+    moments = sorted(
+        decision.reservation.moment if decision.reservation else clock.now for decision in decisions
+    )
     assert all(last - first >= 60.0 for first, last in zip(moments, moments[5:], strict=False))
 
 
 def test_limiters_of_one_state_share_it():
     clock, state = Clock(), MemoryState()
     assert work(MemoryRateLimiter(Budget(1), clock, state)) == GO
-    assert work(MemoryRateLimiter(Budget(1), clock, state)).verdict is Verdict.ASK_AGAIN
+    assert work(MemoryRateLimiter(Budget(1), clock, state)).verdict is Verdict.WAIT
     assert work(MemoryRateLimiter(Budget(1), clock)) == GO
 
 
@@ -67,21 +69,21 @@ def test_threads_do_not_overdraw_it():
         thread.start()
     for thread in threads:
         thread.join()
-    moments = sorted(decision.place.moment for decision in decisions if decision.place)
+    moments = sorted(decision.reservation.moment for decision in decisions if decision.reservation)
     assert len(moments) == len(set(moments)) == 799
 
 
-def test_reins_last_as_long_as_the_last_request_is_in_the_window():
-    reins = Reins(Budget())
-    assert reins.seconds(1000.0) == 0.0
-    reins.sent(1000.0)
-    assert reins.seconds(1010.0) == 51.0
-    assert reins.seconds(1061.0) == 0.0
+def test_a_cooldown_lasts_as_long_as_the_last_request_is_in_the_window():
+    cooldown = LocalCooldown(Budget())
+    assert cooldown.seconds(1000.0) == 0.0
+    cooldown.sent(1000.0)
+    assert cooldown.seconds(1010.0) == 51.0
+    assert cooldown.seconds(1061.0) == 0.0
 
 
-def test_reins_last_as_long_as_a_429_asked_for():
-    reins = Reins(Budget())
-    reins.stopped(1200.0)
-    reins.sent(1000.0)
-    reins.stopped(1100.0)
-    assert reins.seconds(1050.0) == 150.0
+def test_a_cooldown_lasts_as_long_as_a_429_asked_for():
+    cooldown = LocalCooldown(Budget())
+    cooldown.stopped(1200.0)
+    cooldown.sent(1000.0)
+    cooldown.stopped(1100.0)
+    assert cooldown.seconds(1050.0) == 150.0

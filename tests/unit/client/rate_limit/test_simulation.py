@@ -106,7 +106,7 @@ class World:
             self.state = penalize(self.state, self.budget, now=self.now, seconds=seconds)
 
     def _wait(self, name, priority):
-        since, place = self.now, None
+        since, reservation = self.now, None
         while True:
             self.asks += 1
             self.state, decision = reserve(
@@ -116,12 +116,12 @@ class World:
                 priority=priority,
                 waited=self.now - since,
                 max_wait=math.inf,
-                place=place,
+                reservation=reservation,
             )
             if decision.verdict is Verdict.GO:
                 self.waits.append((priority, name, self.now - since))
                 return
-            place = decision.place
+            reservation = decision.reservation
             yield decision.delay + self.random.random() * self.wake
 
     def loop(self, name, priority=Priority.WORK, *, pause=0.0):

@@ -57,7 +57,7 @@ def test_memory_is_shared_by_budgets_of_one_scope(scope):
     limiter = open_limiter("memory://", scope, Budget(1))
     assert isinstance(limiter, MemoryRateLimiter)
     assert work(limiter) == GO
-    assert work(open_limiter("memory://", scope, Budget(1, 50.0))).verdict is Verdict.ASK_AGAIN
+    assert work(open_limiter("memory://", scope, Budget(1, 50.0))).verdict is Verdict.WAIT
     assert work(open_limiter("memory://", f"{scope} other", Budget(1))) == GO
 
 
@@ -107,7 +107,7 @@ def test_an_unusable_server_is_reported_once_without_its_secrets(scope, caplog, 
     limiter = open_limiter(url, scope, Budget())
     with caplog.at_level(logging.DEBUG):
         assert work(limiter) == GO
-        assert work(limiter).verdict is Verdict.ASK_AGAIN
+        assert work(limiter).verdict is Verdict.WAIT
         limiter.penalize(100.0)
         assert work(limiter).delay == pytest.approx(100.0, abs=5.0)
     records = [record for record in caplog.records if record.name == redis_store.__name__]
