@@ -25,6 +25,7 @@ from airflow_provider_cleanlist.contacts.readers.json_text import read_json_arra
 from airflow_provider_cleanlist.contacts.readers.parquet import read_parquet
 from airflow_provider_cleanlist.contacts.readers.query import read_query
 from airflow_provider_cleanlist.contacts.readers.text import BinaryFile, Decoder, read_chunks, split_lines
+from airflow_provider_cleanlist.storage import open_file
 
 if TYPE_CHECKING:
     from airflow_provider_cleanlist.contacts.readers.query import ConnectionHook
@@ -204,14 +205,11 @@ class FileSource:
 
     def _open(self) -> IO[bytes]:
         location = str(self._path)
-        if "://" not in location:
-            return Path(location).open("rb")
-        from airflow.providers.common.compat.sdk import ObjectStoragePath
-
         try:
-            opened: IO[bytes] = ObjectStoragePath(location).open("rb")  # type: ignore[no-untyped-call]
-            return opened
+            return open_file(location, "rb")
         except (ImportError, ValueError):
+            if "://" not in location:
+                raise  # an impossible local path
             scheme = location.partition("://")[0]
             raise SourceError(
                 f"no file system for {scheme}:// is installed. Install the Airflow provider that brings it, such as "
@@ -295,6 +293,7 @@ def open_source(
 
     Raises:
         SourceError: If not exactly one source is given, or it is not what it should be.
+        CleanlistConfigurationError: If ``sql_conn_id`` is not the connection of a SQL database.
     """
     given = [
         name
@@ -311,17 +310,6 @@ def open_source(
         return FileSource(contacts_path)
     if not sql_conn_id:
         raise SourceError("sql needs sql_conn_id, the connection to run it on.")
-    return QuerySource(_sql_hook(sql_conn_id), cast("str", sql), parameters)
+    from airflow_provider_cleanlist.hooks.sql import sql_hook
 
-
-def _sql_hook(conn_id: str) -> ConnectionHook:
-    from airflow.providers.common.compat.sdk import BaseHook
-    from airflow.providers.common.sql.hooks.sql import DbApiHook
-
-    connection = BaseHook.get_connection(conn_id)
-    hook = connection.get_hook()  # type: ignore[no-untyped-call]
-    if not isinstance(hook, DbApiHook):
-        raise SourceError(
-            f"The connection {conn_id!r} is of type {connection.conn_type!r}, whose hook cannot run SQL."
-        )
-    return hook
+    return QuerySource(sql_hook(sql_conn_id, "sql_conn_id"), cast("str", sql), parameters)

@@ -11,9 +11,10 @@ import shutil
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import IO, Self
 
 from airflow_provider_cleanlist.client.models import CONTACT_FIELDS
+from airflow_provider_cleanlist.storage import open_file
 
 REFUSED_BY_CLEANLIST = "refused_by_cleanlist"
 """Reason of a contact that the API refused with HTTP 422."""
@@ -81,14 +82,10 @@ class Rejects:
             self._bytes.seek(0, io.SEEK_END)
         self._saved = self._count
 
-    def _open(self) -> Any:
+    def _open(self) -> IO[bytes]:
         if "://" not in self._path:
-            path = Path(self._path)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            return path.open("wb")
-        from airflow.providers.common.compat.sdk import ObjectStoragePath
-
-        return ObjectStoragePath(self._path).open("wb")  # type: ignore[no-untyped-call]
+            Path(self._path).parent.mkdir(parents=True, exist_ok=True)
+        return open_file(self._path, "wb")
 
     def close(self) -> None:
         """Give the disk space back."""

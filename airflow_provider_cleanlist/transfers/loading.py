@@ -7,13 +7,12 @@ from contextlib import contextmanager
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import AirflowException, AirflowNotFoundException, BaseHook
-
 from airflow_provider_cleanlist.exceptions import (
     CleanlistConfigurationError,
     CleanlistDataError,
     CleanlistLoadError,
 )
+from airflow_provider_cleanlist.hooks.sql import sql_hook
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -50,28 +49,11 @@ def open_warehouse(conn_id: str) -> Engine:
         conn_id: Airflow connection.
 
     Raises:
-        CleanlistConfigurationError: The connection is missing or is none of a SQL database.
+        CleanlistConfigurationError: The connection is missing or is not a SQL database connection.
     """
-    from airflow.providers.common.sql.hooks.sql import DbApiHook
-
     from airflow_provider_cleanlist.warehouse.connect import open_engine
 
-    try:
-        connection: Any = BaseHook.get_connection(conn_id)
-        hook = connection.get_hook()
-    except AirflowNotFoundException:
-        raise CleanlistConfigurationError(
-            f"There is no connection {conn_id!r}: add it, or correct warehouse_conn_id."
-        ) from None
-    except (AirflowException, ImportError) as error:
-        raise CleanlistConfigurationError(
-            f"Connection {conn_id!r} has no usable hook ({error}): install the Airflow provider of its type."
-        ) from None
-    if not isinstance(hook, DbApiHook):
-        raise CleanlistConfigurationError(
-            f"Connection {conn_id!r} is none of a SQL database: {type(hook).__name__} is not a DbApiHook."
-        )
-    return open_engine(hook, conn_id)
+    return open_engine(sql_hook(conn_id, "warehouse_conn_id"), conn_id)
 
 
 def load_spec(task: Any, context: Context, *, list_id: str, hash_secret: str, **further: Any) -> LoadSpec:

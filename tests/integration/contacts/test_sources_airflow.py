@@ -13,6 +13,7 @@ from pyarrow import parquet
 
 from airflow_provider_cleanlist.contacts.errors import MalformedFileError, MissingFileError, SourceError
 from airflow_provider_cleanlist.contacts.sources import FileSource, open_source
+from airflow_provider_cleanlist.exceptions import CleanlistConfigurationError
 
 pytestmark = pytest.mark.integration
 
@@ -78,6 +79,14 @@ def test_query_on_a_connection(tmp_path, monkeypatch):
 def test_a_connection_that_cannot_run_sql(monkeypatch):
     monkeypatch.setenv("AIRFLOW_CONN_FILES", json.dumps({"conn_type": "cleanlist", "password": "SECRET"}))
     with pytest.raises(
-        SourceError, match=r"connection 'files' is of type 'cleanlist', whose hook cannot run SQL"
+        CleanlistConfigurationError, match=r"Connection 'files' is not a SQL database connection"
     ):
         open_source(sql="SELECT 1", sql_conn_id="files")
+
+
+def test_a_connection_that_is_not_there():
+    with pytest.raises(
+        CleanlistConfigurationError,
+        match=r"There is no connection 'nowhere': add it, or correct sql_conn_id\.",
+    ):
+        open_source(sql="SELECT 1", sql_conn_id="nowhere")
