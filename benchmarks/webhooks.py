@@ -28,12 +28,12 @@ from typing import Any
 import requests
 import uvicorn
 
-from airflow_provider_cleanlist.inbox.expected import safety_poll_interval
 from airflow_provider_cleanlist.inbox.inbox import Inbox, InboxUnavailableError
 from airflow_provider_cleanlist.inbox.tokens import batch_name, sign
 from airflow_provider_cleanlist.operators.bulk_enrich import BulkEnrichOperator
 from airflow_provider_cleanlist.sandbox.server import SandboxServer
 from airflow_provider_cleanlist.triggers.workflow import WorkflowTrigger
+from airflow_provider_cleanlist.waiting.deliveries import safety_poll_interval
 from airflow_provider_cleanlist.waiting.tracker import WorkflowTracker
 from airflow_provider_cleanlist.webhooks.receiver import Receiver, build_app
 

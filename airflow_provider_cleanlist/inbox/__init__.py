@@ -1,5 +1,5 @@
-"""What webhooks delivered: the files that the receiver writes and that waiting and results read.
+"""What webhooks delivered: files that the receiver writes, and that waits and the reader of results read.
 
-:class:`.inbox.Inbox` is the directory, :mod:`.listing` notices what is new in it, :mod:`.tokens` makes and checks the
-secret part of a webhook's address.
+:class:`.inbox.Inbox` is the directory, :mod:`.listing` detects new deliveries, :mod:`.tokens` signs and verifies the
+secret part of a webhook address, and :mod:`.settings` reads the receiver's configuration.
 """

@@ -2,21 +2,23 @@
 
 Four kinds of files, each written once and as a whole::
 
-    announced/<workflow>             tells whoever waits that a webhook is to come
-    batches/<batch>.json             the workflow that a batch became
-    workflows/<workflow>.json        what was delivered; holds personal data
-    markers/<ten minutes>/<workflow>   tells whoever waits that something came
+    expected/<workflow>                empty: a webhook is expected for this workflow
+    batches/<batch>.json               the workflow that a batch became
+    workflows/<workflow>.json          the delivered payload; holds personal data
+    markers/<ten minutes>/<workflow>   empty: something was delivered for this workflow
 
-A batch belongs to the first workflow that it is delivered with. Names of workflows are hashes, because their ids are
-opaque and may hold anything.
+A batch belongs to the first workflow that is delivered for it. Workflows are named by a hash of their id, because ids
+are opaque and may contain anything.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -28,22 +30,27 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_locks = [threading.Lock() for _ in range(64)]
+log = logging.getLogger(__name__)
 
 MARKER_FOLDER_SECONDS = 600
-"""Bells of so many seconds share a folder, so that one listing tells whoever waits what is new."""
+"""Markers of this many seconds share a folder, so that one listing shows every wait what is new."""
+
+_CONCURRENT_FILES = 8
+"""Files that are written or looked for at the same time: one after another is slow on object storage."""
+
+_locks = [threading.Lock() for _ in range(64)]
 
 
 class InboxUnavailableError(Exception):
-    """The inbox cannot be read or written at present; the message names no contents."""
+    """The inbox cannot be read or written at the moment; the message quotes none of its contents."""
 
 
 class DamagedDeliveryError(InboxUnavailableError):
-    """What was delivered for a workflow cannot be read, now or later."""
+    """The payload that was delivered for a workflow is damaged, so no retry can read it."""
 
 
 class ForeignWorkflowError(Exception):
-    """A batch was delivered before, with another workflow."""
+    """The batch has already been delivered as another workflow."""
 
 
 class Inbox:
@@ -63,7 +70,7 @@ class Inbox:
         """Return the inbox that ``[cleanlist] webhook_inbox`` names, or None if it names none.
 
         Raises:
-            InboxUnavailableError: There cannot be such an inbox.
+            InboxUnavailableError: The path or its connection cannot be used.
         """
         path = configured_path()
         return cls.at(path) if path else None
@@ -76,12 +83,12 @@ class Inbox:
             path: Local path or object storage URI.
 
         Raises:
-            InboxUnavailableError: There cannot be such an inbox, or its connection cannot be had.
+            InboxUnavailableError: The path or its connection cannot be used.
         """
         from airflow.providers.common.compat.sdk import AirflowNotFoundException, ObjectStoragePath
 
         try:
-            # without its connection a path would lead, without a word, to a storage of the same kind that is not meant
+            # without its connection, a path would silently refer to another storage of the same kind
             _ = ObjectStoragePath(path).fs
             return cls(ObjectStoragePath(path))
         except (ValueError, AirflowNotFoundException) as error:
@@ -90,12 +97,12 @@ class Inbox:
             raise InboxUnavailableError(f"the inbox {path}: {type(error).__name__}") from error
 
     def store(self, batch: str, workflow_id: str, payload: Mapping[str, Any], now: float) -> bool:
-        """Keep what was delivered for a batch, durably, and leave a marker.
+        """Store the payload that was delivered for a batch, durably, and leave a marker.
 
         Args:
             batch: Name of the batch, from a genuine token.
             workflow_id: The workflow that the payload names.
-            payload: What was delivered.
+            payload: The payload.
             now: Seconds since the epoch.
 
         Returns:
@@ -103,7 +110,7 @@ class Inbox:
 
         Raises:
             ForeignWorkflowError: The batch belongs to another workflow.
-            InboxUnavailableError: It cannot be told, or kept.
+            InboxUnavailableError: The inbox cannot be read or written.
         """
         is_own = self._create(self._batch_path(batch), {"workflow_id": workflow_id})
         if not is_own and self.workflow_of(batch) != workflow_id:
@@ -115,24 +122,24 @@ class Inbox:
         return is_new
 
     def mark_expected(self, workflow_id: str) -> None:
-        """Say that a workflow was submitted with an address of this inbox's receiver.
+        """Note that a workflow was submitted with a webhook address whose deliveries come here.
 
         Args:
             workflow_id: The workflow.
 
         Raises:
-            InboxUnavailableError: It cannot be kept.
+            InboxUnavailableError: The inbox cannot be written.
         """
         self._create(self._expected_path(workflow_id))
 
     def is_expected(self, workflow_id: str) -> bool:
-        """Return whether a webhook is to come for a workflow, or came.
+        """Return whether a webhook is expected for a workflow, or was expected and has been delivered.
 
         Args:
             workflow_id: The workflow.
 
         Raises:
-            InboxUnavailableError: It cannot be told.
+            InboxUnavailableError: The inbox cannot be read.
         """
         return bool(self._guarded(self._expected_path(workflow_id).exists))
 
@@ -143,19 +150,20 @@ class Inbox:
             batch: Name of the batch.
 
         Raises:
-            InboxUnavailableError: It cannot be told.
+            InboxUnavailableError: The inbox cannot be read.
         """
         document = self._read(self._batch_path(batch))
         return None if document is None else str(document["workflow_id"])
 
     def payload(self, workflow_id: str) -> Mapping[str, Any] | None:
-        """Return what was delivered for a workflow, or None if nothing was.
+        """Return the payload that was delivered for a workflow, or None if nothing was.
 
         Args:
             workflow_id: The workflow.
 
         Raises:
-            InboxUnavailableError: It cannot be told.
+            DamagedDeliveryError: The stored file is damaged.
+            InboxUnavailableError: The inbox cannot be read.
         """
         document = self._read(self._workflow_path(workflow_id))
         if document is None or document.get("workflow_id") != workflow_id:
@@ -163,26 +171,15 @@ class Inbox:
         payload = document["payload"]
         return payload if isinstance(payload, Mapping) else None
 
-    def has(self, workflow_id: str) -> bool:
-        """Return whether something was delivered for a workflow.
-
-        Args:
-            workflow_id: The workflow.
-
-        Raises:
-            InboxUnavailableError: It cannot be told.
-        """
-        return bool(self._guarded(self._workflow_path(workflow_id).exists))
-
     def markers(self, since: float, now: float) -> frozenset[str]:
-        """Return the names of all recent markers, to be compared with :func:`marker_name`.
+        """Return the names of all recent markers, as :func:`marker_name` makes them.
 
         Args:
-            since: Seconds since the epoch; earlier markers may be in it.
-            now: Seconds since the epoch.
+            since: Where to begin, in seconds since the epoch; markers up to ten minutes older may be included.
+            now: Where to end, in seconds since the epoch; markers up to ten minutes younger may be included.
 
         Raises:
-            InboxUnavailableError: It cannot be told.
+            InboxUnavailableError: The inbox cannot be read.
         """
         folders = range(int(since // MARKER_FOLDER_SECONDS), int(now // MARKER_FOLDER_SECONDS) + 1)
         return frozenset(name for folder in folders for name in self._list(folder * MARKER_FOLDER_SECONDS))
@@ -217,10 +214,10 @@ class Inbox:
         raise DamagedDeliveryError(f"{path} is damaged: delete it")
 
     def _create(self, path: ObjectStoragePath, document: Mapping[str, Any] | None = None) -> bool:
-        """Write a file that is not there yet and tell whether it was not.
+        """Create a file unless it exists, and return whether it is new.
 
-        Of several at the same time one succeeds: on local storage anywhere, on object storage within a process. A
-        document is on disk afterwards; a mere sign may be lost with the machine's power.
+        When several create the same file at once, one succeeds: on local storage across machines, on object storage
+        within a process only. A document is safely on disk afterwards; an empty file may be lost in a power failure.
         """
         text = "" if document is None else json.dumps(document)
 
@@ -237,7 +234,7 @@ class Inbox:
         return self._guarded(create)
 
     def _make_folder(self, folder: ObjectStoragePath) -> None:
-        """Make a folder unless this process has done so: storages without folders answer requests for it, too."""
+        """Make a folder, once per process: every call costs a request, even on storages without folders."""
         if str(folder) not in self._made:
             folder.mkdir(parents=True, exist_ok=True)
             self._made.add(str(folder))
@@ -249,7 +246,7 @@ class Inbox:
             raise InboxUnavailableError(f"the inbox {self._root}: {type(error).__name__}") from error
 
     def _expected_path(self, workflow_id: str) -> ObjectStoragePath:
-        return self._root / "announced" / marker_name(workflow_id)
+        return self._root / "expected" / marker_name(workflow_id)
 
     def _batch_path(self, batch: str) -> ObjectStoragePath:
         return self._root / "batches" / f"{batch}.json"
@@ -276,7 +273,7 @@ def _create_local(path: Path, text: str) -> bool:
 
 
 def configured_path() -> str:
-    """Return what ``[cleanlist] webhook_inbox`` says; empty if nothing."""
+    """Return the path in ``[cleanlist] webhook_inbox``, or an empty string if there is none."""
     from airflow.providers.common.compat.sdk import conf
 
     return str(conf.get("cleanlist", "webhook_inbox", fallback="") or "").strip()
@@ -289,3 +286,37 @@ def marker_name(workflow_id: str) -> str:
         workflow_id: The workflow.
     """
     return hashlib.blake2b(workflow_id.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+
+
+def mark_expected(workflow_ids: Sequence[str]) -> None:
+    """Note in the configured inbox that webhooks are expected for workflows; does nothing without an inbox.
+
+    Never raises because of the storage: waits then poll the workflows as if no webhook were expected.
+
+    Args:
+        workflow_ids: Workflows that were submitted with a webhook address of the provider's receiver.
+    """
+    try:
+        inbox = Inbox.configured() if workflow_ids else None
+        if inbox is not None:
+            with ThreadPoolExecutor(_CONCURRENT_FILES) as pool:
+                list(pool.map(inbox.mark_expected, workflow_ids))
+    except InboxUnavailableError as error:
+        log.warning("Waiting for these workflows will cost status requests: %s.", error)
+
+
+def expected(workflow_ids: Sequence[str]) -> list[str]:
+    """Return those workflows for which the configured inbox expects webhooks; none without an inbox.
+
+    Args:
+        workflow_ids: The workflows.
+
+    Raises:
+        InboxUnavailableError: The inbox cannot be read.
+    """
+    inbox = Inbox.configured() if workflow_ids else None
+    if inbox is None:
+        return []
+    with ThreadPoolExecutor(_CONCURRENT_FILES) as pool:
+        flags = pool.map(inbox.is_expected, workflow_ids)
+        return [workflow_id for workflow_id, flag in zip(workflow_ids, flags, strict=True) if flag]

@@ -1,4 +1,4 @@
-"""Noticing what is new in an inbox: one listing serves all waits of a process."""
+"""Detecting new deliveries in an inbox: one listing serves all waits of a process."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from collections.abc import Iterable
 from airflow_provider_cleanlist.inbox.inbox import Inbox, InboxUnavailableError
 
 FRESH_SECONDS = 0.6
-"""A listing serves all waits that ask within so long after its start."""
+"""How long a listing is reused, in seconds from its start."""
 SKEW_SECONDS = 60.0
-"""How far apart the clocks of receivers and waits may be."""
+"""How far apart the clocks of receivers and waits may be, in seconds."""
 KEPT_SECONDS = 3600.0
-"""How long a wait may be busy with something else without missing a marker."""
+"""How long a wait may go without asking before it can miss a marker, in seconds."""
 
 
 class InboxListing:
     """Lists the markers that deliveries leave in an inbox.
 
-    It lists the folder of the present ten minutes, and within a minute of their beginning or end a second one, at most
-    once in ``FRESH_SECONDS`` however many waits ask. After a failure or a rest it goes on where it stopped.
+    It lists the folder of the current ten minutes, and a second one within a minute of their start or end, at most once
+    in ``FRESH_SECONDS`` however many waits ask. After a failure or a break it resumes where it stopped.
 
     Args:
         inbox: The inbox.
@@ -35,12 +35,12 @@ class InboxListing:
         self._error: InboxUnavailableError | None = None
 
     def notified(self, names: Iterable[str], now: float) -> list[str]:
-        """Return those names whose marker was made within the last hour.
+        """Return those names whose marker was detected within the last hour.
 
-        Whoever asks while another one's listing is under way gets what was found before.
+        A call while another thread is listing does not block: it returns what earlier listings found.
 
         Args:
-            names: From ``marker_name``.
+            names: Names of markers, from :func:`.inbox.marker_name`.
             now: Seconds since the epoch.
 
         Raises:

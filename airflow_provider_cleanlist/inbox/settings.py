@@ -1,4 +1,4 @@
-"""How the receiver is configured."""
+"""Configuration of the webhook receiver."""
 
 from __future__ import annotations
 
@@ -6,14 +6,13 @@ from dataclasses import dataclass, field
 
 from airflow.providers.common.compat.sdk import conf
 
+from airflow_provider_cleanlist.inbox.inbox import configured_path
 from airflow_provider_cleanlist.inbox.tokens import parse_secrets
 
-SECTION = "cleanlist"
-"""Section of Airflow's configuration."""
 URL_PREFIX = "/cleanlist"
-"""Path below which the receiver answers."""
+"""Path at which the receiver is mounted."""
 WEBHOOK_PATH = "/webhook/"
-"""Path below which the receiver answers."""
+"""Path of a webhook below the prefix, without its token."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,8 +20,8 @@ class ReceiverSettings:
     """Settings of the receiver.
 
     Attributes:
-        secrets: Secrets that genuine tokens are made with; the first signs.
-        inbox: Directory for what is delivered.
+        secrets: Secrets that tokens may be signed with; the first one signs new ones.
+        inbox: Local path or object storage URI of the inbox.
     """
 
     secrets: tuple[str, ...] = field(repr=False)
@@ -33,12 +32,12 @@ def receiver_settings() -> ReceiverSettings | None:
     """Return the settings in Airflow's configuration, or None if ``[cleanlist] webhook_secret`` is not set.
 
     Raises:
-        ValueError: They cannot be used; the message shows no secret.
+        ValueError: A setting is invalid or missing; the message does not contain the secrets.
     """
-    secrets = parse_secrets(conf.get(SECTION, "webhook_secret", fallback="") or "")
+    secrets = parse_secrets(conf.get("cleanlist", "webhook_secret", fallback="") or "")
     if not secrets:
         return None
-    inbox = (conf.get(SECTION, "webhook_inbox", fallback="") or "").strip()
+    inbox = configured_path()
     if not inbox:
         raise ValueError("[cleanlist] webhook_secret is set, but [cleanlist] webhook_inbox is not")
     return ReceiverSettings(secrets, inbox)

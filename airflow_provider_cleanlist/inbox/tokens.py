@@ -1,7 +1,8 @@
-"""The secret part of a webhook's address.
+"""The secret part of a webhook address.
 
-Cleanlist does not sign what it delivers (contract section 6), so the address itself is the secret: a token that only
-holders of the secret can make. It names a batch by a hash and an expiry date, and holds no plain text.
+Cleanlist does not sign its deliveries, so the address itself has to be the secret: it ends with a token that only
+holders of the signing secret can make. A token consists of a hash that names a batch, an expiry date and a signature;
+it contains no plain text.
 """
 
 from __future__ import annotations
@@ -15,11 +16,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 TOKEN_LIFE_SECONDS = 7 * 24 * 3600
-"""How long after a submission its webhook is accepted."""
+"""How long a webhook is accepted after its submission, in seconds."""
 MIN_SECRET_LENGTH = 16
-"""Characters that a secret must have at least."""
+"""Minimum length of a secret, in characters."""
 TOKEN_LENGTH = 70
-"""Characters of every token."""
+"""Length of every token, in characters."""
 
 _VERSION = 1
 _BATCH_BYTES = 16
@@ -30,11 +31,11 @@ _FORM = re.compile(rf"[A-Za-z0-9_-]{{{TOKEN_LENGTH}}}", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """What a genuine token says.
+    """The contents of a genuine token.
 
     Attributes:
         batch: Name of the batch, 32 hexadecimal digits.
-        expires_at: When it stops being accepted, seconds since the epoch.
+        expires_at: When the token expires, in seconds since the epoch.
     """
 
     batch: str
@@ -48,7 +49,7 @@ def parse_secrets(text: str) -> tuple[str, ...]:
         text: The setting.
 
     Raises:
-        ValueError: A secret is too short to be one.
+        ValueError: A secret is shorter than 16 characters.
     """
     secrets = tuple(part.strip() for part in text.split(",") if part.strip())
     if any(len(secret) < MIN_SECRET_LENGTH for secret in secrets):
@@ -57,10 +58,10 @@ def parse_secrets(text: str) -> tuple[str, ...]:
 
 
 def batch_name(scope: str, run: str, batch: str) -> str:
-    """Return the name of a batch as tokens and the inbox use it: 32 hexadecimal digits.
+    """Return the name of a batch in tokens and in the inbox: 32 hexadecimal digits.
 
     Args:
-        scope: What the batch belongs to beyond the run, such as the organisation.
+        scope: The organisation that the batch is submitted for.
         run: The task instance that submits it.
         batch: Its name within the task instance.
     """
@@ -69,24 +70,24 @@ def batch_name(scope: str, run: str, batch: str) -> str:
 
 
 def sign(secret: str, batch: str, expires_at: float) -> str:
-    """Return the token of a batch: 70 characters that need no escaping in an address.
+    """Return the token of a batch: 70 characters that need no escaping in a URL.
 
     Args:
-        secret: The secret.
-        batch: From :func:`batch_name`.
-        expires_at: Seconds since the epoch.
+        secret: The secret to sign with.
+        batch: Name of the batch, from :func:`batch_name`.
+        expires_at: When the token expires, in seconds since the epoch.
     """
     body = bytes([_VERSION]) + int(expires_at).to_bytes(4, "big") + bytes.fromhex(batch)
     return base64.urlsafe_b64encode(body + _mac(secret, body)).decode().rstrip("=")
 
 
 def verify(secrets: Sequence[str], token: str, now: float) -> Token | None:
-    """Return what a token says, or None if it is not genuine or has expired.
+    """Return the contents of a token, or None if it is not genuine or has expired.
 
-    All secrets are tried, each in constant time.
+    All secrets are tried, each in constant time, so that the time taken reveals nothing.
 
     Args:
-        secrets: Secrets that tokens may be made with.
+        secrets: Secrets that tokens may be signed with.
         token: The token as received.
         now: Seconds since the epoch.
     """
@@ -101,7 +102,7 @@ def verify(secrets: Sequence[str], token: str, now: float) -> Token | None:
     if not any(matches):
         return None
     if base64.urlsafe_b64encode(raw).decode().rstrip("=") != token:
-        return None  # another spelling of the same bytes
+        return None  # unused bits differ: another spelling of the same token
     found = Token(batch=body[5:].hex(), expires_at=int.from_bytes(body[1:5], "big"))
     return found if body[0] == _VERSION and now < found.expires_at else None
 

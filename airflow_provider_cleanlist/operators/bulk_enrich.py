@@ -174,7 +174,7 @@ class BulkEnrichOperator(BaseOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Submit what no earlier try has submitted, wait if asked to, and return what the class says."""
-        from airflow_provider_cleanlist.inbox.expected import mark_expected
+        from airflow_provider_cleanlist.inbox.inbox import mark_expected
         from airflow_provider_cleanlist.submission.accounting import submission_line, submission_result
         from airflow_provider_cleanlist.submission.translation import as_airflow_errors
 
@@ -321,7 +321,7 @@ class BulkEnrichOperator(BaseOperator):
     def _wait(
         self, context: Context, hook: CleanlistHook, result: dict[str, Any], outcome: JobOutcome
     ) -> dict[str, Any]:
-        from airflow_provider_cleanlist.inbox.expected import safety_poll_interval
+        from airflow_provider_cleanlist.waiting.deliveries import safety_poll_interval
         from airflow_provider_cleanlist.waiting.wait import WaitRequest, wait
 
         report = outcome.submitted

@@ -206,7 +206,7 @@ class WorkflowSensor(BaseSensorOperator):
         return conclude(WaitOutcome.of(request.tracker(), WaitStatus.FINISHED, request.failure_policy))
 
     def _request(self, started_at: float | None = None) -> WaitRequest:
-        from airflow_provider_cleanlist.inbox.expected import safety_poll_interval
+        from airflow_provider_cleanlist.waiting.deliveries import safety_poll_interval
 
         now, workflow_ids = time.time(), workflow_ids_of(self.workflow_ids)
         return WaitRequest(

@@ -1,11 +1,11 @@
-"""Noticing what webhooks delivered while a task waits for it."""
+"""Detecting webhook deliveries while a task waits, and how rarely they let it poll."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -16,6 +16,7 @@ from airflow_provider_cleanlist.inbox.inbox import (
     Inbox,
     InboxUnavailableError,
     configured_path,
+    expected,
     marker_name,
 )
 
@@ -25,30 +26,32 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+SAFETY_POLL_SECONDS = 600.0
+"""Seconds between status checks of a workflow whose webhook is expected: the delay that a lost webhook costs."""
 LIST_EVERY_SECONDS = 1.0
-"""How often the inbox is looked at."""
-CHECKS_AT_ONCE = 20
-"""Workflows that one call looks up, at the beginning of a wait; later ones leave a marker."""
+"""Seconds between two listings of the inbox by one wait."""
+LOOKUPS_PER_CALL = 20
+"""Workflows that one call looks up at the start of a wait; later deliveries leave a marker."""
 PATIENCE_SECONDS = 2.0
-"""Seconds that a wait on an event loop gives a slow storage to answer before it continues without."""
+"""Seconds that a wait on an event loop gives a slow storage before it continues without it."""
 
 
 class DeliveryWatcher:
-    """Finds the workflows whose end was delivered by webhook.
+    """Finds the workflows whose results were delivered by webhook.
 
-    What came before the wait is looked up, once per workflow; what comes later leaves a marker, and costs no
-    more than the listing that all waits of the process share.
+    Deliveries from before the wait are looked up once per workflow. Later ones leave a marker, which costs no more than
+    the listing that all waits of the process share.
 
     Args:
-        listing: Opens the listing of the inbox; called where waiting for the storage does no harm.
+        open_listing: Returns the listing of the inbox; called on a thread that may block.
     """
 
-    def __init__(self, listing: Callable[[], InboxListing]) -> None:
-        self._open_listing = listing
+    def __init__(self, open_listing: Callable[[], InboxListing]) -> None:
+        self._open_listing = open_listing
         self._names: dict[str, str] = {}
         self._unchecked: set[str] | None = None
-        self._passed_over: set[str] = set()
-        self._is_unreadable = False
+        self._unreadable: set[str] = set()
+        self._is_unavailable = False
         self._pending: asyncio.Future[list[WorkflowStatus]] | None = None
 
     @classmethod
@@ -62,35 +65,35 @@ class DeliveryWatcher:
         return cls(lambda: listing_of(path))
 
     def finished(self, running: Sequence[str], now: float) -> list[WorkflowStatus]:
-        """Return the final status of those workflows that were delivered.
+        """Return the final statuses that were delivered for workflows.
 
-        Never raises for what the storage does: the wait's own status checks continue anyway.
+        Never raises because of the storage: the wait continues to poll anyway.
 
         Args:
-            running: Workflows that are waited for.
+            running: Workflows that are still waited for.
             now: Seconds since the epoch.
         """
-        waiting = [workflow_id for workflow_id in running if workflow_id not in self._passed_over]
+        waiting = [workflow_id for workflow_id in running if workflow_id not in self._unreadable]
         try:
-            ends = self._look(waiting, now)
+            statuses = self._delivered(waiting, now)
         except InboxUnavailableError as error:
-            if not self._is_unreadable:
-                log.warning("Webhooks are not noticed at present: %s. Workflows are still polled.", error)
-            self._is_unreadable = True
+            if not self._is_unavailable:
+                log.warning("Webhook deliveries cannot be read at the moment: %s. Polling continues.", error)
+            self._is_unavailable = True
             return []
-        self._is_unreadable = False
-        return ends
+        self._is_unavailable = False
+        return statuses
 
     async def afinished(self, running: Sequence[str], now: float, patience: float) -> list[WorkflowStatus]:
-        """Asynchronous :meth:`finished`, on a thread of its own; a storage that hangs keeps nobody waiting.
+        """Asynchronous :meth:`finished`, on a thread of its own, so that a storage that hangs blocks nothing.
 
         Args:
-            running: Workflows that are waited for.
+            running: Workflows that are still waited for.
             now: Seconds since the epoch.
-            patience: Seconds to wait for the storage; the next call returns what comes later.
+            patience: Seconds to wait for the storage; a later result is returned by the next call.
         """
         if self._pending is None:
-            from asgiref.sync import sync_to_async  # lets Airflow look connections up from a thread
+            from asgiref.sync import sync_to_async  # with it, Airflow can look up connections from a thread
 
             finished = sync_to_async(self.finished, thread_sensitive=False, executor=_executor)
             self._pending = asyncio.ensure_future(finished(running, now))
@@ -100,26 +103,28 @@ class DeliveryWatcher:
         pending, self._pending = self._pending, None
         return pending.result()
 
-    def _look(self, waiting: Sequence[str], now: float) -> list[WorkflowStatus]:
+    def _delivered(self, waiting: Sequence[str], now: float) -> list[WorkflowStatus]:
         listing = self._open_listing()
         if self._unchecked is None:
             self._unchecked = set(waiting)
         notified = set(listing.notified(map(self._name, waiting), now))
-        checking = [one for one in waiting if one in self._unchecked][:CHECKS_AT_ONCE]
-        ends = []
+        lookups = [workflow_id for workflow_id in waiting if workflow_id in self._unchecked][
+            :LOOKUPS_PER_CALL
+        ]
+        statuses = []
         for workflow_id in waiting:
             is_notified = self._name(workflow_id) in notified
-            if not is_notified and workflow_id not in checking:
+            if not is_notified and workflow_id not in lookups:
                 continue
-            if (end := self._end(listing.inbox, workflow_id)) is not None:
-                ends.append(end)
+            if (status := self._final_status(listing.inbox, workflow_id)) is not None:
+                statuses.append(status)
             elif is_notified:
-                self._passed_over.add(workflow_id)
-                log.warning("The webhook of workflow %s came and cannot be read.", workflow_id)
-        self._unchecked.difference_update(checking)
-        return ends
+                self._unreadable.add(workflow_id)
+                log.warning("The webhook delivery of workflow %s cannot be read.", workflow_id)
+        self._unchecked.difference_update(lookups)
+        return statuses
 
-    def _end(self, inbox: Inbox, workflow_id: str) -> WorkflowStatus | None:
+    def _final_status(self, inbox: Inbox, workflow_id: str) -> WorkflowStatus | None:
         try:
             payload = inbox.payload(workflow_id)
         except DamagedDeliveryError:
@@ -141,21 +146,21 @@ class DeliveryWatcher:
 def pause(
     watcher: DeliveryWatcher | None, seconds: float, tracker: WorkflowTracker, clock: Callable[[], float]
 ) -> None:
-    """Let time pass, and return early when a webhook delivers the end of a workflow.
+    """Pause, and return early when the results of a workflow are delivered by webhook.
 
     Args:
-        watcher: The watcher, if there is an inbox.
-        seconds: How long at most, in seconds.
-        tracker: Takes in what was delivered.
-        clock: Seconds since the epoch.
+        watcher: The watcher, or None without an inbox.
+        seconds: Maximum length of the pause, in seconds.
+        tracker: Receives the delivered statuses.
+        clock: Returns the time in seconds since the epoch.
     """
     if watcher is None:
         time.sleep(seconds)
         return
     until = clock() + seconds
     while True:
-        ends = watcher.finished(tracker.running, clock())
-        if _take_in(ends, tracker, clock) or clock() >= until:
+        statuses = watcher.finished(tracker.running, clock())
+        if _record(statuses, tracker, clock) or clock() >= until:
             return
         time.sleep(min(LIST_EVERY_SECONDS, max(0.0, until - clock())))
 
@@ -169,19 +174,39 @@ async def apause(
         return
     until = clock() + seconds
     while True:
-        ends = await watcher.afinished(tracker.running, clock(), PATIENCE_SECONDS)
-        if _take_in(ends, tracker, clock) or clock() >= until:
+        statuses = await watcher.afinished(tracker.running, clock(), PATIENCE_SECONDS)
+        if _record(statuses, tracker, clock) or clock() >= until:
             return
         await asyncio.sleep(min(LIST_EVERY_SECONDS, max(0.0, until - clock())))
 
 
-def _take_in(ends: Iterable[WorkflowStatus], tracker: WorkflowTracker, clock: Callable[[], float]) -> bool:
-    """Give the ends to the tracker, and return whether there were any."""
-    any_ended = False
-    for status in ends:
+def _record(statuses: Sequence[WorkflowStatus], tracker: WorkflowTracker, clock: Callable[[], float]) -> bool:
+    """Pass delivered statuses to the tracker, and return whether there were any."""
+    for status in statuses:
         tracker.on_status(status, clock())
-        any_ended = True
-    return any_ended
+    return bool(statuses)
+
+
+def safety_poll_interval(chosen: float | None, workflow_ids: Sequence[str]) -> float | None:
+    """Return the seconds between two status checks of a workflow; None follows the budget-aware schedule.
+
+    Status checks become rare when a webhook is expected for every workflow of the wait.
+
+    Args:
+        chosen: The user's ``poll_interval``, which takes precedence.
+        workflow_ids: The workflows.
+    """
+    if chosen is not None:
+        return chosen
+    try:
+        # the first one alone spares the other lookups where no webhooks are in use
+        all_expected = bool(expected(workflow_ids[:1])) and len(expected(workflow_ids)) == len(workflow_ids)
+    except InboxUnavailableError as error:
+        log.warning(
+            "Cannot find out whether webhooks are expected: %s. Workflows are polled as usual.", error
+        )
+        return None
+    return SAFETY_POLL_SECONDS if all_expected else None
 
 
 _executor = ThreadPoolExecutor(max_workers=4, thread_name_prefix="cleanlist-watcher")

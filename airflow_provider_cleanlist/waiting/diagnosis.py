@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 from airflow_provider_cleanlist.client.endpoints import list_webhook_deliveries
 from airflow_provider_cleanlist.client.errors import CleanlistError
 from airflow_provider_cleanlist.client.redaction import redacted
-from airflow_provider_cleanlist.inbox.expected import expected
-from airflow_provider_cleanlist.inbox.inbox import InboxUnavailableError
+from airflow_provider_cleanlist.inbox.inbox import InboxUnavailableError, expected
 
 if TYPE_CHECKING:
     from airflow_provider_cleanlist.client.models import WebhookDelivery

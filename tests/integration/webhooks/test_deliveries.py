@@ -17,7 +17,6 @@ from airflow_provider_cleanlist.exceptions import (
     CleanlistSubmissionUnknownError,
 )
 from airflow_provider_cleanlist.hooks.cleanlist import CleanlistHook
-from airflow_provider_cleanlist.inbox import expected as announcements
 from airflow_provider_cleanlist.sensors.workflow import WorkflowSensor
 from airflow_provider_cleanlist.waiting.outcome import CleanlistWaitTimeoutError
 from airflow_provider_cleanlist.waiting.wait import summary_of_event
@@ -126,7 +125,7 @@ def test_a_lost_webhook_costs_one_safety_poll(connect, inbox, task, monkeypatch)
     with socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))
         sandbox = connect(webhook_base_url=f"http://127.0.0.1:{nobody.getsockname()[1]}")
-        monkeypatch.setattr(announcements, "SAFETY_POLL_SECONDS", 3.0)
+        monkeypatch.setattr("airflow_provider_cleanlist.waiting.deliveries.SAFETY_POLL_SECONDS", 3.0)
         result = task.run(60, batch_size=20)
         started = time.time()
         trigger = deferred(lambda: WorkflowSensor(task_id="s", workflow_ids=result).execute(context()))
@@ -163,7 +162,7 @@ def test_a_wait_that_times_out_before_the_end_says_that_nothing_was_sent(sandbox
 
 def test_webhooks_that_came_before_the_wait_began(sandbox, task, inbox):
     result = task.run(40, batch_size=10)
-    eventually(lambda: all(inbox.has(workflow_id) for workflow_id in result["workflow_ids"]))
+    eventually(lambda: all(inbox.payload(workflow_id) is not None for workflow_id in result["workflow_ids"]))
     again = task.run(40, batch_size=10, wait_for_completion=True, deferrable=False)
     assert again["summary"]["completed"] == 4
     assert polls(sandbox) == 0
@@ -183,7 +182,7 @@ def test_a_lost_answer_is_settled_by_its_webhook(sandbox, task, inbox):
     with pytest.raises(CleanlistSubmissionUnknownError):
         task.run(30)
     (submit,) = sandbox.ledger.accepted_submits
-    eventually(lambda: inbox.has(submit.workflow_id))
+    eventually(lambda: inbox.payload(submit.workflow_id) is not None)
     result = task.run(30)
     assert result["workflow_ids"] == [submit.workflow_id]
     assert (result["contacts_submitted"], result["worst_case_credits"]) == (30, 30)
@@ -195,7 +194,9 @@ def test_what_is_resubmitted_has_an_address_of_its_own(sandbox, task, inbox):
     result = task.run(30, on_unknown_submission="resubmit")
     first, second = sandbox.ledger.accepted_submits
     assert result["workflow_ids"] == [second.workflow_id]
-    eventually(lambda: inbox.has(first.workflow_id) and inbox.has(second.workflow_id))
+    eventually(
+        lambda: inbox.payload(first.workflow_id) is not None and inbox.payload(second.workflow_id) is not None
+    )
 
 
 def test_a_webhook_that_is_not_there_settles_nothing(sandbox, task):
@@ -289,7 +290,7 @@ def test_slow_senders_do_not_keep_others_waiting(sandbox, receiver, task, inbox,
         connection = socket.create_connection(("127.0.0.1", receiver.port), timeout=20)
         connection.sendall(head + b"{")
         slow.append(connection)
-    eventually(lambda: inbox.has(workflow_id), 10)
+    eventually(lambda: inbox.payload(workflow_id) is not None, 10)
     answers = {connection.recv(20).split()[1] for connection in slow}
     for connection in slow:
         connection.close()

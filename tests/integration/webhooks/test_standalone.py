@@ -111,7 +111,7 @@ def test_a_secret_is_changed_without_losing_a_webhook(start, connect, task, inbo
     start(f"{NEW},{OLD}", int(before.url.rpartition(":")[2]))
     under_way += submit(OLD, force_resubmit="a worker that was not restarted yet")
     under_way += submit(f"{NEW},{OLD}", force_resubmit="a worker that was")
-    eventually(lambda: all(inbox.has(workflow_id) for workflow_id in under_way))
+    eventually(lambda: all(inbox.payload(workflow_id) is not None for workflow_id in under_way))
     for workflow_id in under_way:
         eventually(lambda wanted=workflow_id: last_answer(wanted) == 200)  # type: ignore[misc]
 

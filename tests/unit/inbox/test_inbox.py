@@ -12,6 +12,8 @@ from airflow_provider_cleanlist.inbox.inbox import (
     ForeignWorkflowError,
     Inbox,
     InboxUnavailableError,
+    expected,
+    mark_expected,
     marker_name,
 )
 from airflow_provider_cleanlist.inbox.tokens import batch_name
@@ -37,10 +39,8 @@ def inbox(request, tmp_path: Path) -> Inbox:
 def test_what_is_stored_is_there(inbox):
     payload = {"results": [{"task_id": "t", "name": "Zoë \ud800"}]}
     assert inbox.payload("w") is inbox.workflow_of(BATCH) is None
-    assert not inbox.has("w")
     assert inbox.store(BATCH, "w", payload, NOW)
     assert inbox.payload("w") == payload
-    assert inbox.has("w")
     assert inbox.workflow_of(BATCH) == "w"
     assert inbox.workflow_of(NEXT) is inbox.payload("v") is None
 
@@ -66,7 +66,7 @@ def test_a_batch_keeps_its_workflow(inbox):
     assert inbox.payload("v") is None
 
 
-def test_bells(inbox):
+def test_markers(inbox):
     assert inbox.markers(NOW, NOW) == frozenset()
     inbox.store(BATCH, "w", {}, NOW)
     assert marker_name("w") in inbox.markers(NOW, NOW)
@@ -75,7 +75,7 @@ def test_bells(inbox):
     assert marker_name("w") not in inbox.markers(NOW + MARKER_FOLDER_SECONDS, NOW + MARKER_FOLDER_SECONDS)
 
 
-def test_a_repeated_delivery_rings_again(inbox):
+def test_a_repeated_delivery_leaves_a_marker_again(inbox):
     inbox.store(BATCH, "w", {}, NOW)
     inbox.store(BATCH, "w", {}, NOW + MARKER_FOLDER_SECONDS)
     assert marker_name("w") in inbox.markers(NOW + MARKER_FOLDER_SECONDS, NOW + MARKER_FOLDER_SECONDS)
@@ -109,7 +109,7 @@ def test_a_store_that_fails(tmp_path):
         inbox.store(BATCH, "w", {"email": "teo@harborlight.example"}, NOW)
 
 
-def test_a_damaged_file_is_told(tmp_path):
+def test_a_damaged_file_is_reported(tmp_path):
     inbox = Inbox.at(f"file://{tmp_path}/inbox")
     inbox.store(BATCH, "w", {}, NOW)
     (tmp_path / f"inbox/workflows/{marker_name('w')}.json").write_text('{"workflow')
@@ -140,7 +140,7 @@ UNSUPPORTED = "Unsupported filesystem|No filesystem registered for scheme nonsen
         ("memory://no_such_connection@bucket/inbox", "inbox memory://no_such_connection@bucket/inbox: "),
     ],
 )
-def test_an_inbox_without_its_connection_is_none(path, message):
+def test_an_inbox_without_its_connection_is_refused(path, message):
     """Airflow's paths fall back to a storage of the same kind without credentials; data must not go there."""
     with pytest.raises(InboxUnavailableError, match=message):
         Inbox.at(path)
@@ -153,3 +153,28 @@ def test_the_configured_inbox(tmp_path, monkeypatch):
     assert inbox is not None
     inbox.store(BATCH, "w", {}, NOW)
     assert (tmp_path / "workflows").is_dir()
+
+
+# --- expected webhooks -----------------------------------------------------------------------------------------
+
+IDS = [f"w{n}" for n in range(20)]
+
+
+def test_expected_workflows(tmp_path, monkeypatch):
+    monkeypatch.setenv("AIRFLOW__CLEANLIST__WEBHOOK_INBOX", f"file://{tmp_path}/inbox")
+    mark_expected(IDS)
+    assert expected([*IDS, "another"]) == expected(["another", *IDS]) == IDS
+    mark_expected(IDS[:2])
+    assert len(list((tmp_path / "inbox" / "expected").iterdir())) == 20
+
+
+def test_without_an_inbox_nothing_is_expected():
+    mark_expected(IDS)
+    assert expected(IDS) == []
+
+
+@pytest.mark.parametrize("path", ["nonsense://inbox", "file:///dev/null/inbox"])
+def test_an_inbox_that_fails_costs_polls_and_says_so(path, monkeypatch, caplog):
+    monkeypatch.setenv("AIRFLOW__CLEANLIST__WEBHOOK_INBOX", path)
+    mark_expected(IDS)
+    assert "will cost status requests: the inbox" in caplog.text

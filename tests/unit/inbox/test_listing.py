@@ -1,4 +1,4 @@
-"""What rings in an inbox, and how many listings that costs however many waits listen."""
+"""What is detected in an inbox, and how many listings that costs however many waits ask."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def listing(inbox: CountingInbox) -> InboxListing:
     return InboxListing(inbox)
 
 
-def ring(inbox: Inbox, workflow_id: str, now: float) -> None:
+def deliver(inbox: Inbox, workflow_id: str, now: float) -> None:
     inbox.store(marker_name(f"batch of {workflow_id}"), workflow_id, {}, now)
 
 
@@ -62,9 +62,9 @@ def test_five_hundred_waits_cost_the_listings_of_one(listing: InboxListing, inbo
     assert inbox.listings <= 60 / FRESH_SECONDS + 1
 
 
-def test_a_bell_is_heard_at_once_by_a_single_wait(listing: InboxListing, inbox: CountingInbox) -> None:
+def test_a_single_wait_detects_a_marker_at_once(listing: InboxListing, inbox: CountingInbox) -> None:
     assert listing.notified([W, V], NOW) == []
-    ring(inbox, "w", NOW)
+    deliver(inbox, "w", NOW)
     assert listing.notified([W, V], NOW + 1) == [W]
     assert listing.notified([V], NOW + 1) == []
 
@@ -73,26 +73,28 @@ def test_a_bell_is_heard_at_once_by_a_single_wait(listing: InboxListing, inbox: 
 @pytest.mark.parametrize("second", [0, 30, 300, 570, 599])
 def test_clocks_that_differ(listing: InboxListing, inbox: CountingInbox, second: int, skew: float) -> None:
     now = NOW // MARKER_FOLDER_SECONDS * MARKER_FOLDER_SECONDS + second
-    ring(inbox, "w", now + skew)
+    deliver(inbox, "w", now + skew)
     assert listing.notified([W], now) == [W]
     assert inbox.listings <= 2
 
 
 def test_a_wait_that_is_busy_for_a_while_misses_nothing(listing: InboxListing, inbox: CountingInbox) -> None:
-    ring(inbox, "w", NOW)
+    deliver(inbox, "w", NOW)
     for moment in range(0, int(KEPT_SECONDS), 60):
         listing.notified([V], NOW + moment)
     assert listing.notified([W], NOW + KEPT_SECONDS - 60) == [W]
 
 
-def test_what_rang_is_forgotten_after_an_hour(listing: InboxListing, inbox: CountingInbox) -> None:
-    ring(inbox, "w", NOW)
+def test_a_marker_is_forgotten_after_an_hour(listing: InboxListing, inbox: CountingInbox) -> None:
+    deliver(inbox, "w", NOW)
     for moment in range(0, 3 * int(KEPT_SECONDS), 60):
         listing.notified([V], NOW + moment)
     assert listing.notified([W], NOW + 3 * KEPT_SECONDS) == []
 
 
-def test_a_failure_is_told_to_all_and_nothing_is_missed(listing: InboxListing, inbox: CountingInbox) -> None:
+def test_a_failure_is_reported_to_all_and_nothing_is_missed(
+    listing: InboxListing, inbox: CountingInbox
+) -> None:
     listing.notified([W], NOW)
     inbox.fails = True
     for _ in range(3):
@@ -100,7 +102,7 @@ def test_a_failure_is_told_to_all_and_nothing_is_missed(listing: InboxListing, i
             listing.notified([W], NOW + 1)
     assert inbox.listings == 2
     inbox.fails = False
-    ring(inbox, "w", NOW + 10)
+    deliver(inbox, "w", NOW + 10)
     later = NOW + 3 * MARKER_FOLDER_SECONDS
     assert listing.notified([W], later) == [W]
 
@@ -129,6 +131,6 @@ def test_a_listing_that_hangs_stops_no_other_wait(inbox: CountingInbox, monkeypa
     assert listing.notified([W], NOW + 0.1) == [W]
 
 
-def test_one_ear_per_inbox(tmp_path: Path) -> None:
+def test_one_listing_per_inbox(tmp_path: Path) -> None:
     assert listing_of(f"file://{tmp_path}/a") is listing_of(f"file://{tmp_path}/a")
     assert listing_of(f"file://{tmp_path}/a") is not listing_of(f"file://{tmp_path}/b")

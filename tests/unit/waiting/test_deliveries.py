@@ -1,4 +1,4 @@
-"""Noticing what was delivered: before the wait, during it, and when the storage has troubles."""
+"""Detecting deliveries: before the wait, during it, and when the storage fails; and how rare polls become."""
 
 from __future__ import annotations
 
@@ -11,10 +11,16 @@ from pathlib import Path
 
 import pytest
 
-from airflow_provider_cleanlist.inbox.inbox import Inbox, InboxUnavailableError, marker_name
+from airflow_provider_cleanlist.inbox.inbox import Inbox, InboxUnavailableError, mark_expected, marker_name
 from airflow_provider_cleanlist.inbox.listing import InboxListing
 from airflow_provider_cleanlist.waiting import deliveries as module
-from airflow_provider_cleanlist.waiting.deliveries import DeliveryWatcher, apause, pause
+from airflow_provider_cleanlist.waiting.deliveries import (
+    SAFETY_POLL_SECONDS,
+    DeliveryWatcher,
+    apause,
+    pause,
+    safety_poll_interval,
+)
 from airflow_provider_cleanlist.waiting.tracker import WorkflowTracker
 
 NOW = 1_780_000_000.0
@@ -28,8 +34,8 @@ def inbox(tmp_path: Path) -> Inbox:
 
 @pytest.fixture
 def watcher(inbox: Inbox) -> DeliveryWatcher:
-    ear = InboxListing(inbox)
-    return DeliveryWatcher(lambda: ear)
+    listing = InboxListing(inbox)
+    return DeliveryWatcher(lambda: listing)
 
 
 def deliver(inbox: Inbox, workflow_id: str, now: float, **payload: object) -> None:
@@ -40,7 +46,7 @@ def ids(ends: list) -> list[str]:
     return [status.workflow_id for status in ends]
 
 
-def test_ends_without_results(watcher: DeliveryWatcher, inbox: Inbox) -> None:
+def test_statuses_without_results(watcher: DeliveryWatcher, inbox: Inbox) -> None:
     assert watcher.finished(["w", "v"], NOW) == []
     deliver(inbox, "w", NOW + 1, status="failed", summary={"total": 3}, results=[{"email": "a@b"}])
     deliver(inbox, "v", NOW + 1, status=None, event="enrichment.completed")
@@ -69,7 +75,7 @@ def test_each_workflow_is_looked_up_once(watcher: DeliveryWatcher, inbox: Inbox,
     assert looked_up == running
 
 
-def test_a_storage_that_fails_is_told_once_and_heard_again(
+def test_a_storage_that_fails_is_reported_once_and_read_again(
     watcher: DeliveryWatcher, inbox: Inbox, monkeypatch, caplog
 ) -> None:
     def failing(*_: object) -> None:
@@ -81,7 +87,7 @@ def test_a_storage_that_fails_is_told_once_and_heard_again(
     with monkeypatch.context() as patch:
         patch.setattr(inbox, "payload", failing)
         assert watcher.finished(["w"], NOW + 5) == []
-    assert caplog.text.count("Webhooks are not noticed at present: no answer") == 1
+    assert caplog.text.count("Webhook deliveries cannot be read at the moment: no answer") == 1
     deliver(inbox, "w", NOW)
     assert ids(watcher.finished(["w"], NOW + 10)) == ["w"]
 
@@ -96,7 +102,7 @@ def test_one_damaged_delivery_hides_no_other(
     assert ids(watcher.finished(["w", "v"], NOW + 1)) == ["v"]
     for second in range(2, 9):
         assert watcher.finished(["w"], NOW + second) == []
-    assert caplog.text.count("The webhook of workflow w came and cannot be read") == 1
+    assert caplog.text.count("The webhook delivery of workflow w cannot be read") == 1
 
 
 def test_an_inbox_that_cannot_be_opened(caplog) -> None:
@@ -106,7 +112,7 @@ def test_an_inbox_that_cannot_be_opened(caplog) -> None:
     assert re.search(f"the inbox nonsense://inbox: .*({unsupported})", caplog.text)
 
 
-def test_no_inbox_no_bell(monkeypatch) -> None:
+def test_no_inbox_no_watcher(monkeypatch) -> None:
     assert DeliveryWatcher.configured() is None
     monkeypatch.setenv("AIRFLOW__CLEANLIST__WEBHOOK_INBOX", "nonsense://not-opened-yet")
     assert DeliveryWatcher.configured() is not None
@@ -121,7 +127,7 @@ def tracker(*workflow_ids: str) -> WorkflowTracker:
 
 
 @pytest.mark.parametrize("way", ["blocking", "asynchronous"])
-def test_a_pause_ends_with_a_bell(watcher: DeliveryWatcher, inbox: Inbox, way: str) -> None:
+def test_a_pause_ends_with_a_delivery(watcher: DeliveryWatcher, inbox: Inbox, way: str) -> None:
     watched, begun = tracker("w", "v"), time.monotonic()
     watcher.finished(["w", "v"], time.time())
     threading.Timer(0.3, deliver, (inbox, "w", time.time())).start()
@@ -133,10 +139,10 @@ def test_a_pause_ends_with_a_bell(watcher: DeliveryWatcher, inbox: Inbox, way: s
     assert watched.running == ("v",)
 
 
-@pytest.mark.parametrize("markers", [True, False])
-def test_a_pause_without_a_bell_lasts(watcher: DeliveryWatcher, markers: bool) -> None:
+@pytest.mark.parametrize("has_inbox", [True, False])
+def test_a_pause_without_a_delivery_lasts(watcher: DeliveryWatcher, has_inbox: bool) -> None:
     for asynchronous in (True, False):
-        begun, given = time.monotonic(), watcher if markers else None
+        begun, given = time.monotonic(), watcher if has_inbox else None
         if asynchronous:
             asyncio.run(apause(given, 0.3, tracker("w"), time.time))
         else:
@@ -144,7 +150,7 @@ def test_a_pause_without_a_bell_lasts(watcher: DeliveryWatcher, markers: bool) -
         assert time.monotonic() - begun >= 0.3
 
 
-def test_a_storage_that_hangs_does_not_keep_the_wait_from_looking(monkeypatch) -> None:
+def test_a_storage_that_hangs_does_not_keep_the_wait_from_polling(monkeypatch) -> None:
     """Each pause goes on without it; what it says in the end is taken in."""
     monkeypatch.setattr(module, "PATIENCE_SECONDS", 0.2)
     go_on = threading.Event()
@@ -177,3 +183,43 @@ def test_nothing_personal_is_logged(watcher: DeliveryWatcher, inbox: Inbox, capl
         deliver(inbox, "w", NOW, results=[{"primary_email": "teo@harborlight.example"}])
         watcher.finished(["w"], NOW)
     assert "harborlight" not in caplog.text
+
+
+# --- safety polls ----------------------------------------------------------------------------------------------
+
+IDS = [f"w{n}" for n in range(20)]
+
+
+@pytest.fixture
+def configured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW__CLEANLIST__WEBHOOK_INBOX", f"file://{tmp_path}/inbox")
+
+
+@pytest.mark.usefixtures("configured")
+def test_workflows_whose_webhooks_are_expected_are_rarely_polled() -> None:
+    mark_expected(IDS)
+    assert safety_poll_interval(None, IDS) == SAFETY_POLL_SECONDS == 600
+
+
+@pytest.mark.usefixtures("configured")
+def test_what_the_user_says_counts() -> None:
+    mark_expected(IDS)
+    assert safety_poll_interval(30, IDS) == 30
+
+
+@pytest.mark.usefixtures("configured")
+@pytest.mark.parametrize("ids", [[], ["another"], ["another", *IDS], [*IDS, "another"]])
+def test_one_workflow_without_a_webhook_keeps_the_usual_schedule(ids: list[str]) -> None:
+    mark_expected(IDS)
+    assert safety_poll_interval(None, ids) is None
+
+
+def test_without_an_inbox_everything_is_polled() -> None:
+    mark_expected(IDS)
+    assert safety_poll_interval(None, IDS) is None
+
+
+@pytest.mark.parametrize("path", ["nonsense://inbox", "file:///dev/null/inbox"])
+def test_with_an_inbox_that_fails_everything_is_polled(path: str, monkeypatch) -> None:
+    monkeypatch.setenv("AIRFLOW__CLEANLIST__WEBHOOK_INBOX", path)
+    assert safety_poll_interval(None, IDS) is None

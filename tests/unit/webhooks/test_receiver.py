@@ -201,7 +201,7 @@ def test_odd_workflow_ids_stay_inside(setup):
         token = setup.token(batch=batch_name("s", "r", str(number)))
         body = json.dumps({**PAYLOAD, "workflow_id": workflow_id}).encode()
         assert setup.post(token, content=body) == 200
-        assert setup.inbox.has(workflow_id)
+        assert setup.inbox.payload(workflow_id) is not None
     assert [path.name for path in setup.root.parent.iterdir()] == ["inbox"]
 
 
