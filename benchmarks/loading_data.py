@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from airflow_provider_cleanlist.sandbox.generated import GeneratedLeads
+from airflow_provider_cleanlist.sandbox.state.generated import GeneratedLeads
 from airflow_provider_cleanlist.warehouse.spec import LEAD_FIELDS
 
 PAGE_ROWS = 500

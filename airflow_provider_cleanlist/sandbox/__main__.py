@@ -1,6 +1,6 @@
 """Run a sandbox from the command line: ``python -m airflow_provider_cleanlist.sandbox [options] [-- command]``.
 
-With a command, the sandbox lives as long as the command, which finds it as the connection ``cleanlist_default``.
+With a command, the sandbox runs as long as the command, for which the connection ``cleanlist_default`` points to it.
 """
 
 from __future__ import annotations
@@ -15,26 +15,26 @@ import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_cleanlist.sandbox.accounts import DEFAULT_KEY
 from airflow_provider_cleanlist.sandbox.clock import Clock, ManualClock, SystemClock
+from airflow_provider_cleanlist.sandbox.state.accounts import DEFAULT_KEY
 
 if TYPE_CHECKING:
     from airflow_provider_cleanlist.sandbox.server import SandboxServer
 
 DEFAULT_PORT = 8300
-"""Port of the command, unless told otherwise."""
+"""Default port of a sandbox that runs without a command."""
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m airflow_provider_cleanlist.sandbox",
-        description="A local Cleanlist: the whole API in memory, with invented contacts and play credits.",
+        description="A local stand-in for the Cleanlist API, in memory, with invented results and fake credits.",
     )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     parser.add_argument(
         "--port", type=int, help=f"port, 0 for any free one (default: {DEFAULT_PORT}; with a command: 0)"
     )
-    parser.add_argument("--allow-remote", action="store_true", help="permit an address that is not loopback")
+    parser.add_argument("--allow-remote", action="store_true", help="allow an address that is not loopback")
     parser.add_argument("--key", default=DEFAULT_KEY, help="API key to accept (default: a fixed one)")
     parser.add_argument(
         "--credits", type=float, default=100_000, help="credits at the start (default: %(default)s)"
@@ -44,15 +44,17 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--window-seconds", type=float, default=60.0, help="length of a window (default: 60)")
     parser.add_argument(
-        "--seconds-to-complete", type=float, default=5.0, help="duration of an enrichment (default: 5)"
+        "--seconds-to-complete", type=float, default=5.0, help="seconds that an enrichment takes (default: 5)"
     )
     parser.add_argument(
         "--clock",
         choices=("real", "manual"),
         default="real",
-        help="manual: time moves by POST /sandbox/clock",
+        help="manual: time moves only by POST /sandbox/clock",
     )
-    parser.add_argument("--clock-speed", type=float, default=1.0, help="seconds per real second (default: 1)")
+    parser.add_argument(
+        "--clock-speed", type=float, default=1.0, help="its seconds per real second (default: 1)"
+    )
     parser.add_argument(
         "--set",
         metavar="NAME=VALUE",
@@ -64,7 +66,7 @@ def _parser() -> argparse.ArgumentParser:
         "command",
         nargs="*",
         metavar="-- COMMAND",
-        help="run this with the connection cleanlist_default set to the sandbox, then end with its exit status",
+        help="run this command with the connection cleanlist_default set to the sandbox, and exit with its status",
     )
     return parser
 
@@ -100,11 +102,11 @@ def _serve(server: SandboxServer) -> int:
 
 
 def _serve_command(server: SandboxServer, command: Sequence[str]) -> int:
-    """Serve while a command runs, then say what it would have cost; signals are the command's business."""
+    """Serve while a command runs, then print what it would have cost; the command handles signals."""
     with server:
         env = os.environ | {"AIRFLOW_CONN_CLEANLIST_DEFAULT": server.connection_json()}
         process = subprocess.Popen(command, env=env)  # noqa: S603  # it is the caller's own command
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C reaches the command by itself
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a terminal reaches the command directly
         signal.signal(signal.SIGTERM, lambda *_: process.terminate())
         status = process.wait()
     ledger = server.ledger
@@ -120,11 +122,10 @@ def main(arguments: list[str] | None = None) -> int:
     """Serve until SIGINT or SIGTERM, or while the given command runs.
 
     Args:
-        arguments: Command line, by default the process's own.
+        arguments: Command line arguments; by default those of the process.
 
     Returns:
-        Exit status: that of the command, or 0 after a clean end; 2 when the arguments do not fit or the port is
-        taken.
+        Exit status: that of the command, else 0; 2 if an argument is invalid or the port is in use.
     """
     parser = _parser()
     options = parser.parse_args(arguments)

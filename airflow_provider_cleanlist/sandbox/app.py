@@ -1,4 +1,4 @@
-"""The HTTP application of a sandbox."""
+"""The HTTP application of a sandbox: every endpoint below its prefixes, and the admin endpoints."""
 
 from __future__ import annotations
 
@@ -8,46 +8,36 @@ from typing import TYPE_CHECKING
 from fastapi import APIRouter, FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 
-from airflow_provider_cleanlist.sandbox.answers import Json
-from airflow_provider_cleanlist.sandbox.gate import Endpoint, SandboxRoute
 from airflow_provider_cleanlist.sandbox.ledger import RequestEntry
-from airflow_provider_cleanlist.sandbox.routes import (
-    account,
-    admin,
-    csv_import,
-    enrichment,
-    export,
-    lead_lists,
-    submit,
-)
+from airflow_provider_cleanlist.sandbox.routes import account, admin, enrichment, exports, lead_lists
+from airflow_provider_cleanlist.sandbox.web.middleware import Endpoint, SandboxRoute
+from airflow_provider_cleanlist.sandbox.web.responses import Json
 
 if TYPE_CHECKING:
     from starlette.routing import BaseRoute
     from starlette.types import Receive, Scope
 
-    from airflow_provider_cleanlist.sandbox.answers import Cut
-    from airflow_provider_cleanlist.sandbox.state import Sandbox
+    from airflow_provider_cleanlist.sandbox.state.sandbox import Sandbox
+    from airflow_provider_cleanlist.sandbox.web.responses import CloseConnection
 
 ENDPOINTS: tuple[Endpoint, ...] = (
     *account.ENDPOINTS,
-    *submit.ENDPOINTS,
-    *lead_lists.ENDPOINTS,
     *enrichment.ENDPOINTS,
-    *csv_import.ENDPOINTS,
-    *export.ENDPOINTS,
+    *lead_lists.ENDPOINTS,
+    *exports.ENDPOINTS,
 )
-"""Every operation of the API that a sandbox answers."""
+"""Every operation of the API that a sandbox offers."""
 
 
 async def raise_reset(scope: Scope, receive: Receive) -> None:
-    """Stand in for a closed connection where there is no socket to close."""
+    """Raise what a client sees when its connection is closed, where there is no socket to close."""
     del scope, receive
     raise ConnectionResetError("The sandbox closed the connection without an answer")
 
 
 @cache
-def api_routes() -> list[BaseRoute]:
-    """Return the routes of the API and of signed downloads; every application shares them."""
+def _api_routes() -> list[BaseRoute]:
+    """Return the routes of the API and of signed downloads, which all applications share."""
     router = APIRouter()
     for endpoint in ENDPOINTS:
         for prefix in endpoint.prefixes:
@@ -60,8 +50,8 @@ def api_routes() -> list[BaseRoute]:
             )
             route = router.routes[-1]
             if isinstance(route, SandboxRoute):
-                route.operation = endpoint
-    router.add_api_route("/exports/{export_id}.csv", export.download)
+                route.endpoint_spec = endpoint
+    router.add_api_route("/exports/{export_id}.csv", exports.download)
     return router.routes
 
 
@@ -69,18 +59,18 @@ async def _unknown(request: Request, error: Exception) -> Response:
     status = error.status_code if isinstance(error, HTTPException) else 500
     if not request.url.path.startswith("/sandbox"):
         sandbox = request.app.state.sandbox
-        sandbox.ledger.open(
+        sandbox.ledger.record_request(
             RequestEntry(sandbox.now(), request.method, request.url.path, endpoint=None, status=status)
         )
     return Json({"detail": getattr(error, "detail", None)}, status)
 
 
-def create_app(sandbox: Sandbox, cut: Cut = raise_reset) -> FastAPI:
-    """Return the application that answers for a sandbox.
+def create_app(sandbox: Sandbox, close_connection: CloseConnection = raise_reset) -> FastAPI:
+    """Return the application of a sandbox.
 
     Args:
-        sandbox: What it answers for.
-        cut: Closes the connection of a request without an answer.
+        sandbox: The sandbox.
+        close_connection: Closes the connection of a request without a response.
     """
     app = FastAPI(
         title="Cleanlist sandbox",
@@ -89,6 +79,6 @@ def create_app(sandbox: Sandbox, cut: Cut = raise_reset) -> FastAPI:
         exception_handlers={HTTPException: _unknown},
     )
     app.state.sandbox = sandbox
-    app.state.cut = cut
-    app.router.routes.extend([*api_routes(), *admin.ROUTER.routes])
+    app.state.close_connection = close_connection
+    app.router.routes.extend([*_api_routes(), *admin.ROUTER.routes])
     return app

@@ -1,4 +1,4 @@
-"""The time a sandbox lives in: real, faster than real, or moved by hand."""
+"""The sandbox's time: real, faster than real, or moved by hand."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """What the sandbox asks of time. Instants are seconds since the epoch."""
+    """What the sandbox needs from a clock. Instants are seconds since the epoch."""
 
     @property
     def changed(self) -> threading.Condition:
-        """Notified whenever waiting for an instant may have to end early."""
+        """Condition to wait on; notified when a waiter should check the time or its work again."""
 
     def now(self) -> float:
-        """Return the present instant."""
+        """Return the current time, in seconds since the epoch."""
 
     def real_seconds(self, seconds: float) -> float:
-        """Return how long ``seconds`` of this clock last for a client, in its own seconds.
+        """Return how many of its own seconds a client has to wait for ``seconds`` of this clock.
 
         Args:
             seconds: Seconds of this clock.
         """
 
     def wait_timeout(self, instant: float) -> float | None:
-        """Return the real seconds until ``instant``, or None when only a notification can bring it.
+        """Return the real seconds until ``instant``, or None when it comes only by a notification.
 
         Args:
             instant: Seconds since the epoch.
@@ -34,10 +34,13 @@ class Clock(Protocol):
 
 
 class SystemClock:
-    """Real time, or real time sped up; never steps backwards.
+    """Real time, or real time sped up; never runs backwards.
 
     Args:
         speed: Seconds of this clock per real second.
+
+    Raises:
+        ValueError: The speed is zero or negative.
     """
 
     def __init__(self, speed: float = 1.0) -> None:
@@ -50,15 +53,15 @@ class SystemClock:
 
     @property
     def changed(self) -> threading.Condition:
-        """Notified by those who want a waiter to look again."""
+        """Condition to wait on; notified when there is new work."""
         return self._changed
 
     def now(self) -> float:
-        """Return the present instant."""
+        """Return the current time, in seconds since the epoch."""
         return self._epoch + (time.monotonic() - self._start) * self._speed
 
     def real_seconds(self, seconds: float) -> float:
-        """Return how long ``seconds`` of this clock last for a client.
+        """Return how many real seconds ``seconds`` of this clock take.
 
         Args:
             seconds: Seconds of this clock.
@@ -75,10 +78,10 @@ class SystemClock:
 
 
 class ManualClock:
-    """Time that stands still until a test moves it.
+    """A clock that stands still until a test moves it.
 
     Args:
-        start: First instant, in seconds since the epoch; by default the full minute 2026-06-14T09:20:00Z.
+        start: Initial time, in seconds since the epoch; by default 2026-06-14T09:20:00Z.
     """
 
     def __init__(self, start: float = 1_781_428_800.0) -> None:
@@ -87,21 +90,21 @@ class ManualClock:
 
     @property
     def changed(self) -> threading.Condition:
-        """Notified by every ``advance``."""
+        """Condition to wait on; notified by every ``advance`` and when there is new work."""
         return self._changed
 
     def now(self) -> float:
-        """Return the present instant."""
+        """Return the current time, in seconds since the epoch."""
         return self._now
 
     def advance(self, seconds: float) -> None:
-        """Move time forward and wake whoever waits for it.
+        """Move the clock forward and wake everything that waits for it.
 
         Args:
-            seconds: By how many seconds.
+            seconds: How many seconds to move.
 
         Raises:
-            ValueError: Time would go back.
+            ValueError: ``seconds`` is negative.
         """
         if seconds < 0:
             raise ValueError(f"Time only moves forward, not by {seconds} s")
@@ -110,7 +113,7 @@ class ManualClock:
             self._changed.notify_all()
 
     def real_seconds(self, seconds: float) -> float:
-        """Return ``seconds``: whoever moves the clock lives in its seconds.
+        """Return ``seconds``: a client that moves this clock counts in its seconds.
 
         Args:
             seconds: Seconds of this clock.
@@ -131,6 +134,6 @@ def iso(instant: float, suffix: str = "Z") -> str:
 
     Args:
         instant: Seconds since the epoch.
-        suffix: How it says UTC.
+        suffix: How UTC is written.
     """
     return datetime.fromtimestamp(instant, UTC).strftime("%Y-%m-%dT%H:%M:%S") + suffix

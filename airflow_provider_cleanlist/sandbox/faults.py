@@ -1,4 +1,4 @@
-"""Things that go wrong on demand (contract section 10.4)."""
+"""Failures on demand: responses that fail, get lost or come late, and workflows that end badly."""
 
 from __future__ import annotations
 
@@ -8,15 +8,12 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Kind = Literal["status", "drop", "delay", "truncate"]
-"""What can befall a request."""
+"""What can happen to a request."""
 
 EndpointName = Literal[
     "validate_key",
     "whoami",
     "credits_balance",
-    "credits_estimate",
-    "usage",
-    "api_keys",
     "enrich_bulk",
     "enrich_status",
     "webhook_deliveries",
@@ -28,51 +25,45 @@ EndpointName = Literal[
     "lead_list_delete",
     "lead_list_add_leads",
     "lead_list_remove_leads",
-    "enrich_person",
-    "enrich_company",
-    "enrich_list",
-    "enrich_by_task",
-    "enrichment_status",
-    "csv_import",
     "export_json",
     "export_csv",
 ]
 """Names of the endpoints, as the ledger shows them."""
 
 
-class _Expiring(BaseModel):
+class _Repeated(BaseModel):
     """Something that happens a number of times."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     times: int | None = Field(default=1, ge=1)
 
-    def spent(self) -> list[Self]:
-        """Return what is left of it after it happened once: itself with one time less, or nothing."""
+    def after_one(self) -> list[Self]:
+        """Return what is left after it happened once: itself with one time less, or nothing."""
         if self.times is None:
             return [self]
         return [self.model_copy(update={"times": self.times - 1})] if self.times > 1 else []
 
 
-class Fault(_Expiring):
-    """One thing that goes wrong, once or several times; a name that no endpoint has is refused, with those there are.
+class Fault(_Repeated):
+    """A failure that happens to one or more requests.
 
     Attributes:
         kind: ``status`` answers with ``status``; ``drop`` closes the socket without an answer; ``delay``
             answers ``seconds`` late; ``truncate`` closes the socket in the middle of the body.
-        endpoint: Name of the endpoint it befalls; None means any.
-        after: Let the endpoint carry the request out first, and spoil only the answer. Such a fault waits
-            for a request that succeeds. Always so for ``delay`` and ``truncate``.
-        times: How often it happens; None means always.
-        skip: Requests it lets pass first.
-        status: HTTP status of kind ``status``.
-        code: Code of the newer envelope; by default the status' own.
-        retryable: ``error.retryable``; by default as the status suggests.
-        retry_after: Value of a ``Retry-After`` header, verbatim. A 429 says ``1`` unless told otherwise;
-            an empty string leaves the header out.
-        headers: Further headers, such as the ``Location`` of a redirect.
-        body: ``json`` in the endpoint's envelope, ``html`` as a proxy writes it, or ``empty``.
-        seconds: Delay in real seconds, for clients have real timeouts.
+        endpoint: Name of the endpoint; None means any. Unknown names are refused, with a list of the valid ones.
+        after: Process the request first, and spoil only the response. Such a fault waits for a request that
+            succeeds. Always true for ``delay`` and ``truncate``.
+        times: How many requests it happens to; None means all.
+        skip: How many requests to let pass first.
+        status: HTTP status for kind ``status``.
+        code: Error code in the newer error body; by default the usual one for the status.
+        retryable: ``error.retryable`` in the newer error body; by default the usual one for the status.
+        retry_after: Value of a ``Retry-After`` header, verbatim. A 429 has ``1`` by default; an empty string
+            leaves the header out.
+        headers: More headers, such as the ``Location`` of a redirect.
+        body: ``json`` as the endpoint writes errors, ``html`` as a proxy does, or ``empty``.
+        seconds: Delay in real seconds, because clients have real timeouts.
     """
 
     kind: Kind
@@ -89,22 +80,22 @@ class Fault(_Expiring):
 
     @model_validator(mode="before")
     @classmethod
-    def _spoils_answers(cls, data: dict[str, object]) -> dict[str, object]:
+    def _processed_first(cls, data: dict[str, object]) -> dict[str, object]:
         return {**data, "after": True} if data.get("kind") in {"delay", "truncate"} else data
 
     @property
     def name(self) -> str:
-        """How the ledger calls it."""
+        """Name of the fault in the ledger."""
         return f"{self.kind}{'_after' if self.after and self.kind in {'status', 'drop'} else ''}"
 
 
-class WorkflowEnding(_Expiring):
-    """How coming workflows end other than well.
+class WorkflowEnding(_Repeated):
+    """How the next workflows end, other than completed.
 
     Attributes:
-        status: The word they end with, such as ``failed``, ``cancelled`` or one nobody knows.
-        processed: Share of the contacts that are still processed, and billed, before the end, 0 to 1.
-        times: How many workflows it befalls; None means all.
+        status: Their final status, such as ``failed``, ``cancelled`` or one that no client knows.
+        processed: Share of the contacts that is still processed, and billed, before the end, 0 to 1.
+        times: How many workflows end so; None means all.
     """
 
     status: str = "failed"
@@ -112,7 +103,7 @@ class WorkflowEnding(_Expiring):
 
 
 class Faults:
-    """The faults waiting to happen, in the order they were added."""
+    """The faults that are still to happen, in the order in which they were added."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -120,7 +111,7 @@ class Faults:
         self._endings: list[WorkflowEnding] = []
 
     def add(self, fault: Fault) -> None:
-        """Let a fault happen.
+        """Add a fault.
 
         Args:
             fault: The fault.
@@ -139,16 +130,16 @@ class Faults:
         retry_after: str | None = None,
         body: Literal["json", "html", "empty"] = "json",
     ) -> None:
-        """Answer with an error status instead of carrying the request out, or although it was carried out.
+        """Answer with a status of your choice, without or after processing the request.
 
         Args:
-            endpoint: Name of the endpoint it befalls; None means any.
+            endpoint: Name of the endpoint; None means any.
             status: HTTP status, 200 to 599.
-            times: How often it happens; None means always.
-            after: Carry the request out first, and spoil only the answer.
-            skip: Requests it lets pass first.
+            times: How many requests it happens to; None means all.
+            after: Process the request first, and spoil only the response.
+            skip: How many requests to let pass first.
             retry_after: Value of a ``Retry-After`` header, verbatim.
-            body: ``json`` in the endpoint's envelope, ``html`` as a proxy writes it, or ``empty``.
+            body: ``json`` as the endpoint writes errors, ``html`` as a proxy does, or ``empty``.
         """
         self.add(
             Fault(
@@ -166,51 +157,51 @@ class Faults:
     def drop(
         self, endpoint: EndpointName | None, *, after: bool, times: int | None = 1, skip: int = 0
     ) -> None:
-        """Close the socket without an answer, before or after carrying the request out.
+        """Close the socket without a response, before or after processing the request.
 
         Args:
-            endpoint: Name of the endpoint it befalls; None means any.
-            after: Carry the request out first.
-            times: How often it happens; None means always.
-            skip: Requests it lets pass first.
+            endpoint: Name of the endpoint; None means any.
+            after: Process the request first.
+            times: How many requests it happens to; None means all.
+            skip: How many requests to let pass first.
         """
         self.add(Fault(kind="drop", endpoint=endpoint, after=after, times=times, skip=skip))
 
     def delay(
         self, endpoint: EndpointName | None, seconds: float, *, times: int | None = 1, skip: int = 0
     ) -> None:
-        """Carry the request out and answer so many real seconds later.
+        """Process the request, and respond late.
 
         Args:
-            endpoint: Name of the endpoint it befalls; None means any.
+            endpoint: Name of the endpoint; None means any.
             seconds: Delay in real seconds.
-            times: How often it happens; None means always.
-            skip: Requests it lets pass first.
+            times: How many requests it happens to; None means all.
+            skip: How many requests to let pass first.
         """
         self.add(Fault(kind="delay", endpoint=endpoint, seconds=seconds, times=times, skip=skip))
 
     def truncate(self, endpoint: EndpointName | None, *, times: int | None = 1, skip: int = 0) -> None:
-        """Carry the request out and close the socket in the middle of the answer.
+        """Process the request, and close the socket in the middle of the response.
 
         Args:
-            endpoint: Name of the endpoint it befalls; None means any.
-            times: How often it happens; None means always.
-            skip: Requests it lets pass first.
+            endpoint: Name of the endpoint; None means any.
+            times: How many requests it happens to; None means all.
+            skip: How many requests to let pass first.
         """
         self.add(Fault(kind="truncate", endpoint=endpoint, times=times, skip=skip))
 
     def end_workflows(self, status: str = "failed", *, processed: float = 0.0, times: int | None = 1) -> None:
-        """Let the next workflows to be submitted end with ``status``.
+        """Let the next workflows that are submitted end with ``status``.
 
         Args:
-            status: The word they end with, such as ``failed``, ``cancelled`` or one nobody knows.
-            processed: Share of the contacts that are still processed, and billed, 0 to 1.
-            times: How many workflows it befalls; None means all.
+            status: Their final status, such as ``failed``, ``cancelled`` or one that no client knows.
+            processed: Share of the contacts that is still processed, and billed, 0 to 1.
+            times: How many workflows end so; None means all.
         """
         self.add_ending(WorkflowEnding(status=status, processed=processed, times=times))
 
     def add_ending(self, ending: WorkflowEnding) -> None:
-        """Let coming workflows end otherwise than well.
+        """Let coming workflows end other than completed.
 
         Args:
             ending: How they end.
@@ -219,11 +210,11 @@ class Faults:
             self._endings.append(ending)
 
     def take(self, endpoint: str, *, after: bool) -> Fault | None:
-        """Return the fault that befalls this request now, and use it up by one.
+        """Return the fault that happens to this request now, if any, and count it as happened.
 
         Args:
             endpoint: Name of the request's endpoint.
-            after: Whether the request was carried out already.
+            after: Whether the request was processed already.
         """
         with self._lock:
             for position, fault in enumerate(self._faults):
@@ -232,27 +223,27 @@ class Faults:
                 if fault.skip:
                     self._faults[position] = fault.model_copy(update={"skip": fault.skip - 1})
                     continue
-                self._faults[position : position + 1] = fault.spent()
+                self._faults[position : position + 1] = fault.after_one()
                 return fault
         return None
 
     def take_ending(self) -> WorkflowEnding | None:
-        """Return how the workflow being submitted will end, if otherwise than well."""
+        """Return how the workflow that is being submitted will end, if other than completed."""
         with self._lock:
             if not self._endings:
                 return None
             ending = self._endings[0]
-            self._endings[:1] = ending.spent()
+            self._endings[:1] = ending.after_one()
             return ending
 
     @property
     def pending(self) -> list[Fault | WorkflowEnding]:
-        """Faults that have not happened as often as they should."""
+        """Faults and endings that are still to happen."""
         with self._lock:
             return [*self._faults, *self._endings]
 
     def clear(self) -> None:
-        """Let nothing go wrong any more."""
+        """Remove all faults and endings."""
         with self._lock:
             self._faults.clear()
             self._endings.clear()

@@ -1,6 +1,6 @@
-"""What a sandbox was asked, what it accepted and what it charged: the ground truth of assertions.
+"""What a sandbox received, accepted and charged: what tests assert on.
 
-Contacts appear as identities (``people.identity_of``), keys as key ids: nothing personal, nothing secret.
+Contacts are recorded as identities (``people.identity_of``), API keys as key ids: nothing personal, nothing secret.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ class RequestEntry:
     """One request received.
 
     Attributes:
-        time: Instant of arrival, by the sandbox's clock.
+        time: Time of arrival by the sandbox's clock, in seconds since the epoch.
         method: HTTP method.
         path: Path without the query.
         endpoint: Name of the endpoint, or None for an unknown path.
-        key_id: Id of the API key, or None when there was no valid one.
-        status: HTTP status answered; None while in progress, or when no answer was given.
-        accepted: Whether a handler carried the request out, whatever became of the answer.
-        fault: Name of the fault injected into it, if any.
+        key_id: Id of the API key, or None without a valid one.
+        status: HTTP status of the response; None while in progress, or when there was none.
+        accepted: Whether the request was processed, whatever happened to the response.
+        fault: Name of the fault that happened to it, if any.
     """
 
     time: float
@@ -40,10 +40,10 @@ class Submit:
     """One enrichment accepted.
 
     Attributes:
-        time: Instant of acceptance.
+        time: Time of acceptance by the sandbox's clock, in seconds since the epoch.
         endpoint: Name of the endpoint.
-        workflow_id: The workflow begun.
-        enrichment_type: What was asked for.
+        workflow_id: The workflow that was started.
+        enrichment_type: What was requested.
         key_id: Id of the API key.
         identities: Identity of each contact, in order of submission.
     """
@@ -58,40 +58,40 @@ class Submit:
 
 @dataclass(frozen=True, slots=True)
 class Charge:
-    """Credits charged for one find.
+    """Credits charged for one thing that was found.
 
     Attributes:
-        identity: Identity of the contact or company.
-        item: ``email``, ``phone``, ``contact`` or ``company``.
+        identity: Identity of the contact.
+        item: ``email``, ``phone``, or ``contact`` for type ``prospecting_only``.
         credits: Credits charged.
-        workflow_id: The workflow that found it, or None for a synchronous lookup.
+        workflow_id: The workflow that found it.
     """
 
     identity: str
     item: str
     credits: int
-    workflow_id: str | None
+    workflow_id: str
 
 
 @dataclass
-class Ledger:
-    """Records of one sandbox; safe to read while the sandbox works.
+class SandboxLedger:
+    """Everything one sandbox recorded; safe to read while it runs.
 
     Attributes:
         entries: Requests received, in order of arrival.
         accepted_submits: Enrichments accepted.
         charges: Credits charged.
+        task_reads: How often the finished result of each task was returned, by task id.
     """
 
     entries: list[RequestEntry] = field(default_factory=list)
     accepted_submits: list[Submit] = field(default_factory=list)
     charges: list[Charge] = field(default_factory=list)
     task_reads: Counter[str] = field(default_factory=Counter)
-    """How often the finished result of each task was answered."""
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
-    def open(self, entry: RequestEntry) -> RequestEntry:
-        """Record an arriving request, whose status follows, and return its entry.
+    def record_request(self, entry: RequestEntry) -> RequestEntry:
+        """Record a request that has arrived, and return its entry, to which the status is added later.
 
         Args:
             entry: The request.
@@ -119,7 +119,7 @@ class Ledger:
             self.charges.append(charge)
 
     def record_task_read(self, task_id: str) -> None:
-        """Record that a task's finished result was answered.
+        """Record that the finished result of a task was returned.
 
         Args:
             task_id: The task.
@@ -136,14 +136,14 @@ class Ledger:
         key_id: str | None = None,
         fault: str | None = None,
     ) -> list[RequestEntry]:
-        """Return the requests received that match every argument given, in order of arrival.
+        """Return the requests that match every given argument, in order of arrival.
 
         Args:
             endpoint: Name of the endpoint.
-            status: HTTP status answered.
+            status: HTTP status of the response.
             method: HTTP method.
             key_id: Id of the API key.
-            fault: Name of the fault injected.
+            fault: Name of the fault that happened to the request.
         """
         with self._lock:
             entries = list(self.entries)
@@ -158,7 +158,7 @@ class Ledger:
         ]
 
     def counts(self) -> dict[str, dict[str, int]]:
-        """Return the number of requests by endpoint and status; no answer counts as ``none``."""
+        """Return the number of requests by endpoint and status; without a response the status is ``none``."""
         counts: dict[str, dict[str, int]] = {}
         for entry in self.requests():
             row = counts.setdefault(entry.endpoint or "unknown", {})
@@ -168,21 +168,21 @@ class Ledger:
 
     @property
     def credits_charged(self) -> int:
-        """Credits charged in all."""
+        """Sum of all charges."""
         with self._lock:
             return sum(charge.credits for charge in self.charges)
 
     def times_submitted(self) -> Counter[str]:
-        """Return how often each identity was accepted for enrichment."""
+        """Return how often each identity was submitted."""
         with self._lock:
             return Counter(identity for submit in self.accepted_submits for identity in submit.identities)
 
     def contacts_submitted_twice(self) -> dict[str, int]:
-        """Return the identities accepted more than once, and how often."""
+        """Return the identities that were submitted more than once, and how often."""
         return {identity: times for identity, times in self.times_submitted().items() if times > 1}
 
     def times_billed(self) -> Counter[str]:
-        """Return how often each identity was billed for the item it was billed for most often."""
+        """Return how often each identity was billed, for the item that it was billed for most often."""
         with self._lock:
             by_item = Counter((charge.identity, charge.item) for charge in self.charges)
         times: Counter[str] = Counter()
@@ -191,11 +191,11 @@ class Ledger:
         return times
 
     def contacts_billed_twice(self) -> dict[str, int]:
-        """Return the identities billed more than once for the same item, and how often."""
+        """Return the identities that were billed more than once for the same item, and how often."""
         return {identity: times for identity, times in self.times_billed().items() if times > 1}
 
     def requests_per_window(self, seconds: float) -> dict[int, Counter[str]]:
-        """Return, by number of the window since the epoch, how many requests were let in and how many got 429.
+        """Return how many requests were admitted and how many refused with 429, by window since the epoch.
 
         Args:
             seconds: Length of a window in seconds.
@@ -207,7 +207,7 @@ class Ledger:
         return windows
 
     def summary(self) -> dict[str, object]:
-        """Return the totals as plain JSON data."""
+        """Return the totals as JSON data."""
         submitted = self.times_submitted()
         return {
             "requests": len(self.requests()),
@@ -221,7 +221,7 @@ class Ledger:
         }
 
     def clear(self) -> None:
-        """Forget everything recorded."""
+        """Delete all records."""
         with self._lock:
             self.entries.clear()
             self.accepted_submits.clear()

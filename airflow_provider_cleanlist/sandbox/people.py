@@ -1,4 +1,4 @@
-"""Who a contact is: the fields a lookup starts from, and the identity they amount to."""
+"""Who a contact is: the fields that a lookup starts from, and the identity derived from them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _LINKEDIN_SLUG = re.compile(r"linkedin\.com/(?:in|pub|sales/lead|sales/people)/(
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """A contact as submitted; blank strings count as absent (contract section 4.1)."""
+    """A contact as submitted; blank strings count as absent."""
 
     linkedin_url: str | None = None
     first_name: str | None = None
@@ -21,27 +21,20 @@ class Person:
     company_name: str | None = None
     company_domain: str | None = None
     email: str | None = None
-    phone: str | None = None
-    person_id: str | None = None
 
     def __post_init__(self) -> None:
         for name in self.__slots__:
             object.__setattr__(self, name, (getattr(self, name) or "").strip() or None)
 
     @property
-    def has_legacy_identity(self) -> bool:
-        """Whether ``/enrich/bulk`` can look this contact up."""
+    def can_be_looked_up(self) -> bool:
+        """Whether ``/enrich/bulk`` accepts the contact: a LinkedIn URL, or both names and a company."""
         named = self.first_name and self.last_name and (self.company_name or self.company_domain)
         return bool(self.linkedin_url or named)
 
     @property
-    def has_v2_identity(self) -> bool:
-        """Whether ``/enrichment/person`` can: an email or a person id is enough there."""
-        return self.has_legacy_identity or bool(self.email or self.person_id)
-
-    @property
     def linkedin_slug(self) -> str | None:
-        """The name in the LinkedIn URL, without accents of spelling: case, escapes, slashes."""
+        """The profile name in the LinkedIn URL, independent of case, percent-encoding and trailing slashes."""
         if self.linkedin_url is None:
             return None
         found = _LINKEDIN_SLUG.search(self.linkedin_url)
@@ -49,22 +42,22 @@ class Person:
 
     @property
     def full_name(self) -> str | None:
-        """First and last name as one."""
+        """First and last name together."""
         return " ".join(filter(None, (self.first_name, self.last_name))) or None
 
 
 def identity_of(person: Person) -> str:
     """Return who the contact is, as 16 hexadecimal digits that reveal nothing.
 
-    The same LinkedIn profile is the same person however its URL is written; without one, the names together
-    with the company's domain or name decide, then the email, the person id and the phone.
+    A LinkedIn profile is one person however its URL is written. Without one, both names and the company's domain
+    (else its name) decide, and without these the email.
     """
     if person.linkedin_slug:
         parts = ["linkedin", person.linkedin_slug]
-    elif person.has_legacy_identity:
+    elif person.can_be_looked_up:
         company = person.company_domain or person.company_name
         parts = ["name", person.first_name or "", person.last_name or "", company or ""]
     else:
-        parts = ["other", person.email or person.person_id or person.phone or ""]
+        parts = ["other", person.email or ""]
     folded = "\x1f".join(unicodedata.normalize("NFC", part).casefold() for part in parts)
     return hashlib.sha256(folded.encode()).hexdigest()[:16]

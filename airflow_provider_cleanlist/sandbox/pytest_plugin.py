@@ -1,7 +1,7 @@
 """Pytest plugin: the fixture ``cleanlist_sandbox``, a local Cleanlist for the tests of your own DAGs.
 
-Installing the provider registers it (entry point ``pytest11``). Importing this module costs nothing: the
-server and its dependencies (extra ``sandbox``) are imported when a test asks for the fixture.
+Installing the provider registers the plugin (entry point ``pytest11``). The server and its dependencies (extra
+``sandbox``) are only imported when a test uses the fixture.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from airflow_provider_cleanlist.sandbox.server import SandboxServer
 
 MARKER = "cleanlist_sandbox"
-"""Name of the marker, which is also that of the fixture."""
+"""Name of the pytest marker, which is also the name of the fixture."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the marker that configures the fixture.
+    """Register the pytest marker that configures the fixture.
 
     Args:
         config: Pytest's configuration.
@@ -33,13 +33,13 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture
 def cleanlist_sandbox(request: pytest.FixtureRequest) -> Iterator[SandboxServer]:
-    """Yield a sandbox on a free loopback port for one test, and stop it afterwards.
+    """Yield a sandbox that runs on a free loopback port during one test.
 
     Configure it with ``@pytest.mark.cleanlist_sandbox(requests_per_minute=30, credits=100)``; the arguments
     are those of ``SandboxServer``.
 
     Args:
-        request: The test that asks for it.
+        request: The test that uses it.
     """
     try:
         from airflow_provider_cleanlist.sandbox.server import SandboxServer

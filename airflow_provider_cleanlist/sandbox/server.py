@@ -1,4 +1,4 @@
-"""A sandbox behind a real socket: uvicorn on a thread."""
+"""A sandbox on a real socket: uvicorn on a thread."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Self
 import uvicorn
 
 from airflow_provider_cleanlist.sandbox.app import create_app
-from airflow_provider_cleanlist.sandbox.state import Sandbox
-from airflow_provider_cleanlist.sandbox.webhooks import is_loopback
+from airflow_provider_cleanlist.sandbox.state.sandbox import Sandbox
+from airflow_provider_cleanlist.sandbox.state.webhooks import is_loopback
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -21,25 +21,25 @@ if TYPE_CHECKING:
 
     from airflow_provider_cleanlist.sandbox.clock import Clock
     from airflow_provider_cleanlist.sandbox.faults import Faults
-    from airflow_provider_cleanlist.sandbox.ledger import Ledger
-    from airflow_provider_cleanlist.sandbox.settings import Settings
+    from airflow_provider_cleanlist.sandbox.ledger import SandboxLedger
+    from airflow_provider_cleanlist.sandbox.settings import SandboxSettings
 
 START_SECONDS = 20
-"""How long the server may take to start."""
+"""Most seconds that the server may take to start."""
 
 
 class SandboxServer:
-    """A local Cleanlist on a port of its own, for the time of a ``with`` block.
+    """A local Cleanlist on its own port, which runs during a ``with`` block.
 
     Args:
         host: Address to listen on.
         port: Port to listen on; 0 picks a free one.
-        allow_remote: Permit an address that is not loopback.
-        **sandbox: Arguments of ``Sandbox``: ``clock``, ``api_key``, ``credits`` and every field of ``Settings``.
+        allow_remote: Allow an address that is not loopback.
+        **sandbox: ``clock``, ``api_key``, ``credits`` and every field of ``SandboxSettings``.
 
     Raises:
-        ValueError: The address is not loopback, and nobody said that this is meant.
-        OSError: The port is taken.
+        ValueError: The address is not loopback, without ``allow_remote``; or a setting is unknown or invalid.
+        OSError: The port is in use.
     """
 
     def __init__(
@@ -47,8 +47,8 @@ class SandboxServer:
     ) -> None:
         if not (allow_remote or is_loopback(host)):
             raise ValueError(
-                f"The sandbox answers whoever reaches it, and {host} is not a loopback address. "
-                "Pass allow_remote=True (--allow-remote) if that is meant."
+                f"The sandbox answers everybody who can reach it, and {host} is not a loopback address. "
+                "Pass allow_remote=True (--allow-remote) if you want that."
             )
         self.state = Sandbox(**sandbox)
         self._socket = socket.create_server(
@@ -56,7 +56,7 @@ class SandboxServer:
         )
         self._host = host
         config = uvicorn.Config(
-            create_app(self.state, self._cut),
+            create_app(self.state, self._close_connection),
             lifespan="off",
             log_level="critical",
             access_log=False,
@@ -71,13 +71,13 @@ class SandboxServer:
 
     @property
     def port(self) -> int:
-        """The port it listens on."""
+        """The port that it listens on."""
         port: int = self._socket.getsockname()[1]
         return port
 
     @property
     def url(self) -> str:
-        """The host to give to clients, such as ``http://127.0.0.1:8123``."""
+        """The host for clients, such as ``http://127.0.0.1:8123``."""
         return (
             f"http://[{self._host}]:{self.port}" if ":" in self._host else f"http://{self._host}:{self.port}"
         )
@@ -88,24 +88,24 @@ class SandboxServer:
         return self.state.accounts.key.secret
 
     @property
-    def settings(self) -> Settings:
+    def settings(self) -> SandboxSettings:
         """Switches of the sandbox."""
         return self.state.settings
 
     @property
-    def ledger(self) -> Ledger:
-        """What was asked, accepted and charged, up to now."""
+    def ledger(self) -> SandboxLedger:
+        """What was received, accepted and charged until now."""
         self.state.settle()
         return self.state.ledger
 
     @property
     def faults(self) -> Faults:
-        """Things that go wrong on demand."""
+        """Failures on demand."""
         return self.state.faults
 
     @property
     def clock(self) -> Clock:
-        """The time the sandbox lives in."""
+        """The sandbox's clock."""
         return self.state.clock
 
     def connection_json(self) -> str:
@@ -119,10 +119,10 @@ class SandboxServer:
         )
 
     def start(self) -> Self:
-        """Begin to answer, and return the server.
+        """Start to answer requests, and return the server.
 
         Raises:
-            RuntimeError: The server did not come up.
+            RuntimeError: The server did not start in time.
         """
         self._thread.start()
         deadline = time.monotonic() + START_SECONDS
@@ -133,7 +133,7 @@ class SandboxServer:
         return self
 
     def stop(self) -> None:
-        """Close every connection and free the port."""
+        """Stop: close every connection and free the port."""
         self._uvicorn.should_exit = True
         self._thread.join()
         self._socket.close()
@@ -149,8 +149,8 @@ class SandboxServer:
         """Stop the server."""
         self.stop()
 
-    async def _cut(self, scope: Scope, receive: Receive) -> None:
-        """Close the socket a request came in on."""
+    async def _close_connection(self, scope: Scope, receive: Receive) -> None:
+        """Close the socket of a request."""
         client = scope["client"]
         for connection in list(self._uvicorn.server_state.connections):
             if getattr(connection, "client", None) == client:

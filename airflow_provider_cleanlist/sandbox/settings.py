@@ -1,4 +1,4 @@
-"""What a sandbox does, as one set of switches that tests and the admin side may change while it runs."""
+"""How a sandbox behaves: one set of switches, which tests and the admin endpoints may change while it runs."""
 
 from __future__ import annotations
 
@@ -10,107 +10,103 @@ RetryAfterForm = Literal["seconds", "decimal", "date", "zero", "negative", "garb
 """Forms that the ``Retry-After`` header of a 429 can take."""
 
 
-class Settings(BaseModel):
-    """Behaviour of a sandbox. The defaults are the contract's.
+class SandboxSettings(BaseModel):
+    """Switches of a sandbox. The defaults follow the vendor's documentation.
 
-    Every assignment is validated, so ``sandbox.settings.window = "sometimes"`` raises at once.
+    Every assignment is validated, so ``sandbox.settings.window = "sometimes"`` raises immediately.
     """
 
     model_config = ConfigDict(validate_assignment=True, extra="forbid")
 
-    # Section 2: rate limit
+    # Rate limit
     requests_per_minute: int = Field(default=60, ge=1)
     """Requests per window and organisation."""
     requests_per_minute_per_key: int | None = Field(default=None, ge=1)
-    """Requests per window and key; None switches this second limit off."""
+    """Requests per window and key; None turns this second limit off."""
     window_seconds: float = Field(default=60.0, gt=0)
-    """Length of a window, in seconds of the clock."""
+    """Length of a window, in seconds of the sandbox's clock."""
     window: Literal["aligned", "first_request", "sliding"] = "aligned"
-    """Windows start at multiples of their length, or at the first request, or slide over a log."""
+    """Windows start at multiples of their length, start with the first request, or slide."""
     count_refused: bool = False
-    """Sliding only: refused requests use up the allowance too."""
+    """Sliding windows only: refused requests count towards the limit too."""
     retry_after: RetryAfterForm = "seconds"
     """Form of the ``Retry-After`` header of a 429."""
 
-    # Section 3: errors
+    # Errors
     envelope: Literal["contract", "newer", "legacy"] = "contract"
-    """Error bodies: by endpoint as the contract says, or one of the two everywhere (422 stays as it is)."""
+    """Error bodies: as documented for each endpoint, or one of the two forms everywhere (422 never changes)."""
 
-    # Sections 4 and 5: enrichment
+    # Enrichment
     seconds_to_complete: float = Field(default=0.0, ge=0)
-    """Duration of a workflow, in seconds of the clock (the median, when ``duration_sigma`` is set)."""
+    """Duration of a workflow, in seconds of the sandbox's clock (the median, if ``duration_sigma`` is set)."""
     duration_sigma: float = Field(default=0.0, ge=0)
-    """Spread of durations: sigma of a log-normal distribution, drawn reproducibly per workflow."""
+    """Spread of durations: sigma of a log-normal distribution, drawn reproducibly for each workflow."""
     polls_to_complete: int = Field(default=0, ge=0)
-    """Status answers that still say "running" before a workflow (or a task) may complete."""
+    """Status requests answered with "running" before a workflow (or a task) can complete."""
     progress: Literal["linear", "concave", "convex", "late"] = "linear"
-    """Progress over time: even, fast then slow, slow then fast, or nothing until the end."""
+    """Progress over time: steady, fast then slow, slow then fast, or nothing until the end."""
     running_status: str | None = None
-    """Word for a running workflow; None means ``processing`` (legacy) or ``running`` (v2)."""
+    """Status of a running workflow; None means ``processing``."""
     final_status: str = "completed"
-    """Word for a workflow that ran to its end."""
+    """Status of a finished workflow."""
     status_variant: Literal["summary", "flat", "results", "sparse"] = "summary"
-    """Shape of the legacy workflow status: (a) to (d) of section 5.2."""
+    """Workflow status: with a summary, with counters at top level, with every result, or only the status itself."""
     nested_task_result: bool = False
-    """Legacy task status: the object of section 5.3 nested under ``result``."""
+    """Task status: the result is nested under ``result``."""
     task_ids: Literal["all", "missing", "empty", "short", "long"] = "all"
-    """``task_ids`` of a submit: one per contact, no such key, none, one too few or one too many."""
+    """``task_ids`` of a submission: one per contact, no such key, an empty list, one too few or one too many."""
     email_rate: float = Field(default=0.7, ge=0, le=1)
     """Share of contacts without a marker for which an email is found."""
     phone_rate: float = Field(default=0.45, ge=0, le=1)
     """Share of contacts without a marker for which a phone is found."""
     managed_list_name: str = "Extension Leads"
-    """Name under which managed lists are created (older pages of the vendor say ``DEFAULT``)."""
-    quote_seconds: int = Field(default=300, ge=1)
-    """Life of a quote, in seconds of the clock."""
-    csv_import_enabled: bool = True
-    """False answers CSV imports with 503, the vendor's kill switch."""
+    """Name given to new managed lists (older pages of the vendor call them ``DEFAULT``)."""
     list_cap: int | None = Field(default=None, ge=0)
-    """Most lists a user may own; beyond it 403 ``list_cap_reached``."""
+    """Most lists a user may own; one more is refused with 403 ``list_cap_reached``."""
 
-    # Section 6: webhooks
+    # Webhooks
     allow_http_webhooks: bool = False
     """Accept ``http://`` webhook URLs on loopback."""
     webhook_timeout_seconds: float = Field(default=10.0, gt=0)
-    """Real seconds a receiver has to answer."""
+    """Real seconds within which a receiver has to answer."""
     webhook_copies: int = Field(default=1, ge=1)
-    """Successful deliveries of one workflow: 2 shows what a repeated delivery does."""
+    """Successful deliveries of one workflow; 2 tests how a receiver handles repeated deliveries."""
     webhook_results_limit: int = Field(default=250, ge=0)
-    """Results a delivery carries; the others are counted in ``results_truncated``."""
+    """Most results in a delivery; ``results_truncated`` counts the others."""
 
-    # Section 8: paging
+    # Paging
     opaque_cursors: bool = False
     """Cursors in base64 instead of decimal offsets."""
     max_page_size: int | None = Field(default=None, ge=1)
-    """Rows per page at most, whatever ``limit`` asks for."""
+    """Most rows per page, whatever ``limit`` asks for."""
     last_cursor: Literal["null", "missing", "empty"] = "null"
-    """What the last page says in place of a cursor."""
+    """What the last page has as its cursor."""
     repeat_cursor: bool = False
-    """A page asked for with a cursor gives the same cursor back."""
+    """A page requested with a cursor returns the same cursor again."""
     empty_pages: bool = False
-    """After the last row, empty pages with ever new cursors."""
+    """After the last row come empty pages, each with a new cursor."""
     duplicate_rows: int = Field(default=0, ge=0)
-    """Rows of the page before that each page repeats."""
+    """Rows that each page repeats from the previous one."""
 
-    # Section 10.3: forms a client has to tolerate
+    # Variations that a client has to tolerate
     answers: Literal["plain", "sparse", "noisy"] = "plain"
-    """Answers as documented, without their null fields, or with unknown fields in every object."""
+    """Response bodies as documented, without their null fields, or with an unknown field in every object."""
     utc_suffix: Literal["Z", "+00:00"] = "Z"
-    """How timestamps say UTC."""
+    """How timestamps write UTC."""
     id_style: Literal["uuid", "awkward"] = "uuid"
     """New list, workflow and task ids: UUIDs, or strings that must be escaped in a URL."""
     success_status: dict[str, int] = Field(default_factory=dict)
     """HTTP status of a success by endpoint name, such as ``{"lead_list_delete": 204}``."""
 
     def change(self, **changes: Any) -> None:
-        """Set several switches at once; nothing changes when one of them is unknown or out of range.
+        """Change several switches together; if one name or value is invalid, none changes.
 
         Args:
             **changes: New values by name.
 
         Raises:
-            pydantic.ValidationError: A name is unknown or a value does not fit.
+            pydantic.ValidationError: A name is unknown or a value is invalid.
         """
-        checked = Settings(**{**self.model_dump(), **changes})
+        checked = SandboxSettings(**{**self.model_dump(), **changes})
         for name in changes:
             setattr(self, name, getattr(checked, name))

@@ -1,1 +1,1 @@
-"""The endpoints of the API, and those of the sandbox's own admin side."""
+"""The endpoints of the API, one module per subject, and the sandbox's own admin endpoints."""

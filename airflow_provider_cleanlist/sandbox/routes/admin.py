@@ -1,4 +1,4 @@
-"""The admin side under ``/sandbox/``, for tests in other processes: no key, loopback only, no rate limit."""
+"""The admin endpoints below ``/sandbox``, for tests in other processes: no key, no rate limit, loopback only."""
 
 from dataclasses import asdict
 from typing import Annotated, Any
@@ -6,18 +6,18 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, HTTPException, Request
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from airflow_provider_cleanlist.sandbox.accounts import SCOPES
 from airflow_provider_cleanlist.sandbox.clock import ManualClock
 from airflow_provider_cleanlist.sandbox.faults import Fault, WorkflowEnding
-from airflow_provider_cleanlist.sandbox.state import Sandbox
-from airflow_provider_cleanlist.sandbox.webhooks import is_loopback
+from airflow_provider_cleanlist.sandbox.state.accounts import SCOPES
+from airflow_provider_cleanlist.sandbox.state.sandbox import Sandbox
+from airflow_provider_cleanlist.sandbox.state.webhooks import is_loopback
 
 
 def _loopback_only(request: Request) -> None:
     if request.client is None or not (
         is_loopback(request.client.host) or request.client.host == "testclient"
     ):
-        raise HTTPException(403, "The admin side answers to loopback only")
+        raise HTTPException(403, "The admin endpoints answer to loopback only")
 
 
 class LeadsBody(BaseModel):
@@ -30,7 +30,7 @@ class LeadsBody(BaseModel):
 
 
 class OrganizationBody(BaseModel):
-    """Body of ``POST /sandbox/organization``; what is absent stays."""
+    """Body of ``POST /sandbox/organization``; absent fields do not change."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -40,7 +40,7 @@ class OrganizationBody(BaseModel):
 
 
 class KeyBody(BaseModel):
-    """Body of ``POST /sandbox/keys``: a new key of the first user, or changes to the one with this secret."""
+    """Body of ``POST /sandbox/keys``: a new key of the first user; an existing one with this secret is replaced."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -69,7 +69,7 @@ ROUTER = APIRouter(prefix="/sandbox", dependencies=[Depends(_loopback_only)])
 
 @ROUTER.get("")
 def show(sandbox: InSandbox) -> dict[str, Any]:
-    """Settings, time, credits and faults still waiting."""
+    """Return settings, time, credits and pending faults."""
     sandbox.settle()
     return {
         "settings": sandbox.settings.model_dump(),
@@ -82,7 +82,7 @@ def show(sandbox: InSandbox) -> dict[str, Any]:
 
 @ROUTER.get("/ledger")
 def ledger(sandbox: InSandbox) -> dict[str, Any]:
-    """Totals: requests, submits, credits."""
+    """Return totals: requests, submissions, credits."""
     sandbox.settle()
     return sandbox.ledger.summary()
 
@@ -95,20 +95,20 @@ def requests(
     method: str | None = None,
     skip: int = 0,
 ) -> list[dict[str, Any]]:
-    """Requests received, in order of arrival."""
+    """Return the requests received, in order of arrival."""
     found = sandbox.ledger.requests(endpoint=endpoint, status=status, method=method)
     return [asdict(entry) for entry in found[skip:]]
 
 
 @ROUTER.get("/ledger/submits")
 def submits(sandbox: InSandbox) -> list[dict[str, Any]]:
-    """Enrichments accepted, with the identities of their contacts."""
+    """Return the enrichments accepted, with the identities of their contacts."""
     return [asdict(submit) for submit in list(sandbox.ledger.accepted_submits)]
 
 
 @ROUTER.get("/ledger/billing")
 def billing(sandbox: InSandbox) -> dict[str, Any]:
-    """Who was billed how often."""
+    """Return how often each identity was billed."""
     sandbox.settle()
     return {
         "credits_charged": sandbox.ledger.credits_charged,
@@ -120,7 +120,7 @@ def billing(sandbox: InSandbox) -> dict[str, Any]:
 
 @ROUTER.post("/settings")
 def settings(sandbox: InSandbox, changes: dict[str, Any]) -> dict[str, Any]:
-    """Change settings; the answer is all of them."""
+    """Change settings, and return all of them."""
     try:
         sandbox.settings.change(**changes)
     except ValidationError as error:
@@ -130,21 +130,21 @@ def settings(sandbox: InSandbox, changes: dict[str, Any]) -> dict[str, Any]:
 
 @ROUTER.post("/faults")
 def add_fault(sandbox: InSandbox, fault: Fault) -> dict[str, int]:
-    """Let something go wrong."""
+    """Add a fault."""
     sandbox.faults.add(fault)
     return {"pending": len(sandbox.faults.pending)}
 
 
 @ROUTER.post("/workflow-endings")
 def add_ending(sandbox: InSandbox, ending: WorkflowEnding) -> dict[str, int]:
-    """Let coming workflows end otherwise than well."""
+    """Let coming workflows end other than completed."""
     sandbox.faults.add_ending(ending)
     return {"pending": len(sandbox.faults.pending)}
 
 
 @ROUTER.delete("/faults")
 def clear_faults(sandbox: InSandbox) -> dict[str, int]:
-    """Let nothing go wrong any more."""
+    """Remove all faults."""
     sandbox.faults.clear()
     return {"pending": 0}
 
@@ -158,7 +158,7 @@ def leads(sandbox: InSandbox, body: LeadsBody) -> dict[str, Any]:
 
 @ROUTER.post("/organization")
 def organization(sandbox: InSandbox, body: OrganizationBody) -> dict[str, Any]:
-    """Change credits or plan."""
+    """Change credits or plan of the first organisation."""
     with sandbox.lock:
         for name, value in body.model_dump(exclude_none=True).items():
             setattr(sandbox.accounts.organization, name, value)
@@ -167,10 +167,10 @@ def organization(sandbox: InSandbox, body: OrganizationBody) -> dict[str, Any]:
 
 @ROUTER.post("/keys")
 def keys(sandbox: InSandbox, body: KeyBody) -> dict[str, str]:
-    """Create a key, or change one."""
+    """Create or replace a key."""
     with sandbox.lock:
         fields = body.model_dump(exclude={"secret", "scopes"})
-        key = sandbox.accounts.add_key(body.secret, scopes=tuple(body.scopes), now=sandbox.now(), **fields)
+        key = sandbox.accounts.add_key(body.secret, scopes=tuple(body.scopes), **fields)
     return {"key_id": key.key_id, "secret": key.secret}
 
 
@@ -185,6 +185,6 @@ def clock(sandbox: InSandbox, body: ClockBody) -> dict[str, float]:
 
 @ROUTER.post("/reset")
 def reset(sandbox: InSandbox) -> dict[str, bool]:
-    """Begin anew."""
+    """Return to the initial state."""
     sandbox.reset()
     return {"reset": True}

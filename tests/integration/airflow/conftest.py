@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_cleanlist.sandbox.ledger import Ledger
+from airflow_provider_cleanlist.sandbox.ledger import SandboxLedger
 from airflow_provider_cleanlist.sandbox.server import SandboxServer
 
 HERE = Path(__file__).parent
@@ -37,7 +37,7 @@ class Outcome:
     runs: dict[str, Any]
     events: list[dict[str, Any]]
     complaints: list[str]
-    ledger: Ledger
+    ledger: SandboxLedger
     warehouse: Path
     lineage: list[dict[str, Any]]
     log: str

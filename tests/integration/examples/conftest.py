@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_cleanlist.sandbox.ledger import Ledger
+from airflow_provider_cleanlist.sandbox.ledger import SandboxLedger
 from airflow_provider_cleanlist.sandbox.server import SandboxServer
 
 HERE = Path(__file__).parent
@@ -69,7 +69,7 @@ class Examples:
     runs: list[dict[str, Any]]
     warehouse: Path
     files: Path
-    ledger: Ledger
+    ledger: SandboxLedger
     log: str
 
     def of(self, dag: str) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""The vendor's own SDK against the sandbox: the proof that the sandbox speaks as Cleanlist does.
+"""The vendor's own SDK against the sandbox: the proof that the sandbox answers as Cleanlist does.
 
 The SDK validates every answer with strict models generated from the vendor's OpenAPI, so a missing field or a
 wrong type fails here.
@@ -7,7 +7,6 @@ wrong type fails here.
 from __future__ import annotations
 
 import asyncio
-import base64
 import urllib.request
 
 import pytest
@@ -43,12 +42,6 @@ def filled(server):
     return server.state.add_leads("Filled", 1234).list_id
 
 
-def person(list_id, **fields):
-    return m.EnrichPersonRequest(
-        lead_list_id=list_id, first_name="Teo", last_name="Lindqvist", domain="found-both.example", **fields
-    )
-
-
 class TestWorkspace:
     def test_whoami(self, sdk, server):
         me = sdk.workspace.whoami()
@@ -58,19 +51,6 @@ class TestWorkspace:
 
     def test_credits(self, sdk):
         assert sdk.workspace.credits_balance().credits == 100_000
-
-    def test_estimate(self, sdk, filled):
-        quote = sdk.workspace.credits_estimate(
-            m.EstimateCostRequest(tool="enrich_list", list_id=filled, scope="full")
-        )
-        assert (quote.row_count, quote.estimated_cost, quote.sufficient) == (1234, 13_574, True)
-
-    def test_usage_and_api_keys(self, sdk):
-        sdk.workspace.whoami()
-        report = sdk.workspace.usage_report(days=3, group_by="tool")
-        assert {row.group: row.calls for row in report.rows} == {"/api/v2/whoami": 1, "/api/v2/usage": 1}
-        (key,) = sdk.workspace.list_api_keys().keys
-        assert (key.key_prefix, key.is_active) == ("clapi_", True)
 
 
 class TestLeadLists:
@@ -118,7 +98,6 @@ class TestLeadLists:
             seen |= {lead.lead_id for lead in page.leads}
             cursor, pages = page.cursor, pages + 1
         assert (len(seen), pages, page.total) == (1234, 3, 1234)
-        assert page.task_id.startswith("cl-task_")
 
     def test_add_and_remove_leads(self, sdk, filled):
         page = sdk.lead_lists.list_leads_in_list(filled, limit=10)
@@ -128,70 +107,11 @@ class TestLeadLists:
         added = sdk.lead_lists.add_leads_to_list(target, by_ids)
         assert (added.added, added.skipped_duplicates, added.credits_charged) == (4, 0, 0)
         assert sdk.lead_lists.add_leads_to_list(target, by_ids).added == 4
-        by_handle = m.Body(m.AddByCohort(task_id=page.task_id, entity_ids=lead_ids[3:6]))
-        again = sdk.lead_lists.add_leads_to_list(target, by_handle)
-        assert (again.added, again.skipped_duplicates, again.created) == (2, 1, 0)
+        again = sdk.lead_lists.add_leads_to_list(target, m.Body(m.AddByLeadIds(lead_ids=lead_ids[3:6])))
+        assert (again.added, again.skipped_duplicates, again.created) == (2, 1, None)
         removed = sdk.lead_lists.remove_leads_from_list(target, m.RemoveLeadsRequest(lead_ids=lead_ids[:2]))
         assert removed.removed == 2
         assert sdk.lead_lists.get_list(target).lead_count == 4
-
-    def test_csv_import(self, sdk):
-        list_id = sdk.lead_lists.create_list(m.CreateListRequest(name="Imported")).list_id
-        text = "Vorname,Nachname,Firma\nJürgen,Groß,Müller & Söhne\n,,\n"
-        request = m.CsvImportRequest(
-            csv_content_base64=base64.b64encode(text.encode()).decode(),
-            column_mapping={"first_name": "Vorname", "last_name": "Nachname", "company_name": "Firma"},
-            enrichment_type="full",
-            idempotency_key="once",
-        )
-        first, again = (sdk.lead_lists.csv_import(list_id, request) for _ in range(2))
-        assert (first.rows_imported, first.rows_skipped, first.sample_skip_rows) == (1, 1, [3])
-        assert (first.idempotency_replayed, again.idempotency_replayed) == (False, True)
-        assert sdk.enrichment.enrichment_status(first.workflow_id).status == "completed"
-
-
-class TestEnrichment:
-    def test_person_from_pending_to_completed(self, sdk, server):
-        server.settings.polls_to_complete = 2
-        list_id = sdk.lead_lists.create_list(m.CreateListRequest(name="People")).list_id
-        run = sdk.enrichment.enrich_person(person(list_id, enrichment_type="full"))
-        assert (run.status, run.credits_reserved) == ("pending", 11)
-        assert run.poll_url == f"{server.url}/api/v1/public/enrichment/status/{run.workflow_id}"
-        words = [sdk.enrichment.enrichment_status(run.workflow_id) for _ in range(3)]
-        assert [status.status for status in words] == ["pending", "running", "completed"]
-        result = words[-1].result
-        assert (result.email, result.status) == ("teo.lindqvist@found-both.example", "completed")
-        (lead,) = sdk.lead_lists.list_leads_in_list(list_id).leads
-        assert (lead.lead_id, lead.phone) == (result.lead_id, result.phone)
-        assert server.ledger.credits_charged == 11
-
-    def test_whole_list_and_page(self, sdk, filled):
-        quote = sdk.workspace.credits_estimate(
-            m.EstimateCostRequest(tool="enrich_list", list_id=filled, scope="phone-only")
-        )
-        request = m.EnrichListRequest(list_id=filled, quote_id=quote.quote_id, scope="phone-only")
-        run = sdk.enrichment.enrich_list(request)
-        assert (run.total_leads, run.credits_reserved) == (1234, 12_340)
-        status = sdk.enrichment.enrichment_status(run.workflow_id)
-        assert status.credits_charged + status.credits_refunded == 12_340
-        assert status.result is None
-        page = sdk.lead_lists.list_leads_in_list(filled, limit=5)
-        points = {"task_id": page.task_id, "data_points": ["Email"]}
-        quote = sdk.workspace.credits_estimate(m.EstimateCostRequest(tool="add_person_enrichments", **points))
-        run = sdk.enrichment.enrich_by_task(m.EnrichByTaskRequest(**points, quote_id=quote.quote_id))
-        assert (run.entity_kind, run.total_entities, len(run.results)) == ("person", 5, 5)
-        assert sdk.enrichment.enrichment_status(page.task_id).total == 5
-
-    def test_company(self, sdk):
-        answer = sdk.enrichment.enrich_company(m.EnrichCompanyRequest(domain="harborlight.example"))
-        assert (answer.company.name, answer.credits_charged) == ("Harborlight", 1)
-
-    def test_failed_run_reads_as_failed(self, sdk, server):
-        server.faults.end_workflows("failed")
-        list_id = sdk.lead_lists.create_list(m.CreateListRequest(name="People")).list_id
-        run = sdk.enrichment.enrich_person(person(list_id))
-        status = sdk.enrichment.enrichment_status(run.workflow_id)
-        assert (status.status, status.refund_status) == ("failed", "pending_review")
 
 
 class TestExport:

@@ -11,7 +11,7 @@ import pytest
 
 from airflow_provider_cleanlist.sandbox.app import create_app
 from airflow_provider_cleanlist.sandbox.clock import ManualClock
-from airflow_provider_cleanlist.sandbox.state import Sandbox
+from airflow_provider_cleanlist.sandbox.state.sandbox import Sandbox
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # newer Starlette prefers httpx2, which Airflow does not bring
@@ -110,3 +110,10 @@ def person(first: str = "Teo", marker: str = "found-both", **fields: Any) -> dic
 def person_fixture():
     """Make a contact whose marker decides what is found."""
     return person
+
+
+@pytest.fixture
+def leads(api, person):
+    """Seven leads of the organisation."""
+    api.submit(*[person(f"P{number}") for number in range(7)])
+    return [row["lead_id"] for row in api.rows(api.managed_list()["list_id"])]

@@ -1,14 +1,12 @@
-"""Clocks and the scheduler that lives by them."""
+"""Clocks."""
 
 from __future__ import annotations
 
-import threading
 import time
 
 import pytest
 
 from airflow_provider_cleanlist.sandbox.clock import ManualClock, SystemClock, iso
-from airflow_provider_cleanlist.sandbox.webhooks import Scheduler
 
 
 def test_manual_clock_moves_only_forward_and_by_hand():
@@ -42,30 +40,6 @@ def test_system_clock_starts_at_the_real_time():
 def test_iso():
     assert iso(1_781_428_800.9) == "2026-06-14T09:20:00Z"
     assert iso(1_781_428_800, "+00:00") == "2026-06-14T09:20:00+00:00"
-
-
-def test_scheduler_runs_actions_when_their_instant_comes():
-    clock = ManualClock(0.0)
-    scheduler, done, ran = Scheduler(clock), [], threading.Event()
-
-    def action(name):
-        done.append(name)
-        ran.set()
-
-    scheduler.at(10, lambda: action("late"))
-    scheduler.at(5, lambda: action("early"))
-    clock.advance(5)
-    assert ran.wait(5)
-    ran.clear()
-    assert done == ["early"]
-    clock.advance(5)
-    assert ran.wait(5)
-    scheduler.at(20, lambda: action("never"))
-    scheduler.clear()
-    clock.advance(100)
-    scheduler.stop()
-    scheduler.at(0, lambda: action("too late"))
-    assert done == ["early", "late"]
 
 
 def test_timestamps_may_end_in_an_offset(api):

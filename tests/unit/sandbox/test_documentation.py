@@ -9,9 +9,9 @@ import pytest
 
 from airflow_provider_cleanlist.sandbox.__main__ import _parser
 from airflow_provider_cleanlist.sandbox.app import ENDPOINTS
-from airflow_provider_cleanlist.sandbox.outcomes import MARKERS
 from airflow_provider_cleanlist.sandbox.routes.admin import ROUTER
-from airflow_provider_cleanlist.sandbox.settings import Settings
+from airflow_provider_cleanlist.sandbox.settings import SandboxSettings
+from airflow_provider_cleanlist.sandbox.state.lookup import MARKERS
 
 TEXT = (Path(__file__).parents[3] / "docs" / "sandbox.md").read_text()
 
@@ -19,7 +19,7 @@ TEXT = (Path(__file__).parents[3] / "docs" / "sandbox.md").read_text()
 @pytest.mark.parametrize(
     "name",
     [
-        *Settings.model_fields,
+        *SandboxSettings.model_fields,
         *MARKERS,
         *(endpoint.name for endpoint in ENDPOINTS),
         *(
@@ -39,10 +39,10 @@ def test_every_admin_route_is_documented(route):
         assert f"{method} {route.path}" in TEXT
 
 
-@pytest.mark.parametrize("name", Settings.model_fields)
+@pytest.mark.parametrize("name", SandboxSettings.model_fields)
 def test_defaults_are_documented_as_they_are(name):
     rows = dict(re.findall(r"^\| `(\w+)` \| (.+?) \|", TEXT, re.MULTILINE))
-    assert rows[name].strip("`").removesuffix(" (CLI: 5)") == written(getattr(Settings(), name))
+    assert rows[name].strip("`").removesuffix(" (CLI: 5)") == written(getattr(SandboxSettings(), name))
 
 
 def written(default):

@@ -1,4 +1,4 @@
-"""Contract section 10.4: things that go wrong on demand."""
+"""Failures on demand."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from pydantic import ValidationError
 
 from airflow_provider_cleanlist.sandbox.app import ENDPOINTS
 from airflow_provider_cleanlist.sandbox.faults import EndpointName, Fault, Faults
-from airflow_provider_cleanlist.sandbox.settings import Settings
 
 STATUSES = [400, 401, 402, 403, 404, 409, 413, 422, 429, 500, 502, 503, 504]
 BULK = {"contacts": [{"linkedin_url": "https://www.linkedin.com/in/mara"}]}
@@ -35,7 +34,7 @@ def test_each_status_k_times_on_a_chosen_endpoint(api, status, times):
 @pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda endpoint: endpoint.name)
 def test_every_endpoint_can_fail(api, endpoint):
     api.faults.fail(endpoint.name, 503)
-    path = endpoint.path.format(list_id="x", workflow_id="x")
+    path = endpoint.path.format(list_id="x")
     assert api.call(endpoint.method, endpoint.prefixes[0] + path).status_code == 503
 
 
@@ -156,9 +155,9 @@ def test_delay_and_truncate_always_come_after():
 
 def test_take_uses_up_and_none_lasts():
     faults = Faults()
-    faults.fail("usage", 500, times=2)
+    faults.fail("credits_balance", 500, times=2)
     faults.fail("whoami", 500, times=None)
-    assert [faults.take("usage", after=False) is not None for _ in range(3)] == [True, True, False]
+    assert [faults.take("credits_balance", after=False) is not None for _ in range(3)] == [True, True, False]
     assert all(faults.take("whoami", after=False) for _ in range(5))
     assert faults.take("whoami", after=True) is None
     assert len(faults.pending) == 1
@@ -176,16 +175,3 @@ def test_a_misspelt_endpoint_is_refused_and_the_names_there_are_are_shown(api):
         with pytest.raises(ValidationError, match=r"endpoint\n.*'validate_key', 'whoami'.*'enrich_bulk'"):
             add()
     assert api.faults.pending == []
-
-
-def test_settings_change_together_or_not_at_all():
-    settings = Settings()
-    settings.change(window="sliding", requests_per_minute=30)
-    assert (settings.window, settings.requests_per_minute) == ("sliding", 30)
-    with pytest.raises(ValidationError):
-        settings.change(window="aligned", requests_per_minute=0)
-    with pytest.raises(ValidationError):
-        settings.change(requests_per_hour=5)
-    assert (settings.window, settings.requests_per_minute) == ("sliding", 30)
-    with pytest.raises(ValidationError):
-        settings.window = "sometimes"

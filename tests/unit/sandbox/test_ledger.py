@@ -1,8 +1,8 @@
-"""The ground truth: what was asked, accepted and charged."""
+"""What was received, accepted and charged."""
 
 from __future__ import annotations
 
-from airflow_provider_cleanlist.sandbox.ledger import Charge, Ledger, RequestEntry, Submit
+from airflow_provider_cleanlist.sandbox.ledger import Charge, RequestEntry, SandboxLedger, Submit
 
 
 def submit(*identities):
@@ -24,7 +24,7 @@ def test_requests_are_filtered_by_every_argument(api):
 
 
 def test_billing_is_counted_per_identity_and_item():
-    ledger = Ledger()
+    ledger = SandboxLedger()
     for identity, item in [("a", "email"), ("a", "phone"), ("b", "email"), ("b", "email"), ("c", "company")]:
         ledger.record_charge(Charge(identity, item, 1, "w"))
     assert ledger.credits_charged == 5
@@ -33,7 +33,7 @@ def test_billing_is_counted_per_identity_and_item():
 
 
 def test_submits_are_counted_per_identity():
-    ledger = Ledger()
+    ledger = SandboxLedger()
     ledger.record_submit(submit("a", "b", "a"))
     ledger.record_submit(submit("b"))
     assert ledger.times_submitted() == {"a": 2, "b": 2}
@@ -41,9 +41,9 @@ def test_submits_are_counted_per_identity():
 
 
 def test_requests_per_window():
-    ledger = Ledger()
+    ledger = SandboxLedger()
     for time, status in [(59.9, 200), (60.0, 200), (61.0, 429), (119.0, None)]:
-        ledger.open(RequestEntry(time, "GET", "/", "x", status=status))
+        ledger.record_request(RequestEntry(time, "GET", "/", "x", status=status))
     assert ledger.requests_per_window(60) == {0: {"admitted": 1}, 1: {"admitted": 2, "refused": 1}}
 
 

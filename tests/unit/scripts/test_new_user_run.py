@@ -85,6 +85,6 @@ def test_the_tutorial_writes_the_files_of_the_examples(name: str) -> None:
 
 
 def test_the_tutorial_uses_the_key_of_the_sandbox() -> None:
-    from airflow_provider_cleanlist.sandbox.accounts import DEFAULT_KEY
+    from airflow_provider_cleanlist.sandbox.state.accounts import DEFAULT_KEY
 
     assert f'"password": "{DEFAULT_KEY}"' in TUTORIAL.read_text()
