@@ -20,7 +20,7 @@ PACKAGE = "airflow_provider_cleanlist"
 USER_MODULES = re.compile(
     rf"{PACKAGE}(\.(assets|exceptions|get_provider_info|lineage|links|retry_policy|xcom"
     r"|(client|hooks|inbox|operators|sensors|transfers|triggers|webhooks)(\..+)?"
-    r"|sandbox(\.(__main__|clock|faults|ledger|pytest_plugin|server|settings))?))?"
+    r"|sandbox(\.(__main__|clock|faults|ledger|people|pytest_plugin|server|settings))?))?"
 )
 ASKS_THE_API = re.compile(rf"{PACKAGE}\.(hooks\.cleanlist|client\.(client|endpoints))\.\w")
 ASKS_NOTHING = {

@@ -13,7 +13,16 @@ _LINKEDIN_SLUG = re.compile(r"linkedin\.com/(?:in|pub|sales/lead|sales/people)/(
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """A contact as submitted; blank strings count as absent."""
+    """A contact as submitted; blank strings count as absent.
+
+    Attributes:
+        linkedin_url: URL of the LinkedIn profile.
+        first_name: First name.
+        last_name: Last name.
+        company_name: Name of the company.
+        company_domain: Domain of the company.
+        email: Email address.
+    """
 
     linkedin_url: str | None = None
     first_name: str | None = None
@@ -51,6 +60,9 @@ def identity_of(person: Person) -> str:
 
     A LinkedIn profile is one person however its URL is written. Without one, both names and the company's domain
     (else its name) decide, and without these the email.
+
+    Args:
+        person: The contact.
     """
     if person.linkedin_slug:
         parts = ["linkedin", person.linkedin_slug]
