@@ -1,4 +1,4 @@
-"""The sensor that waits for enrichments."""
+"""The sensor that waits for enrichment workflows."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from airflow_provider_cleanlist.waiting.states import WaitStatus
 from airflow_provider_cleanlist.waiting.tracker import WorkflowTracker
 from airflow_provider_cleanlist.waiting.wait import (
     WaitRequest,
-    look_once,
+    check_once,
     rule_for,
     summary_of_event,
     wait,
@@ -42,27 +42,27 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
 TIMEOUT_GRACE_SECONDS = 60.0
-"""The trigger keeps the deadline itself; Airflow's own timeout comes later and only if no trigger ran."""
+"""Seconds from the deadline, which the trigger keeps, to Airflow's own timeout, which applies if no trigger ran."""
 
 STATE_KEY = "cleanlist_wait"
-"""Key of the wait's progress in Airflow's task state store."""
+"""Key of the saved progress in Airflow's task state store."""
 
 
 class WorkflowSensor(BaseSensorOperator):
     """Wait until enrichment workflows have ended.
 
     By default the task is deferred and occupies no worker slot. With ``deferrable=False`` it waits in the worker
-    (``mode="poke"``) or looks once every ``poke_interval`` seconds (``mode="reschedule"``).
+    (``mode="poke"``), or checks once every ``poke_interval`` seconds (``mode="reschedule"``).
 
     Args:
-        workflow_ids: One workflow id, several, the result of ``BulkEnrichOperator``, several of these, or an
-            XComArg of any of them (templated). None at all succeeds at once.
-        cleanlist_conn_id: Airflow connection.
+        workflow_ids: One workflow id, a list of them, the result of ``BulkEnrichOperator``, a list of such results, or
+            an XComArg of any of these (templated). With no id at all the task succeeds at once.
+        cleanlist_conn_id: Airflow connection (templated).
         deferrable: Wait in the triggerer.
-        timeout: Seconds after which the task fails while workflows are still running. They go on at Cleanlist.
-        poll_interval: Seconds between two looks at a workflow, at least 1; None (default) follows a schedule that
-            learns how long workflows take and respects the request budget, or looks every ten minutes where webhooks
-            tell the end (``BulkEnrichOperator(webhook=True)``).
+        timeout: Seconds after which the task fails if workflows are still running. They continue at Cleanlist.
+        poll_interval: Seconds between two status checks of a workflow, at least 1. None (default) follows a schedule
+            that learns how long workflows take and respects the request budget; when webhooks are expected
+            (``BulkEnrichOperator(webhook=True)``), it polls every ten minutes only.
         failure_policy: When failed workflows fail the task: ``any`` of them (default), only ``all`` of them, or
             ``never``.
         **kwargs: Arguments of every sensor, such as ``soft_fail`` and ``mode``.
@@ -72,10 +72,10 @@ class WorkflowSensor(BaseSensorOperator):
         "phones_found"}`` as numbers, and ``"failed_workflow_ids"`` as a list.
 
     Raises:
-        CleanlistWorkflowFailedError: Workflows failed, as ``failure_policy`` counts it.
+        CleanlistWorkflowFailedError: Workflows failed, and ``failure_policy`` makes that an error.
         CleanlistWaitTimeoutError: The timeout passed.
         CleanlistNotFoundError: The API does not know some of the workflows.
-        CleanlistConfigurationError: An argument or the connection cannot be used.
+        CleanlistConfigurationError: An argument or the connection is invalid.
     """
 
     template_fields: Sequence[str] = ("workflow_ids", "cleanlist_conn_id")
@@ -102,7 +102,7 @@ class WorkflowSensor(BaseSensorOperator):
         self._tracker: WorkflowTracker | None = None
 
     def execute(self, context: Context) -> WaitSummary:
-        """Wait in the way the arguments say, and return what the class says."""
+        """Wait as the arguments say, and return the summary."""
         if not self.deferrable:
             return self._execute_here(context)
         try:
@@ -112,7 +112,7 @@ class WorkflowSensor(BaseSensorOperator):
             raise
 
     def poke(self, context: Context) -> PokeReturnValue:
-        """Return the result at the end in poke mode, after one look in reschedule mode."""
+        """Wait until the end in poke mode, check once in reschedule mode, and return whether the wait is over."""
         hook = CleanlistHook(self.cleanlist_conn_id)
         request = self._request(_first_poke(context) if self.reschedule else None)
         self._tracker = tracker = request.tracker(rule_for(hook))
@@ -122,7 +122,7 @@ class WorkflowSensor(BaseSensorOperator):
         if store is not None and isinstance(snapshot := store.get(STATE_KEY), dict):
             tracker.restore(snapshot)
         running_before = tracker.in_flight
-        outcome = look_once(hook, request, self.log, tracker, ask=self._is_to_ask(request))
+        outcome = check_once(hook, request, self.log, tracker, poll=self._is_poll_due(request))
         if outcome is not None:
             return PokeReturnValue(is_done=True, xcom_value=conclude(outcome))
         if store is not None and tracker.in_flight < running_before:
@@ -131,11 +131,11 @@ class WorkflowSensor(BaseSensorOperator):
         return PokeReturnValue(is_done=False)
 
     def execute_complete(self, context: Context, event: Mapping[str, Any]) -> WaitSummary:
-        """Take up the task after the trigger's event, and return what the class says."""
+        """Resume the task after the trigger's event, and return the summary."""
         return summary_of_event(event, self.log, CleanlistHook(self.cleanlist_conn_id))
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
-        """Return what the task returns after deferral; a timeout says which workflows go on."""
+        """Return the result after deferral; a timeout by Airflow names the workflows that continue."""
         try:
             return super().resume_execution(next_method, next_kwargs, context)
         except AirflowSensorTimeout as error:
@@ -146,7 +146,7 @@ class WorkflowSensor(BaseSensorOperator):
             raise error from None
 
     def on_kill(self) -> None:
-        """Say which workflows go on when the task is killed while it waits in a worker."""
+        """Log which workflows continue when the task is killed while it waits in a worker."""
         if self._tracker is not None and self._tracker.in_flight:
             self.log.warning(killed_message(self._tracker.running))
 
@@ -157,8 +157,8 @@ class WorkflowSensor(BaseSensorOperator):
         WorkflowLink.remember(context, request.workflow_ids[0])
         if len(request.workflow_ids) == 1:
             hook = CleanlistHook(self.cleanlist_conn_id)
-            ask = self._is_to_ask(request)
-            outcome = look_once(hook, request, self.log, request.tracker(rule_for(hook)), ask=ask)
+            poll = self._is_poll_due(request)
+            outcome = check_once(hook, request, self.log, request.tracker(rule_for(hook)), poll=poll)
             if outcome is not None:
                 return conclude(outcome)
         self._defer(request)
@@ -179,12 +179,12 @@ class WorkflowSensor(BaseSensorOperator):
             message = timeout_message(running, len(running), self._tracker.workflows, why)
             raise CleanlistWaitTimeoutError(message) from error
 
-    def _is_to_ask(self, request: WaitRequest) -> bool:
-        """Return whether to ask the API now; where webhooks tell the end, a poke now and then is enough."""
+    def _is_poll_due(self, request: WaitRequest) -> bool:
+        """Return whether to poll now; when webhooks are expected, only the first pokes of each long interval do."""
         if self.poll_interval is not None or request.poll_interval is None:
             return True
         age = time.time() - request.submitted_at
-        # pokes come later than told, so the time for one is twice as long
+        # two pokes long, because Airflow reschedules late: a window of one poke could be missed
         return age >= request.poll_interval and age % request.poll_interval < 2 * self.poke_interval
 
     def _why_no_webhook(self, running: Sequence[str]) -> str:
@@ -226,7 +226,7 @@ class WorkflowSensor(BaseSensorOperator):
 
 
 def _first_poke(context: Context) -> float | None:
-    """Return when a sensor that was rescheduled began, seconds since the epoch; None at its first poke."""
+    """Return when a rescheduled sensor started, in seconds since the epoch; None at its first poke."""
     ti: Any = context["ti"]
     first = getattr(ti, "get_first_reschedule_date", None)
     moment = ti.start_date if first is None else first(context)

@@ -1,4 +1,4 @@
-"""Several status requests of one wait at once, so that a slow server does not leave the request budget unused."""
+"""Concurrent status requests of one wait, so that a slow server does not leave the request budget unused."""
 
 from __future__ import annotations
 
@@ -8,75 +8,75 @@ from typing import Any, Self
 
 from airflow_provider_cleanlist.client.errors import CleanlistError
 from airflow_provider_cleanlist.triggers.shared_poller import SharedPoller
-from airflow_provider_cleanlist.waiting.wait import Answer, Ask
+from airflow_provider_cleanlist.waiting.wait import StatusCheck, StatusResult
 
-MOST_AT_ONCE = 4
-"""Questions that one event loop has on their way at the same time at most."""
+MAX_IN_FLIGHT = 4
+"""Most requests of one wait that are in flight at the same time."""
 
 
 class InFlightRequests:
-    """The requests of one wait that are under way; those still open when the block ends are given up.
+    """The status requests of one wait that have no result yet; leaving the ``async with`` block cancels them.
 
-    At most one of them waits for its place in the budget, so that a wait for many workflows comes by no more places
-    than a wait for one. The others have been sent, and wait for their answers.
+    At most one of them waits for its place in the budget, so that a wait for many workflows gets no larger share of the
+    budget than a wait for one. The others have been sent and wait for their responses.
 
     Args:
-        desk: Makes the requests.
+        poller: Sends the requests.
     """
 
-    def __init__(self, desk: SharedPoller) -> None:
-        self._desk = desk
-        self._open: dict[asyncio.Task[Answer], str] = {}
+    def __init__(self, poller: SharedPoller) -> None:
+        self._poller = poller
+        self._tasks: dict[asyncio.Task[StatusResult], str] = {}
 
     async def __aenter__(self) -> Self:
-        """Begin."""
+        """Return the object itself."""
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """Give up what has not been answered."""
-        for task in self._open:
+        """Cancel the requests that have no result yet."""
+        for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*self._open, return_exceptions=True)
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def begin(self, ask: Ask) -> None:
-        """Make a request, and return when it has left, and another one may be made.
+    async def send(self, check: StatusCheck) -> None:
+        """Send a request, and return once it has left and another one may be sent.
 
         Args:
-            ask: The request.
+            check: The request.
         """
-        left = asyncio.Event()
-        self._open[asyncio.create_task(self._answer(ask, left))] = ask.workflow_id
-        await left.wait()
-        if len(self._open) >= MOST_AT_ONCE:
-            await asyncio.wait(self._open, return_when=asyncio.FIRST_COMPLETED)
+        sent = asyncio.Event()
+        self._tasks[asyncio.create_task(self._result(check, sent))] = check.workflow_id
+        await sent.wait()
+        if len(self._tasks) >= MAX_IN_FLIGHT:
+            await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
 
-    async def answered(self, pause: Coroutine[Any, Any, None]) -> None:
-        """Let a pause pass, and end it early when an answer comes.
+    async def pause_until_result(self, pause: Coroutine[Any, Any, None]) -> None:
+        """Await a pause, and end it early when a result arrives.
 
         Args:
             pause: The pause.
         """
-        if not self._open:
+        if not self._tasks:
             await pause
             return
         pausing = asyncio.create_task(pause)
         try:
-            await asyncio.wait({pausing, *self._open}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({pausing, *self._tasks}, return_when=asyncio.FIRST_COMPLETED)
         finally:
             pausing.cancel()
             await asyncio.wait({pausing})
         if not pausing.cancelled():
             pausing.result()
 
-    def taken(self) -> tuple[tuple[str, Answer], ...]:
-        """Return the answers that have come since the last call: workflow and status, or the error."""
-        done = [task for task in self._open if task.done()]
-        return tuple((self._open.pop(task), task.result()) for task in done)
+    def collect(self) -> tuple[tuple[str, StatusResult], ...]:
+        """Return the results that have arrived since the last call: workflow, and status or error."""
+        done = [task for task in self._tasks if task.done()]
+        return tuple((self._tasks.pop(task), task.result()) for task in done)
 
-    async def _answer(self, ask: Ask, left: asyncio.Event) -> Answer:
+    async def _result(self, check: StatusCheck, sent: asyncio.Event) -> StatusResult:
         try:
-            return await self._desk.status(ask.call, left.set)
+            return await self._poller.status(check.call, sent.set)
         except CleanlistError as error:
             return error
         finally:
-            left.set()
+            sent.set()  # a request that failed before it was sent must not block the next one

@@ -1,4 +1,4 @@
-"""Keeping a trigger's progress where a restarted triggerer finds it."""
+"""Saving a trigger's progress for the time after a restart of the triggerer."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from typing import Any, Protocol
 from airflow.providers.common.compat.sdk import XCom
 
 XCOM_KEY = "cleanlist_wait"
-"""Key of the XCom."""
+"""Key of the XCom that holds the progress."""
 
 
 class TaskKey(Protocol):
-    """What names a task instance.
+    """Identifies a task instance.
 
     Attributes:
         dag_id: Its DAG.
         task_id: Its task.
         run_id: Its DAG run.
-        map_index: Its index; -1 when the task is not mapped.
+        map_index: Its map index; -1 if the task is not mapped.
     """
 
     dag_id: str
@@ -28,13 +28,13 @@ class TaskKey(Protocol):
 
 
 class SavedProgress:
-    """Progress of one waiting task as an XCom of its own, where triggers may read and write XComs.
+    """The progress of one waiting task, saved as an XCom of the task.
 
-    Where Airflow has no asynchronous XCom access, and outside a triggerer, nothing is kept and a restarted trigger
-    looks at all workflows again. Airflow removes the XCom when the task is tried anew.
+    Without asynchronous access to XComs (older Airflow), and outside a triggerer, nothing is saved, and a restarted
+    trigger checks all workflows again. Airflow deletes the XCom at the task's next attempt.
 
     Args:
-        task_instance: The task; None outside a triggerer.
+        task_instance: The waiting task; None outside a triggerer.
     """
 
     def __init__(self, task_instance: TaskKey | None) -> None:
@@ -49,25 +49,25 @@ class SavedProgress:
             }
 
     async def load(self) -> Mapping[str, Any] | None:
-        """Return what was kept, or None. Never raises: progress only saves requests."""
+        """Return the saved snapshot, or None. Never raises: without it, the wait only costs more requests."""
         if self._key is None:
             return None
         try:
             value = await XCom.aget_one(**self._key)
-        except Exception:  # noqa: BLE001  # whatever keeps Airflow from answering
+        except Exception:  # noqa: BLE001  # Airflow's API may raise anything
             return None
         return value if isinstance(value, Mapping) else None
 
     async def save(self, snapshot: Mapping[str, Any]) -> bool:
-        """Keep a snapshot, and return whether that worked. Never raises.
+        """Save a snapshot, and return whether that worked. Never raises.
 
         Args:
-            snapshot: Small JSON values.
+            snapshot: Plain JSON values.
         """
         if self._key is None:
             return False
         try:
             await XCom.aset(value=dict(snapshot), **self._key)
-        except Exception:  # noqa: BLE001  # whatever keeps Airflow from answering
+        except Exception:  # noqa: BLE001  # Airflow's API may raise anything
             return False
         return True

@@ -1,7 +1,7 @@
-"""What all waits of one event loop on one connection share: the connection, and the number of workflows in flight.
+"""What all waits on one event loop and one connection share: the connection, and the number of workflows in flight.
 
-A triggerer may run hundreds of triggers on one connection. One lookup of it serves them all for a while, and a schedule
-that knows how many workflows are in flight keeps them from crowding the request budget.
+A triggerer may run hundreds of triggers on one connection. One lookup of the connection serves them all for a while,
+and a schedule that knows how many workflows are in flight keeps them from overloading the request budget.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from airflow_provider_cleanlist.waiting.schedule import PollRule
 from airflow_provider_cleanlist.waiting.tracker import WorkflowTracker
 from airflow_provider_cleanlist.waiting.wait import rule_for
 
-CONNECTION_GOOD_FOR_SECONDS = 300.0
-"""How long a connection that was looked up is used before it is looked up anew."""
+CONNECTION_LIFE_SECONDS = 300.0
+"""How long a connection is used before it is looked up again, in seconds."""
 
 
 class SharedPoller:
-    """The waits of one event loop on one connection.
+    """Sends the status requests of all waits on one event loop and one connection.
 
     Args:
         cleanlist_conn_id: The connection.
@@ -43,11 +43,11 @@ class SharedPoller:
         self._trackers: set[WorkflowTracker] = set()
 
     @contextmanager
-    def seat(self, tracker: WorkflowTracker) -> Iterator[None]:
-        """Count a wait's workflows as in flight.
+    def register(self, tracker: WorkflowTracker) -> Iterator[None]:
+        """Count a wait's workflows as in flight while the context lasts.
 
         Args:
-            tracker: The wait's schedule.
+            tracker: The wait's tracker.
         """
         self._trackers.add(tracker)
         try:
@@ -56,37 +56,39 @@ class SharedPoller:
             self._trackers.discard(tracker)
 
     def others(self, tracker: WorkflowTracker) -> int:
-        """Return how many workflows the other waits have in flight.
+        """Return how many workflows other waits have in flight.
 
         Args:
-            tracker: The wait that asks.
+            tracker: The tracker of the wait whose own workflows do not count.
         """
         return sum(other.in_flight for other in self._trackers if other is not tracker)
 
     async def rule(self) -> PollRule:
-        """Return the schedule's constants for the connection.
+        """Return the constants of the schedule for the connection's request budget.
 
         Raises:
-            CleanlistError: The connection cannot be had or used.
+            CleanlistError: The connection cannot be looked up or used.
         """
-        return rule_for(await self._hook_younger_than(CONNECTION_GOOD_FOR_SECONDS))
+        return rule_for(await self._hook_younger_than(CONNECTION_LIFE_SECONDS))
 
     async def status(self, call: Call[WorkflowStatus], on_sending: Callable[[], None]) -> WorkflowStatus:
-        """Return the answer to one call; a key that was refused is looked up anew, somebody may have changed it.
+        """Send a status request and return its result.
+
+        If the API refuses the key, the connection is looked up again, because the key may have been rotated.
 
         Args:
-            call: The call.
-            on_sending: Called when the request has its place in the budget and leaves.
+            call: The request.
+            on_sending: Called when the request has its place in the budget and is sent.
 
         Raises:
-            CleanlistError: It failed.
+            CleanlistError: The request failed.
         """
-        hook = await self._hook_younger_than(CONNECTION_GOOD_FOR_SECONDS)
-        asked_at = time.monotonic()
+        hook = await self._hook_younger_than(CONNECTION_LIFE_SECONDS)
+        sent_at = time.monotonic()
         try:
             return await hook.get_conn().arun(call, on_sending)
         except errors.AuthenticationError:
-            newer = await self._hook_younger_than(time.monotonic() - asked_at)
+            newer = await self._hook_younger_than(time.monotonic() - sent_at)
             if newer.settings == hook.settings:
                 raise
         return await newer.get_conn().arun(call, on_sending)
@@ -100,7 +102,7 @@ class SharedPoller:
 
 
 async def _hook_with_connection(conn_id: str) -> CleanlistHook:
-    """Return a hook that has its connection already, so that nothing it does blocks the event loop."""
+    """Return a hook with its connection loaded, so that using it does not block the event loop."""
     hook = CleanlistHook(conn_id)
     try:
         await hook.aget_settings()
@@ -109,20 +111,20 @@ async def _hook_with_connection(conn_id: str) -> CleanlistHook:
         raise
     except AirflowNotFoundException:
         raise exceptions.CleanlistConfigurationError(f"There is no connection {conn_id!r}.") from None
-    except Exception as error:  # noqa: BLE001  # whatever keeps Airflow from answering now
+    except Exception as error:  # noqa: BLE001  # a secrets backend may raise anything
         info = errors.ErrorInfo(f"look up connection {conn_id!r}", type(error).__name__)
         raise exceptions.CleanlistTransportError(info) from None
     return hook
 
 
-_desks: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, SharedPoller]] = WeakKeyDictionary()
+_pollers: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, SharedPoller]] = WeakKeyDictionary()
 
 
 def shared_poller(cleanlist_conn_id: str) -> SharedPoller:
-    """Return the desk of a connection on the running event loop.
+    """Return the poller of a connection on the running event loop.
 
     Args:
         cleanlist_conn_id: The connection.
     """
-    desks = _desks.setdefault(asyncio.get_running_loop(), {})
-    return desks.setdefault(cleanlist_conn_id, SharedPoller(cleanlist_conn_id))
+    pollers = _pollers.setdefault(asyncio.get_running_loop(), {})
+    return pollers.setdefault(cleanlist_conn_id, SharedPoller(cleanlist_conn_id))

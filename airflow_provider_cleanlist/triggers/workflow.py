@@ -1,4 +1,4 @@
-"""The trigger behind waiting tasks."""
+"""The trigger of deferred tasks that wait for workflows."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ from airflow_provider_cleanlist.waiting.states import WaitStatus
 from airflow_provider_cleanlist.waiting.tracker import TOLERATED_ERRORS
 from airflow_provider_cleanlist.waiting.wait import (
     SAVE_EVERY_SECONDS,
-    Ask,
+    LogLine,
     Pause,
     Reply,
-    Save,
-    Say,
+    SaveSnapshot,
+    StatusCheck,
     WaitRequest,
     epoch_clock,
     opening_line,
@@ -41,20 +41,20 @@ from airflow_provider_cleanlist.waiting.wait import (
 class WorkflowTrigger(BaseTrigger):
     """Waits for all workflows of one task and fires one event.
 
-    Its arguments are ids and numbers; the connection is looked up by the triggerer. The event's payload is what
-    :func:`~airflow_provider_cleanlist.waiting.outcome.outcome_from_json` reads, and ``passthrough`` as given.
+    Its arguments are ids and numbers; the triggerer looks up the connection. The event's payload is that of
+    :func:`~airflow_provider_cleanlist.waiting.outcome.outcome_to_json`, plus ``passthrough`` as given.
 
     Args:
         cleanlist_conn_id: Airflow connection.
         workflow_ids: Workflows in the order of their submission.
-        submitted_at: When the first was submitted, seconds since the epoch.
-        deadline: When to give up, seconds since the epoch.
+        submitted_at: When the first workflow was submitted, in seconds since the epoch.
+        deadline: When to give up, in seconds since the epoch.
         submitted_over: Seconds from the first submission to the last.
-        poll_interval: Seconds between two looks at a workflow; None follows the budget-aware schedule.
-        failure_policy: When failed workflows fail the task: ``any``, ``all`` or ``never``.
-        is_dated: Whether ``submitted_at`` is known; else it is some later moment.
-        deferred_at: When the task was deferred, seconds since the epoch; None if unknown.
-        passthrough: Small JSON values that the event carries back to the task.
+        poll_interval: Seconds between two status checks of a workflow; None follows the budget-aware schedule.
+        failure_policy: When failed workflows fail the task: ``any`` of them, only ``all`` of them, or ``never``.
+        is_dated: Whether ``submitted_at`` is the real time of submission rather than a later one.
+        deferred_at: When the task was deferred, in seconds since the epoch; None if unknown.
+        passthrough: Small JSON values that the event returns to the task.
     """
 
     def __init__(
@@ -88,11 +88,11 @@ class WorkflowTrigger(BaseTrigger):
 
     @classmethod
     def of(cls, request: WaitRequest, passthrough: Mapping[str, Any] | None = None) -> WorkflowTrigger:
-        """Return the trigger that waits for what a request names.
+        """Return the trigger for a request.
 
         Args:
             request: What to wait for.
-            passthrough: Small JSON values that the event carries back to the task.
+            passthrough: Small JSON values that the event returns to the task.
         """
         return cls(**request.kwargs(), deferred_at=time.time(), passthrough=passthrough)
 
@@ -108,22 +108,22 @@ class WorkflowTrigger(BaseTrigger):
         )
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Wait, then yield the event. Never raises for what the API, the network or the connection do."""
+        """Wait, then yield the event; errors of the API, the network or the connection are part of the event."""
         outcome = await self._outcome()
         payload = {**outcome_to_json(outcome), "passthrough": self.passthrough}
         yield TriggerEvent(payload)  # type: ignore[no-untyped-call]  # Airflow's own
 
     async def on_kill(self) -> None:
-        """Say which workflows go on; nothing is cancelled, so this is harmless whoever calls it and when."""
+        """Log which workflows continue. Nothing is cancelled, so this is harmless whenever Airflow calls it."""
         if self._tracker.in_flight:
             self.log.warning(killed_message(self._tracker.running))
 
     async def _outcome(self) -> WaitOutcome:
-        desk, progress = shared_poller(self.request.cleanlist_conn_id), SavedProgress(self.task_instance)
+        poller, progress = shared_poller(self.request.cleanlist_conn_id), SavedProgress(self.task_instance)
         clock = epoch_clock()
         self.log.info(opening_line(len(self.request.workflow_ids), self.request.deadline, clock()))
         try:
-            tracker = self._tracker = self.request.tracker(await self._rule(desk))
+            tracker = self._tracker = self.request.tracker(await self._rule(poller))
         except errors.CleanlistError as error:
             self._tracker.break_off(error)
             return WaitOutcome.of(self._tracker, WaitStatus.BROKEN, self.request.failure_policy)
@@ -131,34 +131,34 @@ class WorkflowTrigger(BaseTrigger):
             tracker.restore(snapshot)
         watcher = DeliveryWatcher.configured()
         flow = watch(self.request, tracker)
-        effect = next(flow)
-        with desk.seat(tracker):
-            async with InFlightRequests(desk) as asks:
+        action = next(flow)
+        with poller.register(tracker):
+            async with InFlightRequests(poller) as requests:
                 while True:
-                    if isinstance(effect, Pause):
-                        await asks.answered(apause(watcher, effect.seconds, tracker, clock))
-                    elif isinstance(effect, Ask):
-                        await asks.begin(effect)
-                    elif isinstance(effect, Say):
-                        self.log.log(effect.level, effect.text)
-                    elif isinstance(effect, Save):
-                        await progress.save(effect.snapshot)
+                    if isinstance(action, Pause):
+                        await requests.pause_until_result(apause(watcher, action.seconds, tracker, clock))
+                    elif isinstance(action, StatusCheck):
+                        await requests.send(action)
+                    elif isinstance(action, LogLine):
+                        self.log.log(action.level, action.text)
+                    elif isinstance(action, SaveSnapshot):
+                        await progress.save(action.snapshot)
                     try:
-                        effect = flow.send(Reply(clock(), desk.others(tracker), asks.taken()))
+                        action = flow.send(Reply(clock(), poller.others(tracker), requests.collect()))
                     except StopIteration as done:
                         return done.value  # type: ignore[no-any-return]  # the flow's own return value
 
     def _may_have_predecessor(self, now: float) -> bool:
-        """Return whether progress may have been saved: for a lone workflow, or right after deferral, it was not."""
+        """Return whether another triggerer may have saved progress: not right after deferral, nor for one workflow."""
         is_late = self.deferred_at is None or now >= self.deferred_at + SAVE_EVERY_SECONDS
         return is_late and len(self.request.workflow_ids) > 1
 
-    async def _rule(self, desk: SharedPoller) -> PollRule:
-        """Return the connection's schedule; an Airflow that does not answer is asked again."""
+    async def _rule(self, poller: SharedPoller) -> PollRule:
+        """Return the constants of the schedule; failed lookups of the connection are retried."""
         for attempt in range(TOLERATED_ERRORS):
             try:
-                return await desk.rule()
+                return await poller.rule()
             except exceptions.CleanlistTransportError as error:
                 self.log.warning("%s Trying again.", error)
                 await asyncio.sleep(2.0**attempt)
-        return await desk.rule()
+        return await poller.rule()

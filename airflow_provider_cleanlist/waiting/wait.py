@@ -1,7 +1,7 @@
-"""Waiting for workflows: what the operator, the sensor and the trigger share.
+"""Waiting for workflows: the part that the operator, the sensor and the trigger share.
 
-One generator, :func:`watch`, runs a wait; a blocking driver (:func:`wait`) and the trigger's asynchronous one perform
-what it asks for.
+The generator :func:`watch` is the wait without I/O. It yields actions, which a driver performs: that of :func:`wait`
+blocks, the trigger's runs on an event loop.
 """
 
 from __future__ import annotations
@@ -42,27 +42,31 @@ if TYPE_CHECKING:
     from airflow_provider_cleanlist.hooks.cleanlist import CleanlistHook
 
 REPORT_EVERY_SECONDS = 30.0
+"""Least time between two progress lines in the log."""
 SAVE_EVERY_SECONDS = 10.0
+"""Least time between two saves of the progress."""
 LONGEST_PAUSE_SECONDS = 30.0
-"""After so long the schedule is asked again: other waits may have begun or ended."""
+"""Longest pause before the schedule is consulted again: other waits may have started or ended."""
 
 
 @dataclass(frozen=True, slots=True)
 class WaitRequest:
-    """What to wait for, in ids and numbers only.
+    """What to wait for, as ids and numbers only.
 
     Attributes:
         cleanlist_conn_id: Airflow connection.
-        workflow_ids: Workflows in the order of their submission, each once.
-        submitted_at: When the first was submitted, seconds since the epoch; the start of the wait if unknown.
-        deadline: When to give up, seconds since the epoch.
+        workflow_ids: Workflows in the order of their submission; repeated ids are dropped.
+        submitted_at: When the first workflow was submitted, in seconds since the epoch; the start of the wait if
+            unknown.
+        deadline: When to give up, in seconds since the epoch.
         submitted_over: Seconds from the first submission to the last.
-        poll_interval: Seconds between two looks at a workflow, at least 1; None follows the budget-aware schedule.
+        poll_interval: Seconds between two status checks of a workflow, at least 1; None follows the budget-aware
+            schedule.
         failure_policy: When failed workflows fail the task: ``any`` of them, only ``all`` of them, or ``never``.
-        is_dated: Whether ``submitted_at`` is known; else it is some later moment.
+        is_dated: Whether ``submitted_at`` is the real time of submission rather than a later one.
 
     Raises:
-        CleanlistConfigurationError: ``poll_interval`` or ``failure_policy`` make no sense.
+        CleanlistConfigurationError: ``poll_interval`` or ``failure_policy`` is invalid.
     """
 
     cleanlist_conn_id: str
@@ -87,14 +91,14 @@ class WaitRequest:
             )
 
     def kwargs(self) -> dict[str, Any]:
-        """Return the attributes as plain JSON values, as a trigger's keyword arguments."""
+        """Return the attributes as plain JSON values, for use as a trigger's keyword arguments."""
         return {**asdict(self), "workflow_ids": list(self.workflow_ids)}
 
     def tracker(self, rule: PollRule | None = None) -> WorkflowTracker:
-        """Return a fresh schedule for this wait.
+        """Return a new tracker for this wait.
 
         Args:
-            rule: The schedule's constants; None takes those for 60 requests a minute.
+            rule: Constants of the schedule; None uses those for 60 requests a minute.
         """
         return WorkflowTracker(
             self.workflow_ids,
@@ -112,65 +116,80 @@ class WaitRequest:
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """Effect: let so many seconds pass."""
+    """Action: pause.
+
+    Attributes:
+        seconds: Length of the pause.
+    """
 
     seconds: float
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
-    """Effect: read the status of a workflow. A reply, this one's or a later one's, holds the answer."""
+class StatusCheck:
+    """Action: send a status request. The driver may report its result in any later reply.
+
+    Attributes:
+        workflow_id: The workflow.
+        call: The request.
+    """
 
     workflow_id: str
     call: Call[WorkflowStatus]
 
 
 @dataclass(frozen=True, slots=True)
-class Say:
-    """Effect: write a line to the log."""
+class LogLine:
+    """Action: write a line to the task's log.
+
+    Attributes:
+        text: The line.
+        level: Its level, as in :mod:`logging`.
+    """
 
     text: str
     level: int = logging.INFO
 
 
 @dataclass(frozen=True, slots=True)
-class Save:
-    """Effect: keep what a successor must know, if there is a place for it."""
+class SaveSnapshot:
+    """Action: save the progress for a driver that takes over, if there is a place to save it.
+
+    Attributes:
+        snapshot: From :meth:`.WorkflowTracker.snapshot`.
+    """
 
     snapshot: dict[str, Any]
 
 
-Effect = Pause | Ask | Say | Save
-Answer = WorkflowStatus | errors.CleanlistError
+Action = Pause | StatusCheck | LogLine | SaveSnapshot
+StatusResult = WorkflowStatus | errors.CleanlistError
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What a driver sends back after each effect.
+    """What a driver sends back after each action.
 
     Attributes:
         now: Seconds since the epoch.
-        others: Workflows in flight that other waits on the same budget watch.
-        answers: What has been answered since the last reply: workflow and status, or the error.
+        others: Workflows in flight that other waits on the same request budget are waiting for.
+        results: Results of status checks that have arrived since the last reply: workflow, and status or error.
     """
 
     now: float
     others: int = 0
-    answers: tuple[tuple[str, Answer], ...] = ()
+    results: tuple[tuple[str, StatusResult], ...] = ()
 
 
-Flow = Generator[Effect, Reply, WaitOutcome]
-
-
-def watch(request: WaitRequest, tracker: WorkflowTracker) -> Flow:
-    """Run a wait: the flow that every driver executes.
+def watch(request: WaitRequest, tracker: WorkflowTracker) -> Generator[Action, Reply, WaitOutcome]:
+    """Run a wait without I/O.
 
     Args:
         request: What to wait for.
-        tracker: Its schedule.
+        tracker: Its tracker.
 
     Yields:
-        Effects, a pause of no length first; a driver answers each with a :class:`Reply`.
+        Actions, the first one a pause of no length; the driver sends back a :class:`Reply` after each.
 
     Returns:
         How the wait ended.
@@ -180,57 +199,59 @@ def watch(request: WaitRequest, tracker: WorkflowTracker) -> Flow:
     while True:
         step = tracker.next_step(reply.now, reply.others)
         save_at = saved_at + SAVE_EVERY_SECONDS if tracker.in_flight < saved else math.inf
-        effect: Effect
+        action: Action
         if isinstance(step, WaitStatus):
-            yield Say(progress_line(tracker, reply.now))
+            yield LogLine(progress_line(tracker, reply.now))
             return WaitOutcome.of(tracker, step, request.failure_policy)
-        if reply.answers and reply.now - reported_at >= REPORT_EVERY_SECONDS:
-            reported_at, effect = reply.now, Say(progress_line(tracker, reply.now))
+        if reply.results and reply.now - reported_at >= REPORT_EVERY_SECONDS:
+            reported_at, action = reply.now, LogLine(progress_line(tracker, reply.now))
         elif reply.now >= save_at:
-            saved_at, saved, effect = reply.now, tracker.in_flight, Save(tracker.snapshot())
+            saved_at, saved, action = reply.now, tracker.in_flight, SaveSnapshot(tracker.snapshot())
         elif isinstance(step, Look):
             tracker.asked(step.workflow_id)
-            effect = Ask(step.workflow_id, status_call(step.workflow_id, request.deadline - reply.now))
+            action = StatusCheck(
+                step.workflow_id, status_call(step.workflow_id, request.deadline - reply.now)
+            )
         else:
             until = min(step.until, save_at, reply.now + LONGEST_PAUSE_SECONDS)
-            effect = Pause(max(0.0, until - reply.now))
-        reply = yield from _perform(tracker, effect)
+            action = Pause(max(0.0, until - reply.now))
+        reply = yield from _perform(tracker, action)
 
 
-def _perform(tracker: WorkflowTracker, effect: Effect) -> Generator[Effect, Reply, Reply]:
-    """Yield an effect, and take in what has been answered when the driver replies."""
-    reply = yield effect
-    answers = list(reply.answers)
-    for workflow_id, answer in answers:
-        for line in _take_in(tracker, workflow_id, answer, reply.now):
+def _perform(tracker: WorkflowTracker, action: Action) -> Generator[Action, Reply, Reply]:
+    """Yield an action, and record the results in the driver's reply."""
+    reply = yield action
+    results = list(reply.results)
+    for workflow_id, result in results:
+        for line in _record(tracker, workflow_id, result, reply.now):
             later = yield line
-            answers += later.answers
+            results += later.results
     return reply
 
 
-def _take_in(tracker: WorkflowTracker, workflow_id: str, answer: Answer, now: float) -> list[Say]:
-    """Tell the schedule of an answer, and return what the log is to say."""
-    if isinstance(answer, WorkflowStatus):
-        tracker.on_status(answer, now)
+def _record(tracker: WorkflowTracker, workflow_id: str, result: StatusResult, now: float) -> list[LogLine]:
+    """Pass a result to the tracker, and return what to log about it."""
+    if isinstance(result, WorkflowStatus):
+        tracker.on_status(result, now)
         return [
-            Say(
+            LogLine(
                 f"Workflow {workflow_id} has the unknown status {word!r}: taken as still running.",
                 logging.WARNING,
             )
             for word in tracker.new_strange_words()
         ]
-    tracker.on_error(workflow_id, answer, now)
+    tracker.on_error(workflow_id, result, now)
     if workflow_id in tracker.running and tracker.error is None:
-        return [Say(f"{answer} Looking again later.", logging.WARNING)]
+        return [LogLine(f"{result} Looking again later.", logging.WARNING)]
     return []
 
 
 def status_call(workflow_id: str, max_wait: float) -> Call[WorkflowStatus]:
-    """Return the call that reads a workflow's status and that waits for its place in the budget at most so long.
+    """Return the request for a workflow's status.
 
     Args:
         workflow_id: The workflow.
-        max_wait: Seconds.
+        max_wait: How long the request may wait for its place in the budget, in seconds.
     """
     call = endpoints.get_workflow_status(workflow_id)
     return replace(call, request=replace(call.request, max_wait=max(0.0, max_wait)))
@@ -240,16 +261,16 @@ def status_call(workflow_id: str, max_wait: float) -> Call[WorkflowStatus]:
 
 
 def epoch_clock() -> Callable[[], float]:
-    """Return a clock of seconds since the epoch that does not follow later steps of the wall clock."""
+    """Return a clock of seconds since the epoch that later adjustments of the system clock do not affect."""
     offset = time.time() - time.monotonic()
     return lambda: time.monotonic() + offset
 
 
 def rule_for(hook: CleanlistHook) -> PollRule:
-    """Return the schedule's constants for the request budget of a connection.
+    """Return the constants of the schedule for the request budget of a connection.
 
     Args:
-        hook: The connection.
+        hook: Access to the connection.
     """
     budget = hook.settings.budget
     return PollRule.for_budget(budget.requests, budget.window)
@@ -263,8 +284,8 @@ def wait(
     Args:
         hook: Access to the API.
         request: What to wait for.
-        log: Receives progress lines, every 30 s at most.
-        tracker: The request's schedule, for a caller that wants to know how far it is; by default a fresh one.
+        log: Receives progress lines, at most one in 30 s.
+        tracker: The request's tracker, for a caller that needs to see the progress; by default a new one.
 
     Returns:
         The summary.
@@ -273,30 +294,30 @@ def wait(
         CleanlistWorkflowFailedError: Workflows failed, as the failure policy counts it.
         CleanlistWaitTimeoutError: The deadline passed.
         CleanlistNotFoundError: The API does not know some of the workflows.
-        CleanlistError: An error that waiting cannot heal.
+        CleanlistError: An error that ends the wait.
     """
     client, clock = hook.get_conn(), epoch_clock()
     log.info(opening_line(len(request.workflow_ids), request.deadline, clock()))
     tracker = tracker or request.tracker(rule_for(hook))
     watcher = DeliveryWatcher.configured()
     flow = watch(request, tracker)
-    effect = next(flow)
+    action = next(flow)
     while True:
-        answers: tuple[tuple[str, Answer], ...] = ()
-        if isinstance(effect, Pause):
-            pause(watcher, effect.seconds, tracker, clock)
-        elif isinstance(effect, Ask):
-            answers = ((effect.workflow_id, _ask(client, effect.call)),)
-        elif isinstance(effect, Say):
-            log.log(effect.level, effect.text)
+        results: tuple[tuple[str, StatusResult], ...] = ()
+        if isinstance(action, Pause):
+            pause(watcher, action.seconds, tracker, clock)
+        elif isinstance(action, StatusCheck):
+            results = ((action.workflow_id, _status_result(client, action.call)),)
+        elif isinstance(action, LogLine):
+            log.log(action.level, action.text)
         try:
-            effect = flow.send(Reply(clock(), answers=answers))
+            action = flow.send(Reply(clock(), results=results))
         except StopIteration as done:
             return conclude(_explained(done.value, hook))
 
 
 def _explained(outcome: WaitOutcome, hook: CleanlistHook) -> WaitOutcome:
-    """Add to a wait that timed out what became of the webhooks that it waited for."""
+    """Add to the outcome of a wait that timed out what became of the webhooks that it expected."""
     if outcome.end is not WaitStatus.TIMED_OUT:
         return outcome
     from airflow_provider_cleanlist.waiting.diagnosis import why_still_waiting
@@ -307,12 +328,12 @@ def _explained(outcome: WaitOutcome, hook: CleanlistHook) -> WaitOutcome:
 def summary_of_event(
     event: Mapping[str, Any], log: TaskLog, hook: CleanlistHook | None = None
 ) -> WaitSummary:
-    """Return the summary that a trigger's event carries, or raise what its end means for the task.
+    """Return the summary of a wait from its trigger's event, or raise the error that fails the task.
 
     Args:
         event: Payload of the event of :class:`~airflow_provider_cleanlist.triggers.workflow.WorkflowTrigger`.
         log: Receives one closing line.
-        hook: Access to the API, to say after a timeout why no webhook came.
+        hook: Access to the API, to explain after a timeout why no webhook was delivered.
 
     Raises:
         CleanlistError: As :func:`wait`.
@@ -325,28 +346,28 @@ def summary_of_event(
     return summary
 
 
-def look_once(
-    hook: CleanlistHook, request: WaitRequest, log: TaskLog, tracker: WorkflowTracker, *, ask: bool = True
+def check_once(
+    hook: CleanlistHook, request: WaitRequest, log: TaskLog, tracker: WorkflowTracker, *, poll: bool = True
 ) -> WaitOutcome | None:
-    """Take in what webhooks delivered, then look at each unfinished workflow until one is found that goes on.
+    """Record what webhooks delivered, then check unfinished workflows until one is found that is still running.
 
-    The last submitted is looked at first.
+    The check starts with the workflow that was submitted last, because it is the most likely to be still running.
 
     Args:
         hook: Access to the API.
         request: What to wait for.
-        log: Receives what went wrong.
-        tracker: The request's schedule; takes in the answers.
-        ask: Whether to ask the API, too.
+        log: Receives a warning for each failed status check.
+        tracker: The request's tracker; records the results.
+        poll: Whether to send status requests, too.
 
     Returns:
-        How the wait ended, or None if it goes on.
+        How the wait ended, or None if it continues.
     """
     client, clock = hook.get_conn(), epoch_clock()
     pause(DeliveryWatcher.configured(), 0.0, tracker, clock)
-    for workflow_id in reversed(tracker.running) if ask else ():
-        answer = _ask(client, status_call(workflow_id, request.deadline - clock()))
-        for line in _take_in(tracker, workflow_id, answer, clock()):
+    for workflow_id in reversed(tracker.running) if poll else ():
+        result = _status_result(client, status_call(workflow_id, request.deadline - clock()))
+        for line in _record(tracker, workflow_id, result, clock()):
             log.log(line.level, line.text)
         if tracker.error is not None or workflow_id in tracker.running:
             break
@@ -354,22 +375,22 @@ def look_once(
     return WaitOutcome.of(tracker, step, request.failure_policy) if isinstance(step, WaitStatus) else None
 
 
-def _ask(client: CleanlistClient, call: Call[WorkflowStatus]) -> Answer:
+def _status_result(client: CleanlistClient, call: Call[WorkflowStatus]) -> StatusResult:
     try:
         return client.run(call)
     except errors.CleanlistError as error:
         return error
 
 
-# What a wait says of itself in the log
+# Log lines
 
 
 def opening_line(workflows: int, deadline: float, now: float) -> str:
-    """Return the line that a wait begins with.
+    """Return the first line that a wait logs.
 
     Args:
         workflows: Number of workflows.
-        deadline: When it gives up, seconds since the epoch.
+        deadline: When the wait gives up, in seconds since the epoch.
         now: Seconds since the epoch.
     """
     return (
@@ -379,10 +400,10 @@ def opening_line(workflows: int, deadline: float, now: float) -> str:
 
 
 def progress_line(tracker: WorkflowTracker, now: float) -> str:
-    """Return one line on how far a wait is.
+    """Return one line on the progress of a wait.
 
     Args:
-        tracker: Its schedule.
+        tracker: The wait's tracker.
         now: Seconds since the epoch.
     """
     ended = tracker.workflows - tracker.in_flight

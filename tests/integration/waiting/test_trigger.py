@@ -232,9 +232,9 @@ class TestManyTriggers:
         waits: dict[str, list[float]] = {}
         status = SharedPoller.status
 
-        async def timed(desk: SharedPoller, call: Any, on_sending: Callable[[], None]) -> WorkflowStatus:
+        async def timed(poller: SharedPoller, call: Any, on_sending: Callable[[], None]) -> WorkflowStatus:
             asked_at = time.monotonic()
-            answer = await status(desk, call, on_sending)
+            answer = await status(poller, call, on_sending)
             group = next(number for number, ids in enumerate(groups) if answer.workflow_id in ids)
             waits.setdefault(str(group), []).append(time.monotonic() - asked_at)
             return answer

@@ -19,7 +19,7 @@ Connect = Callable[..., None]
 
 @pytest.fixture
 def connect(monkeypatch: pytest.MonkeyPatch) -> Connect:
-    def set_connection(conn_id: str = "desk", **fields: Any) -> None:
+    def set_connection(conn_id: str = "poller", **fields: Any) -> None:
         connection = {"conn_type": "cleanlist", "password": "clapi_x", "host": "http://127.0.0.1:9"} | fields
         connection["extra"] = {"rate_limit_store": "memory://"} | connection.get("extra", {})
         monkeypatch.setenv(f"AIRFLOW_CONN_{conn_id.upper()}", json.dumps(connection))
@@ -36,24 +36,24 @@ def tracker_of(*workflow_ids: str) -> WorkflowTracker:
 
 
 class TestSharing:
-    def test_waits_on_one_connection_and_loop_share_a_desk(self):
-        async def desks() -> tuple[SharedPoller, SharedPoller, SharedPoller]:
+    def test_waits_on_one_connection_and_loop_share_a_poller(self):
+        async def pollers() -> tuple[SharedPoller, SharedPoller, SharedPoller]:
             return shared_poller("a"), shared_poller("a"), shared_poller("b")
 
-        first, second, other = run(desks())
+        first, second, other = run(pollers())
         assert first is second
         assert other is not first
-        assert run(desks())[0] is not first
+        assert run(pollers())[0] is not first
 
     def test_a_wait_counts_the_workflows_of_the_others(self):
         async def count() -> tuple[int, int, int]:
-            desk, mine, theirs = shared_poller("a"), tracker_of("a"), tracker_of("b", "c", "d")
-            with desk.seat(mine):
-                with desk.seat(theirs):
-                    both = desk.others(mine), desk.others(theirs)
+            poller, mine, theirs = shared_poller("a"), tracker_of("a"), tracker_of("b", "c", "d")
+            with poller.register(mine):
+                with poller.register(theirs):
+                    both = poller.others(mine), poller.others(theirs)
                     theirs.on_status(WorkflowStatus("b", "completed"), T0)
-                    assert desk.others(mine) == 2
-                return (*both, desk.others(mine))
+                    assert poller.others(mine) == 2
+                return (*both, poller.others(mine))
 
         assert run(count()) == (3, 1, 0)
 
@@ -61,20 +61,20 @@ class TestSharing:
 class TestConnection:
     def test_the_schedule_follows_the_connections_budget(self, connect: Connect):
         connect(extra={"requests_per_minute": 30, "window_seconds": 6})
-        assert run(SharedPoller("desk").rule()) == PollRule.for_budget(30, 6.0)
+        assert run(SharedPoller("poller").rule()) == PollRule.for_budget(30, 6.0)
 
     def test_it_is_looked_up_once_for_many(self, connect: Connect, monkeypatch: pytest.MonkeyPatch):
         connect()
 
         async def look_up() -> None:
-            desk = SharedPoller("desk")
-            await asyncio.gather(*(desk.rule() for _ in range(50)))
-            monkeypatch.delenv("AIRFLOW_CONN_DESK")
-            await desk.rule()
+            poller = SharedPoller("poller")
+            await asyncio.gather(*(poller.rule() for _ in range(50)))
+            monkeypatch.delenv("AIRFLOW_CONN_POLLER")
+            await poller.rule()
 
         run(look_up())
 
-    def test_one_that_is_missing_is_a_matter_of_configuration(self):
+    def test_one_that_is_missing_is_a_configuration_error(self):
         with pytest.raises(exceptions.CleanlistConfigurationError, match="no connection 'absent_one'"):
             run(SharedPoller("absent_one").rule())
 
@@ -89,4 +89,4 @@ class TestConnection:
     def test_one_that_cannot_be_used_says_why(self, connect: Connect, fields: dict[str, Any], named: str):
         connect(**fields)
         with pytest.raises(exceptions.CleanlistConfigurationError, match=named):
-            run(SharedPoller("desk").rule())
+            run(SharedPoller("poller").rule())

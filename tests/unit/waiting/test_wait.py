@@ -22,11 +22,11 @@ from airflow_provider_cleanlist.waiting.wait import (
     LONGEST_PAUSE_SECONDS,
     REPORT_EVERY_SECONDS,
     SAVE_EVERY_SECONDS,
-    Ask,
+    LogLine,
     Pause,
     Reply,
-    Save,
-    Say,
+    SaveSnapshot,
+    StatusCheck,
     WaitRequest,
     opening_line,
     progress_line,
@@ -45,72 +45,72 @@ def request_for(*workflow_ids: str, seconds: float = 3600.0, **fields: Any) -> W
 
 @dataclass
 class Wait:
-    """What happened in a wait that was driven to its end, each with its moment."""
+    """What happened in a wait that was driven to its end, and when."""
 
     outcome: WaitOutcome
     end: float
-    asked: list[tuple[float, str, float]] = field(default_factory=list)
-    said: list[tuple[float, int, str]] = field(default_factory=list)
+    checks: list[tuple[float, str, float]] = field(default_factory=list)
+    lines: list[tuple[float, int, str]] = field(default_factory=list)
     saved: list[tuple[float, dict[str, Any]]] = field(default_factory=list)
     pauses: list[float] = field(default_factory=list)
 
 
-Answers = Callable[[str, float], WorkflowStatus | errors.CleanlistError]
+Results = Callable[[str, float], WorkflowStatus | errors.CleanlistError]
 
 
-def drive(request: WaitRequest, answers: Answers, *, latency: float = 0.1) -> Wait:
+def drive(request: WaitRequest, results: Results, *, latency: float = 0.1) -> Wait:
     flow, now = watch(request, request.tracker()), T0
     wait = Wait(None, 0.0)  # type: ignore[arg-type]
-    effect = next(flow)
+    action = next(flow)
     while True:
-        replied: tuple[Any, ...] = ()
-        if isinstance(effect, Pause):
-            assert effect.seconds >= 0
-            wait.pauses.append(effect.seconds)
-            now += effect.seconds
-        elif isinstance(effect, Ask):
-            workflow_id = str(effect.call.request.params["workflow_id"])
-            wait.asked.append((now, workflow_id, effect.call.request.max_wait))
-            assert workflow_id == effect.workflow_id
-            replied = ((workflow_id, answers(workflow_id, now)),)
+        arrived: tuple[Any, ...] = ()
+        if isinstance(action, Pause):
+            assert action.seconds >= 0
+            wait.pauses.append(action.seconds)
+            now += action.seconds
+        elif isinstance(action, StatusCheck):
+            workflow_id = str(action.call.request.params["workflow_id"])
+            wait.checks.append((now, workflow_id, action.call.request.max_wait))
+            assert workflow_id == action.workflow_id
+            arrived = ((workflow_id, results(workflow_id, now)),)
             now += latency
-        elif isinstance(effect, Say):
-            wait.said.append((now, effect.level, effect.text))
-        elif isinstance(effect, Save):
-            wait.saved.append((now, effect.snapshot))
+        elif isinstance(action, LogLine):
+            wait.lines.append((now, action.level, action.text))
+        elif isinstance(action, SaveSnapshot):
+            wait.saved.append((now, action.snapshot))
         try:
-            effect = flow.send(Reply(now, answers=replied))
+            action = flow.send(Reply(now, results=arrived))
         except StopIteration as done:
             wait.outcome, wait.end = done.value, now
             return wait
 
 
-def drive_with_slow_answers(request: WaitRequest, answers: Answers, latency: float) -> tuple[Wait, int]:
-    """Drive a wait whose requests leave at once and are answered late; return it, and the most under way at once."""
+def drive_with_slow_responses(request: WaitRequest, results: Results, latency: float) -> tuple[Wait, int]:
+    """Drive a wait whose requests leave at once and get late responses; return it, and the most in flight at once."""
     flow, now, most = watch(request, request.tracker()), T0, 0
     wait = Wait(None, 0.0)  # type: ignore[arg-type]
-    under_way: list[tuple[float, str]] = []
-    effect = next(flow)
+    in_flight: list[tuple[float, str]] = []
+    action = next(flow)
     while True:
-        if isinstance(effect, Pause):
-            now = min([now + effect.seconds, *(max(now, due) for due, _ in under_way)])
-        elif isinstance(effect, Ask):
-            assert effect.workflow_id not in [workflow_id for _, workflow_id in under_way]
-            wait.asked.append((now, effect.workflow_id, 0.0))
-            under_way.append((now + latency, effect.workflow_id))
-            most = max(most, len(under_way))
-        elif isinstance(effect, Say):
-            wait.said.append((now, effect.level, effect.text))
-        come = tuple((one, answers(one, now)) for due, one in under_way if due <= now)
-        under_way = [(due, one) for due, one in under_way if due > now]
+        if isinstance(action, Pause):
+            now = min([now + action.seconds, *(max(now, due) for due, _ in in_flight)])
+        elif isinstance(action, StatusCheck):
+            assert action.workflow_id not in [workflow_id for _, workflow_id in in_flight]
+            wait.checks.append((now, action.workflow_id, 0.0))
+            in_flight.append((now + latency, action.workflow_id))
+            most = max(most, len(in_flight))
+        elif isinstance(action, LogLine):
+            wait.lines.append((now, action.level, action.text))
+        arrived = tuple((one, results(one, now)) for due, one in in_flight if due <= now)
+        in_flight = [(due, one) for due, one in in_flight if due > now]
         try:
-            effect = flow.send(Reply(now, answers=come))
+            action = flow.send(Reply(now, results=arrived))
         except StopIteration as done:
             wait.outcome, wait.end = done.value, now
             return wait, most
 
 
-def lasting(**durations: float) -> Answers:
+def lasting(**durations: float) -> Results:
     def answer(workflow_id: str, now: float) -> WorkflowStatus:
         share = min(1.0, (now - T0) / durations[workflow_id])
         done = int(250 * share)
@@ -133,10 +133,10 @@ class TestFlow:
         assert conclude(wait.outcome)["completed"] == 2
         assert T0 + 50 <= wait.end < T0 + 60
 
-    def test_nothing_to_wait_for_asks_nothing(self):
+    def test_nothing_to_wait_for_sends_nothing(self):
         wait = drive(request_for(), lasting())
         assert wait.outcome.end is WaitStatus.FINISHED
-        assert not wait.asked
+        assert not wait.checks
 
     def test_the_deadline_ends_it(self):
         wait = drive(request_for("a", "b", seconds=100.0), lasting(a=10.0, b=1e9), latency=0.0)
@@ -146,12 +146,12 @@ class TestFlow:
 
     def test_a_request_waits_for_its_place_no_longer_than_the_deadline(self):
         wait = drive(request_for("a", seconds=100.0), lasting(a=1e9))
-        assert all(max_wait <= T0 + 100 - at for at, _, max_wait in wait.asked)
+        assert all(max_wait <= T0 + 100 - at for at, _, max_wait in wait.checks)
 
-    def test_the_schedule_is_asked_again_after_half_a_minute(self):
+    def test_the_schedule_is_consulted_again_after_half_a_minute(self):
         wait = drive(request_for("a", seconds=7200.0, poll_interval=500.0), lasting(a=1000.0))
         assert max(wait.pauses) <= LONGEST_PAUSE_SECONDS
-        assert [at for at, _, _ in wait.asked] == pytest.approx([T0 + 500, T0 + 1000.1], abs=0.2)
+        assert [at for at, _, _ in wait.checks] == pytest.approx([T0 + 500, T0 + 1000.1], abs=0.2)
 
     def test_a_persistent_error_breaks_it_and_names_the_workflow(self):
         def answer(workflow_id: str, now: float) -> errors.CleanlistError:
@@ -160,29 +160,29 @@ class TestFlow:
 
         wait = drive(request_for("a"), answer)
         assert wait.outcome.end is WaitStatus.BROKEN
-        assert len(wait.asked) == 6
+        assert len(wait.checks) == 6
         with pytest.raises(exceptions.CleanlistServerError, match="workflow a"):
             conclude(wait.outcome)
-        warnings = [text for _, level, text in wait.said if level == logging.WARNING]
+        warnings = [text for _, level, text in wait.lines if level == logging.WARNING]
         assert len(warnings) == 5
         assert "Looking again later" in warnings[0]
 
-    def test_slow_answers_do_not_hold_up_other_requests(self):
+    def test_slow_responses_do_not_hold_up_other_requests(self):
         ids = [f"wf{number}" for number in range(20)]
-        wait, most = drive_with_slow_answers(request_for(*ids), lasting(**dict.fromkeys(ids, 60.0)), 3.0)
+        wait, most = drive_with_slow_responses(request_for(*ids), lasting(**dict.fromkeys(ids, 60.0)), 3.0)
         assert conclude(wait.outcome)["completed"] == 20
         assert most > 4
         assert wait.end < T0 + 110
 
-    def test_scouts_do_not_go_together_while_the_first_is_not_answered(self):
+    def test_scouts_do_not_go_together_while_the_first_has_no_response(self):
         def absent(workflow_id: str, now: float) -> WorkflowStatus:
             return WorkflowStatus(workflow_id, "completed" if now >= T0 + 300 else "processing")
 
-        wait, _ = drive_with_slow_answers(request_for("a", "b", "c", "d"), absent, 4.0)
-        assert [at - T0 for at, _, _ in wait.asked[:3]] == [5.0, 10.0, 20.0]
+        wait, _ = drive_with_slow_responses(request_for("a", "b", "c", "d"), absent, 4.0)
+        assert [at - T0 for at, _, _ in wait.checks[:3]] == [5.0, 10.0, 20.0]
 
-    def test_the_deadline_does_not_wait_for_answers(self):
-        wait, _ = drive_with_slow_answers(request_for("a", seconds=60.0), lasting(a=1e9), 500.0)
+    def test_the_deadline_does_not_wait_for_responses(self):
+        wait, _ = drive_with_slow_responses(request_for("a", seconds=60.0), lasting(a=1e9), 500.0)
         assert (wait.outcome.end, wait.end) == (WaitStatus.TIMED_OUT, T0 + 60)
 
     def test_a_strange_word_is_reported_once(self):
@@ -192,7 +192,7 @@ class TestFlow:
             return WorkflowStatus(workflow_id, next(strange, "completed"))
 
         wait = drive(request_for("a"), answer)
-        warnings = [text for _, level, text in wait.said if level == logging.WARNING]
+        warnings = [text for _, level, text in wait.lines if level == logging.WARNING]
         assert len(warnings) == 1
         assert "'paused'" in warnings[0]
 
@@ -200,12 +200,12 @@ class TestFlow:
 class TestProgressLines:
     def test_they_come_soon_and_then_every_half_minute_at_most(self):
         wait = drive(request_for("a", "b", "c"), lasting(a=600.0, b=610.0, c=700.0))
-        times = [at for at, _, _ in wait.said]
+        times = [at for at, _, _ in wait.lines]
         assert times[0] < T0 + 15
         before_the_end = [later - earlier for earlier, later in itertools.pairwise(times[:-1])]
         assert min(before_the_end) >= REPORT_EVERY_SECONDS
 
-    def test_they_tell_what_an_operator_wants_to_know(self):
+    def test_they_show_what_an_operator_wants_to_know(self):
         tracker = request_for("a", "b").tracker()
         tracker.on_status(
             WorkflowStatus("a", "failed", total=250, successful=100, failed=150, emails_found=90), T0 + 60
@@ -226,7 +226,7 @@ class TestProgressLines:
         tracker.on_status(WorkflowStatus("a", "processing"), T0 + 60)
         assert progress_line(tracker, T0 + 60) == "0/1 workflows ended, 0 emails and 0 phones found."
 
-    def test_the_opening_says_until_when(self):
+    def test_the_opening_line_says_until_when(self):
         line = opening_line(1, T0 + 90, T0)
         assert line == "Waiting for 1 workflow, until 2023-11-14 22:14:50 UTC at the latest (90 s)."
 
