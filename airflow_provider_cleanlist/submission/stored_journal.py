@@ -1,0 +1,271 @@
+"""A journal of JSON records, in Airflow's task state store or a directory.
+
+Each attempt writes a part of its own, so an attempt that was given up and still runs cannot spoil what its successor
+writes. A part has one header, which counts its batches, and one record per batch. A record is written before the header
+counts it and the request leaves after that, so every counted record must exist; one that is missing or unreadable stops
+the task.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any, Protocol
+
+from airflow_provider_cleanlist.contacts.identity import Deduplicator
+from airflow_provider_cleanlist.submission.history import ContactHistory
+from airflow_provider_cleanlist.submission.journal import (
+    JOURNAL_VERSION,
+    Batch,
+    BatchState,
+    Intent,
+    JournalCorruptError,
+    JournalError,
+    JournalUnavailableError,
+)
+
+WRITE_PAUSES = (0.5, 2.0, 5.0)
+"""Seconds between attempts to write a record."""
+
+
+class JournalStore(Protocol):
+    """Keeps JSON values of one task instance over all its attempts."""
+
+    @property
+    def parts(self) -> Sequence[str]:
+        """Names of the parts that attempts may have written, oldest first; the last is this one's own."""
+
+    def read(self, key: str) -> Any:
+        """Return the value, or None if there is none.
+
+        Raises:
+            JournalUnavailableError: Whether there is one cannot be told.
+            JournalCorruptError: There is one, and it is not JSON.
+        """
+
+    def write(self, key: str, value: dict[str, Any]) -> None:
+        """Store a value durably before returning.
+
+        Raises:
+            JournalUnavailableError: Whether it was stored cannot be told.
+            JournalTakenOverError: Another attempt of the task has taken over.
+        """
+
+    def check_ownership(self) -> None:
+        """Make sure that a later attempt either sees all that was written so far or has not read anything yet.
+
+        Raises:
+            JournalUnavailableError: It cannot be told.
+            JournalTakenOverError: Another attempt of the task has taken over.
+        """
+
+
+class JournalIndex:
+    """What the batches of a journal say about each contact, in 16 to 32 bytes for each.
+
+    Accepted once is accepted, whatever else happened to a contact.
+
+    Args:
+        batches: The batches.
+    """
+
+    def __init__(self, batches: Sequence[Batch]) -> None:
+        self._accepted, self._unknown = Deduplicator(), Deduplicator()
+        for batch in batches:
+            if batch.state is BatchState.ACCEPTED:
+                for contact in batch.contacts():
+                    self._accepted.add(contact)
+        for batch in batches:
+            if batch.is_unknown:
+                for contact in batch.contacts():
+                    if contact not in self._accepted:
+                        self._unknown.add(contact)
+
+    @property
+    def unknown(self) -> int:
+        """How many contacts have an unknown outcome that no later batch settled."""
+        return len(self._unknown)
+
+    def history(self, contact: bytes) -> ContactHistory:
+        """Return what the batches say about a contact.
+
+        Args:
+            contact: Its hash.
+        """
+        if contact in self._accepted:
+            return ContactHistory(submitted_here=True)
+        return ContactHistory(unknown_here=contact in self._unknown)
+
+
+class StoredJournal:
+    """The journal of one task instance as JSON records in a store.
+
+    Args:
+        store: Where records live.
+        token: The user's ``force_resubmit`` token. Each value has a journal of its own, so a value never used before
+            starts over. None is the ordinary journal.
+        keep_task_ids: Whether batches keep their task ids in memory too.
+        sleep: Lets so many seconds pass.
+    """
+
+    def __init__(
+        self,
+        store: JournalStore,
+        token: str | None = None,
+        *,
+        keep_task_ids: bool = False,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._store = store
+        suffix = "" if not token else "." + hashlib.blake2b(token.encode(), digest_size=6).hexdigest()
+        self._prefix = f"cleanlist_journal{suffix}"
+        self._keep_task_ids = keep_task_ids
+        self._sleep = sleep
+        self._earlier: list[Batch] = []
+        self._parts_of_earlier: list[str] = []
+        self._own: list[Batch] = []
+        self._index = JournalIndex(())
+
+    @property
+    def batches(self) -> Sequence[Batch]:
+        """All counted batches, those of earlier tries first."""
+        return [*self._earlier, *self._own]
+
+    def load(self) -> None:
+        """Read all records.
+
+        Raises:
+            JournalCorruptError: A record is damaged or missing.
+            JournalUnavailableError: The store cannot be read.
+        """
+        *earlier, own = self._store.parts
+        found = [(part, batch) for part in earlier for batch in self._load(part)]
+        self._parts_of_earlier = [part for part, _ in found]
+        self._earlier = [batch for _, batch in found]
+        self._own = self._load(own)
+        self._index = JournalIndex(self.batches)
+
+    @property
+    def unknown_contacts(self) -> int:
+        """See :class:`.journal.Journal`."""
+        return self._index.unknown
+
+    def histories(self, identities: Sequence[bytes]) -> Sequence[ContactHistory]:
+        """See :class:`.journal.Journal`. What this attempt itself submits does not appear."""
+        return [self._index.history(contact) for contact in identities]
+
+    def _load(self, part: str) -> list[Batch]:
+        count = _batch_count(self._store.read(self._header_key(part)))
+        batches = []
+        for number in range(count):
+            value = self._store.read(self._key(part, number))
+            if value is None:
+                raise JournalCorruptError(f"batch record {number} of {count} is missing")
+            batches.append(self._kept(Batch.from_json(number, value)))
+        beyond = self._store.read(self._key(part, count))
+        if beyond is not None and Batch.from_json(count, beyond).state is not BatchState.INTENT:
+            raise JournalCorruptError(
+                f"batch record {count} exists, but the header counts only {count} batches"
+            )
+        return batches
+
+    def begin(
+        self,
+        identities: Sequence[bytes],
+        enrichment_type: str,
+        now: float,
+        is_due: Callable[[ContactHistory], bool],
+    ) -> Intent:
+        """See :class:`.journal.Journal`. Only this task writes here, so everybody who was due still is."""
+        number, part = len(self._own), self._store.parts[-1]
+        batch = Batch(number, BatchState.INTENT, b"".join(identities), enrichment_type, now)
+        self._write(self._key(part, number), batch.to_json())
+        self._write(self._header_key(part), {"version": JOURNAL_VERSION, "batches": number + 1})
+        self._own.append(batch)
+        return Intent(self._confirmed(batch), range(len(identities)))
+
+    def reopen(self, batch: Batch, now: float) -> Batch:
+        """See :class:`.journal.Journal`."""
+        return self._confirmed(self._settle(replace(batch, state=BatchState.INTENT, note="", changed_at=now)))
+
+    def accept(self, batch: Batch, workflow_id: str, task_ids: Sequence[str], now: float) -> Batch:
+        """See :class:`.journal.Journal`."""
+        return self._settle(
+            replace(
+                batch,
+                state=BatchState.ACCEPTED,
+                workflow_id=workflow_id,
+                task_ids=tuple(task_ids),
+                changed_at=now,
+            )
+        )
+
+    def settle(self, batch: Batch, workflow_id: str, task_ids: Sequence[str], now: float) -> Batch:
+        """See :class:`.journal.Journal`.
+
+        If that attempt still runs and overwrites it, the batch is unknown again: nothing is ever sent because of that.
+        """
+        index = self._earlier.index(batch)
+        accepted = replace(
+            batch,
+            state=BatchState.ACCEPTED,
+            workflow_id=workflow_id,
+            task_ids=tuple(task_ids),
+            changed_at=now,
+        )
+        self._write(self._key(self._parts_of_earlier[index], batch.number), accepted.to_json())
+        self._earlier[index] = self._kept(accepted)
+        return accepted
+
+    def reject(self, batch: Batch, note: str, now: float) -> Batch:
+        """See :class:`.journal.Journal`."""
+        return self._settle(replace(batch, state=BatchState.REJECTED, note=note, changed_at=now))
+
+    def lose(self, batch: Batch, note: str, now: float) -> Batch:
+        """Write down that it is not known whether Cleanlist accepted a batch of this try. Raises as :meth:`begin`."""
+        return self._settle(replace(batch, state=BatchState.UNKNOWN, note=note, changed_at=now))
+
+    def _confirmed(self, batch: Batch) -> Batch:
+        try:
+            self._store.check_ownership()
+        except JournalError:
+            with suppress(JournalError):
+                self.reject(batch, "never sent", batch.changed_at)
+            raise
+        return batch
+
+    def _settle(self, batch: Batch) -> Batch:
+        self._write(self._key(self._store.parts[-1], batch.number), batch.to_json())
+        self._own[batch.number] = self._kept(batch)
+        return batch
+
+    def _write(self, key: str, value: dict[str, Any]) -> None:
+        for pause in WRITE_PAUSES:
+            try:
+                return self._store.write(key, value)
+            except JournalUnavailableError:
+                self._sleep(pause)
+        return self._store.write(key, value)
+
+    def _kept(self, batch: Batch) -> Batch:
+        return batch if self._keep_task_ids or not batch.task_ids else replace(batch, task_ids=())
+
+    def _header_key(self, part: str) -> str:
+        return f"{self._prefix}.{part}"
+
+    def _key(self, part: str, number: int) -> str:
+        return f"{self._prefix}.{part}.{number:06d}"
+
+
+def _batch_count(header: Any) -> int:
+    if header is None:
+        return 0
+    try:
+        if header["version"] == JOURNAL_VERSION and header["batches"] >= 0:
+            return int(header["batches"])
+    except (KeyError, TypeError):
+        pass
+    raise JournalCorruptError("a header is not readable")
