@@ -45,7 +45,7 @@ class Accepted(NamedTuple):
     Attributes:
         number: Its row.
         contact: The normalised contact.
-        identity: Its identity, 8 bytes.
+        identity: Its identity, 12 bytes.
     """
 
     number: int

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -15,22 +15,17 @@ from airflow_provider_cleanlist.assets import MANAGED_LIST, lead_list_asset, rec
 from airflow_provider_cleanlist.client.models import MAX_CONTACTS_PER_REQUEST, EnrichmentType
 from airflow_provider_cleanlist.exceptions import (
     CleanlistConfigurationError,
-    CleanlistError,
-    CleanlistPermissionError,
 )
 from airflow_provider_cleanlist.hooks.cleanlist import CleanlistHook
 from airflow_provider_cleanlist.links import WorkflowLink
-from airflow_provider_cleanlist.submission.journal_index import OnUnknown
+from airflow_provider_cleanlist.submission.history import OnUnknown
 from airflow_provider_cleanlist.submission.options import OnInvalid, SubmissionOptions
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
     from airflow.providers.openlineage.extractors import OperatorLineage
 
-    from airflow_provider_cleanlist.submission.job import JobOutcome
-    from airflow_provider_cleanlist.submission.rejects import Rejects
-    from airflow_provider_cleanlist.submission.submit import Submission
-    from airflow_provider_cleanlist.submission.webhook_addresses import WebhookAddresses
+    from airflow_provider_cleanlist.submission.submit import Submission, SubmissionOutcome
 
 _Words = TypeVar("_Words", bound=StrEnum)
 
@@ -173,18 +168,15 @@ class BulkEnrichOperator(BaseOperator):
         XComArg.apply_upstream_relationship(self, contacts)
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Submit what no earlier try has submitted, wait if asked to, and return what the class says."""
+        """Submit what no earlier attempt has submitted, wait if asked to, and return what the class says."""
         from airflow_provider_cleanlist.inbox.inbox import mark_expected
-        from airflow_provider_cleanlist.submission.accounting import submission_line, submission_result
-        from airflow_provider_cleanlist.submission.translation import as_airflow_errors
+        from airflow_provider_cleanlist.submission.report import submission_line, submission_result
 
-        plan = self._plan()
+        options = self._options()
         hook = CleanlistHook(self.cleanlist_conn_id)
-        with as_airflow_errors(), self._open_rejects() as rejects:
-            self._submission = self._open_submission(context, plan, hook, rejects)
-            outcome = self._run_job(context, plan, hook, rejects, self._submission)
+        outcome = self._submit(context, hook, options)
         report = outcome.submitted
-        result = submission_result(plan, outcome.read, report)
+        result = submission_result(options, outcome.read, report)
         self.log.info("%s", submission_line(result, report))
         for workflow_id in report.workflow_ids[:1]:
             WorkflowLink.remember(context, workflow_id)
@@ -222,7 +214,7 @@ class BulkEnrichOperator(BaseOperator):
                 listed(workflows) or "none",
             )
 
-    def _plan(self) -> SubmissionOptions:
+    def _options(self) -> SubmissionOptions:
         if not 1 <= self.batch_size <= MAX_CONTACTS_PER_REQUEST:
             raise CleanlistConfigurationError(
                 f"batch_size must be 1 to {MAX_CONTACTS_PER_REQUEST}, not {self.batch_size}."
@@ -236,90 +228,39 @@ class BulkEnrichOperator(BaseOperator):
             webhook_url=self.webhook_url,
         )
 
-    def _open_rejects(self) -> AbstractContextManager[Rejects | None]:
-        from airflow_provider_cleanlist.submission.rejects import Rejects
-
-        return Rejects(self.rejects_path) if self.rejects_path else nullcontext()
-
-    def _open_submission(
-        self, context: Context, plan: SubmissionOptions, hook: CleanlistHook, rejects: Rejects | None
-    ) -> Submission:
-        from airflow_provider_cleanlist.submission.journal import Journal
-        from airflow_provider_cleanlist.submission.journal_stores import open_store
-        from airflow_provider_cleanlist.submission.submit import Submission
-
-        callbacks = self._callbacks(context, hook)
-        store = open_store(
-            context,
-            journal_path=conf.get("cleanlist", "journal_path", fallback=""),
-            forgets_successes=conf.getboolean("state_store", "clear_on_success", fallback=False),
-        )
-        token = (self.force_resubmit or "").strip() or None
-        journal = Journal(store, token, keep_task_ids=self.push_task_ids)
-        journal.load()
-        if callbacks is not None:
-            callbacks.settle_from_inbox(journal, self.log)
-        return Submission(
-            plan,
-            journal,
-            hook.get_conn().submit_bulk_enrichment,
-            self.log,
-            balance=lambda: self._balance_now(hook),
-            rejects=rejects,
-            webhook_url=None if callbacks is None else callbacks.addresses(journal),
-        )
-
-    def _callbacks(self, context: Context, hook: CleanlistHook) -> WebhookAddresses | None:
-        """Return what makes the addresses of the provider's receiver, if it is to be used."""
-        if not self.webhook:
-            return None
-        from airflow_provider_cleanlist.submission.webhook_addresses import open_webhook_addresses
-
-        if self.webhook_url:
-            raise CleanlistConfigurationError("Give webhook=True or webhook_url, not both.")
-        ti = context["ti"]
-        run = (ti.dag_id, ti.run_id, ti.task_id, ti.map_index, (self.force_resubmit or "").strip())
-        return open_webhook_addresses(hook.settings, run)
-
-    def _run_job(
-        self,
-        context: Context,
-        plan: SubmissionOptions,
-        hook: CleanlistHook,
-        rejects: Rejects | None,
-        submission: Submission,
-    ) -> JobOutcome:
+    def _submit(self, context: Context, hook: CleanlistHook, options: SubmissionOptions) -> SubmissionOutcome:
         from airflow_provider_cleanlist.contacts.sources import open_source
-        from airflow_provider_cleanlist.submission.job import Job
+        from airflow_provider_cleanlist.submission.errors import submission_errors
+        from airflow_provider_cleanlist.submission.rejects import Rejects
+        from airflow_provider_cleanlist.submission.task import open_submission
 
-        source = open_source(
-            contacts=_resolved(self.contacts, context),
-            contacts_path=self.contacts_path,
-            sql=self.sql,
-            sql_conn_id=self.sql_conn_id,
-            parameters=self.parameters,
-        )
-        job = Job(plan, submission, lambda: self._balance(hook), self.log, rejects)
-        return job.run(source, column_mapping=self.column_mapping, deduplicate=self.deduplicate)
-
-    def _balance(self, hook: CleanlistHook) -> float | None:
-        """Return the organisation's credits; None if the key may not read them."""
-        try:
-            return float(hook.get_credit_balance().credits)
-        except CleanlistPermissionError:
-            self.log.warning("The API key may not read the credit balance, so it is not checked.")
-            return None
-
-    def _balance_now(self, hook: CleanlistHook) -> float | None:
-        """Return the organisation's credits for a message; None if they cannot be read."""
-        try:
-            return self._balance(hook)
-        except CleanlistError as error:
-            self.log.warning("The credit balance cannot be read: %s", error)
-            return None
+        with (
+            submission_errors(),
+            Rejects(self.rejects_path) if self.rejects_path else nullcontext() as rejects,
+        ):
+            self._submission = open_submission(
+                context,
+                hook,
+                options,
+                token=(self.force_resubmit or "").strip(),
+                webhook=self.webhook,
+                keep_task_ids=self.push_task_ids,
+                rejects=rejects,
+                log=self.log,
+            )
+            source = open_source(
+                contacts=_resolved(self.contacts, context),
+                contacts_path=self.contacts_path,
+                sql=self.sql,
+                sql_conn_id=self.sql_conn_id,
+                parameters=self.parameters,
+            )
+            return self._submission.run(
+                source, column_mapping=self.column_mapping, deduplicate=self.deduplicate
+            )
 
     def _wait(
-        self, context: Context, hook: CleanlistHook, result: dict[str, Any], outcome: JobOutcome
+        self, context: Context, hook: CleanlistHook, result: dict[str, Any], outcome: SubmissionOutcome
     ) -> dict[str, Any]:
         from airflow_provider_cleanlist.waiting.deliveries import safety_poll_interval
         from airflow_provider_cleanlist.waiting.wait import WaitRequest, wait
@@ -327,8 +268,8 @@ class BulkEnrichOperator(BaseOperator):
         report = outcome.submitted
         account = {
             "result": result,
-            "enrichment_types": sorted(report.enrichment_types),
-            "balance_before": None if report.submitted_earlier else outcome.balance_before,
+            "enrichment_types": sorted(report.submitted_as),
+            "balance_before": None if report.tallies.submitted_earlier else outcome.balance_before,
         }
         request = WaitRequest(
             cleanlist_conn_id=self.cleanlist_conn_id,
@@ -353,18 +294,19 @@ class BulkEnrichOperator(BaseOperator):
         self, context: Context, hook: CleanlistHook, account: Mapping[str, Any], summary: Mapping[str, Any]
     ) -> dict[str, Any]:
         """Add to the result what was found and what it cost."""
-        from airflow_provider_cleanlist.submission.accounting import credits_spent, spending_line
+        from airflow_provider_cleanlist.submission.credits import credits_spent, spending_line
+        from airflow_provider_cleanlist.submission.task import balance_or_none
 
         spent = credits_spent(frozenset(account["enrichment_types"]), summary)
         result = {**account["result"], "summary": dict(summary), "credits_spent": spent}
         before = account["balance_before"]
-        after = None if before is None else self._balance_now(hook)
+        after = None if before is None else balance_or_none(hook, self.log)
         self.log.info("%s", spending_line(result, balance_before=before, balance_after=after))
         return self._finish(context, result)
 
     def _finish(self, context: Context, result: dict[str, Any]) -> dict[str, Any]:
         """Tell the task's outlets what came about."""
-        from airflow_provider_cleanlist.submission.accounting import event_extra
+        from airflow_provider_cleanlist.submission.report import event_extra
 
         record_events(context, self.outlets, event_extra(result), lambda: lead_list_asset(MANAGED_LIST))
         self._result = result

@@ -1,24 +1,54 @@
-"""One batch on its way to Cleanlist, and what is written down about it when."""
+"""One batch on its way to Cleanlist: what is recorded about it when, and which signals wait until it is."""
 
 from __future__ import annotations
 
+import signal
+import threading
 from collections.abc import Callable, Sequence
+from types import FrameType
+from typing import Any, Protocol
 
-from airflow_provider_cleanlist.client.models import BulkEnrichment, EnrichmentType
+from airflow_provider_cleanlist.client.models import BulkEnrichment, Contact, EnrichmentType
+from airflow_provider_cleanlist.client.transport import SendObserver
 from airflow_provider_cleanlist.contacts.reading import Accepted
-from airflow_provider_cleanlist.submission.interrupts import SignalHold
-from airflow_provider_cleanlist.submission.journal import Batch, BatchState, Journal, JournalError
+from airflow_provider_cleanlist.submission.history import ContactHistory
+from airflow_provider_cleanlist.submission.journal import Batch, BatchState, Intent, Journal, JournalError
 from airflow_provider_cleanlist.task_log import TaskLog
+
+
+class SendBatch(Protocol):
+    """Sends one batch: :meth:`..client.client.CleanlistClient.submit_bulk_enrichment`."""
+
+    def __call__(
+        self,
+        contacts: Sequence[Contact],
+        enrichment_type: EnrichmentType,
+        webhook_url: str | None,
+        observer: SendObserver,
+    ) -> BulkEnrichment:
+        """Send the contacts, telling the observer; raises :class:`.errors.ApiError`."""
+
+
+class ContactsNotDueError(Exception):
+    """Contacts of the batch were submitted by somebody else before its request could leave; nothing was sent.
+
+    Args:
+        positions: Their positions in the batch.
+    """
+
+    def __init__(self, positions: Sequence[int]) -> None:
+        super().__init__(f"{len(positions)} contacts of the batch are not due any more")
+        self.positions = frozenset(positions)
 
 
 class BatchRecorder:
     """Keeps the journal of one batch while it is being sent.
 
-    The intent is written when the request has its place in the budget and is about to leave, not when it starts to
+    The intent is recorded when the request has its place in the budget and is about to leave, not when it starts to
     wait for one: a crash while waiting costs nothing and leaves nothing unknown. From the intent to the outcome,
     signals wait.
 
-    Only an acceptance must be written. If another outcome cannot be, the intent stays, and a later try takes the
+    Only an acceptance must be recorded. If another outcome cannot be, the intent stays, and a later attempt takes the
     contacts for unknown, which stops it and costs nothing.
 
     Args:
@@ -28,6 +58,7 @@ class BatchRecorder:
         log: Receives counts and ids, never contacts.
         clock: Seconds since the epoch.
         may_send: Called before each intent; raises if the request must not leave.
+        is_due: Tells whether a contact is still to be submitted.
     """
 
     def __init__(
@@ -39,6 +70,7 @@ class BatchRecorder:
         log: TaskLog,
         clock: Callable[[], float],
         may_send: Callable[[], None],
+        is_due: Callable[[ContactHistory], bool],
     ) -> None:
         self._journal = journal
         self._type = enrichment_type.value
@@ -46,26 +78,37 @@ class BatchRecorder:
         self._log = log
         self._clock = clock
         self._may_send = may_send
+        self._is_due = is_due
         self._signals = SignalHold()
         self._batch: Batch | None = None
 
     def sending(self) -> None:
-        """Write the intent; the request leaves right after this returns."""
+        """Record the intent; the request leaves right after this returns.
+
+        Raises:
+            ContactsNotDueError: Somebody else has submitted contacts of the batch.
+            JournalError: The intent cannot be recorded.
+        """
         self._may_send()
         self._signals.hold()
-        if self._batch is None:
-            identities = (item.identity for item in self._pending)
-            self._batch = self._journal.begin(identities, self._type, self._clock())
-        else:
-            self._batch = self._journal.reopen(self._batch, self._clock())
+        intent = self._intent()
+        if intent.batch is None:
+            raise ContactsNotDueError(intent.not_due)
+        self._batch = intent.batch
+
+    def _intent(self) -> Intent:
+        if self._batch is not None:
+            return self._journal.reopen(self._batch, self._clock(), self._is_due)
+        identities = [item.identity for item in self._pending]
+        return self._journal.begin(identities, self._type, self._clock(), self._is_due)
 
     def not_accepted(self) -> None:
-        """Write that the last sending was not accepted; the request will be sent again later."""
+        """Record that the last sending was not accepted; the request will be sent again later."""
         self.rejected("refused for now")
         self.end()
 
     def accepted(self, answer: BulkEnrichment) -> None:
-        """Write that the batch was accepted.
+        """Record that the batch was accepted.
 
         Raises:
             JournalError: It cannot be written. The text and the log name the workflow.
@@ -77,28 +120,28 @@ class BatchRecorder:
         except JournalError as error:
             text = (
                 f"Cleanlist accepted {self._batch.size} contacts as workflow {answer.workflow_id}, but that could not "
-                f"be written down: {error}. They are submitted and will be billed; a later try will call their outcome "
+                f"be recorded: {error}. They are submitted and will be billed; a later attempt will call their outcome "
                 "unknown"
             )
             self._log.error("%s.", text)
             raise type(error)(text) from error
 
     def rejected(self, note: str) -> None:
-        """Write that nothing was accepted; a request that never left has no record."""
+        """Record that nothing was accepted; a request that never left has no record."""
         if self._batch is None or self._batch.state is BatchState.REJECTED:
             return
         try:
             self._batch = self._journal.reject(self._batch, note, self._clock())
         except JournalError as error:
             self._log.warning(
-                "Cleanlist did not accept %d contacts, but that could not be written down: %s. If the task ends now, a "
-                "later try will call their outcome unknown; on_unknown_submission='resubmit' is then safe for them.",
+                "Cleanlist did not accept %d contacts, but that could not be recorded: %s. If the task ends now, "
+                "a later attempt will call their outcome unknown; on_unknown_submission='resubmit' is then safe.",
                 self._batch.size,
                 error,
             )
 
     def lost(self, note: str) -> None:
-        """Write that the outcome is unknown; an intent without an outcome says the same."""
+        """Record that the outcome is unknown; an intent without an outcome says the same."""
         if self._batch is not None:
             try:
                 self._batch = self._journal.lose(self._batch, note, self._clock())
@@ -108,3 +151,43 @@ class BatchRecorder:
     def end(self) -> None:
         """Let signals through again."""
         self._signals.release()
+
+
+HELD_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGALRM)
+
+
+class SignalHold:
+    """Holds signals back from :meth:`hold` to :meth:`release`, which delivers them.
+
+    SIGTERM, Ctrl-C and Airflow's execution timeout (SIGALRM) become Python exceptions or callbacks at whatever
+    instruction is being executed. Between the sending of a request and the record of its answer that would leave an
+    outcome that nobody knows, although the answer is only moments away.
+
+    Only a main thread receives signals; in any other thread this does nothing. SIGKILL cannot be held back.
+    """
+
+    def __init__(self) -> None:
+        self._handlers: dict[signal.Signals, Any] = {}
+        self._received: list[int] = []
+
+    def hold(self) -> None:
+        """Begin to hold signals back; once more is the same as once."""
+        if self._handlers or threading.current_thread() is not threading.main_thread():
+            return
+        for number in HELD_SIGNALS:
+            if (
+                signal.getsignal(number) is not None
+            ):  # None: installed by other than Python, cannot be put back
+                self._handlers[number] = signal.signal(number, self._receive)
+
+    def release(self) -> None:
+        """Put the handlers back and deliver what came meanwhile, each signal once."""
+        handlers, self._handlers = self._handlers, {}
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        received, self._received = dict.fromkeys(self._received), []
+        for pending in received:
+            signal.raise_signal(pending)
+
+    def _receive(self, number: int, frame: FrameType | None) -> None:
+        self._received.append(number)

@@ -151,12 +151,13 @@ class Intent:
     """What :meth:`Journal.begin` recorded.
 
     Attributes:
-        batch: The batch whose request may leave; None when nobody of it is to be submitted any more.
-        kept: Positions of the contacts that are in it, among those that were handed over.
+        batch: The batch whose request may leave; None when contacts of it are not due any more, and nothing was
+            recorded.
+        not_due: Positions of these contacts.
     """
 
     batch: Batch | None
-    kept: Sequence[int]
+    not_due: Sequence[int] = ()
 
 
 class Journal(Protocol):
@@ -189,8 +190,8 @@ class Journal(Protocol):
     ) -> Intent:
         """Record the intent to submit a batch. Its request may leave once this has returned.
 
-        Where others may have submitted somebody of the batch since :meth:`histories`, that is asked again and the rest
-        recorded in one step, so that of two that want the same contact at the same moment one submits it.
+        Where others may have submitted contacts of the batch since :meth:`histories`, that is asked again and the
+        intent recorded in one step, so that of two that want the same contact at the same moment one submits it.
 
         Args:
             identities: Hashes of the batch's contacts.
@@ -203,8 +204,8 @@ class Journal(Protocol):
             JournalTakenOverError: Another attempt of the task has taken over.
         """
 
-    def reopen(self, batch: Batch, now: float) -> Batch:
-        """Record the intent to send a rejected batch of this attempt once more. Raises as :meth:`begin`."""
+    def reopen(self, batch: Batch, now: float, is_due: Callable[[ContactHistory], bool]) -> Intent:
+        """Record the intent to send a rejected batch of this attempt once more, as :meth:`begin`."""
 
     def accept(self, batch: Batch, workflow_id: str, task_ids: Sequence[str], now: float) -> Batch:
         """Record that Cleanlist accepted a batch of this attempt as a workflow. Raises as :meth:`begin`."""

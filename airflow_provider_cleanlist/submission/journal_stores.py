@@ -14,10 +14,10 @@ from airflow_provider_cleanlist.durable_files import replace_file
 from airflow_provider_cleanlist.submission.journal import (
     JournalCorruptError,
     JournalMissingError,
-    JournalStore,
     JournalTakenOverError,
     JournalUnavailableError,
 )
+from airflow_provider_cleanlist.submission.stored_journal import JournalStore
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context, ObjectStoragePath
@@ -43,14 +43,14 @@ class TaskStateJournalStore:
         self.parts: Sequence[str] = [f"try{number:04d}" for number in range(1, try_number + 1)]
 
     def read(self, key: str) -> Any:
-        """See :class:`.journal.JournalStore`."""
+        """See :class:`.stored_journal.JournalStore`."""
         try:
             return self._accessor.get(key)
         except Exception as error:
             raise JournalUnavailableError(f"Airflow's task state store: {type(error).__name__}") from error
 
     def write(self, key: str, value: dict[str, Any]) -> None:
-        """See :class:`.journal.JournalStore`. Records never expire before their DAG run is deleted."""
+        """See :class:`.stored_journal.JournalStore`. Records never expire before their DAG run is deleted."""
         from airflow.sdk import NEVER_EXPIRE  # type: ignore[attr-defined]  # lazily exported since 3.3
 
         try:
@@ -105,7 +105,7 @@ class ObjectStorageJournalStore:
         self.parts: Sequence[str] = [*(part for part in self._all_parts() if part != own), own]
 
     def read(self, key: str) -> Any:
-        """See :class:`.journal.JournalStore`."""
+        """See :class:`.stored_journal.JournalStore`."""
         path = self._folder / f"{key}.json"
         text = self._guarded(lambda: _text_or_none(path))
         try:
@@ -114,7 +114,7 @@ class ObjectStorageJournalStore:
             raise JournalCorruptError(f"{path} is not JSON") from None
 
     def write(self, key: str, value: dict[str, Any]) -> None:
-        """See :class:`.journal.JournalStore`."""
+        """See :class:`.stored_journal.JournalStore`."""
         path = self._folder / f"{key}.json"
         text = json.dumps(value)
         if path.protocol in ("file", "local"):
@@ -123,7 +123,7 @@ class ObjectStorageJournalStore:
             self._guarded(lambda: path.write_text(text))
 
     def check_ownership(self) -> None:
-        """See :class:`.journal.JournalStore`."""
+        """See :class:`.stored_journal.JournalStore`."""
         owner = self.read(_OWNER)
         if not isinstance(owner, dict) or owner.get("part") != self.parts[-1]:
             raise JournalTakenOverError(_TAKEN_OVER)
@@ -164,11 +164,11 @@ class FirstTryJournalStore:
         self._values: dict[str, dict[str, Any]] = {}
 
     def read(self, key: str) -> Any:
-        """See :class:`.journal.JournalStore`."""
+        """See :class:`.stored_journal.JournalStore`."""
         return self._values.get(key)
 
     def write(self, key: str, value: dict[str, Any]) -> None:
-        """See :class:`.journal.JournalStore`."""
+        """See :class:`.stored_journal.JournalStore`."""
         self._values[key] = value
 
     def check_ownership(self) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import IO, Self
 
 from airflow_provider_cleanlist.client.models import CONTACT_FIELDS
+from airflow_provider_cleanlist.exceptions import CleanlistRejectsFileError
 from airflow_provider_cleanlist.storage import open_file
 
 REFUSED_BY_CLEANLIST = "refused_by_cleanlist"
@@ -23,10 +24,6 @@ UNKNOWN_OUTCOME = "unknown_outcome"
 REJECT_COLUMNS = ("row", "reason", *CONTACT_FIELDS)
 
 _MEMORY_BYTES = 1024 * 1024
-
-
-class RejectsFileError(Exception):
-    """The file cannot be written."""
 
 
 class Rejects:
@@ -68,7 +65,7 @@ class Rejects:
         """Write the file, unless it holds everything already.
 
         Raises:
-            RejectsFileError: It cannot be written.
+            CleanlistRejectsFileError: It cannot be written.
         """
         if self._saved == self._count:
             return
@@ -77,7 +74,10 @@ class Rejects:
             with self._open() as file:
                 shutil.copyfileobj(self._bytes, file)
         except Exception as error:
-            raise RejectsFileError(f"rejects_path cannot be written: {type(error).__name__}") from error
+            raise CleanlistRejectsFileError(
+                f"rejects_path cannot be written: {type(error).__name__}. What was submitted is recorded: another "
+                "attempt of the task submits only the rest."
+            ) from error
         finally:
             self._bytes.seek(0, io.SEEK_END)
         self._saved = self._count

@@ -185,11 +185,12 @@ class StoredJournal:
         self._write(self._key(part, number), batch.to_json())
         self._write(self._header_key(part), {"version": JOURNAL_VERSION, "batches": number + 1})
         self._own.append(batch)
-        return Intent(self._confirmed(batch), range(len(identities)))
+        return Intent(self._confirmed(batch))
 
-    def reopen(self, batch: Batch, now: float) -> Batch:
+    def reopen(self, batch: Batch, now: float, is_due: Callable[[ContactHistory], bool]) -> Intent:
         """See :class:`.journal.Journal`."""
-        return self._confirmed(self._settle(replace(batch, state=BatchState.INTENT, note="", changed_at=now)))
+        again = replace(batch, state=BatchState.INTENT, note="", changed_at=now)
+        return Intent(self._confirmed(self._settle(again)))
 
     def accept(self, batch: Batch, workflow_id: str, task_ids: Sequence[str], now: float) -> Batch:
         """See :class:`.journal.Journal`."""

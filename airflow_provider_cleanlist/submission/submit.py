@@ -1,107 +1,129 @@
-"""Submitting contacts in batches, each at most once, within a credit limit.
+"""From a source to accepted batches, each contact at most once and within a credit limit: the whole story.
 
-Decisions are plain functions of :mod:`.plan` and :mod:`.journal`; :class:`Submission` is the loop around them that
-writes the journal, asks the API and writes the journal again.
+:class:`Submission` reads its source to the end, sorts out who is due, checks the cost, and only then sends batch by
+batch, keeping the journal. What is decided on the way are plain functions of :mod:`.history` and :mod:`.credits`; what
+one batch records when is :mod:`.batch`.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import Protocol
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from itertools import islice
+from typing import Self
 
 from airflow_provider_cleanlist.client import errors
-from airflow_provider_cleanlist.client.models import BulkEnrichment, Contact, EnrichmentType
-from airflow_provider_cleanlist.client.transport import SendObserver
-from airflow_provider_cleanlist.contacts.reading import Accepted
+from airflow_provider_cleanlist.client.models import EnrichmentType
+from airflow_provider_cleanlist.contacts.errors import SourceError
+from airflow_provider_cleanlist.contacts.reading import Accepted, ReadReport, Refused, read_contacts
+from airflow_provider_cleanlist.contacts.sources import Source
 from airflow_provider_cleanlist.contacts.spool import ContactSpool
-from airflow_provider_cleanlist.submission.batch import BatchRecorder
-from airflow_provider_cleanlist.submission.journal import BatchState, Journal
-from airflow_provider_cleanlist.submission.journal_index import ContactStatus, JournalIndex, OnUnknown
-from airflow_provider_cleanlist.submission.options import (
-    OnInvalid,
-    SubmissionOptions,
-    check_credits,
+from airflow_provider_cleanlist.exceptions import CleanlistRejectsFileError
+from airflow_provider_cleanlist.submission.batch import BatchRecorder, ContactsNotDueError, SendBatch
+from airflow_provider_cleanlist.submission.credits import check_credits, may_have_cost, worst_case_credits
+from airflow_provider_cleanlist.submission.errors import (
     named_rows,
     not_accepted,
     refused_by_api,
+    stopped,
     unknown_outcome,
 )
+from airflow_provider_cleanlist.submission.history import ContactHistory, ContactStatus, OnUnknown, decide
+from airflow_provider_cleanlist.submission.journal import Journal
+from airflow_provider_cleanlist.submission.options import OnInvalid, SubmissionOptions
 from airflow_provider_cleanlist.submission.rejects import REFUSED_BY_CLEANLIST, UNKNOWN_OUTCOME, Rejects
+from airflow_provider_cleanlist.submission.report import SubmissionReport, Tallies
 from airflow_provider_cleanlist.task_log import TaskLog
 
 PROGRESS_SECONDS = 30.0
 MAX_RESUBMISSIONS = 3
+ASKED_AT_ONCE = 500
+"""Contacts whose history is asked for together."""
 _OPERATION = "submit the bulk enrichment"
 
 
-class SubmissionStoppedError(Exception):
-    """The task was asked to stop, and did so between two requests: it has left nothing unknown."""
-
-
-@dataclass(slots=True)
-class SubmissionReport:
-    """What became of the contacts of one task, over all its tries.
+@dataclass(frozen=True, slots=True)
+class SubmissionOutcome:
+    """What a submission did.
 
     Attributes:
-        workflow_ids: Workflows of accepted batches, oldest first.
-        task_ids: Task ids by workflow, if the journal keeps them.
-        contacts_submitted: Contacts in accepted batches.
-        submitted_earlier: Contacts of this input that an earlier try had submitted.
-        unknown_contacts: Contacts of this input that were left out because their outcome is unknown.
-        refused_rows: Rows that Cleanlist itself refused in this try and that were left out.
-        worst_case_credits: What everything accepted, and everything of unknown outcome, costs when all is found.
-        enrichment_types: What was asked for, over all accepted batches.
-        first_submitted_at: Seconds since the epoch of the first accepted batch; 0 if there is none.
-        last_submitted_at: Seconds since the epoch of the last accepted batch; 0 if there is none.
+        read: What became of the rows of the source.
+        submitted: What became of the contacts.
+        balance_before: The organisation's credits before the first request; None if unknown, or nothing was to be
+            paid.
     """
 
-    workflow_ids: list[str] = field(default_factory=list)
-    task_ids: dict[str, list[str]] = field(default_factory=dict)
-    contacts_submitted: int = 0
-    submitted_earlier: int = 0
-    unknown_contacts: int = 0
-    refused_rows: list[int] = field(default_factory=list)
-    worst_case_credits: int = 0
-    enrichment_types: frozenset[str] = frozenset()
-    first_submitted_at: float = 0.0
-    last_submitted_at: float = 0.0
+    read: ReadReport
+    submitted: SubmissionReport
+    balance_before: float | None
 
 
-class SubmitBatch(Protocol):
-    """Sends one batch: :meth:`..client.client.CleanlistClient.submit_bulk_enrichment`."""
+class PendingContacts:
+    """Contacts that wait to be submitted, on disk, by what they are submitted for. Use it as a context manager."""
 
-    def __call__(
-        self,
-        contacts: Sequence[Contact],
-        enrichment_type: EnrichmentType,
-        webhook_url: str | None,
-        observer: SendObserver,
-    ) -> BulkEnrichment:
-        """Send the contacts, telling the observer; raises :class:`.errors.ApiError`."""
+    def __init__(self) -> None:
+        self._files = ExitStack()
+        self._spools: dict[EnrichmentType, ContactSpool] = {}
+
+    def __len__(self) -> int:
+        return sum(map(len, self._spools.values()))
+
+    @property
+    def counts(self) -> dict[EnrichmentType, int]:
+        """Number of contacts by what they are submitted for."""
+        return {kind: len(spool) for kind, spool in self._spools.items()}
+
+    def append(self, item: Accepted, kind: EnrichmentType) -> None:
+        """Add a contact.
+
+        Args:
+            item: The contact.
+            kind: What it is submitted for.
+        """
+        if kind not in self._spools:
+            self._spools[kind] = self._files.enter_context(ContactSpool())
+        self._spools[kind].append(item)
+
+    def batches(self, size: int) -> Iterator[tuple[EnrichmentType, list[Accepted]]]:
+        """Yield the contacts in batches of one kind each.
+
+        Args:
+            size: Contacts in a batch at most.
+        """
+        for kind, spool in self._spools.items():
+            contacts = iter(spool)
+            while batch := list(islice(contacts, size)):
+                yield kind, batch
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._files.close()
 
 
 class Submission:
-    """Submits what is pending, batch by batch, and keeps the journal.
+    """Submits a source: everything is read and checked first, and then what is due is sent.
 
     Args:
-        plan: What the user asked for.
-        journal: The loaded journal.
-        submit: Sends one batch.
+        options: What the user asked for.
+        journal: The journal of the task.
+        send: Sends one batch.
         log: Receives counts and ids, never contacts.
-        balance: Reads the credits of the organisation, or returns None if it cannot.
+        balance: Reads the organisation's credits; returns None if the key may not.
         rejects: Takes contacts that are left out or stop the task, if the user wants it.
         webhook_url: Makes the address that receives a batch's results, from the hashes of its contacts; by default
-            the plan's, for all.
+            the options', for all.
         clock: Seconds since the epoch.
     """
 
     def __init__(
         self,
-        plan: SubmissionOptions,
+        options: SubmissionOptions,
         journal: Journal,
-        submit: SubmitBatch,
+        send: SendBatch,
         log: TaskLog,
         *,
         balance: Callable[[], float | None] = lambda: None,
@@ -109,188 +131,289 @@ class Submission:
         webhook_url: Callable[[bytes], str] | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._plan = plan
+        self._options = options
         self._journal = journal
-        self._submit = submit
+        self._send_batch = send
         self._log = log
         self._balance = balance
         self._rejects = rejects
         self._webhook_url = webhook_url
         self._clock = clock
-        self._known = JournalIndex(journal.batches)
-        self._refused_rows: list[int] = []
-        self._submitted_earlier = 0
-        self._unknown_contacts = 0
+        self._tallies = Tallies()
+        self._left: dict[EnrichmentType, int] = {}
         self._stopping = False
 
-    def check_unknown(self) -> None:
-        """Stop when an earlier try left contacts of unknown outcome.
+    def run(
+        self,
+        source: Source,
+        *,
+        column_mapping: Mapping[str, str | None] | None = None,
+        deduplicate: bool = True,
+    ) -> SubmissionOutcome:
+        """Read the source, check it, and submit what no earlier attempt has submitted.
+
+        Args:
+            source: The contacts.
+            column_mapping: As of :func:`.reading.read_contacts`.
+            deduplicate: As of :func:`.reading.read_contacts`.
 
         Raises:
-            errors.SubmissionUnknownError: It did, and the user said to stop then.
+            SourceError: The source cannot be used; nothing was sent.
+            CleanlistCreditLimitError: It costs too much; nothing was sent.
+            CleanlistRejectsFileError: The file of rejects cannot be written.
+            errors.SubmissionUnknownError: An earlier attempt left contacts of unknown outcome; nothing was sent.
+            Exception: What :meth:`submit` raises.
         """
-        if self._known.unknown and self._plan.on_unknown is OnUnknown.FAIL:
-            why = "an earlier try of this task ended before the answer was recorded"
-            raise unknown_outcome(self._plan, self._known.unknown, errors.ErrorInfo(_OPERATION, why))
+        if self._rejects is None:
+            self._check_unknown()
+        read = ReadReport()
+        rows = read_contacts(source, read, column_mapping=column_mapping, deduplicate=deduplicate)
+        with PendingContacts() as pending:
+            try:
+                self._sort_out(rows, pending)
+            except SourceError:
+                self._check_unknown()  # what concerns money goes first
+                raise
+            for line in read.summary_lines():
+                self._log.info("%s", line)
+            self._save_rejects()
+            self._check_unknown()
+            self._check_refused(read)
+            balance = self._check_credits(pending)
+            return SubmissionOutcome(read, self._submit_and_save_rejects(pending), balance)
 
-    def is_pending(self, item: Accepted) -> bool:
-        """Tell whether a contact is to be submitted, and count it if an earlier try has decided that."""
-        standing = self._known.standing(item.identity, self._plan.on_unknown)
-        if standing is ContactStatus.UNKNOWN:
-            self._unknown_contacts += 1
-            self._reject(item, UNKNOWN_OUTCOME)
-        self._submitted_earlier += standing is ContactStatus.SUBMITTED
-        return standing is ContactStatus.PENDING
+    def submit(self, pending: PendingContacts) -> SubmissionReport:
+        """Send everything that is pending, batch by batch.
 
-    @property
-    def spent(self) -> int:
-        """Worst-case credits of everything that was, or may have been, accepted so far, over all tries."""
-        return sum(
-            batch.size * EnrichmentType(batch.enrichment_type).worst_case_credits
-            for batch in self._journal.batches
-            if batch.may_be_billed
-        )
+        Args:
+            pending: The contacts.
+
+        Raises:
+            errors.ApiError: The API refused or failed, or an outcome is unknown. What was accepted before is in the
+                journal, and the text says what happened to the money.
+            CleanlistCreditLimitError: Submitting contacts of unknown outcome once more would cost too much.
+            JournalError: The journal cannot be written.
+            CleanlistStoppedError: :meth:`stop` was called.
+        """
+        total, self._left = len(pending), pending.counts
+        started = reported = self._clock()
+        for kind, batch in pending.batches(self._options.batch_size):
+            self._submit_batch(kind, batch)
+            now, left = self._clock(), sum(self._left.values())
+            if now - reported >= PROGRESS_SECONDS and left:
+                reported = now
+                self._log.info("%s", _progress(total - left, total, now - started))
+        return self.report()
 
     def stop(self) -> None:
         """Submit no further batch; one that is on its way is still recorded."""
         self._stopping = True
 
-    def run(self, spool: ContactSpool) -> SubmissionReport:
-        """Submit everything in the spool.
-
-        Raises:
-            errors.ApiError: The API refused or failed, or an outcome is unknown. What was accepted before is in the
-                journal, and the text says what happened to the money.
-            CreditLimitError: Submitting contacts of unknown outcome once more would cost too much.
-            JournalError: The journal cannot be written.
-            SubmissionStoppedError: :meth:`stop` was called.
-        """
-        total = len(spool)
-        done = 0
-        started = reported = self._clock()
-        for pending in _batches(spool, self._plan.batch_size):
-            self._submit_batch(pending, left=total - done)
-            done += len(pending)
-            now = self._clock()
-            if now - reported >= PROGRESS_SECONDS and done < total:
-                reported = now
-                self._log.info("%s", _progress(done, total, now - started))
-        return self.report()
-
     def report(self) -> SubmissionReport:
-        """Sum up the journal."""
-        accepted = [batch for batch in self._journal.batches if batch.state is BatchState.ACCEPTED]
-        return SubmissionReport(
-            workflow_ids=[batch.workflow_id for batch in accepted if batch.workflow_id],
-            task_ids={batch.workflow_id: list(batch.task_ids) for batch in accepted if batch.workflow_id},
-            contacts_submitted=sum(batch.size for batch in accepted),
-            submitted_earlier=self._submitted_earlier,
-            unknown_contacts=self._unknown_contacts,
-            refused_rows=self._refused_rows,
-            worst_case_credits=self.spent,
-            enrichment_types=frozenset(batch.enrichment_type for batch in accepted),
-            first_submitted_at=min((batch.changed_at for batch in accepted), default=0.0),
-            last_submitted_at=max((batch.changed_at for batch in accepted), default=0.0),
-        )
+        """Sum up what was submitted so far, over all attempts."""
+        return SubmissionReport.of(self._journal.batches, self._tallies)
 
-    def _submit_batch(self, pending: list[Accepted], *, left: int) -> None:
-        """Submit one batch until it is accepted, left out or given up; ``left`` counts it and all after it."""
+    # Before anything is sent: who is due, and may it cost so much?
+
+    def _sort_out(self, rows: Iterator[Accepted | Refused], pending: PendingContacts) -> None:
+        while chunk := list(islice(rows, ASKED_AT_ONCE)):
+            accepted = [row for row in chunk if isinstance(row, Accepted)]
+            histories = iter(self._journal.histories([item.identity for item in accepted]))
+            for row in chunk:
+                if isinstance(row, Accepted):
+                    self._take(row, next(histories), pending)
+                elif self._rejects is not None:
+                    self._rejects.add(row.number, row.rejection.reason, row.values)
+
+    def _take(self, item: Accepted, history: ContactHistory, pending: PendingContacts) -> None:
+        """Add a contact to what is pending, or count why it is not."""
+        decision = decide(history, self._options.enrichment_type, self._options.on_unknown)
+        if decision.enrichment_type is not None:
+            pending.append(item, decision.enrichment_type)
+        elif decision.status is ContactStatus.UNKNOWN:
+            self._leave_out_unknown([item])
+        else:
+            self._tallies.submitted_earlier += decision.status is ContactStatus.SUBMITTED
+            self._tallies.known += decision.status is ContactStatus.KNOWN
+
+    def _check_unknown(self) -> None:
+        unknown = self._journal.unknown_contacts
+        if unknown and self._options.on_unknown is OnUnknown.FAIL:
+            why = "an earlier attempt of this task ended before the answer was recorded"
+            raise unknown_outcome({self._options.enrichment_type: unknown}, errors.ErrorInfo(_OPERATION, why))
+
+    def _check_refused(self, read: ReadReport) -> None:
+        if read.refused and self._options.on_invalid is OnInvalid.FAIL:
+            raise SourceError(
+                f"{read.refused_rows} of {read.rows} rows of {read.source} cannot be looked up. "
+                + " ".join(f"{line}." for line in read.refusal_lines())
+                + " Correct the rows, or set on_invalid_contact='skip' to submit the others."
+            )
+
+    def _check_credits(self, pending: PendingContacts) -> float | None:
+        if not worst_case_credits(pending.counts):
+            return None
+        balance = self._balance()
+        if balance is not None:
+            self._log.info("Credit balance before submitting: %g.", balance)
+        self._check_limit(pending.counts, balance)
+        return balance
+
+    def _check_limit(self, contacts: Mapping[EnrichmentType, int], balance: float | None) -> None:
+        spent = may_have_cost(self._journal.batches)
+        check_credits(contacts, spent=spent, max_credits=self._options.max_credits, balance=balance)
+
+    # Sending
+
+    def _submit_and_save_rejects(self, pending: PendingContacts) -> SubmissionReport:
+        try:
+            report = self.submit(pending)
+        except Exception:
+            self._save_rejects_beside_an_error()
+            raise
+        self._save_rejects()
+        return report
+
+    def _submit_batch(self, kind: EnrichmentType, batch: list[Accepted]) -> None:
+        """Submit one batch until it is accepted, left out or given up."""
         resubmissions = 0
-        while pending:
+        while batch:
             try:
-                self._send(pending, left)
+                self._send(kind, batch)
+            except ContactsNotDueError as conflict:
+                batch = self._without_submitted(kind, batch, conflict)
             except errors.SubmissionUnknownError as error:
                 resubmissions += 1
-                if self._plan.on_unknown is OnUnknown.FAIL or resubmissions > MAX_RESUBMISSIONS:
-                    self._leave_out_unknown(pending)
-                    raise unknown_outcome(self._plan, len(pending), error.info) from None
-                self._warn_unknown(len(pending), error)
-                if self._plan.on_unknown is OnUnknown.SKIP:
-                    self._leave_out_unknown(pending)
-                    return
-                check_credits(self._plan, remaining=left, spent=self.spent, balance=None)
+                if self._options.on_unknown is OnUnknown.FAIL or resubmissions > MAX_RESUBMISSIONS:
+                    self._leave_out_unknown(batch)
+                    raise unknown_outcome({kind: len(batch)}, error.info) from None
+                self._warn_unknown(len(batch), error)
+                if self._options.on_unknown is OnUnknown.SKIP:
+                    self._leave_out_unknown(batch)
+                    break
+                self._check_limit(self._left, None)
             except errors.InvalidRequestError as error:
-                pending, left = self._without_refused(pending, left, error)
+                batch = self._without_refused(kind, batch, error)
             else:
-                return
+                break
+        self._left[kind] -= len(batch)
 
-    def _send(self, pending: list[Accepted], left: int) -> None:
+    def _send(self, kind: EnrichmentType, batch: list[Accepted]) -> None:
         def may_send() -> None:
             if self._stopping:
-                raise SubmissionStoppedError(
-                    f"The task was asked to stop, and did so between two requests. What was accepted before stays. "
-                    f"{left} contacts are left: another try of the task submits only those."
-                )
+                raise stopped(sum(self._left.values()))
 
-        plan = self._plan
-        attempt = BatchRecorder(
-            self._journal, plan.enrichment_type, pending, log=self._log, clock=self._clock, may_send=may_send
+        def is_due(history: ContactHistory) -> bool:
+            decision = decide(history, self._options.enrichment_type, self._options.on_unknown)
+            return decision.enrichment_type is kind
+
+        recorder = BatchRecorder(
+            self._journal, kind, batch, log=self._log, clock=self._clock, may_send=may_send, is_due=is_due
         )
-        contacts = [item.contact for item in pending]
+        contacts = [item.contact for item in batch]
         try:
-            attempt.accepted(self._submit(contacts, plan.enrichment_type, self._address(pending), attempt))
+            recorder.accepted(self._send_batch(contacts, kind, self._address(batch), recorder))
         except errors.SubmissionUnknownError as error:
-            attempt.lost(_note(error))
+            recorder.lost(_note(error))
             raise
         except errors.InvalidRequestError as error:
-            attempt.rejected(_note(error))
+            recorder.rejected(_note(error))
             raise
         except errors.ApiError as error:
-            attempt.rejected(_note(error))
-            attempt.end()
-            balance = self._balance() if isinstance(error, errors.InsufficientCreditsError) else None
-            raise not_accepted(plan, error, batch=len(pending), left=left, balance=balance) from None
+            recorder.rejected(_note(error))
+            recorder.end()
+            raise self._not_accepted(kind, len(batch), error) from None
         finally:
-            attempt.end()
+            recorder.end()
 
-    def _address(self, pending: list[Accepted]) -> str | None:
+    def _not_accepted(self, kind: EnrichmentType, batch: int, error: errors.ApiError) -> errors.ApiError:
+        return not_accepted(
+            error,
+            batch=batch,
+            cost=worst_case_credits({kind: batch}),
+            left=sum(self._left.values()),
+            cost_left=worst_case_credits(self._left),
+            balance=self._balance_for_a_message()
+            if isinstance(error, errors.InsufficientCreditsError)
+            else None,
+        )
+
+    def _balance_for_a_message(self) -> float | None:
+        try:
+            return self._balance()
+        except errors.CleanlistError as error:
+            self._log.warning("The credit balance cannot be read: %s", error)
+            return None
+
+    def _address(self, batch: Sequence[Accepted]) -> str | None:
         if self._webhook_url is None:
-            return self._plan.webhook_url
-        return self._webhook_url(b"".join(item.identity for item in pending))
+            return self._options.webhook_url
+        return self._webhook_url(b"".join(item.identity for item in batch))
+
+    # Who is taken out of a batch
+
+    def _without_submitted(
+        self, kind: EnrichmentType, batch: list[Accepted], conflict: ContactsNotDueError
+    ) -> list[Accepted]:
+        """Take out who was submitted by somebody else while the batch waited; who is due for less stays for later."""
+        taken = [item for index, item in enumerate(batch) if index in conflict.positions]
+        self._left[kind] -= len(taken)
+        with PendingContacts() as later:
+            for item, history in zip(
+                taken, self._journal.histories([item.identity for item in taken]), strict=True
+            ):
+                self._take(item, history, later)
+            for other, count in later.counts.items():
+                self._left[other] = self._left.get(other, 0) + count
+            for other, contacts in later.batches(self._options.batch_size):
+                self._submit_batch(other, contacts)
+        return [item for index, item in enumerate(batch) if index not in conflict.positions]
 
     def _without_refused(
-        self, pending: list[Accepted], left: int, error: errors.InvalidRequestError
-    ) -> tuple[list[Accepted], int]:
+        self, kind: EnrichmentType, batch: list[Accepted], error: errors.InvalidRequestError
+    ) -> list[Accepted]:
         indexes = {item.index for item in error.info.field_errors}
-        refused = [item for index, item in enumerate(pending) if index in indexes]
+        refused = [item for index, item in enumerate(batch) if index in indexes]
         rows = [item.number for item in refused]
         for item in refused:
             self._reject(item, REFUSED_BY_CLEANLIST)
-        if not rows or self._plan.on_invalid is OnInvalid.FAIL:
+        if not rows or self._options.on_invalid is OnInvalid.FAIL:
             raise refused_by_api(error, rows) from None
-        self._refused_rows.extend(rows)
+        self._tallies.refused_rows.extend(rows)
+        self._left[kind] -= len(refused)
         self._log.warning("Cleanlist refused %d contacts; source rows: %s.", len(rows), named_rows(rows))
-        return [item for index, item in enumerate(pending) if index not in indexes], left - len(rows)
+        return [item for index, item in enumerate(batch) if index not in indexes]
+
+    def _leave_out_unknown(self, contacts: Sequence[Accepted]) -> None:
+        self._tallies.unknown += len(contacts)
+        for item in contacts:
+            self._reject(item, UNKNOWN_OUTCOME)
+
+    def _warn_unknown(self, contacts: int, error: errors.ApiError) -> None:
+        skips = self._options.on_unknown is OnUnknown.SKIP
+        self._log.warning(
+            "It is not known whether Cleanlist accepted %d contacts (%s). By on_unknown_submission=%r, they are %s.",
+            contacts,
+            _note(error),
+            self._options.on_unknown.value,
+            "left out" if skips else "submitted again and may be billed twice",
+        )
+
+    # The file of rejects
 
     def _reject(self, item: Accepted, reason: str) -> None:
         if self._rejects is not None:
             self._rejects.add(item.number, reason, item.contact.payload())
 
-    def _leave_out_unknown(self, pending: list[Accepted]) -> None:
-        self._unknown_contacts += len(pending)
-        for item in pending:
-            self._reject(item, UNKNOWN_OUTCOME)
+    def _save_rejects(self) -> None:
+        if self._rejects is not None:
+            self._rejects.save()
 
-    def _warn_unknown(self, contacts: int, error: errors.ApiError) -> None:
-        skips = self._plan.on_unknown is OnUnknown.SKIP
-        self._log.warning(
-            "It is not known whether Cleanlist accepted %d contacts (%s). By on_unknown_submission=%r, they are %s.",
-            contacts,
-            _note(error),
-            self._plan.on_unknown.value,
-            "left out" if skips else "submitted again and may be billed twice",
-        )
-
-
-def _batches(contacts: Iterable[Accepted], size: int) -> Iterator[list[Accepted]]:
-    batch: list[Accepted] = []
-    for contact in contacts:
-        batch.append(contact)
-        if len(batch) == size:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
+    def _save_rejects_beside_an_error(self) -> None:
+        try:
+            self._save_rejects()
+        except CleanlistRejectsFileError as error:
+            self._log.warning("%s", error)
 
 
 def _note(error: errors.ApiError) -> str:

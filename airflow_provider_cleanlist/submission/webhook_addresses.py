@@ -10,13 +10,12 @@ from urllib.parse import urlsplit
 
 from airflow.providers.common.compat.sdk import conf
 
-from airflow_provider_cleanlist.client.results import WorkflowStatus
+from airflow_provider_cleanlist.client.results import EnrichmentResult, WorkflowStatus
 from airflow_provider_cleanlist.client.settings import ClientSettings, is_loopback
 from airflow_provider_cleanlist.exceptions import CleanlistConfigurationError
 from airflow_provider_cleanlist.inbox.inbox import Inbox, InboxUnavailableError
 from airflow_provider_cleanlist.inbox.settings import URL_PREFIX, WEBHOOK_PATH
 from airflow_provider_cleanlist.inbox.tokens import TOKEN_LIFE_SECONDS, batch_name, parse_secrets, sign
-from airflow_provider_cleanlist.results.rows import result_row
 from airflow_provider_cleanlist.submission.journal import Batch, Journal
 from airflow_provider_cleanlist.task_log import TaskLog
 
@@ -113,8 +112,8 @@ class WebhookAddresses:
 
 def _task_ids(inbox: Inbox, workflow_id: str) -> list[str]:
     payload = inbox.payload(workflow_id) or {}
-    rows = (result_row(body, workflow_id) for body in WorkflowStatus.parse(workflow_id, payload).results)
-    return [row["task_id"] for row in rows if row is not None]
+    results = map(EnrichmentResult.parse, WorkflowStatus.parse(workflow_id, payload).results)
+    return [result.task_id for result in results if result.task_id]
 
 
 def open_webhook_addresses(settings: ClientSettings, run: Sequence[object]) -> WebhookAddresses:

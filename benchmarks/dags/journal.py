@@ -42,30 +42,30 @@ with DAG("journal", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=UTC)):
     @task
     def measure(**context: Any) -> dict[str, float]:
         """Journal so many contacts as ``conf`` says, then read everything as a later try would."""
-        from airflow_provider_cleanlist.submission.journal import Journal
-        from airflow_provider_cleanlist.submission.journal_index import JournalIndex
+        from airflow_provider_cleanlist.contacts.identity import IDENTITY_BYTES
         from airflow_provider_cleanlist.submission.journal_stores import open_store
+        from airflow_provider_cleanlist.submission.stored_journal import StoredJournal
 
         contacts = int(context["dag_run"].conf["contacts"])
         store = MeasuredStore(open_store(context))
-        journal = Journal(store)
+        journal = StoredJournal(store)
         journal.load()
         started = time.perf_counter()
         for first in range(0, contacts, BATCH):
-            identities = [number.to_bytes(8, "big") for number in range(first, min(first + BATCH, contacts))]
-            batch = journal.begin(identities, "partial", time.time())
+            numbers = range(first, min(first + BATCH, contacts))
+            identities = [number.to_bytes(IDENTITY_BYTES, "big") for number in numbers]
+            batch = journal.begin(identities, "partial", time.time(), lambda _: True).batch
             task_ids = [f"0b0f9c0e-6a53-4f52-8c8b-{number:012d}" for number in range(len(identities))]
             journal.accept(batch, f"public_bulk_{first:036d}", task_ids, time.time())
         writing = time.perf_counter() - started
         started = time.perf_counter()
-        later = Journal(store)
+        later = StoredJournal(store)
         later.load()
-        known = JournalIndex(later.batches)
         reading = time.perf_counter() - started
         return {
             "batches": len(later.batches),
             "contacts": sum(batch.size for batch in later.batches),
-            "unknown": known.unknown,
+            "unknown": later.unknown_contacts,
             "writing": writing,
             "reading": reading,
             "median_write": sorted(store.writes)[len(store.writes) // 2],

@@ -79,7 +79,7 @@ class TestMoney:
         assert "3 contacts" in text
         assert "33 credits" in text
         assert all(word in text for word in ("'skip'", "'resubmit'", "force_resubmit"))
-        with pytest.raises(CleanlistSubmissionUnknownError, match="an earlier try"):
+        with pytest.raises(CleanlistSubmissionUnknownError, match="an earlier attempt"):
             enrich(try_number=2, contacts=people(3), enrichment_type="full")
         assert len(cleanlist_sandbox.ledger.requests(endpoint=SUBMIT)) == 1
 
@@ -132,13 +132,13 @@ class TestMoney:
     ) -> None:
         """Others spend what this task has seen in the balance."""
         organization = cleanlist_sandbox.state.accounts.organization
-        real = Submission.run
+        real = Submission.submit
 
-        def run(self: Submission, spool: Any) -> Any:
+        def submit(self: Submission, pending: Any) -> Any:
             organization.credits = 4
-            return real(self, spool)
+            return real(self, pending)
 
-        monkeypatch.setattr(Submission, "run", run)
+        monkeypatch.setattr(Submission, "submit", submit)
         with pytest.raises(CleanlistInsufficientCreditsError, match="The balance is 4 credits now") as caught:
             enrich(contacts=people(9), batch_size=4, enrichment_type="full")
         assert "4 contacts costs up to 44, all that are left up to 99" in str(caught.value)

@@ -23,6 +23,7 @@ import pytest
 from airflow.sdk.io import attach
 
 from airflow_provider_cleanlist.client.client import CleanlistClient
+from airflow_provider_cleanlist.client.models import EnrichmentType
 from airflow_provider_cleanlist.contacts.identity import identity, normalise
 from airflow_provider_cleanlist.exceptions import (
     CleanlistInsufficientCreditsError,
@@ -33,14 +34,14 @@ from airflow_provider_cleanlist.exceptions import (
 from airflow_provider_cleanlist.operators.bulk_enrich import BulkEnrichOperator
 from airflow_provider_cleanlist.sandbox.people import Person, identity_of
 from airflow_provider_cleanlist.sandbox.server import SandboxServer
-from airflow_provider_cleanlist.submission import journal as journal_module
-from airflow_provider_cleanlist.submission.journal import Journal
-from airflow_provider_cleanlist.submission.journal_index import ContactStatus, JournalIndex, OnUnknown
+from airflow_provider_cleanlist.submission import stored_journal as journal_module
+from airflow_provider_cleanlist.submission.history import ContactStatus, OnUnknown, decide
 from airflow_provider_cleanlist.submission.journal_stores import (
     ObjectStorageJournalStore,
     TaskStateJournalStore,
     open_store,
 )
+from airflow_provider_cleanlist.submission.stored_journal import JournalIndex, StoredJournal
 
 pytestmark = pytest.mark.integration
 
@@ -232,10 +233,10 @@ class Scenario:
             if trouble.struck:
                 self.troubles.add(trouble.name)
 
-    def journal(self) -> Journal:
+    def journal(self) -> StoredJournal:
         """What a further try would read."""
         self.tries += 1
-        journal = Journal(open_store(self.context(), journal_path=self.journal_path))
+        journal = StoredJournal(open_store(self.context(), journal_path=self.journal_path))
         journal.load()
         return journal
 
@@ -261,7 +262,10 @@ def test_no_contact_is_submitted_twice_and_none_is_lost(seed: int, sandbox: Sand
     known = JournalIndex(journal.batches)
     times = sandbox.ledger.times_submitted()
     ours = {identity_of(Person(**person)): identity(normalise(person)) for person in scenario.people}
-    standing = {sent: known.standing(ours[sent], OnUnknown.SKIP) for sent in ours}
+    standing = {
+        sent: decide(known.history(ours[sent]), EnrichmentType.PARTIAL, OnUnknown.SKIP).status
+        for sent in ours
+    }
     # Times that a contact may be sent: once, and once more for each unknown outcome if the user said so.
     in_doubt = Counter(
         contact for batch in journal.batches if batch.is_unknown for contact in batch.contacts()

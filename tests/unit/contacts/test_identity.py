@@ -185,21 +185,30 @@ def test_reason_codes_are_stable():
 # --- identity ----------------------------------------------------------------------------------------------------
 
 GOLDEN = [
-    (MARA, "2f5462ed8487bdf2"),
-    ({"linkedin_url": "https://www.linkedin.com/in/jürgen-müller-example"}, "bb8d7da3e8521586"),
-    ({"linkedin_url": "https://www.linkedin.com/in/ACoAAAB1234567890abcDEF"}, "1524359d700200cb"),
-    ({"linkedin_url": "https://www.linkedin.com/sales/lead/ACwAAAxyZ,NAME_SEARCH,k3"}, "20577b13d9baf812"),
-    (TEO, "27e46da6ff49fa26"),
-    (INES, "034da1fb06de3e05"),
-    ({"first_name": "Jürgen", "last_name": "Groß", "company_name": "Müller & Söhne"}, "3cc0db98ba0334fe"),
+    (MARA, "ba1a5ad4848d90b2e5a22f20"),
+    ({"linkedin_url": "https://www.linkedin.com/in/jürgen-müller-example"}, "ff60913d890fbe6d8dd0aeb2"),
+    ({"linkedin_url": "https://www.linkedin.com/in/ACoAAAB1234567890abcDEF"}, "1fb50f96cd09d0e8a332f658"),
+    (
+        {"linkedin_url": "https://www.linkedin.com/sales/lead/ACwAAAxyZ,NAME_SEARCH,k3"},
+        "d732d0de844b2960bec5fc1b",
+    ),
+    (TEO, "82d1521665d69f4a2215a792"),
+    (INES, "413545565c5826c0832b26cb"),
+    (
+        {"first_name": "Jürgen", "last_name": "Groß", "company_name": "Müller & Söhne"},
+        "82246db65d637ee5121cf3bb",
+    ),
     (
         {"first_name": "Ольга", "last_name": "Петрова", "company_domain": "компания.example"},
-        "da689432d26efe5a",
+        "42a0ba8bd58ffe8bb3ffd892",
     ),
-    ({"first_name": "葵", "last_name": "小林", "company_name": "株式会社サンプル"}, "5583e8da22853579"),
+    (
+        {"first_name": "葵", "last_name": "小林", "company_name": "株式会社サンプル"},
+        "44efff5a2286466d1189f170",
+    ),
     (
         {"first_name": "Siobhán", "last_name": "O’Neill-Byrne", "company_domain": "xn--mller-kva.example"},
-        "f222e438fd0ded2f",
+        "678acee244faffc6fe02314e",
     ),
 ]
 

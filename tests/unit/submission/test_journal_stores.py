@@ -12,9 +12,10 @@ import fsspec
 import pytest
 from airflow.providers.common.compat.sdk import ObjectStoragePath
 
+from airflow_provider_cleanlist.contacts.identity import IDENTITY_BYTES
 from airflow_provider_cleanlist.submission.journal import (
+    Batch,
     BatchState,
-    Journal,
     JournalCorruptError,
     JournalMissingError,
     JournalTakenOverError,
@@ -26,6 +27,7 @@ from airflow_provider_cleanlist.submission.journal_stores import (
     TaskStateJournalStore,
     open_store,
 )
+from airflow_provider_cleanlist.submission.stored_journal import StoredJournal
 
 try:
     from airflow.sdk import NEVER_EXPIRE
@@ -37,7 +39,13 @@ except ImportError:
     from airflow.io.store import attach
 
 needs_task_state = pytest.mark.skipif(NEVER_EXPIRE is None, reason="Airflow has a task state store since 3.3")
-A, B = (bytes([n]) * 8 for n in (1, 2))
+A, B = (bytes([n]) * IDENTITY_BYTES for n in (1, 2))
+
+
+def begun(journal: StoredJournal, identities: list[bytes], kind: str, now: float) -> Batch:
+    batch = journal.begin(identities, kind, now, lambda _: True).batch
+    assert batch is not None
+    return batch
 
 
 class Accessor:
@@ -72,13 +80,13 @@ def api_error(status: int | None) -> Exception:
     )
 
 
-def journal_on(store: Any) -> Journal:
-    journal = Journal(store, sleep=lambda _: None)
+def journal_on(store: Any) -> StoredJournal:
+    journal = StoredJournal(store, sleep=lambda _: None)
     journal.load()
     return journal
 
 
-def workflows(journal: Journal) -> list[str | None]:
+def workflows(journal: StoredJournal) -> list[str | None]:
     return [batch.workflow_id for batch in journal.batches]
 
 
@@ -88,12 +96,12 @@ class TestTaskStateStore:
         accessor = Accessor()
         for try_number in (1, 2, 4):
             journal = journal_on(TaskStateJournalStore(accessor, try_number))
-            journal.accept(journal.begin([A], "partial", 1.0), f"wf-{try_number}", [], 2.0)
+            journal.accept(begun(journal, [A], "partial", 1.0), f"wf-{try_number}", [], 2.0)
         assert workflows(journal_on(TaskStateJournalStore(accessor, 5))) == ["wf-1", "wf-2", "wf-4"]
 
     def test_records_never_expire(self) -> None:
         accessor = Accessor()
-        journal_on(TaskStateJournalStore(accessor, 1)).begin([A], "partial", 1.0)
+        begun(journal_on(TaskStateJournalStore(accessor, 1)), [A], "partial", 1.0)
         assert accessor.retentions == {NEVER_EXPIRE}
 
     @pytest.mark.parametrize("error", [ConnectionError("no route"), RuntimeError("?")])
@@ -133,7 +141,7 @@ class TestObjectStorage:
     def test_a_later_try_reads_what_earlier_ones_wrote(self, root: Any) -> None:
         for number in range(3):
             journal = journal_on(ObjectStorageJournalStore(root, self.TASK))
-            journal.accept(journal.begin([A], "partial", 1.0), f"wf-{number}", [], 2.0)
+            journal.accept(begun(journal, [A], "partial", 1.0), f"wf-{number}", [], 2.0)
         assert workflows(journal_on(ObjectStorageJournalStore(root, self.TASK))) == ["wf-0", "wf-1", "wf-2"]
 
     @pytest.mark.parametrize(
@@ -142,21 +150,21 @@ class TestObjectStorage:
     def test_other_task_instances_have_journals_of_their_own(
         self, root: Any, other: tuple[str, str, str, int]
     ) -> None:
-        journal_on(ObjectStorageJournalStore(root, self.TASK)).begin([A], "partial", 1.0)
+        begun(journal_on(ObjectStorageJournalStore(root, self.TASK)), [A], "partial", 1.0)
         assert journal_on(ObjectStorageJournalStore(root, other)).batches == []
 
     def test_an_older_try_cannot_begin_a_batch_and_leaves_nothing_unknown(self, root: Any) -> None:
         older = journal_on(ObjectStorageJournalStore(root, self.TASK))
         newer = journal_on(ObjectStorageJournalStore(root, self.TASK))
         with pytest.raises(JournalTakenOverError):
-            older.begin([A], "partial", 1.0)
-        newer.accept(newer.begin([A], "partial", 1.0), "wf", [], 2.0)
+            begun(older, [A], "partial", 1.0)
+        newer.accept(begun(newer, [A], "partial", 1.0), "wf", [], 2.0)
         states = [batch.state for batch in journal_on(ObjectStorageJournalStore(root, self.TASK)).batches]
         assert states == [BatchState.REJECTED, BatchState.ACCEPTED]
 
     def test_what_an_older_try_has_on_its_way_is_seen_and_may_still_be_settled(self, root: Any) -> None:
         older = journal_on(ObjectStorageJournalStore(root, self.TASK))
-        batch = older.begin([A], "partial", 1.0)
+        batch = begun(older, [A], "partial", 1.0)
         newer = journal_on(ObjectStorageJournalStore(root, self.TASK))
         assert [item.is_unknown for item in newer.batches] == [True]
 
@@ -169,10 +177,10 @@ class TestObjectStorage:
             task = (taken_over_after, *self.TASK[1:])
             older_store = ObjectStorageJournalStore(root, task)
             older = journal_on(older_store)
-            newer: list[Journal] = []
+            newer: list[StoredJournal] = []
             check = older_store.check_ownership
 
-            def take_over(task: Any = task, newer: list[Journal] = newer) -> None:
+            def take_over(task: Any = task, newer: list[StoredJournal] = newer) -> None:
                 newer.append(journal_on(ObjectStorageJournalStore(root, task)))
 
             def check_in_between(
@@ -188,7 +196,7 @@ class TestObjectStorage:
             if taken_over_after == "nothing":
                 take_over()
             try:
-                older.begin([A], "partial", 1.0)
+                begun(older, [A], "partial", 1.0)
                 sent = True
             except JournalTakenOverError:
                 sent = False
@@ -197,7 +205,7 @@ class TestObjectStorage:
 
     def test_a_damaged_record_stops(self, tmp_path: Path) -> None:
         root = ObjectStoragePath(f"file://{tmp_path}")
-        journal_on(ObjectStorageJournalStore(root, self.TASK)).begin([A], "partial", 1.0)
+        begun(journal_on(ObjectStorageJournalStore(root, self.TASK)), [A], "partial", 1.0)
         (record,) = tmp_path.rglob("cleanlist_journal.*.000000.json")
         record.write_text(record.read_text()[:-20])
         with pytest.raises(JournalCorruptError, match="not JSON"):
@@ -205,7 +213,7 @@ class TestObjectStorage:
 
     def test_a_lost_record_stops(self, tmp_path: Path) -> None:
         root = ObjectStoragePath(f"file://{tmp_path}")
-        journal_on(ObjectStorageJournalStore(root, self.TASK)).begin([A], "partial", 1.0)
+        begun(journal_on(ObjectStorageJournalStore(root, self.TASK)), [A], "partial", 1.0)
         (record,) = tmp_path.rglob("cleanlist_journal.*.000000.json")
         record.unlink()
         with pytest.raises(JournalCorruptError, match="missing"):
@@ -217,8 +225,11 @@ class TestObjectStorage:
             ObjectStorageJournalStore(ObjectStoragePath(f"file://{tmp_path}/file"), self.TASK)
 
     def test_no_temporary_file_is_left(self, tmp_path: Path) -> None:
-        journal_on(ObjectStorageJournalStore(ObjectStoragePath(f"file://{tmp_path}"), self.TASK)).begin(
-            [A], "partial", 1.0
+        begun(
+            journal_on(ObjectStorageJournalStore(ObjectStoragePath(f"file://{tmp_path}"), self.TASK)),
+            [A],
+            "partial",
+            1.0,
         )
         assert all(path.suffix == ".json" for path in tmp_path.rglob("*") if path.is_file())
 
@@ -242,7 +253,7 @@ class TestWhichStore:
         store = open_store(context())
         assert isinstance(store, FirstTryJournalStore)
         journal = journal_on(store)
-        journal.accept(journal.begin([A], "partial", 1.0), "wf", [], 2.0)
+        journal.accept(begun(journal, [A], "partial", 1.0), "wf", [], 2.0)
         assert workflows(journal) == ["wf"]
 
     def test_no_later_try_without_a_store(self) -> None:

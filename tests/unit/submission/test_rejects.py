@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from airflow_provider_cleanlist.exceptions import CleanlistRejectsFileError
 from airflow_provider_cleanlist.submission import rejects
 from airflow_provider_cleanlist.submission.rejects import (
     REFUSED_BY_CLEANLIST,
     REJECT_COLUMNS,
     Rejects,
-    RejectsFileError,
 )
 
 
@@ -80,7 +80,7 @@ def test_a_uri(tmp_path: Path) -> None:
 def test_a_path_that_cannot_be_written(tmp_path: Path) -> None:
     with (
         Rejects(str(tmp_path)) as file,
-        pytest.raises(RejectsFileError, match="rejects_path cannot be written: IsADirectoryError"),
+        pytest.raises(CleanlistRejectsFileError, match="rejects_path cannot be written: IsADirectoryError"),
     ):
         file.save()
 

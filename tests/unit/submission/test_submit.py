@@ -12,22 +12,20 @@ import pytest
 from airflow_provider_cleanlist.client import errors
 from airflow_provider_cleanlist.client.models import BulkEnrichment, Contact, EnrichmentType
 from airflow_provider_cleanlist.client.transport import SendObserver
+from airflow_provider_cleanlist.contacts.identity import IDENTITY_BYTES
 from airflow_provider_cleanlist.contacts.reading import Accepted
-from airflow_provider_cleanlist.contacts.spool import ContactSpool
+from airflow_provider_cleanlist.exceptions import CleanlistCreditLimitError, CleanlistStoppedError
+from airflow_provider_cleanlist.submission.history import OnUnknown
 from airflow_provider_cleanlist.submission.journal import (
     Batch,
     BatchState,
-    Journal,
     JournalTakenOverError,
     JournalUnavailableError,
 )
-from airflow_provider_cleanlist.submission.journal_index import OnUnknown
-from airflow_provider_cleanlist.submission.options import CreditLimitError, OnInvalid, SubmissionOptions
-from airflow_provider_cleanlist.submission.submit import (
-    Submission,
-    SubmissionReport,
-    SubmissionStoppedError,
-)
+from airflow_provider_cleanlist.submission.options import OnInvalid, SubmissionOptions
+from airflow_provider_cleanlist.submission.report import SubmissionReport
+from airflow_provider_cleanlist.submission.stored_journal import StoredJournal
+from airflow_provider_cleanlist.submission.submit import PendingContacts, Submission
 
 UNKNOWN = errors.SubmissionUnknownError(errors.ErrorInfo("submit", "the answer did not come in time"))
 NO_CREDITS = errors.InsufficientCreditsError(errors.ErrorInfo("submit", "Insufficient credits", status=402))
@@ -59,7 +57,7 @@ class Store:
     def check_ownership(self) -> None: ...
 
     def batches(self) -> list[Batch]:
-        journal = Journal(self)
+        journal = StoredJournal(self)
         journal.load()
         return list(journal.batches)
 
@@ -129,7 +127,7 @@ class Bench:
         self.balance: float | None = 36.0
         self.balance_reads = 0
         self.plan = SubmissionOptions(**{"batch_size": 2, **plan})
-        journal = Journal(self.store, sleep=lambda _: None)
+        journal = StoredJournal(self.store, sleep=lambda _: None)
         journal.load()
         self.submission = Submission(
             self.plan,
@@ -146,16 +144,18 @@ class Bench:
         return self.balance
 
     def run(self, contacts: int) -> SubmissionReport:
-        with ContactSpool() as spool:
-            for item in people(contacts):
-                if self.submission.is_pending(item):
-                    spool.append(item)
-            return self.submission.run(spool)
+        with PendingContacts() as pending:
+            self.submission._sort_out(iter(people(contacts)), pending)
+            return self.submission.submit(pending)
 
 
 def people(count: int) -> list[Accepted]:
     return [
-        Accepted(row, Contact(first_name="Zofia", last_name=f"Q{row}"), row.to_bytes(8, "big"))
+        Accepted(
+            row,
+            Contact(first_name="Zofia", last_name=f"Q{row}"),
+            row.to_bytes(8, "big").ljust(IDENTITY_BYTES),
+        )
         for row in range(1, count + 1)
     ]
 
@@ -169,7 +169,7 @@ def test_batches_are_accepted_and_reported() -> None:
         5,
         5,
     )
-    assert report.enrichment_types == {"partial"}
+    assert report.submitted_as == {"partial": 5}
     assert bench.store.states() == [BatchState.ACCEPTED] * 3
 
 
@@ -180,7 +180,7 @@ def test_a_later_try_submits_only_the_rest() -> None:
     second = Bench(Api(), store)
     report = second.run(4)
     assert second.api.sent == [["Q3", "Q4"]]
-    assert (report.contacts_submitted, report.submitted_earlier) == (4, 2)
+    assert (report.contacts_submitted, report.tallies.submitted_earlier) == (4, 2)
 
 
 class TestRefusals:
@@ -204,7 +204,7 @@ class TestRefusals:
         bench = Bench(Api(refusal(1)), batch_size=3, on_invalid=OnInvalid.SKIP)
         report = bench.run(3)
         assert bench.api.sent == [["Q1", "Q2", "Q3"], ["Q1", "Q3"]]
-        assert report.refused_rows == [2]
+        assert report.tallies.refused_rows == [2]
         assert bench.rejected.rows == [(2, "refused_by_cleanlist")]
         assert bench.store.states() == [BatchState.REJECTED, BatchState.ACCEPTED]
 
@@ -233,27 +233,27 @@ class TestUnknownOutcomes:
             bench.run(5)
         assert bench.store.states() == [BatchState.UNKNOWN]
         assert bench.rejected.rows == [(1, "unknown_outcome"), (2, "unknown_outcome")]
-        with pytest.raises(errors.SubmissionUnknownError, match="an earlier try"):
-            Bench(Api(), bench.store).submission.check_unknown()
+        with pytest.raises(errors.SubmissionUnknownError, match="an earlier attempt"):
+            Bench(Api(), bench.store).submission._check_unknown()
 
     def test_are_skipped_at_the_users_word_and_stay_part_of_the_worst_case(self) -> None:
         bench = Bench(Api(UNKNOWN), on_unknown=OnUnknown.SKIP)
         report = bench.run(5)
-        assert (report.contacts_submitted, report.unknown_contacts, report.worst_case_credits) == (3, 2, 5)
+        assert (report.contacts_submitted, report.tallies.unknown, report.worst_case_credits) == (3, 2, 5)
         later = Bench(Api(), bench.store, on_unknown=OnUnknown.SKIP)
-        assert later.run(5).unknown_contacts == 2
+        assert later.run(5).tallies.unknown == 2
         assert later.api.sent == []
         assert later.rejected.rows == [(1, "unknown_outcome"), (2, "unknown_outcome")]
 
     def test_are_submitted_again_at_the_users_word(self) -> None:
         bench = Bench(Api(UNKNOWN), on_unknown=OnUnknown.RESUBMIT)
         report = bench.run(2)
-        assert (report.contacts_submitted, report.unknown_contacts, report.worst_case_credits) == (2, 0, 4)
+        assert (report.contacts_submitted, report.tallies.unknown, report.worst_case_credits) == (2, 0, 4)
         assert any("may be billed twice" in line for line in bench.log.lines)
 
     def test_are_not_submitted_again_above_the_credit_limit(self) -> None:
         bench = Bench(Api(UNKNOWN), on_unknown=OnUnknown.RESUBMIT, max_credits=5)
-        with pytest.raises(CreditLimitError, match=r"4 contacts were not submitted.*before up to 2"):
+        with pytest.raises(CleanlistCreditLimitError, match=r"4 contacts were not submitted.*before up to 2"):
             bench.run(4)
         assert len(bench.api.sent) == 1
 
@@ -297,7 +297,7 @@ class TestStopping:
         api = Api()
         bench = Bench(api)
         api.steps = [lambda _: bench.submission.stop()]
-        with pytest.raises(SubmissionStoppedError, match="3 contacts are left"):
+        with pytest.raises(CleanlistStoppedError, match="3 contacts are left"):
             bench.run(5)
         assert bench.store.states() == [BatchState.ACCEPTED]
         assert bench.api.sent == [["Q1", "Q2"]]
@@ -309,7 +309,7 @@ class TestStopping:
             observer.sending()
 
         bench = Bench(Api(refused_for_now))
-        with pytest.raises(SubmissionStoppedError):
+        with pytest.raises(CleanlistStoppedError):
             bench.run(2)
         assert bench.store.states() == [BatchState.REJECTED]
 

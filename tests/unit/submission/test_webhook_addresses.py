@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_cleanlist.contacts.identity import IDENTITY_BYTES
 from airflow_provider_cleanlist.inbox.inbox import Inbox
 from airflow_provider_cleanlist.inbox.tokens import TOKEN_LIFE_SECONDS, verify
-from airflow_provider_cleanlist.submission.journal import BatchState, Journal
+from airflow_provider_cleanlist.submission.journal import Batch, BatchState
+from airflow_provider_cleanlist.submission.stored_journal import StoredJournal
 from airflow_provider_cleanlist.submission.webhook_addresses import (
     WebhookAddresses,
     check_base_url,
@@ -18,7 +20,13 @@ from airflow_provider_cleanlist.submission.webhook_addresses import (
 
 SECRET, NOW = "a secret of some length", 1_780_000_000.0
 CALLBACKS = WebhookAddresses("https://a.example/airflow", SECRET, "organisation", "run")
-ONE, TWO = b"11111111", b"22222222"
+ONE, TWO = b"1" * IDENTITY_BYTES, b"2" * IDENTITY_BYTES
+
+
+def begun(journal: StoredJournal, identities: list[bytes], kind: str, now: float) -> Batch:
+    batch = journal.begin(identities, kind, now, lambda _: True).batch
+    assert batch is not None
+    return batch
 
 
 class Store:
@@ -37,9 +45,9 @@ class Store:
     def check_ownership(self) -> None:
         pass
 
-    def next_try(self) -> Journal:
+    def next_try(self) -> StoredJournal:
         self.parts = [*self.parts, f"try{len(self.parts) + 1}"]
-        journal = Journal(self, keep_task_ids=True)
+        journal = StoredJournal(self, keep_task_ids=True)
         journal.load()
         return journal
 
@@ -56,10 +64,10 @@ def inbox(tmp_path: Path) -> Inbox:
     return Inbox.at(f"file://{tmp_path}")
 
 
-def lost(journal: Journal, contacts: bytes) -> str:
+def lost(journal: StoredJournal, contacts: bytes) -> str:
     """Submit a batch whose answer is lost, and return the name that its address has."""
     name = batch_of(CALLBACKS.url(contacts, journal.batches, NOW))
-    journal.begin([contacts], "partial", NOW)
+    begun(journal, [contacts], "partial", NOW)
     return name
 
 
@@ -70,7 +78,7 @@ def test_an_address() -> None:
 
 
 def test_addresses_differ_by_run_scope_contacts_and_what_went_before() -> None:
-    journal = Journal(Store())
+    journal = StoredJournal(Store())
     names = {lost(journal, ONE), lost(journal, ONE), lost(journal, TWO)}
     for other in (
         WebhookAddresses("https://a.example", SECRET, "another", "run"),
@@ -81,7 +89,7 @@ def test_addresses_differ_by_run_scope_contacts_and_what_went_before() -> None:
 
 
 def test_a_batch_that_was_refused_keeps_its_address() -> None:
-    journal = Journal(Store())
+    journal = StoredJournal(Store())
     name = lost(journal, ONE)
     journal.reject(journal.batches[0], "429", NOW)
     assert batch_of(CALLBACKS.url(ONE, journal.batches, NOW)) == name
@@ -89,7 +97,7 @@ def test_a_batch_that_was_refused_keeps_its_address() -> None:
 
 def test_what_was_delivered_is_accepted_whatever_came_later(inbox: Inbox) -> None:
     store = Store()
-    journal = Journal(store)
+    journal = StoredJournal(store)
     first, second = lost(journal, ONE), lost(journal, TWO)
     inbox.store(second, "w", {"results": [{"task_id": "t"}]}, NOW)
     journal = store.next_try()
@@ -104,7 +112,7 @@ def test_what_was_delivered_is_accepted_whatever_came_later(inbox: Inbox) -> Non
 
 def test_each_of_two_submissions_of_the_same_contacts_is_settled_by_its_own(inbox: Inbox) -> None:
     store = Store()
-    journal = Journal(store)
+    journal = StoredJournal(store)
     _, second = lost(journal, ONE), lost(journal, ONE)
     inbox.store(second, "w", {}, NOW)
     CALLBACKS.settle(journal := store.next_try(), inbox, NOW)
@@ -113,7 +121,7 @@ def test_each_of_two_submissions_of_the_same_contacts_is_settled_by_its_own(inbo
 
 def test_task_ids_of_a_cut_delivery_are_not_taken(inbox: Inbox) -> None:
     store = Store()
-    name = lost(Journal(store), ONE + TWO)
+    name = lost(StoredJournal(store), ONE + TWO)
     inbox.store(name, "w", {"results": [{"task_id": "t"}], "results_truncated": 1}, NOW)
     CALLBACKS.settle(journal := store.next_try(), inbox, NOW)
     assert journal.batches[0].task_ids == ()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
 
@@ -11,17 +11,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from airflow_provider_cleanlist.contacts.identity import IDENTITY_BYTES
 from airflow_provider_cleanlist.submission.journal import (
-    WRITE_PAUSES,
     Batch,
     BatchState,
-    Journal,
     JournalCorruptError,
     JournalTakenOverError,
     JournalUnavailableError,
 )
+from airflow_provider_cleanlist.submission.stored_journal import WRITE_PAUSES, StoredJournal
 
-A, B = (bytes([n]) * 8 for n in (1, 2))
+A, B = (bytes([n]) * IDENTITY_BYTES for n in (1, 2))
 HEADER = "cleanlist_journal.try1"
 FIRST = "cleanlist_journal.try1.000000"
 SECOND = "cleanlist_journal.try1.000001"
@@ -49,8 +49,20 @@ class JsonStore:
     def check_ownership(self) -> None: ...
 
 
-def opened(store: JsonStore, token: str | None = None, **options: Any) -> Journal:
-    journal = Journal(store, token, **options)
+def begun(journal: StoredJournal, identities: Iterable[bytes], kind: str, now: float) -> Batch:
+    batch = journal.begin(list(identities), kind, now, lambda _: True).batch
+    assert batch is not None
+    return batch
+
+
+def reopened(journal: StoredJournal, batch: Batch, now: float) -> Batch:
+    again = journal.reopen(batch, now, lambda _: True).batch
+    assert again is not None
+    return again
+
+
+def opened(store: JsonStore, token: str | None = None, **options: Any) -> StoredJournal:
+    journal = StoredJournal(store, token, **options)
     journal.load()
     return journal
 
@@ -62,7 +74,7 @@ def test_an_empty_store_is_an_empty_journal() -> None:
 def test_an_accepted_batch_comes_back_whole() -> None:
     store = JsonStore()
     journal = opened(store)
-    batch = journal.accept(journal.begin([A, B], "full", 10.0), "wf", ["t1", "t2"], 11.0)
+    batch = journal.accept(begun(journal, [A, B], "full", 10.0), "wf", ["t1", "t2"], 11.0)
 
     assert opened(store.next_try(), keep_task_ids=True).batches == [batch]
     assert batch == Batch(0, BatchState.ACCEPTED, A + B, "full", 11.0, "wf", ("t1", "t2"))
@@ -73,7 +85,7 @@ def test_an_accepted_batch_comes_back_whole() -> None:
 def test_task_ids_stay_out_of_memory_unless_wanted_but_are_stored() -> None:
     store = JsonStore()
     journal = opened(store)
-    journal.accept(journal.begin([A], "full", 10.0), "wf", ["t1"], 11.0)
+    journal.accept(begun(journal, [A], "full", 10.0), "wf", ["t1"], 11.0)
 
     assert [batch.task_ids for batch in journal.batches] == [()]
     assert [batch.task_ids for batch in opened(store.next_try()).batches] == [()]
@@ -91,11 +103,11 @@ def test_task_ids_stay_out_of_memory_unless_wanted_but_are_stored() -> None:
     ids=["nothing", "lose", "reject", "accept"],
 )
 def test_what_a_later_try_reads(
-    settle: Callable[[Journal, Batch], Batch], state: BatchState, may_be_billed: bool, is_unknown: bool
+    settle: Callable[[StoredJournal, Batch], Batch], state: BatchState, may_be_billed: bool, is_unknown: bool
 ) -> None:
     store = JsonStore()
     journal = opened(store)
-    settled = settle(journal, journal.begin([A], "partial", 1.0))
+    settled = settle(journal, begun(journal, [A], "partial", 1.0))
 
     (batch,) = opened(store.next_try()).batches
     assert batch == settled
@@ -105,7 +117,7 @@ def test_what_a_later_try_reads(
 def test_a_rejected_batch_can_be_sent_again_under_its_number() -> None:
     store = JsonStore()
     journal = opened(store)
-    batch = journal.reopen(journal.reject(journal.begin([A], "partial", 1.0), "429", 2.0), 3.0)
+    batch = reopened(journal, journal.reject(begun(journal, [A], "partial", 1.0), "429", 2.0), 3.0)
 
     assert [(item.state, item.note) for item in opened(store.next_try()).batches] == [(BatchState.INTENT, "")]
     journal.accept(batch, "wf", [], 4.0)
@@ -114,13 +126,13 @@ def test_a_rejected_batch_can_be_sent_again_under_its_number() -> None:
 
 def test_the_intent_is_written_before_the_header_counts_it() -> None:
     store = JsonStore()
-    opened(store).begin([A], "partial", 1.0)
+    begun(opened(store), [A], "partial", 1.0)
     assert store.writes == [FIRST, HEADER]
 
 
 def test_a_record_that_the_header_does_not_count_was_never_sent() -> None:
     store = JsonStore()
-    opened(store).begin([A], "partial", 1.0)
+    begun(opened(store), [A], "partial", 1.0)
     del store.texts[HEADER]
 
     assert opened(store.next_try()).batches == []
@@ -131,7 +143,7 @@ def test_each_token_has_a_journal_of_its_own() -> None:
     for token in (None, "one", "two"):
         journal = opened(store, token)
         assert journal.batches == []
-        journal.accept(journal.begin([A], "partial", 1.0), f"wf-{token}", [], 2.0)
+        journal.accept(begun(journal, [A], "partial", 1.0), f"wf-{token}", [], 2.0)
     workflows = [opened(store.next_try(), token).batches[0].workflow_id for token in (None, "one", "two")]
     assert workflows == ["wf-None", "wf-one", "wf-two"]
 
@@ -141,7 +153,7 @@ def test_the_largest_possible_record_stays_below_the_limit_of_the_task_state_sto
     journal = opened(store)
     identities = [number.to_bytes(8, "big") for number in range(250)]
     task_ids = [f"0b0f9c0e-6a53-4f52-8c8b-{number:012d}" for number in range(250)]
-    journal.accept(journal.begin(identities, "partial", 1.0), "public_bulk_" + "0" * 36, task_ids, 2.0)
+    journal.accept(begun(journal, identities, "partial", 1.0), "public_bulk_" + "0" * 36, task_ids, 2.0)
     assert max(map(len, store.texts.values())) < 65_535 / 3
 
 
@@ -172,7 +184,7 @@ class TestDamage:
     def test_is_never_taken_for_absence(self, key: str, change: Callable[[Any], Any]) -> None:
         store = JsonStore()
         journal = opened(store)
-        journal.accept(journal.begin([A, B], "partial", 1.0), "wf", [], 2.0)
+        journal.accept(begun(journal, [A, B], "partial", 1.0), "wf", [], 2.0)
         store.texts[key] = json.dumps(change(store.read(key)))
         with pytest.raises(JournalCorruptError):
             opened(store.next_try())
@@ -181,7 +193,7 @@ class TestDamage:
         store = JsonStore()
         journal = opened(store)
         for _ in range(3):
-            journal.accept(journal.begin([A], "partial", 1.0), "wf", [], 2.0)
+            journal.accept(begun(journal, [A], "partial", 1.0), "wf", [], 2.0)
         del store.texts[SECOND]
         with pytest.raises(JournalCorruptError, match="batch record 1 of 3 is missing"):
             opened(store.next_try())
@@ -191,10 +203,10 @@ class TestTries:
     def test_a_later_try_reads_all_and_writes_a_part_of_its_own(self) -> None:
         first = JsonStore()
         journal = opened(first)
-        journal.accept(journal.begin([A], "partial", 1.0), "wf-1", [], 2.0)
+        journal.accept(begun(journal, [A], "partial", 1.0), "wf-1", [], 2.0)
         second = first.next_try()
         journal = opened(second)
-        journal.accept(journal.begin([B], "partial", 3.0), "wf-2", [], 4.0)
+        journal.accept(begun(journal, [B], "partial", 3.0), "wf-2", [], 4.0)
 
         assert [batch.workflow_id for batch in journal.batches] == ["wf-1", "wf-2"]
         assert [batch.workflow_id for batch in opened(second.next_try()).batches] == ["wf-1", "wf-2"]
@@ -204,8 +216,8 @@ class TestTries:
         first = JsonStore()
         older = opened(first)
         newer = opened(first.next_try())
-        newer.accept(newer.begin([A], "partial", 1.0), "wf-new", [], 2.0)
-        older.accept(older.begin([B], "partial", 3.0), "wf-old", [], 4.0)
+        newer.accept(begun(newer, [A], "partial", 1.0), "wf-new", [], 2.0)
+        older.accept(begun(older, [B], "partial", 3.0), "wf-old", [], 4.0)
 
         batches = opened(first.next_try().next_try()).batches
         assert {batch.workflow_id for batch in batches} == {"wf-new", "wf-old"}
@@ -221,8 +233,8 @@ class TestTries:
 
         store = TakenOver()
         journal = opened(store)
-        begin = partial(journal.begin, [A], "partial", 1.0)
-        send = partial(journal.reopen, journal.reject(begin(), "429", 2.0), 3.0) if again else begin
+        begin = partial(begun, journal, [A], "partial", 1.0)
+        send = partial(reopened, journal, journal.reject(begin(), "429", 2.0), 3.0) if again else begin
         store.is_owner = False
         with pytest.raises(JournalTakenOverError):
             send()
@@ -252,7 +264,7 @@ class TestFailingWrites:
         slept: list[float] = []
         store = FailingStore(0, JournalUnavailableError("away"))
         journal = opened(store, sleep=slept.append)
-        batch = journal.begin([A], "partial", 1.0)
+        batch = begun(journal, [A], "partial", 1.0)
         store.failures = failures
         journal.accept(batch, "wf", [], 2.0)
 
@@ -263,20 +275,21 @@ class TestFailingWrites:
     def test_end_with_the_error(self) -> None:
         store = FailingStore(99, JournalUnavailableError("away"))
         with pytest.raises(JournalUnavailableError, match="away"):
-            opened(store, sleep=lambda _: None).begin([A], "partial", 1.0)
+            begun(opened(store, sleep=lambda _: None), [A], "partial", 1.0)
         assert store.attempts == len(WRITE_PAUSES) + 1
 
     def test_are_not_repeated_once_taken_over(self) -> None:
         store = FailingStore(99, JournalTakenOverError("another try"))
         with pytest.raises(JournalTakenOverError):
-            opened(store).begin([A], "partial", 1.0)
+            begun(opened(store), [A], "partial", 1.0)
         assert store.attempts == 1
 
 
 @given(
     st.lists(
         st.tuples(
-            st.sampled_from(BatchState), st.lists(st.binary(min_size=8, max_size=8), max_size=5, unique=True)
+            st.sampled_from(BatchState),
+            st.lists(st.binary(min_size=IDENTITY_BYTES, max_size=IDENTITY_BYTES), max_size=5, unique=True),
         ),
         max_size=8,
     ),
@@ -291,7 +304,7 @@ def test_a_journal_survives_any_history(
         if number and number % batches_per_try == 0:
             store = store.next_try()
             journal = opened(store)
-        batch = journal.begin(identities, "partial", 1.0)
+        batch = begun(journal, identities, "partial", 1.0)
         if state is BatchState.ACCEPTED:
             journal.accept(batch, "wf", ["t"], 2.0)
         elif state is BatchState.REJECTED:

@@ -1,4 +1,4 @@
-"""In which order a job reads, checks and submits, and what goes first when several things are wrong."""
+"""In which order a submission reads, checks and submits, and what goes first when several things are wrong."""
 
 from __future__ import annotations
 
@@ -13,12 +13,11 @@ from airflow_provider_cleanlist.client.models import BulkEnrichment, Contact, En
 from airflow_provider_cleanlist.client.transport import SendObserver
 from airflow_provider_cleanlist.contacts.errors import SourceError
 from airflow_provider_cleanlist.contacts.sources import RecordsSource
-from airflow_provider_cleanlist.submission.job import Job, JobOutcome
-from airflow_provider_cleanlist.submission.journal import Journal
-from airflow_provider_cleanlist.submission.journal_index import OnUnknown
-from airflow_provider_cleanlist.submission.options import CreditLimitError, OnInvalid, SubmissionOptions
-from airflow_provider_cleanlist.submission.rejects import RejectsFileError
-from airflow_provider_cleanlist.submission.submit import Submission
+from airflow_provider_cleanlist.exceptions import CleanlistCreditLimitError, CleanlistRejectsFileError
+from airflow_provider_cleanlist.submission.history import OnUnknown
+from airflow_provider_cleanlist.submission.options import OnInvalid, SubmissionOptions
+from airflow_provider_cleanlist.submission.stored_journal import StoredJournal
+from airflow_provider_cleanlist.submission.submit import Submission, SubmissionOutcome
 
 UNKNOWN = errors.SubmissionUnknownError(errors.ErrorInfo("submit", "the connection was lost"))
 
@@ -73,7 +72,7 @@ class Recorder:
     def save(self) -> None:
         self.steps.append("save rejects")
         if self.unwritable:
-            raise RejectsFileError("rejects_path cannot be written")
+            raise CleanlistRejectsFileError("rejects_path cannot be written")
 
 
 @pytest.fixture
@@ -81,14 +80,16 @@ def recorder() -> Recorder:
     return Recorder()
 
 
-def run(recorder: Recorder, rows: list[Any], *, with_rejects: bool = True, **plan: Any) -> JobOutcome:
+def run(recorder: Recorder, rows: list[Any], *, with_rejects: bool = True, **plan: Any) -> SubmissionOutcome:
     made = SubmissionOptions(**{"on_invalid": OnInvalid.SKIP, **plan})
-    journal = Journal(recorder)
+    journal = StoredJournal(recorder)
     journal.load()
     rejects: Any = recorder if with_rejects else None
-    submission = Submission(made, journal, recorder.submit, recorder, rejects=rejects)
+    submission = Submission(
+        made, journal, recorder.submit, recorder, balance=recorder.balance, rejects=rejects
+    )
     recorder.steps.clear()
-    return Job(made, submission, recorder.balance, recorder, rejects).run(RecordsSource(rows))
+    return submission.run(RecordsSource(rows))
 
 
 def person(number: int) -> dict[str, str]:
@@ -111,21 +112,21 @@ def test_the_balance_is_not_asked_for_nothing(recorder: Recorder, arguments: dic
     assert "balance" not in recorder.steps
 
 
-def test_refused_rows_stop_the_job_and_are_saved(recorder: Recorder) -> None:
+def test_refused_rows_stop_the_submission_and_are_saved(recorder: Recorder) -> None:
     with pytest.raises(SourceError, match="1 of 2 rows"):
         run(recorder, [person(1), EMAIL_ONLY], on_invalid=OnInvalid.FAIL)
     assert recorder.steps == ["reject 2", "save rejects"]
 
 
 def test_what_costs_too_much_is_not_sent(recorder: Recorder) -> None:
-    with pytest.raises(CreditLimitError):
+    with pytest.raises(CleanlistCreditLimitError):
         run(recorder, [person(number) for number in range(10)], enrichment_type=EnrichmentType.FULL)
     assert recorder.steps == ["save rejects", "balance"]
 
 
 def test_a_rejects_file_that_cannot_be_written_stops_before_the_first_request(recorder: Recorder) -> None:
     recorder.unwritable = True
-    with pytest.raises(RejectsFileError):
+    with pytest.raises(CleanlistRejectsFileError):
         run(recorder, [person(1)])
     assert recorder.steps == ["save rejects"]
 
@@ -140,7 +141,7 @@ class TestUnknownContacts:
         assert recorder.steps[-3:] == ["submit 1", "reject 1", "save rejects"]
         recorder.answer = None
 
-    def test_stop_the_job_before_anything_is_read(self, recorder: Recorder) -> None:
+    def test_stop_the_submission_before_anything_is_read(self, recorder: Recorder) -> None:
         with pytest.raises(errors.SubmissionUnknownError):
             run(recorder, ["no contact at all"], with_rejects=False)
         assert recorder.steps == []
@@ -159,7 +160,7 @@ class TestUnknownContacts:
     def test_are_skipped_at_the_users_word(self, recorder: Recorder) -> None:
         outcome = run(recorder, [person(1), person(2)], on_unknown=OnUnknown.SKIP)
         assert "submit 1" in recorder.steps
-        assert (outcome.submitted.unknown_contacts, outcome.submitted.contacts_submitted) == (1, 1)
+        assert (outcome.submitted.tallies.unknown, outcome.submitted.contacts_submitted) == (1, 1)
 
     def test_an_unwritable_file_does_not_hide_what_happened_to_the_money(self, recorder: Recorder) -> None:
         class Later(Recorder):

@@ -1,0 +1,102 @@
+"""What contacts cost: the worst case before a request, and what was found afterwards. Pure functions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from airflow_provider_cleanlist.client.models import EnrichmentType
+from airflow_provider_cleanlist.exceptions import CleanlistCreditLimitError
+from airflow_provider_cleanlist.submission.journal import Batch
+
+
+def worst_case_credits(contacts: Mapping[EnrichmentType, int]) -> int:
+    """Return the credits that contacts cost when everything asked for is found.
+
+    Args:
+        contacts: Their number by what is asked for.
+    """
+    return sum(kind.worst_case_credits * count for kind, count in contacts.items())
+
+
+def may_have_cost(batches: Iterable[Batch]) -> int:
+    """Return the worst-case credits of all batches that were, or may have been, accepted.
+
+    Args:
+        batches: The batches.
+    """
+    return sum(
+        EnrichmentType(batch.enrichment_type).worst_case_credits * batch.size
+        for batch in batches
+        if batch.may_be_billed
+    )
+
+
+def check_credits(
+    contacts: Mapping[EnrichmentType, int], *, spent: int, max_credits: int | None, balance: float | None
+) -> None:
+    """Refuse before a request what may cost too much.
+
+    Args:
+        contacts: Contacts still to be submitted, by what is asked for.
+        spent: Worst-case credits of everything that was, or may have been, submitted before.
+        max_credits: Most credits that the whole task may cost, or None.
+        balance: Credits the organisation has, or None when that is not known or not to be checked.
+
+    Raises:
+        CleanlistCreditLimitError: The worst case is above ``max_credits`` or the balance.
+    """
+    cost = worst_case_credits(contacts)
+    kinds = " and ".join(repr(kind.value) for kind, count in contacts.items() if count)
+    what = (
+        f"{sum(contacts.values())} contacts were not submitted: with enrichment_type={kinds} they cost up to "
+        f"{cost} credits"
+    )
+    if max_credits is not None and spent + cost > max_credits:
+        earlier = f", and what was submitted before up to {spent}" if spent else ""
+        raise CleanlistCreditLimitError(
+            f"{what}{earlier}, more than max_credits={max_credits}. Submit fewer contacts or raise max_credits."
+        )
+    if balance is not None and cost > balance:
+        raise CleanlistCreditLimitError(
+            f"{what}, and the balance is {balance:g}. Top up, or submit fewer contacts."
+        )
+
+
+def credits_spent(enrichment_types: frozenset[str], summary: Mapping[str, Any]) -> int | None:
+    """Return the credits that finds cost, or None when workflows of different types are summed up.
+
+    Args:
+        enrichment_types: What was asked for, over all workflows.
+        summary: Counts of finds, as a wait returns them.
+    """
+    if not enrichment_types:
+        return 0
+    if len(enrichment_types) > 1:
+        return None
+    (kind,) = enrichment_types
+    return EnrichmentType(kind).credits(emails=summary["emails_found"], phones=summary["phones_found"])
+
+
+def spending_line(
+    result: Mapping[str, Any], *, balance_before: float | None, balance_after: float | None
+) -> str:
+    """Return a line for the log on what the finds cost.
+
+    Args:
+        result: With ``credits_spent`` and ``worst_case_credits``.
+        balance_before: The organisation's credits before this try submitted anything, if known.
+        balance_after: Its credits now, if known.
+    """
+    spent = result["credits_spent"]
+    line = (
+        "Credits spent cannot be told from the finds, because tries asked for different things."
+        if spent is None
+        else f"Credits spent, from what was found: {spent} of at most {result['worst_case_credits']}."
+    )
+    if balance_before is None or balance_after is None:
+        return line
+    return (
+        f"{line} The organisation's balance went from {balance_before:g} to {balance_after:g}; others may have used it "
+        "too."
+    )

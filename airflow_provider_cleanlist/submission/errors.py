@@ -1,0 +1,132 @@
+"""What can go wrong with a submission: what it means for the money, and whether Airflow should retry."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+
+from airflow_provider_cleanlist.client import errors
+from airflow_provider_cleanlist.client.models import EnrichmentType
+from airflow_provider_cleanlist.contacts.errors import SourceError
+from airflow_provider_cleanlist.exceptions import (
+    CleanlistConfigurationError,
+    CleanlistDataError,
+    CleanlistStateCorruptError,
+    CleanlistStateError,
+    CleanlistStoppedError,
+    to_airflow,
+)
+from airflow_provider_cleanlist.submission.credits import worst_case_credits
+from airflow_provider_cleanlist.submission.journal import (
+    JournalCorruptError,
+    JournalError,
+    JournalMissingError,
+)
+
+MAX_ROWS_NAMED = 20
+
+
+@contextmanager
+def submission_errors() -> Iterator[None]:
+    """Raise whatever goes wrong as the exception that tells Airflow whether to retry."""
+    try:
+        yield
+    except errors.ApiError as error:
+        raise to_airflow(error) from None
+    except SourceError as error:
+        raise CleanlistDataError(f"Nothing was submitted in this attempt: {error}") from None
+    except JournalMissingError as error:
+        raise CleanlistConfigurationError(str(error)) from None
+    except JournalCorruptError as error:
+        raise CleanlistStateCorruptError(
+            f"The record of what was submitted is damaged: {error}. Nothing more was submitted. Compare with the "
+            "Cleanlist portal; then give a new force_resubmit value to start over with all contacts and pay for them "
+            "again, or start a new DAG run with the contacts that are missing."
+        ) from None
+    except JournalError as error:
+        raise CleanlistStateError(
+            f"The record of what was submitted cannot be read or written: {error}. Nothing more was submitted."
+        ) from error
+
+
+def unknown_outcome(
+    contacts: Mapping[EnrichmentType, int], info: errors.ErrorInfo
+) -> errors.SubmissionUnknownError:
+    """Say what an unknown outcome means for the money, and how to continue.
+
+    Args:
+        contacts: Contacts whose outcome is unknown, by what was asked for.
+        info: What is known of the request.
+    """
+    hint = (
+        f"It carried {sum(contacts.values())} contacts; if it was accepted, they cost up to "
+        f"{worst_case_credits(contacts)} credits. "
+        "They were not submitted again. Compare the credit balance in the Cleanlist portal, then clear the task with "
+        "on_unknown_submission='skip' to leave these contacts out, with on_unknown_submission='resubmit' to submit "
+        "them again and perhaps pay twice, or with a new force_resubmit value to start over with all contacts."
+    )
+    return errors.SubmissionUnknownError(replace(info, hint=hint))
+
+
+def stopped(left: int) -> CleanlistStoppedError:
+    """Say that the task was asked to stop and did so between two requests.
+
+    Args:
+        left: Contacts that are left.
+    """
+    return CleanlistStoppedError(
+        "The task was asked to stop, and did so between two requests. What was accepted before stays. "
+        f"{left} contacts are left: another attempt of the task submits only those."
+    )
+
+
+def refused_by_api(error: errors.ApiError, rows: list[int]) -> errors.ApiError:
+    """Say which contacts the API refused, and with them the whole batch.
+
+    Args:
+        error: The API's answer.
+        rows: Rows of the refused contacts; none when the answer names no contact.
+    """
+    if rows:
+        hint = (
+            f"It refused {len(rows)} contacts and with them the batch; nothing of it was accepted or billed. "
+            f"Source rows: {named_rows(rows)}. Correct them, or set on_invalid_contact='skip' to submit the others."
+        )
+    else:
+        hint = (
+            "The answer names no contact, so it is about the request as a whole, and leaving contacts out would not "
+            "help; nothing of it was accepted or billed. Check enrichment_type and webhook_url."
+        )
+    return type(error)(replace(error.info, hint=hint))
+
+
+def not_accepted(
+    error: errors.ApiError, *, batch: int, cost: int, left: int, cost_left: int, balance: float | None
+) -> errors.ApiError:
+    """Say what a refusal that ends the task means for the money.
+
+    Args:
+        error: The API's answer.
+        batch: Contacts in the refused batch.
+        cost: Credits that the batch costs at most.
+        left: Contacts in it and after it.
+        cost_left: Credits that all of these cost at most.
+        balance: Credits the organisation has now; None when that does not matter or is not known.
+    """
+    hint = (
+        "This batch was not accepted and costs nothing; what was accepted before stays. "
+        f"{left} contacts are left: another attempt of the task submits only those."
+    )
+    if balance is not None:
+        hint += (
+            f" The balance is {balance:g} credits now; this batch of {batch} contacts costs up to {cost}, all that are "
+            f"left up to {cost_left}."
+        )
+    return type(error)(replace(error.info, hint=f"{hint} {error.info.hint or ''}".rstrip()))
+
+
+def named_rows(rows: list[int]) -> str:
+    """Return the first row numbers and how many more there are."""
+    named = ", ".join(str(row) for row in rows[:MAX_ROWS_NAMED])
+    return f"{named} and {len(rows) - MAX_ROWS_NAMED} more" if len(rows) > MAX_ROWS_NAMED else named

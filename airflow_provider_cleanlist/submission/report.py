@@ -1,0 +1,148 @@
+"""What a task submitted, for logs, XCom and asset events. Pure functions."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from airflow_provider_cleanlist.contacts.reading import ReadReport
+from airflow_provider_cleanlist.submission.credits import may_have_cost
+from airflow_provider_cleanlist.submission.journal import Batch, BatchState
+from airflow_provider_cleanlist.submission.options import SubmissionOptions
+
+MAX_IDS_IN_EVENT = 100
+
+
+@dataclass(slots=True)
+class Tallies:
+    """What became of the contacts of this attempt's input that were not submitted in it.
+
+    Attributes:
+        submitted_earlier: Contacts that this run and task had submitted before.
+        known: Contacts that somebody in the organisation had submitted within the window.
+        unknown: Contacts that were left out because their outcome is unknown.
+        refused_rows: Rows that Cleanlist itself refused and that were left out.
+    """
+
+    submitted_earlier: int = 0
+    known: int = 0
+    unknown: int = 0
+    refused_rows: list[int] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class SubmissionReport:
+    """What became of the contacts of one task, over all its attempts.
+
+    Attributes:
+        batches: Accepted batches, oldest first.
+        tallies: What was not submitted in this attempt.
+        worst_case_credits: What everything accepted, and everything of unknown outcome, costs when all is found.
+    """
+
+    batches: tuple[Batch, ...]
+    tallies: Tallies
+    worst_case_credits: int
+
+    @classmethod
+    def of(cls, batches: Sequence[Batch], tallies: Tallies) -> SubmissionReport:
+        """Sum up a journal.
+
+        Args:
+            batches: All its batches.
+            tallies: What was not submitted in this attempt.
+        """
+        accepted = tuple(batch for batch in batches if batch.state is BatchState.ACCEPTED)
+        return cls(accepted, tallies, may_have_cost(batches))
+
+    @property
+    def workflow_ids(self) -> list[str]:
+        """Workflows of accepted batches, oldest first."""
+        return [batch.workflow_id for batch in self.batches if batch.workflow_id]
+
+    @property
+    def task_ids(self) -> dict[str, list[str]]:
+        """Task ids by workflow, if the journal keeps them."""
+        return {batch.workflow_id: list(batch.task_ids) for batch in self.batches if batch.workflow_id}
+
+    @property
+    def contacts_submitted(self) -> int:
+        """Contacts in accepted batches."""
+        return sum(batch.size for batch in self.batches)
+
+    @property
+    def submitted_as(self) -> dict[str, int]:
+        """Contacts in accepted batches by what was asked for."""
+        contacts = Counter[str]()
+        for batch in self.batches:
+            contacts[batch.enrichment_type] += batch.size
+        return dict(contacts)
+
+    @property
+    def first_submitted_at(self) -> float:
+        """Seconds since the epoch of the first accepted batch; 0 if there is none."""
+        return min((batch.changed_at for batch in self.batches), default=0.0)
+
+    @property
+    def last_submitted_at(self) -> float:
+        """Seconds since the epoch of the last accepted batch; 0 if there is none."""
+        return max((batch.changed_at for batch in self.batches), default=0.0)
+
+
+def submission_result(
+    options: SubmissionOptions, read: ReadReport, report: SubmissionReport
+) -> dict[str, Any]:
+    """Return what goes to XCom: ids and counts.
+
+    Args:
+        options: What the user asked for.
+        read: What became of the rows of the source.
+        report: What became of the contacts.
+    """
+    tallies = report.tallies
+    return {
+        "workflow_ids": report.workflow_ids,
+        "enrichment_type": options.enrichment_type.value,
+        "contacts_read": read.rows,
+        "contacts_submitted": report.contacts_submitted,
+        "duplicates_dropped": read.duplicates.count,
+        "invalid_contacts": read.refused_rows + len(tallies.refused_rows),
+        "unknown_contacts": tallies.unknown,
+        "batches": len(report.batches),
+        "worst_case_credits": report.worst_case_credits,
+    }
+
+
+def submission_line(result: Mapping[str, Any], report: SubmissionReport) -> str:
+    """Return a line for the log on what was submitted.
+
+    Args:
+        result: From :func:`submission_result`.
+        report: What became of the contacts.
+    """
+    tallies = report.tallies
+    parts = [
+        f"Submitted: {result['contacts_submitted']} contacts in {result['batches']} workflows, at most "
+        f"{result['worst_case_credits']} credits."
+    ]
+    if tallies.submitted_earlier:
+        parts.append(
+            f"{tallies.submitted_earlier} of them had been submitted by an earlier attempt and were not sent again."
+        )
+    if tallies.unknown:
+        parts.append(
+            f"{tallies.unknown} more were left out, because it is not known whether an earlier request with them was "
+            "accepted."
+        )
+    return " ".join(parts)
+
+
+def event_extra(result: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what an asset event carries: the result, with the first workflow ids only.
+
+    Args:
+        result: What goes to XCom.
+    """
+    return {**result, "workflow_ids": result["workflow_ids"][:MAX_IDS_IN_EVENT]}

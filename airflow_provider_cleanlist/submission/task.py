@@ -1,0 +1,118 @@
+"""What a task instance needs for its submission: its journal, its webhook addresses, the balance."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from airflow.providers.common.compat.sdk import conf
+
+from airflow_provider_cleanlist.exceptions import (
+    CleanlistConfigurationError,
+    CleanlistError,
+    CleanlistPermissionError,
+)
+from airflow_provider_cleanlist.submission.journal_stores import open_store
+from airflow_provider_cleanlist.submission.stored_journal import StoredJournal
+from airflow_provider_cleanlist.submission.submit import Submission
+from airflow_provider_cleanlist.submission.webhook_addresses import WebhookAddresses, open_webhook_addresses
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context
+
+    from airflow_provider_cleanlist.hooks.cleanlist import CleanlistHook
+    from airflow_provider_cleanlist.submission.options import SubmissionOptions
+    from airflow_provider_cleanlist.submission.rejects import Rejects
+    from airflow_provider_cleanlist.task_log import TaskLog
+
+
+def open_submission(
+    context: Context,
+    hook: CleanlistHook,
+    options: SubmissionOptions,
+    *,
+    token: str,
+    webhook: bool,
+    keep_task_ids: bool,
+    rejects: Rejects | None,
+    log: TaskLog,
+) -> Submission:
+    """Return the submission of the running task instance, with its journal loaded.
+
+    Args:
+        context: Airflow's context of the running task.
+        hook: Access to the API.
+        options: What the user asked for.
+        token: The ``force_resubmit`` value; empty for none.
+        webhook: Whether results come to the provider's receiver.
+        keep_task_ids: Whether the report names task ids.
+        rejects: Takes contacts that are not submitted, if the user wants it.
+        log: Receives counts and ids.
+
+    Raises:
+        CleanlistConfigurationError: Webhooks are not configured.
+        JournalError: The journal cannot be opened or read.
+    """
+    addresses = _webhook_addresses(context, hook, options, token) if webhook else None
+    journal = _open_journal(context, token, keep_task_ids=keep_task_ids)
+    if addresses is not None:
+        addresses.settle_from_inbox(journal, log)
+    return Submission(
+        options,
+        journal,
+        hook.get_conn().submit_bulk_enrichment,
+        log,
+        balance=lambda: balance(hook, log),
+        rejects=rejects,
+        webhook_url=None if addresses is None else addresses.addresses(journal),
+    )
+
+
+def _open_journal(context: Context, token: str, *, keep_task_ids: bool) -> StoredJournal:
+    store = open_store(
+        context,
+        journal_path=conf.get("cleanlist", "journal_path", fallback=""),
+        forgets_successes=conf.getboolean("state_store", "clear_on_success", fallback=False),
+    )
+    journal = StoredJournal(store, token, keep_task_ids=keep_task_ids)
+    journal.load()
+    return journal
+
+
+def _webhook_addresses(
+    context: Context, hook: CleanlistHook, options: SubmissionOptions, token: str
+) -> WebhookAddresses:
+    if options.webhook_url:
+        raise CleanlistConfigurationError("Give webhook=True or webhook_url, not both.")
+    ti = context["ti"]
+    return open_webhook_addresses(hook.settings, (ti.dag_id, ti.run_id, ti.task_id, ti.map_index, token))
+
+
+def balance(hook: CleanlistHook, log: TaskLog) -> float | None:
+    """Return the organisation's credits; None if the key may not read them.
+
+    Args:
+        hook: Access to the API.
+        log: Receives a warning in that case.
+
+    Raises:
+        CleanlistError: The balance cannot be read.
+    """
+    try:
+        return float(hook.get_credit_balance().credits)
+    except CleanlistPermissionError:
+        log.warning("The API key may not read the credit balance, so it is not checked.")
+        return None
+
+
+def balance_or_none(hook: CleanlistHook, log: TaskLog) -> float | None:
+    """Return the organisation's credits for a message; None if they cannot be read.
+
+    Args:
+        hook: Access to the API.
+        log: Receives a warning in that case.
+    """
+    try:
+        return balance(hook, log)
+    except CleanlistError as error:
+        log.warning("The credit balance cannot be read: %s", error)
+        return None

@@ -1,0 +1,47 @@
+"""What is said about what was submitted and what it cost."""
+
+from __future__ import annotations
+
+from airflow_provider_cleanlist.client.models import EnrichmentType
+from airflow_provider_cleanlist.contacts.identity import IDENTITY_BYTES, RejectionReason
+from airflow_provider_cleanlist.contacts.reading import ReadReport, Tally
+from airflow_provider_cleanlist.submission.journal import Batch, BatchState
+from airflow_provider_cleanlist.submission.options import SubmissionOptions
+from airflow_provider_cleanlist.submission.report import (
+    SubmissionReport,
+    Tallies,
+    event_extra,
+    submission_line,
+    submission_result,
+)
+
+
+def batch(contacts: int, kind: str = "full", state: BatchState = BatchState.ACCEPTED) -> Batch:
+    return Batch(0, state, bytes(contacts * IDENTITY_BYTES), kind, 1.0, "wf")
+
+
+def test_the_result_accounts_for_every_row() -> None:
+    read = ReadReport(
+        rows=20, duplicates=Tally(3, [1, 2, 3]), refused={RejectionReason.EMAIL_ONLY: Tally(2, [4, 5])}
+    )
+    batches = [batch(12), batch(2, state=BatchState.UNKNOWN), batch(5, state=BatchState.REJECTED)]
+    report = SubmissionReport.of(batches, Tallies(refused_rows=[9], unknown=2))
+    result = submission_result(SubmissionOptions(enrichment_type=EnrichmentType.FULL), read, report)
+    parts = ("contacts_submitted", "duplicates_dropped", "invalid_contacts", "unknown_contacts")
+    assert result["contacts_read"] == sum(result[part] for part in parts) == 20
+    assert (result["batches"], result["enrichment_type"], result["worst_case_credits"]) == (1, "full", 154)
+
+
+def test_the_line_mentions_earlier_tries_and_unknown_contacts_only_if_there_are_any() -> None:
+    result = {"contacts_submitted": 5, "batches": 2, "worst_case_credits": 55}
+    plain = submission_line(result, SubmissionReport.of([], Tallies()))
+    assert plain == "Submitted: 5 contacts in 2 workflows, at most 55 credits."
+    line = submission_line(result, SubmissionReport.of([], Tallies(submitted_earlier=3, unknown=4)))
+    assert "3 of them" in line
+    assert "4 more were left out" in line
+
+
+def test_an_event_carries_the_first_workflow_ids_only() -> None:
+    extra = event_extra({"workflow_ids": [str(number) for number in range(500)], "batches": 500})
+    assert len(extra["workflow_ids"]) == 100
+    assert extra["batches"] == 500
