@@ -44,11 +44,18 @@ RULES = Rules(
         ("ui", "webhooks"),  # HTTP faces, loaded by Airflow's API server or as a process of their own
         ("operators", "sensors", "transfers"),
         ("triggers",),
-        ("submission", "waiting", "results"),
+        ("submission", "waiting"),
+        ("results",),  # below submission, which reads delivered results to learn what became of a batch
         ("contacts", "inbox"),
         ("hooks",),
-        ("exceptions", "retry_policy", "links", "assets", "lineage", "xcom", "_version", "storage"),
-        ("client", "warehouse", "sandbox"),  # at the bottom, so each imports only itself
+        ("links", "lineage", "retry_policy", "xcom"),  # small modules that several of the above share
+        ("assets", "durable_files", "exceptions", "storage", "task_log"),  # smaller ones, on which those rest
+        ("_version", "client", "sandbox", "warehouse"),  # at the bottom, so each imports only itself
+    ),
+    sideways=frozenset(
+        {
+            ("client", "_version"),  # the User-Agent names the version
+        }
     ),
     not_imported=frozenset({"sandbox"}),
     without={"client": ("airflow",), "contacts": ("airflow",), "warehouse": ("airflow",)},

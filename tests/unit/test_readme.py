@@ -37,6 +37,20 @@ def test_the_two_commands_exist() -> None:
     assert all((ROOT / command).is_file() for command in commands)
 
 
+def test_files_to_start_reading_at_exist() -> None:
+    package = ROOT / "airflow_provider_cleanlist"
+    rows = re.findall(
+        r"^\| `([a-z/ ]+/)` \| [^|]*\? ?[^|]*\| ([^|]+) \|$",
+        PAGES[1].read_text(encoding="utf-8"),
+        re.MULTILINE,
+    )
+    named = {folder for folders, _ in rows for folder in folders.replace("/", "").split()}
+    assert named == {path.parent.name for path in package.glob("*/__init__.py")}
+    for folders, start in rows:
+        for file in re.findall(r"`([\w/]+\.py)`", start):
+            assert any((package / place / file).is_file() for place in (folders.split("/")[0], "."))
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_links_to_files_lead_somewhere(page: Path) -> None:
     targets = re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8"))

@@ -223,11 +223,12 @@ def test_the_command_tells_what_is_wrong_and_fails(tmp_path):
     (tmp_path / "pack" / "__init__.py").write_text("class A: ...\nclass A: ...\n")
     wrong = run(tmp_path / "pack")
     assert wrong.returncode == 1
-    assert wrong.stdout.splitlines() == [
+    *found, last = wrong.stdout.splitlines()
+    assert found[-2:] == [
         "pack/__init__.py:2: class A is also defined at pack/__init__.py:1; rename one of them",
         "pack/__init__.py:1: no docstring; say in one what the folder offers",
-        "structure: 2 problems",
     ]
+    assert last == f"structure: {len(found)} problems"
 
 
 def test_the_command_on_nothing_fails(tmp_path):
