@@ -60,7 +60,7 @@ def ours(data: Data, mode: str) -> Work:
     from airflow_provider_cleanlist.client.answers import json_or_none
     from airflow_provider_cleanlist.client.endpoints import get_leads
     from airflow_provider_cleanlist.client.protocol import Ok, Prefix
-    from airflow_provider_cleanlist.transfers.loading import open_warehouse
+    from airflow_provider_cleanlist.transfers.base import open_warehouse
     from airflow_provider_cleanlist.warehouse.loader import load
 
     engine = open_warehouse(WAREHOUSE)

@@ -50,12 +50,8 @@ RULES = Rules(
         ("hooks",),
         ("links", "lineage", "retry_policy", "xcom"),  # small modules that several of the above share
         ("assets", "durable_files", "exceptions", "storage", "task_log"),  # smaller ones, on which those rest
-        ("_version", "client", "sandbox", "warehouse"),  # at the bottom, so each imports only itself
-    ),
-    sideways=frozenset(
-        {
-            ("client", "_version"),  # the User-Agent names the version
-        }
+        ("client", "sandbox", "warehouse"),  # side by side: none imports another
+        ("_version", "wording"),  # for everybody
     ),
     not_imported=frozenset({"sandbox"}),
     without={"client": ("airflow",), "contacts": ("airflow",), "warehouse": ("airflow",)},

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import BaseOperator
-
-from airflow_provider_cleanlist.assets import record_events, table_asset
 from airflow_provider_cleanlist.exceptions import (
     CleanlistBadRequestError,
     CleanlistConfigurationError,
@@ -17,26 +13,24 @@ from airflow_provider_cleanlist.exceptions import (
 )
 from airflow_provider_cleanlist.hooks.cleanlist import CleanlistHook
 from airflow_provider_cleanlist.links import LeadListLink
-from airflow_provider_cleanlist.transfers.loading import as_airflow_errors, load_spec, open_warehouse
+from airflow_provider_cleanlist.transfers.base import MAX_PAGE_SIZE, WarehouseLoadOperator
+from airflow_provider_cleanlist.warehouse.errors import CursorRefusedError
+from airflow_provider_cleanlist.wording import counted
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
-    from airflow.providers.openlineage.extractors import OperatorLineage
 
     from airflow_provider_cleanlist.client.models import LeadPage
-    from airflow_provider_cleanlist.warehouse.loader import LoadReport, ReadPages
+    from airflow_provider_cleanlist.warehouse.loader import ReadPages
     from airflow_provider_cleanlist.warehouse.spec import ColumnType, LoadSpec
 
-MAX_PAGE_SIZE = 500
-"""Most leads that one request may read (contract section 8.6)."""
 
-
-class LeadListToWarehouseOperator(BaseOperator):
+class LeadListToWarehouseOperator(WarehouseLoadOperator):
     """Load a lead list into a table of any SQL database that Airflow has a connection for.
 
     Leads are read page by page into a staging table and then published in one transaction: readers see the old or the
     new state of the table, never a part. Each lead is there once, however often the list repeats it while it changes.
-    A try that fails leaves the rows of the table as they were, and the next one goes on after the last page that was
+    A failed attempt leaves the rows of the table as they were, and the next one resumes after the last page that was
     staged. Memory does not grow with the list, and no lead appears in logs, XCom or errors.
 
     Besides the leads' own fields every row holds ``_cleanlist_list_id``, ``_cleanlist_synced_at`` (UTC, the same for
@@ -53,13 +47,13 @@ class LeadListToWarehouseOperator(BaseOperator):
         mode: ``merge`` replaces leads of the same key and adds the others. ``replace`` makes the list's rows, or the
             whole table, exactly the list. ``append`` adds the list as it is now; a re-run of the same DAG run replaces
             what that run added. ``snapshot`` keeps one copy of the list per ``snapshot_date``.
-        key: Columns that tell leads apart. ``("lead_id",)`` makes a table of people over all lists.
+        key: Columns that identify a lead. ``("lead_id",)`` makes a table of people over all lists.
         replace_scope: What ``replace`` and ``snapshot`` replace: the rows of this ``list``, or the whole ``table``
             (for ``snapshot``: the whole day).
-        on_missing: What becomes of rows of this list whose leads are gone from it, with ``mode="merge"``: ``keep``,
+        on_missing: What happens to rows of this list whose leads have left it, with ``mode="merge"``: ``keep``,
             ``soft_delete`` (stamp ``_cleanlist_deleted_at``) or ``delete``. Only when as many leads were read as the
             list says it has.
-        schema_evolution: What becomes of lead fields that the table has no column for: ``add`` a column, ``ignore``
+        schema_evolution: What happens to lead fields that the table has no column for: ``add`` a column, ``ignore``
             them (they go into the JSON column ``_extra``), or ``fail``.
         columns: Fields to load: a list of names, or a mapping of field to column name (None keeps the field's own).
             ``lead_id`` and the fields in ``key`` are always loaded.
@@ -80,8 +74,8 @@ class LeadListToWarehouseOperator(BaseOperator):
         What was loaded, without any lead, as the task's XCom.
         ``{"list_id": str, "list_name": str | None, "table": str, "mode": str, "rows_read": int, "rows_written": int,
         "rows_deleted": int, "pages": int, "columns_added": [...], "duration_seconds": float}``. ``rows_read`` and
-        ``pages`` count all tries of the load. ``rows_deleted`` counts rows that ``on_missing`` deleted or marked, or
-        that a replaced scope held. Outlets that are assets get the same as ``extra["cleanlist"]`` of their event; an
+        ``pages`` count all attempts of the load. ``rows_deleted`` counts rows that ``on_missing`` deleted or marked,
+        or that a replaced scope held. Outlets that are assets get the same as ``extra["cleanlist"]`` of their event; an
         asset alias gets an event of ``table_asset(warehouse_conn_id, table)`` with it as JSON text.
 
     Raises:
@@ -90,22 +84,8 @@ class LeadListToWarehouseOperator(BaseOperator):
         CleanlistLoadError: The warehouse failed, or the count differs and ``row_count_check="fail"``; retried.
     """
 
-    template_fields: Sequence[str] = (
-        "list_id",
-        "list_name",
-        "table",
-        "schema",
-        "mode",
-        "columns",
-        "exclude_columns",
-        "hash_columns",
-        "snapshot_date",
-        "staging_schema",
-        "warehouse_conn_id",
-        "cleanlist_conn_id",
-    )
+    template_fields: Sequence[str] = ("list_id", "list_name", *WarehouseLoadOperator.template_fields)
     operator_extra_links = (LeadListLink(),)
-    ui_color = "#dff3ec"
 
     def __init__(
         self,
@@ -131,73 +111,64 @@ class LeadListToWarehouseOperator(BaseOperator):
         cleanlist_conn_id: str = CleanlistHook.default_conn_name,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
-        self.warehouse_conn_id = warehouse_conn_id
-        self.table = table
+        super().__init__(
+            warehouse_conn_id=warehouse_conn_id,
+            table=table,
+            schema=schema,
+            mode=mode,
+            key=key,
+            schema_evolution=schema_evolution,
+            columns=columns,
+            exclude_columns=exclude_columns,
+            hash_columns=hash_columns,
+            column_types=column_types,
+            snapshot_date=snapshot_date,
+            staging_schema=staging_schema,
+            page_size=page_size,
+            cleanlist_conn_id=cleanlist_conn_id,
+            **kwargs,
+        )
         self.list_id = list_id
         self.list_name = list_name
-        self.schema = schema
-        self.mode = mode
-        self.key = key
         self.replace_scope = replace_scope
         self.on_missing = on_missing
-        self.schema_evolution = schema_evolution
-        self.columns = columns
-        self.exclude_columns = exclude_columns
-        self.hash_columns = hash_columns
-        self.column_types = column_types
-        self.snapshot_date = snapshot_date
-        self.staging_schema = staging_schema
-        self.page_size = page_size
         self.row_count_check = row_count_check
-        self.cleanlist_conn_id = cleanlist_conn_id
-        self._lineage: dict[str, Any] | None = None
 
-    def execute(self, context: Context) -> dict[str, Any]:
-        """Load the list, going on where an earlier try of this task stopped, and return what the class says."""
+    def _load(self, context: Context, hook: CleanlistHook, started: float) -> dict[str, Any]:
         from airflow_provider_cleanlist.warehouse.loader import load
 
-        started = time.monotonic()
-        with as_airflow_errors():
-            self._check_arguments()
-            hook = CleanlistHook(self.cleanlist_conn_id)
-            hook.get_conn()
-            draft = self._spec(context, hook.settings.hash_secret)
-            engine = open_warehouse(self.warehouse_conn_id)
-            try:
-                list_id, list_name = self._find_list(hook)
-                LeadListLink.remember(context, list_id)
-                spec = replace(draft, list_id=list_id)
-                report = load(engine, spec, self._reader(hook, list_id))
-                default_schema = engine.dialect.default_schema_name
-            finally:
-                engine.dispose()
-        result = self._result(spec, list_name, report, time.monotonic() - started)
-        record_events(
-            context, self.outlets, result, lambda: table_asset(self.warehouse_conn_id, result["table"])
+        draft = self._spec(context, hook.settings.hash_secret)
+        with self._open_warehouse() as engine:
+            list_id, list_name = self._find_list(hook)
+            LeadListLink.remember(context, list_id)
+            spec = replace(draft, list_id=list_id)
+            report = load(engine, spec, self._pages(hook, list_id))
+        result = self._result(
+            spec,
+            report,
+            started,
+            source={"list_id": list_id, "list_name": list_name},
+            counts={"pages": report.pages},
         )
-        self._lineage = {"table": spec.table, "default_schema": default_schema, "result": result}
+        self.log.info(
+            "Loaded list %s into %s (%s): %s read in %s, %d written, %d deleted.",
+            list_id,
+            spec.table,
+            spec.mode,
+            counted(report.rows_read, "row"),
+            counted(report.pages, "page"),
+            report.rows_written,
+            report.rows_removed,
+        )
         return result
-
-    def get_openlineage_facets_on_complete(self, task_instance: Any) -> OperatorLineage[Any, Any] | None:
-        """Return the lineage of the load: the list into the table."""
-        from airflow_provider_cleanlist.lineage import load_lineage
-
-        if self._lineage is None:
-            return None
-        return load_lineage(warehouse_conn_id=self.warehouse_conn_id, **self._lineage)
 
     def _check_arguments(self) -> None:
         if bool(self.list_id) == bool(self.list_name):
             raise CleanlistConfigurationError("Give exactly one of list_id and list_name.")
-        if not 1 <= self.page_size <= MAX_PAGE_SIZE:
-            raise CleanlistConfigurationError(
-                f"page_size must be 1 to {MAX_PAGE_SIZE}, not {self.page_size}."
-            )
+        super()._check_arguments()
 
     def _spec(self, context: Context, hash_secret: str) -> LoadSpec:
-        return load_spec(
-            self,
+        return self._load_spec(
             context,
             list_id=self.list_id or "",
             hash_secret=hash_secret,
@@ -218,9 +189,7 @@ class LeadListToWarehouseOperator(BaseOperator):
         self.log.info("List %r has the id %s.", found.name, found.list_id)
         return found.list_id, found.name
 
-    def _reader(self, hook: CleanlistHook, list_id: str) -> ReadPages:
-        from airflow_provider_cleanlist.warehouse.errors import CursorRefusedError
-
+    def _pages(self, hook: CleanlistHook, list_id: str) -> ReadPages:
         def read(cursor: str | None) -> Iterator[LeadPage]:
             pages = hook.iter_lead_pages(list_id, self.page_size, cursor)
             try:
@@ -234,30 +203,3 @@ class LeadListToWarehouseOperator(BaseOperator):
                 yield from pages
 
         return read
-
-    def _result(
-        self, spec: LoadSpec, list_name: str | None, report: LoadReport, seconds: float
-    ) -> dict[str, Any]:
-        result = {
-            "list_id": spec.list_id,
-            "list_name": list_name,
-            "table": str(spec.table),
-            "mode": spec.mode,
-            "rows_read": report.rows_read,
-            "rows_written": report.rows_written,
-            "rows_deleted": report.rows_removed,
-            "pages": report.pages,
-            "columns_added": list(report.columns_added),
-            "duration_seconds": round(seconds, 3),
-        }
-        self.log.info(
-            "Loaded list %s into %s (%s): %d rows read in %d pages, %d written, %d deleted.",
-            spec.list_id,
-            spec.table,
-            spec.mode,
-            report.rows_read,
-            report.pages,
-            report.rows_written,
-            report.rows_removed,
-        )
-        return result

@@ -112,7 +112,7 @@ def test_every_path_leads_somewhere(path: str) -> None:
 
 
 def modules_with(base: type, package: str) -> set[str]:
-    """Return the modules of a subpackage that define public subclasses of ``base``."""
+    """Return the modules of a subpackage that define public subclasses of ``base`` that can be used."""
     parent = importlib.import_module(f"{PACKAGE}.{package}")
     modules = (
         importlib.import_module(f"{parent.__name__}.{found.name}")
@@ -126,6 +126,7 @@ def modules_with(base: type, package: str) -> set[str]:
         and issubclass(it, base)
         and it.__module__ == module.__name__
         and not name.startswith("_")
+        and not inspect.isabstract(it)
     }
 
 

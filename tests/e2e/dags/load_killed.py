@@ -115,7 +115,7 @@ def committed_pages(conn_id: str, list_id: str) -> int:
     """Return how many pages of a list are in a stage."""
     import sqlalchemy as sa
 
-    from airflow_provider_cleanlist.transfers.loading import open_warehouse
+    from airflow_provider_cleanlist.transfers.base import open_warehouse
 
     engine = open_warehouse(conn_id)
     query = "SELECT checkpoint::json ->> 'pages' FROM _cleanlist_loads WHERE list_id = :list_id"

@@ -267,6 +267,16 @@ def test_a_running_workflow(sandbox, enrich, run_load, sqlite_warehouse):
     assert run_load(task_ids, on_unfinished="skip")["unfinished"] == 4
 
 
+def test_an_inbox_that_cannot_be_opened(sandbox, enrich, run_load, sqlite_warehouse, monkeypatch):
+    monkeypatch.setenv("AIRFLOW__CLEANLIST__WEBHOOK_INBOX", "nowhere://inbox")
+    task_ids = enrich(4)
+    with pytest.raises(
+        CleanlistResultsNotReadyError, match="Delivered results cannot be read: the inbox nowhere://inbox"
+    ):
+        run_load(task_ids)
+    assert asked(sandbox) == 0
+
+
 def test_no_way_says_which_to_switch_on(sandbox, enrich, run_load, sqlite_warehouse):
     task_ids = enrich(4)
     with pytest.raises(CleanlistConfigurationError) as caught:
@@ -320,6 +330,24 @@ def test_wrong_arguments_ask_nobody(sandbox, run_load, sqlite_warehouse, argumen
 def test_no_workflows_make_an_empty_table(sandbox, run_load, sqlite_warehouse):
     assert run_load({})["rows_written"] == 0
     assert rows(sqlite_warehouse) == []
+
+
+def test_lineage_leads_from_the_managed_list_to_the_table(sandbox, enrich, sqlite_warehouse):
+    task_ids = enrich(4)
+    operator = EnrichmentResultsToWarehouseOperator(
+        task_id="load",
+        workflow_ids=list(task_ids),
+        task_ids=task_ids,
+        warehouse_conn_id="warehouse",
+        table="results",
+    )
+    ti = SimpleNamespace(dag_id="dag", task_id="load", map_index=-1)
+    operator.execute({"ti": ti, "run_id": "run", "outlet_events": {}})
+    lineage = operator.get_openlineage_facets_on_complete(None)
+    assert [(item.namespace, item.name) for item in lineage.inputs] == [("cleanlist", "lists/managed")]
+    (table,) = lineage.outputs
+    assert table.name.endswith("results")
+    assert table.outputFacets["outputStatistics"].rowCount == 4
 
 
 def test_nothing_personal_is_said(sandbox, enrich, run_load, sqlite_warehouse, caplog):

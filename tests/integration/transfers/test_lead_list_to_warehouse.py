@@ -24,6 +24,7 @@ from airflow_provider_cleanlist.exceptions import (
     CleanlistServerError,
     CleanlistUnexpectedAnswerError,
 )
+from airflow_provider_cleanlist.transfers.lead_list_to_warehouse import LeadListToWarehouseOperator
 
 pytestmark = [pytest.mark.integration, pytest.mark.cleanlist_sandbox(requests_per_minute=100_000)]
 
@@ -111,6 +112,27 @@ def test_hashed_columns_use_the_secret_of_the_connection(sandbox, run_load, sqli
     email = prospects.members.generated.row(0)["email"]
     assert row["email"] == hmac.new(b"pepper", email.encode(), hashlib.sha256).hexdigest()
     assert "phone" not in row
+
+
+def test_lineage_leads_from_the_list_to_the_table(sandbox, set_connection, postgres_database):
+    set_connection(
+        "warehouse",
+        conn_type="postgres",
+        host=postgres_database.query["host"],
+        login=postgres_database.username,
+        schema=postgres_database.database,
+    )
+    prospects = sandbox.state.add_leads("Prospects", 7)
+    operator = LeadListToWarehouseOperator(
+        task_id="load", list_id=prospects.list_id, warehouse_conn_id="warehouse", table="leads"
+    )
+    ti = SimpleNamespace(dag_id="dag", task_id="load", map_index=-1)
+    operator.execute({"ti": ti, "run_id": "run", "outlet_events": {}})
+    lineage = operator.get_openlineage_facets_on_complete(None)
+    assert [item.name for item in lineage.inputs] == [f"lists/{prospects.list_id}"]
+    (table,) = lineage.outputs
+    assert table.name == f"{postgres_database.database}.public.leads"
+    assert table.outputFacets["outputStatistics"].rowCount == 7
 
 
 # --- tries -----------------------------------------------------------------------------------------------------
