@@ -1,7 +1,7 @@
-"""Assets that name what Cleanlist and its loads produce, for DAGs that are scheduled by them.
+"""Assets for lead lists and loaded tables, for DAGs that are scheduled on them.
 
-URIs of the scheme ``cleanlist`` are ``cleanlist://lists/<list id>`` and ``cleanlist://tables/<connection id>/<table>``.
-Airflow checks them when a DAG is parsed.
+Their URIs are ``cleanlist://lists/<list id>`` and ``cleanlist://tables/<connection id>/<table>``. Airflow checks them
+when it parses a DAG.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.openlineage.facet import Dataset
 
 SCHEME = "cleanlist"
-"""Scheme of the URIs of our assets."""
+"""Scheme of the assets' URIs."""
 MANAGED_LIST = "managed"
-"""In place of its id: the list in which Cleanlist collects every enriched contact."""
+"""Stands for the id of the managed list, to which Cleanlist adds every enriched contact."""
 
 _PARTS_OF_PATH = {"lists": ("list id",), "tables": ("connection id", "table")}
 _ENCODED = re.compile(r"(?:[A-Za-z0-9_.~-]|%[0-9A-Fa-f]{2})+")
@@ -31,7 +31,7 @@ def lead_list_asset(list_id: str) -> Asset:
     """Return the asset of a lead list.
 
     Args:
-        list_id: Id of the list; ``MANAGED_LIST`` for the one that collects every enriched contact.
+        list_id: Id of the list; ``MANAGED_LIST`` for the one to which Cleanlist adds every enriched contact.
 
     Returns:
         An asset with the URI ``cleanlist://lists/<list id>``.
@@ -43,11 +43,11 @@ def lead_list_asset(list_id: str) -> Asset:
 
 
 def table_asset(warehouse_conn_id: str, table: str) -> Asset:
-    """Return the asset of a warehouse table, named by the connection because no database is asked.
+    """Return the asset of a warehouse table, named by its connection because the database is not asked.
 
     Args:
         warehouse_conn_id: Airflow connection of the warehouse.
-        table: ``table`` or ``schema.table``, as the loading task spells it.
+        table: ``table`` or ``schema.table``, as in the loading task.
 
     Returns:
         An asset with the URI ``cleanlist://tables/<connection id>/<table>``.
@@ -65,13 +65,13 @@ def create_asset(
     table: str | None = None,
     extra: dict[str, Any] | None = None,
 ) -> Asset:
-    """Return an asset for hook lineage: of a list, or of a table.
+    """Return the asset of a list or of a table, for hook lineage.
 
     Args:
-        list_id: Id of a list.
-        warehouse_conn_id: Connection of a table's warehouse.
+        list_id: Id of the list.
+        warehouse_conn_id: Connection of the table's warehouse.
         table: Name of the table.
-        extra: What else to keep about it.
+        extra: Further information to store with the asset.
 
     Raises:
         ValueError: Neither a list nor a table is given.
@@ -81,21 +81,21 @@ def create_asset(
 
 
 def sanitize_uri(parts: SplitResult) -> SplitResult:
-    """Check a ``cleanlist`` URI and return it in its one spelling.
+    """Check a ``cleanlist`` URI and return it in its canonical form.
 
     Args:
         parts: The URI.
 
     Raises:
-        ValueError: It is none of the two forms.
+        ValueError: It has neither of the two forms.
     """
     kind = parts.netloc.lower()
     path = parts.path.strip("/").split("/")
     if parts.query or parts.fragment or len(path) != len(_PARTS_OF_PATH.get(kind, ())):
-        raise ValueError(f"{parts.geturl()!r} is no asset of Cleanlist: use {_FORMS}.")
+        raise ValueError(f"{parts.geturl()!r} is not a Cleanlist asset: use {_FORMS}.")
     if not all(_ENCODED.fullmatch(part) for part in path):
         raise ValueError(
-            f"{parts.geturl()!r} is no asset of Cleanlist: its path must be percent-encoded text; templates are not "
+            f"{parts.geturl()!r} is not a Cleanlist asset: its path must be percent-encoded text; templates are not "
             "rendered in assets."
         )
     return SplitResult(SCHEME, kind, "/" + "/".join(path), "", "")
@@ -106,7 +106,7 @@ def convert_to_openlineage(asset: Asset, lineage_context: object) -> Dataset:
 
     Args:
         asset: An asset of the scheme ``cleanlist``.
-        lineage_context: The hook or operator that reported it; not needed.
+        lineage_context: The hook or operator that reported it; not used.
     """
     from airflow.providers.common.compat.openlineage.facet import Dataset
 
@@ -120,14 +120,14 @@ def record_events(
     extra: dict[str, Any],
     produced: Callable[[], Asset],
 ) -> None:
-    """Tell a task's outlets what came about.
+    """Attach the result of a task to the events of its outlets.
 
     Args:
         context: Context of the task.
-        outlets: The task's outlets. Assets get the extra with their event; an asset alias gets an event of the asset
-            that was produced, with the extra as JSON text, because aliases take flat values only.
-        extra: What came about; it becomes ``extra["cleanlist"]`` of the events.
-        produced: Makes the asset for aliases.
+        outlets: The task's outlets. An asset gets the result with its event; an asset alias gets an event of the asset
+            that was produced, with the result as JSON text, because aliases take flat values only.
+        extra: The result; it becomes ``extra["cleanlist"]`` of the events.
+        produced: Returns the asset for aliases.
     """
     for outlet in outlets or ():
         if isinstance(outlet, Asset):
@@ -141,7 +141,7 @@ def _uri(kind: str, *path: str) -> str:
     for what, part in zip(_PARTS_OF_PATH[kind], path, strict=True):
         if not part.strip() or "{{" in part:
             raise ValueError(
-                f"An asset needs the {what} when the DAG is parsed, not {part!r}: use an asset alias for what is "
-                "known only when the task runs."
+                f"An asset needs the {what} when the DAG is parsed, not {part!r}: use an asset alias for names that "
+                "are known only when the task runs."
             )
     return f"{SCHEME}://{kind}/" + "/".join(quote(part.strip(), safe="") for part in path)

@@ -1,8 +1,8 @@
-"""What the provider raises inside Airflow. The class says whether Airflow should retry the task.
+"""What the provider raises in Airflow tasks. The class decides whether Airflow retries the task.
 
-An error that a retry cannot heal is an ``AirflowFailException``: the task fails at once, whatever its ``retries``.
-Every other one is an ``AirflowException`` and is retried. Each API error is also an instance of the class in
-:mod:`airflow_provider_cleanlist.client.errors` that it mirrors, and everything is a :class:`CleanlistError`.
+An error that a retry cannot fix is an ``AirflowFailException``: the task fails at once, whatever its ``retries``. Every
+other one is an ``AirflowException``, so the task is retried. Each error of the API is also an instance of the class in
+:mod:`airflow_provider_cleanlist.client.errors` that it mirrors, and all are :class:`CleanlistError`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ __all__ = [
     "CleanlistAuthenticationError",
     "CleanlistBadRequestError",
     "CleanlistConfigurationError",
-    "CleanlistConflictError",
     "CleanlistCreditLimitError",
     "CleanlistDataError",
     "CleanlistError",
@@ -29,7 +28,6 @@ __all__ = [
     "CleanlistLoadError",
     "CleanlistNotFoundError",
     "CleanlistPermissionError",
-    "CleanlistProtectedListError",
     "CleanlistRateLimitedError",
     "CleanlistRejectsFileError",
     "CleanlistServerError",
@@ -46,7 +44,7 @@ __all__ = [
 
 
 class CleanlistBadRequestError(errors.BadRequestError, AirflowFailException):
-    """The request makes no sense to the API. Not retried."""
+    """The API rejected the request. Not retried."""
 
 
 class CleanlistAuthenticationError(errors.AuthenticationError, AirflowFailException):
@@ -58,39 +56,31 @@ class CleanlistInsufficientCreditsError(errors.InsufficientCreditsError, Airflow
 
 
 class CleanlistPermissionError(errors.PermissionDeniedError, AirflowFailException):
-    """The plan or the key's scopes do not allow the request. Not retried."""
-
-
-class CleanlistProtectedListError(errors.ProtectedListError, AirflowFailException):
-    """The list is managed by Cleanlist. Not retried."""
+    """The plan or the key's scopes do not allow the request, or Cleanlist manages the list itself. Not retried."""
 
 
 class CleanlistNotFoundError(errors.NotFoundError, AirflowFailException):
-    """No such workflow, task, list or folder. Not retried."""
-
-
-class CleanlistConflictError(errors.ConflictError, AirflowFailException):
-    """The request contradicts the state on the server. Not retried."""
+    """There is no such workflow, task, list or folder. Not retried."""
 
 
 class CleanlistInvalidRequestError(errors.InvalidRequestError, AirflowFailException):
-    """The API refused fields of the request. Not retried."""
+    """The API rejected fields of the request. Not retried."""
 
 
 class CleanlistRateLimitedError(errors.RateLimitedError, AirflowException):
-    """The request budget stayed exhausted for too long. Retried."""
+    """The request budget was exhausted for too long. Retried."""
 
 
 class CleanlistServerError(errors.ServerError, AirflowException):
-    """The API failed on its side. Retried."""
+    """The API failed. Retried."""
 
 
 class CleanlistTransportError(errors.TransportError, AirflowException):
-    """The API did not answer. Retried."""
+    """The API did not respond. Retried."""
 
 
 class CleanlistUnexpectedAnswerError(errors.UnexpectedAnswerError, AirflowException):
-    """The API answered against its contract. Retried."""
+    """The API's response lacks what it should contain. Retried."""
 
 
 class CleanlistSubmissionUnknownError(errors.SubmissionUnknownError, AirflowFailException):
@@ -98,7 +88,7 @@ class CleanlistSubmissionUnknownError(errors.SubmissionUnknownError, AirflowFail
 
 
 class CleanlistConfigurationError(CleanlistError, AirflowFailException):
-    """An argument, a connection or a setting is wrong. Not retried."""
+    """An argument, a connection or a setting is invalid. Not retried."""
 
 
 class CleanlistDataError(CleanlistError, AirflowFailException):
@@ -110,15 +100,15 @@ class CleanlistCreditLimitError(CleanlistError, AirflowFailException):
 
 
 class CleanlistStateError(CleanlistError, AirflowException):
-    """The record of earlier submissions cannot be read or written at present. Retried; never guessed."""
+    """The record of earlier submissions cannot be read or written at the moment. Retried; it is never guessed."""
 
 
 class CleanlistStateCorruptError(CleanlistError, AirflowFailException):
-    """The record of earlier submissions is damaged. Not retried; never guessed."""
+    """The record of earlier submissions is damaged. Not retried; it is never guessed."""
 
 
 class CleanlistStoppedError(CleanlistError, AirflowException):
-    """The worker asked the task to stop, and it did so between two requests. Retried: nothing is lost or unknown."""
+    """The worker stopped the task, which ended between two requests. Retried: nothing is lost or unknown."""
 
 
 class CleanlistRejectsFileError(CleanlistError, AirflowException):
@@ -130,11 +120,11 @@ class CleanlistWorkflowFailedError(CleanlistError, AirflowFailException):
 
 
 class CleanlistWaitTimeoutError(CleanlistError, AirflowSensorTimeout):
-    """The wait for workflows timed out; they go on. Not retried, as every sensor's timeout; may skip the task."""
+    """The wait timed out; the workflows continue. Not retried, like every sensor timeout; may skip the task."""
 
 
 class CleanlistLoadError(CleanlistError, AirflowException):
-    """The warehouse could not take the data; the target table is as it was. Retried."""
+    """The warehouse did not accept the data; the target table is unchanged. Retried."""
 
 
 _AIRFLOW_CLASSES: dict[type[errors.ApiError], type[errors.ApiError]] = {
@@ -142,9 +132,7 @@ _AIRFLOW_CLASSES: dict[type[errors.ApiError], type[errors.ApiError]] = {
     errors.AuthenticationError: CleanlistAuthenticationError,
     errors.InsufficientCreditsError: CleanlistInsufficientCreditsError,
     errors.PermissionDeniedError: CleanlistPermissionError,
-    errors.ProtectedListError: CleanlistProtectedListError,
     errors.NotFoundError: CleanlistNotFoundError,
-    errors.ConflictError: CleanlistConflictError,
     errors.InvalidRequestError: CleanlistInvalidRequestError,
     errors.RateLimitedError: CleanlistRateLimitedError,
     errors.ServerError: CleanlistServerError,
@@ -155,7 +143,7 @@ _AIRFLOW_CLASSES: dict[type[errors.ApiError], type[errors.ApiError]] = {
 
 
 def to_airflow(error: errors.CleanlistError) -> CleanlistError:
-    """Return the error that tells Airflow whether to retry; one that does so already comes back as it is.
+    """Return the exception for Airflow that mirrors an error of the client; one for Airflow is returned as it is.
 
     Args:
         error: An error of the client.
@@ -164,4 +152,4 @@ def to_airflow(error: errors.CleanlistError) -> CleanlistError:
         return error
     if isinstance(error, errors.ApiError):
         return _AIRFLOW_CLASSES[type(error)](error.info)
-    return CleanlistConfigurationError(f"Cleanlist was not asked: {error}.")
+    return CleanlistConfigurationError(f"Nothing was sent to Cleanlist: {error}.")

@@ -1,7 +1,7 @@
-"""What OpenLineage and Airflow's hook lineage are told: lists, tables, files and counts; never contacts.
+"""What OpenLineage and Airflow's hook lineage are told: lists, tables, files and counts, never contacts.
 
-A dataset of Cleanlist has the namespace ``cleanlist`` and is named as its asset is: ``lists/<list id>``. Everything is
-imported when it is needed, and nobody is asked over the network.
+A dataset of Cleanlist has the namespace ``cleanlist`` and the name of its asset, ``lists/<list id>``. The lineage
+packages are imported only when they are needed, and nothing is asked over the network.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from airflow_provider_cleanlist.assets import MANAGED_LIST, SCHEME
+from airflow_provider_cleanlist.client.models import is_managed_list
 
 if TYPE_CHECKING:
     from airflow.providers.openlineage.extractors import OperatorLineage
@@ -19,18 +20,18 @@ if TYPE_CHECKING:
     from airflow_provider_cleanlist.warehouse.naming import TableName
 
 MAX_WORKFLOWS_NAMED = 100
-"""Workflow ids that lineage events name at most."""
+"""Maximum number of workflow ids in a lineage event."""
 
 
 def enrichment_lineage(
     *, contacts_path: str | None, sql: str | None, result: Mapping[str, Any] | None
 ) -> OperatorLineage[Any, Any]:
-    """Return the lineage of an enrichment: a file or a query into the list of every enriched contact.
+    """Return the lineage of an enrichment: from a file or a query into the managed list.
 
     Args:
         contacts_path: The file, if that was the source.
         sql: The query, if that was the source.
-        result: What the task returned; None while it is running or when it failed.
+        result: What the task returned; None while it runs or if it failed.
     """
     from airflow.providers.common.compat.openlineage.facet import (
         Dataset,
@@ -67,12 +68,12 @@ def enrichment_lineage(
 def load_lineage(
     *, warehouse_conn_id: str, table: TableName, default_schema: str | None, result: Mapping[str, Any]
 ) -> OperatorLineage[Any, Any]:
-    """Return the lineage of a load: a list into a table.
+    """Return the lineage of a load: from a list into a table.
 
     Args:
         warehouse_conn_id: Airflow connection of the warehouse.
         table: The target.
-        default_schema: Schema of tables that are named without one, as the warehouse said during the load.
+        default_schema: Schema of tables that are named without one, as the warehouse reported during the load.
         result: What the task returned.
     """
     from airflow.providers.common.compat.openlineage.facet import (
@@ -100,24 +101,21 @@ def load_lineage(
 
 
 def list_name(list_id: str, name: str | None) -> str:
-    """Return how a list is named in lineage.
+    """Return the name of a list in lineage.
 
     Args:
         list_id: Id of the list.
-        name: Its name, if it is known: the list of every enriched contact has a name of its own, so that enrichments
-            and loads meet.
+        name: Its name, if known. The managed list is recognised by it, so that enrichments and loads name the same
+            dataset.
     """
-    from airflow_provider_cleanlist.hooks.cleanlist import MANAGED_LIST_NAMES
-
-    managed = {known.casefold() for known in MANAGED_LIST_NAMES}
-    return f"lists/{MANAGED_LIST if name and name.strip().casefold() in managed else list_id}"
+    return f"lists/{MANAGED_LIST if name and is_managed_list(name) else list_id}"
 
 
 def file_name(path: str) -> tuple[str, str]:
-    """Return OpenLineage's namespace and name of a file.
+    """Return the namespace and name of a file in OpenLineage.
 
     Args:
-        path: Local path or object storage URI; credentials and connection ids before ``@`` are left out.
+        path: Local path or object storage URI; credentials and connection ids before ``@`` are removed.
     """
     parts = urlsplit(path)
     if not parts.scheme or parts.scheme == "file":
@@ -136,7 +134,7 @@ def record_list_read(hook: Any, list_id: str) -> None:
 
 
 def record_submission(hook: Any) -> None:
-    """Report to Airflow's hook lineage that a hook adds contacts to the list of every enriched contact.
+    """Report to Airflow's hook lineage that a hook adds contacts to the managed list.
 
     Args:
         hook: The hook.
@@ -151,7 +149,7 @@ def _collector() -> Any:
 
 
 def _warehouse_name(conn_id: str) -> tuple[str, str | None]:
-    """Return OpenLineage's namespace of a warehouse, the way its own provider names it, and the database."""
+    """Return the OpenLineage namespace of a warehouse, as its own provider names it, and the database."""
     from airflow.providers.common.compat.sdk import BaseHook
 
     connection: Any = BaseHook.get_connection(conn_id)

@@ -1,8 +1,8 @@
 """Extra links from Airflow's task page into the Cleanlist portal.
 
-The API's contract names the portal but none of its pages, so the links open the portal's start page. Who knows the
-address of a page sets ``[cleanlist] portal_list_url`` or ``portal_workflow_url``, with ``{list_id}`` or
-``{workflow_id}`` where the id belongs.
+Cleanlist publishes the address of its portal but not those of its pages, so the links open the start page. If you know
+the address of a page, set ``[cleanlist] portal_list_url`` or ``portal_workflow_url``, with ``{list_id}`` or
+``{workflow_id}`` in place of the id.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ def portal_url(template: str, placeholder: str, identifier: str | None) -> str:
     Args:
         template: Address with or without the placeholder; empty means the start page.
         placeholder: Name in braces that stands for the id.
-        identifier: The id, or None when it is not known.
+        identifier: The id, or None if it is not known.
 
     Returns:
-        The address with the id in it, percent-encoded; the start page when it needs an id that is not known.
+        The address with the id, percent-encoded; the start page if it needs an id that is not known.
     """
     template = template.strip() or PORTAL_URL
     mark = f"{{{placeholder}}}"
@@ -39,7 +39,7 @@ def portal_url(template: str, placeholder: str, identifier: str | None) -> str:
 
 
 class _PortalLink(BaseOperatorLink):
-    """A link whose id, when the configured address needs one, is kept in an XCom of the task."""
+    """A link whose id, if the configured address needs one, is stored in an XCom of the task."""
 
     name = "Cleanlist portal"
     option: ClassVar[str]
@@ -47,7 +47,7 @@ class _PortalLink(BaseOperatorLink):
 
     @classmethod
     def remember(cls, context: Mapping[str, Any], identifier: str) -> None:
-        """Keep the id for the link, if the configured address needs it.
+        """Store the id for the link, if the configured address needs it.
 
         Args:
             context: Context of the task.
@@ -57,11 +57,11 @@ class _PortalLink(BaseOperatorLink):
             context["ti"].xcom_push(key=cls._xcom_key_of_id(), value=identifier)
 
     def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
-        """Return the address.
+        """Return the address that the link opens.
 
         Args:
             operator: The task's operator.
-            ti_key: Which run of it.
+            ti_key: Key of the task instance.
         """
         template = self._template()
         identifier = None
@@ -86,7 +86,7 @@ class LeadListLink(_PortalLink):
 
 
 class WorkflowLink(_PortalLink):
-    """Opens a workflow in the portal, of several the first."""
+    """Opens a workflow in the portal: the first one, if there are several."""
 
     option = "portal_workflow_url"
     placeholder = "workflow_id"

@@ -1,7 +1,7 @@
 """A retry policy for tasks that talk to Cleanlist, on Airflow 3.3 and later.
 
-Without it Airflow's own rules hold on every version: errors that a retry cannot heal fail the task at once, because
-their classes say so, and all others are retried after ``retry_delay``. The policy adds delays that fit the error.
+Without it Airflow's own rules apply, on every version: errors that a retry cannot fix fail the task at once, because of
+their classes, and all others are retried after ``retry_delay``. The policy adds delays that fit the error.
 """
 
 from __future__ import annotations
@@ -12,38 +12,34 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_cleanlist.client import errors
-from airflow_provider_cleanlist.exceptions import (
-    CleanlistConfigurationError,
-    CleanlistStateError,
-)
+from airflow_provider_cleanlist.exceptions import CleanlistConfigurationError, CleanlistStateError
 
 if TYPE_CHECKING:
     from airflow.sdk import RetryPolicy
 
 RATE_LIMIT_DELAY = timedelta(seconds=60)
-"""Length of the request limit's window (contract section 2)."""
+"""Length of the API's rate limit window."""
 
-_HOPELESS = (
+_PERMANENT = (
     errors.BadRequestError,
     errors.AuthenticationError,
     errors.InsufficientCreditsError,
     errors.PermissionDeniedError,
     errors.NotFoundError,
-    errors.ConflictError,
     errors.InvalidRequestError,
     errors.SubmissionUnknownError,
     errors.ConfigurationError,
 )
-_PASSING = (errors.ServerError, errors.TransportError, CleanlistStateError)
+_TEMPORARY = (errors.ServerError, errors.TransportError, CleanlistStateError)
 
 
 @dataclass(frozen=True, slots=True)
 class RetryAdvice:
-    """What becomes of a task after an error.
+    """Whether a failed task should be retried, and when.
 
     Attributes:
-        retry: Whether to try again, as long as the task has retries left.
-        delay: When to try again; None when there is no retry.
+        retry: Whether to retry, as long as the task has retries left.
+        delay: Time until the retry; None if there is none.
         reason: Why, for the task's log.
     """
 
@@ -55,11 +51,11 @@ class RetryAdvice:
 def advise(
     error: BaseException, try_number: int, first_delay: timedelta, longest_delay: timedelta
 ) -> RetryAdvice | None:
-    """Decide about a retry.
+    """Advise whether to retry a task after an error.
 
     Args:
-        error: What ended the try.
-        try_number: Which try it was, from 1.
+        error: What ended the attempt.
+        try_number: Number of the attempt, from 1.
         first_delay: Delay after the first failure of the API or of the network.
         longest_delay: Longest delay, whatever the API asks for.
 
@@ -71,30 +67,29 @@ def advise(
     if isinstance(error, errors.RateLimitedError):
         delay = least or RATE_LIMIT_DELAY
         return RetryAdvice(
-            True, min(delay, longest_delay), "The request limit is used up: wait for its window."
+            True, min(delay, longest_delay), "The rate limit is exhausted: wait for its window."
         )
-    if isinstance(error, _PASSING):
+    if isinstance(error, _TEMPORARY):
         doubled = first_delay * 2 ** min(try_number - 1, 16)
-        return RetryAdvice(
-            True, min(max(doubled, least), longest_delay), "Likely to pass: wait longer each time."
-        )
-    if isinstance(error, _HOPELESS):
-        return RetryAdvice(False, None, "A retry would meet the same error.")
+        delay = min(max(doubled, least), longest_delay)
+        return RetryAdvice(True, delay, "Probably temporary: wait longer after each attempt.")
+    if isinstance(error, _PERMANENT):
+        return RetryAdvice(False, None, "A retry would fail the same way.")
     return None
 
 
 def cleanlist_retry_policy(
     *, first_delay: timedelta = timedelta(seconds=30), longest_delay: timedelta = timedelta(minutes=15)
 ) -> RetryPolicy:
-    """Return a value for ``retry_policy=`` of any task that talks to Cleanlist, with an operator or with the hook.
+    """Return a value for ``retry_policy=`` of any task that uses Cleanlist, through an operator or the hook.
 
     ===============================================  =========================================================
     Error                                            What happens, while the task has ``retries`` left
     ===============================================  =========================================================
-    request limit used up                            retry after what the API asks for, else 60 seconds
-    API or network failing, journal out of reach     retry after ``first_delay``, twice as long each time
+    rate limit exhausted                             retry after the time the API asks for, else 60 seconds
+    API or network failing, journal unavailable      retry after ``first_delay``, then twice as long each time
     key, credits, request, unknown submission        fail at once
-    anything else                                    as the task's own ``retry_delay`` says
+    anything else                                    the task's own ``retry_delay`` applies
     ===============================================  =========================================================
 
     Args:
@@ -102,7 +97,7 @@ def cleanlist_retry_policy(
         longest_delay: Longest delay, whatever the API asks for.
 
     Raises:
-        CleanlistConfigurationError: This Airflow has no retry policies; they came with 3.3.
+        CleanlistConfigurationError: Airflow is older than 3.3, which introduced retry policies.
     """
     return _policy_class()(first_delay, longest_delay)  # type: ignore[no-any-return]
 
@@ -115,11 +110,11 @@ def _policy_class() -> Any:
     except (ImportError, AttributeError):
         raise CleanlistConfigurationError(
             "cleanlist_retry_policy() needs Airflow 3.3 or later. Leave retry_policy= out: retries, retry_delay and "
-            "retry_exponential_backoff work on every version, and errors that a retry cannot heal are not retried."
+            "retry_exponential_backoff work on every version, and errors that a retry cannot fix are not retried."
         ) from None
 
     class CleanlistRetryPolicy(RetryPolicy):
-        """Asks :func:`advise`."""
+        """Follows :func:`advise`."""
 
         def __init__(self, first_delay: timedelta, longest_delay: timedelta) -> None:
             self.first_delay = first_delay

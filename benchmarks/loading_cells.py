@@ -57,18 +57,18 @@ def parse(data: Data) -> Work:
 
 def ours(data: Data, mode: str) -> Work:
     """Load as ``LeadListToWarehouseOperator`` does, without HTTP: nothing to wait for, so no thread reads ahead."""
-    from airflow_provider_cleanlist.client.answers import json_or_none
     from airflow_provider_cleanlist.client.endpoints import get_leads
-    from airflow_provider_cleanlist.client.protocol import Ok, Prefix
+    from airflow_provider_cleanlist.client.messages import Response, Surface
+    from airflow_provider_cleanlist.client.protocol import Ok
     from airflow_provider_cleanlist.transfers.base import open_warehouse
     from airflow_provider_cleanlist.warehouse.loader import load
 
     engine = open_warehouse(WAREHOUSE)
-    parsed = get_leads(Prefix.V2, LIST_ID, PAGE_ROWS, None).parse
+    parsed = get_leads(Surface.V2, LIST_ID, PAGE_ROWS, None).parse
 
     def read(cursor: str | None) -> Iterator[Any]:
         for body in data.bodies(int(cursor or 0)):
-            yield parsed(Ok(json_or_none(body), 200))
+            yield parsed(Ok(Response(200, {}, body, 0.0).json(), 200))
 
     return lambda: load(engine, spec_for(mode), read, pages_ahead=0).rows_written
 

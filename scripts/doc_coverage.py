@@ -2,8 +2,8 @@
 
 What users import (``USER_MODULES``) is documented in full: each public module, class, function, method, property and
 constant has a summary; each parameter and field is described, with a unit where it is a time; what is returned and
-what is raised is said; what asks the API names the section of the contract (``docs/reference/contract.md``). Of all
-other modules each public name has a summary. Types are annotations, which mypy checks. Nothing is imported.
+what is raised is said. Of all other modules each public name has a summary. Types are annotations, which mypy checks.
+Nothing is imported.
 """
 
 from __future__ import annotations
@@ -22,21 +22,6 @@ USER_MODULES = re.compile(
     r"|(client|hooks|inbox|operators|sensors|transfers|triggers|webhooks)(\..+)?"
     r"|sandbox(\.(__main__|clock|faults|ledger|people|pytest_plugin|server|settings))?))?"
 )
-ASKS_THE_API = re.compile(rf"{PACKAGE}\.(hooks\.cleanlist|client\.(client|endpoints))\.\w")
-ASKS_NOTHING = {
-    "aget_conn",
-    "aget_settings",
-    "arun",
-    "get_conn",
-    "get_connection_form_widgets",
-    "get_leads_df",
-    "get_ui_field_behaviour",
-    "run",
-    "settings",
-    "test_connection",
-}
-"""Methods there that send nothing themselves, or what others name."""
-
 GIVEN_BY_AIRFLOW = {
     "self",
     "cls",
@@ -219,8 +204,6 @@ class _Examiner:
         missing = sorted(_raised(node) - {entry.rpartition(".")[2] for entry in found.get("Raises", {})})
         if missing:
             self._lacks(name, node.lineno, f"what it raises: {', '.join(missing)}")
-        if ASKS_THE_API.match(name) and node.name not in ASKS_NOTHING and "contract section" not in text:
-            self._lacks(name, node.lineno, "the section of the contract")
 
     def _described(self, name: str, line: int, wanted: dict[str, str], described: dict[str, str]) -> None:
         for parameter, kind in wanted.items():

@@ -50,14 +50,13 @@ MOST_SPELLED_OUT = 2
 
 NEVER_SEEN = {
     "a batch was accepted that was never announced": "an assertion",
-    "a lead without an id": "becomes 'the answer lacks what its contract promises'",
-    "no leads in the answer": "becomes 'the answer lacks what its contract promises'",
-    "not a JSON object": "becomes 'the answer lacks what its contract promises'",
+    "a lead without an id": "becomes 'the response lacks required fields'",
+    "no leads in the response": "becomes 'the response lacks required fields'",
+    "not a JSON object": "becomes 'the response lacks required fields'",
     "a request budget needs at least 1 request and a window longer than 0 s": "the settings are checked before",
     "not a regular file": "the budget moves on to its next directory",
     "written by another machine a short time ago": "the budget moves on to its next directory",
     "module … has no attribute …": "Python's own wording",
-    "no answer": "part of 'Cleanlist could not …'",
     "and … more": "the end of a list of row numbers",
     "… and … more": "the end of a list of ids",
 }

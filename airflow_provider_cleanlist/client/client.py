@@ -8,7 +8,8 @@ from typing import ParamSpec, Protocol, TypeVar
 
 from airflow_provider_cleanlist.client import endpoints, errors, models, results
 from airflow_provider_cleanlist.client.endpoints import OMITTED, Call, Omitted
-from airflow_provider_cleanlist.client.protocol import DEFAULT_MAX_WAIT_SECONDS, Prefix, RetryPolicy
+from airflow_provider_cleanlist.client.messages import DEFAULT_MAX_WAIT_SECONDS, Surface
+from airflow_provider_cleanlist.client.protocol import RetryLimits
 from airflow_provider_cleanlist.client.rate_limit.core import RateLimiter
 from airflow_provider_cleanlist.client.settings import ClientSettings
 from airflow_provider_cleanlist.client.transport import SendObserver, Transport
@@ -32,15 +33,15 @@ def _same(error: errors.CleanlistError) -> Exception:
 
 
 class CleanlistClient:
-    """Typed, paced, retrying access to every endpoint that the provider uses.
+    """Every endpoint that the provider uses, as a typed method that paces itself and retries.
 
-    Safe to share between threads, event loops and forked processes. All methods raise :class:`.errors.ApiError`
-    subclasses, and :class:`.errors.ConfigurationError` for arguments that make no sense.
+    Safe to share between threads, event loops and forked processes. All methods raise subclasses of
+    :class:`.errors.ApiError`, and :class:`.errors.ConfigurationError` for invalid arguments.
 
     Args:
         settings: Host, key, timeouts and API surface.
         limiter: The shared request budget.
-        translate: Turns an error into the one that callers see; by default the same.
+        translate: Turns an error into the one that callers see; by default it stays the same.
     """
 
     def __init__(
@@ -55,17 +56,17 @@ class CleanlistClient:
             settings.api_key,
             timeout=settings.timeout_seconds,
             limiter=limiter,
-            policy=RetryPolicy(max_retries=settings.max_retries, window_seconds=settings.window_seconds),
+            limits=RetryLimits(max_retries=settings.max_retries, window_seconds=settings.window_seconds),
         )
-        self._prefix = Prefix.V1 if settings.lead_lists_api == "v1" else Prefix.V2
+        self._surface = Surface.V1 if settings.lead_lists_api == "v1" else Surface.V2
         self._translate = translate
 
     def run(self, call: Call[T], observer: SendObserver | None = None) -> T:
-        """Make one call, blocking, and return what its answer says.
+        """Make one call, blocking, and return what its response says.
 
         Args:
             call: One of :mod:`.endpoints`.
-            observer: Follows the sending, for requests that must not be lost track of.
+            observer: Told about each sending, for requests whose outcome must not be lost.
         """
         try:
             return self._transport.run(call, observer)
@@ -73,11 +74,11 @@ class CleanlistClient:
             raise self._translate(error) from None
 
     async def arun(self, call: Call[T], on_sending: Callable[[], None] | None = None) -> T:
-        """Make one call without blocking the event loop, and return what its answer says.
+        """Make one call without blocking the event loop, and return what its response says.
 
         Args:
             call: One of :mod:`.endpoints`.
-            on_sending: Called right before each sending, when the budget has let the request go.
+            on_sending: Called right before each sending, when the request budget has let it through.
         """
         try:
             return await self._transport.arun(call, on_sending)
@@ -85,16 +86,16 @@ class CleanlistClient:
             raise self._translate(error) from None
 
     def validate_key(self, *, max_wait: float = DEFAULT_MAX_WAIT_SECONDS) -> models.KeyValidation:
-        """Check the API key, free of charge (contract section 1.3).
+        """Check the API key, free of charge.
 
         Args:
-            max_wait: Seconds to wait at most for the request budget and between tries.
+            max_wait: Seconds that it may wait for the request budget and before retries.
 
         Returns:
             The key's user and organisation.
 
         Raises:
-            AuthenticationError: Also when the API answers that the key is not valid.
+            AuthenticationError: The key is not valid.
         """
         validation = self._ask(endpoints.validate_key, max_wait)
         if not validation.valid:
@@ -103,11 +104,11 @@ class CleanlistClient:
         return validation
 
     def whoami(self) -> models.Whoami:
-        """Return the key's organisation, plan and scopes (contract section 1.4)."""
-        return self._ask(endpoints.whoami, self._prefix)
+        """Return the key's organisation, plan and scopes, free of charge."""
+        return self._ask(endpoints.whoami, self._surface)
 
     def get_credit_balance(self) -> models.CreditBalance:
-        """Return the organisation's balance (contract section 7)."""
+        """Return the organisation's credit balance."""
         return self._ask(endpoints.get_credit_balance)
 
     def submit_bulk_enrichment(
@@ -117,13 +118,13 @@ class CleanlistClient:
         webhook_url: str | None = None,
         observer: SendObserver | None = None,
     ) -> models.BulkEnrichment:
-        """Submit 1 to 250 contacts in one request; each may be billed (contract section 4).
+        """Submit 1 to 250 contacts in one request; each may be billed.
 
         Args:
             contacts: The contacts, each with a valid identity.
             enrichment_type: What to look for.
             webhook_url: HTTPS address that receives the results.
-            observer: Told right before the request leaves, so that a crash leaves a record.
+            observer: Told right before the request leaves, so that a crash leaves a record of it.
 
         Returns:
             Workflow id and task ids.
@@ -136,7 +137,7 @@ class CleanlistClient:
         return self.run(call, observer)
 
     def get_workflow_status(self, workflow_id: str) -> results.WorkflowStatus:
-        """Return the progress of one workflow, asked at the low priority of polls (contract section 5.2).
+        """Return the progress of one workflow. Status polls have low priority in the request budget.
 
         Args:
             workflow_id: The workflow.
@@ -148,7 +149,7 @@ class CleanlistClient:
         return await self.arun(self._call(endpoints.get_workflow_status, workflow_id))
 
     def get_task_result(self, task_id: str) -> results.EnrichmentResult:
-        """Return what was found for one contact (contract section 5.3).
+        """Return what was found for one contact.
 
         Args:
             task_id: The contact's task.
@@ -160,7 +161,7 @@ class CleanlistClient:
         return await self.arun(self._call(endpoints.get_task_result, task_id))
 
     def list_webhook_deliveries(self, workflow_id: str) -> list[models.WebhookDelivery]:
-        """Return the delivery attempts of one workflow's webhook (contract section 6).
+        """Return the delivery attempts of one workflow's webhook.
 
         Args:
             workflow_id: The workflow.
@@ -170,40 +171,40 @@ class CleanlistClient:
     def create_lead_list(
         self, name: str, description: str | None = None, folder_id: str | None = None
     ) -> models.LeadList:
-        """Create a list, or return the one of that name with ``reused`` set (contract section 8.3).
+        """Create a list, or return the existing one of that name, in any letter case, with ``reused`` set.
 
         Args:
             name: Name of the list.
-            description: Its description, if it is made.
-            folder_id: Folder to put it into, if it is made.
+            description: Its description, if it is created.
+            folder_id: Its folder, if it is created.
         """
-        return self._ask(endpoints.create_lead_list, self._prefix, name, description, folder_id)
+        return self._ask(endpoints.create_lead_list, self._surface, name, description, folder_id)
 
     def iter_lead_lists(self, folder_id: str | None = None) -> Iterator[models.LeadList]:
-        """Yield all lists that the key's user may see, page by page (contract section 8.4).
+        """Yield all lists that the key's user may see, page by page.
 
-        The same list may come twice when lists change meanwhile.
+        A list may be yielded twice if lists change meanwhile.
 
         Args:
             folder_id: Only the lists of this folder; None yields all.
 
         Raises:
-            UnexpectedAnswerError: The API sends the reader in circles.
+            UnexpectedAnswerError: The pages never end.
         """
 
         def page(cursor: str | None) -> models.LeadListPage:
-            return self._ask(endpoints.list_lead_lists, self._prefix, cursor, folder_id)
+            return self._ask(endpoints.list_lead_lists, self._surface, cursor, folder_id)
 
         for lists in self._pages("read the lead lists", page, None):
             yield from lists.lists
 
     def get_lead_list(self, list_id: str) -> models.LeadList:
-        """Return one list with its live ``lead_count`` (contract section 8.5).
+        """Return one list with its live ``lead_count``.
 
         Args:
             list_id: The list.
         """
-        return self._ask(endpoints.get_lead_list, self._prefix, list_id)
+        return self._ask(endpoints.get_lead_list, self._surface, list_id)
 
     def update_lead_list(
         self,
@@ -213,7 +214,7 @@ class CleanlistClient:
         description: str | Omitted | None = OMITTED,
         folder_id: str | Omitted | None = OMITTED,
     ) -> models.LeadList:
-        """Rename, describe or move a list (contract section 8.7).
+        """Rename, describe or move a list.
 
         Args:
             list_id: The list.
@@ -222,40 +223,40 @@ class CleanlistClient:
             folder_id: New folder; None takes the list out of its folder, omitted keeps it.
 
         Returns:
-            The list as it is now.
+            The updated list.
 
         Raises:
             ConfigurationError: Nothing to change.
         """
         given = {"name": name, "description": description, "folder_id": folder_id}
         changes = {key: value for key, value in given.items() if not isinstance(value, Omitted)}
-        return self._ask(endpoints.update_lead_list, self._prefix, list_id, changes)
+        return self._ask(endpoints.update_lead_list, self._surface, list_id, changes)
 
     def delete_lead_list(self, list_id: str) -> None:
-        """Delete a list; its leads stay in Cleanlist (contract section 8.8).
+        """Delete a list; its leads stay in Cleanlist.
 
         Args:
             list_id: The list.
         """
-        self._ask(endpoints.delete_lead_list, self._prefix, list_id)
+        self._ask(endpoints.delete_lead_list, self._surface, list_id)
 
     def add_leads(self, list_id: str, lead_ids: Sequence[str]) -> int:
-        """Add leads to a list, in requests of 1,000, free of charge (contract section 8.9).
+        """Add leads to a list, free of charge, in requests of up to 1,000.
 
         Args:
             list_id: The list.
             lead_ids: Ids of leads, any number.
 
         Returns:
-            How many were added; those already there are skipped.
+            How many were added; those already in the list are skipped.
         """
         return sum(
-            self._ask(endpoints.add_leads, self._prefix, list_id, chunk, uuid.uuid4().hex).added or 0
+            self._ask(endpoints.add_leads, self._surface, list_id, chunk, uuid.uuid4().hex).added or 0
             for chunk in _chunks(lead_ids, endpoints.MAX_LEADS_PER_ADD)
         )
 
     def remove_leads(self, list_id: str, lead_ids: Sequence[str]) -> int:
-        """Remove leads from a list, in requests of 100 (contract section 8.9).
+        """Remove leads from a list, in requests of up to 100.
 
         Args:
             list_id: The list.
@@ -265,28 +266,28 @@ class CleanlistClient:
             How many were removed; unknown ids are ignored.
         """
         return sum(
-            self._ask(endpoints.remove_leads, self._prefix, list_id, chunk).removed or 0
+            self._ask(endpoints.remove_leads, self._surface, list_id, chunk).removed or 0
             for chunk in _chunks(lead_ids, endpoints.MAX_LEADS_PER_REMOVE)
         )
 
     def iter_lead_pages(
         self, list_id: str, page_size: int = endpoints.MAX_LEADS_PER_PAGE, cursor: str | None = None
     ) -> Iterator[models.LeadPage]:
-        """Yield a list's contents page by page (contract sections 8.6 and 8.10).
+        """Yield a list's contents page by page.
 
-        The same lead may come twice when the list changes meanwhile.
+        A lead may be yielded twice if the list changes meanwhile.
 
         Args:
             list_id: The list.
             page_size: Leads per request, 1 to 500.
-            cursor: Where to go on, from :attr:`.models.LeadPage.cursor`; None starts at the beginning.
+            cursor: Where to continue, from :attr:`.models.LeadPage.cursor`; None starts at the beginning.
 
         Raises:
-            UnexpectedAnswerError: The API sends the reader in circles.
+            UnexpectedAnswerError: The pages never end.
         """
 
         def page(at: str | None) -> models.LeadPage:
-            return self._ask(endpoints.get_leads, self._prefix, list_id, page_size, at)
+            return self._ask(endpoints.get_leads, self._surface, list_id, page_size, at)
 
         return self._pages(f"read the leads of list {list_id}", page, cursor)
 
@@ -297,20 +298,20 @@ class CleanlistClient:
         page_size: int = endpoints.MAX_LEADS_PER_PAGE,
         cursor: str | None = None,
     ) -> Iterator[models.LeadPage]:
-        """Yield a list's JSON export page by page (contract section 9).
+        """Yield a list's JSON export page by page: the only read that yields company domains.
 
         Args:
             list_id: The list.
             columns: Columns to export; None takes the API's default columns.
             page_size: Leads per request, 1 to 500.
-            cursor: Where to go on; None starts at the beginning.
+            cursor: Where to continue; None starts at the beginning.
 
         Raises:
-            UnexpectedAnswerError: The API sends the reader in circles.
+            UnexpectedAnswerError: The pages never end.
         """
 
         def page(at: str | None) -> models.LeadPage:
-            return self._ask(endpoints.export_json, self._prefix, list_id, columns, page_size, at)
+            return self._ask(endpoints.export_json, self._surface, list_id, columns, page_size, at)
 
         return self._pages(f"export list {list_id}", page, cursor)
 
@@ -326,7 +327,7 @@ class CleanlistClient:
     def _pages(
         self, operation: str, fetch: Callable[[str | None], PageT], cursor: str | None
     ) -> Iterator[PageT]:
-        """Follow cursors to the end; refuse those that would lead on for ever."""
+        """Follow cursors to the end; refuse those that would never get there."""
         seen = {cursor}
         empty_pages = 0
         while True:
@@ -334,7 +335,7 @@ class CleanlistClient:
             cursor = page.cursor
             empty_pages = 0 if page.rows else empty_pages + 1
             if cursor is not None and (cursor in seen or empty_pages == 2):
-                problem = "a page cursor came twice" if cursor in seen else "empty pages kept coming"
+                problem = "a page cursor was repeated" if cursor in seen else "empty pages kept coming"
                 info = errors.ErrorInfo(operation, f"{problem}, so reading would never end", status=200)
                 raise self._translate(errors.UnexpectedAnswerError(info))
             yield page

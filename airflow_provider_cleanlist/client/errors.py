@@ -1,7 +1,7 @@
-"""Everything that can go wrong between us and the Cleanlist API (contract section 3).
+"""Everything that can go wrong between the client and the Cleanlist API.
 
-The classes say what happened; whether a retry can help is decided in :mod:`.protocol` and, for whole Airflow
-tasks, by the classes of :mod:`airflow_provider_cleanlist.exceptions` that mirror these.
+The classes say what happened. Whether to send a request again is decided in :mod:`.protocol`; whether Airflow retries
+the task, by the classes of :mod:`airflow_provider_cleanlist.exceptions` that mirror these.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class FieldError:
-    """One refused field of a 422 answer.
+    """One rejected field of a 422 response.
 
     Attributes:
         location: Path into the request, such as ``("body", "contacts", 7)``.
-        message: What the API has against it. Never the refused value.
+        message: Why the API rejected it; never the rejected value.
         index: Position of the contact in the request, or None when the error is not about a contact.
     """
 
@@ -26,17 +26,17 @@ class FieldError:
 
 @dataclass(frozen=True, slots=True)
 class ErrorInfo:
-    """What is known of a failed request. Holds no personal data and no key.
+    """What is known about a failed request. Contains no personal data and no key.
 
     Attributes:
         operation: Name of the call, such as ``submit bulk enrichment``; empty when ``message`` is the whole text.
         message: What the API said, or what happened to the connection.
-        status: HTTP status, or None when no answer came.
-        code: Machine-readable code of the newer envelope, or None.
-        retryable: What the API itself says about repeating, or None.
-        retry_after: Seconds the API asks to wait, or None.
+        status: HTTP status, or None if there was no response.
+        code: Error code of the API, where its response has one, or None.
+        retryable: Whether the API itself advises a retry, or None.
+        retry_after: Seconds that the API asks to wait, or None.
         request_id: The API's id of the request, for its support, or None.
-        field_errors: Refused fields of a 422 answer.
+        field_errors: Rejected fields of a 422 response.
         hint: What to do about it.
     """
 
@@ -51,11 +51,12 @@ class ErrorInfo:
     hint: str | None = None
 
     def __str__(self) -> str:
-        """Return one sentence: what failed, how, and what to do."""
+        """Say what failed, how, and what to do about it."""
         if not self.operation:
             return self.message
-        status = f"HTTP {self.status}" if self.status is not None else "no answer"
-        parts = [f"Cleanlist could not {self.operation} ({status}{', ' + self.code if self.code else ''})"]
+        parts = [f"Cleanlist could not {self.operation}"]
+        if self.status is not None:
+            parts.append(f" (HTTP {self.status}{', ' + self.code if self.code else ''})")
         if self.message:
             parts.append(f": {self.message.rstrip('.')}")
         parts.append(".")
@@ -75,10 +76,10 @@ class ConfigurationError(CleanlistError, ValueError):
 
 
 class ApiError(CleanlistError):
-    """A request to the API failed for good; ``info`` has the particulars.
+    """A request to the API failed for good; ``info`` has the details.
 
     Args:
-        info: What is known, or only its text: that is all Airflow keeps where it stores an exception.
+        info: The details, or only their text: Airflow keeps no more where it stores an exception.
     """
 
     def __init__(self, info: ErrorInfo | str) -> None:
@@ -86,12 +87,12 @@ class ApiError(CleanlistError):
         self.info = ErrorInfo("", info) if isinstance(info, str) else info
 
     def __str__(self) -> str:
-        """Return the sentence of ``info``."""
+        """Return the text of ``info``."""
         return str(self.info)
 
 
 class BadRequestError(ApiError):
-    """The request makes no sense to the API (400, 405, 413, 3xx and other 4xx)."""
+    """The API rejected the request (400, 405, 409, 413, 3xx, and 4xx without a class of their own)."""
 
 
 class AuthenticationError(ApiError):
@@ -103,46 +104,38 @@ class InsufficientCreditsError(ApiError):
 
 
 class PermissionDeniedError(ApiError):
-    """The plan or the key's scopes do not allow the request (403)."""
-
-
-class ProtectedListError(PermissionDeniedError):
-    """The list is managed by Cleanlist and cannot be renamed or deleted (403 ``list_protected``)."""
+    """The plan or the key's scopes do not allow the request, or Cleanlist manages the list itself (403)."""
 
 
 class NotFoundError(ApiError):
-    """No such workflow, task, list or folder, or no right to see it (404)."""
-
-
-class ConflictError(ApiError):
-    """The request contradicts the state on the server (409)."""
+    """There is no such workflow, task, list or folder, or the key's user may not see it (404)."""
 
 
 class InvalidRequestError(ApiError):
-    """The API refused fields of the request (422); ``info.field_errors`` names them."""
+    """The API rejected fields of the request (422); ``info.field_errors`` names them."""
 
 
 class RateLimitedError(ApiError):
-    """The request budget stayed exhausted for longer than the request was allowed to wait (429)."""
+    """The request budget was exhausted for longer than the request may wait (429)."""
 
 
 class ServerError(ApiError):
-    """The API failed on its side (5xx) and stayed so over all retries."""
+    """The API failed (5xx), on every retry."""
 
 
 class TransportError(ApiError):
-    """No answer came from the API over all retries: DNS, connection, TLS, timeout."""
+    """There was no response, on any retry: DNS, connection, TLS, timeout."""
 
 
 class UnexpectedAnswerError(ApiError):
-    """The API answered with success, but not with what its contract says."""
+    """The API reported success, but its response lacks what it should contain."""
 
 
 class SubmissionUnknownError(ApiError):
     """A credit-spending request may or may not have been accepted: it must not be repeated blindly."""
 
     def __str__(self) -> str:
-        """Return what is unknown, why, and what to do about it."""
+        """Say what is unknown, why, and what to do about it."""
         if not self.info.operation:
             return self.info.message
         status = f"HTTP {self.info.status}" if self.info.status is not None else ""

@@ -1,7 +1,7 @@
-"""What goes to the Cleanlist API and what it answers, as immutable models (contract sections 4 to 10).
+"""What goes to the Cleanlist API and what it returns, as immutable models.
 
-Answers are read tolerantly: unknown fields are kept, a missing and a null optional field are the same thing,
-and open sets of words (statuses, tiers, scopes) stay plain strings.
+Responses are read tolerantly: unknown fields are kept, a missing and a null optional field are the same, and open sets
+of words (statuses, tiers, scopes) stay plain strings.
 """
 
 from __future__ import annotations
@@ -15,17 +15,19 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 MAX_CONTACTS_PER_REQUEST = 250
-"""Most contacts that one bulk submission may carry (contract section 4.1)."""
+"""The API's limit for the contacts in one submission."""
+MANAGED_LIST_NAMES = ("Extension Leads", "DEFAULT")
+"""Names of the list to which Cleanlist adds every enriched contact: today's, and that of older vendor pages."""
 
 
 class EnrichmentType(StrEnum):
-    """What a bulk enrichment looks for, and so what it may cost (contract section 4.2).
+    """What a bulk enrichment looks for, and so what it may cost.
 
     Attributes:
-        NONE: Nothing; the contacts only join the managed list. 0 credits.
-        PARTIAL: Emails, 1 credit each.
-        PHONE_ONLY: Phones, 10 credits each.
-        FULL: Emails and phones, 1 and 10 credits each.
+        NONE: Nothing; the contacts only join the managed list. Costs 0 credits.
+        PARTIAL: Emails, at 1 credit each.
+        PHONE_ONLY: Phones, at 10 credits each.
+        FULL: Emails and phones, at 1 and 10 credits each.
     """
 
     NONE = "none"
@@ -35,11 +37,11 @@ class EnrichmentType(StrEnum):
 
     @property
     def worst_case_credits(self) -> int:
-        """Credits that one contact costs when everything asked for is found."""
+        """Credits that one contact costs if everything is found. What is not found costs nothing."""
         return self.credits(emails=1, phones=1)
 
     def credits(self, *, emails: int, phones: int) -> int:
-        """Return what finds cost under this type, in credits (contract section 4.2).
+        """Return what the given finds cost under this type, in credits.
 
         Args:
             emails: Emails found.
@@ -52,20 +54,20 @@ class EnrichmentType(StrEnum):
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Contact:
-    """One person to enrich (contract section 4.1).
+    """One person to enrich.
 
-    Cleanlist can look a contact up by ``linkedin_url``, or by ``first_name`` and ``last_name`` together with
-    ``company_name`` or ``company_domain``. ``email`` is only a hint beside one of these.
+    Cleanlist looks up a contact by ``linkedin_url``, or by ``first_name`` and ``last_name`` together with
+    ``company_name`` or ``company_domain``. ``email`` is only an additional hint.
 
-    The representation shows which fields are set and never their values: contacts are personal data.
+    The representation shows which fields are set, never their values: contacts are personal data.
 
     Attributes:
-        linkedin_url: Address of the person's LinkedIn profile.
+        linkedin_url: URL of the person's LinkedIn profile.
         first_name: First name.
         last_name: Last name.
         company_name: Name of the company.
         company_domain: Bare domain of the company, such as ``harborlight.example``.
-        email: Address as a hint; never enough alone.
+        email: Email address as a hint; not sufficient alone.
     """
 
     linkedin_url: str | None = None
@@ -76,7 +78,7 @@ class Contact:
     email: str | None = None
 
     def payload(self) -> dict[str, str]:
-        """Return the contact as the API takes it: set fields only."""
+        """Return the contact as the API expects it: only the fields that are set."""
         return {name: value for name in CONTACT_FIELDS if (value := getattr(self, name))}
 
     def __repr__(self) -> str:
@@ -85,14 +87,23 @@ class Contact:
 
 
 CONTACT_FIELDS: tuple[str, ...] = tuple(field.name for field in fields(Contact))
-"""Names of the contact fields, in the order in which they are sent."""
+"""Names of the contact fields, in the order they are sent."""
+
+
+def is_managed_list(name: str) -> bool:
+    """Return whether a list of this name is the one to which Cleanlist adds every enriched contact.
+
+    Args:
+        name: Name of the list, in any letter case.
+    """
+    return name.strip().casefold() in {known.casefold() for known in MANAGED_LIST_NAMES}
 
 
 def text_or_none(value: object) -> str | None:
-    """Return a text or number as text; everything else, and the empty text, as None.
+    """Return a text or number as text; anything else, and empty text, as None.
 
     Args:
-        value: Whatever an answer held.
+        value: Whatever a response contained.
     """
     return (
         str(value)
@@ -102,10 +113,10 @@ def text_or_none(value: object) -> str | None:
 
 
 def count_or_none(value: object) -> int | None:
-    """Return a number, or a text that holds one, as a whole number; everything else as None.
+    """Return a number, or a text that contains one, as a whole number; anything else as None.
 
     Args:
-        value: Whatever an answer held.
+        value: Whatever a response contained.
     """
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         return None
@@ -116,10 +127,10 @@ def count_or_none(value: object) -> int | None:
 
 
 def texts(value: object) -> list[str]:
-    """Return the texts and numbers of a list as texts, without anything else; what is no list as an empty one.
+    """Return the texts and numbers of a list as texts, without anything else; an empty list if it is not a list.
 
     Args:
-        value: Whatever an answer held.
+        value: Whatever a response contained.
     """
     return [text for item in value if (text := text_or_none(item))] if isinstance(value, list) else []
 
@@ -137,37 +148,37 @@ def _list_or_empty(value: object) -> object:
 
 
 Text = Annotated[str, BeforeValidator(_text_or_empty)]
-"""A text; empty where the answer has none."""
+"""A text; empty where the response has none."""
 OptionalText = Annotated[str | None, BeforeValidator(text_or_none)]
-"""A text, or None where the answer has none."""
+"""A text, or None where the response has none."""
 OptionalCount = Annotated[int | None, BeforeValidator(count_or_none)]
-"""A whole number, or None where the answer has none."""
+"""A whole number, or None where the response has none."""
 Texts = Annotated[list[str], BeforeValidator(texts)]
-"""A list of texts; empty where the answer has none."""
+"""A list of texts; empty where the response has none."""
 Flag = Annotated[bool, BeforeValidator(_is_true)]
-"""True where the answer says so, else False."""
+"""True where the response says so, else False."""
 
 
 class ApiModel(BaseModel):
-    """Base of all answers: immutable, keeps the fields it does not know, never prints values."""
+    """Base of all response models: immutable, keeps unknown fields, never prints values."""
 
     model_config = ConfigDict(extra="allow", frozen=True, hide_input_in_errors=True)
 
     def __repr_args__(self) -> tuple[()]:
-        """Show no values, whatever prints the answer: it may hold personal data."""
+        """Show no values: they may be personal data."""
         return ()
 
     def __str__(self) -> str:
-        """Name the class only."""
+        """Show the class only."""
         return repr(self)
 
 
 class KeyValidation(ApiModel):
-    """Answer of ``GET /auth/validate-key`` (contract section 1.3).
+    """Response of ``GET /auth/validate-key``.
 
     Attributes:
-        valid: Whether the key is good.
-        user_id: Its user.
+        valid: Whether the key is valid.
+        user_id: User who owns the key.
         organization_id: The user's organisation.
     """
 
@@ -177,16 +188,16 @@ class KeyValidation(ApiModel):
 
 
 class Whoami(ApiModel):
-    """Answer of ``GET /whoami`` (contract section 1.4).
+    """Response of ``GET /whoami``.
 
     Attributes:
         organization_id: The key's organisation.
         organization_name: Its name.
-        user_id: The key's user.
+        user_id: User who owns the key.
         auth_type: How the request was authenticated, such as ``api_key``.
         tier: Plan, such as ``pro``.
-        scopes: What the key may do, such as ``lists:read``.
-        features: What the plan includes.
+        scopes: Permissions of the key, such as ``lists:read``.
+        features: Features of the plan.
     """
 
     organization_id: OptionalText = None
@@ -199,10 +210,10 @@ class Whoami(ApiModel):
 
 
 class CreditBalance(ApiModel):
-    """Credits that the organisation has left; may be fractional (contract section 7).
+    """Credits that the organisation has left.
 
     Attributes:
-        credits: Credits left.
+        credits: Credits left; may be fractional.
         organization_id: The organisation.
     """
 
@@ -211,15 +222,15 @@ class CreditBalance(ApiModel):
 
 
 class BulkEnrichment(ApiModel):
-    """Answer to an accepted bulk submission (contract section 4.3).
+    """Response to an accepted submission.
 
-    ``task_ids`` may be missing or of another length than the contacts submitted.
+    ``task_ids`` may be missing, or differ in number from the contacts submitted.
 
     Attributes:
         workflow_id: Id of the workflow; never empty.
         status: Status word as sent.
-        message: Text of the API.
-        task_ids: One id per contact, as a rule in the order of submission.
+        message: Message of the API.
+        task_ids: One id per contact, normally in the order of submission.
         total_contacts: Contacts accepted, or None.
     """
 
@@ -231,7 +242,7 @@ class BulkEnrichment(ApiModel):
 
 
 class LeadList(ApiModel):
-    """One lead list (contract sections 8.3 and 8.4). ``reused`` tells that creating found an existing one.
+    """One lead list.
 
     Attributes:
         list_id: Id of the list; never empty.
@@ -240,10 +251,10 @@ class LeadList(ApiModel):
         lead_count: Leads in it, or None.
         enriched_count: Enriched leads in it, or None.
         folder_id: Its folder, or None.
-        created_at: When it was made, as the API writes it (ISO 8601).
+        created_at: When it was created, as the API writes it (ISO 8601).
         owner_name: Name of its owner, or None.
-        visibility: Who may see it, as the API says.
-        reused: Whether creating it found it.
+        visibility: Who may see it, in the API's words.
+        reused: Whether creating it found an existing list of that name.
     """
 
     list_id: Text = Field(min_length=1)
@@ -259,12 +270,12 @@ class LeadList(ApiModel):
 
 
 class LeadListPage(ApiModel):
-    """One page of lead lists (contract section 8.4).
+    """One page of lead lists.
 
     Attributes:
         lists: The lists.
-        total: Lists on all pages, or None.
-        cursor: Opaque cursor of the next page, None on the last one.
+        total: Number of lists on all pages, or None.
+        cursor: Opaque cursor of the next page; None on the last one.
     """
 
     lists: Annotated[list[LeadList], BeforeValidator(_list_or_empty)] = Field(default_factory=list)
@@ -273,19 +284,19 @@ class LeadListPage(ApiModel):
 
     @property
     def rows(self) -> Sequence[object]:
-        """What the page holds."""
+        """The items on the page."""
         return self.lists
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class LeadPage:
-    """One page of a list's contents (contract section 8.6).
+    """One page of a list's contents.
 
     Attributes:
         list_id: The list.
-        leads: Raw lead rows as the API sent them; each has a non-empty ``lead_id``, nothing else is sure.
+        leads: Leads as the API sent them; only a non-empty ``lead_id`` is guaranteed.
         total: Leads in the list when the page was read, or None.
-        cursor: Opaque cursor of the next page, None on the last one.
+        cursor: Opaque cursor of the next page; None on the last one.
     """
 
     list_id: str
@@ -295,7 +306,7 @@ class LeadPage:
 
     @property
     def rows(self) -> Sequence[object]:
-        """What the page holds."""
+        """The items on the page."""
         return self.leads
 
     def __repr__(self) -> str:
@@ -304,13 +315,13 @@ class LeadPage:
 
 
 class AddedLeads(ApiModel):
-    """Answer to adding leads to a list (contract section 8.9).
+    """Response to adding leads to a list.
 
     Attributes:
         list_id: The list.
         added: Leads that were new in it.
-        skipped_duplicates: Leads that were in it already.
-        created: Leads that were made for it, or None.
+        skipped_duplicates: Leads that were already in it.
+        created: Leads that were created for it, or None.
     """
 
     list_id: OptionalText = None
@@ -320,7 +331,7 @@ class AddedLeads(ApiModel):
 
 
 class RemovedLeads(ApiModel):
-    """Answer to removing leads from a list (contract section 8.9).
+    """Response to removing leads from a list.
 
     Attributes:
         list_id: The list.
@@ -332,12 +343,12 @@ class RemovedLeads(ApiModel):
 
 
 class WebhookDelivery(ApiModel):
-    """One delivery attempt of a workflow's webhook; its shape is not documented (contract section 6).
+    """One delivery attempt of a workflow's webhook. The vendor does not document its fields.
 
     Attributes:
         attempt: Number of the attempt, or None.
-        status: What became of it, as the API says.
-        response_status_code: HTTP status that the receiver answered, or None.
+        status: Its result, in the API's words.
+        response_status_code: HTTP status that the receiver returned, or None.
         error_message: What went wrong, or None.
         created_at: When it was made, as the API writes it (ISO 8601).
     """

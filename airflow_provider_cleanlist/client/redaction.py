@@ -1,4 +1,4 @@
-"""Taking personal data out of what the API says about a request, before it reaches a message or a log."""
+"""Removing personal data from what the API says about a request, before it reaches a message or a log."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import Any
 from urllib.parse import quote
 
 REDACTED = "<redacted>"
-"""Stands in place of personal data."""
+"""Replaces personal data."""
 MAX_MESSAGE_LENGTH = 500
-"""Characters of the API's text that are quoted at most."""
+"""Maximum number of characters quoted from the API."""
 _PERSONAL = (
     r"[^\s@<>\"'(),;:]+@[^\s@<>\"'(),;:]+"  # e-mail addresses
     r"|[^\s\"'<>]*linkedin\.com/[^\s\"'<>]*"
@@ -25,12 +25,13 @@ _IDENTIFIER = re.compile(r"[A-Za-z0-9_.:-]{1,100}", re.ASCII)
 def redacted(text: str, contacts: Any) -> str:
     """Return one line of at most 500 characters without any value of ``contacts``.
 
-    Addresses, LinkedIn profiles and international phone numbers go whatever ``contacts`` holds. Values are found in
-    any letter case, and as JSON and URLs spell them. A single letter stays: it identifies nobody.
+    Email addresses, LinkedIn profiles and international phone numbers are removed whatever ``contacts`` contains.
+    Values are found in any letter case, and in the spellings of JSON and URLs. A single letter stays: it identifies
+    nobody.
 
     Args:
         text: What the API said.
-        contacts: The contacts that were sent, in whatever nesting; None when there were none.
+        contacts: The contacts that were sent, nested in any way; None if there were none.
     """
     spellings = {
         spelled for value in _texts_in(contacts) for spelled in _spellings(value) if len(spelled) > 1
@@ -39,7 +40,7 @@ def redacted(text: str, contacts: Any) -> str:
     # not inside a longer word: the name "Con" leaves "Contact" readable
     words = rf"(?<![^\W_])(?:{'|'.join(map(re.escape, longest_first))})(?![^\W_])"
     pattern = re.compile(f"{_PERSONAL}|{words}" if spellings else _PERSONAL, re.IGNORECASE)
-    # a value that begins within the limit is seen to its end, so that no part of it is left
+    # a value that begins within the limit is matched to its end, so that no part of it remains
     reach = MAX_MESSAGE_LENGTH + max([_LONGEST_PERSONAL, *map(len, longest_first[:1])])
     line = _one_line(text)[:reach]
     parts = []
@@ -53,10 +54,10 @@ def redacted(text: str, contacts: Any) -> str:
 
 
 def identifier_or_none(value: Any) -> str | None:
-    """Return an identifier, such as an error code, and None for anything that could say more than that.
+    """Return an identifier, such as an error code; None for anything that could contain more than that.
 
     Args:
-        value: What the API gave.
+        value: What the API sent.
     """
     return value if isinstance(value, str) and _IDENTIFIER.fullmatch(value) else None
 

@@ -1,4 +1,4 @@
-"""Progress and results of enrichments, whichever shape the answer had (contract section 5)."""
+"""Progress and results of enrichments, whatever the shape of the response."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from airflow_provider_cleanlist.client.models import (
 
 
 class WorkflowState(StrEnum):
-    """What a workflow's status word means (contract section 5.4).
+    """What a workflow's status word means.
 
     Attributes:
-        RUNNING: Not at its end, or a word that nobody has documented.
-        COMPLETED: At its end, whether or not anything was found.
-        FAILED: Broken off.
+        RUNNING: Not ended, or a word that is not documented.
+        COMPLETED: Ended, whether or not anything was found.
+        FAILED: Failed or cancelled.
     """
 
     RUNNING = "running"
@@ -37,7 +37,7 @@ _FAILED_WORDS = frozenset({"failed", "cancelled", "canceled", "error", "errored"
 
 
 def workflow_state(status: str | None) -> WorkflowState:
-    """Return what a status word means; a word nobody has documented means running.
+    """Return what a status word means; an undocumented one means running.
 
     Args:
         status: The word as the API sent it, in any letter case, or None.
@@ -50,19 +50,19 @@ def workflow_state(status: str | None) -> WorkflowState:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class WorkflowStatus:
-    """Progress of one workflow, whichever shape the answer had (contract sections 5.2 and 5.5).
+    """Progress of one workflow, whatever the shape of the response.
 
     Attributes:
-        workflow_id: The workflow asked for.
-        status: Status word as sent, empty when missing.
-        total: Contacts in the workflow, or None when the answer does not tell.
+        workflow_id: The requested workflow.
+        status: Status word as sent, empty if missing.
+        total: Contacts in the workflow, or None if the response does not say.
         successful: Contacts for which something was found, or None.
         failed: Contacts for which nothing was found, or None.
         emails_found: Emails found so far, or None.
         phones_found: Phones found so far, or None.
-        processed: Contacts done so far, or None.
+        processed: Contacts processed so far, or None.
         lead_list_id: List that receives the contacts, or None.
-        results: Raw per-contact results if the answer carried any.
+        results: Raw results per contact, if the response contained any.
     """
 
     workflow_id: str
@@ -83,7 +83,7 @@ class WorkflowStatus:
 
     @property
     def progress(self) -> float | None:
-        """Share of contacts done, 0.0 to 1.0, or None when the answer does not tell."""
+        """Share of contacts processed, 0.0 to 1.0, or None if the response does not say."""
         if self.total is None or self.processed is None or self.total <= 0:
             return None
         return min(1.0, max(0.0, self.processed / self.total))
@@ -94,11 +94,14 @@ class WorkflowStatus:
 
     @classmethod
     def parse(cls, workflow_id: str, body: Mapping[str, Any]) -> WorkflowStatus:
-        """Return what a status answer says, with counters in ``summary``, at top level, or absent.
+        """Read a status response, with counters in ``summary``, at top level, or absent.
 
         Args:
-            workflow_id: The workflow asked for.
-            body: The decoded answer.
+            workflow_id: The requested workflow.
+            body: The decoded response.
+
+        Returns:
+            The progress.
         """
         summary = body.get("summary")
         sources = [summary, body] if isinstance(summary, Mapping) else [body]
@@ -144,19 +147,19 @@ _RESULT_KEYS = ("primary_email", "prospect", "personal_phone_numbers", "email")
 
 
 class EnrichmentResult(ApiModel):
-    """What enrichment found for one contact (contract section 5.3), with the answer kept in ``raw``.
+    """What enrichment found for one contact.
 
     Attributes:
         task_id: Task of the contact.
         workflow_id: Its workflow.
-        status: Status word as sent, empty when missing.
+        status: Status word as sent, empty if missing.
         email: The email found, or None.
-        email_status: How sure it is, such as ``verified`` or ``risky``; an open set of words.
+        email_status: How reliable the email is, such as ``verified`` or ``risky``; an open set of words.
         other_emails: Further emails.
         phones: Phones found.
         prospect: The person's fields as sent.
         company: The company's fields as sent.
-        raw: The answer as it came.
+        raw: The response as received.
     """
 
     task_id: OptionalText = None
@@ -189,10 +192,13 @@ class EnrichmentResult(ApiModel):
 
     @classmethod
     def parse(cls, body: Mapping[str, Any]) -> EnrichmentResult:
-        """Return one result, whether it is the body itself or nested in it (contract section 5.3).
+        """Read one result, whether it is the body itself or nested in it.
 
         Args:
-            body: The decoded answer.
+            body: The decoded response.
+
+        Returns:
+            The result.
         """
         result = _result_object(body)
         phones = result.get("personal_phone_numbers")

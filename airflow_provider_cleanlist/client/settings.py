@@ -187,7 +187,7 @@ class Setting:
 
     def _text(self, value: Any) -> str:
         if not isinstance(value, str):
-            raise ConfigurationError(f"{self.name} must be a text")
+            raise ConfigurationError(f"{self.name} must be text")
         if not self.choices:
             return value
         if value.lower() not in self.choices:
@@ -295,7 +295,7 @@ def _api_key(value: str | None) -> str:
         raise ConfigurationError("the API key is missing: set it as the password of the connection")
     if not _KEY.fullmatch(key):
         raise ConfigurationError(
-            "the API key (password of the connection) has characters that no key has, such as spaces, line breaks "
-            "or accented letters: copy it again"
+            "the API key (password of the connection) contains characters that are never part of a key, "
+            "such as spaces, line breaks or accented letters: copy it again"
         )
     return key

@@ -1,4 +1,4 @@
-"""Sending requests with ``requests``, and the two drivers of the protocol's flow."""
+"""Sending requests with ``requests``: the blocking and the asynchronous driver of the protocol's flow."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ import urllib3.exceptions
 from requests.auth import AuthBase
 
 from airflow_provider_cleanlist._version import __version__
-from airflow_provider_cleanlist.client import protocol
+from airflow_provider_cleanlist.client import messages, protocol
 from airflow_provider_cleanlist.client.endpoints import Call
 from airflow_provider_cleanlist.client.rate_limit.core import Decision, RateLimiter
 from airflow_provider_cleanlist.client.settings import is_loopback
@@ -29,18 +29,17 @@ from airflow_provider_cleanlist.client.settings import is_loopback
 T = TypeVar("T")
 
 CONNECT_TIMEOUT_SECONDS = 10.0
-"""How long making a connection may take."""
-ASYNC_LANES = 4
-"""Threads that carry the requests of event loops."""
-ANSWER_TIMEOUTS = 4
-"""How many times ``timeout_seconds`` an answer may take to be complete."""
-"""Least delay after which a request that missed its booked moment books another one."""
+"""How long opening a connection may take."""
+THREADS_PER_LOOP = 4
+"""Threads that send the requests of one event loop."""
+RESPONSE_TIMEOUTS = 4
+"""How many times ``timeout_seconds`` a response may take to be complete."""
 _CHUNK_BYTES = 65536
 
 
 @dataclass(frozen=True, slots=True)
 class _BearerAuth(AuthBase):
-    """Sets the key; being an auth object it keeps ``requests`` from taking another one out of ``.netrc``."""
+    """Sets the key; as an auth object it keeps ``requests`` from using one from ``.netrc`` instead."""
 
     api_key: str
 
@@ -53,39 +52,41 @@ class _BearerAuth(AuthBase):
 
 
 class SendObserver(Protocol):
-    """Follows the sending of a credit-spending request, so that a crash leaves a record of it."""
+    """Is told when a credit-spending request is sent, so that a crash leaves a record of it."""
 
     def sending(self) -> None:
         """The request leaves right after this returns."""
 
     def not_accepted(self) -> None:
-        """The last sending was certainly not accepted; the request will be sent again later."""
+        """The request just sent was certainly not accepted; it will be sent again later."""
 
 
-class _Lanes:
-    """The worker threads of one event loop, each lent to one request at a time, until that pauses or ends.
+class _Senders:
+    """The threads of one event loop, each lent to one request at a time, until that pauses or ends.
 
-    A request gets its go from the budget in the very thread that sends it, so it leaves at that moment even while
-    the server keeps other threads waiting; and a 429 stops everyone before anyone else gets the thread.
+    A request asks the budget in the very thread that then sends it, so it leaves at its moment even while the server
+    keeps other threads waiting; and a 429 blocks the budget before another request gets the thread.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
-        self._free = asyncio.Semaphore(ASYNC_LANES)  # first come, first served
-        self._idle = [ThreadPoolExecutor(1, thread_name_prefix="cleanlist-http") for _ in range(ASYNC_LANES)]
+        self._free = asyncio.Semaphore(THREADS_PER_LOOP)  # first come, first served
+        self._idle = [
+            ThreadPoolExecutor(1, thread_name_prefix="cleanlist-http") for _ in range(THREADS_PER_LOOP)
+        ]
 
     async def take(self) -> ThreadPoolExecutor:
         await self._free.acquire()
         return self._idle.pop()
 
-    def give_back(self, lane: ThreadPoolExecutor) -> None:
-        self._idle.append(lane)
+    def give_back(self, sender: ThreadPoolExecutor) -> None:
+        self._idle.append(sender)
         self._free.release()
 
-    def give_back_when_idle(self, lane: ThreadPoolExecutor) -> None:
-        """Give a lane back whose request nobody waits for any more, once it has run to its end."""
-        end = self.loop.run_in_executor(lane, _nothing)
-        end.add_done_callback(lambda _: self.give_back(lane))
+    def give_back_when_idle(self, sender: ThreadPoolExecutor) -> None:
+        """Give a thread back once its request has ended, although nobody waits for that any more."""
+        end = self.loop.run_in_executor(sender, _nothing)
+        end.add_done_callback(lambda _: self.give_back(sender))
 
 
 class Transport:
@@ -96,9 +97,9 @@ class Transport:
     Args:
         host: Scheme and host of the API, without a path.
         api_key: The key; goes into the ``Authorization`` header and nowhere else.
-        timeout: Seconds to wait for an answer to begin and to go on; to be complete it has four times as long.
-        limiter: The shared request budget; no request leaves without its go-ahead.
-        policy: How persistent to be.
+        timeout: Seconds to wait for a response to begin and to continue; to be complete it may take four times as long.
+        limiter: The shared request budget; no request leaves without its permission.
+        limits: How persistent to be.
     """
 
     def __init__(
@@ -108,89 +109,95 @@ class Transport:
         *,
         timeout: float,
         limiter: RateLimiter,
-        policy: protocol.RetryPolicy,
+        limits: protocol.RetryLimits,
     ) -> None:
         self._host = host
         self._auth = _BearerAuth(api_key)
         self._timeout = (min(CONNECT_TIMEOUT_SECONDS, timeout), timeout)
         self._limiter = limiter
-        self._policy = policy
+        self._limits = limits
         # plain http is for this machine only, and so must not take the key to a proxy
         self._proxies = {"no_proxy": "*"} if is_loopback(urlsplit(host).hostname or "") else None
         self._local = threading.local()
-        self._lanes: list[_Lanes] = []
+        self._senders: list[_Senders] = []
 
     def run(self, call: Call[T], observer: SendObserver | None = None) -> T:
-        """Make one call and return its result; sleeps while it waits. Raises ``ApiError``.
+        """Make one call and return its result; sleeps while it waits.
 
         Args:
             call: The call.
-            observer: Told right before each sending, and when it is certain that a sending was not accepted.
+            observer: Told right before each sending, and when a request was certainly not accepted.
+
+        Raises:
+            ApiError: The request failed for good.
         """
         flow = self._flow(call)
         result: Any = None
         sent = False
         while True:
             try:
-                effect = flow.send(result)
+                step = flow.send(result)
             except StopIteration as done:
                 return done.value  # type: ignore[no-any-return]  # the flow's own return value
             if observer is not None:
-                if isinstance(effect, protocol.Request):
+                if isinstance(step, messages.Request):
                     observer.sending()
                 elif sent:
                     observer.not_accepted()
-                sent = isinstance(effect, protocol.Request)
-            if isinstance(effect, protocol.Sleep):
-                time.sleep(effect.seconds)
+                sent = isinstance(step, messages.Request)
+            if isinstance(step, protocol.Sleep):
+                time.sleep(step.seconds)
                 result = None
             else:
-                result = self._perform(effect)
+                result = self._perform(step)
 
     async def arun(self, call: Call[T], on_sending: Callable[[], None] | None = None) -> T:
-        """Make one call from an event loop, which stays free while it waits, and return what its answer says.
+        """Make one call from an event loop, which stays free while the call waits, and return its result.
 
         Args:
             call: The call.
-            on_sending: Called right before each sending, when the budget has let the request go.
+            on_sending: Called right before each sending, when the request budget has let it through.
+
+        Raises:
+            ApiError: The request failed for good.
         """
-        lanes = self._lanes_of(asyncio.get_running_loop())
-        lane: ThreadPoolExecutor | None = None
+        senders = self._senders_of(asyncio.get_running_loop())
+        sender: ThreadPoolExecutor | None = None
         flow = self._flow(call)
         result: Any = None
         try:
             while True:
                 try:
-                    effect = flow.send(result)
+                    step = flow.send(result)
                 except StopIteration as done:
                     return done.value  # type: ignore[no-any-return]  # the flow's own return value
-                if isinstance(effect, protocol.Sleep):
-                    if lane is not None:
-                        lanes.give_back(lane)
-                        lane = None
-                    await asyncio.sleep(effect.seconds)
+                if isinstance(step, protocol.Sleep):
+                    if sender is not None:
+                        senders.give_back(sender)
+                        sender = None
+                    await asyncio.sleep(step.seconds)
                     result = None
                     continue
-                if lane is None:
-                    lane = await lanes.take()
-                if on_sending is not None and isinstance(effect, protocol.Request):
+                if sender is None:
+                    sender = await senders.take()
+                if on_sending is not None and isinstance(step, messages.Request):
                     on_sending()
-                result = await lanes.loop.run_in_executor(lane, self._perform, effect)
+                result = await senders.loop.run_in_executor(sender, self._perform, step)
         finally:
-            if lane is not None:
-                lanes.give_back_when_idle(lane)
+            if sender is not None:
+                senders.give_back_when_idle(sender)
 
-    def _flow(self, call: Call[T]) -> Generator[protocol.Effect, Any, T]:
+    def _flow(self, call: Call[T]) -> Generator[protocol.Step, Any, T]:
         return protocol.exchange(
-            call.request, call.parse, self._policy, clock=time.monotonic, jitter=random.random
+            call.request, call.parse, self._limits, clock=time.monotonic, jitter=random.random
         )
 
-    def _perform(self, effect: protocol.Slot | protocol.Request | protocol.Penalty) -> Any:
-        if isinstance(effect, protocol.Slot):
-            return self._reserve(effect)
-        if isinstance(effect, protocol.Penalty):
-            return self._limiter.penalize(effect.seconds)
-        return self._send(effect)
+    def _perform(self, step: protocol.Slot | messages.Request | protocol.Penalty) -> Any:
+        if isinstance(step, protocol.Slot):
+            return self._reserve(step)
+        if isinstance(step, protocol.Penalty):
+            return self._limiter.penalize(step.seconds)
+        return self._send(step)
 
     def _reserve(self, slot: protocol.Slot) -> Decision:
         now = time.monotonic()
@@ -201,26 +208,26 @@ class Transport:
             reservation=slot.reservation,
         )
 
-    def _send(self, request: protocol.Request) -> protocol.Answer:
+    def _send(self, request: messages.Request) -> messages.SendResult:
         payload = b"" if request.body is None else json.dumps(request.body).encode()
         body = io.BytesIO(payload)
         try:
-            # A kept connection may be closing at this very moment, which looks like a lost answer.
-            if request.repeat is protocol.Repeat.SPENDS_CREDITS:
+            # A kept connection may be closing at this very moment, which looks like a lost response.
+            if request.repeat is messages.Repeat.SPENDS_CREDITS:
                 with _new_session() as session:
-                    return self._answer(session, request, body if payload else None)
-            return self._answer(self._session(), request, body if payload else None)
+                    return self._receive(session, request, body if payload else None)
+            return self._receive(self._session(), request, body if payload else None)
         except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
-            # The last part of the body is read when all before it went out; without it the request is no request.
-            return protocol.TransportFailure(sent=body.tell() == len(payload), reason=_reason(error))
+            # requests reads the last part of the body when all before it has left; without it the request is incomplete
+            return messages.TransportFailure(sent=body.tell() == len(payload), reason=_reason(error))
 
-    def _answer(
-        self, session: requests.Session, request: protocol.Request, body: io.BytesIO | None
-    ) -> protocol.Response:
-        give_up_at = time.monotonic() + ANSWER_TIMEOUTS * self._timeout[1]
+    def _receive(
+        self, session: requests.Session, request: messages.Request, body: io.BytesIO | None
+    ) -> messages.Response:
+        give_up_at = time.monotonic() + RESPONSE_TIMEOUTS * self._timeout[1]
         with session.request(
             request.method,
-            f"{self._host}{request.prefix.value}{request.path}",
+            f"{self._host}{request.surface.value}{request.path}",
             params=dict(request.params),
             data=body,
             headers={"Content-Type": "application/json"} if body else None,
@@ -229,15 +236,15 @@ class Transport:
             proxies=self._proxies,
             allow_redirects=False,
             stream=True,
-        ) as answer:
+        ) as response:
             parts = []
-            while part := answer.raw.read1(_CHUNK_BYTES, decode_content=True):
+            while part := response.raw.read1(_CHUNK_BYTES, decode_content=True):
                 parts.append(part)
                 if time.monotonic() > give_up_at:
                     raise requests.exceptions.ReadTimeout
-            return protocol.Response(
-                status=answer.status_code,
-                headers={name.lower(): value for name, value in answer.headers.items()},
+            return messages.Response(
+                status=response.status_code,
+                headers={name.lower(): value for name, value in response.headers.items()},
                 body=b"".join(parts),
                 received_at=time.time(),
             )
@@ -250,13 +257,13 @@ class Transport:
         session: requests.Session = self._local.session
         return session
 
-    def _lanes_of(self, loop: asyncio.AbstractEventLoop) -> _Lanes:
-        for lanes in self._lanes:
-            if lanes.loop is loop:
-                return lanes
-        lanes = _Lanes(loop)
-        self._lanes = [known for known in self._lanes if not known.loop.is_closed()] + [lanes]
-        return lanes
+    def _senders_of(self, loop: asyncio.AbstractEventLoop) -> _Senders:
+        for senders in self._senders:
+            if senders.loop is loop:
+                return senders
+        senders = _Senders(loop)
+        self._senders = [known for known in self._senders if not known.loop.is_closed()] + [senders]
+        return senders
 
 
 def _nothing() -> None:
@@ -272,17 +279,17 @@ def _new_session() -> requests.Session:
 
 
 _REASONS: tuple[tuple[type[Exception], str], ...] = (
-    (requests.exceptions.ConnectTimeout, "the connection could not be made in time"),
-    (requests.exceptions.ReadTimeout, "the answer did not come in time"),
-    (urllib3.exceptions.ReadTimeoutError, "the answer did not come in time"),
+    (requests.exceptions.ConnectTimeout, "the connection timed out"),
+    (requests.exceptions.ReadTimeout, "the response did not arrive in time"),
+    (urllib3.exceptions.ReadTimeoutError, "the response did not arrive in time"),
     (requests.exceptions.SSLError, "the TLS connection failed"),
     (requests.exceptions.ProxyError, "the proxy refused the connection"),
     (requests.exceptions.ConnectionError, "the connection failed or was lost"),
-    (urllib3.exceptions.ProtocolError, "the connection was lost in the middle of the answer"),
-    (urllib3.exceptions.DecodeError, "the answer could not be decompressed"),
+    (urllib3.exceptions.ProtocolError, "the connection was lost in the middle of the response"),
+    (urllib3.exceptions.DecodeError, "the response could not be decompressed"),
 )
 
 
 def _reason(error: Exception) -> str:
-    """Describe a failure in fixed words: the original texts hold URLs with parameters."""
+    """Describe a failure in fixed words: the original texts contain URLs with parameters."""
     return next((text for kind, text in _REASONS if isinstance(error, kind)), type(error).__name__)

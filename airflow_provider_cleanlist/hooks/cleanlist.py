@@ -1,4 +1,4 @@
-"""Cleanlist's API for Airflow: a connection in, typed answers out."""
+"""The Cleanlist API for Airflow tasks, through an Airflow connection."""
 
 from __future__ import annotations
 
@@ -12,7 +12,13 @@ from airflow.providers.common.compat.sdk import BaseHook
 
 from airflow_provider_cleanlist.client import errors
 from airflow_provider_cleanlist.client.endpoints import OMITTED, Omitted
-from airflow_provider_cleanlist.client.models import CONTACT_FIELDS, Contact, EnrichmentType
+from airflow_provider_cleanlist.client.models import (
+    CONTACT_FIELDS,
+    MANAGED_LIST_NAMES,
+    Contact,
+    EnrichmentType,
+    is_managed_list,
+)
 from airflow_provider_cleanlist.client.settings import ClientSettings, build_settings
 from airflow_provider_cleanlist.exceptions import CleanlistConfigurationError, CleanlistError, to_airflow
 from airflow_provider_cleanlist.hooks import connection_form
@@ -33,9 +39,6 @@ if TYPE_CHECKING:
     )
     from airflow_provider_cleanlist.client.results import EnrichmentResult, WorkflowStatus
 
-MANAGED_LIST_NAMES = ("Extension Leads", "DEFAULT")
-"""Names under which the list that collects every enriched contact is known (contract section 10.1, C1)."""
-
 _TEST_MAX_WAIT_SECONDS = 20.0
 _TEST_TIMEOUT_SECONDS = 10.0
 
@@ -43,11 +46,11 @@ _TEST_TIMEOUT_SECONDS = 10.0
 class CleanlistHook(BaseHook):
     """Access to Cleanlist through an Airflow connection of type ``cleanlist``.
 
-    All requests of all processes that use the same organisation share one request budget. Errors are those of
+    All processes that use the same organisation share one request budget. Methods that call the API raise the errors of
     :mod:`airflow_provider_cleanlist.exceptions`.
 
     Args:
-        cleanlist_conn_id: Airflow connection: the API key is its password.
+        cleanlist_conn_id: Id of the Airflow connection, whose password is the API key.
     """
 
     conn_name_attr = "cleanlist_conn_id"
@@ -66,7 +69,7 @@ class CleanlistHook(BaseHook):
 
     @classmethod
     def get_ui_field_behaviour(cls) -> dict[str, Any]:
-        """Return what becomes of the form's standard fields, for Airflow before 3.2."""
+        """Return how the connection form shows the standard fields, for Airflow before 3.2."""
         return connection_form.ui_field_behaviour("hidden_fields")
 
     @cached_property
@@ -74,7 +77,7 @@ class CleanlistHook(BaseHook):
         """The connection's settings, checked.
 
         Raises:
-            CleanlistConfigurationError: The connection holds something unusable.
+            CleanlistConfigurationError: A setting is missing or invalid.
         """
         connection = self.get_connection(self.cleanlist_conn_id)
         return self._settings_of(connection, connection.extra_dejson)
@@ -84,16 +87,16 @@ class CleanlistHook(BaseHook):
         return self._client_of(self.settings, _shared_client)
 
     def get_conn(self) -> CleanlistClient:
-        """Return the client behind this hook: one per process for the same settings, safe to share."""
+        """Return the client behind this hook. Hooks with the same settings share one per process, safe for threads."""
         return self._client
 
     async def aget_settings(self) -> ClientSettings:
-        """Return the connection's settings, checked, without blocking the event loop; looked up once per hook.
+        """Return the connection's settings, checked, without blocking the event loop.
 
-        Afterwards :attr:`settings` and :meth:`get_conn` do not look the connection up either.
+        The connection is looked up once per hook; afterwards :attr:`settings` and :meth:`get_conn` do not block either.
 
         Raises:
-            CleanlistConfigurationError: The connection holds something unusable.
+            CleanlistConfigurationError: A setting is missing or invalid.
         """
         if "settings" not in self.__dict__:
             from airflow.providers.common.compat.connection import (
@@ -106,19 +109,19 @@ class CleanlistHook(BaseHook):
         return self.settings
 
     async def aget_conn(self) -> CleanlistClient:
-        """Return the client behind this hook without blocking the event loop on the connection.
+        """Return the client behind this hook without blocking the event loop.
 
         Raises:
-            CleanlistConfigurationError: The connection holds something unusable.
+            CleanlistConfigurationError: A setting is missing or invalid.
         """
         await self.aget_settings()
         return self.get_conn()
 
     def test_connection(self) -> tuple[bool, str]:
-        """Check key and host for Airflow's test button.
+        """Check key and host for Airflow's *Test* button.
 
         Returns:
-            Whether it works, and one of a few fixed sentences: Airflow shows them unredacted.
+            Whether the connection works, and one of a few fixed sentences: Airflow shows them unredacted.
         """
         try:
             timeout = min(_TEST_TIMEOUT_SECONDS, self.settings.timeout_seconds)
@@ -132,7 +135,7 @@ class CleanlistHook(BaseHook):
         return True, connection_form.CONNECTED
 
     def validate_key(self) -> KeyValidation:
-        """Check the API key, free of charge, and return whose it is (contract section 1.3).
+        """Check the API key, free of charge, and return its user and organisation.
 
         Raises:
             CleanlistAuthenticationError: The key is not valid.
@@ -140,7 +143,7 @@ class CleanlistHook(BaseHook):
         return self._client.validate_key()
 
     def get_credit_balance(self) -> CreditBalance:
-        """Return the organisation's credits (contract section 7)."""
+        """Return the organisation's credit balance."""
         return self._client.get_credit_balance()
 
     def submit_bulk_enrichment(
@@ -149,13 +152,13 @@ class CleanlistHook(BaseHook):
         enrichment_type: str = "partial",
         webhook_url: str | None = None,
     ) -> BulkEnrichment:
-        """Submit 1 to 250 contacts in one request, which may bill each of them (contract section 4).
+        """Submit 1 to 250 contacts in one request, which may bill each of them.
 
-        This method remembers nothing: whoever repeats it pays again.
-        :class:`~airflow_provider_cleanlist.operators.bulk_enrich.BulkEnrichOperator` is the safe way.
+        The hook keeps no record, so calling this method again may be billed again. The safe way is
+        :class:`~airflow_provider_cleanlist.operators.bulk_enrich.BulkEnrichOperator`.
 
         Args:
-            contacts: Contacts, or mappings with the fields of ``Contact``.
+            contacts: Each a :class:`~airflow_provider_cleanlist.client.models.Contact` or a mapping of its fields.
             enrichment_type: ``none``, ``partial``, ``phone_only`` or ``full``.
             webhook_url: HTTPS address that receives the results.
 
@@ -164,7 +167,7 @@ class CleanlistHook(BaseHook):
 
         Raises:
             CleanlistSubmissionUnknownError: It is not known whether the API accepted the request.
-            CleanlistConfigurationError: Bad arguments.
+            CleanlistConfigurationError: An argument is invalid; nothing was sent.
         """
         if enrichment_type not in set(EnrichmentType):
             raise CleanlistConfigurationError(
@@ -175,7 +178,7 @@ class CleanlistHook(BaseHook):
         return self._client.submit_bulk_enrichment(typed, EnrichmentType(enrichment_type), webhook_url)
 
     def get_workflow_status(self, workflow_id: str) -> WorkflowStatus:
-        """Return the progress of one workflow, asked at low priority (contract section 5.2).
+        """Return the progress of one workflow. Status polls have low priority in the request budget.
 
         Args:
             workflow_id: The workflow.
@@ -187,7 +190,7 @@ class CleanlistHook(BaseHook):
         return await (await self.aget_conn()).aget_workflow_status(workflow_id)
 
     def get_task_result(self, task_id: str) -> EnrichmentResult:
-        """Return what was found for one contact (contract section 5.3).
+        """Return what was found for one contact.
 
         Args:
             task_id: The contact's task.
@@ -199,7 +202,7 @@ class CleanlistHook(BaseHook):
         return await (await self.aget_conn()).aget_task_result(task_id)
 
     def list_webhook_deliveries(self, workflow_id: str) -> list[WebhookDelivery]:
-        """Return the delivery attempts of a workflow's webhook (contract section 6).
+        """Return the delivery attempts of a workflow's webhook.
 
         Args:
             workflow_id: The workflow.
@@ -209,17 +212,17 @@ class CleanlistHook(BaseHook):
     def create_lead_list(
         self, name: str, description: str | None = None, folder_id: str | None = None
     ) -> LeadList:
-        """Create a list, or return the existing one of that name with ``reused`` set (contract section 8.3).
+        """Create a list, or return the existing one of that name, in any letter case, with ``reused`` set.
 
         Args:
             name: Name of the list.
-            description: Its description, if it is made.
-            folder_id: Folder to put it into, if it is made.
+            description: Its description, if it is created.
+            folder_id: Its folder, if it is created.
         """
         return self._client.create_lead_list(name, description, folder_id)
 
     def iter_lead_lists(self, folder_id: str | None = None) -> Iterator[LeadList]:
-        """Yield all lists that the key's user may see (contract section 8.4).
+        """Yield all lists that the key's user may see.
 
         Args:
             folder_id: Only the lists of this folder; None yields all.
@@ -227,7 +230,7 @@ class CleanlistHook(BaseHook):
         return self._client.iter_lead_lists(folder_id)
 
     def get_lead_list(self, list_id: str) -> LeadList:
-        """Return one list with its live ``lead_count`` (contract section 8.5).
+        """Return one list with its live ``lead_count``.
 
         Args:
             list_id: The list.
@@ -235,9 +238,9 @@ class CleanlistHook(BaseHook):
         return self._client.get_lead_list(list_id)
 
     def find_lead_list(self, name: str) -> LeadList | None:
-        """Find a list by its name, in any letter case, by reading all lists (contract section 8.4).
+        """Find a list by its name, in any letter case, by reading all lists.
 
-        The list that Cleanlist keeps of every enriched contact is found under either of its names.
+        The managed list, to which Cleanlist adds every enriched contact, is found under either of its names.
 
         Args:
             name: Name of the list.
@@ -246,11 +249,11 @@ class CleanlistHook(BaseHook):
             The list, or None if there is none.
 
         Raises:
-            CleanlistConfigurationError: The name is empty, or several lists have it; use the id.
+            CleanlistConfigurationError: The name is empty, or several lists have it: use the id.
         """
         if not name.strip():
             raise CleanlistConfigurationError("The name of the lead list is empty.")
-        # a list can come twice, because lists move to another page while they are being read
+        # a list that moves to another page during the reading is yielded twice
         lists = {item.list_id: item for item in self.iter_lead_lists()}
         found = _best_match(name, list(lists.values()))
         if len(found) > 1:
@@ -268,7 +271,7 @@ class CleanlistHook(BaseHook):
         description: str | Omitted | None = OMITTED,
         folder_id: str | Omitted | None = OMITTED,
     ) -> LeadList:
-        """Rename, describe or move a list, and return it as it is now (contract section 8.7).
+        """Rename, describe or move a list, and return the updated one.
 
         Args:
             list_id: The list.
@@ -282,7 +285,7 @@ class CleanlistHook(BaseHook):
         return self._client.update_lead_list(list_id, name=name, description=description, folder_id=folder_id)
 
     def delete_lead_list(self, list_id: str) -> None:
-        """Delete a list; its leads stay in Cleanlist (contract section 8.8).
+        """Delete a list; its leads stay in Cleanlist.
 
         Args:
             list_id: The list.
@@ -290,7 +293,7 @@ class CleanlistHook(BaseHook):
         self._client.delete_lead_list(list_id)
 
     def add_leads(self, list_id: str, lead_ids: Sequence[str]) -> int:
-        """Add leads to a list and return how many were new in it (contract section 8.9).
+        """Add leads to a list, free of charge, and return how many were new in it.
 
         Args:
             list_id: The list.
@@ -299,7 +302,7 @@ class CleanlistHook(BaseHook):
         return self._client.add_leads(list_id, lead_ids)
 
     def remove_leads(self, list_id: str, lead_ids: Sequence[str]) -> int:
-        """Remove leads from a list and return how many were in it (contract section 8.9).
+        """Remove leads from a list and return how many were in it.
 
         Args:
             list_id: The list.
@@ -310,26 +313,27 @@ class CleanlistHook(BaseHook):
     def iter_lead_pages(
         self, list_id: str, page_size: int = 500, cursor: str | None = None
     ) -> Iterator[LeadPage]:
-        """Yield a list's contents page by page (contract section 8.6).
+        """Yield a list's contents page by page.
 
-        The API pages by position: while a list changes, a lead can come twice. Keep the last copy per ``lead_id``.
+        The API pages by position, so a lead may be yielded twice if the list changes meanwhile: keep the last copy of
+        each ``lead_id``.
 
         Args:
             list_id: The list.
             page_size: Leads per request, 1 to 500.
-            cursor: Where to go on; None starts at the beginning.
+            cursor: Where to continue, from :attr:`LeadPage.cursor`; None starts at the beginning.
         """
         record_list_read(self, list_id)
         return self._client.iter_lead_pages(list_id, page_size, cursor)
 
     def get_leads_df(self, list_id: str) -> pd.DataFrame:
-        """Read a whole list into memory: one row per lead, last copy wins.
+        """Read a whole list into memory: one row per lead, the last copy of each.
 
         Args:
             list_id: The list.
 
         Returns:
-            A data frame with the fields of the leads as columns, in the order they first came.
+            A data frame with the fields of the leads as columns, in the order of their first appearance.
 
         Raises:
             CleanlistConfigurationError: pandas is not installed.
@@ -357,7 +361,7 @@ class CleanlistHook(BaseHook):
 
     @contextmanager
     def _naming_connection(self) -> Iterator[None]:
-        """Say of a setting that cannot be used which connection holds it."""
+        """Add the id of the connection to errors of its settings."""
         try:
             yield
         except errors.ConfigurationError as error:
@@ -378,7 +382,7 @@ _shared_client = lru_cache(maxsize=32)(_new_client)
 
 
 def _contact(fields: Mapping[str, str | None]) -> Contact:
-    """Read a contact; names what is wrong with it and never what it says."""
+    """Read a contact; an error names what is wrong with it, never its values."""
     if not isinstance(fields, Mapping) or not set(fields) <= set(CONTACT_FIELDS):
         raise CleanlistConfigurationError(
             f"Each contact must be a Contact or a mapping of {', '.join(CONTACT_FIELDS)}."
@@ -389,14 +393,8 @@ def _contact(fields: Mapping[str, str | None]) -> Contact:
 def _best_match(name: str, lists: list[LeadList]) -> list[LeadList]:
     """Return the lists of exactly that name, else of that name in any letter case, else the managed list."""
     exact = [item for item in lists if item.name == name]
-    if exact:
-        return exact
-    names = [name]
-    if name.strip().casefold() in {known.casefold() for known in MANAGED_LIST_NAMES}:
-        names = [name, *MANAGED_LIST_NAMES]
-    for candidate in names:
+    for candidate in (name, *(MANAGED_LIST_NAMES if is_managed_list(name) else ())):
         wanted = candidate.strip().casefold()
-        found = [item for item in lists if item.name.strip().casefold() == wanted]
-        if found:
+        if found := exact or [item for item in lists if item.name.strip().casefold() == wanted]:
             return found
     return []

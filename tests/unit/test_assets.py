@@ -103,7 +103,7 @@ def test_uris_that_airflow_accepts(uri: str, kept: str) -> None:
     ],
 )
 def test_uris_that_airflow_refuses_when_it_parses_the_dag(uri: str) -> None:
-    with pytest.raises(ValueError, match="is no asset of Cleanlist"):
+    with pytest.raises(ValueError, match="is not a Cleanlist asset"):
         sanitize_uri(urlsplit(uri))
 
 

@@ -79,9 +79,9 @@ def test_an_error_for_airflow_stays_as_it_is() -> None:
 
 
 def test_a_bad_argument_becomes_a_configuration_error() -> None:
-    twin = to_airflow(errors.ConfigurationError("'' is not an id"))
+    twin = to_airflow(errors.ConfigurationError("'' is not a valid id"))
     assert type(twin) is exceptions.CleanlistConfigurationError
-    assert str(twin) == "Cleanlist was not asked: '' is not an id."
+    assert str(twin) == "Nothing was sent to Cleanlist: '' is not a valid id."
 
 
 @pytest.mark.parametrize("kind", [*CLIENT_ERRORS, *OURS], ids=lambda kind: kind.__name__)
@@ -103,11 +103,11 @@ def test_an_error_keeps_its_text_through_airflows_own_serialisation(kind: type[A
 
 def test_an_unknown_submission_says_so_first() -> None:
     lost = errors.SubmissionUnknownError(
-        errors.ErrorInfo("submit the bulk enrichment", "the answer did not come")
+        errors.ErrorInfo("submit the bulk enrichment", "no response arrived")
     )
     assert str(lost) == (
         "It is not known whether Cleanlist accepted the request to submit the bulk enrichment "
-        "(the answer did not come). If it was, its contacts are billed: do not repeat it blindly."
+        "(no response arrived). If it was, its contacts are billed: do not repeat it blindly."
     )
     failed = errors.SubmissionUnknownError(
         errors.ErrorInfo("submit", "Internal error", status=500, hint="Ask.")

@@ -21,9 +21,7 @@ API_ERRORS = {
     errors.AuthenticationError: False,
     errors.InsufficientCreditsError: False,
     errors.PermissionDeniedError: False,
-    errors.ProtectedListError: False,
     errors.NotFoundError: False,
-    errors.ConflictError: False,
     errors.InvalidRequestError: False,
     errors.SubmissionUnknownError: False,
     errors.RateLimitedError: True,
@@ -110,7 +108,7 @@ class TestPolicy:
         decision = policy.evaluate(error, try_number, max_tries=3)
         return decision.action.value, decision.retry_delay
 
-    def test_verdicts_become_decisions(self) -> None:
+    def test_advice_becomes_a_decision(self) -> None:
         assert self.decide(errors.RateLimitedError(info(20))) == ("retry", timedelta(seconds=20))
         assert self.decide(errors.ServerError(info()), 3) == ("retry", timedelta(seconds=8))
         assert self.decide(errors.RateLimitedError(info())) == ("retry", timedelta(seconds=50))

@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 
 from airflow_provider_cleanlist.client import endpoints, errors
-from airflow_provider_cleanlist.client.protocol import Prefix
+from airflow_provider_cleanlist.client.messages import Surface
 from airflow_provider_cleanlist.client.rate_limit.core import Budget
 
 pytestmark = pytest.mark.integration
 
-WHOAMI = endpoints.whoami(Prefix.V2)
+WHOAMI = endpoints.whoami(Surface.V2)
 
 
 def hang(peer: Any) -> None:

@@ -61,7 +61,7 @@ def test_a_connection_that_takes_too_long_was_never_made(connect: Any, contacts:
             sock.connect_ex(full.getsockname())
         client = connect(f"http://127.0.0.1:{full.getsockname()[1]}", timeout_seconds=0.4)
         started = time.monotonic()
-        with pytest.raises(errors.TransportError, match="the connection could not be made in time"):
+        with pytest.raises(errors.TransportError, match="the connection timed out"):
             client.submit_bulk_enrichment(contacts)
         assert time.monotonic() - started < 3.0
         for sock in waiting:
@@ -152,7 +152,7 @@ def test_a_certificate_of_ones_own_authority_is_accepted(
     assert len(server.complete) == 1
 
 
-# The request went out, the answer did not come
+# The request left, no response arrived
 
 
 def never(peer: Any) -> None:
@@ -365,7 +365,7 @@ def test_an_answer_that_trickles_is_given_up_in_the_end(serve: Any, connect: Any
 
     client = connect(serve(trickle).url, timeout_seconds=0.3)
     started = time.monotonic()
-    with pytest.raises(errors.TransportError, match="the answer did not come in time"):
+    with pytest.raises(errors.TransportError, match="the response did not arrive in time"):
         client.get_credit_balance()
     assert 1.0 < time.monotonic() - started < 3.0  # four times the timeout
 

@@ -223,7 +223,7 @@ def test_an_empty_success_will_do_for_a_delete_but_not_for_a_balance(
 ) -> None:
     client = connect(serve(always(b"", status)).url)
     client.delete_lead_list("l")
-    with pytest.raises(errors.UnexpectedAnswerError, match="lacks what its contract promises"):
+    with pytest.raises(errors.UnexpectedAnswerError, match="lacks required fields"):
         client.get_credit_balance()
 
 

@@ -211,9 +211,9 @@ def test_leads_travel_in_requests_of_the_size_allowed(plain: CleanlistClient, sa
 def test_the_managed_list_is_protected(client: CleanlistClient) -> None:
     client.submit_bulk_enrichment([TEO])
     list_id = managed_list(client).list_id
-    with pytest.raises(errors.ProtectedListError, match="use another one"):
+    with pytest.raises(errors.PermissionDeniedError, match="use another one"):
         client.delete_lead_list(list_id)
-    with pytest.raises(errors.ProtectedListError):
+    with pytest.raises(errors.PermissionDeniedError):
         client.update_lead_list(list_id, name="x")
 
 
@@ -295,7 +295,7 @@ STATUSES: dict[int, type[errors.ApiError] | tuple[type[errors.ApiError], ...]] =
     401: errors.AuthenticationError,
     403: errors.PermissionDeniedError,
     404: errors.NotFoundError,
-    409: errors.ConflictError,
+    409: errors.BadRequestError,
     413: errors.BadRequestError,
     500: errors.ServerError,
     503: errors.ServerError,

@@ -21,7 +21,8 @@ import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
 
 from airflow_provider_cleanlist import exceptions
-from airflow_provider_cleanlist.hooks.cleanlist import MANAGED_LIST_NAMES, CleanlistHook
+from airflow_provider_cleanlist.client.models import MANAGED_LIST_NAMES
+from airflow_provider_cleanlist.hooks.cleanlist import CleanlistHook
 from airflow_provider_cleanlist.sandbox.server import SandboxServer
 
 pytestmark = [pytest.mark.integration, pytest.mark.cleanlist_sandbox(requests_per_minute=100_000)]

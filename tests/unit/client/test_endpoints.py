@@ -9,11 +9,12 @@ import pytest
 
 from airflow_provider_cleanlist.client import endpoints, errors
 from airflow_provider_cleanlist.client.endpoints import Call
+from airflow_provider_cleanlist.client.messages import Repeat, Surface
 from airflow_provider_cleanlist.client.models import Contact, EnrichmentType
-from airflow_provider_cleanlist.client.protocol import Ok, Prefix, Repeat
+from airflow_provider_cleanlist.client.protocol import Ok
 from airflow_provider_cleanlist.client.rate_limit.core import Priority
 
-V1, V2 = Prefix.V1, Prefix.V2
+V1, V2 = Surface.V1, Surface.V2
 AWKWARD = "a/b?c#d %ü&="
 ENCODED = "a%2Fb%3Fc%23d%20%25%C3%BC%26%3D"
 MARA = Contact(first_name="Mara", last_name="Okafor", company_name="Quill")
@@ -24,7 +25,7 @@ def submit(**changes: Any) -> Call[Any]:
     return endpoints.submit_bulk_enrichment(**arguments)
 
 
-CALLS: dict[str, tuple[Call[Any], str, Prefix, str, dict[str, Any], Any]] = {
+CALLS: dict[str, tuple[Call[Any], str, Surface, str, dict[str, Any], Any]] = {
     "validate_key": (endpoints.validate_key(20.0), "GET", V1, "/auth/validate-key", {}, None),
     "whoami": (endpoints.whoami(V1), "GET", V1, "/whoami", {}, None),
     "get_credit_balance": (endpoints.get_credit_balance(), "GET", V1, "/credits/balance", {}, None),
@@ -130,9 +131,9 @@ CALLS: dict[str, tuple[Call[Any], str, Prefix, str, dict[str, Any], Any]] = {
 
 @pytest.mark.parametrize("name", CALLS)
 def test_what_is_asked(name: str) -> None:
-    call, method, prefix, path, params, body = CALLS[name]
+    call, method, surface, path, params, body = CALLS[name]
     request = call.request
-    assert (request.method, request.prefix, request.path) == (method, prefix, path)
+    assert (request.method, request.surface, request.path) == (method, surface, path)
     assert dict(request.params) == params
     assert request.body == body
 
@@ -189,7 +190,7 @@ def test_an_id_that_would_change_the_address_is_refused(list_id: str) -> None:
         lambda: endpoints.get_task_result(list_id),
         lambda: endpoints.list_webhook_deliveries(list_id),
     ):
-        with pytest.raises(errors.ConfigurationError, match="is not an id"):
+        with pytest.raises(errors.ConfigurationError, match="is not a valid id"):
             ask()
 
 

@@ -1,4 +1,4 @@
-"""The flow of one request: exact sequences of effects, and what holds for every sequence."""
+"""The flow of one request: exact sequences of steps, and what holds for every sequence."""
 
 from __future__ import annotations
 
@@ -13,24 +13,31 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_cleanlist.client import errors, protocol
-from airflow_provider_cleanlist.client.protocol import Prefix, Repeat, Request, Response, TransportFailure
+from airflow_provider_cleanlist.client.messages import (
+    Repeat,
+    Request,
+    Response,
+    SendResult,
+    Surface,
+    TransportFailure,
+)
 from airflow_provider_cleanlist.client.rate_limit.core import Decision, Priority, Reservation, Verdict
 
-GET = Request("read a thing", "GET", Prefix.V2, "/things/1")
-DELETE = Request("delete a thing", "DELETE", Prefix.V2, "/things/1", repeat=Repeat.DELETES)
+GET = Request("read a thing", "GET", Surface.V2, "/things/1")
+DELETE = Request("delete a thing", "DELETE", Surface.V2, "/things/1", repeat=Repeat.DELETES)
 SUBMIT = Request(
     "submit the bulk enrichment",
     "POST",
-    Prefix.V1,
+    Surface.V1,
     "/enrich/bulk",
     body={"contacts": [{"first_name": "Mara"}]},
     repeat=Repeat.SPENDS_CREDITS,
 )
 GO = Decision(Verdict.GO, 0.0)
 NEVER_MADE = TransportFailure(sent=False, reason="the connection failed or was lost")
-LOST = TransportFailure(sent=True, reason="the answer did not come in time")
+LOST = TransportFailure(sent=True, reason="the response did not arrive in time")
 SLOT = "slot"
-"""Stands for a Slot effect in expected sequences."""
+"""Stands for a Slot step in expected sequences."""
 
 
 def answer(
@@ -58,16 +65,16 @@ class Run:
     def __init__(
         self,
         request: Request,
-        answers: Iterable[protocol.Answer],
+        answers: Iterable[SendResult],
         *,
-        policy: protocol.RetryPolicy | None = None,
+        limits: protocol.RetryLimits | None = None,
         decisions: Iterable[Decision] | Callable[[protocol.Slot, float], Decision] = (),
         takes: float = 0.0,
         jitter: float = 0.0,
         parse: Callable[[protocol.Ok], Any] = lambda ok: ok.body,
     ) -> None:
         self.now = 1000.0
-        self.effects: list[Any] = []
+        self.steps: list[Any] = []
         self.slept = 0.0
         self.sendings = 0
         self.slots: list[protocol.Slot] = []
@@ -76,28 +83,28 @@ class Run:
         script = iter(answers)
         decide = decisions if callable(decisions) else _in_turn(decisions)
         flow = protocol.exchange(
-            request, parse, policy or protocol.RetryPolicy(), clock=lambda: self.now, jitter=lambda: jitter
+            request, parse, limits or protocol.RetryLimits(), clock=lambda: self.now, jitter=lambda: jitter
         )
         result: Any = None
         try:
             while True:
-                effect = flow.send(result)
+                step = flow.send(result)
                 result = None
-                if isinstance(effect, protocol.Slot):
-                    self.effects.append(SLOT)
-                    self.slots.append(effect)
-                    result = decide(effect, self.now)
-                elif isinstance(effect, Request):
-                    self.effects.append(effect)
+                if isinstance(step, protocol.Slot):
+                    self.steps.append(SLOT)
+                    self.slots.append(step)
+                    result = decide(step, self.now)
+                elif isinstance(step, Request):
+                    self.steps.append(step)
                     self.sendings += 1
                     self.now += takes
                     result = next(script)
-                elif isinstance(effect, protocol.Sleep):
-                    self.effects.append(effect)
-                    self.slept += effect.seconds
-                    self.now += effect.seconds
+                elif isinstance(step, protocol.Sleep):
+                    self.steps.append(step)
+                    self.slept += step.seconds
+                    self.now += step.seconds
                 else:
-                    self.effects.append(effect)
+                    self.steps.append(step)
         except StopIteration as done:
             self.result = done.value
         except Exception as error:
@@ -108,17 +115,17 @@ def wait(seconds: float, reservation: Reservation | None = None) -> Decision:
     return Decision(Verdict.WAIT, seconds, reservation)
 
 
-# The flow: exact sequences of effects
+# The flow: exact sequences of steps
 
 
 def test_a_success_takes_one_slot_and_one_request() -> None:
     run = Run(GET, [answer(200, {"a": 1})])
-    assert run.effects == [SLOT, GET]
+    assert run.steps == [SLOT, GET]
     assert run.result == {"a": 1}
 
 
 def test_a_poll_asks_in_its_own_class() -> None:
-    request = Request("poll", "GET", Prefix.V1, "/enrich/status", priority=Priority.POLL, max_wait=600.0)
+    request = Request("poll", "GET", Surface.V1, "/enrich/status", priority=Priority.POLL, max_wait=600.0)
     run = Run(request, [answer(200, {})])
     assert run.slots == [protocol.Slot(Priority.POLL, since=1000.0, until=1600.0)]
 
@@ -126,7 +133,7 @@ def test_a_poll_asks_in_its_own_class() -> None:
 def test_waiting_for_a_place_shows_it_when_its_time_has_come() -> None:
     first, second = Reservation(1003.0, True, 7), Reservation(1005.0, True, 8)
     run = Run(GET, [answer(200, {})], decisions=[wait(3.0, first), wait(2.0, second), GO])
-    assert run.effects == [SLOT, protocol.Sleep(3.0), SLOT, protocol.Sleep(2.0), SLOT, GET]
+    assert run.steps == [SLOT, protocol.Sleep(3.0), SLOT, protocol.Sleep(2.0), SLOT, GET]
     assert run.slots == [
         protocol.Slot(Priority.WORK, since=1000.0, until=1900.0, reservation=None),
         protocol.Slot(Priority.WORK, since=1000.0, until=1900.0, reservation=first),
@@ -136,16 +143,16 @@ def test_waiting_for_a_place_shows_it_when_its_time_has_come() -> None:
 
 def test_a_request_that_cannot_get_a_place_in_time_is_not_sent() -> None:
     run = Run(SUBMIT, [], decisions=[Decision(Verdict.REFUSED, 1234.0)])
-    assert run.effects == [SLOT]
+    assert run.steps == [SLOT]
     assert isinstance(run.error, errors.RateLimitedError)
-    assert "taken for the next 1234 s" in str(run.error)
+    assert "fully booked for the next 1234 s" in str(run.error)
     assert "its limit is 900 s" in str(run.error)
 
 
 @pytest.mark.parametrize("failure", [LOST, NEVER_MADE, answer(500), answer(503)], ids=range(4))
-def test_a_transient_failure_pauses_this_request_only_and_takes_a_new_place(failure: protocol.Answer) -> None:
+def test_a_transient_failure_pauses_this_request_only_and_takes_a_new_place(failure: SendResult) -> None:
     run = Run(GET, [failure, failure, answer(200, {})])
-    assert run.effects == [
+    assert run.steps == [
         *(SLOT, GET, protocol.Sleep(1.0)),
         *(SLOT, GET, protocol.Sleep(2.0)),
         *(SLOT, GET),
@@ -153,12 +160,12 @@ def test_a_transient_failure_pauses_this_request_only_and_takes_a_new_place(fail
 
 
 def test_failures_are_given_up_after_so_many_retries() -> None:
-    policy = protocol.RetryPolicy(max_retries=2)
-    run = Run(GET, [answer(500)] * 9, policy=policy)
+    limits = protocol.RetryLimits(max_retries=2)
+    run = Run(GET, [answer(500)] * 9, limits=limits)
     assert run.sendings == 3
     assert isinstance(run.error, errors.ServerError)
-    none = Run(GET, [NEVER_MADE] * 9, policy=protocol.RetryPolicy(max_retries=0))
-    assert none.effects == [SLOT, GET]
+    none = Run(GET, [NEVER_MADE] * 9, limits=protocol.RetryLimits(max_retries=0))
+    assert none.steps == [SLOT, GET]
     assert isinstance(none.error, errors.TransportError)
 
 
@@ -168,7 +175,7 @@ def test_a_429_blocks_the_budget_and_sleeps_only_in_its_queue() -> None:
         [answer(429, None, {"retry-after": "30"}), answer(200, {})],
         decisions=[GO, wait(30.0), GO],
     )
-    assert run.effects == [
+    assert run.steps == [
         *(SLOT, GET, protocol.Penalty(30.0)),
         *(SLOT, protocol.Sleep(30.0), SLOT, GET),
     ]
@@ -186,29 +193,29 @@ def test_the_queue_after_a_429_counts_its_own_waiting_time() -> None:
 
 def test_429s_never_count_as_failures() -> None:
     busy = answer(429, None, {"retry-after": "1"})
-    run = Run(GET, [busy] * 50 + [NEVER_MADE, answer(200, {})], policy=protocol.RetryPolicy(max_retries=1))
+    run = Run(GET, [busy] * 50 + [NEVER_MADE, answer(200, {})], limits=protocol.RetryLimits(max_retries=1))
     assert run.result == {}
     assert run.sendings == 52
-    assert run.effects.count(protocol.Sleep(1.0)) == 1
+    assert run.steps.count(protocol.Sleep(1.0)) == 1
 
 
 def test_a_429_longer_than_the_request_may_wait_still_blocks_everyone() -> None:
-    request = Request("read a thing", "GET", Prefix.V2, "/x", max_wait=20.0)
+    request = Request("read a thing", "GET", Surface.V2, "/x", max_wait=20.0)
     run = Run(request, [answer(429, {"detail": "Slow down"}, {"retry-after": "21"})])
-    assert run.effects == [SLOT, request, protocol.Penalty(21.0)]
+    assert run.steps == [SLOT, request, protocol.Penalty(21.0)]
     assert isinstance(run.error, errors.RateLimitedError)
     assert run.error.info.status == 429
 
 
 def test_no_pause_begins_that_would_end_after_the_deadline() -> None:
-    request = Request("read a thing", "GET", Prefix.V2, "/x", max_wait=6.9)
+    request = Request("read a thing", "GET", Surface.V2, "/x", max_wait=6.9)
     run = Run(request, [answer(503)] * 9)
     assert run.slept == 3.0  # 1 + 2; the next 4 would end at 7
     assert isinstance(run.error, errors.ServerError)
 
 
 def test_time_spent_on_slow_answers_counts_against_the_deadline() -> None:
-    request = Request("read a thing", "GET", Prefix.V2, "/x", max_wait=100.0)
+    request = Request("read a thing", "GET", Surface.V2, "/x", max_wait=100.0)
     run = Run(request, [LOST] * 9, takes=60.0)
     assert run.sendings == 2
     assert isinstance(run.error, errors.TransportError)
@@ -220,9 +227,7 @@ def test_time_spent_on_slow_answers_counts_against_the_deadline() -> None:
 @pytest.mark.parametrize(
     "end", [LOST, answer(500), answer(502), answer(504), answer(200, b"?")], ids=range(5)
 )
-def test_a_submission_is_repeated_until_its_outcome_is_unknown(
-    safe: protocol.Answer, end: protocol.Answer
-) -> None:
+def test_a_submission_is_repeated_until_its_outcome_is_unknown(safe: SendResult, end: SendResult) -> None:
     run = Run(SUBMIT, [safe, safe, end, answer(200, {"workflow_id": "w"})])
     assert run.sendings == 3
     assert isinstance(run.error, errors.SubmissionUnknownError)
@@ -263,7 +268,7 @@ retry_afters = st.sampled_from([None, "0", "3", "-1", "30", "1000", "x"])
 
 
 @st.composite
-def wire_answers(draw: st.DrawFn) -> protocol.Answer:
+def wire_answers(draw: st.DrawFn) -> SendResult:
     if draw(st.booleans()):
         return TransportFailure(sent=draw(st.booleans()), reason="lost")
     header = draw(retry_afters)
@@ -276,7 +281,7 @@ def limiter_decisions(draw: st.DrawFn) -> Decision:
     return draw(st.sampled_from([GO, GO, wait(seconds), Decision(Verdict.REFUSED, 2000.0)]))
 
 
-def may_have_been_accepted(it: protocol.Answer) -> bool:
+def may_have_been_accepted(it: SendResult) -> bool:
     if isinstance(it, TransportFailure):
         return it.sent
     return it.status < 300 or (it.status >= 500 and it.status != 503)
@@ -284,12 +289,12 @@ def may_have_been_accepted(it: protocol.Answer) -> bool:
 
 @given(st.lists(wire_answers(), min_size=1, max_size=30), st.integers(0, 10), st.floats(0.0, 2000.0))
 def test_a_submission_is_never_sent_again_after_it_may_have_been_accepted(
-    script: list[protocol.Answer], max_retries: int, max_wait: float
+    script: list[SendResult], max_retries: int, max_wait: float
 ) -> None:
     request = Request(
-        "submit", "POST", Prefix.V1, "/enrich/bulk", body={}, repeat=Repeat.SPENDS_CREDITS, max_wait=max_wait
+        "submit", "POST", Surface.V1, "/enrich/bulk", body={}, repeat=Repeat.SPENDS_CREDITS, max_wait=max_wait
     )
-    run = Run(request, [*script, answer(402)], policy=protocol.RetryPolicy(max_retries=max_retries))
+    run = Run(request, [*script, answer(402)], limits=protocol.RetryLimits(max_retries=max_retries))
     doubtful = [n for n, it in enumerate(script, 1) if may_have_been_accepted(it)]
     if doubtful:
         assert run.sendings <= doubtful[0]
@@ -309,12 +314,12 @@ def test_a_submission_is_never_sent_again_after_it_may_have_been_accepted(
 )
 def test_waiting_never_exceeds_what_the_request_allows(
     template: Request,
-    script: list[protocol.Answer],
+    script: list[SendResult],
     decisions: list[Decision],
     max_wait: float,
     jitter: float,
 ) -> None:
-    request = Request("r", template.method, Prefix.V1, "/x", repeat=template.repeat, max_wait=max_wait)
+    request = Request("r", template.method, Surface.V1, "/x", repeat=template.repeat, max_wait=max_wait)
     left = iter(decisions)
 
     def decide(slot: protocol.Slot, now: float) -> Decision:
@@ -328,12 +333,12 @@ def test_waiting_never_exceeds_what_the_request_allows(
 
 @given(st.lists(st.sampled_from(["429", "lost"]), max_size=60), st.integers(0, 6))
 def test_only_real_failures_use_up_retries(script: list[str], max_retries: int) -> None:
-    request = Request("r", "GET", Prefix.V1, "/x", max_wait=math.inf)
+    request = Request("r", "GET", Surface.V1, "/x", max_wait=math.inf)
     answers = [LOST if it == "lost" else answer(429, None, {"retry-after": "1"}) for it in script]
-    run = Run(request, [*answers, answer(200, {})], policy=protocol.RetryPolicy(max_retries=max_retries))
+    run = Run(request, [*answers, answer(200, {})], limits=protocol.RetryLimits(max_retries=max_retries))
     if script.count("lost") <= max_retries:
         assert run.result == {}
         assert run.sendings == len(script) + 1
     else:
         assert isinstance(run.error, errors.TransportError)
-        assert run.effects.count(protocol.Penalty(1.0)) == run.sendings - max_retries - 1
+        assert run.steps.count(protocol.Penalty(1.0)) == run.sendings - max_retries - 1

@@ -1,4 +1,4 @@
-"""The retry table of contract section 2, cell by cell."""
+"""When a request is sent again, cell by cell."""
 
 from __future__ import annotations
 
@@ -9,7 +9,14 @@ from typing import Any
 import pytest
 
 from airflow_provider_cleanlist.client import errors, protocol
-from airflow_provider_cleanlist.client.protocol import Prefix, Repeat, Request, Response, TransportFailure
+from airflow_provider_cleanlist.client.messages import (
+    Repeat,
+    Request,
+    Response,
+    SendResult,
+    Surface,
+    TransportFailure,
+)
 
 CONTACT = {
     "first_name": "Mara",
@@ -19,21 +26,21 @@ CONTACT = {
     "email": "mara.okafor@quill.example",
 }
 
-GET = Request("read a thing", "GET", Prefix.V2, "/things/1")
-PATCH = Request("change a thing", "PATCH", Prefix.V2, "/things/1", body={"name": "new"})
-DELETE = Request("delete a thing", "DELETE", Prefix.V2, "/things/1", repeat=Repeat.DELETES)
-CREATE = Request("create the lead list", "POST", Prefix.V2, "/lead-lists", body={"name": "list"})
+GET = Request("read a thing", "GET", Surface.V2, "/things/1")
+PATCH = Request("change a thing", "PATCH", Surface.V2, "/things/1", body={"name": "new"})
+DELETE = Request("delete a thing", "DELETE", Surface.V2, "/things/1", repeat=Repeat.DELETES)
+CREATE = Request("create the lead list", "POST", Surface.V2, "/lead-lists", body={"name": "list"})
 SUBMIT = Request(
     "submit the bulk enrichment",
     "POST",
-    Prefix.V1,
+    Surface.V1,
     "/enrich/bulk",
     body={"contacts": [CONTACT]},
     repeat=Repeat.SPENDS_CREDITS,
 )
 
 NEVER_MADE = TransportFailure(sent=False, reason="the connection failed or was lost")
-LOST = TransportFailure(sent=True, reason="the answer did not come in time")
+LOST = TransportFailure(sent=True, reason="the response did not arrive in time")
 
 
 def answer(
@@ -54,15 +61,15 @@ EVERY = (*SAFE, SUBMIT)
 
 def interpret(
     request: Request,
-    answer: protocol.Answer,
+    answer: SendResult,
     *,
     failures: int = 0,
     max_retries: int = 5,
     window: float = 60.0,
     jitter: float = 0.0,
 ) -> protocol.Outcome:
-    policy = protocol.RetryPolicy(max_retries=max_retries, window_seconds=window)
-    return protocol.interpret(request, answer, failures=failures, policy=policy, jitter=jitter)
+    limits = protocol.RetryLimits(max_retries=max_retries, window_seconds=window)
+    return protocol.interpret(request, answer, failures=failures, limits=limits, jitter=jitter)
 
 
 def failed_with(outcome: protocol.Outcome, kind: type[errors.ApiError]) -> errors.ErrorInfo:
@@ -108,7 +115,7 @@ def test_a_lost_answer_is_asked_for_again(request_: Request) -> None:
 @pytest.mark.parametrize("failures", [0, 4, 5, 99])
 def test_a_lost_answer_of_a_submission_leaves_its_outcome_unknown(failures: int) -> None:
     info = failed_with(interpret(SUBMIT, LOST, failures=failures), errors.SubmissionUnknownError)
-    assert info.message == "the answer did not come in time"
+    assert info.message == "the response did not arrive in time"
 
 
 # Rows: 429
@@ -233,7 +240,7 @@ REFUSALS = {
     404: errors.NotFoundError,
     405: errors.BadRequestError,
     408: errors.BadRequestError,
-    409: errors.ConflictError,
+    409: errors.BadRequestError,
     410: errors.BadRequestError,
     413: errors.BadRequestError,
     418: errors.BadRequestError,
@@ -308,7 +315,7 @@ def test_a_submission_accepted_with_words_that_cannot_be_read_is_of_unknown_outc
 
 def test_requests_and_answers_do_not_show_what_they_carry() -> None:
     personal = Request(
-        "r", "GET", Prefix.V1, "/p", params={"name": "Mara"}, body={"email": "mara@quill.example"}
+        "r", "GET", Surface.V1, "/p", params={"name": "Mara"}, body={"email": "mara@quill.example"}
     )
     text = f"{SUBMIT!r} {personal} {answer(200, {'first_name': 'Mara'})!r}"
     assert "mara" not in text.lower()

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_cleanlist.client import protocol
-from airflow_provider_cleanlist.client.answers import retry_after_seconds
+from airflow_provider_cleanlist.client import messages, protocol
+from airflow_provider_cleanlist.client.error_responses import retry_after_seconds
 
-GET = protocol.Request("read a thing", "GET", protocol.Prefix.V2, "/things/1")
+GET = messages.Request("read a thing", "GET", messages.Surface.V2, "/things/1")
 
 NOW = 1_792_000_000.0
 """Wall clock at the arrival of the answers below."""
@@ -93,10 +93,10 @@ def test_how_long_a_429_makes_everyone_wait(
 ) -> None:
     given_headers = headers if header is None else {**headers, "retry-after": header}
     body = {"error": {"code": "c", "problem": "p", "retryable": True, "retry_after_ms": milliseconds}}
-    response = protocol.Response(429, given_headers, json.dumps(body).encode(), NOW)
-    policy = protocol.RetryPolicy(window_seconds=window)
+    response = messages.Response(429, given_headers, json.dumps(body).encode(), NOW)
+    limits = protocol.RetryLimits(window_seconds=window)
     for jitter in (0.0, 0.999):
-        outcome = protocol.interpret(GET, response, failures=0, policy=policy, jitter=jitter)
+        outcome = protocol.interpret(GET, response, failures=0, limits=limits, jitter=jitter)
         assert isinstance(outcome, protocol.RetryAfter)
         assert outcome.seconds == pytest.approx(expected + jitter)
 

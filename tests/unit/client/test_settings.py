@@ -169,7 +169,7 @@ def test_a_missing_key_says_where_it_belongs(key: str | None) -> None:
 def test_a_key_that_no_header_can_carry_is_refused_without_being_shown(key: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         build(key=key)
-    assert "characters that no key has" in str(caught.value)
+    assert "characters that are never part of a key" in str(caught.value)
     assert "clapi" not in str(caught.value)
 
 
@@ -232,7 +232,7 @@ def test_texts(name: str) -> None:
     for bad in (7, True, [], {"a": "secret-text"}):
         with pytest.raises(ConfigurationError) as caught:
             build(**{name: bad})
-        assert str(caught.value) == f"{name} must be a text"
+        assert str(caught.value) == f"{name} must be text"
 
 
 def test_notes_of_the_users_own_are_ignored() -> None:

@@ -171,7 +171,7 @@ UNUSABLE = [
     (connection(password=""), "the API key is missing: set it as the password of the connection"),
     (
         connection(password="two words"),
-        "the API key (password of the connection) has characters that no key has",
+        "the API key (password of the connection) contains characters that are never part of a key",
     ),
     (connection(host="http://api.cleanlist.ai"), "host must use https://"),
     (connection(host="https://api.cleanlist.ai/v9"), "host must be an address without a path"),
@@ -265,10 +265,10 @@ def test_contacts_of_another_shape_are_refused_without_being_shown(
         ),
         (lambda hook: hook.submit_bulk_enrichment([{}], None), "enrichment_type must be one of"),
         (lambda hook: hook.submit_bulk_enrichment([]), "1 to 250 contacts, not 0"),
-        (lambda hook: hook.get_lead_list(""), "'' is not an id"),
+        (lambda hook: hook.get_lead_list(""), "'' is not a valid id"),
         (lambda hook: hook.update_lead_list("l"), "nothing to change"),
         (lambda hook: list(hook.iter_lead_pages("l", 501)), "page_size must be 1 to 500, not 501"),
-        (lambda hook: hook.get_workflow_status(""), "is not an id"),
+        (lambda hook: hook.get_workflow_status(""), "is not a valid id"),
     ],
 )
 def test_bad_arguments_are_told_before_anything_is_sent(hook: CleanlistHook, ask: Any, problem: str) -> None:

@@ -23,7 +23,7 @@ class CleanlistHook:
     def __init__(self, conn_id: str) -> None: ...
 
     def get_thing(self, thing_id: str, timeout: float) -> dict[str, str]:
-        """Return a thing (contract section 5).
+        """Return a thing.
 
         Args:
             thing_id: The thing,
@@ -79,8 +79,7 @@ def test_a_complete_module_has_no_gap() -> None:
             "",
             ".CleanlistHook.get_thing: what it raises: ValueError",
         ),
-        ("Return a thing (", "Find a thing (", ".CleanlistHook.get_thing: what it returns"),
-        (" (contract section 5)", "", ".CleanlistHook.get_thing: the section of the contract"),
+        ("Return a thing.", "Find a thing.", ".CleanlistHook.get_thing: what it returns"),
         ("        name: The name.\n", "", ".Answer: name: a description"),
         ('"""How many."""', "", ".Answer: total: a description"),
         (

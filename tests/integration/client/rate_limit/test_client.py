@@ -55,7 +55,7 @@ def test_a_queue_that_is_too_long_is_an_error_with_its_length(
 ) -> None:
     client = client_of(cleanlist_sandbox, tmp_path, Budget(1, 600.0))
     client.validate_key()
-    with pytest.raises(RateLimitedError, match=r"taken for the next 6\d\d s.* 20 s") as caught:
+    with pytest.raises(RateLimitedError, match=r"fully booked for the next 6\d\d s.* 20 s") as caught:
         client.validate_key(max_wait=20.0)
     assert "Airflow pool" in str(caught.value)
     assert len(cleanlist_sandbox.ledger.requests()) == 1

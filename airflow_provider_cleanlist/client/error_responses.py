@@ -1,91 +1,70 @@
-"""Reading failed answers: both error envelopes, ``Retry-After`` in every form (contract section 3)."""
+"""Reading error responses: the envelopes ``{"detail": ...}`` and ``{"error": {...}}``, and ``Retry-After``."""
 
 from __future__ import annotations
 
 import email.utils
-import json
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
-
-from pydantic_core import from_json
+from typing import Any
 
 from airflow_provider_cleanlist.client import errors
+from airflow_provider_cleanlist.client.messages import Request, Response
 from airflow_provider_cleanlist.client.redaction import identifier_or_none, redacted
 
-if TYPE_CHECKING:
-    from airflow_provider_cleanlist.client.protocol import Request, Response
-
 HOST_HINT = "Check the host of the connection: is it the Cleanlist API?"
-"""Hint for answers that cannot be from Cleanlist."""
+"""Hint for responses that cannot be from Cleanlist."""
 _SECONDS = re.compile(r"[+-]?\d+(\.\d*)?", re.ASCII)
 _TAG = re.compile(r"<[^>]*>")
 
 
-def json_or_none(raw: bytes) -> Any:
-    """Decode a JSON body, or return None if it is none.
+def error_info(request: Request, response: Response) -> errors.ErrorInfo:
+    """Return what an error response says, whichever envelope it uses, without any value that the request carried.
 
     Args:
-        raw: The body as it came.
+        request: What was sent.
+        response: A response with a status of 300 or more.
     """
-    try:
-        return from_json(
-            raw, cache_strings="keys"
-        )  # twice as fast as json.loads, but without lone surrogates
-    except ValueError:
-        try:
-            return json.loads(raw)
-        except (ValueError, RecursionError):
-            return None
-
-
-def error_info(request: Request, answer: Response) -> errors.ErrorInfo:
-    """Return what a failed answer says, whichever envelope it uses, without any value that the request carried.
-
-    Args:
-        request: What was asked.
-        answer: An answer with a status of 300 or more.
-    """
-    body = json_or_none(answer.body)
+    body = response.json()
     envelope = body.get("error") if isinstance(body, dict) else None
     newer: Mapping[str, Any] = envelope if isinstance(envelope, dict) else {}
     contacts = _contacts(request)
-    message = _message(body, newer) if isinstance(body, dict) else _plain_text(answer.body, contacts)
-    header_wait = retry_after_seconds(answer.headers, answer.received_at)
+    message = _message(body, newer) if isinstance(body, dict) else _plain_text(response.body, contacts)
+    header_wait = retry_after_seconds(response.headers, response.received_at)
     return errors.ErrorInfo(
         operation=request.operation,
         message=redacted(message, contacts),
-        status=answer.status,
+        status=response.status,
         code=identifier_or_none(newer.get("code")),
         retryable=newer.get("retryable") if isinstance(newer.get("retryable"), bool) else None,
         retry_after=header_wait if header_wait is not None else _milliseconds(newer.get("retry_after_ms")),
         request_id=identifier_or_none(newer.get("request_id")),
         field_errors=tuple(_field_errors(body, contacts)),
-        hint=_host_hint(request, answer, isinstance(body, dict)),
+        hint=_host_hint(request, response, isinstance(body, dict)),
     )
 
 
 def client_error(info: errors.ErrorInfo) -> errors.ApiError:
-    """Return the exception for an answer of 300 to 499 (contract section 3.3).
+    """Return the exception for a response with a status from 300 to 499.
 
     Args:
-        info: The answer, described.
+        info: What the response says.
     """
     kind = _CLASS_BY_CODE.get(info.code or "") or _CLASS_BY_STATUS.get(
         info.status or 0, errors.BadRequestError
     )
     if info.status == 403 and info.message.rstrip(".").lower() == "not authenticated":
         kind = errors.AuthenticationError
-    return kind(replace(info, hint=_HINT_BY_CLASS.get(kind, info.hint)))
+    hint = _HINT_BY_CODE.get(info.code or "") or _HINT_BY_CLASS.get(kind, info.hint)
+    return kind(replace(info, hint=hint))
 
 
 _CLASS_BY_CODE: dict[str, type[errors.ApiError]] = {
     "insufficient_credits": errors.InsufficientCreditsError,
-    "list_protected": errors.ProtectedListError,
+    "list_protected": errors.PermissionDeniedError,
     "validation_error": errors.InvalidRequestError,
 }
 _CLASS_BY_STATUS: dict[int, type[errors.ApiError]] = {
@@ -93,27 +72,26 @@ _CLASS_BY_STATUS: dict[int, type[errors.ApiError]] = {
     402: errors.InsufficientCreditsError,
     403: errors.PermissionDeniedError,
     404: errors.NotFoundError,
-    409: errors.ConflictError,
     422: errors.InvalidRequestError,
 }
+_HINT_BY_CODE = {"list_protected": "Cleanlist manages this list: use another one."}
 _HINT_BY_CLASS: dict[type[errors.ApiError], str] = {
     errors.AuthenticationError: "Check the API key (password of the connection): it may be mistyped, expired or "
     "revoked.",
     errors.InsufficientCreditsError: "Top up the organisation's credits, then run the task again.",
     errors.PermissionDeniedError: "The plan or the scopes of the key's user do not allow this; see the Cleanlist "
     "portal.",
-    errors.ProtectedListError: "Cleanlist manages this list itself: use another one.",
 }
 
 
 def retry_after_seconds(headers: Mapping[str, str], received_at: float) -> float | None:
     """Return the pause that a ``Retry-After`` header asks for: seconds or an HTTP date; None if unreadable.
 
-    An HTTP date is compared with the answer's own ``Date`` header when there is one, so that a wrong local clock
-    does no harm. Never negative.
+    An HTTP date is compared with the ``Date`` header of the same response when there is one, so that a wrong local
+    clock does no harm. Never negative.
 
     Args:
-        headers: The answer's headers, names in lower case.
+        headers: Headers of the response, names in lower case.
         received_at: Wall clock at arrival, seconds since the epoch.
     """
     text = headers.get("retry-after", "").strip()
@@ -154,14 +132,14 @@ def _message(body: Mapping[str, Any], newer: Mapping[str, Any]) -> str:
         if isinstance(value, str) and value:
             return value
         if isinstance(value, list) and value:
-            return f"{len(value)} field{'s' if len(value) != 1 else ''} refused"
+            return f"{len(value)} {'field' if len(value) == 1 else 'fields'} rejected"
         if isinstance(value, dict):
             return _text(value.get("message")) or _text(value.get("msg"))
     return ""
 
 
 def _scopes(details: Any) -> Iterator[str]:
-    """Spell out which scopes a 403 asked for and which the key has (contract section 1.5)."""
+    """Spell out which scopes a 403 requires and which the key has."""
     for name in ("required", "granted"):
         scopes = details.get(name) if isinstance(details, Mapping) else None
         if isinstance(scopes, list):
@@ -169,9 +147,9 @@ def _scopes(details: Any) -> Iterator[str]:
 
 
 def _plain_text(raw: bytes, contacts: Any) -> str:
-    """Quote an answer that is not JSON, unless it could echo contacts in a spelling that nobody foresees."""
+    """Quote a response that is not JSON, unless it could echo contacts in an unforeseen spelling."""
     if contacts or not raw.strip():
-        return "the answer is not JSON" if raw.strip() else ""
+        return "the response is not JSON" if raw.strip() else ""
     return _TAG.sub(" ", raw.decode("utf-8", "replace"))
 
 
@@ -181,7 +159,7 @@ def _field_errors(body: Any, contacts: Any) -> Iterator[errors.FieldError]:
         if isinstance(entry, dict) and isinstance(entry.get("loc"), list):
             parts = [part for part in entry["loc"] if isinstance(part, str | int)]
             location = tuple(redacted(part, contacts) if isinstance(part, str) else part for part in parts)
-            message = redacted(_text(entry.get("msg")), contacts) or "refused"
+            message = redacted(_text(entry.get("msg")), contacts) or "rejected"
             yield errors.FieldError(location, message, _contact_index(parts))
 
 
@@ -192,13 +170,13 @@ def _contact_index(location: Sequence[str | int]) -> int | None:
     return None
 
 
-def _host_hint(request: Request, answer: Response, is_json: bool) -> str | None:
-    if 300 <= answer.status < 400:
+def _host_hint(request: Request, response: Response, is_json: bool) -> str | None:
+    if 300 <= response.status < 400:
         return (
-            "Redirects are not followed, so that the key stays with the configured host: set the host that it "
-            "leads to in the connection if that is the Cleanlist API."
+            "Redirects are not followed, because the key is for the configured host only: if this one leads to the "
+            "Cleanlist API, set its target as the host of the connection."
         )
-    if answer.status < 500 and (not is_json or (answer.status == 404 and request.method == "POST")):
+    if response.status < 500 and (not is_json or (response.status == 404 and request.method == "POST")):
         return HOST_HINT
     return None
 

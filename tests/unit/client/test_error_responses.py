@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_cleanlist.client import answers, errors
-from airflow_provider_cleanlist.client.protocol import Prefix, Repeat, Request, Response
+from airflow_provider_cleanlist.client import error_responses, errors
+from airflow_provider_cleanlist.client.messages import Repeat, Request, Response, Surface
 
 CONTACTS = [
     {
@@ -25,19 +25,19 @@ VALUES = ("mara", "okafor", "sextant", "quill.example", "lindqvist", "teo", "har
 SUBMIT = Request(
     "submit the bulk enrichment",
     "POST",
-    Prefix.V1,
+    Surface.V1,
     "/enrich/bulk",
     body={"contacts": CONTACTS},
     repeat=Repeat.SPENDS_CREDITS,
 )
-GET = Request("read lead list 7", "GET", Prefix.V2, "/lead-lists/7")
+GET = Request("read lead list 7", "GET", Surface.V2, "/lead-lists/7")
 
 
 def read(
     status: int, body: Any, request: Request = GET, headers: dict[str, str] | None = None
 ) -> errors.ErrorInfo:
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return answers.error_info(request, Response(status, headers or {}, raw, 0.0))
+    return error_responses.error_info(request, Response(status, headers or {}, raw, 0.0))
 
 
 NEWER = {
@@ -100,8 +100,8 @@ LEGACY = [
     ({"detail": {"msg": "Nested msg"}}, "Nested msg"),
     ({"detail": {}}, ""),
     ({"detail": {"message": 7}}, ""),
-    ({"detail": [{"loc": ["body"], "msg": "m", "type": "t"}]}, "1 field refused"),
-    ({"detail": ["odd", 7]}, "2 fields refused"),
+    ({"detail": [{"loc": ["body"], "msg": "m", "type": "t"}]}, "1 field rejected"),
+    ({"detail": ["odd", 7]}, "2 fields rejected"),
     ({"detail": []}, ""),
     ({"detail": None, "message": "Plain message"}, "Plain message"),
     ({"error": "An error text"}, "An error text"),
@@ -140,14 +140,14 @@ def test_answers_that_are_not_json_objects_are_quoted_up_to_500_characters(body:
 
 def test_an_answer_that_is_no_json_is_not_quoted_when_contacts_were_sent() -> None:
     body = b"<html>Cannot handle J&uuml;rgen</html>"
-    assert read(502, body, SUBMIT).message == "the answer is not JSON"
+    assert read(502, body, SUBMIT).message == "the response is not JSON"
     assert read(502, b"", SUBMIT).message == ""
 
 
 # 422
 
 
-def test_refused_fields_carry_place_reason_and_index() -> None:
+def test_rejected_fields_carry_place_reason_and_index() -> None:
     detail = [
         {
             "type": "value_error",
@@ -173,15 +173,15 @@ def test_refused_fields_carry_place_reason_and_index() -> None:
     assert info.field_errors == (
         errors.FieldError(("body", "contacts", 7), "needs a company", 7),
         errors.FieldError(("body", "enrichment_type"), "Field required", None),
-        errors.FieldError(("body", "contacts", 0, "email"), "refused", 0),
-        errors.FieldError(("contacts", "x"), "refused", None),
-        errors.FieldError(("contacts", 3), "refused", 3),
+        errors.FieldError(("body", "contacts", 0, "email"), "rejected", 0),
+        errors.FieldError(("contacts", "x"), "rejected", None),
+        errors.FieldError(("contacts", 3), "rejected", 3),
     )
-    assert info.message == "8 fields refused"
+    assert info.message == "8 fields rejected"
 
 
 def test_a_company_called_contacts_does_not_hide_the_index() -> None:
-    request = Request("s", "POST", Prefix.V1, "/x", body={"contacts": [{"company_name": "Contacts"}]})
+    request = Request("s", "POST", Surface.V1, "/x", body={"contacts": [{"company_name": "Contacts"}]})
     info = read(422, {"detail": [{"loc": ["body", "contacts", 4], "msg": "m", "type": "t"}]}, request)
     assert info.field_errors[0].index == 4
 
@@ -197,7 +197,7 @@ def test_a_company_called_contacts_does_not_hide_the_index() -> None:
         (400, {"error": {"code": "spend_cap_exceeded"}}, errors.BadRequestError),
         (400, {"error": {"code": "validation_error"}}, errors.InvalidRequestError),
         (422, {"detail": []}, errors.InvalidRequestError),
-        (403, {"error": {"code": "list_protected"}}, errors.ProtectedListError),
+        (403, {"error": {"code": "list_protected"}}, errors.PermissionDeniedError),
         (403, {"error": {"code": "list_cap_reached"}}, errors.PermissionDeniedError),
         (403, {"error": {"code": "feature_gated"}}, errors.PermissionDeniedError),
         (403, {"detail": "Not authenticated"}, errors.AuthenticationError),
@@ -205,16 +205,16 @@ def test_a_company_called_contacts_does_not_hide_the_index() -> None:
         (403, {"detail": "API access is not included in your plan"}, errors.PermissionDeniedError),
         (401, {"detail": "Not authenticated"}, errors.AuthenticationError),
         (404, {"error": {"code": "never_heard_of"}}, errors.NotFoundError),
-        (409, {"error": {"code": "quote_conflict"}}, errors.ConflictError),
+        (409, {"error": {"code": "quote_conflict"}}, errors.BadRequestError),
         (413, {}, errors.BadRequestError),
     ],
 )
 def test_the_class_goes_by_code_then_status(status: int, body: Any, kind: type[errors.ApiError]) -> None:
-    assert type(answers.client_error(read(status, body))) is kind
+    assert type(error_responses.client_error(read(status, body))) is kind
 
 
 def hint_of(status: int, body: Any, request: Request = GET) -> str:
-    return answers.client_error(read(status, body, request)).info.hint or ""
+    return error_responses.client_error(read(status, body, request)).info.hint or ""
 
 
 def test_hints_say_what_to_do() -> None:
@@ -236,11 +236,11 @@ def test_the_sentence_of_an_error_says_what_how_and_what_to_do() -> None:
     info = read(
         402, {"error": {"code": "insufficient_credits", "problem": "Too few.", "request_id": "req_1"}}
     )
-    assert str(answers.client_error(info)) == (
+    assert str(error_responses.client_error(info)) == (
         "Cleanlist could not read lead list 7 (HTTP 402, insufficient_credits): Too few. "
         "Top up the organisation's credits, then run the task again. Cleanlist's request id: req_1."
     )
-    assert str(errors.TransportError(errors.ErrorInfo("x", ""))) == "Cleanlist could not x (no answer)."
+    assert str(errors.TransportError(errors.ErrorInfo("x", ""))) == "Cleanlist could not x."
 
 
 # Personal data
@@ -273,7 +273,7 @@ ECHOES = [
 @pytest.mark.parametrize("status", [301, 400, 401, 402, 403, 404, 409, 422, 429, 500, 503])
 def test_an_answer_that_echoes_contacts_leaves_no_trace_of_them(status: int, body: Any) -> None:
     info = read(status, body, SUBMIT)
-    error = answers.client_error(info)
+    error = error_responses.client_error(info)
     shown = f"{info} {info!r} {error} {error!r} {error.args} {pickle.dumps(error)!r}".lower()
     for value in VALUES:
         assert value not in shown
@@ -298,9 +298,9 @@ def test_addresses_in_answers_to_other_requests_are_left_out_too(status: int) ->
     ],
 )
 def test_every_json_document_is_read_as_the_standard_library_does(raw):
-    assert repr(answers.json_or_none(raw)) == repr(json.loads(raw))
+    assert repr(Response(200, {}, raw, 0.0).json()) == repr(json.loads(raw))
 
 
 @pytest.mark.parametrize("raw", [b"", b"<html>", b'{"a":1}x', b'"\xff"', b"[" * 100_000, b"9" * 5000])
 def test_what_is_no_json_is_none(raw):
-    assert answers.json_or_none(raw) is None
+    assert Response(200, {}, raw, 0.0).json() is None
