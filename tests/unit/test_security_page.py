@@ -17,7 +17,7 @@ from airflow_provider_cleanlist.inbox.tokens import (
     verify,
 )
 from airflow_provider_cleanlist.operators.bulk_enrich import BulkEnrichOperator
-from airflow_provider_cleanlist.triggers.shared_poller import CONNECTION_GOOD_FOR_SECONDS
+from airflow_provider_cleanlist.triggers.shared_poller import CONNECTION_LIFE_SECONDS
 from airflow_provider_cleanlist.warehouse.checkpoint import ABANDONED_AFTER
 
 TEXT = " ".join((Path(__file__).parents[2] / "docs" / "security.md").read_text(encoding="utf-8").split())
@@ -30,7 +30,7 @@ TEXT = " ".join((Path(__file__).parents[2] / "docs" / "security.md").read_text(e
         f"in at most {MAX_MESSAGE_LENGTH} characters",
         f"once it is {ABANDONED_AFTER // timedelta(hours=1)} hours old",
         f"Addresses are {TOKEN_LENGTH} characters",
-        f"again every {['', 'one', 'two', 'three', 'four', 'five'][int(CONNECTION_GOOD_FOR_SECONDS // 60)]} minutes",
+        f"again every {['', 'one', 'two', 'three', 'four', 'five'][int(CONNECTION_LIFE_SECONDS // 60)]} minutes",
         f"until {['', '', '', '', '', '', '', 'seven'][TOKEN_LIFE_SECONDS // 86_400]} days after the submission",
     ],
 )
