@@ -1,7 +1,7 @@
-"""Enrich yesterday's new CRM contacts out of a database, every day.
+"""Enrich yesterday's new CRM contacts from a database, every day.
 
-Each day's run reads only the contacts of its own day, so that the same file serves backfills: every run submits its own
-contacts, once, whenever it is retried or cleared.
+Each run reads only the contacts of its own day, so that the same DAG serves backfills: every run submits its own
+contacts once, however often it is retried or cleared.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Enrich the contacts of a CRM export and load what was found into the warehouse.
+"""Enrich the contacts of a CRM export and load the results into the warehouse.
 
     contacts file -> enrich -> wait -> load -> summarise
 
-Needs a connection ``cleanlist_default`` and a warehouse connection ``warehouse``. Safe to retry and to clear: no
+Needs a connection ``cleanlist_default`` and a warehouse connection ``warehouse``. It is safe to retry and to clear: no
 contact is submitted twice, and the table is exact after every run.
 """
 

@@ -1,7 +1,7 @@
 """Load results as soon as Cleanlist delivers them: no task waits, and no request is sent.
 
-``submit_contacts`` submits and ends. When Cleanlist's webhook comes, Airflow's API server adds an event to the list of
-every enriched contact, which starts ``enrichment_finished``; that loads the delivered results from the inbox. See
+``submit_contacts`` submits and ends. When Cleanlist's webhook arrives, Airflow's API server adds an event to the asset
+of the managed list, which starts ``enrichment_finished``; that loads the delivered results from the inbox. See
 ``docs/webhooks.md`` for the settings.
 """
 
@@ -46,7 +46,7 @@ with DAG(
 
     @task
     def finished_workflows(triggering_asset_events: Any = None) -> list[str]:
-        """Return the workflows that the events of this run name."""
+        """Return the ids of the workflows in this run's events."""
         return [
             workflow_id
             for events in triggering_asset_events.values()

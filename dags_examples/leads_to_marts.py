@@ -1,8 +1,8 @@
 """Build dbt models whenever the leads have been loaded, then let another task use them.
 
-Scheduled by the asset that ``enrich_contacts_to_warehouse`` updates: no sensor, no fixed hour, no wait between the two
-DAGs. dbt runs from an environment of its own, because its dependencies and Airflow's rarely agree; the environment
-variable ``DBT_EXECUTABLE`` names it.
+Scheduled on the asset that ``enrich_contacts_to_warehouse`` updates: no sensor, no fixed time, no wait between the two
+DAGs. dbt runs from a separate environment, because its dependencies often conflict with Airflow's; the environment
+variable ``DBT_EXECUTABLE`` names its executable.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ with DAG(
     # [START etl]
     @task
     def coverage() -> dict[str, int]:
-        """Ask the model that dbt has built, as any later task of an ETL would."""
+        """Query the model that dbt has built, as any later ETL task would."""
         warehouse = BaseHook.get_connection("warehouse").get_hook()
         return dict(warehouse.get_records("SELECT found, contacts FROM lead_coverage"))
 

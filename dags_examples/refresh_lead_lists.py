@@ -1,10 +1,10 @@
 """Refresh the tables of several lead lists every night, one mapped task per list.
 
-All mapped tasks share one request budget, so the number of lists needs no thought. Each list owns its rows of the
-table: ``merge`` on (list, lead) and ``soft_delete`` for leads that have left the list.
+All mapped tasks share one request budget, so you can map as many lists as you like. Each list owns its rows of the
+table: ``merge`` on (list, lead), and ``soft_delete`` for leads that have left the list.
 
-Set the Airflow variable ``cleanlist_lists`` to a JSON array of list names to choose the lists; by default it refreshes
-the list in which Cleanlist collects every enriched contact.
+Set the Airflow variable ``cleanlist_lists`` to a JSON array of list names to choose the lists; by default the DAG
+refreshes the managed list, to which Cleanlist adds every enriched contact.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ with DAG(
 
     @task
     def count_rows(results: list[dict[str, object]]) -> int:
-        """Sum up what the mapped tasks loaded."""
+        """Return how many rows the mapped tasks loaded in all."""
         return sum(int(str(result["rows_written"])) for result in results)
 
     load = LeadListToWarehouseOperator.partial(

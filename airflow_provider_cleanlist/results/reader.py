@@ -1,8 +1,8 @@
-"""Reading the results of workflows, contact by contact, in the cheapest way there is.
+"""Reading the results of workflows, contact by contact, in the cheapest way possible.
 
-A delivered webhook costs no request, the answer to a workflow's status costs one for up to 250 contacts if it carries
-results at all, and a task's status costs one per contact. What an earlier try has read is not read again: a cursor
-names the place in the workflows' task ids, and a digest of what is read.
+A delivered webhook costs no request, a workflow's status costs one for up to 250 contacts if it carries results at
+all, and a task's status costs one per contact. What an earlier attempt read is not read again: a cursor holds the
+position in the workflows' task ids, and a digest of these ids.
 """
 
 from __future__ import annotations
@@ -21,18 +21,19 @@ from airflow_provider_cleanlist.client.results import (
 )
 from airflow_provider_cleanlist.results.rows import result_row
 from airflow_provider_cleanlist.task_log import TaskLog
+from airflow_provider_cleanlist.wording import counted
 
 Rows = dict[str, dict[str, Any]]
 """Records by task id."""
 
 
 class ResultsUnavailableError(Exception):
-    """None of the three ways can serve a workflow's results.
+    """None of the three ways provides all results of a workflow.
 
     Args:
         workflow_id: The workflow.
-        found: Results that could be had of it.
-        expected: Results that it has, or None if nobody tells.
+        found: Results that could be read.
+        expected: Results that it has, or None if the number is unknown.
     """
 
     def __init__(self, workflow_id: str, found: int, expected: int | None) -> None:
@@ -43,29 +44,29 @@ class ResultsUnavailableError(Exception):
 
 
 class ResultsNotReadyError(Exception):
-    """A workflow still runs.
+    """A workflow is still running.
 
     Args:
         workflow_id: The workflow.
     """
 
     def __init__(self, workflow_id: str) -> None:
-        super().__init__(f"workflow {workflow_id} still runs")
+        super().__init__(f"workflow {workflow_id} is still running")
         self.workflow_id = workflow_id
 
 
 class CursorOfOtherResultsError(Exception):
-    """A cursor of an earlier try belongs to other workflows or tasks."""
+    """The cursor of an earlier attempt belongs to other workflows or tasks."""
 
 
 @dataclass(frozen=True, slots=True)
 class ResultPage:
-    """Some results.
+    """A page of results.
 
     Attributes:
-        leads: Flat records of :func:`.result_rows.result_row`.
-        cursor: Where to go on; None on the last page.
-        total: Always None: the API has no count over workflows.
+        leads: Flat records, as :func:`.rows.result_row` makes them.
+        cursor: Where the next page begins; None on the last one.
+        total: Always None: the API has no count over several workflows.
     """
 
     leads: Sequence[Mapping[str, Any]]
@@ -74,14 +75,14 @@ class ResultPage:
 
 
 @dataclass(slots=True)
-class Sources:
-    """How many results came by which way.
+class SourceCounts:
+    """How many results were read in which way; the loading task returns these numbers under these names.
 
     Attributes:
-        from_webhooks: Out of delivered webhooks.
-        from_workflows: Out of answers to workflows' status.
-        from_tasks: One by one.
-        unfinished: Left out because their workflow still ran.
+        from_webhooks: Results out of delivered webhooks.
+        from_workflows: Results out of workflow statuses.
+        from_tasks: Results that were read one by one.
+        unfinished: Contacts that were left out because their workflow was still running.
     """
 
     from_webhooks: int = 0
@@ -92,12 +93,12 @@ class Sources:
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """Where results can be had.
+    """The three ways to read results.
 
     Attributes:
         delivered: Returns the payload that a workflow's webhook delivered, or None.
-        workflow: InFlightRequests for a workflow's status.
-        task: InFlightRequests for a task's result.
+        workflow: Requests a workflow's status.
+        task: Requests a task's result.
     """
 
     delivered: Callable[[str], Mapping[str, Any] | None]
@@ -107,19 +108,26 @@ class Access:
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """What is known of a workflow's results without asking for tasks.
+    """What is known of a workflow's results before its tasks are read one by one.
 
     Attributes:
         rows: The results.
-        expected: How many there should be; None if nobody tells.
-        complete: Whether these are all.
-        state: What its status says; None if it was not asked.
+        expected: How many there should be; None if the number is unknown.
+        state: State of the workflow; None if it was not requested.
     """
 
     rows: Rows
     expected: int | None = None
-    complete: bool = False
     state: WorkflowState | None = None
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether these are all results that the workflow will ever have."""
+        return (
+            self.state is not WorkflowState.RUNNING
+            and bool(self.rows)
+            and len(self.rows) >= (self.expected or 0)
+        )
 
 
 class ResultReader:
@@ -128,15 +136,15 @@ class ResultReader:
     Args:
         workflow_ids: The workflows, each once.
         task_ids: Task ids by workflow, as far as known.
-        access: Where results can be had.
+        access: The three ways to read results.
         log: Receives counts and ids.
-        skip_unfinished: Leave contacts out whose workflow still runs, instead of stopping.
+        skip_unfinished: Leave out contacts whose workflow is still running, instead of stopping.
         tasks_per_page: Results per page where they are read one by one.
 
     Attributes:
-        workflows: How many workflows there are.
-        digest: Tells these workflows and tasks from others.
-        sources: How many results came by which way in this try.
+        workflows: Number of workflows.
+        digest: Identifies these workflows and tasks.
+        counts: How many results this attempt read in which way.
     """
 
     def __init__(
@@ -155,24 +163,24 @@ class ResultReader:
         self._log = log
         self._skip_unfinished = skip_unfinished
         self._tasks_per_page = tasks_per_page
-        self._answers_carry_results = True
+        self._statuses_carry_results = True
         self.workflows = len(self._workflow_ids)
         self.digest = _digest(self._workflow_ids, task_ids)
-        self.sources = Sources()
+        self.counts = SourceCounts()
 
     def read(self, cursor: str | None) -> Iterator[ResultPage]:
-        """Yield pages from a cursor on, one at least.
+        """Yield pages from a cursor on, at least one.
 
         Args:
-            cursor: Cursor of an earlier page, also of an earlier try; None starts at the beginning.
+            cursor: Cursor of an earlier page, possibly of an earlier attempt; None starts at the beginning.
 
         Raises:
             CursorOfOtherResultsError: The cursor belongs to other workflows or tasks.
-            ResultsUnavailableError: None of the ways can serve a workflow.
-            ResultsNotReadyError: A workflow still runs.
-            errors.CleanlistError: The API refused or failed.
+            ResultsUnavailableError: None of the ways provides all results of a workflow.
+            ResultsNotReadyError: A workflow is still running.
+            errors.CleanlistError: The API refused the request or failed.
         """
-        first, offset = self._place(cursor)
+        first, offset = self._position(cursor)
         if not self._workflow_ids:
             yield ResultPage((), None)
         for index in range(first, len(self._workflow_ids)):
@@ -181,54 +189,56 @@ class ResultReader:
     def _workflow_pages(self, index: int, offset: int) -> Iterator[ResultPage]:
         workflow_id = self._workflow_ids[index]
         tasks = self._task_ids.get(workflow_id, ())
-        found = self._found(workflow_id, may_ask=not (offset and tasks))
+        found = self._found(workflow_id, may_request=not (offset and tasks))
         left = frozenset(tasks[offset:])
         rows = [row for task_id, row in found.rows.items() if not offset or task_id in left]
-        if found.complete:
+        if found.is_complete:
             yield ResultPage(rows, self._cursor(index + 1))
         elif tasks:
             if rows:
                 yield ResultPage(rows, self._cursor(index, offset))
             yield from self._task_pages(index, offset, found)
         else:
-            self._give_up_rest(workflow_id, found)
+            self._account_for_missing(workflow_id, found)
             yield ResultPage(rows, self._cursor(index + 1))
 
-    def _give_up_rest(self, workflow_id: str, found: _Found) -> None:
-        """Go without results that nobody can tell, if there is a good reason for it."""
+    def _account_for_missing(self, workflow_id: str, found: _Found) -> None:
+        """Count or log results that cannot be read; raise if the workflow's state does not explain them."""
         if found.state is WorkflowState.COMPLETED:
             raise ResultsUnavailableError(workflow_id, len(found.rows), found.expected)
         if found.state is WorkflowState.RUNNING:
-            self.sources.unfinished += max(0, (found.expected or 0) - len(found.rows))
+            self.counts.unfinished += max(0, (found.expected or 0) - len(found.rows))
         else:
             self._log.warning(
-                "Workflow %s failed; only %d of its results can be told.", workflow_id, len(found.rows)
+                "Workflow %s failed; only %s of it can be read.",
+                workflow_id,
+                counted(len(found.rows), "result"),
             )
 
-    def _found(self, workflow_id: str, *, may_ask: bool) -> _Found:
-        """Return what is known of a workflow; a request is made only if it may bring something."""
+    def _found(self, workflow_id: str, *, may_request: bool) -> _Found:
+        """Return what is known of a workflow; its status is requested only if that may bring more."""
         payload = self._access.delivered(workflow_id)
         delivered = _Found({})
         if payload is not None:
             status = WorkflowStatus.parse(workflow_id, payload)
             truncated = bool(count_or_none(payload.get("results_truncated")))
             delivered = self._results_in(status, is_final=True, truncated=truncated)
-            self.sources.from_webhooks += len(delivered.rows)
-        hopeless = not self._answers_carry_results and bool(self._task_ids.get(workflow_id))
-        if delivered.complete or hopeless or not may_ask:
+            self.counts.from_webhooks += len(delivered.rows)
+        hopeless = not self._statuses_carry_results and bool(self._task_ids.get(workflow_id))
+        if delivered.is_complete or hopeless or not may_request:
             return delivered
-        return self._with_answer(workflow_id, delivered.rows)
+        return self._with_status(workflow_id, delivered.rows)
 
-    def _with_answer(self, workflow_id: str, delivered: Rows) -> _Found:
+    def _with_status(self, workflow_id: str, delivered: Rows) -> _Found:
         status = self._access.workflow(workflow_id)
         is_final = status.state is not WorkflowState.RUNNING
         if not is_final and not self._skip_unfinished:
             raise ResultsNotReadyError(workflow_id)
-        answer = self._results_in(status, is_final=is_final)
+        found = self._results_in(status, is_final=is_final)
         if status.state is WorkflowState.COMPLETED:
-            self._answers_carry_results = bool(answer.rows)
-        self.sources.from_workflows += len(answer.rows.keys() - delivered.keys())
-        return self._completed(delivered | answer.rows, answer.expected, answer.state)
+            self._statuses_carry_results = bool(found.rows)
+        self.counts.from_workflows += len(found.rows.keys() - delivered.keys())
+        return _Found(delivered | found.rows, found.expected, found.state)
 
     def _results_in(self, status: WorkflowStatus, *, is_final: bool, truncated: bool = False) -> _Found:
         state = WorkflowState.RUNNING
@@ -244,11 +254,7 @@ class ResultReader:
             expected = len(self._task_ids.get(status.workflow_id, ())) or None
         if truncated and expected is None:
             expected = len(rows) + 1
-        return self._completed(rows, expected, state)
-
-    def _completed(self, rows: Rows, expected: int | None, state: WorkflowState | None) -> _Found:
-        is_complete = state is not WorkflowState.RUNNING and bool(rows) and len(rows) >= (expected or 0)
-        return _Found(rows, expected, is_complete, state)
+        return _Found(rows, expected, state)
 
     def _task_pages(self, index: int, offset: int, found: _Found) -> Iterator[ResultPage]:
         workflow_id = self._workflow_ids[index]
@@ -265,19 +271,19 @@ class ResultReader:
                     yield ResultPage(rows, self._cursor(index, number))
                 raise
             if result.state is WorkflowState.RUNNING and state is None:
-                state = self._end_of(workflow_id)
+                state = self._requested_state(workflow_id)
             if result.state is WorkflowState.RUNNING and state is WorkflowState.RUNNING:
-                self.sources.unfinished += 1
+                self.counts.unfinished += 1
                 continue
-            self.sources.from_tasks += 1
+            self.counts.from_tasks += 1
             rows.append(result_row(result.raw, workflow_id, tasks[number]) or {})
             if len(rows) == self._tasks_per_page:
                 yield ResultPage(rows, self._cursor(index, number + 1))
                 rows = []
         yield ResultPage(rows, self._cursor(index + 1))
 
-    def _end_of(self, workflow_id: str) -> WorkflowState:
-        """Return the state of a workflow whose task is said to run."""
+    def _requested_state(self, workflow_id: str) -> WorkflowState:
+        """Return the state of a workflow of which a task is reported as running."""
         state = self._access.workflow(workflow_id).state
         if state is WorkflowState.RUNNING and not self._skip_unfinished:
             raise ResultsNotReadyError(workflow_id)
@@ -288,7 +294,7 @@ class ResultReader:
             return None
         return f"{self.digest}:{index}:{offset}"
 
-    def _place(self, cursor: str | None) -> tuple[int, int]:
+    def _position(self, cursor: str | None) -> tuple[int, int]:
         if cursor is None:
             return 0, 0
         digest, index, offset = cursor.split(":")

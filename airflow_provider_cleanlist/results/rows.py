@@ -1,4 +1,4 @@
-"""What was found for one contact, as a flat record for a table."""
+"""The result of one contact as a flat record for a table."""
 
 from __future__ import annotations
 
@@ -27,22 +27,22 @@ RESULT_FIELDS = (
     "company_headcount",
     "raw",
 )
-"""Fields that the contract names (section 5.3); further ones of prospect and company get their prefix, too."""
+"""Fields that the API documents; any other field of prospect and company is added with the same prefix."""
 
 
 def result_row(
     body: Mapping[str, Any], workflow_id: str, task_id: str | None = None
 ) -> dict[str, Any] | None:
-    """Return one result as a flat record; None if it does not say which task it is of.
+    """Return one result as a flat record, or None if its task is unknown.
 
     Args:
-        body: The result as sent, itself or nested (contract section 5.3).
-        workflow_id: Workflow it belongs to, for results that do not say.
-        task_id: Task it belongs to, if that is known.
+        body: The result as Cleanlist sent it, itself or nested in another object.
+        workflow_id: Its workflow, for results that do not name it.
+        task_id: Its task, if it is known.
 
     Returns:
-        ``RESULT_FIELDS`` as far as known, and ``prospect_...`` and ``company_...`` of everything else these two hold.
-        ``other_emails`` and ``phones`` are lists, ``raw`` is the body.
+        ``RESULT_FIELDS`` as far as known, and every other field of prospect and company as ``prospect_...`` and
+        ``company_...``. ``other_emails`` and ``phones`` are lists, ``raw`` is the result as Cleanlist sent it.
     """
     result = EnrichmentResult.parse(body)
     task_id = result.task_id or task_id

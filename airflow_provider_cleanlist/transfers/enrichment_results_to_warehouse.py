@@ -1,4 +1,4 @@
-"""Loading what enrichment found, contact by contact, into a warehouse table."""
+"""Loading the results of enrichment, contact by contact, into a warehouse table."""
 
 from __future__ import annotations
 
@@ -43,17 +43,17 @@ _PAGES_AHEAD = 0
 
 
 class CleanlistResultsNotReadyError(CleanlistError, AirflowException):
-    """A workflow still runs, so its results are not complete. Retried."""
+    """The results cannot be read yet: a workflow is still running, or the inbox cannot be read. Retried."""
 
 
 class EnrichmentResultsToWarehouseOperator(WarehouseLoadOperator):
     """Load the results of enrichment workflows, one row per submitted contact, into a table of any SQL database.
 
-    Results are read in the cheapest way there is, workflow by workflow: what a webhook delivered to
-    ``[cleanlist] webhook_inbox`` costs no request; the answer to a workflow's status costs one for up to 250 contacts
-    if it carries results; with ``task_ids`` each contact costs one request, at the pace of the request budget. What
-    is read is staged at once: a killed attempt is resumed, and no staged contact is read again. Publishing is one
-    transaction, as in ``LeadListToWarehouseOperator``.
+    Results are read in the cheapest way possible, workflow by workflow: what a webhook delivered to
+    ``[cleanlist] webhook_inbox`` costs no request; a workflow's status costs one for up to 250 contacts if it carries
+    results; with ``task_ids`` each contact costs one request, at the pace of the request budget. What is read is
+    staged at once: a killed attempt is resumed, and no staged contact is read again. Publishing is one transaction,
+    as in ``LeadListToWarehouseOperator``.
 
     Columns: ``task_id``, ``workflow_id``, ``status``, ``primary_email``, ``primary_email_status``, ``other_emails``
     and ``phones`` (JSON lists), every field of the person as ``prospect_...`` and of the company as ``company_...``,
@@ -67,8 +67,8 @@ class EnrichmentResultsToWarehouseOperator(WarehouseLoadOperator):
             of any of them (templated).
         task_ids: Task ids by workflow: the XCom ``task_ids`` that ``BulkEnrichOperator(push_task_ids=True)`` pushes,
             or several of these (templated).
-        on_unfinished: What to do while a workflow still runs: ``fail`` (the retry resumes), or ``skip`` its unfinished
-            contacts.
+        on_unfinished: What to do while a workflow is still running: ``fail`` (the retry resumes), or ``skip`` its
+            unfinished contacts.
         warehouse_conn_id: Airflow connection of the warehouse; any whose hook is a ``DbApiHook``.
         table: The target, ``table`` or ``schema.table``. A part in double quotes is taken verbatim.
         schema: Schema of the target; ``table`` is then a single name, dots included.
@@ -98,7 +98,7 @@ class EnrichmentResultsToWarehouseOperator(WarehouseLoadOperator):
         CleanlistConfigurationError: An argument, a connection, a privilege or the table does not fit, or none of the
             three ways can serve a workflow; not retried.
         CleanlistDataError: A result does not fit the table; not retried.
-        CleanlistResultsNotReadyError: A workflow still runs and ``on_unfinished="fail"``; retried.
+        CleanlistResultsNotReadyError: A workflow is still running and ``on_unfinished="fail"``; retried.
         CleanlistLoadError: The warehouse failed; retried.
     """
 
@@ -168,7 +168,7 @@ class EnrichmentResultsToWarehouseOperator(WarehouseLoadOperator):
 
         def result(report: LoadReport) -> dict[str, Any]:
             source = {"workflows": reader.workflows}
-            return self._result(spec, report, started, source=source, counts=asdict(reader.sources))
+            return self._result(spec, report, started, source=source, counts=asdict(reader.counts))
 
         completed = CompletedLoadCache(
             context, reader.digest, spec.fingerprint, str(spec.table), spec.mode, spec.snapshot_date
@@ -236,7 +236,7 @@ class EnrichmentResultsToWarehouseOperator(WarehouseLoadOperator):
             result["from_tasks"],
         )
         if unfinished := result["unfinished"]:
-            self.log.warning("Left out %s whose workflow still runs.", counted(unfinished, "contact"))
+            self.log.warning("Left out %s whose workflow is still running.", counted(unfinished, "contact"))
 
 
 def _pages(reader: ResultReader) -> ReadPages:
@@ -256,8 +256,8 @@ def _result_errors_for_airflow(hook: CleanlistHook) -> Iterator[None]:
         yield
     except ResultsNotReadyError as error:
         raise CleanlistResultsNotReadyError(
-            f"Workflow {error.workflow_id} still runs. What was read so far is staged; the target is unchanged. Wait "
-            "for the workflows first (WorkflowSensor, or wait_for_completion=True), or set on_unfinished='skip'."
+            f"Workflow {error.workflow_id} is still running. What was read so far is staged; the target is unchanged. "
+            "Wait for the workflows first (WorkflowSensor, or wait_for_completion=True), or set on_unfinished='skip'."
         ) from None
     except ResultsUnavailableError as error:
         raise CleanlistConfigurationError(_why_unavailable(error, hook)) from None

@@ -261,7 +261,7 @@ def test_another_load_of_the_same_task_is_not_the_one_that_is_done(
 def test_a_running_workflow(sandbox, enrich, run_load, sqlite_warehouse):
     sandbox.settings.seconds_to_complete = 600
     task_ids = enrich(4)
-    with pytest.raises(CleanlistResultsNotReadyError, match=r"still runs.*WorkflowSensor") as caught:
+    with pytest.raises(CleanlistResultsNotReadyError, match=r"is still running.*WorkflowSensor") as caught:
         run_load(task_ids)
     assert not isinstance(caught.value, AirflowFailException)
     assert run_load(task_ids, on_unfinished="skip")["unfinished"] == 4

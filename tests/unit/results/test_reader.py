@@ -107,7 +107,7 @@ def test_a_delivered_webhook_costs_nothing() -> None:
     api.delivered["a"] = {"status": "completed", "results": api.results("a"), "results_truncated": 0}
     assert ids(reader := api.reader(api.tasks)) == api.tasks["a"]
     assert api.asked == []
-    assert reader.sources.from_webhooks == 3
+    assert reader.counts.from_webhooks == 3
 
 
 def test_results_in_the_answer_cost_one_request() -> None:
@@ -115,14 +115,14 @@ def test_results_in_the_answer_cost_one_request() -> None:
     api.status["a"] = {"results": api.results("a")}
     assert ids(reader := api.reader(api.tasks)) == api.tasks["a"]
     assert api.asked == ["a"]
-    assert (reader.sources.from_webhooks, reader.sources.from_workflows) == (0, 3)
+    assert (reader.counts.from_webhooks, reader.counts.from_workflows) == (0, 3)
 
 
 def test_one_by_one_asks_only_one_workflow_in_vain() -> None:
     api = Cleanlist("a", "b")
     assert ids(reader := api.reader(api.tasks)) == [*api.tasks["a"], *api.tasks["b"]]
     assert api.asked == ["a", *api.tasks["a"], *api.tasks["b"]]
-    assert reader.sources.from_tasks == 6
+    assert reader.counts.from_tasks == 6
 
 
 @pytest.mark.parametrize("counts", [{}, {"summary": {"total": 3}}])
@@ -131,7 +131,7 @@ def test_a_truncated_webhook_is_completed_one_by_one(counts: dict[str, Any]) -> 
     api.delivered["a"] = {"results": api.results("a", 2), "results_truncated": 1, **counts}
     assert sorted(ids(reader := api.reader(api.tasks))) == api.tasks["a"]
     assert api.asked == ["a", "a-2"]
-    assert (reader.sources.from_webhooks, reader.sources.from_tasks) == (2, 1)
+    assert (reader.counts.from_webhooks, reader.counts.from_tasks) == (2, 1)
 
 
 def test_a_truncated_webhook_is_completed_by_the_answer() -> None:
@@ -196,7 +196,7 @@ def test_running_tasks_are_left_out_and_counted() -> None:
     api.status["a"] = {"status": "processing"}
     api.task_status = {"a-0": "processing", "a-2": "queued"}
     assert ids(reader := api.reader(api.tasks, skip_unfinished=True)) == ["a-1"]
-    assert reader.sources.unfinished == 2
+    assert reader.counts.unfinished == 2
     assert api.asked == ["a", *api.tasks["a"]]
 
 
@@ -205,7 +205,7 @@ def test_running_results_in_an_answer_are_left_out_and_counted() -> None:
     done, running, _ = api.results("a")
     api.status["a"] = {"status": "processing", "results": [done, {**running, "status": "processing"}]}
     assert ids(reader := api.reader(skip_unfinished=True)) == ["a-0"]
-    assert reader.sources.unfinished == 2
+    assert reader.counts.unfinished == 2
 
 
 def test_tasks_that_a_finished_workflow_left_behind_are_rows() -> None:
