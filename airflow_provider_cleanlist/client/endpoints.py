@@ -11,6 +11,7 @@ from airflow_provider_cleanlist.client import errors, models, results
 from airflow_provider_cleanlist.client.messages import Repeat, Request, Surface
 from airflow_provider_cleanlist.client.protocol import Ok
 from airflow_provider_cleanlist.client.rate_limit.core import Priority
+from airflow_provider_cleanlist.wording import counted
 
 T = TypeVar("T")
 
@@ -310,7 +311,7 @@ def add_leads(
         idempotency_key: Repeating a request with the same key adds nothing.
     """
     request = Request(
-        f"add {_leads(lead_ids)} to list {list_id}",
+        f"add {counted(len(lead_ids), 'lead')} to list {list_id}",
         "POST",
         surface,
         f"{_path(list_id)}/leads",
@@ -328,7 +329,7 @@ def remove_leads(surface: Surface, list_id: str, lead_ids: Sequence[str]) -> Cal
         lead_ids: 1 to 100 ids of leads.
     """
     request = Request(
-        f"remove {_leads(lead_ids)} from list {list_id}",
+        f"remove {counted(len(lead_ids), 'lead')} from list {list_id}",
         "DELETE",
         surface,
         f"{_path(list_id)}/leads",
@@ -339,10 +340,6 @@ def remove_leads(surface: Surface, list_id: str, lead_ids: Sequence[str]) -> Cal
 
 def _path(list_id: str) -> str:
     return f"/lead-lists/{quote(_id(list_id), safe='')}"
-
-
-def _leads(lead_ids: Sequence[str]) -> str:
-    return f"{len(lead_ids)} {'lead' if len(lead_ids) == 1 else 'leads'}"
 
 
 def _id(value: str) -> str:

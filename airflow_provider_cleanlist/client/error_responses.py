@@ -14,6 +14,7 @@ from typing import Any
 from airflow_provider_cleanlist.client import errors
 from airflow_provider_cleanlist.client.messages import Request, Response
 from airflow_provider_cleanlist.client.redaction import identifier_or_none, redacted
+from airflow_provider_cleanlist.wording import counted
 
 HOST_HINT = "Check the host of the connection: is it the Cleanlist API?"
 """Hint for responses that cannot be from Cleanlist."""
@@ -132,7 +133,7 @@ def _message(body: Mapping[str, Any], newer: Mapping[str, Any]) -> str:
         if isinstance(value, str) and value:
             return value
         if isinstance(value, list) and value:
-            return f"{len(value)} {'field' if len(value) == 1 else 'fields'} rejected"
+            return f"{counted(len(value), 'field')} rejected"
         if isinstance(value, dict):
             return _text(value.get("message")) or _text(value.get("msg"))
     return ""
