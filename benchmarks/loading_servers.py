@@ -22,7 +22,8 @@ from loading_data import COLUMNS, Data
 from process_group import ProcessGroup
 
 from airflow_provider_cleanlist.warehouse import tables
-from airflow_provider_cleanlist.warehouse.plan import plan_columns
+from airflow_provider_cleanlist.warehouse.dialects import database_of
+from airflow_provider_cleanlist.warehouse.plan import plan_target
 
 
 class Database(Protocol):
@@ -51,18 +52,19 @@ class Database(Protocol):
         """Return the CPU seconds that the server has used, if it is a process of its own."""
 
 
-def target() -> sa.Table:
+def target(engine: sa.engine.Engine) -> sa.Table:
     """Return the table that a merge makes, with its primary key."""
     spec = spec_for("merge")
-    return tables.target_table(spec, plan_columns(spec, spec.initial_fields, None))
+    return tables.target_table(spec, plan_target(spec, spec.initial_fields, None), database_of(engine))
 
 
 def empty_target(database: Database) -> None:
     """Make an empty target with its primary key, and nothing beside it."""
     engine = database.engine()
+    table = target(engine)
     with engine.begin() as connection:
-        connection.execute(sa.schema.DropTable(target(), if_exists=True))
-    tables.ensure_table(engine, target())
+        connection.execute(sa.schema.DropTable(table, if_exists=True))
+    tables.ensure_table(engine, table)
     engine.dispose()
 
 

@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Engine
 
     from airflow_provider_cleanlist.warehouse.loader import LoadReport
-    from airflow_provider_cleanlist.warehouse.spec import ColumnType, LoadSpec, Mode, SchemaEvolution
+    from airflow_provider_cleanlist.warehouse.spec import LoadSpec, Mode, SchemaEvolution
+    from airflow_provider_cleanlist.warehouse.types import ColumnType
 
 MAX_PAGE_SIZE = 500
 """Largest ``page_size``: the most leads that one request may read, and the most results staged together."""

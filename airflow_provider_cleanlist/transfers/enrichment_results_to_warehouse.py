@@ -33,8 +33,10 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
     from sqlalchemy.engine import Engine
 
-    from airflow_provider_cleanlist.warehouse.loader import LoadReport, ReadPages
-    from airflow_provider_cleanlist.warehouse.spec import ColumnType, LoadSpec
+    from airflow_provider_cleanlist.warehouse.loader import LoadReport
+    from airflow_provider_cleanlist.warehouse.reading import ReadPages
+    from airflow_provider_cleanlist.warehouse.spec import LoadSpec
+    from airflow_provider_cleanlist.warehouse.types import ColumnType
 
 RAW = "raw"
 """Column of the result as Cleanlist sent it."""

@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
     from airflow_provider_cleanlist.client.models import LeadPage
-    from airflow_provider_cleanlist.warehouse.loader import ReadPages
-    from airflow_provider_cleanlist.warehouse.spec import ColumnType, LoadSpec
+    from airflow_provider_cleanlist.warehouse.reading import ReadPages
+    from airflow_provider_cleanlist.warehouse.spec import LoadSpec
+    from airflow_provider_cleanlist.warehouse.types import ColumnType
 
 
 class LeadListToWarehouseOperator(WarehouseLoadOperator):

@@ -1,6 +1,14 @@
-"""What can go wrong while loading, by what heals it."""
+"""What can go wrong while loading, by what fixes it, and how a database's error is recognized."""
 
 from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import sqlalchemy as sa
 
 
 class LoadError(Exception):
@@ -16,4 +24,73 @@ class LoadDataError(LoadError):
 
 
 class CursorRefusedError(LoadError):
-    """The list cannot be read on from where an earlier try stopped; raised by whoever reads the pages."""
+    """Reading cannot resume where an earlier attempt stopped; raised by whoever reads the pages."""
+
+
+def any_of(*codes: str) -> re.Pattern[str]:
+    """Return a pattern for any of some codes: regular expressions, with spaces between them."""
+    return re.compile("|".join(f"(?:{code})" for code in " ".join(codes).split()) or r"(?!)", re.DOTALL)
+
+
+NEVER = any_of()
+
+
+def first_line(error: BaseException) -> str:
+    """Return what the database said, without the numbers and the statement that drivers put around it."""
+    said = error.args[1] if len(error.args) > 1 else error
+    text = said.decode("utf-8", "replace") if isinstance(said, bytes) else str(said)
+    return text.strip().partition("\n")[0].rstrip(".")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ErrorCodes:
+    """How one database and its drivers report errors.
+
+    A database's message can quote values of the statement. It is passed on only if its code says that it names
+    objects.
+
+    Args:
+        code: Reads the code of a driver's error; empty if it has none.
+        category: Reads what the patterns are matched against in full; by default the code.
+        text: Reads the message.
+        missing: Categories of a table, schema or database that does not exist.
+        configuration: Categories of objects, privileges, types or names that do not fit.
+        data: Categories of values that do not fit.
+        harmless: Categories whose message names objects and never quotes values.
+        mistyped: Categories of a value that has another type than its column.
+    """
+
+    code: Callable[[Any], str]
+    category: Callable[[Any], str] | None = None
+    text: Callable[[Any], str] = first_line
+    missing: re.Pattern[str]
+    configuration: re.Pattern[str]
+    data: re.Pattern[str]
+    harmless: re.Pattern[str]
+    mistyped: re.Pattern[str] = NEVER
+
+    def is_missing_table(self, error: sa.exc.DBAPIError) -> bool:
+        """Whether reading a table failed because there is none."""
+        if error.connection_invalidated or error.orig is None:
+            return False
+        return bool(self.missing.fullmatch(self._category(error.orig)))
+
+    def explain(self, error: BaseException, doing: str) -> LoadError:
+        """Return the load error for a driver's error, without any value of the statement.
+
+        Args:
+            error: The driver's error.
+            doing: What was being done, to begin the message with: "Creating table leads".
+        """
+        category = self._category(error)
+        text = self.text(error) if self.harmless.fullmatch(category) else ""
+        kind = " ".join(dict.fromkeys(filter(None, (type(error).__name__, self.code(error)))))
+        message = f"{doing} failed: {kind}{f': {text}' if text else ''}. The target's rows are unchanged."
+        if self.mistyped.fullmatch(category):
+            message += " Column types do not fit: name them in column_types, or change the table."
+        if self.configuration.fullmatch(category):
+            return LoadConfigurationError(message)
+        return LoadDataError(message) if self.data.fullmatch(category) else LoadError(message)
+
+    def _category(self, error: BaseException) -> str:
+        return self.code(error) if self.category is None else self.category(error)

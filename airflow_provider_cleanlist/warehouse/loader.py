@@ -4,27 +4,20 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
-from airflow_provider_cleanlist.warehouse import dialects, tables
-from airflow_provider_cleanlist.warehouse.checkpoint import BATCH_ROWS, should_commit
+from airflow_provider_cleanlist.warehouse import tables
+from airflow_provider_cleanlist.warehouse.dialects import database_errors, database_of
 from airflow_provider_cleanlist.warehouse.errors import CursorRefusedError, LoadError
-from airflow_provider_cleanlist.warehouse.plan import (
-    ColumnPlan,
-    TargetColumns,
-    check_counts,
-    check_keys,
-    plan_columns,
-)
-from airflow_provider_cleanlist.warehouse.prefetch import prefetch
-from airflow_provider_cleanlist.warehouse.progress import Progress
-from airflow_provider_cleanlist.warehouse.publish import Publication, check_mergeable, check_writable, publish
+from airflow_provider_cleanlist.warehouse.plan import TargetPlan, check_counts, check_keys, plan_target
+from airflow_provider_cleanlist.warehouse.publication import Publication
+from airflow_provider_cleanlist.warehouse.publish import check_mergeable, check_writable, publish
+from airflow_provider_cleanlist.warehouse.reading import Pacing, ReadPages, StageWriter
 from airflow_provider_cleanlist.warehouse.spec import LoadSpec
-from airflow_provider_cleanlist.warehouse.staging import Stage
+from airflow_provider_cleanlist.warehouse.staging import BATCH_ROWS, Stage
 from airflow_provider_cleanlist.warehouse.values import RowMaker
 
 if TYPE_CHECKING:
@@ -34,29 +27,6 @@ log = logging.getLogger(__name__)
 
 PAGES_AHEAD = 8
 """Pages that may wait in memory while earlier ones are written."""
-QUIET_SECONDS = 0.2
-"""What was written is committed when no page has come for so long."""
-
-
-class Page(Protocol):
-    """A page of records.
-
-    Attributes:
-        leads: Its records.
-        total: Size of the whole list, if told.
-        cursor: Cursor of the next page; None on the last one.
-    """
-
-    @property
-    def leads(self) -> Sequence[Mapping[str, Any]]: ...  # noqa: D102
-    @property
-    def total(self) -> int | None: ...  # noqa: D102
-    @property
-    def cursor(self) -> str | None: ...  # noqa: D102
-
-
-ReadPages = Callable[[str | None], Iterator[Page]]
-"""Reads the pages of a list, from the given cursor on; None is the beginning."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +34,10 @@ class LoadReport:
     """What a load did.
 
     Attributes:
-        rows_read: Rows read from the list, by all tries together.
+        rows_read: Rows read from the list, by all attempts together.
         rows_written: Distinct records now in the target.
         rows_removed: Rows of the target that ``on_missing`` removed or marked, or that a replaced scope held.
-        pages: Pages read, by all tries together.
+        pages: Pages read, by all attempts together.
         columns_added: Columns that an existing target got.
     """
 
@@ -98,10 +68,10 @@ def load(
     pages_ahead: int = PAGES_AHEAD,
     before_cleanup: Callable[[LoadReport], None] = lambda _: None,
 ) -> LoadReport:
-    """Load a list into a table, exactly once however often it is tried.
+    """Load a list into a table, exactly once however many attempts it takes.
 
-    A try that fails leaves the target's rows as they were. The next try of the same ``spec.load_id`` goes on after
-    the last page that was committed to the staging table.
+    An attempt that fails leaves the target's rows as they were. The next attempt with the same ``spec.load_id``
+    resumes after the last page that was committed to the staging table.
 
     Args:
         engine: The warehouse.
@@ -111,7 +81,7 @@ def load(
         clock: Seconds, for progress.
         batch_rows: Rows that are committed together, at least; whole pages.
         pages_ahead: Pages that may wait in memory while earlier ones are written.
-        before_cleanup: Told what was done before the load's own record of it goes.
+        before_cleanup: Called with the report before the load's own record of it is deleted.
 
     Returns:
         What was done.
@@ -123,24 +93,25 @@ def load(
     """
     tables.check_names(engine, spec)
     target = tables.columns_of(engine, spec.table)
-    plan = plan_columns(spec, RowMaker(spec, target=target).fields, target)
+    plan = plan_target(spec, RowMaker(spec, target=target).fields, target)
     if target is not None:
         check_writable(engine, spec.table, [name for name in plan.written if name in target])
     stage = Stage.open(engine, spec, utc_now())
     if stage.checkpoint.report is not None:
-        log.info("An earlier try published this load; only cleaning up is left.")
+        log.info("An earlier attempt published this load; only cleaning up is left.")
         report = LoadReport.from_dict(stage.checkpoint.report)
     else:
-        pacing = _Pacing(utc_now, clock, batch_rows, pages_ahead)
+        pacing = Pacing(utc_now, clock, batch_rows, pages_ahead)
         try:
-            _StageWriter(stage, spec, target, pacing).read(read_pages)
+            StageWriter(stage, spec, target, pacing).read(read_pages)
         except CursorRefusedError:
             log.warning(
-                "The list cannot be read on from page %d, so it is read again.", stage.checkpoint.pages
+                "Reading cannot resume after page %d, so the list is read again from the start.",
+                stage.checkpoint.pages,
             )
             stage.drop()
             stage = Stage.open(engine, spec, utc_now())
-            _StageWriter(stage, spec, target, pacing).read(read_pages)
+            StageWriter(stage, spec, target, pacing).read(read_pages)
         report = _publish(engine, spec, stage, utc_now())
     before_cleanup(report)
     stage.drop()
@@ -148,7 +119,7 @@ def load(
 
 
 def clean_up(engine: Engine, spec: LoadSpec) -> None:
-    """Remove what a load that is done may have left beside its target.
+    """Remove what a completed load may have left beside its target.
 
     Args:
         engine: The warehouse.
@@ -157,99 +128,19 @@ def clean_up(engine: Engine, spec: LoadSpec) -> None:
     Stage(engine, spec).drop()
 
 
-@dataclass(frozen=True, slots=True)
-class _Pacing:
-    utc_now: Callable[[], datetime]
-    clock: Callable[[], float]
-    batch_rows: int
-    pages_ahead: int
-
-
-class _StageWriter:
-    """Writes pages to the stage, a batch of them per transaction."""
-
-    def __init__(self, stage: Stage, spec: LoadSpec, target: TargetColumns | None, pacing: _Pacing) -> None:
-        self._stage = stage
-        self._pacing = pacing
-        self._maker = RowMaker(spec, stage.checkpoint.fields, target)
-        self._cleaned_before = stage.checkpoint.cleaned
-        self._at = stage.checkpoint
-        self._uncommitted = 0
-        self._oldest = pacing.clock()
-        self._now = pacing.utc_now()
-        self._progress = Progress(pacing.clock(), stage.checkpoint.rows)
-
-    def read(self, read_pages: ReadPages) -> None:
-        if self._at.complete:
-            log.info("An earlier try read the whole list: %d pages, %d rows.", self._at.pages, self._at.rows)
-            return
-        if self._stage.resumed:
-            log.info("Going on after page %d (%d rows).", self._at.pages, self._at.rows)
-        pages = prefetch(read_pages(self._at.cursor), self._pacing.pages_ahead, QUIET_SECONDS)
-        with closing(self._stage), closing(pages):
-            try:
-                for page in pages:
-                    self._add(page) if page is not None else self._rest()
-            except LoadError:
-                raise
-            except Exception:
-                self._commit()
-                raise
-            self._at = replace(self._at, complete=True)
-            self._commit()
-        log.info("Read %s.", self._progress.summary(self._at, self._pacing.clock()))
-        if self._at.cleaned:
-            log.warning("Removed NUL characters or lone surrogates from %d values.", self._at.cleaned)
-
-    def _rest(self) -> None:
-        """Keep no transaction open while there is nothing to write."""
-        if self._stage.is_open:
-            self._commit()
-
-    def _add(self, page: Page) -> None:
-        self._now = self._pacing.utc_now()
-        number = self._at.pages + 1
-        rows = self._maker.rows(page.leads, number)
-        if self._stage.is_open and self._maker.fields != self._at.fields:
-            self._commit()
-        if not self._uncommitted:
-            self._oldest = self._pacing.clock()
-        self._stage.add(rows, self._maker.fields)
-        self._uncommitted += len(rows)
-        self._at = replace(
-            self._at,
-            pages=number,
-            rows=self._at.rows + len(rows),
-            cursor=page.cursor,
-            complete=page.cursor is None,
-            total=self._at.total if page.total is None else page.total,
-            fields=self._maker.fields,
-            cleaned=self._cleaned_before + self._maker.cleaned,
-        )
-        if should_commit(self._uncommitted, self._pacing.clock() - self._oldest, self._pacing.batch_rows):
-            self._commit()
-        if line := self._progress.line(self._at, self._pacing.clock()):
-            log.info("%s", line)
-
-    def _commit(self) -> None:
-        if self._at != self._stage.checkpoint:
-            self._stage.commit(self._at, self._now)
-            self._uncommitted = 0
-
-
 def _publish(engine: Engine, spec: LoadSpec, stage: Stage, now: datetime) -> LoadReport:
     counts = stage.count()
     if counts.rows != stage.checkpoint.rows:
         stage.drop()
         raise LoadError(
             f"The staging table holds {counts.rows} rows, but {stage.checkpoint.rows} were written to it. Nothing was "
-            "published; the next try reads the list again."
+            "published; the next attempt reads the list again."
         )
     check_keys(counts, spec)
     verdict = check_counts(counts, stage.checkpoint.total, spec.row_count_check)
     if verdict.fail:
         stage.drop()
-        raise LoadError(f"{verdict.message} Nothing was written; the next try reads the list again.")
+        raise LoadError(f"{verdict.message} Nothing was written; the next attempt reads the list again.")
     if verdict.message:
         log.warning("%s", verdict.message)
     on_missing = spec.on_missing
@@ -257,9 +148,9 @@ def _publish(engine: Engine, spec: LoadSpec, stage: Stage, now: datetime) -> Loa
         log.warning("Rows that are gone from the list stay as they are, because the count is not confirmed.")
         on_missing = "keep"
     plan, added = _prepare_target(engine, spec, stage.checkpoint.fields)
-    publication = Publication(spec, plan, stage.table, counts, on_missing, now)
+    publication = Publication(spec, plan, stage.table, counts, on_missing, now, database_of(engine))
     check_mergeable(engine, publication)
-    with dialects.database_errors(engine, f"Publishing into {spec.table}"), engine.begin() as connection:
+    with database_errors(engine, f"Publishing into {spec.table}"), engine.begin() as connection:
         removed = publish(connection, publication)
         report = LoadReport(stage.checkpoint.rows, counts.keys, removed, stage.checkpoint.pages, added)
         stage.save(connection, replace(stage.checkpoint, report=asdict(report)), now)
@@ -268,12 +159,13 @@ def _publish(engine: Engine, spec: LoadSpec, stage: Stage, now: datetime) -> Loa
 
 def _prepare_target(
     engine: Engine, spec: LoadSpec, fields: Sequence[str]
-) -> tuple[ColumnPlan, tuple[str, ...]]:
+) -> tuple[TargetPlan, tuple[str, ...]]:
     """Give the target every column that will be written; return the plan and what an existing target got."""
+    database = database_of(engine)
     before = tables.columns_of(engine, spec.table)
-    plan = plan_columns(spec, fields, before)
+    plan = plan_target(spec, fields, before)
     if before is None:
-        tables.ensure_table(engine, tables.target_table(spec, plan))
-        plan = plan_columns(spec, fields, tables.columns_of(engine, spec.table))
-    tables.ensure_columns(engine, tables.target_table(spec, plan), plan.added)
+        tables.ensure_table(engine, tables.target_table(spec, plan, database))
+        plan = plan_target(spec, fields, tables.columns_of(engine, spec.table))
+    tables.ensure_columns(engine, tables.target_table(spec, plan, database), plan.added)
     return plan, () if before is None else plan.added

@@ -15,18 +15,14 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.base import Executable
 from sqlalchemy.sql.elements import ClauseElement
 
-from airflow_provider_cleanlist.warehouse import dialects, naming
+from airflow_provider_cleanlist.warehouse import naming
+from airflow_provider_cleanlist.warehouse.publication import Publication
 from airflow_provider_cleanlist.warehouse.spec import OnMissing
-from airflow_provider_cleanlist.warehouse.types import TYPES
 
 if TYPE_CHECKING:
-    from sqlalchemy.engine import Connection
     from sqlalchemy.sql.elements import ColumnElement
     from sqlalchemy.sql.selectable import FromClause, Select
 
-    from airflow_provider_cleanlist.warehouse.publish import Publication
-
-DIALECTS = frozenset({"databricks", "trino"})
 DROP = "_drop"
 
 
@@ -96,17 +92,6 @@ def _compile_merge(element: Merge, compiler: Any, **options: Any) -> str:
     return "\n".join(lines)
 
 
-def publish(connection: Connection, publication: Publication) -> int:
-    """Write the staged records into the target by one statement.
-
-    Returns:
-        Rows removed from the target, as counted right before.
-    """
-    removed = sum(dialects.count_affected(connection, removal) for removal in publication.removals())
-    connection.execute(merge_statement(publication))
-    return removed
-
-
 def merge_statement(publication: Publication) -> Merge:
     """Return the statement that publishes, whatever the mode."""
     if publication.spec.mode == "merge":
@@ -117,7 +102,7 @@ def merge_statement(publication: Publication) -> Merge:
 
 
 def _by_key(publication: Publication, on_missing: OnMissing) -> Merge:
-    """Rows of the same key are updated in place, so that columns of somebody else's keep their values."""
+    """Update rows of the same key in place, to preserve columns this load does not own."""
     key, target = publication.plan.key, publication.target.alias("t")
     rows = _source(publication, None if on_missing == "keep" else _missing(publication, on_missing))
     gone = rows.c[DROP].is_not(None)
@@ -125,7 +110,7 @@ def _by_key(publication: Publication, on_missing: OnMissing) -> Merge:
     if on_missing == "delete":
         matched.append(_Action("DELETE", {}, gone))
     elif on_missing == "soft_delete":
-        now = sa.literal(publication.now, TYPES["timestamp"])
+        now = sa.literal(publication.now, publication.database.types.timestamp)
         matched.append(_Action("UPDATE", {naming.DELETED_AT: now}, gone))
     incoming = {column.name: column for column in rows.c if column.name != DROP}
     updated: dict[str, Any] = {name: value for name, value in incoming.items() if name not in key}
@@ -137,19 +122,19 @@ def _by_key(publication: Publication, on_missing: OnMissing) -> Merge:
 
 
 def _by_scope(publication: Publication) -> Merge:
-    """Rows within the scope go, all staged ones come. They are found by their list, so that the join is by equality."""
+    """Delete the rows within the scope and insert all staged ones; the join is by list, so that it is by equality."""
     target, old = publication.target.alias("t"), publication.target.alias("old")
-    going = sa.select(_list_of(old).label(DROP)).where(*publication.scope(old)).distinct()
+    going = sa.select(_list_of(publication, old).label(DROP)).where(*publication.scope(old)).distinct()
     rows = _source(publication, going)
     incoming = {column.name: column for column in rows.c if column.name != DROP}
-    on = sa.and_(_list_of(target) == rows.c[DROP], *publication.scope(target))
+    on = sa.and_(_list_of(publication, target) == rows.c[DROP], *publication.scope(target))
     return Merge(
         target, rows, on, [_Action("DELETE", {})], _Action("INSERT", incoming, rows.c[DROP].is_(None))
     )
 
 
-def _list_of(table: FromClause) -> ColumnElement[Any]:
-    return sa.func.coalesce(table.c[naming.LIST_ID], sa.literal("", TYPES["text"]))
+def _list_of(publication: Publication, table: FromClause) -> ColumnElement[Any]:
+    return sa.func.coalesce(table.c[naming.LIST_ID], sa.literal("", publication.database.types.text))
 
 
 def _missing(publication: Publication, on_missing: OnMissing) -> Select[Any]:
@@ -158,24 +143,23 @@ def _missing(publication: Publication, on_missing: OnMissing) -> Select[Any]:
     key = publication.plan.key
     absent = publication.staged_key(staged).is_(None)
     alive = [old.c[naming.DELETED_AT].is_(None)] if on_missing == "soft_delete" else []
-    columns = [old.c[name] for name in key]
-    rows = sa.select(*columns, sa.literal("", TYPES["text"]).label(DROP)).distinct()
+    mark = sa.literal("", publication.database.types.text).label(DROP)
+    rows = sa.select(*(old.c[name] for name in key), mark).distinct()
     return rows.select_from(old.outerjoin(staged, publication.same_key(old, staged))).where(
         publication.of_list(old), absent, *alive
     )
 
 
 def _source(publication: Publication, going: Select[Any] | None) -> FromClause:
-    """Return the rows of the statement; what goes and what comes side by side.
+    """Return the rows of the statement, those that go beside those that come.
 
-    If the stage is not what was counted, because another try empties it meanwhile, there are none.
+    If the stage is not what was counted, because another attempt empties it meanwhile, there are none.
     """
     staged = publication.source()
     columns = {column.name: column.type for column in publication.target.columns}
     values = publication.values(staged)
-    coming = sa.select(
-        *(value.label(name) for name, value in values.items()), sa.cast(sa.null(), TYPES["text"]).label(DROP)
-    ).select_from(staged)
+    no_mark = sa.cast(sa.null(), publication.database.types.text).label(DROP)
+    coming = sa.select(*(value.label(name) for name, value in values.items()), no_mark).select_from(staged)
     parts = [coming]
     if going is not None:
         goes = going.subquery("going")

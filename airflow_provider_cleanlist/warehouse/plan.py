@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Container, Iterator, Mapping, Sequence
+from collections.abc import Collection, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from airflow_provider_cleanlist.warehouse import naming
 from airflow_provider_cleanlist.warehouse.errors import LoadConfigurationError, LoadDataError
 from airflow_provider_cleanlist.warehouse.spec import LoadSpec, RowCountCheck
+from airflow_provider_cleanlist.warehouse.types import ColumnType
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,18 +100,46 @@ class TargetColumns(Collection[str]):
 
 
 @dataclass(frozen=True, slots=True)
-class ColumnPlan:
-    """How staged fields become columns of the target.
+class StagedColumn:
+    """A field's column in the staging table, decided when the field is first met.
 
     Attributes:
-        columns: Target column by raw field name, in the order of the staging columns.
+        raw: Name of the field.
+        staging: Name in the staging table: type and number, so that no field name can clash or do harm.
+        type: Type in both tables.
+        is_key: Whether it tells records apart.
+    """
+
+    raw: str
+    staging: str
+    type: ColumnType
+    is_key: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Column(StagedColumn):
+    """A field's column in both tables, decided when every field of the load is known.
+
+    Attributes:
+        target: Name in the target.
+    """
+
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
+class TargetPlan:
+    """How a load fills the target.
+
+    Attributes:
+        columns: The fields' columns, in the order of the staging table.
         meta: The loader's own columns, in order.
         key: The key's columns in the target.
         added: Columns that the target lacks; all of them if there is no target yet.
         foreign: Columns of the target that the load does not know.
     """
 
-    columns: Mapping[str, str]
+    columns: tuple[Column, ...]
     meta: tuple[str, ...]
     key: tuple[str, ...]
     added: tuple[str, ...]
@@ -119,37 +148,58 @@ class ColumnPlan:
     @property
     def written(self) -> tuple[str, ...]:
         """All columns that the load writes."""
-        return (*self.columns.values(), *self.meta)
+        return (*(column.target for column in self.columns), *self.meta)
 
 
-def plan_columns(spec: LoadSpec, fields: Sequence[str], target: TargetColumns | None) -> ColumnPlan:
+def staged_column(spec: LoadSpec, number: int, raw: str) -> StagedColumn:
+    """Decide the staging column of a field.
+
+    Args:
+        spec: The load.
+        number: How many fields have a staging column already.
+        raw: Name of the field.
+    """
+    kind = spec.column_type(raw)
+    return StagedColumn(raw, f"{kind}_{number}", kind, raw in (spec.id_field, *spec.key_fields))
+
+
+def staged_columns(spec: LoadSpec, fields: Iterable[str]) -> tuple[StagedColumn, ...]:
+    """Decide the staging columns of fields, in the order in which they were met."""
+    return tuple(staged_column(spec, number, raw) for number, raw in enumerate(fields))
+
+
+def plan_target(spec: LoadSpec, fields: Sequence[str], target: TargetColumns | None) -> TargetPlan:
     """Decide the target's columns.
 
     Args:
         spec: The load.
-        fields: Every field of the load, in any order, ``_extra`` included.
+        fields: Every field of the load in the order of the staging table, ``_extra`` included.
         target: Columns of the target; None if it does not exist.
 
     Raises:
         LoadConfigurationError: ``schema_evolution`` forbids a column that is needed, or names clash.
     """
     existing = target or TargetColumns(())
-    columns = column_names(spec, fields, existing)
+    names = column_names(spec, fields, existing)
+    columns = tuple(
+        Column(staged.raw, staged.staging, staged.type, staged.is_key, names[staged.raw])
+        for staged in staged_columns(spec, fields)
+    )
     meta = meta_columns(spec)
     if naming.DELETED_AT in existing and naming.DELETED_AT not in meta:
         meta = (*meta, naming.DELETED_AT)
-    added = tuple(name for name in (*columns.values(), *meta) if name not in existing)
+    added = tuple(name for name in (*names.values(), *meta) if name not in existing)
     forbidden = [name for name in added if name not in meta and name != naming.EXTRA]
     if target is not None and forbidden and spec.schema_evolution != "add":
         raise LoadConfigurationError(
             f"{spec.table} has no column for {forbidden}, and schema_evolution={spec.schema_evolution!r} adds none. "
             "Add the columns, leave the fields out with columns= or exclude_columns=, or set schema_evolution='add'."
         )
-    own = TargetColumns((*columns.values(), *naming.META_COLUMNS, naming.EXTRA), existing.ignores_case)
+    own = TargetColumns((*names.values(), *naming.META_COLUMNS, naming.EXTRA), existing.ignores_case)
     foreign = tuple(name for name in existing if name not in own)
     fields_of_key = iter(spec.key_fields)
-    key = tuple(part if part in naming.META_COLUMNS else columns[next(fields_of_key)] for part in spec.key)
-    return ColumnPlan(columns, meta, key, added, foreign)
+    key = tuple(part if part in naming.META_COLUMNS else names[next(fields_of_key)] for part in spec.key)
+    return TargetPlan(columns, meta, key, added, foreign)
 
 
 def column_names(spec: LoadSpec, fields: Sequence[str], existing: Container[str] = ()) -> dict[str, str]:

@@ -11,13 +11,13 @@ from typing import Any, Literal, get_args
 from airflow_provider_cleanlist.warehouse import naming
 from airflow_provider_cleanlist.warehouse.errors import LoadConfigurationError
 from airflow_provider_cleanlist.warehouse.naming import TableName
+from airflow_provider_cleanlist.warehouse.types import ColumnType
 
 Mode = Literal["merge", "replace", "append", "snapshot"]
 ReplaceScope = Literal["list", "table"]
 OnMissing = Literal["keep", "soft_delete", "delete"]
 SchemaEvolution = Literal["add", "ignore", "fail"]
 RowCountCheck = Literal["warn", "fail", "off"]
-ColumnType = Literal["text", "integer", "float", "boolean", "date", "timestamp", "json"]
 
 LEAD_FIELDS = (
     "lead_id",

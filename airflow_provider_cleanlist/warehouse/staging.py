@@ -1,39 +1,112 @@
 """Pages on their way to the target: the staging table of a load, and how far it has come.
 
 Rows and checkpoint are committed together, so a page is in the stage exactly if the checkpoint says so. The
-checkpoint lives in a row of the table of loads in flight, beside the staging tables; each try of a load takes the
-row over by raising ``attempt``, and a try that finds it raised by another one can commit nothing any more.
+checkpoint lives in a row of the table of loads in flight, beside the staging tables. Each attempt at a load takes the
+row over by raising ``attempt``; an attempt that finds it raised by another one can commit nothing any more.
 """
 
 from __future__ import annotations
 
+import json
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
-from dataclasses import replace
-from datetime import datetime
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, Literal
 
 import sqlalchemy as sa
 
-from airflow_provider_cleanlist.warehouse import bulk, dialects, tables
-from airflow_provider_cleanlist.warehouse.checkpoint import (
-    ABANDONED_AFTER,
-    Checkpoint,
-    StageRecord,
-    decide_resume,
-)
+from airflow_provider_cleanlist.warehouse import tables
+from airflow_provider_cleanlist.warehouse.dialects import database_errors, database_of
+from airflow_provider_cleanlist.warehouse.dialects.base import RowStream
 from airflow_provider_cleanlist.warehouse.errors import LoadError
 from airflow_provider_cleanlist.warehouse.naming import TableName
-from airflow_provider_cleanlist.warehouse.plan import StageCounts
+from airflow_provider_cleanlist.warehouse.plan import StageCounts, StagedColumn, staged_columns
 from airflow_provider_cleanlist.warehouse.spec import LoadSpec, is_stage_name
-from airflow_provider_cleanlist.warehouse.tables import PAGE, stage_column
-from airflow_provider_cleanlist.warehouse.values import Row
+from airflow_provider_cleanlist.warehouse.tables import PAGE, apply_settings
+from airflow_provider_cleanlist.warehouse.types import Row
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection, Engine, Transaction
 
 log = logging.getLogger(__name__)
+
+BATCH_ROWS = 10_000
+BATCH_SECONDS = 30.0
+RESUME_WITHIN = timedelta(hours=24)
+"""A stage untouched for longer is read again from the start: its first pages are stale."""
+ABANDONED_AFTER = timedelta(hours=48)
+"""A stage untouched for longer belongs to a run that never came back, and is dropped by the next load."""
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """How far a load has come: everything up to here is in the staging table.
+
+    Attributes:
+        pages: Pages staged; the number of the last one.
+        rows: Rows staged.
+        cursor: Cursor of the next page; None before the first and after the last.
+        complete: Whether the last page is staged.
+        total: Size of the list as the last page told it.
+        fields: Raw field names by the number of their staging column.
+        cleaned: Values that NUL or lone surrogates were removed from.
+        report: What the load returned, once it is published.
+    """
+
+    pages: int = 0
+    rows: int = 0
+    cursor: str | None = None
+    complete: bool = False
+    total: int | None = None
+    fields: tuple[str, ...] = ()
+    cleaned: int = 0
+    report: Mapping[str, Any] | None = None
+
+    def to_json(self) -> str:
+        """Return the checkpoint as one JSON document."""
+        return json.dumps({name: getattr(self, name) for name in self.__slots__}, separators=(",", ":"))
+
+    @classmethod
+    def from_json(cls, document: str) -> Checkpoint:
+        """Read what ``to_json`` wrote."""
+        values = json.loads(document)
+        return cls(**values | {"fields": tuple(values["fields"])})
+
+
+@dataclass(frozen=True, slots=True)
+class StageRecord:
+    """A row of the table of loads in flight."""
+
+    stage: str
+    attempt: int
+    fingerprint: str
+    updated_at: datetime
+    checkpoint: Checkpoint
+
+
+ResumeDecision = Literal["start", "resume", "published"]
+
+
+def decide_resume(record: StageRecord | None, spec: LoadSpec, now: datetime) -> ResumeDecision:
+    """Decide what becomes of the stage that an earlier try of the same load may have left.
+
+    Returns:
+        ``published`` if only the result is missing, ``resume`` to go on after the checkpoint, else ``start``.
+    """
+    if record is None or now - record.updated_at > RESUME_WITHIN:
+        return "start"
+    if record.checkpoint.report is not None:
+        return "published"
+    if record.fingerprint != spec.fingerprint or record.checkpoint.pages == 0:
+        return "start"
+    return "resume"
+
+
+def should_commit(rows: int, seconds: float, batch_rows: int = BATCH_ROWS) -> bool:
+    """Whether pages read so far are committed now: ``rows`` wait, the oldest for ``seconds``."""
+    return rows >= batch_rows or (rows > 0 and seconds >= BATCH_SECONDS)
 
 
 class Stage:
@@ -48,12 +121,14 @@ class Stage:
     def __init__(self, engine: Engine, spec: LoadSpec) -> None:
         self._engine = engine
         self._spec = spec
-        self._registry = tables.registry_table(spec)
+        self._database = database_of(engine)
+        self._open_stream = self._database.stream_by_driver.get(engine.dialect.driver)
+        self._registry = tables.registry_table(spec, self._database)
         self._attempt = 0
-        self._columns: set[str] = set()
+        self._existing: set[str] = set()
         self._waiting: list[Row] = []
         self._open: Transaction | None = None
-        self._stream: bulk.CopyStream | None = None
+        self._stream: RowStream | None = None
         self._reach(Checkpoint())
         self.resumed = False
 
@@ -86,11 +161,11 @@ class Stage:
 
     def _reach(self, checkpoint: Checkpoint) -> None:
         self.checkpoint = checkpoint
-        self._widen(checkpoint.fields)
+        self._widen(staged_columns(self._spec, checkpoint.fields))
 
-    def _widen(self, fields: Sequence[str]) -> None:
-        self._fields = tuple(fields)
-        self.table = tables.stage_table(self._spec, fields, self._engine.dialect.name)
+    def _widen(self, columns: Sequence[StagedColumn]) -> None:
+        self._columns = tuple(columns)
+        self.table = tables.stage_table(self._spec, columns, self._database)
 
     def _read_record(self) -> StageRecord | None:
         where = self._registry.c.stage == self._spec.stage.name
@@ -119,7 +194,7 @@ class Stage:
         else:
             self._take_over(record, Checkpoint(), now)
         tables.drop_table(self._engine, self._spec.stage)
-        self._columns.clear()
+        self._existing.clear()
 
     def _insert_record(self, now: datetime) -> None:
         values = {
@@ -140,7 +215,7 @@ class Stage:
         columns = tables.columns_of(self._engine, self._spec.stage)
         if columns is None:
             return False
-        self._columns = set(columns)
+        self._existing = set(columns)
         with self._errors("Resuming the staging table"), self._engine.begin() as connection:
             connection.execute(self.table.delete().where(self.table.c[PAGE] > self.checkpoint.pages))
             return self.count_rows(connection) == self.checkpoint.rows
@@ -150,24 +225,24 @@ class Stage:
         """Whether rows are on their way to the database, in a transaction that is not committed."""
         return self._open is not None
 
-    def add(self, rows: Sequence[Row], fields: Sequence[str]) -> None:
+    def add(self, rows: Sequence[Row], columns: Sequence[StagedColumn]) -> None:
         """Take rows, for the next commit to make permanent.
 
         Args:
             rows: Rows as ``RowMaker`` makes them; short ones are filled up with NULL.
-            fields: The fields that they have. A stage that is open must be committed before it gets a new one.
+            columns: The columns that they have. A stage that is open must be committed before it gets a new one.
 
         Raises:
             LoadError: The database refuses.
         """
-        if self._fields != fields:
-            self._widen(fields)
-        if not bulk.has_stream(self._engine.dialect):
+        if self._columns != columns:
+            self._widen(columns)
+        if self._open_stream is None:
             self._waiting.extend(rows)
             return
         with self._writing() as transaction:
             if self._stream is None:
-                self._stream = bulk.CopyStream(transaction.connection, self.table)
+                self._stream = self._open_stream(transaction.connection, self.table)
             self._stream.write(rows)
 
     def commit(self, checkpoint: Checkpoint, now: datetime) -> None:
@@ -184,7 +259,7 @@ class Stage:
             if self._stream is not None:
                 self._stream.close()
                 self._stream = None
-            bulk.insert_rows(transaction.connection, self.table, self._filled(self._waiting))
+            self._database.insert_rows(transaction.connection, self.table, self._filled(self._waiting))
             self.save(transaction.connection, checkpoint, now)
             transaction.commit()
         self.close()
@@ -211,16 +286,16 @@ class Stage:
         with self._errors("Staging rows"):
             if self._open is None:
                 self._open = self._engine.connect().begin()
-                dialects.commit_lazily(self._open.connection)
+                apply_settings(self._open.connection, self._database.staging_settings)
             yield self._open
 
     def _ensure_columns(self, table: sa.Table) -> None:
         names = [column.name for column in table.columns]
-        if not self._columns:
+        if not self._existing:
             tables.ensure_table(self._engine, table)
-        elif missing := [name for name in names if name not in self._columns]:
+        elif missing := [name for name in names if name not in self._existing]:
             tables.ensure_columns(self._engine, table, missing)
-        self._columns.update(names)
+        self._existing.update(names)
 
     def save(
         self, connection: Connection, checkpoint: Checkpoint, now: datetime, attempt: int | None = None
@@ -238,8 +313,8 @@ class Stage:
             "updated_at": now.isoformat(timespec="seconds"),
             "checkpoint": checkpoint.to_json(),
         }
-        if dialects.execute_counted(connection, registry.update().where(mine).values(values)) != 1:
-            raise LoadError("Another try of the same task has taken this load over, so this one stops.")
+        if self._database.execute_counted(connection, registry.update().where(mine).values(values)) != 1:
+            raise LoadError("Another attempt of this task has taken the load over, so this one stops.")
 
     def count_rows(self, connection: Connection) -> int:
         """Return the number of staged rows."""
@@ -248,7 +323,7 @@ class Stage:
     def count(self) -> StageCounts:
         """Count what is staged: rows, distinct records, distinct keys, rows without a key."""
         with self._errors("Counting the staged rows"), self._engine.begin() as connection:
-            dialects.allow_grouping_in_memory(connection)
+            apply_settings(connection, self._database.count_settings)
             rows, records = self._count_groups(connection, (self._spec.id_field,))
             if self._spec.key_fields == (self._spec.id_field,):
                 return StageCounts(rows, records, records)
@@ -271,7 +346,7 @@ class Stage:
 
     def column(self, raw: str) -> sa.Column[object]:
         """Return the staging column of a field."""
-        return self.table.c[stage_column(self._spec, self.checkpoint.fields.index(raw), raw)]
+        return self.table.c[next(column.staging for column in self._columns if column.raw == raw)]
 
     def drop(self) -> None:
         """Remove the staging table and the record of the load."""
@@ -281,21 +356,21 @@ class Stage:
             connection.execute(self._registry.delete().where(mine))
 
     def _errors(self, doing: str) -> AbstractContextManager[None]:
-        return dialects.database_errors(self._engine, doing)
+        return database_errors(self._engine, doing)
 
 
 def drop_abandoned(engine: Engine, spec: LoadSpec, now: datetime) -> None:
     """Drop the stages of loads that never came back; what cannot be dropped is left for the next load."""
-    registry = tables.registry_table(spec)
+    registry = tables.registry_table(spec, database_of(engine))
     limit = (now - ABANDONED_AFTER).isoformat(timespec="seconds")
     old = sa.and_(registry.c.updated_at < limit, registry.c.stage != spec.stage.name)
-    with dialects.database_errors(engine, "Looking for abandoned loads"), engine.connect() as connection:
+    with database_errors(engine, "Looking for abandoned loads"), engine.connect() as connection:
         stages = connection.execute(sa.select(registry.c.stage).where(old)).scalars().all()
     for stage in filter(is_stage_name, stages):
         try:
             tables.drop_table(engine, TableName(stage, spec.stage.schema))
             with (
-                dialects.database_errors(engine, "Forgetting an abandoned load"),
+                database_errors(engine, "Forgetting an abandoned load"),
                 engine.begin() as connection,
             ):
                 connection.execute(registry.delete().where(sa.and_(old, registry.c.stage == stage)))

@@ -5,87 +5,91 @@ Nothing is reflected: what a table holds is read from the columns of an empty qu
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.compiler import compiles
 
-from airflow_provider_cleanlist.warehouse import dialects, naming
+from airflow_provider_cleanlist.warehouse import naming
+from airflow_provider_cleanlist.warehouse.dialects import database_errors, database_of
+from airflow_provider_cleanlist.warehouse.dialects.base import Database
 from airflow_provider_cleanlist.warehouse.errors import LoadConfigurationError, LoadError
-from airflow_provider_cleanlist.warehouse.plan import ColumnPlan, TargetColumns
+from airflow_provider_cleanlist.warehouse.plan import StagedColumn, TargetColumns, TargetPlan
 from airflow_provider_cleanlist.warehouse.spec import LoadSpec
-from airflow_provider_cleanlist.warehouse.types import DOCUMENT, KEY_TEXT, TYPES, staged
 
 if TYPE_CHECKING:
-    from sqlalchemy.engine import Engine
+    from sqlalchemy.engine import Connection, Engine
     from sqlalchemy.sql.type_api import TypeEngine
 
 PAGE, ROW = "_page", "_row"
 
-META_TYPES: Mapping[str, TypeEngine[Any]] = {
-    naming.LIST_ID: KEY_TEXT,
-    naming.SYNCED_AT: TYPES["timestamp"],
-    naming.RUN_ID: TYPES["text"],
-    naming.DELETED_AT: TYPES["timestamp"],
-    naming.SNAPSHOT_DATE: TYPES["date"],
-}
-_OPTIONS: dict[str, Any] = {"mysql_engine": "InnoDB", "mariadb_engine": "InnoDB"}
 
-
-def stage_column(spec: LoadSpec, number: int, raw: str) -> str:
-    """Return the name of a field's staging column: by type and number, so that no field name can clash or harm."""
-    return f"{spec.column_type(raw)}_{number}"
-
-
-def stage_table(spec: LoadSpec, fields: Sequence[str], dialect: str) -> sa.Table:
-    """Return the staging table for these fields."""
-    columns = [
-        sa.Column(stage_column(spec, number, raw), _type(spec, raw, staged(spec.column_type(raw))))
-        for number, raw in enumerate(fields)
-    ]
+def stage_table(spec: LoadSpec, columns: Sequence[StagedColumn], database: Database) -> sa.Table:
+    """Return the staging table with these columns."""
     return sa.Table(
         spec.stage.name,
         sa.MetaData(),
         sa.Column(PAGE, sa.Integer),
         sa.Column(ROW, sa.Integer),
-        *columns,
+        *(sa.Column(column.staging, _type(database, column, staged=True)) for column in columns),
         schema=spec.stage.schema,
-        prefixes=list(dialects.stage_prefixes(dialect)),
-        **_OPTIONS,
+        prefixes=list(database.staging_prefixes),
+        **database.table_options,
     )
 
 
-def registry_table(spec: LoadSpec) -> sa.Table:
+def registry_table(spec: LoadSpec, database: Database) -> sa.Table:
     """Return the table of loads in flight."""
+    types = database.types
     return sa.Table(
         spec.registry.name,
         sa.MetaData(),
         sa.Column("stage", sa.String(64), primary_key=True),
-        sa.Column("list_id", TYPES["text"]),
-        sa.Column("target_table", TYPES["text"]),
+        sa.Column("list_id", types.text),
+        sa.Column("target_table", types.text),
         sa.Column("attempt", sa.Integer),
         sa.Column("fingerprint", sa.String(32)),
         sa.Column("updated_at", sa.String(32)),
-        sa.Column("checkpoint", DOCUMENT),
+        sa.Column("checkpoint", types.document),
         schema=spec.registry.schema,
-        **_OPTIONS,
+        **database.table_options,
     )
 
 
-def target_table(spec: LoadSpec, plan: ColumnPlan) -> sa.Table:
+def target_table(spec: LoadSpec, plan: TargetPlan, database: Database) -> sa.Table:
     """Return the target with the columns that the load writes, keyed if the load merges."""
-    types = {name: _type(spec, raw, TYPES[spec.column_type(raw)]) for raw, name in plan.columns.items()}
-    types |= {name: META_TYPES[name] for name in plan.meta}
+    types = {column.target: _type(database, column) for column in plan.columns}
+    types |= {name: meta_type(database, name) for name in plan.meta}
     columns = [sa.Column(name, types[name], autoincrement=False) for name in plan.written]
     key = [sa.PrimaryKeyConstraint(*plan.key)] if spec.mode == "merge" else []
-    return sa.Table(spec.table.name, sa.MetaData(), *columns, *key, schema=spec.table.schema, **_OPTIONS)
+    return sa.Table(
+        spec.table.name,
+        sa.MetaData(),
+        *columns,
+        *key,
+        schema=spec.table.schema,
+        **database.table_options,
+    )
 
 
-def _type(spec: LoadSpec, raw: str, default: TypeEngine[Any]) -> TypeEngine[Any]:
+def meta_type(database: Database, name: str) -> TypeEngine[Any]:
+    """Return the type of one of the loader's own columns."""
+    types = database.types
+    return {
+        naming.LIST_ID: types.key,
+        naming.SYNCED_AT: types.timestamp,
+        naming.RUN_ID: types.text,
+        naming.DELETED_AT: types.timestamp,
+        naming.SNAPSHOT_DATE: types.date,
+    }[name]
+
+
+def _type(database: Database, column: StagedColumn, *, staged: bool = False) -> TypeEngine[Any]:
     """Return the type of a field's column: text that tells records apart is compared exactly."""
-    tells_apart = raw in (spec.id_field, *spec.key_fields)
-    return KEY_TEXT if tells_apart and spec.column_type(raw) == "text" else default
+    if column.is_key and column.type == "text":
+        return database.types.key
+    return database.types.staged(column.type) if staged else database.types.target(column.type)
 
 
 def check_names(engine: Engine, spec: LoadSpec) -> None:
@@ -95,7 +99,7 @@ def check_names(engine: Engine, spec: LoadSpec) -> None:
         LoadConfigurationError: A name is too long or holds a character that cannot be quoted.
     """
     longest = engine.dialect.max_identifier_length
-    unquotable = dialects.unquotable(engine.dialect.driver)
+    unquotable = database_of(engine).unquotable.get(engine.dialect.driver, "")
     places = [name for name in (spec.table.name, spec.table.schema, spec.stage.schema) if name]
     for name in places:
         if len(name.encode("utf-8", "surrogatepass")) > longest:
@@ -103,7 +107,7 @@ def check_names(engine: Engine, spec: LoadSpec) -> None:
                 f"The name {name!r} is longer than the {longest} bytes that the database takes."
             )
     for name in (*places, *filter(None, (spec.columns or {}).values())):
-        if found := {*name} & unquotable:
+        if found := {*name} & {*unquotable}:
             raise LoadConfigurationError(
                 f"The name {name!r} holds {min(found)!r}, which has no place in names on {engine.dialect.name}."
             )
@@ -111,24 +115,25 @@ def check_names(engine: Engine, spec: LoadSpec) -> None:
 
 def columns_of(engine: Engine, table: naming.TableName) -> TargetColumns | None:
     """Return the columns of a table or view, None if there is none."""
+    database = database_of(engine)
     query = (
         sa.select(sa.text("*")).select_from(sa.table(table.name, schema=table.schema)).where(sa.text("1 = 0"))
     )
-    with dialects.database_errors(engine, f"Reading the columns of {table}"):
+    with database_errors(engine, f"Reading the columns of {table}"):
         try:
             with engine.connect() as connection:
                 fresh = connection.execution_options(compiled_cache=None)  # it holds the columns of last time
                 names = tuple(fresh.execute(query).keys())
-                return TargetColumns(names, dialects.ignores_case(engine.dialect.name))
+                return TargetColumns(names, database.ignores_case)
         except sa.exc.DBAPIError as error:
-            if dialects.is_missing_table(engine.dialect.name, error):
+            if database.errors.is_missing_table(error):
                 return None
             raise
 
 
-def as_stored(table: sa.Table, dialect: str) -> sa.Table:
+def as_stored(table: sa.Table, database: Database) -> sa.Table:
     """Return a table as a database can create it: without a primary key where none is enforced."""
-    return without_key(table) if dialects.is_keyless(dialect) else table
+    return table if database.enforces_keys else without_key(table)
 
 
 def without_key(table: sa.Table) -> sa.Table:
@@ -138,11 +143,11 @@ def without_key(table: sa.Table) -> sa.Table:
 
 
 def ensure_table(engine: Engine, table: sa.Table) -> None:
-    """Create a table unless it exists, or somebody else creates it at this moment."""
+    """Create a table unless it exists or another process creates it at the same moment."""
     name = naming.TableName(table.name, table.schema)
     if columns_of(engine, name) is not None:
         return
-    stored = as_stored(table, engine.dialect.name)
+    stored = as_stored(table, database_of(engine))
     try:
         _execute_ddl(engine, sa.schema.CreateTable(stored), f"Creating table {name}")
     except LoadError:
@@ -151,12 +156,13 @@ def ensure_table(engine: Engine, table: sa.Table) -> None:
 
 
 def ensure_columns(engine: Engine, table: sa.Table, names: Sequence[str]) -> None:
-    """Add columns to a table unless it has them, or somebody else adds them at this moment."""
+    """Add columns to a table unless it has them or another process adds them at the same moment."""
     columns = without_key(table).c
+    clause = database_of(engine).add_column
     for name in names:
         where = naming.TableName(table.name, table.schema)
         try:
-            _execute_ddl(engine, AddColumn(columns[name]), f"Adding column {name!r} to {where}")
+            _execute_ddl(engine, AddColumn(columns[name], clause), f"Adding column {name!r} to {where}")
         except LoadError:
             if name not in (columns_of(engine, where) or ()):
                 raise
@@ -164,40 +170,43 @@ def ensure_columns(engine: Engine, table: sa.Table, names: Sequence[str]) -> Non
 
 def drop_table(engine: Engine, table: naming.TableName) -> None:
     """Drop a table if it exists."""
-    knows_if = engine.dialect.name != "oracle"  # before 23ai
-    if not knows_if and columns_of(engine, table) is None:
+    if_exists = database_of(engine).drop_if_exists
+    if not if_exists and columns_of(engine, table) is None:
         return
     statement = sa.schema.DropTable(
-        sa.Table(table.name, sa.MetaData(), schema=table.schema), if_exists=knows_if
+        sa.Table(table.name, sa.MetaData(), schema=table.schema), if_exists=if_exists
     )
     _execute_ddl(engine, statement, f"Dropping table {table}")
 
 
 def _execute_ddl(engine: Engine, statement: Any, doing: str) -> None:
-    with dialects.database_errors(engine, doing), engine.begin() as connection:
-        dialects.limit_lock_wait(connection)
+    with database_errors(engine, doing), engine.begin() as connection:
+        apply_settings(connection, database_of(engine).ddl_settings)
         connection.execute(statement)
 
 
+def apply_settings(connection: Connection, settings: Sequence[str]) -> None:
+    """Execute the statements that prepare a transaction for what it is to do."""
+    for setting in settings:
+        connection.execute(sa.text(setting))
+
+
 class AddColumn(sa.schema.DDLElement):
-    """``ALTER TABLE .. ADD COLUMN ..``, which SQLAlchemy lacks."""
+    """``ALTER TABLE .. ADD COLUMN ..``, which SQLAlchemy lacks.
+
+    Args:
+        column: The column, of the table that gets it.
+        clause: How the database spells ``ADD COLUMN``.
+    """
 
     inherit_cache = False
 
-    def __init__(self, column: sa.Column[Any]) -> None:
+    def __init__(self, column: sa.Column[Any], clause: str) -> None:
         self.column = column
+        self.clause = clause
 
 
 @compiles(AddColumn)
-def _add_column(element: AddColumn, compiler: Any, **_: Any) -> str:
-    return _alter_table(element, compiler, "ADD COLUMN")
-
-
-@compiles(AddColumn, "mssql", "oracle")
-def _add(element: AddColumn, compiler: Any, **_: Any) -> str:
-    return _alter_table(element, compiler, "ADD")
-
-
-def _alter_table(element: AddColumn, compiler: Any, verb: str) -> str:
+def _compile_add_column(element: AddColumn, compiler: Any, **_: Any) -> str:
     table = compiler.preparer.format_table(element.column.table)
-    return f"ALTER TABLE {table} {verb} {compiler.get_column_specification(element.column)}"
+    return f"ALTER TABLE {table} {element.clause} {compiler.get_column_specification(element.column)}"

@@ -14,10 +14,15 @@ from typing import Any
 
 from airflow_provider_cleanlist.warehouse import naming
 from airflow_provider_cleanlist.warehouse.errors import LoadDataError
-from airflow_provider_cleanlist.warehouse.plan import TargetColumns, accepts_field
-from airflow_provider_cleanlist.warehouse.spec import ColumnType, LoadSpec
+from airflow_provider_cleanlist.warehouse.plan import (
+    StagedColumn,
+    TargetColumns,
+    accepts_field,
+    staged_column,
+)
+from airflow_provider_cleanlist.warehouse.spec import LoadSpec
+from airflow_provider_cleanlist.warehouse.types import ColumnType, Row
 
-Row = tuple[Any, ...]
 _Convert = Callable[[Sequence[Any]], Sequence[Any]]
 
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
@@ -136,7 +141,7 @@ class RowMaker:
     ) -> None:
         self._spec = spec
         self._target = target
-        self._fields: list[str] = []
+        self._columns: list[StagedColumn] = []
         self._converters: list[_Convert] = []
         self._values_of: Callable[[Mapping[str, Any]], tuple[Any, ...]] = _no_values
         self._goes_into_extra: dict[str, bool] = {}
@@ -157,7 +162,12 @@ class RowMaker:
     @property
     def fields(self) -> tuple[str, ...]:
         """Fields by the number of their staging column."""
-        return tuple(self._fields)
+        return tuple(column.raw for column in self._columns)
+
+    @property
+    def columns(self) -> tuple[StagedColumn, ...]:
+        """Their staging columns."""
+        return tuple(self._columns)
 
     def rows(self, records: Sequence[Mapping[str, Any]], page: int) -> list[Row]:
         """Return a page's records as rows ``(page, row, *fields)``, all as long as ``fields`` is afterwards.
@@ -168,23 +178,23 @@ class RowMaker:
         """
         if unmet := set().union(*records) - self._goes_into_extra.keys():
             self._meet_fields(unmet)
-        columns = self._columns(records)
+        values = self._values(records)
         try:
-            self._check_ids(columns[self._fields.index(self._spec.id_field)])
-            converted = [convert(values) for convert, values in zip(self._converters, columns, strict=True)]
+            self._check_ids(values[self.fields.index(self._spec.id_field)])
+            converted = [convert(column) for convert, column in zip(self._converters, values, strict=True)]
         except _UnfitValueError as unfit:
             message = f"Page {page}, row {unfit.row}: {unfit} The target is unchanged."
             raise LoadDataError(message) from None
         return list(zip(repeat(page), range(1, len(records) + 1), *converted, strict=False))
 
-    def _columns(self, records: Sequence[Mapping[str, Any]]) -> Sequence[Sequence[Any]]:
+    def _values(self, records: Sequence[Mapping[str, Any]]) -> Sequence[Sequence[Any]]:
         """Return the values of each field, None where a record lacks it; whole records for the column of the rest."""
         try:
-            return [*zip(*map(self._values_of, records), strict=True)] or [()] * len(self._fields)
+            return [*zip(*map(self._values_of, records), strict=True)] or [()] * len(self._columns)
         except KeyError:
             return [
                 records if convert == self._rest_of else [record.get(raw) for record in records]
-                for raw, convert in zip(self._fields, self._converters, strict=True)
+                for raw, convert in zip(self.fields, self._converters, strict=True)
             ]
 
     def _meet_fields(self, unmet: Collection[str]) -> None:
@@ -196,22 +206,24 @@ class RowMaker:
                 self._goes_into_extra[raw] = wanted and self._spec.schema_evolution == "ignore"
 
     def _add_column(self, raw: str) -> None:
-        self._fields.append(raw)
-        self._converters.append(self._converter(raw))
-        if len(self._fields) > 1 and self._rest_of not in self._converters:
-            self._values_of = itemgetter(*self._fields)
+        column = staged_column(self._spec, len(self._columns), raw)
+        self._columns.append(column)
+        self._converters.append(self._converter(column))
+        if len(self._columns) > 1 and self._rest_of not in self._converters:
+            self._values_of = itemgetter(*self.fields)
         else:
             self._values_of = _no_values
 
-    def _converter(self, raw: str) -> _Convert:
+    def _converter(self, column: StagedColumn) -> _Convert:
+        raw = column.raw
         if raw == naming.EXTRA and self._spec.schema_evolution == "ignore":
             return self._rest_of
         self._goes_into_extra[raw] = False
         if self._spec.is_hashed(raw):
             return lambda values: [self._hash(value) for value in values]
-        if (kind := self._spec.column_type(raw)) == "text":
+        if column.type == "text":
             return self._texts
-        return lambda values: self._typed(values, raw, kind)
+        return lambda values: self._typed(values, column)
 
     def _check_ids(self, ids: Sequence[Any]) -> None:
         for none in (None, ""):
@@ -237,15 +249,17 @@ class RowMaker:
             return to_json(clean_nested(value))
         return document
 
-    def _typed(self, values: Sequence[Any], raw: str, kind: ColumnType) -> Sequence[Any]:
-        if kind == "json":
+    def _typed(self, values: Sequence[Any], column: StagedColumn) -> Sequence[Any]:
+        if column.type == "json":
             return [None if value is None else self._json(value) for value in values]
         converted = []
         for number, value in enumerate(values, start=1):
             try:
-                converted.append(convert(value, kind))
+                converted.append(convert(value, column.type))
             except ValueError:
-                reason = f"the value of {raw!r} is not of type {kind}, which column_types gives it."
+                reason = (
+                    f"the value of {column.raw!r} is not of type {column.type}, which column_types gives it."
+                )
                 raise _UnfitValueError(number, reason) from None
         return converted
 

@@ -18,7 +18,7 @@ from airflow_provider_cleanlist.inbox.tokens import (
 )
 from airflow_provider_cleanlist.operators.bulk_enrich import BulkEnrichOperator
 from airflow_provider_cleanlist.triggers.shared_poller import CONNECTION_LIFE_SECONDS
-from airflow_provider_cleanlist.warehouse.checkpoint import ABANDONED_AFTER
+from airflow_provider_cleanlist.warehouse.staging import ABANDONED_AFTER
 
 TEXT = " ".join((Path(__file__).parents[2] / "docs" / "security.md").read_text(encoding="utf-8").split())
 

@@ -52,11 +52,13 @@ class Diary:
         import sqlalchemy as sa
 
         from airflow_provider_cleanlist.client.transport import Transport
-        from airflow_provider_cleanlist.warehouse import bulk, loader, staging
+        from airflow_provider_cleanlist.warehouse import loader, staging
+        from airflow_provider_cleanlist.warehouse.dialects.base import Database
+        from airflow_provider_cleanlist.warehouse.dialects.postgresql import CopyStream
 
         send, publish, drop = Transport._send, loader.publish, staging.Stage.drop
-        write, commit = bulk.CopyStream.write, staging.Stage.commit
-        insert_rows = bulk.insert_rows
+        write, commit = CopyStream.write, staging.Stage.commit
+        insert_rows = Database.insert_rows
 
         def send_here(transport: Any, request: Any) -> Any:
             if not request.path.endswith("/leads"):
@@ -71,10 +73,10 @@ class Diary:
             write(stream, rows)
             self.reach("rows are written")
 
-        def insert_rows_here(connection: Any, table: Any, rows: Any) -> None:
+        def insert_rows_here(database: Any, connection: Any, table: Any, rows: Any) -> None:
             if rows:  # this driver takes no stream
                 self.reach("write rows")
-                insert_rows(connection, table, rows)
+                insert_rows(database, connection, table, rows)
                 self.reach("rows are written")
 
         def commit_here(*arguments: Any) -> None:
@@ -92,8 +94,8 @@ class Diary:
             drop(stage)
 
         Transport._send = send_here
-        bulk.CopyStream.write, staging.Stage.commit = write_here, commit_here
-        bulk.insert_rows = insert_rows_here
+        CopyStream.write, staging.Stage.commit = write_here, commit_here
+        Database.insert_rows = insert_rows_here
         loader.publish, staging.Stage.drop = publish_here, drop_here
         loader.load = functools.partial(loader.load, batch_rows=BATCH_ROWS)
         sa.event.listen(

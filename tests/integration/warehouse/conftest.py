@@ -11,16 +11,15 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
-from airflow_provider_cleanlist.warehouse import merge
 from airflow_provider_cleanlist.warehouse.connect import open_engine
-from airflow_provider_cleanlist.warehouse.dialects import unquotable
+from airflow_provider_cleanlist.warehouse.dialects import DATABASES, database_of
 from airflow_provider_cleanlist.warehouse.naming import parse_table
 from airflow_provider_cleanlist.warehouse.spec import LoadSpec
 
@@ -84,6 +83,16 @@ def execute(engine: sa.engine.Engine) -> Callable[..., list[Any]]:
             return list(result) if result.returns_rows else []
 
     return run
+
+
+@pytest.fixture
+def change_database(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Change what is known about a database, by the name of its dialect."""
+
+    def change(name: str, **parts: Any) -> None:
+        monkeypatch.setitem(DATABASES, name, replace(DATABASES[name], **parts))
+
+    return change
 
 
 # --- every database ----------------------------------------------------------------------------------------------
@@ -163,8 +172,13 @@ class Database:
 
     def name(self, text: str) -> str:
         """Return an odd name without what is refused."""
-        odd = {*unquotable(self.engine.dialect.driver), *self.not_imitated}
+        odd = {*self.unquotable, *self.not_imitated}
         return "".join(character for character in text if character not in odd)
+
+    @property
+    def unquotable(self) -> str:
+        """Characters that names cannot hold."""
+        return database_of(self.engine).unquotable.get(self.engine.dialect.driver, "")
 
     def json(self, value: Any) -> Any:
         """Read a JSON value as the driver returns it."""
@@ -283,7 +297,7 @@ def duckdb(request: pytest.FixtureRequest) -> Iterator[Database]:
 
 def duckdb_by_merge(request: pytest.FixtureRequest) -> Iterator[Database]:
     """DuckDB, published to by the one statement that Databricks and Trino get."""
-    request.getfixturevalue("monkeypatch").setattr(merge, "DIALECTS", {"duckdb"})
+    request.getfixturevalue("change_database")("duckdb", publishes_by_merge=True)
     yield from duckdb(request)
 
 

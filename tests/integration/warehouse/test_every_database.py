@@ -10,7 +10,6 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 import sqlalchemy as sa
 
-from airflow_provider_cleanlist.warehouse.dialects import unquotable
 from airflow_provider_cleanlist.warehouse.errors import LoadConfigurationError, LoadDataError, LoadError
 from airflow_provider_cleanlist.warehouse.loader import LoadReport, load
 
@@ -309,7 +308,7 @@ def test_odd_names_are_only_names(database, load_pages, table):
 
 
 def test_names_that_cannot_be_quoted_are_refused(database, load_pages):
-    for character in unquotable(database.engine.dialect.driver):
+    for character in database.unquotable:
         with pytest.raises(LoadConfigurationError, match="which has no place in names"):
             load_pages([lead(1)], table=f"odd{character}name")
         with pytest.raises(LoadConfigurationError, match="which has no place in names"):

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import sqlalchemy as sa
 
+from airflow_provider_cleanlist.warehouse.dialects.mysql import MYSQL
 from airflow_provider_cleanlist.warehouse.errors import LoadConfigurationError, LoadDataError, LoadError
 from airflow_provider_cleanlist.warehouse.loader import load
 
@@ -100,8 +103,8 @@ def test_the_other_driver_of_the_hook(connector_database, make_spec, paged):
     assert connector_database.json(found["tags"]) == {"a": text}
 
 
-def test_a_load_that_others_hold_up_for_too_long_ends(mariadb_database, make_spec, paged, monkeypatch):
-    monkeypatch.setattr("airflow_provider_cleanlist.warehouse.locks.LOCK_SECONDS", 1)
+def test_a_load_that_others_hold_up_for_too_long_ends(mariadb_database, make_spec, paged, change_database):
+    change_database("mysql", lock=replace(MYSQL.lock, seconds=1))
     load(mariadb_database.engine, make_spec(load_id="earlier"), paged([[lead(1)]]))
     names = []
 
@@ -121,8 +124,8 @@ def test_a_load_that_others_hold_up_for_too_long_ends(mariadb_database, make_spe
     assert load(mariadb_database.engine, make_spec(load_id="late"), paged([[lead(2)]])).rows_written == 1
 
 
-def test_the_lock_is_free_after_the_load(mariadb_database, make_spec, paged, monkeypatch):
-    monkeypatch.setattr("airflow_provider_cleanlist.warehouse.locks.LOCK_SECONDS", 1)
+def test_the_lock_is_free_after_the_load(mariadb_database, make_spec, paged, change_database):
+    change_database("mysql", lock=replace(MYSQL.lock, seconds=1))
     for number in range(2):
         load(mariadb_database.engine, make_spec(load_id=str(number)), paged([[lead(number)]]))
         load(mariadb_database.open(), make_spec(load_id=f"other {number}"), paged([[lead(number)]]))

@@ -9,7 +9,6 @@ from datetime import UTC, date, datetime
 import pytest
 import sqlalchemy as sa
 
-from airflow_provider_cleanlist.warehouse import dialects
 from airflow_provider_cleanlist.warehouse.errors import LoadConfigurationError, LoadDataError, LoadError
 from airflow_provider_cleanlist.warehouse.loader import LoadReport, load
 
@@ -362,10 +361,10 @@ def run_together(*functions) -> list[BaseException | LoadReport]:
 
 
 def test_a_try_frozen_within_a_batch_does_not_stop_the_next_one(
-    engine, execute, make_spec, paged, monkeypatch
+    engine, execute, make_spec, paged, change_database
 ):
     """With psycopg 3 its transaction keeps the stage from being dropped until it thaws and finds itself replaced."""
-    monkeypatch.setattr(dialects, "LOCK_SECONDS", 1)
+    change_database("postgresql", ddl_settings=("SET LOCAL lock_timeout = '1s'",))
     rows = [[lead(n)] for n in range(4)]
     pages = paged(rows)
     frozen, thawed = threading.Event(), threading.Event()
@@ -397,7 +396,7 @@ def test_a_try_frozen_within_a_batch_does_not_stop_the_next_one(
     thread.join(30)
     assert len(first) == 1
     if engine.driver == "psycopg":
-        assert first == ["Another try of the same task has taken this load over, so this one stops."]
+        assert first == ["Another attempt of this task has taken the load over, so this one stops."]
         assert load(engine, make_spec(), paged([])).rows_written == 4, "only cleaning up was left"
     assert leads_and(execute) == [(f"lead-{n}",) for n in range(4)]
     assert execute("SELECT count(*) FROM _cleanlist_loads") == [(0,)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import sqlalchemy as sa
 
-from airflow_provider_cleanlist.warehouse import bulk
+from airflow_provider_cleanlist.warehouse.dialects import snowflake
 from airflow_provider_cleanlist.warehouse.loader import load
 
 pytestmark = [pytest.mark.integration, pytest.mark.warehouse]
@@ -24,7 +24,7 @@ def test_many_rows_travel_as_a_file(snowflake_database, make_spec, paged, monkey
         return write_pandas(*arguments, **options)
 
     monkeypatch.setattr(pandas_tools, "write_pandas", note)
-    monkeypatch.setattr(bulk, "SNOWFLAKE_FILE_ROWS", 3)
+    monkeypatch.setattr(snowflake, "MIN_FILE_ROWS", 3)
     odd = "汉 '\\ \" %s \n\t"
     leads = [
         {

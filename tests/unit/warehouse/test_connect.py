@@ -6,7 +6,8 @@ from importlib.util import find_spec
 import pytest
 import sqlalchemy as sa
 
-from airflow_provider_cleanlist.warehouse.connect import SQLITE_LOCK_SECONDS, open_engine
+from airflow_provider_cleanlist.warehouse.connect import open_engine
+from airflow_provider_cleanlist.warehouse.dialects.sqlite import BUSY_TIMEOUT_SECONDS
 from airflow_provider_cleanlist.warehouse.errors import LoadConfigurationError, LoadError
 
 
@@ -28,7 +29,7 @@ def test_an_engine_hides_parameters_and_waits_for_locks(tmp_path):
     assert engine.hide_parameters
     with engine.connect() as connection:
         timeout = connection.execute(sa.text("PRAGMA busy_timeout")).scalar()
-    assert timeout == SQLITE_LOCK_SECONDS * 1000
+    assert timeout == BUSY_TIMEOUT_SECONDS * 1000
     engine.dispose()
 
 

@@ -409,7 +409,7 @@ def test_a_try_that_is_overtaken_by_a_running_one_stops(engine, make_spec, paged
             load(engine, make_spec(), paged([[lead(0)], [lead(1)]], fails_before=1), batch_rows=1)
 
     clock = Clock(now, look, overtake)
-    with pytest.raises(LoadError, match="Another try of the same task has taken this load over"):
+    with pytest.raises(LoadError, match="Another attempt of this task has taken the load over"):
         load(engine, make_spec(), paged([[lead(n)] for n in range(3)]), batch_rows=1, utc_now=clock)
     assert "leads" not in tables_in(engine)
 

@@ -5,77 +5,94 @@ import pytest
 from airflow_provider_cleanlist.warehouse.errors import LoadConfigurationError, LoadDataError
 from airflow_provider_cleanlist.warehouse.naming import hashed_name
 from airflow_provider_cleanlist.warehouse.plan import (
+    Column,
     StageCounts,
+    StagedColumn,
     TargetColumns,
     accepts_field,
     check_counts,
     check_keys,
-    plan_columns,
+    plan_target,
+    staged_columns,
 )
 
 META = ("_cleanlist_list_id", "_cleanlist_synced_at", "_cleanlist_run_id")
 
 
 def test_a_new_table_gets_every_column(make_spec):
-    plan = plan_columns(make_spec(), ["lead_id", "ICP Score"], None)
-    assert plan.columns == {"lead_id": "lead_id", "ICP Score": "icp_score"}
+    plan = plan_target(make_spec(), ["lead_id", "ICP Score"], None)
+    assert {column.raw: column.target for column in plan.columns} == {
+        "lead_id": "lead_id",
+        "ICP Score": "icp_score",
+    }
     assert plan.written == plan.added == ("lead_id", "icp_score", *META)
     assert plan.key == ("_cleanlist_list_id", "lead_id")
     assert plan.foreign == ()
 
 
+def test_a_column_is_decided_once(make_spec):
+    spec = make_spec(column_types={"icp_score": "float"})
+    fields = ["lead_id", "ICP Score", "email"]
+    columns = (
+        Column("lead_id", "text_0", "text", True, "lead_id"),
+        Column("ICP Score", "float_1", "float", False, "icp_score"),
+        Column("email", "text_2", "text", False, "email"),
+    )
+    assert plan_target(spec, fields, None).columns == columns
+    staged = [StagedColumn(column.raw, column.staging, column.type, column.is_key) for column in columns]
+    assert [*staged_columns(spec, fields)] == staged
+
+
 def test_an_existing_table_gets_only_what_it_lacks(make_spec):
-    plan = plan_columns(make_spec(), ["lead_id", "score"], TargetColumns(("lead_id", "owner", *META)))
+    plan = plan_target(make_spec(), ["lead_id", "score"], TargetColumns(("lead_id", "owner", *META)))
     assert plan.added == ("score",)
     assert plan.foreign == ("owner",)
 
 
 def test_names_are_compared_as_the_database_does(make_spec):
     names = ("Lead_ID", "Email", *META)
-    assert (
-        plan_columns(make_spec(), ["lead_id", "email"], TargetColumns(names, ignores_case=True)).added == ()
-    )
-    exact = plan_columns(make_spec(), ["lead_id", "email"], TargetColumns(names))
+    assert plan_target(make_spec(), ["lead_id", "email"], TargetColumns(names, ignores_case=True)).added == ()
+    exact = plan_target(make_spec(), ["lead_id", "email"], TargetColumns(names))
     assert (exact.added, exact.foreign) == (("lead_id", "email"), ("Lead_ID", "Email"))
 
 
 def test_soft_delete_and_snapshot_have_a_column_of_their_own(make_spec):
     assert (
-        plan_columns(make_spec(on_missing="soft_delete"), ["lead_id"], None).meta[-1]
+        plan_target(make_spec(on_missing="soft_delete"), ["lead_id"], None).meta[-1]
         == "_cleanlist_deleted_at"
     )
     snapshot = make_spec(mode="snapshot", snapshot_date="2026-01-01")
-    assert plan_columns(snapshot, ["lead_id"], None).meta[-1] == "_cleanlist_snapshot_date"
+    assert plan_target(snapshot, ["lead_id"], None).meta[-1] == "_cleanlist_snapshot_date"
 
 
 def test_a_deleted_mark_of_earlier_loads_is_the_loaders_own(make_spec):
-    plan = plan_columns(make_spec(), ["lead_id"], TargetColumns(("lead_id", "_cleanlist_deleted_at", *META)))
+    plan = plan_target(make_spec(), ["lead_id"], TargetColumns(("lead_id", "_cleanlist_deleted_at", *META)))
     assert plan.foreign == ()
     assert plan.meta[-1] == "_cleanlist_deleted_at"
 
 
 def test_renamed_columns_and_their_key(make_spec):
     spec = make_spec(columns={"lead_id": "Lead", "email": "E-Mail"})
-    plan = plan_columns(spec, ["lead_id", "email"], None)
-    assert plan.columns == {"lead_id": "Lead", "email": "E-Mail"}
+    plan = plan_target(spec, ["lead_id", "email"], None)
+    assert [column.target for column in plan.columns] == ["Lead", "E-Mail"]
     assert plan.key == ("_cleanlist_list_id", "Lead")
 
 
 def test_a_rename_onto_another_fields_name_is_refused(make_spec):
     spec = make_spec(columns={"phone": "email", "email": None})
     with pytest.raises(LoadConfigurationError, match=r"name\(s\) \['email'\]"):
-        plan_columns(spec, ["lead_id", "phone", "email"], None)
+        plan_target(spec, ["lead_id", "phone", "email"], None)
 
 
 @pytest.mark.parametrize("evolution", ["fail", "ignore"])
 def test_no_column_is_added_against_schema_evolution(make_spec, evolution):
     spec = make_spec(schema_evolution=evolution)
     with pytest.raises(LoadConfigurationError, match=r"leads has no column for \['score'\]"):
-        plan_columns(spec, ["lead_id", "score"], TargetColumns(("lead_id", *META)))
+        plan_target(spec, ["lead_id", "score"], TargetColumns(("lead_id", *META)))
 
 
 def test_the_loaders_own_columns_are_added_under_any_schema_evolution(make_spec):
-    plan = plan_columns(
+    plan = plan_target(
         make_spec(schema_evolution="ignore"), ["lead_id", "_extra"], TargetColumns(("lead_id",))
     )
     assert plan.added == ("_extra", *META)

@@ -16,10 +16,14 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from airflow_provider_cleanlist.warehouse import bigquery, dialects, documents, locks, merge, tables
+from airflow_provider_cleanlist.warehouse import tables
+from airflow_provider_cleanlist.warehouse.dialects import DATABASES
+from airflow_provider_cleanlist.warehouse.dialects.base import Database
+from airflow_provider_cleanlist.warehouse.dialects.json_unnest import JsonUnnest
+from airflow_provider_cleanlist.warehouse.merge import merge_statement
 from airflow_provider_cleanlist.warehouse.naming import TableName
-from airflow_provider_cleanlist.warehouse.plan import StageCounts, TargetColumns, plan_columns
-from airflow_provider_cleanlist.warehouse.publish import Publication
+from airflow_provider_cleanlist.warehouse.plan import StageCounts, TargetColumns, plan_target, staged_columns
+from airflow_provider_cleanlist.warehouse.publication import Publication
 from airflow_provider_cleanlist.warehouse.spec import LoadSpec
 
 pytestmark = pytest.mark.warehouse
@@ -76,7 +80,12 @@ def dialect_of(database: str) -> Any:
 
 
 def publication(
-    *, foreign: bool = False, duplicates: bool = False, odd: str = HOSTILE, **arguments: Any
+    database: Database,
+    *,
+    foreign: bool = False,
+    duplicates: bool = False,
+    odd: str = HOSTILE,
+    **arguments: Any,
 ) -> Publication:
     columns = {"lead_id": None, "email": odd, **dict.fromkeys(TYPES)}
     spec = LoadSpec(
@@ -90,11 +99,13 @@ def publication(
         **arguments,
     )
     fields = spec.initial_fields
-    plan = plan_columns(spec, fields, None)
+    plan = plan_target(spec, fields, None)
     if foreign:
-        plan = plan_columns(spec, fields, TargetColumns((*plan.written, "owner")))
-    stage = tables.stage_table(spec, fields, "any")
-    return Publication(spec, plan, stage, StageCounts(10 + duplicates, 10, 10), spec.on_missing, NOW)
+        plan = plan_target(spec, fields, TargetColumns((*plan.written, "owner")))
+    stage = tables.stage_table(spec, staged_columns(spec, fields), database)
+    return Publication(
+        spec, plan, stage, StageCounts(10 + duplicates, 10, 10), spec.on_missing, NOW, database
+    )
 
 
 class Writer:
@@ -112,43 +123,44 @@ class Writer:
         return re.sub(r"[ \t]+\n", "\n", text.strip())
 
 
+def odd_name(dialect: Any) -> str:
+    """Return a hostile name without the characters that are refused."""
+    refused = DATABASES[dialect.name].unquotable.get(dialect.driver, "")
+    return "".join(character for character in HOSTILE if character not in refused)
+
+
 def statements_of(dialect: Any) -> str:
     """Return all statements of a load into a database, one below the other."""
-    odd = "".join(c for c in HOSTILE if c not in dialects.unquotable(dialect.driver))
-    plain = publication(odd=odd)
+    database, odd = DATABASES[dialect.name], odd_name(dialect)
+    plain = publication(database, odd=odd)
     spec, stage, target = plain.spec, plain.stage, plain.target
-    registry = tables.registry_table(spec)
+    registry = tables.registry_table(spec, database)
     writer = Writer(dialect)
     for name, table in (("loads in flight", registry), ("staging table", stage), ("target", target)):
-        writer.add(f"create: {name}", sa.schema.CreateTable(tables.as_stored(table, dialect.name)))
-    writer.add("add columns", *(tables.AddColumn(column) for column in tables.without_key(target).columns))
-    if explosion := documents.EXPLOSIONS.get(dialect.name):
-        writer.add("stage: one document", documents.insert_statement(stage, explosion))
+        writer.add(f"create: {name}", sa.schema.CreateTable(tables.as_stored(table, database)))
+    new = tables.without_key(target).columns
+    writer.add("add columns", *(tables.AddColumn(column, database.add_column) for column in new))
+    if isinstance(database.insert, JsonUnnest):
+        writer.add("stage: one document", database.insert.statement(stage))
     elif dialect.name != "bigquery":
         writer.add("stage: rows", stage.insert())
     mine = sa.and_(registry.c.stage == "s", registry.c.attempt == 1)
     writer.add("checkpoint", registry.update().where(mine).values(attempt=2, checkpoint="{}"))
-    lock = {
-        "redshift": locks.LockTable(target),
-        "oracle": locks.LockTable(target),
-        "mssql": locks.mssql_lock(),
-        "snowflake": locks.registry_lock(target, registry),
-    }.get(dialect.name)
-    if lock is not None:
-        writer.add("lock", lock)
+    if database.lock is not None:
+        writer.add("lock", database.lock.statement(target, registry, database.lock.seconds))
     for title, arguments in MODES.items():
-        writer.add(f"publish: {title}", *published_by(publication(odd=odd, **arguments), dialect))
+        writer.add(f"publish: {title}", *published_by(publication(database, odd=odd, **arguments), dialect))
     writer.add("drop", sa.schema.DropTable(stage, if_exists=True))
     return "\n".join(writer.parts)
 
 
 def published_by(publication: Publication, dialect: Any) -> list[Any]:
-    if dialect.name in merge.DIALECTS:
-        return [merge.merge_statement(publication)]
-    if dialect.name == "bigquery":
-        return [bigquery.script(publication, dialect)[0]]
+    statements = [statement for _, statement in publication.statements()]
+    if publication.database.publishes_by_merge:
+        return [merge_statement(publication)]
+    if build_script := publication.database.build_script:
+        return [build_script(dialect, publication.stage, publication.counts.rows, statements)[0]]
     try:
-        statements = [statement for _, statement in publication.statements()]
         for statement in statements:
             statement.compile(dialect=dialect)
     except (NotImplementedError, sa.exc.CompileError):
@@ -167,7 +179,7 @@ def test_statements_are_the_golden_ones(dialect):
 def test_no_name_or_value_comes_out_of_its_place(dialect):
     """What is hostile stands within the quotes of a name, doubled where it is one of them, and never elsewhere."""
     quote, end = {"mssql": "[]", "databricks": "``", "bigquery": "``"}.get(dialect.name, '""')
-    odd = "".join(c for c in HOSTILE if c not in dialects.unquotable(dialect.driver))
+    odd = odd_name(dialect)
     inside = odd.replace(end, end * 2)
     if dialect.paramstyle in ("format", "pyformat"):
         inside = inside.replace("%", "%%")
@@ -178,8 +190,10 @@ def test_no_name_or_value_comes_out_of_its_place(dialect):
 
 
 def test_the_parameters_of_a_script_do_not_clash():
-    published = publication(odd="e", duplicates=True, on_missing="soft_delete")
-    text, parameters = bigquery.script(published, dialect_of("bigquery"))
+    published = publication(DATABASES["bigquery"], odd="e", duplicates=True, on_missing="soft_delete")
+    statements = [statement for _, statement in published.statements()]
+    build_script = published.database.build_script
+    text, parameters = build_script(dialect_of("bigquery"), published.stage, 11, statements)
     used = set(re.findall(r"%\(([^:)]+)", text))
     assert used == set(parameters)
     assert sorted(map(str, set(parameters.values()))) == ["1", "2026-01-02 03:04:05+00:00", "L", "dag/run"]

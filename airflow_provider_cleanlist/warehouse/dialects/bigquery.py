@@ -1,7 +1,6 @@
-"""BigQuery: rows go in by load jobs, and what publishes is one script.
+"""BigQuery: rows arrive by load jobs, and one script publishes.
 
-A session of BigQuery has no transaction that statements of several jobs could share without its ``sessions``; a
-script has one.
+The statements of several jobs share a transaction only in a session, which the client does not open; a script has one.
 """
 
 from __future__ import annotations
@@ -15,14 +14,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import sqlalchemy as sa
 
-from airflow_provider_cleanlist.warehouse import dialects
-from airflow_provider_cleanlist.warehouse.errors import LoadConfigurationError
-from airflow_provider_cleanlist.warehouse.values import Row
+from airflow_provider_cleanlist.warehouse.dialects.base import Database, driver_connection
+from airflow_provider_cleanlist.warehouse.errors import ErrorCodes, LoadConfigurationError, any_of
+from airflow_provider_cleanlist.warehouse.types import DatabaseTypes, NamedType, Row
 
 if TYPE_CHECKING:
-    from sqlalchemy.engine import Connection, Engine
-
-    from airflow_provider_cleanlist.warehouse.publish import Publication
+    from sqlalchemy.engine import Connection, Dialect, Engine
 
 _PARAMETER = re.compile(r"%\(([^:)]+)")
 
@@ -35,24 +32,18 @@ class ClientSource(Protocol):
     get_client: Callable[..., Any]
 
 
-def engine_of(source: ClientSource, options: dict[str, Any]) -> Engine:
-    """Return an engine that works through the hook's own client, whatever it authenticates with.
-
-    Args:
-        source: A ``BigQueryHook``.
-        options: Further arguments of ``sqlalchemy.create_engine``.
-    """
+def _open(source: ClientSource, options: dict[str, Any]) -> Engine:
+    """Return an engine that works through the hook's own client, however it authenticates."""
     client = source.get_client(project_id=source.project_id, location=source.location)
     url = sa.engine.URL.create("bigquery", host=client.project, query={"user_supplied_client": "True"})
     return sa.create_engine(url, connect_args={"client": client}, **options)
 
 
-def insert_rows(connection: Connection, table: sa.Table, rows: Sequence[Row]) -> None:
-    """Add rows to a table by a load job, which is free of charge and adds all of them or none."""
+def _insert(connection: Connection, table: sa.Table, rows: Sequence[Row]) -> None:
+    """Add rows by a load job, which is free of charge and adds all of them or none."""
     from google.cloud import bigquery
 
-    client: Any = connection.connection.driver_connection
-    client = client._client
+    client: Any = driver_connection(connection)._client
     types = connection.dialect.type_compiler
     names = [column.name for column in table.columns]
     config = bigquery.LoadJobConfig(
@@ -90,27 +81,17 @@ def _cell(value: Any) -> Any:
     return value.isoformat() if isinstance(value, date | datetime) else str(value)
 
 
-def publish(connection: Connection, publication: Publication) -> int:
-    """Write the staged records into the target by one script, which holds a transaction.
+def build_script(
+    dialect: Dialect, stage: sa.Table, rows: int, statements: Sequence[Any]
+) -> tuple[str, dict[str, Any]]:
+    """Return one script with its own transaction, and its parameters.
 
-    Returns:
-        Rows removed from the target, as counted right before.
+    It ends with an error, and does nothing, if the staging table does not hold ``rows`` rows.
     """
-    removed = sum(dialects.count_affected(connection, removal) for removal in publication.removals())
-    text, parameters = script(publication, connection.dialect)
-    connection.exec_driver_sql(text, parameters)
-    return removed
-
-
-def script(publication: Publication, dialect: Any) -> tuple[str, dict[str, Any]]:
-    """Return the script that publishes, and its parameters.
-
-    It ends with an error, and does nothing, if the staging table is not what was counted.
-    """
-    counted = sa.select(sa.func.count()).select_from(publication.stage)
+    counted = sa.select(sa.func.count()).select_from(stage)
     texts: list[str] = []
     parameters: dict[str, Any] = {}
-    for number, statement in enumerate((counted, *(statement for _, statement in publication.statements()))):
+    for number, statement in enumerate((counted, *statements)):
         if isinstance(statement, sa.sql.Delete) and statement.whereclause is None:
             statement = statement.where(sa.true())  # noqa: PLW2901
         compiled = statement.compile(dialect=dialect)
@@ -120,7 +101,7 @@ def script(publication: Publication, dialect: Any) -> tuple[str, dict[str, Any]]
     lines = [
         "BEGIN",
         "BEGIN TRANSACTION;",
-        f"ASSERT ({check}) = {publication.counts.rows} AS 'The staging table is not what was counted.';",
+        f"ASSERT ({check}) = {rows} AS 'The staging table is not what was counted.';",
         *(f"{change};" for change in changes),
         "COMMIT TRANSACTION;",
         "EXCEPTION WHEN ERROR THEN",
@@ -129,3 +110,35 @@ def script(publication: Publication, dialect: Any) -> tuple[str, dict[str, Any]]
         "END;",
     ]
     return "\n".join(lines), parameters
+
+
+def _code(error: Any) -> str:
+    cause = error.args[0] if error.args else None
+    reasons = [str(item.get("reason", "")) for item in getattr(cause, "errors", ()) or ()]
+    return reasons[0] if reasons else str(getattr(cause, "code", "") or "")
+
+
+BIGQUERY = Database(
+    name="bigquery",
+    types=DatabaseTypes(
+        float=NamedType("FLOAT64"),
+        timestamp=sa.TIMESTAMP(),
+        json=NamedType("JSON"),
+        staged_json=sa.Text(),
+        parse_json="PARSE_JSON",
+    ),
+    errors=ErrorCodes(
+        code=_code,
+        missing=any_of("notFound 404"),
+        configuration=any_of("notFound 404 accessDenied 403 invalidQuery"),
+        data=any_of("invalid"),
+        harmless=any_of("notFound accessDenied"),
+    ),
+    conn_type="gcpbigquery",
+    open_engine=_open,
+    ignores_case=True,
+    unquotable={"bigquery": '`"\\'},
+    enforces_keys=False,
+    insert_by_driver={"bigquery": _insert},
+    build_script=build_script,
+)

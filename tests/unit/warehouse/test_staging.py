@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_cleanlist.warehouse.checkpoint import (
+from airflow_provider_cleanlist.warehouse.staging import (
     BATCH_ROWS,
     BATCH_SECONDS,
     RESUME_WITHIN,

@@ -2,14 +2,18 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, date, datetime
+from typing import get_args
 
 import pytest
 import sqlalchemy as sa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_cleanlist.warehouse.documents import EXPLOSIONS, documents, insert_statement
-from airflow_provider_cleanlist.warehouse.types import TYPES
+from airflow_provider_cleanlist.warehouse.dialects import DATABASES
+from airflow_provider_cleanlist.warehouse.dialects.json_unnest import JsonUnnest, documents
+from airflow_provider_cleanlist.warehouse.types import ColumnType
+
+UNNESTING = [name for name, database in DATABASES.items() if isinstance(database.insert, JsonUnnest)]
 
 cells = st.none() | st.text(st.characters(exclude_characters="\x00", codec="utf-8"))
 
@@ -60,13 +64,18 @@ def test_values_travel_as_texts():
     assert "é" in document
 
 
-@pytest.mark.parametrize("name", sorted(EXPLOSIONS))
+def test_these_databases_take_documents():
+    assert UNNESTING == ["databricks", "duckdb", "redshift", "trino"]
+
+
+@pytest.mark.parametrize("name", UNNESTING)
 def test_every_column_gets_the_cell_of_its_place_cast_to_its_type(name):
-    table = sa.Table("t", sa.MetaData(), *(sa.Column(kind, type_) for kind, type_ in TYPES.items()))
-    explosion = EXPLOSIONS[name]
-    text = str(insert_statement(table, explosion))
-    for number, kind in enumerate(TYPES, explosion.first):
+    types, unnest = DATABASES[name].types, DATABASES[name].insert
+    kinds = get_args(ColumnType)
+    table = sa.Table("t", sa.MetaData(), *(sa.Column(kind, types.target(kind)) for kind in kinds))
+    text = str(unnest.statement(table))
+    for number, kind in enumerate(kinds, unnest.first):
         assert f"cells[{number}]" in text
         assert kind in text
-    assert f"cells[{len(TYPES) + explosion.first}]" not in text
+    assert f"cells[{len(kinds) + unnest.first}]" not in text
     assert text.count(":document") == 1

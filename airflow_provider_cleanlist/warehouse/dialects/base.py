@@ -1,0 +1,253 @@
+"""What can differ from database to database: a ``Database`` holds it, in the same parts for each."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+import sqlalchemy as sa
+from sqlalchemy.ext.compiler import compiles
+
+from airflow_provider_cleanlist.warehouse.errors import ErrorCodes, LoadError
+from airflow_provider_cleanlist.warehouse.types import DatabaseTypes, Row
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Connection, Dialect, Engine
+
+InsertRows = Callable[["Connection", sa.Table, Sequence[Row]], None]
+"""Inserts rows, which have a value for each of the table's columns, in order."""
+
+BuildScript = Callable[["Dialect", sa.Table, int, Sequence[Any]], tuple[str, dict[str, Any]]]
+"""Makes one script, with its parameters, of a staging table, the number of rows it must hold, and statements."""
+
+
+class RowStream(Protocol):
+    """Rows on their way into a table; nothing else can be done on the connection before the stream is closed."""
+
+    def write(self, rows: Sequence[Row]) -> None:
+        """Send rows."""
+
+    def close(self) -> None:
+        """Wait until all rows are in the table."""
+
+
+class TableStatement(sa.schema.DDLElement):
+    """A statement about a table that SQLAlchemy lacks.
+
+    Args:
+        text: The statement, with ``{table}`` and ``{columns}`` where their quoted names belong.
+        table: The table.
+        columns: Names of columns.
+    """
+
+    inherit_cache = False
+
+    def __init__(self, text: str, table: sa.Table, columns: Sequence[str] = ()) -> None:
+        self.text = text
+        self.table = table
+        self.columns = columns
+
+
+@compiles(TableStatement)
+def _compile_table_statement(element: TableStatement, compiler: Any, **_: Any) -> str:
+    columns = ", ".join(compiler.preparer.quote(name) for name in element.columns)
+    return element.text.format(table=compiler.preparer.format_table(element.table), columns=columns)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lock:
+    """How loads into one table wait for each other while they publish, without holding up readers.
+
+    Without a lock, two loads that find the same rows missing would both insert them, unless a primary key stops one.
+
+    Args:
+        statement: Makes the statement that waits for the lock: of the target, the table of loads in flight, which has
+            a row of this load, and ``seconds``.
+        seconds: How long it waits, where the statement can limit that.
+        is_granted: Whether the statement's answer means that the lock is held; by default it always is.
+        by_session: Whether the lock is held until the session ends instead of the transaction.
+    """
+
+    statement: Callable[[sa.Table, sa.Table, int], Any]
+    seconds: int = 600
+    is_granted: Callable[[Any], bool] | None = None
+    by_session: bool = False
+
+    def take(self, connection: Connection, target: sa.Table, registry: sa.Table) -> None:
+        """Keep other loads out of a table until the transaction ends.
+
+        Args:
+            connection: An open connection at the beginning of a transaction.
+            target: The table.
+            registry: The table of loads in flight.
+
+        Raises:
+            LoadError: Other loads hold it for too long.
+        """
+        if self.by_session:
+            connection.detach()  # it would go back to the pool with the lock
+        result = connection.execute(self.statement(target, registry, self.seconds))
+        if self.is_granted is not None and not self.is_granted(result.scalar()):
+            raise LoadError(f"Other loads into {target.name} did not end within {self.seconds} seconds.")
+
+
+def table_lock(text: str) -> Lock:
+    """Return a lock taken by a statement of SQL, in which ``{table}`` stands for the table's quoted name."""
+    return Lock(statement=lambda target, _registry, _seconds: TableStatement(text, target))
+
+
+def execute_many(connection: Connection, table: sa.Table, rows: Sequence[Row]) -> None:
+    """Insert rows with SQLAlchemy's ``executemany``, which batches well with most drivers."""
+    names = [column.name for column in table.columns]
+    connection.execute(table.insert(), [dict(zip(names, row, strict=True)) for row in rows])
+
+
+def driver_connection(connection: Connection) -> Any:
+    """Return the driver's own connection below SQLAlchemy's."""
+    return connection.connection.driver_connection
+
+
+def driver_package(connection: Any) -> str:
+    """Return the package that a driver's connection belongs to."""
+    return str(connection.__class__.__module__).partition(".")[0]
+
+
+def first_argument(error: Any) -> str:
+    """Return the number that several drivers put before the message of an error; empty if there is none."""
+    return str(error.args[0]) if error.args and isinstance(error.args[0], int) else ""
+
+
+def sqlstate(error: Any) -> str:
+    """Return the SQLSTATE of a driver's error; empty if it has none."""
+    return getattr(error, "sqlstate", None) or getattr(error, "pgcode", None) or ""
+
+
+def standard_class(error: BaseException) -> str:
+    """Return the class of PEP 249 that a driver's error belongs to; empty if it says nothing about the cause."""
+    telling = ("DataError", "ProgrammingError", "OperationalError")
+    return next((base.__name__ for base in type(error).__mro__ if base.__name__ in telling), "")
+
+
+def primary_message(error: Any) -> str:
+    """Return the message of PostgreSQL without the details, which quote values."""
+    return str(getattr(getattr(error, "diag", None), "message_primary", None) or "")
+
+
+SQLSTATES = ErrorCodes(
+    code=sqlstate,
+    category=lambda error: sqlstate(error) or standard_class(error),
+    text=primary_message,
+    missing=re.compile("42P01|3F000|ProgrammingError|OperationalError"),
+    configuration=re.compile("(?:0A|28|3D|3F|42(?!P01)|55000).*|ProgrammingError"),
+    data=re.compile("(?:22|23502|23514).*|DataError"),
+    harmless=re.compile("(?:0A|08|23|25|28|3D|3F|40|42|53|55|57).*"),
+    mistyped=re.compile("42804|42883|22P02"),
+)
+"""SQLSTATE as PostgreSQL uses it; where a driver has none, the classes of PEP 249."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Database:
+    """All that differs for one database; the defaults are for one that nothing is known about.
+
+    Args:
+        name: Name of its SQLAlchemy dialect.
+        types: Column types.
+        errors: How errors are reported.
+        conn_type: Type of the Airflow connections that ``open_engine`` is for.
+        open_engine: Makes an engine of a hook and options of ``sqlalchemy.create_engine``; by default the hook does.
+        connects_by_hook: Whether the hook opens the connections, because its URL holds only a part of the Airflow
+            connection's settings (not ``sslmode``, for one).
+        drivers_by_url: Drivers for which the hook cannot do that.
+        adopt: Makes a hook's connection return plain tuples and leave committing to us, whatever the Airflow
+            connection asks for.
+        prepare: Prepares the session of every new connection.
+        ignores_case: Whether column names that differ only in letter case are the same.
+        unquotable: Characters that a name cannot hold, however it is quoted, by driver.
+        table_options: Arguments of every ``sqlalchemy.Table``.
+        staging_prefixes: Words between CREATE and TABLE for a table that a crash of the server may empty.
+        enforces_keys: Whether primary keys are enforced; if not, declaring one could only mislead the planner.
+        add_column: How ``ALTER TABLE .. ADD COLUMN`` is spelled.
+        drop_if_exists: Whether there is ``DROP TABLE IF EXISTS``.
+        ddl_settings: Statements that begin a transaction with DDL.
+        check_target: Refuses an existing target in which a failed load could leave half of its rows.
+        insert: Inserts rows.
+        insert_by_driver: Faster ways to do that, by driver.
+        stream_by_driver: Opens a stream of rows, which are taken in while the next ones are made, by driver.
+        staging_settings: Statements that begin a transaction that stages rows.
+        count_settings: Statements that begin a transaction that counts distinct values.
+        counts_affected: Whether the driver tells how many rows a statement affected.
+        lock: How loads wait for each other while they publish. None where there is one writer at a time, or where a
+            transaction's own statements conflict.
+        analyze: Makes the statement that tells the planner what some columns hold of a table that was just filled.
+        publishes_by_merge: Whether a transaction can hold only one statement, so that it must be a MERGE.
+        build_script: Makes the one script that publishes, where a connection has no transaction.
+    """
+
+    name: str
+    types: DatabaseTypes = field(default_factory=DatabaseTypes)
+    errors: ErrorCodes = SQLSTATES
+
+    conn_type: str | None = None
+    open_engine: Callable[[Any, dict[str, Any]], Engine] | None = None
+    connects_by_hook: bool = False
+    drivers_by_url: frozenset[str] = frozenset()
+    adopt: Callable[[Any], None] = lambda _: None
+    prepare: Callable[[Any], None] = lambda _: None
+
+    ignores_case: bool = False
+    unquotable: Mapping[str, str] = field(default_factory=dict)
+
+    table_options: Mapping[str, Any] = field(default_factory=dict)
+    staging_prefixes: Sequence[str] = ()
+    enforces_keys: bool = True
+    add_column: str = "ADD COLUMN"
+    drop_if_exists: bool = True
+    ddl_settings: Sequence[str] = ()
+    check_target: Callable[[Connection, sa.Table], None] = lambda *_: None
+
+    insert: InsertRows = execute_many
+    insert_by_driver: Mapping[str, InsertRows] = field(default_factory=dict)
+    stream_by_driver: Mapping[str, Callable[[Connection, sa.Table], RowStream]] = field(default_factory=dict)
+    staging_settings: Sequence[str] = ()
+    count_settings: Sequence[str] = ()
+    counts_affected: bool = True
+
+    lock: Lock | None = None
+    analyze: Callable[[sa.Table, Sequence[str]], Any] | None = None
+    publishes_by_merge: bool = False
+    build_script: BuildScript | None = None
+
+    def insert_rows(self, connection: Connection, table: sa.Table, rows: Sequence[Row]) -> None:
+        """Insert rows into a table, within the connection's transaction.
+
+        Args:
+            connection: An open connection in a transaction.
+            table: The table.
+            rows: Rows with a value for each of the table's columns, in order.
+        """
+        if rows:
+            insert = self.insert_by_driver.get(connection.dialect.driver, self.insert)
+            insert(connection, table, rows)
+
+    def execute_counted(self, connection: Connection, statement: Any) -> int:
+        """Execute a DELETE or an UPDATE and return the number of rows that it affects."""
+        if self.counts_affected:
+            return int(connection.execute(statement).rowcount)
+        affected = count_affected(connection, statement)
+        connection.execute(statement)
+        return affected
+
+
+GENERIC = Database(name="")
+"""A database that nothing is known about: SQLAlchemy writes its statements, and nothing makes loads wait."""
+
+
+def count_affected(connection: Connection, statement: Any) -> int:
+    """Return the number of rows that a DELETE or an UPDATE would affect."""
+    count = sa.select(sa.func.count()).select_from(statement.table)
+    if statement.whereclause is not None:
+        count = count.where(statement.whereclause)
+    return int(connection.execute(count).scalar_one())

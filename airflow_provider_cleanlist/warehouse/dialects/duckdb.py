@@ -1,0 +1,50 @@
+"""DuckDB: one process at a time, and rows arrive as JSON documents."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from airflow_provider_cleanlist.warehouse.dialects.base import Database
+from airflow_provider_cleanlist.warehouse.dialects.json_unnest import DOCUMENT, JsonUnnest
+from airflow_provider_cleanlist.warehouse.errors import ErrorCodes, any_of
+from airflow_provider_cleanlist.warehouse.types import DatabaseTypes, NamedType
+
+_OF_VALUE = re.compile("NOT NULL|CHECK")
+
+
+def _prepare(connection: Any) -> None:
+    """Take names for tables only, never for variables of Python."""
+    connection.execute("SET python_enable_replacements = false")
+
+
+def _class_name(error: Any) -> str:
+    return type(error).__name__
+
+
+def _category(error: Any) -> str:
+    """Return the class; there is one for all constraints, so those that a value broke alone are told by the text."""
+    name = _class_name(error)
+    return "ValueConstraint" if name == "ConstraintException" and _OF_VALUE.search(str(error)) else name
+
+
+DUCKDB = Database(
+    name="duckdb",
+    types=DatabaseTypes(json=NamedType("JSON")),
+    errors=ErrorCodes(
+        code=_class_name,
+        category=_category,
+        missing=any_of("CatalogException"),
+        configuration=any_of("CatalogException BinderException ParserException PermissionException"),
+        data=any_of("ConversionException OutOfRangeException InvalidInputException ValueConstraint"),
+        harmless=any_of("CatalogException TransactionException"),
+    ),
+    prepare=_prepare,
+    ignores_case=True,
+    insert=JsonUnnest(
+        f"(SELECT unnest(from_json(:{DOCUMENT}, '[[\"VARCHAR\"]]')) AS cells) AS batch",
+        first=1,
+        max_bytes=16_000_000,
+    ),
+    counts_affected=False,
+)

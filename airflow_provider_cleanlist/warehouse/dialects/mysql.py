@@ -1,0 +1,96 @@
+"""MySQL and MariaDB: texts are compared byte by byte, sessions are strict, and loads wait for a lock by name."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import mysql
+
+from airflow_provider_cleanlist.warehouse.dialects.base import Database, Lock, driver_package, first_argument
+from airflow_provider_cleanlist.warehouse.errors import ErrorCodes, LoadConfigurationError, any_of
+from airflow_provider_cleanlist.warehouse.types import DatabaseTypes
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Connection
+
+_EXACT = {"charset": "utf8mb4", "collation": "utf8mb4_bin"}
+_TEXT = mysql.LONGTEXT(**_EXACT)
+_KEY_LENGTH = 255  # three of them fit into an index
+
+_ABOUT_OBJECTS = "1044 1045 1049 1054 1142 1143 1146 1227 1288 1347 1471 1059"
+_ABOUT_COLUMNS = "1048 1264 1364 1406 3819 4025"
+
+
+def _adopt(connection: Any) -> None:
+    if driver_package(connection) == "MySQLdb":
+        from MySQLdb.cursors import Cursor
+
+        connection.cursorclass = Cursor
+
+
+def _prepare(connection: Any) -> None:
+    """Send and receive all of Unicode, and refuse values that do not fit instead of cutting them."""
+    if hasattr(connection, "set_character_set"):
+        connection.set_character_set("utf8mb4")
+    cursor = connection.cursor()
+    cursor.execute("SET NAMES utf8mb4")
+    cursor.execute(
+        "SET SESSION sql_mode = CONCAT_WS(',', NULLIF(@@SESSION.sql_mode, ''), 'STRICT_ALL_TABLES')"
+    )
+    cursor.close()
+
+
+def _check(connection: Connection, table: sa.Table) -> None:
+    """Refuse a table in an engine without transactions.
+
+    Raises:
+        LoadConfigurationError: The table is in such an engine.
+    """
+    query = sa.text(
+        "SELECT t.engine FROM information_schema.tables t JOIN information_schema.engines e ON e.engine = t.engine "
+        "WHERE t.table_schema = COALESCE(:place, DATABASE()) AND t.table_name = :name AND e.transactions <> 'YES'"
+    )
+    engine = connection.execute(query, {"place": table.schema, "name": table.name}).scalar()
+    if engine is not None:
+        raise LoadConfigurationError(
+            f"{table.name} is a table of the engine {engine}, which has no transactions: ALTER TABLE .. ENGINE=InnoDB."
+        )
+
+
+def _lock(table: sa.Table, _: sa.Table, seconds: int) -> sa.Select[Any]:
+    """Return the query that answers 1 once this session holds the lock of a table's name."""
+    place = sa.func.coalesce(table.schema, sa.func.database())
+    name = sa.func.concat("cleanlist ", sa.func.md5(sa.func.concat(place, ".", table.name)))
+    return sa.select(sa.func.get_lock(name, seconds))
+
+
+MYSQL = Database(
+    name="mysql",
+    types=DatabaseTypes(
+        text=_TEXT,
+        timestamp=mysql.DATETIME(fsp=6),
+        json=_TEXT,
+        key=mysql.VARCHAR(_KEY_LENGTH, **_EXACT),
+        document=_TEXT,
+    ),
+    errors=ErrorCodes(
+        code=first_argument,
+        missing=any_of("1146 1049"),
+        configuration=any_of(_ABOUT_OBJECTS, "1064 1071 1101 1103 1118 1166 1170 1267"),
+        data=any_of(_ABOUT_COLUMNS, "1265 1292 1366 1452 3140"),
+        harmless=any_of(_ABOUT_OBJECTS, _ABOUT_COLUMNS, "1205 1213 2006 2013"),
+    ),
+    connects_by_hook=True,
+    drivers_by_url=frozenset({"pymysql"}),
+    adopt=_adopt,
+    prepare=_prepare,
+    ignores_case=True,
+    unquotable={"mysqlconnector": "%"},  # it is doubled, and sent so where a statement has no parameters
+    table_options={"mysql_engine": "InnoDB", "mariadb_engine": "InnoDB"},
+    check_target=_check,
+    # By name, because LOCK TABLES would end the transaction.
+    lock=Lock(statement=_lock, is_granted=lambda answer: answer == 1, by_session=True),
+)
+MARIADB = replace(MYSQL, name="mariadb", connects_by_hook=False)

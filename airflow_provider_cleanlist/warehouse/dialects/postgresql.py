@@ -1,0 +1,128 @@
+"""PostgreSQL: rows arrive by COPY, staging tables are unlogged, and LOCK TABLE makes loads wait for each other."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy.dialects import postgresql
+
+from airflow_provider_cleanlist.warehouse.dialects.base import (
+    Database,
+    TableStatement,
+    driver_connection,
+    driver_package,
+    table_lock,
+)
+from airflow_provider_cleanlist.warehouse.types import DatabaseTypes, Row
+
+if TYPE_CHECKING:
+    import sqlalchemy as sa
+    from sqlalchemy.engine import Connection
+
+_COPY_SPECIAL = re.compile(r"[\\\t\n\r]")
+
+
+def _copy_statement(table: sa.Table) -> str:
+    statement: str | None = table.info.get("copy")
+    if statement is None:
+        name = ".".join(_quoted(part) for part in (table.schema, table.name) if part)
+        columns = ", ".join(_quoted(column.name) for column in table.columns)
+        statement = table.info["copy"] = f"COPY {name} ({columns}) FROM STDIN"
+    return statement
+
+
+def _quoted(name: str) -> str:
+    """Return a name for a statement of COPY, in which drivers leave a ``%`` as it is."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+class CopyStream:
+    """Rows into a table through an open COPY, which takes them in while the next ones are made (psycopg 3).
+
+    Args:
+        connection: An open connection in a transaction.
+        table: The table; rows have a value for each of its columns, in order.
+    """
+
+    def __init__(self, connection: Connection, table: sa.Table) -> None:
+        with ExitStack() as stack:
+            cursor = stack.enter_context(driver_connection(connection).cursor())
+            self._copy = stack.enter_context(cursor.copy(_copy_statement(table)))
+            self._stack = stack.pop_all()
+
+    def write(self, rows: Sequence[Row]) -> None:
+        """Send rows."""
+        write_row = self._copy.write_row
+        for row in rows:
+            write_row(row)
+
+    def close(self) -> None:
+        """Wait until all rows are in the table."""
+        self._stack.close()
+
+
+def _copy_psycopg2(connection: Connection, table: sa.Table, rows: Sequence[Row]) -> None:
+    with driver_connection(connection).cursor() as cursor:
+        cursor.copy_expert(_copy_statement(table), _CopyFile(rows))
+
+
+class _CopyFile:
+    """Rows as a file in the text format of COPY, made while it is read."""
+
+    def __init__(self, rows: Sequence[Row]) -> None:
+        self._lines = (self._line(row) for row in rows)
+        self._rest = b""
+
+    @staticmethod
+    def _line(row: Row) -> bytes:
+        cells = [r"\N" if value is None else _copy_text(str(value)) for value in row]
+        return ("\t".join(cells) + "\n").encode()
+
+    def read(self, size: int) -> bytes:
+        """Return up to ``size`` bytes, none at the end."""
+        chunks, length = [self._rest], len(self._rest)
+        while length < size and (line := next(self._lines, None)) is not None:
+            chunks.append(line)
+            length += len(line)
+        data = b"".join(chunks)
+        self._rest = data[size:]
+        return data[:size]
+
+
+def _copy_text(text: str) -> str:
+    if _COPY_SPECIAL.search(text) is None:
+        return text
+    return text.replace("\\", r"\\").replace("\t", r"\t").replace("\n", r"\n").replace("\r", r"\r")
+
+
+def _adopt(connection: Any) -> None:
+    match driver_package(connection):
+        case "psycopg":
+            from psycopg.rows import tuple_row
+
+            connection.row_factory = tuple_row
+        case "psycopg2":
+            connection.cursor_factory = None
+
+
+POSTGRESQL = Database(
+    name="postgresql",
+    types=DatabaseTypes(json=postgresql.JSONB()),
+    connects_by_hook=True,
+    adopt=_adopt,
+    staging_prefixes=("UNLOGGED",),
+    # A worker cut off from the network can hold a table for as long as the server believes that it is alive.
+    ddl_settings=("SET LOCAL lock_timeout = '60s'",),
+    insert_by_driver={"psycopg2": _copy_psycopg2},
+    stream_by_driver={"psycopg": CopyStream},
+    # A crash of the server empties unlogged tables anyway, so commits need not wait for the disk.
+    staging_settings=("SET LOCAL synchronous_commit = off",),
+    # By default, 200,000 keys are sorted on disk in 0.21 s; grouping them in memory takes 0.15 s.
+    count_settings=("SET LOCAL work_mem = '64MB'", "SET LOCAL max_parallel_workers_per_gather = 0"),
+    lock=table_lock("LOCK TABLE {table} IN SHARE ROW EXCLUSIVE MODE"),
+    # The planner guesses badly: a merge into a table with as many rows is three times as fast after ANALYZE.
+    analyze=lambda table, columns: TableStatement("ANALYZE {table} ({columns})", table, columns),
+)

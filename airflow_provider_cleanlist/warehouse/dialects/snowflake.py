@@ -1,0 +1,85 @@
+"""Snowflake: many rows arrive as a file, and loads wait for each other by writing to the table of loads in flight."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from airflow_provider_cleanlist.warehouse.dialects.base import (
+    Database,
+    Lock,
+    driver_connection,
+    driver_package,
+    execute_many,
+)
+from airflow_provider_cleanlist.warehouse.errors import ErrorCodes, any_of
+from airflow_provider_cleanlist.warehouse.types import DatabaseTypes, NamedType, Row
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Connection
+
+MIN_FILE_ROWS = 5_000
+"""From this many rows on, a file in a stage of Snowflake is faster than statements."""
+
+
+def _adopt(connection: Any) -> None:
+    if driver_package(connection) == "snowflake":
+        connection.autocommit(False)
+
+
+def _insert(connection: Connection, table: sa.Table, rows: Sequence[Row]) -> None:
+    if len(rows) < MIN_FILE_ROWS:
+        execute_many(connection, table, rows)
+        return
+    import pandas
+    from snowflake.connector import pandas_tools
+
+    fold = connection.dialect.denormalize_name
+    frame = pandas.DataFrame(rows, columns=[fold(column.name) for column in table.columns], dtype=object)
+    whole = [fold(column.name) for column in table.columns if isinstance(column.type, sa.Integer)]
+    frame = frame.astype(dict.fromkeys(whole, "Int64"))  # other numbers would lose digits beside NULLs
+    *database, schema = [fold(part) for part in table.schema.split(".")] if table.schema else [None]
+    pandas_tools.write_pandas(
+        driver_connection(connection),
+        frame,
+        fold(table.name),
+        database=database[0] if database else None,
+        schema=schema,
+        quote_identifiers=True,
+        use_logical_type=True,
+    )
+
+
+def _lock(table: sa.Table, registry: sa.Table, _: int) -> sa.Update:
+    """Return a statement that changes nothing and conflicts with every load into the same table."""
+    name = f"{table.schema}.{table.name}" if table.schema else table.name
+    same_table = registry.c.target_table == name
+    return registry.update().values(attempt=registry.c.attempt).where(same_table)
+
+
+SNOWFLAKE = Database(
+    name="snowflake",
+    types=DatabaseTypes(
+        float=sa.FLOAT(),
+        timestamp=NamedType("TIMESTAMP_TZ"),
+        json=NamedType("VARIANT"),
+        staged_json=sa.Text(),
+        parse_json="PARSE_JSON",
+    ),
+    errors=ErrorCodes(
+        code=lambda error: str(getattr(error, "errno", None) or ""),
+        missing=any_of("2003 2043"),
+        configuration=any_of("2003 2043 3001 904 1003 2022 90105 90106"),
+        data=any_of("100035 100038 100040 100072 100078 100132"),
+        harmless=any_of("2003 2043 3001 904 90105 90106 100072"),
+    ),
+    connects_by_hook=True,
+    adopt=_adopt,
+    unquotable={"snowflake": "%"},  # it is doubled, and sent so where a statement has no parameters
+    enforces_keys=False,
+    insert_by_driver={"snowflake": _insert},
+    # There is no lock to ask for, but a load waits for a row that another one has written.
+    lock=Lock(statement=_lock),
+)

@@ -1,0 +1,202 @@
+"""What is published, as statements: which rows of the target go, and which staged ones come.
+
+Every mode deletes what the load replaces and inserts the staged records, each once, the last copy of each. Only a
+merge into a table that has other columns, too, updates rows in place, so that those columns keep their values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from airflow_provider_cleanlist.warehouse import naming, tables
+from airflow_provider_cleanlist.warehouse.dialects.base import Database
+from airflow_provider_cleanlist.warehouse.plan import StageCounts, TargetPlan
+from airflow_provider_cleanlist.warehouse.spec import LoadSpec, OnMissing
+from airflow_provider_cleanlist.warehouse.tables import PAGE, ROW
+
+if TYPE_CHECKING:
+    from sqlalchemy.sql.elements import ColumnElement
+    from sqlalchemy.sql.selectable import FromClause
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """One publication, decided: what is written where, and what it replaces.
+
+    Args:
+        spec: The load.
+        plan: The target's columns.
+        stage: The staging table.
+        counts: What it holds.
+        on_missing: What becomes of the list's rows that were not read.
+        now: The time that the rows are stamped with.
+        database: Where it happens.
+    """
+
+    spec: LoadSpec
+    plan: TargetPlan
+    stage: sa.Table
+    counts: StageCounts
+    on_missing: OnMissing
+    now: datetime
+    database: Database
+
+    @property
+    def target(self) -> sa.Table:
+        """The target with the columns that are written."""
+        return tables.target_table(self.spec, self.plan, self.database)
+
+    @property
+    def updates_in_place(self) -> bool:
+        """Whether existing rows are updated instead of replaced, to preserve columns this load does not own."""
+        return self.spec.mode == "merge" and bool(self.plan.foreign)
+
+    @property
+    def compares_keys(self) -> bool:
+        """Whether rows of the target are found by the keys of the staged records."""
+        spec = self.spec
+        if spec.mode == "replace":
+            return spec.replace_scope == "list" and naming.LIST_ID not in spec.key
+        return spec.mode == "merge"
+
+    def statements(self) -> list[tuple[str, Any]]:
+        """Return the statements of the transaction in order, each with what it does.
+
+        The row counts of those named ``removed`` add up to the rows that are gone.
+        """
+        target, source = self.target, self.source()
+        if self.updates_in_place:
+            return [
+                *self._missing(target, ~self._staged(target)),
+                ("updated", self._update(target, source)),
+                ("inserted", self._insert(target, source, skip_existing=True)),
+            ]
+        if self.spec.mode == "merge":
+            replaced = [("replaced", target.delete().where(self._staged(target)))]
+            replaced += self._missing(target)
+        else:
+            replaced = [("removed", target.delete().where(*self.scope(target)))]
+        return [*replaced, ("inserted", self._insert(target, source))]
+
+    def removals(self) -> list[Any]:
+        """Return statements that would remove what the load removes, and could run before any other."""
+        target = self.target
+        if self.spec.mode == "merge":
+            return [statement for _, statement in self._missing(target, ~self._staged(target))]
+        return [target.delete().where(*self.scope(target))]
+
+    def _staging_names(self) -> dict[str, str]:
+        return {column.target: column.staging for column in self.plan.columns}
+
+    def source(self) -> FromClause:
+        """Return the staged records, each key once: the last row of the last page wins."""
+        if self.counts.keys == self.counts.rows:
+            return self.stage
+        columns = [column.staging for column in self.plan.columns]
+        key = [self.stage.c[name] for name in self.staged_key_names()]
+        order = (self.stage.c[PAGE].desc(), self.stage.c[ROW].desc())
+        rank = sa.func.row_number().over(partition_by=key, order_by=order).label("_rank")
+        ranked = sa.select(*(self.stage.c[name] for name in columns), rank).subquery()
+        return sa.select(*(ranked.c[name] for name in columns)).where(ranked.c["_rank"] == 1).subquery()
+
+    def _constants(self) -> dict[str, ColumnElement[Any]]:
+        values = {
+            naming.LIST_ID: self.spec.list_id,
+            naming.SYNCED_AT: self.now,
+            naming.RUN_ID: self.spec.run_id,
+            naming.SNAPSHOT_DATE: self.spec.snapshot_date,
+        }
+        return {
+            name: sa.literal(values[name], tables.meta_type(self.database, name))
+            for name in self.plan.meta
+            if name != naming.DELETED_AT
+        }
+
+    def _insert(self, target: sa.Table, source: FromClause, *, skip_existing: bool = False) -> Any:
+        values = self.values(source)
+        rows = sa.select(*values.values())
+        if skip_existing:
+            old = target.alias("old")
+            absent = old.c[self.plan.key[-1]].is_(None)
+            rows = rows.select_from(source.outerjoin(old, self.same_key(old, source))).where(absent)
+        return target.insert().from_select([*values], rows)
+
+    def _update(self, target: sa.Table, source: FromClause) -> Any:
+        values = self.values(source)
+        if naming.DELETED_AT in self.plan.meta:
+            values[naming.DELETED_AT] = sa.null()
+        changed = {name: value for name, value in values.items() if name not in self.plan.key}
+        return target.update().values(changed).where(self.same_key(target, source))
+
+    def values(self, source: FromClause) -> dict[str, ColumnElement[Any]]:
+        """Return what is written into each column for a staged record."""
+        types = self.database.types
+        staged = {
+            column.target: types.published(source.c[column.staging], column.type)
+            for column in self.plan.columns
+        }
+        return staged | self._constants()
+
+    def staged_key_names(self) -> list[str]:
+        """Return the names of the key's staging columns."""
+        staging = self._staging_names()
+        return [staging[name] for name in self.plan.key if name in staging]
+
+    def staged_key(self, source: FromClause) -> ColumnElement[Any]:
+        """Return a staging column of the key, which no record lacks."""
+        return source.c[self.staged_key_names()[0]]
+
+    def same_key(self, target: FromClause, source: FromClause) -> ColumnElement[bool]:
+        """Whether a row of the target and a staged record have the same key."""
+        staging, constants = self._staging_names(), self._constants()
+        return sa.and_(
+            *(
+                target.c[name] == (source.c[staging[name]] if name in staging else constants[name])
+                for name in self.plan.key
+            )
+        )
+
+    def _staged(self, target: sa.Table) -> ColumnElement[bool]:
+        """Whether a row of the target is among the staged ones, by key."""
+        staging, constants = self._staging_names(), self._constants()
+        fixed = [target.c[name] == constants[name] for name in self.plan.key if name in constants]
+        names = [name for name in self.plan.key if name in staging]
+        if len(names) > 1:  # not every database compares tuples
+            same = (target.c[name] == self.stage.c[staging[name]] for name in names)
+            return sa.and_(*fixed, sa.exists().where(*same))
+        return sa.and_(*fixed, target.c[names[0]].in_(sa.select(self.stage.c[staging[names[0]]])))
+
+    def of_list(self, target: FromClause) -> ColumnElement[bool]:
+        """Whether a row of the target belongs to the list."""
+        return target.c[naming.LIST_ID] == self._constants()[naming.LIST_ID]
+
+    def _missing(self, target: sa.Table, *gone: ColumnElement[bool]) -> list[tuple[str, Any]]:
+        """Return what happens to the list's rows that were not read, which ``gone`` picks out."""
+        if self.on_missing == "keep":
+            return []
+        where = (self.of_list(target), *gone)
+        if self.on_missing == "delete":
+            return [("removed", target.delete().where(*where))]
+        now = sa.literal(self.now, self.database.types.timestamp)
+        alive = target.c[naming.DELETED_AT].is_(None)
+        return [("removed", target.update().values({naming.DELETED_AT: now}).where(*where, alive))]
+
+    def scope(self, target: Any) -> Sequence[ColumnElement[bool]]:
+        """Return the conditions of the rows that ``replace``, ``append`` and ``snapshot`` write anew."""
+        constants = self._constants()
+        whole_table = self.spec.replace_scope == "table"
+        if self.spec.mode == "append":
+            return self.of_list(target), target.c[naming.RUN_ID] == constants[naming.RUN_ID]
+        if self.spec.mode == "snapshot":
+            day = target.c[naming.SNAPSHOT_DATE] == constants[naming.SNAPSHOT_DATE]
+            return (day,) if whole_table else (day, self.of_list(target))
+        if whole_table:
+            return ()
+        if self.compares_keys:
+            return (sa.or_(self.of_list(target), self._staged(target)),)
+        return (self.of_list(target),)

@@ -1,0 +1,248 @@
+"""Reading a list into its stage: pages are read ahead, written a batch per transaction, and progress is logged."""
+
+from __future__ import annotations
+
+import contextvars
+import logging
+import queue
+import threading
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, Protocol, TypeVar
+
+from airflow_provider_cleanlist.warehouse.errors import LoadError
+from airflow_provider_cleanlist.warehouse.plan import TargetColumns
+from airflow_provider_cleanlist.warehouse.spec import LoadSpec
+from airflow_provider_cleanlist.warehouse.staging import Checkpoint, Stage, should_commit
+from airflow_provider_cleanlist.warehouse.values import RowMaker
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+QUIET_SECONDS = 0.2
+"""What was written is committed when no page has arrived for this long."""
+SECONDS_BETWEEN_LINES = 30.0
+
+
+class RecordPage(Protocol):
+    """A page of records.
+
+    Attributes:
+        leads: Its records.
+        total: Size of the whole list, if known.
+        cursor: Cursor of the next page; None on the last one.
+    """
+
+    @property
+    def leads(self) -> Sequence[Mapping[str, Any]]: ...  # noqa: D102
+    @property
+    def total(self) -> int | None: ...  # noqa: D102
+    @property
+    def cursor(self) -> str | None: ...  # noqa: D102
+
+
+ReadPages = Callable[[str | None], Iterator[RecordPage]]
+"""Reads the pages of a list, from the given cursor on; None is the beginning."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pacing:
+    """When pages are read, and when what they hold is committed.
+
+    Args:
+        utc_now: The time of day.
+        clock: Seconds, for progress.
+        batch_rows: Rows that are committed together, at least; whole pages.
+        pages_ahead: Pages that may wait in memory while earlier ones are written.
+    """
+
+    utc_now: Callable[[], datetime]
+    clock: Callable[[], float]
+    batch_rows: int
+    pages_ahead: int
+
+
+class StageWriter:
+    """Writes pages to the stage, a batch of them per transaction.
+
+    Args:
+        stage: The stage.
+        spec: The load.
+        target: Columns of the target; None if it does not exist.
+        pacing: When to do what.
+    """
+
+    def __init__(self, stage: Stage, spec: LoadSpec, target: TargetColumns | None, pacing: Pacing) -> None:
+        self._stage = stage
+        self._pacing = pacing
+        self._maker = RowMaker(spec, stage.checkpoint.fields, target)
+        self._cleaned_before = stage.checkpoint.cleaned
+        self._at = stage.checkpoint
+        self._uncommitted = 0
+        self._oldest = pacing.clock()
+        self._now = pacing.utc_now()
+        self._progress = Progress(pacing.clock(), stage.checkpoint.rows)
+
+    def read(self, read_pages: ReadPages) -> None:
+        """Read what the stage does not hold yet, and commit what was read even if reading fails."""
+        if self._at.complete:
+            log.info(
+                "An earlier attempt read the whole list: %d pages, %d rows.", self._at.pages, self._at.rows
+            )
+            return
+        if self._stage.resumed:
+            log.info("Resuming after page %d (%d rows).", self._at.pages, self._at.rows)
+        pages = prefetch(read_pages(self._at.cursor), self._pacing.pages_ahead, QUIET_SECONDS)
+        with closing(self._stage), closing(pages):
+            try:
+                for page in pages:
+                    self._add(page) if page is not None else self._rest()
+            except LoadError:
+                raise
+            except Exception:
+                self._commit()
+                raise
+            self._at = replace(self._at, complete=True)
+            self._commit()
+        log.info("Read %s.", self._progress.summary(self._at, self._pacing.clock()))
+        if self._at.cleaned:
+            log.warning("Removed NUL characters or lone surrogates from %d values.", self._at.cleaned)
+
+    def _rest(self) -> None:
+        """Keep no transaction open while there is nothing to write."""
+        if self._stage.is_open:
+            self._commit()
+
+    def _add(self, page: RecordPage) -> None:
+        self._now = self._pacing.utc_now()
+        number = self._at.pages + 1
+        rows = self._maker.rows(page.leads, number)
+        if self._stage.is_open and self._maker.fields != self._at.fields:
+            self._commit()
+        if not self._uncommitted:
+            self._oldest = self._pacing.clock()
+        self._stage.add(rows, self._maker.columns)
+        self._uncommitted += len(rows)
+        self._at = replace(
+            self._at,
+            pages=number,
+            rows=self._at.rows + len(rows),
+            cursor=page.cursor,
+            complete=page.cursor is None,
+            total=self._at.total if page.total is None else page.total,
+            fields=self._maker.fields,
+            cleaned=self._cleaned_before + self._maker.cleaned,
+        )
+        if should_commit(self._uncommitted, self._pacing.clock() - self._oldest, self._pacing.batch_rows):
+            self._commit()
+        if line := self._progress.line(self._at, self._pacing.clock()):
+            log.info("%s", line)
+
+    def _commit(self) -> None:
+        if self._at != self._stage.checkpoint:
+            self._stage.commit(self._at, self._now)
+            self._uncommitted = 0
+
+
+class _End(Exception):  # noqa: N818 - it is a signal
+    """There are no more items."""
+
+
+def prefetch(
+    items: Iterator[T], ahead: int, patience: float | None = None
+) -> Generator[T | None, None, None]:
+    """Yield the items of an iterator that a thread runs up to ``ahead`` items in front.
+
+    An error of the iterator is raised here, after the items before it. Closing the generator lets the thread
+    end after the item it is fetching.
+
+    Args:
+        items: The iterator; it runs in one thread, with the context variables of this one.
+        ahead: How many items may wait; 0 reads none ahead and needs no thread.
+        patience: Seconds after which None is yielded, once, when no item has come; None waits for the next item.
+    """
+    if not ahead:
+        yield from items
+        return
+    waiting: queue.Queue[tuple[T, None] | tuple[None, BaseException]] = queue.Queue(maxsize=ahead)
+    stopped = threading.Event()
+
+    def fetch() -> None:
+        try:
+            for item in items:
+                waiting.put((item, None))
+                if stopped.is_set():
+                    return
+            waiting.put((None, _End()))
+        except BaseException as error:  # noqa: BLE001 - raised in the consuming thread
+            waiting.put((None, error))
+
+    context = contextvars.copy_context()
+    threading.Thread(target=context.run, args=(fetch,), name="cleanlist-prefetch", daemon=True).start()
+    try:
+        while True:
+            try:
+                item, error = waiting.get(timeout=patience)
+            except queue.Empty:
+                yield None
+                item, error = waiting.get()
+            if isinstance(error, _End):
+                return
+            if error is not None:
+                raise error
+            yield item
+    finally:
+        stopped.set()
+        while not waiting.empty():
+            waiting.get_nowait()
+
+
+class Progress:
+    """How far a load has come, in words: at most one line every 30 seconds.
+
+    Args:
+        now: The clock in seconds when reading starts.
+        rows: Rows that earlier attempts read.
+    """
+
+    def __init__(self, now: float, rows: int = 0) -> None:
+        self._start = self._last = now
+        self._rows_before = rows
+
+    def line(self, at: Checkpoint, now: float) -> str | None:
+        """Return a line if it is time for one, with the time left if the size of the list is known."""
+        if now - self._last < SECONDS_BETWEEN_LINES:
+            return None
+        self._last = now
+        rate = self._rate(at, now)
+        size = f" of {at.total:,}" if at.total else ""
+        line = f"{_count(at.pages, 'page')}, {at.rows:,}{size} rows read, {rate:,.0f} rows/s"
+        if at.total and rate and at.total > at.rows:
+            line += f", about {duration((at.total - at.rows) / rate)} left"
+        return line
+
+    def summary(self, at: Checkpoint, now: float) -> str:
+        """Return the whole pass in words."""
+        rate = self._rate(at, now)
+        amount = f"{_count(at.pages, 'page')}, {_count(at.rows, 'row')}"
+        return f"{amount} in {duration(now - self._start)} ({rate:,.0f} rows/s)"
+
+    def _rate(self, at: Checkpoint, now: float) -> float:
+        seconds = now - self._start
+        return (at.rows - self._rows_before) / seconds if seconds > 0 else 0.0
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def duration(seconds: float) -> str:
+    """Return a duration for people: ``45 s``, ``12 min``, ``3 h 5 min``."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    hours, minutes = divmod(round(whole / 60), 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min"
