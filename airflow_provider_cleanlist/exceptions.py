@@ -36,7 +36,7 @@ __all__ = [
     "CleanlistStoppedError",
     "CleanlistSubmissionUnknownError",
     "CleanlistTransportError",
-    "CleanlistUnexpectedAnswerError",
+    "CleanlistUnexpectedResponseError",
     "CleanlistWaitTimeoutError",
     "CleanlistWorkflowFailedError",
     "to_airflow",
@@ -79,7 +79,7 @@ class CleanlistTransportError(errors.TransportError, AirflowException):
     """The API did not respond. Retried."""
 
 
-class CleanlistUnexpectedAnswerError(errors.UnexpectedAnswerError, AirflowException):
+class CleanlistUnexpectedResponseError(errors.UnexpectedResponseError, AirflowException):
     """The API's response lacks what it should contain. Retried."""
 
 
@@ -137,7 +137,7 @@ _AIRFLOW_CLASSES: dict[type[errors.ApiError], type[errors.ApiError]] = {
     errors.RateLimitedError: CleanlistRateLimitedError,
     errors.ServerError: CleanlistServerError,
     errors.TransportError: CleanlistTransportError,
-    errors.UnexpectedAnswerError: CleanlistUnexpectedAnswerError,
+    errors.UnexpectedResponseError: CleanlistUnexpectedResponseError,
     errors.SubmissionUnknownError: CleanlistSubmissionUnknownError,
 }
 

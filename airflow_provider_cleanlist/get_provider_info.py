@@ -71,22 +71,23 @@ def _assets() -> dict[str, Any]:
 def _options() -> dict[str, Any]:
     return {
         "journal_path": _option(
-            "Where BulkEnrichOperator keeps its record of what was submitted, so that a later try submits nothing "
-            "twice: a local directory that all workers share, or an object storage URI. Empty: Airflow's task state "
-            "store, which came with 3.3; before that a task cannot be tried twice without this option.",
+            "Where BulkEnrichOperator records what was submitted, so that a later attempt submits nothing twice: a "
+            "local directory shared by all workers, or an object storage URI. Empty: Airflow's task state store, "
+            "available since 3.3; on older versions a task cannot be retried without this option.",
             default="",
             example="s3://aws_default@my-bucket/cleanlist-journal",
         ),
         "webhook_inbox": _option(
-            "Where results are kept that Cleanlist delivers by webhook: a local directory that API servers, triggerers "
-            "and workers share, or an object storage URI. Holds personal data. Empty: webhooks are not received.",
+            "Where the results that Cleanlist delivers by webhook are stored: a local directory shared by API "
+            "servers, triggerers and workers, or an object storage URI. Contains personal data. Empty: webhooks are "
+            "not received.",
             default="",
             example="s3://aws_default@my-bucket/cleanlist-inbox",
         ),
         "webhook_secret": {
             **_option(
-                "Secret in the addresses that Cleanlist delivers to, at least 16 characters; several, separated by "
-                "commas, while it is being changed: the first one signs. Empty: webhooks are not received.",
+                "Secret that signs the addresses Cleanlist delivers to, at least 16 characters. To change it, give "
+                "several, separated by commas: the first one signs. Empty: webhooks are not received.",
                 default="",
             ),
             "sensitive": True,

@@ -189,7 +189,7 @@ class CleanlistClient:
             folder_id: Only the lists of this folder; None yields all.
 
         Raises:
-            UnexpectedAnswerError: The pages never end.
+            UnexpectedResponseError: The pages never end.
         """
 
         def page(cursor: str | None) -> models.LeadListPage:
@@ -283,7 +283,7 @@ class CleanlistClient:
             cursor: Where to continue, from :attr:`.models.LeadPage.cursor`; None starts at the beginning.
 
         Raises:
-            UnexpectedAnswerError: The pages never end.
+            UnexpectedResponseError: The pages never end.
         """
 
         def page(at: str | None) -> models.LeadPage:
@@ -307,7 +307,7 @@ class CleanlistClient:
             cursor: Where to continue; None starts at the beginning.
 
         Raises:
-            UnexpectedAnswerError: The pages never end.
+            UnexpectedResponseError: The pages never end.
         """
 
         def page(at: str | None) -> models.LeadPage:
@@ -337,7 +337,7 @@ class CleanlistClient:
             if cursor is not None and (cursor in seen or empty_pages == 2):
                 problem = "a page cursor was repeated" if cursor in seen else "empty pages kept coming"
                 info = errors.ErrorInfo(operation, f"{problem}, so reading would never end", status=200)
-                raise self._translate(errors.UnexpectedAnswerError(info))
+                raise self._translate(errors.UnexpectedResponseError(info))
             yield page
             if cursor is None:
                 return

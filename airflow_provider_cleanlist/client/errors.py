@@ -127,7 +127,7 @@ class TransportError(ApiError):
     """There was no response, on any retry: DNS, connection, TLS, timeout."""
 
 
-class UnexpectedAnswerError(ApiError):
+class UnexpectedResponseError(ApiError):
     """The API reported success, but its response lacks what it should contain."""
 
 

@@ -202,7 +202,7 @@ def _unreadable(request: Request, status: int, problem: str) -> errors.ApiError:
     info = errors.ErrorInfo(request.operation, problem, status=status, hint=error_responses.HOST_HINT)
     if request.repeat is Repeat.SPENDS_CREDITS:
         return errors.SubmissionUnknownError(replace(info, hint=None))
-    return errors.UnexpectedAnswerError(info)
+    return errors.UnexpectedResponseError(info)
 
 
 def _backoff(failures: int, jitter: float) -> float:

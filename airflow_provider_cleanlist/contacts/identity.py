@@ -103,7 +103,7 @@ _FIELDS = ("linkedin_url", "first_name", "last_name", "company_name", "company_d
 
 
 def validate(contact: Contact) -> Rejection | None:
-    """Check a normalised contact against the API's identity rule (contract section 4.1).
+    """Check a normalised contact against the API's identity rule.
 
     Args:
         contact: A contact from :func:`normalise`.

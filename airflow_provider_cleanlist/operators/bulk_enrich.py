@@ -35,7 +35,7 @@ class BulkEnrichOperator(BaseOperator):
 
     Every batch is written to a journal right before its request leaves and again when the answer is there. A later
     try of the task, after whatever crash, submits only contacts that no earlier try has submitted. When the outcome of
-    a request is unknown, the task stops and says so: the API has no idempotency key (contract section 4.4).
+    a request is unknown, the task stops and says so: the API has no idempotency key.
 
     The journal lives in Airflow's task state store (3.3 and later), or in the directory that the configuration option
     ``[cleanlist] journal_path`` names. With neither, a task may not be tried twice.
@@ -203,7 +203,7 @@ class BulkEnrichOperator(BaseOperator):
     def on_kill(self) -> None:
         """Let the request that is on its way be recorded, and send no further one."""
         if self._submission is not None:
-            from airflow_provider_cleanlist.waiting.outcome import listed
+            from airflow_provider_cleanlist.waiting.outcome import first_ids
 
             self._submission.stop()
             workflows = self._submission.report().workflow_ids
@@ -211,7 +211,7 @@ class BulkEnrichOperator(BaseOperator):
                 "Asked to stop. Accepted workflows go on at Cleanlist, which cannot cancel them: their results will be "
                 "billed and kept (%d: %s). A new try of the task submits only the rest.",
                 len(workflows),
-                listed(workflows) or "none",
+                first_ids(workflows) or "none",
             )
 
     def _options(self) -> SubmissionOptions:

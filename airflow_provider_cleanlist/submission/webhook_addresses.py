@@ -158,7 +158,7 @@ def check_base_url(base_url: str) -> str:
         base_url: As configured.
 
     Raises:
-        ValueError: Cleanlist would not deliver to it (contract section 4.1).
+        ValueError: Cleanlist would not deliver to it: not https, or no address.
     """
     try:
         parts = urlsplit(base_url)

@@ -1,4 +1,4 @@
-"""Why a webhook did not come, in the words of Cleanlist's delivery log (contract section 6)."""
+"""Why a webhook did not come, in the words of Cleanlist's delivery log."""
 
 from __future__ import annotations
 

@@ -134,7 +134,7 @@ def conclude(outcome: WaitOutcome) -> WaitSummary:
     ):
         raise exceptions.CleanlistWorkflowFailedError(
             f"{failed} of {outcome.workflows} workflows failed on Cleanlist's side: "
-            f"{listed(outcome.failed_ids)}. Contacts without a result are not billed. To let the task succeed "
+            f"{first_ids(outcome.failed_ids)}. Contacts without a result are not billed. To let the task succeed "
             f'all the same, set failure_policy="never".'
         )
     return outcome.summary
@@ -151,7 +151,7 @@ def timeout_message(running_ids: Sequence[str], running: int, workflows: int, no
     """
     return (
         f"The wait timed out: {running} of {workflows} workflows were still running: "
-        f"{listed(running_ids, running)}. {_THEY_GO_ON} {note}"
+        f"{first_ids(running_ids, running)}. {_THEY_GO_ON} {note}"
     ).rstrip()
 
 
@@ -164,7 +164,7 @@ def unwatched_message(workflow_ids: Sequence[str], note: str = "") -> str:
     """
     return (
         f"The wait timed out without news from a triggerer: {counted(len(workflow_ids))} may still be running: "
-        f"{listed(workflow_ids)}. {_THEY_GO_ON} {note}"
+        f"{first_ids(workflow_ids)}. {_THEY_GO_ON} {note}"
     ).rstrip()
 
 
@@ -174,7 +174,7 @@ def killed_message(running_ids: Sequence[str]) -> str:
     Args:
         running_ids: Workflows whose end was not seen.
     """
-    return f"No longer waiting for {counted(len(running_ids))}: {listed(running_ids)}. {_THEY_GO_ON}"
+    return f"No longer waiting for {counted(len(running_ids))}: {first_ids(running_ids)}. {_THEY_GO_ON}"
 
 
 def counted(workflows: int) -> str:
@@ -186,7 +186,7 @@ def counted(workflows: int) -> str:
     return f"{workflows} workflow{'s' if workflows != 1 else ''}"
 
 
-def listed(workflow_ids: Sequence[str], count: int | None = None) -> str:
+def first_ids(workflow_ids: Sequence[str], count: int | None = None) -> str:
     """Return the first ids and how many more there are.
 
     Args:
@@ -202,7 +202,7 @@ def _unknown_error(workflow_ids: Sequence[str]) -> exceptions.CleanlistNotFoundE
     return exceptions.CleanlistNotFoundError(
         errors.ErrorInfo(
             f"find {len(workflow_ids)} of the workflows",
-            listed(workflow_ids),
+            first_ids(workflow_ids),
             status=404,
             hint="Check the ids, and that the connection's key belongs to the organisation that submitted them.",
         )

@@ -21,7 +21,7 @@ from airflow_provider_cleanlist.waiting.schedule import QUICK, Outlook, Pace, Po
 from airflow_provider_cleanlist.waiting.states import Counts, WaitStatus, WorkflowOutcome
 
 NOT_FOUND_GRACE_SECONDS = 30.0
-"""How long after its submission an unknown workflow may only be late (contract section 5.4)."""
+"""How long after its submission a workflow that the API does not know yet may only be late."""
 
 TOLERATED_ERRORS = 5
 """Failed looks at one workflow in a row that do not end the wait."""
@@ -255,7 +255,7 @@ class WorkflowTracker:
             if now >= workflow.submitted_at + NOT_FOUND_GRACE_SECONDS:
                 self._ends(workflow, WorkflowOutcome.UNKNOWN)
             return
-        if isinstance(error, errors.ServerError | errors.TransportError | errors.UnexpectedAnswerError):
+        if isinstance(error, errors.ServerError | errors.TransportError | errors.UnexpectedResponseError):
             workflow.errors_in_a_row += 1
             if workflow.errors_in_a_row <= TOLERATED_ERRORS:
                 return

@@ -1,4 +1,4 @@
-"""The web application that takes what Cleanlist delivers (contract section 6).
+"""The web application that receives what Cleanlist delivers.
 
 It answers once the payload is stored, and with a server error if it cannot be stored, so that Cleanlist tries again.
 Whoever has no genuine token learns nothing and leaves nothing behind. Bodies and tokens are never logged.

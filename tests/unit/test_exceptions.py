@@ -43,7 +43,12 @@ CLIENT_ERRORS = sorted(
 
 @pytest.mark.parametrize("kind", CLIENT_ERRORS, ids=lambda kind: kind.__name__)
 def test_only_what_time_may_heal_is_retried(kind: type[errors.ApiError]) -> None:
-    heals = {errors.RateLimitedError, errors.ServerError, errors.TransportError, errors.UnexpectedAnswerError}
+    heals = {
+        errors.RateLimitedError,
+        errors.ServerError,
+        errors.TransportError,
+        errors.UnexpectedResponseError,
+    }
     assert isinstance(to_airflow(kind(INFO)), AirflowFailException) is (kind not in heals)
 
 

@@ -27,7 +27,7 @@ API_ERRORS = {
     errors.RateLimitedError: True,
     errors.ServerError: True,
     errors.TransportError: True,
-    errors.UnexpectedAnswerError: None,
+    errors.UnexpectedResponseError: None,
 }
 
 

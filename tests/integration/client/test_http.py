@@ -213,7 +213,7 @@ def test_the_content_type_does_not_matter(serve: Any, always: Any, connect: Any,
 
 def test_html_with_success_points_to_the_host(serve: Any, always: Any, connect: Any) -> None:
     server = serve(always(b"<html>Welcome</html>"))
-    with pytest.raises(errors.UnexpectedAnswerError, match="Check the host of the connection"):
+    with pytest.raises(errors.UnexpectedResponseError, match="Check the host of the connection"):
         connect(server.url).whoami()
 
 
@@ -223,7 +223,7 @@ def test_an_empty_success_will_do_for_a_delete_but_not_for_a_balance(
 ) -> None:
     client = connect(serve(always(b"", status)).url)
     client.delete_lead_list("l")
-    with pytest.raises(errors.UnexpectedAnswerError, match="lacks required fields"):
+    with pytest.raises(errors.UnexpectedResponseError, match="lacks required fields"):
         client.get_credit_balance()
 
 

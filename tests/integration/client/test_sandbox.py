@@ -256,7 +256,7 @@ def counted(pages: Iterator[models.LeadPage]) -> list[int]:
         for page in pages:
             sizes.append(len(page.leads))
 
-    with pytest.raises(errors.UnexpectedAnswerError, match="reading would never end"):
+    with pytest.raises(errors.UnexpectedResponseError, match="reading would never end"):
         read()
     return sizes
 

@@ -1,4 +1,4 @@
-"""Contract section 6: webhooks, delivered to a real receiver on loopback."""
+"""Webhooks, delivered to a real receiver on loopback."""
 
 from __future__ import annotations
 

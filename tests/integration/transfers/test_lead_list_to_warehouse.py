@@ -22,7 +22,7 @@ from airflow_provider_cleanlist.exceptions import (
     CleanlistNotFoundError,
     CleanlistPermissionError,
     CleanlistServerError,
-    CleanlistUnexpectedAnswerError,
+    CleanlistUnexpectedResponseError,
 )
 from airflow_provider_cleanlist.transfers.lead_list_to_warehouse import LeadListToWarehouseOperator
 
@@ -175,7 +175,7 @@ def test_a_cursor_that_repeats_stops_the_load_and_leaves_the_table_as_it_was(
     sandbox.state.add_leads("Prospects", 25)
     run_load()
     sandbox.settings.repeat_cursor = True
-    with pytest.raises(CleanlistUnexpectedAnswerError):
+    with pytest.raises(CleanlistUnexpectedResponseError):
         run_load(page_size=10, mode="replace", run_id="next")
     assert len(rows(sqlite_warehouse)) == 25
     sandbox.settings.repeat_cursor = False

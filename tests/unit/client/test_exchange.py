@@ -243,7 +243,7 @@ def test_a_submission_whose_answer_lacks_what_matters_is_of_unknown_outcome() ->
     assert run.error.__cause__ is None
     assert "Mara" not in str(run.error)
     again = Run(GET, [answer(200, {})], parse=parse)
-    assert isinstance(again.error, errors.UnexpectedAnswerError)
+    assert isinstance(again.error, errors.UnexpectedResponseError)
 
 
 def test_a_bug_in_a_parser_is_not_taken_for_a_bad_answer() -> None:

@@ -304,7 +304,7 @@ NOT_OBJECTS = [b"<html>hi</html>", b'"text"', b"7", b"null", b"{", b"\xff\xfe{}"
 def test_a_success_that_cannot_be_read_is_an_error_with_a_hint_about_the_host(
     request_: Request, body: bytes
 ) -> None:
-    info = failed_with(interpret(request_, answer(200, body)), errors.UnexpectedAnswerError)
+    info = failed_with(interpret(request_, answer(200, body)), errors.UnexpectedResponseError)
     assert info.hint == "Check the host of the connection: is it the Cleanlist API?"
 
 

@@ -50,9 +50,9 @@ def test_every_endpoint_that_the_client_uses_is_in_the_contract() -> None:
         assert re.search(row, PAGES["contract.md"], re.MULTILINE), (method, path)
 
 
-def test_no_docstring_of_the_client_names_a_section_of_an_unpublished_document() -> None:
-    folders = ("client", "hooks")
-    sources = [path for folder in folders for path in (ROOT / PACKAGE / folder).rglob("*.py")]
+def test_no_docstring_names_a_section_of_an_unpublished_document() -> None:
+    sources = list((ROOT / PACKAGE).rglob("*.py"))
+    assert len(sources) > 50
     named = [path.name for path in sources if "contract section" in path.read_text(encoding="utf-8").lower()]
     assert named == []
 

@@ -11,8 +11,8 @@ from airflow_provider_cleanlist.client.results import WorkflowStatus
 from airflow_provider_cleanlist.waiting.outcome import (
     WaitOutcome,
     conclude,
+    first_ids,
     killed_message,
-    listed,
     outcome_from_json,
     outcome_to_json,
     unwatched_message,
@@ -169,8 +169,8 @@ class TestJson:
 
 class TestMessages:
     def test_few_ids_are_listed_whole(self):
-        assert listed(["a", "b"]) == "a, b"
-        assert listed([]) == ""
+        assert first_ids(["a", "b"]) == "a, b"
+        assert first_ids([]) == ""
 
     def test_killed(self):
         assert killed_message(["a"]).startswith("No longer waiting for 1 workflow: a. They go on")

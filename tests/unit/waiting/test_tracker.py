@@ -41,7 +41,7 @@ def error_info(workflow_id: str, status: int | None = 500) -> errors.ErrorInfo:
     return errors.ErrorInfo(f"read the status of workflow {workflow_id}", "oops", status=status)
 
 
-TRANSIENT = (errors.ServerError, errors.TransportError, errors.UnexpectedAnswerError)
+TRANSIENT = (errors.ServerError, errors.TransportError, errors.UnexpectedResponseError)
 PERMANENT = (errors.AuthenticationError, errors.PermissionDeniedError, errors.BadRequestError)
 
 
