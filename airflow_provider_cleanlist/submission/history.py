@@ -46,7 +46,7 @@ class ContactHistory:
 
 
 @dataclass(frozen=True, slots=True)
-class Decision:
+class ContactDecision:
     """What an attempt does about a contact.
 
     Attributes:
@@ -58,7 +58,7 @@ class Decision:
     enrichment_type: EnrichmentType | None = None
 
 
-def decide(history: ContactHistory, wanted: EnrichmentType, on_unknown: OnUnknown) -> Decision:
+def decide(history: ContactHistory, wanted: EnrichmentType, on_unknown: OnUnknown) -> ContactDecision:
     """Decide what an attempt does about a contact.
 
     Args:
@@ -68,11 +68,15 @@ def decide(history: ContactHistory, wanted: EnrichmentType, on_unknown: OnUnknow
             the task continues at all.
     """
     if history.submitted_here:
-        return Decision(ContactStatus.SUBMITTED)
+        return ContactDecision(ContactStatus.SUBMITTED)
     if history.unknown_here and on_unknown is not OnUnknown.RESUBMIT:
-        return Decision(ContactStatus.UNKNOWN)
+        return ContactDecision(ContactStatus.UNKNOWN)
     missing = missing_type(wanted, history.bought)
-    return Decision(ContactStatus.KNOWN) if missing is None else Decision(ContactStatus.PENDING, missing)
+    return (
+        ContactDecision(ContactStatus.KNOWN)
+        if missing is None
+        else ContactDecision(ContactStatus.PENDING, missing)
+    )
 
 
 def missing_type(wanted: EnrichmentType, bought: Iterable[EnrichmentType]) -> EnrichmentType | None:

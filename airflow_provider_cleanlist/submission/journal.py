@@ -43,6 +43,14 @@ class JournalMissingError(JournalError):
     """What earlier attempts submitted is not recorded anywhere, or the journal is not usable as configured."""
 
 
+class JournalConfigurationError(JournalError):
+    """The journal cannot be used as it is configured; the same attempt later would fail alike."""
+
+
+class JournalOrganisationError(JournalError):
+    """This run and task has submitted contacts for another organisation."""
+
+
 class BatchState(StrEnum):
     """What is known of one batch."""
 
@@ -69,6 +77,7 @@ class Batch:
         workflow_id: Workflow that an accepted batch became, else None.
         task_ids: Task ids of an accepted batch, where the API named them.
         note: Why it was rejected or is unknown; never holds contact data.
+        batch_id: Its key in a ledger; empty elsewhere.
     """
 
     number: int
@@ -79,6 +88,7 @@ class Batch:
     workflow_id: str | None = None
     task_ids: tuple[str, ...] = ()
     note: str = ""
+    batch_id: str = ""
 
     @property
     def size(self) -> int:

@@ -1,0 +1,495 @@
+"""The journal of one task in the organisation's ledger: whoever shares the ledger pays once.
+
+An intent is one transaction: it takes the organisation's lock, asks who of the batch was submitted by whom, and records
+the batch if everybody in it is still due. So of two runs that want the same contact at the same moment one submits it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+import uuid
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from airflow_provider_cleanlist.client.models import Contact, EnrichmentType
+from airflow_provider_cleanlist.client.results import WorkflowState, workflow_state
+from airflow_provider_cleanlist.contacts.identity import identity, normalise
+from airflow_provider_cleanlist.submission.history import ContactHistory
+from airflow_provider_cleanlist.submission.journal import (
+    Batch,
+    BatchState,
+    Intent,
+    JournalOrganisationError,
+    JournalTakenOverError,
+)
+from airflow_provider_cleanlist.submission.ledger_database import (
+    ROWS_AT_ONCE,
+    LedgerDatabase,
+    chunks,
+    moment,
+)
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Connection
+
+IN_FLIGHT = timedelta(minutes=15)
+"""How long an intent of another map index counts as being on its way: longer than any request with its answer takes."""
+
+
+@dataclass(frozen=True, slots=True)
+class TaskKey:
+    """A task instance.
+
+    Attributes:
+        dag_id: Its DAG.
+        run_id: Its DAG run.
+        task_id: Its task.
+        map_index: Its index; -1 when the task is not mapped.
+    """
+
+    dag_id: str
+    run_id: str
+    task_id: str
+    map_index: int = -1
+
+    @property
+    def hash(self) -> str:
+        """The run and task as one text, whatever the map index."""
+        text = "\0".join((self.dag_id, self.run_id, self.task_id)).encode("utf-8", "surrogatepass")
+        return hashlib.blake2b(text, digest_size=16).hexdigest()
+
+    @property
+    def source(self) -> str:
+        """How source rows of this task are called."""
+        return f"{self.dag_id}/{self.task_id}"
+
+
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """A batch in which a person is, as far as it matters.
+
+    Attributes:
+        is_here: Whether it is of this run, task and ``force_resubmit`` value.
+        is_own: Whether it is of this map index, too.
+        state: What is known of it.
+        enrichment_type: What was asked for.
+        submitted_at: When.
+        has_failed: Whether its workflow has failed.
+        is_of_other_token: Whether it is of this run and task under another ``force_resubmit`` value.
+    """
+
+    is_here: bool
+    is_own: bool
+    state: BatchState
+    enrichment_type: EnrichmentType
+    submitted_at: datetime
+    has_failed: bool
+    is_of_other_token: bool
+
+
+def history_of(submitted: Sequence[Submitted], now: datetime, window: timedelta | None) -> ContactHistory:
+    """Return what the batches that a person is in mean for one run and task. A pure decision.
+
+    Args:
+        submitted: The batches; rejected ones do not count.
+        now: The moment.
+        window: How long ago others may have submitted the person; None if that does not matter.
+    """
+    here = [batch for batch in submitted if batch.is_here]
+    is_submitted = any(_counts_as_submitted(batch, now) for batch in here)
+    return ContactHistory(
+        submitted_here=is_submitted,
+        unknown_here=not is_submitted and any(batch.state is not BatchState.REJECTED for batch in here),
+        bought=frozenset(
+            batch.enrichment_type
+            for batch in submitted
+            if window is not None
+            and not (batch.is_here or batch.is_of_other_token or batch.has_failed)
+            and batch.state is not BatchState.REJECTED
+            and batch.submitted_at >= now - window
+        ),
+    )
+
+
+def _counts_as_submitted(batch: Submitted, now: datetime) -> bool:
+    """Tell whether a batch of this run is accepted, or of another map index and on its way."""
+    is_in_flight = batch.state is BatchState.INTENT and now - batch.submitted_at < IN_FLIGHT
+    return batch.state is BatchState.ACCEPTED or (is_in_flight and not batch.is_own)
+
+
+class Ledger:
+    """The journal of one task instance in the ledger. Opening it takes over from earlier attempts.
+
+    Args:
+        database: The ledger.
+        task: The task instance.
+        try_number: Number of this attempt.
+        organisation: Whose contacts these are, as the API names it.
+        token: The ``force_resubmit`` value; empty for none.
+        window: Leave out who was submitted by anybody within that time; None leaves nobody out for that.
+        keep_task_ids: Whether batches keep their task ids in memory, too.
+        clock: Seconds since the epoch.
+
+    Raises:
+        JournalOrganisationError: This run and task has submitted contacts for another organisation.
+        JournalConfigurationError: The database cannot be used as it is.
+        JournalUnavailableError: The database cannot be used at present.
+    """
+
+    def __init__(
+        self,
+        database: LedgerDatabase,
+        task: TaskKey,
+        *,
+        try_number: int,
+        organisation: str,
+        token: str = "",
+        window: timedelta | None = None,
+        keep_task_ids: bool = False,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.database = database
+        self.organisation = organisation
+        self.task = task
+        self._tables = database.tables
+        self._try_number = try_number
+        self._token = hashlib.blake2b(token.encode(), digest_size=6).hexdigest() if token else ""
+        self._window = window
+        self._keep_task_ids = keep_task_ids
+        self._clock = clock
+        self._owner = uuid.uuid4().hex
+        database.run(self._take_over)
+        self._batches = database.run(self._load)
+
+    @property
+    def batches(self) -> Sequence[Batch]:
+        """See :class:`.journal.Journal`."""
+        return self._batches
+
+    @property
+    def unknown_contacts(self) -> int:
+        """See :class:`.journal.Journal`: those of this map index; another one's stop that one."""
+        persons = {contact for batch in self._batches if batch.is_unknown for contact in batch.contacts()}
+        histories = self.histories(sorted(persons))
+        return sum(history.unknown_here for history in histories)
+
+    def histories(self, identities: Sequence[bytes]) -> Sequence[ContactHistory]:
+        """See :class:`.journal.Journal`."""
+        found: list[ContactHistory] = []
+        for part in chunks(identities, ROWS_AT_ONCE):
+            found += self.database.run(partial(self._histories, identities=part))
+        return found
+
+    def begin(
+        self,
+        identities: Sequence[bytes],
+        enrichment_type: str,
+        now: float,
+        is_due: Callable[[ContactHistory], bool],
+    ) -> Intent:
+        """See :class:`.journal.Journal`."""
+        batch = Batch(
+            len(self._batches),
+            BatchState.INTENT,
+            b"".join(identities),
+            enrichment_type,
+            now,
+            batch_id=uuid.uuid4().hex,
+        )
+        not_due = self.database.run(lambda connection: self._insert(connection, batch, identities, is_due))
+        if not_due:
+            return Intent(None, not_due)
+        self._batches.append(batch)
+        return Intent(batch)
+
+    def reopen(self, batch: Batch, now: float, is_due: Callable[[ContactHistory], bool]) -> Intent:
+        """See :class:`.journal.Journal`. In between somebody else may have submitted the batch's contacts."""
+        again = replace(batch, state=BatchState.INTENT, note="", changed_at=now)
+
+        def reopen(connection: Connection) -> Sequence[int]:
+            self._lock(connection)
+            self._check_ownership(connection)
+            not_due = self._not_due(connection, list(batch.contacts()), is_due)
+            if not not_due:
+                self._update(connection, again, submitted_at=moment(now))
+            return not_due
+
+        not_due = self.database.run(reopen)
+        return Intent(None, not_due) if not_due else Intent(self._kept(again))
+
+    def accept(self, batch: Batch, workflow_id: str, task_ids: Sequence[str], now: float) -> Batch:
+        """See :class:`.journal.Journal`. Recorded whoever writes for the task by now: it happened."""
+        return self._record(
+            replace(
+                batch,
+                state=BatchState.ACCEPTED,
+                workflow_id=workflow_id,
+                task_ids=tuple(task_ids),
+                note="",
+                changed_at=now,
+            )
+        )
+
+    settle = accept
+    """What webhooks tell of an earlier attempt's batch is recorded like an answer."""
+
+    def reject(self, batch: Batch, note: str, now: float) -> Batch:
+        """See :class:`.journal.Journal`."""
+        return self._record(replace(batch, state=BatchState.REJECTED, note=note, changed_at=now))
+
+    def lose(self, batch: Batch, note: str, now: float) -> Batch:
+        """See :class:`.journal.Journal`."""
+        return self._record(replace(batch, state=BatchState.UNKNOWN, note=note, changed_at=now))
+
+    # Opening
+
+    def _take_over(self, connection: Connection) -> None:
+        """Become the one who may write for the task instance."""
+        now = moment(self._clock())
+        organisations, attempts = self._tables.organisations, self._tables.attempts
+        row = {"organisation": self.organisation, "first_seen_at": now}
+        self.database.insert_missing(connection, organisations, [row])
+        self._lock(connection)
+        self._check_organisation(connection)
+        is_mine = sa.and_(attempts.c.task_key == self.task.hash, attempts.c.map_index == self.task.map_index)
+        connection.execute(attempts.delete().where(is_mine))
+        connection.execute(
+            attempts.insert().values(
+                **self._whose(), try_number=self._try_number, owner=self._owner, opened_at=now
+            )
+        )
+
+    def _whose(self) -> dict[str, Any]:
+        return {
+            "organisation": self.organisation,
+            "dag_id": self.task.dag_id,
+            "run_id": self.task.run_id,
+            "task_id": self.task.task_id,
+            "map_index": self.task.map_index,
+            "task_key": self.task.hash,
+        }
+
+    def _check_organisation(self, connection: Connection) -> None:
+        batches = self._tables.batches
+        query = sa.select(batches.c.organisation).where(
+            batches.c.task_key == self.task.hash,
+            batches.c.token == self._token,
+            batches.c.organisation != self.organisation,
+            batches.c.state != BatchState.REJECTED.value,
+        )
+        other = connection.execute(query.limit(1)).scalar()
+        if other is not None:
+            raise JournalOrganisationError(
+                f"this run and task has submitted contacts for the organisation {other}, and the connection's key now "
+                f"belongs to {self.organisation}"
+            )
+
+    def _load(self, connection: Connection) -> list[Batch]:
+        """Return the batches of this task instance, oldest first."""
+        batches = self._tables.batches
+        query = (
+            sa.select(batches)
+            .where(
+                batches.c.task_key == self.task.hash,
+                batches.c.map_index == self.task.map_index,
+                batches.c.token == self._token,
+                batches.c.organisation == self.organisation,
+            )
+            .order_by(batches.c.submitted_at, batches.c.batch_id)
+        )
+        rows = connection.execute(query).all()
+        contacts = self._contacts_of(connection, [row.batch_id for row in rows])
+        return [
+            Batch(
+                number=number,
+                state=BatchState(row.state),
+                identities=b"".join(bytes.fromhex(person) for person, _ in contacts[row.batch_id]),
+                enrichment_type=row.enrichment_type,
+                changed_at=row.changed_at.timestamp(),
+                workflow_id=row.workflow_id,
+                task_ids=tuple(task_id for _, task_id in contacts[row.batch_id] if task_id),
+                note=row.note,
+                batch_id=row.batch_id,
+            )
+            for number, row in enumerate(rows)
+        ]
+
+    def _contacts_of(
+        self, connection: Connection, batch_ids: Sequence[str]
+    ) -> Mapping[str, list[tuple[str, str | None]]]:
+        """Return persons and, if they are kept, task ids by batch."""
+        contacts = self._tables.contacts
+        task_id: Any = contacts.c.api_task_id if self._keep_task_ids else sa.null()
+        found: dict[str, list[tuple[str, str | None]]] = defaultdict(list)
+        for part in chunks(batch_ids, ROWS_AT_ONCE):
+            query = (
+                sa.select(contacts.c.batch_id, contacts.c.person, task_id)
+                .where(contacts.c.batch_id.in_(part))
+                .order_by(contacts.c.batch_id, contacts.c.position)
+            )
+            for batch_id, person_hash, api_task_id in connection.execute(query):
+                found[batch_id].append((person_hash, api_task_id))
+        return found
+
+    # Transactions
+
+    def _lock(self, connection: Connection) -> None:
+        """Take the organisation's lock; on SQLite the transaction has locked the whole file already."""
+        organisations = self._tables.organisations
+        query = sa.select(organisations.c.organisation).where(
+            organisations.c.organisation == self.organisation
+        )
+        connection.execute(query.with_for_update()).all()
+
+    def _check_ownership(self, connection: Connection) -> None:
+        attempts = self._tables.attempts
+        query = sa.select(attempts.c.owner).where(
+            attempts.c.task_key == self.task.hash, attempts.c.map_index == self.task.map_index
+        )
+        if connection.execute(query).scalar() != self._owner:
+            raise JournalTakenOverError("another attempt of this task has taken over")
+
+    def _insert(
+        self,
+        connection: Connection,
+        batch: Batch,
+        identities: Sequence[bytes],
+        is_due: Callable[[ContactHistory], bool],
+    ) -> Sequence[int]:
+        """Record an intent unless somebody in it is not due any more, and return the positions of those."""
+        self._lock(connection)
+        self._check_ownership(connection)
+        batches = self._tables.batches
+        known = sa.select(batches.c.batch_id).where(batches.c.batch_id == batch.batch_id)
+        if connection.execute(known).first() is not None:
+            return ()  # committed by an attempt at this transaction whose confirmation was lost
+        if not_due := self._not_due(connection, identities, is_due):
+            return not_due
+        kind = EnrichmentType(batch.enrichment_type)
+        connection.execute(
+            batches.insert().values(
+                **self._whose(),
+                batch_id=batch.batch_id,
+                try_number=self._try_number,
+                token=self._token,
+                state=batch.state.value,
+                enrichment_type=kind.value,
+                contacts=batch.size,
+                worst_case_credits=batch.size * kind.worst_case_credits,
+                note="",
+                submitted_at=moment(batch.changed_at),
+                changed_at=moment(batch.changed_at),
+            )
+        )
+        connection.execute(
+            self._tables.contacts.insert(),
+            [
+                {
+                    "batch_id": batch.batch_id,
+                    "position": position,
+                    "organisation": self.organisation,
+                    "person": contact.hex(),
+                }
+                for position, contact in enumerate(identities)
+            ],
+        )
+        return ()
+
+    def _not_due(
+        self,
+        connection: Connection,
+        identities: Sequence[bytes],
+        is_due: Callable[[ContactHistory], bool],
+    ) -> Sequence[int]:
+        histories = self._histories(connection, identities)
+        return [position for position, history in enumerate(histories) if not is_due(history)]
+
+    def _histories(self, connection: Connection, identities: Sequence[bytes]) -> list[ContactHistory]:
+        batches, contacts = self._tables.batches, self._tables.contacts
+        now = moment(self._clock())
+        is_relevant: Any = batches.c.task_key == self.task.hash
+        if self._window is not None:
+            is_relevant = sa.or_(is_relevant, batches.c.submitted_at >= now - self._window)
+        query = (
+            sa.select(
+                contacts.c.person,
+                batches.c.task_key,
+                batches.c.map_index,
+                batches.c.token,
+                batches.c.state,
+                batches.c.enrichment_type,
+                batches.c.submitted_at,
+                batches.c.workflow_status,
+            )
+            .select_from(contacts.join(batches, contacts.c.batch_id == batches.c.batch_id))
+            .where(
+                contacts.c.person.in_([contact.hex() for contact in identities]),
+                contacts.c.organisation == self.organisation,
+                batches.c.state != BatchState.REJECTED.value,
+                is_relevant,
+            )
+        )
+        found: dict[str, list[Submitted]] = defaultdict(list)
+        for row in connection.execute(query):
+            found[row.person].append(self._submitted(row))
+        return [history_of(found.get(contact.hex(), ()), now, self._window) for contact in identities]
+
+    def _submitted(self, row: Any) -> Submitted:
+        is_this_task = row.task_key == self.task.hash
+        is_here = is_this_task and row.token == self._token
+        status = row.workflow_status
+        return Submitted(
+            is_here=is_here,
+            is_own=is_here and row.map_index == self.task.map_index,
+            state=BatchState(row.state),
+            enrichment_type=EnrichmentType(row.enrichment_type),
+            submitted_at=row.submitted_at,
+            has_failed=status is not None and workflow_state(status) is WorkflowState.FAILED,
+            is_of_other_token=is_this_task and not is_here,
+        )
+
+    def _record(self, batch: Batch) -> Batch:
+        self.database.run(lambda connection: self._update(connection, batch))
+        return self._kept(batch)
+
+    def _update(self, connection: Connection, batch: Batch, **further: Any) -> None:
+        batches, contacts = self._tables.batches, self._tables.contacts
+        connection.execute(
+            batches.update()
+            .where(batches.c.batch_id == batch.batch_id)
+            .values(
+                state=batch.state.value,
+                workflow_id=batch.workflow_id,
+                note=batch.note[:200],
+                changed_at=moment(batch.changed_at),
+                **further,
+            )
+        )
+        if batch.state is BatchState.ACCEPTED and len(batch.task_ids) == batch.size:
+            task_ids = sa.case(dict(enumerate(batch.task_ids)), value=contacts.c.position)
+            connection.execute(
+                contacts.update().where(contacts.c.batch_id == batch.batch_id).values(api_task_id=task_ids)
+            )
+
+    def _kept(self, batch: Batch) -> Batch:
+        kept = batch if self._keep_task_ids or not batch.task_ids else replace(batch, task_ids=())
+        self._batches[batch.number] = kept
+        return kept
+
+
+def person(contact: Contact | Mapping[str, object]) -> str:
+    """Return the hash under which the ledger knows a person: 24 hexadecimal digits.
+
+    Args:
+        contact: A contact, or its fields: ``linkedin_url``, ``first_name``, ``last_name``, ``company_name``,
+            ``company_domain``.
+    """
+    fields = contact.payload() if isinstance(contact, Contact) else contact
+    return identity(normalise(fields)).hex()

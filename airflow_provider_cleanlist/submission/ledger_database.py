@@ -1,0 +1,366 @@
+"""The organisation's ledger as a database: what is in it beyond one task's journal."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from itertools import islice
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import mysql, postgresql, sqlite
+
+from airflow_provider_cleanlist.client.models import EnrichmentType
+from airflow_provider_cleanlist.exceptions import CleanlistConfigurationError
+from airflow_provider_cleanlist.submission.journal import (
+    BatchState,
+    JournalConfigurationError,
+    JournalUnavailableError,
+)
+from airflow_provider_cleanlist.submission.ledger_tables import (
+    DATABASES,
+    SOURCE_ID_LENGTH,
+    LedgerLockedError,
+    LedgerTables,
+    database_errors,
+    ledger_tables,
+    set_up,
+    transaction,
+)
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Connection, Engine
+
+T = TypeVar("T")
+
+RETRY_PAUSES = (0.5, 2.0, 5.0)
+"""Seconds between attempts at a transaction that failed for a reason that may pass."""
+ROWS_AT_ONCE = 500
+"""Rows, or persons, in one statement."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkflowEnd:
+    """How a workflow ended, for the ledger.
+
+    Attributes:
+        workflow_id: The workflow.
+        status: ``completed`` or ``failed``.
+        emails_found: Contacts with an email; None if nobody told.
+        phones_found: Contacts with a phone; None if nobody told.
+    """
+
+    workflow_id: str
+    status: str
+    emails_found: int | None
+    phones_found: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerContact:
+    """A person in a batch.
+
+    Attributes:
+        workflow_id: The workflow that the batch became.
+        position: Place in the batch, from 0.
+        person: Hash of the person.
+        api_task_id: The API's task id, where it gave one for each contact.
+    """
+
+    workflow_id: str
+    position: int
+    person: str
+    api_task_id: str | None
+
+
+class LedgerDatabase:
+    """The ledger's database, with its tables made.
+
+    Args:
+        engine: The database.
+        name: How to call it in errors, such as its connection id in quotes.
+        schema: Schema of the tables; None for the connection's own.
+        sleep: Lets so many seconds pass.
+
+    Raises:
+        JournalConfigurationError: It is no database that can hold a ledger.
+        JournalUnavailableError: It does not answer.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        name: str,
+        schema: str | None = None,
+        *,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        kind = engine.dialect.name
+        if kind not in DATABASES:
+            raise JournalConfigurationError(
+                f"the ledger {name} is a database of type {kind!r}, which lacks the transactions with row locks that a "
+                "ledger rests on: take a connection to PostgreSQL, MySQL, MariaDB or SQLite"
+            )
+        self.engine = engine
+        self.name = name
+        self.tables: LedgerTables = ledger_tables(schema or None)
+        self._sleep = sleep
+        set_up(engine, self.tables, name)
+
+    @classmethod
+    def of_connection(cls, conn_id: str, schema: str | None = None) -> LedgerDatabase:
+        """Open the ledger behind an Airflow connection.
+
+        Args:
+            conn_id: The connection.
+            schema: Schema of the tables; None for the connection's own.
+
+        Raises:
+            JournalConfigurationError: The connection is missing, or not one of a database that can hold a ledger.
+            JournalUnavailableError: The database does not answer.
+        """
+        from airflow_provider_cleanlist.hooks.sql import sql_hook
+        from airflow_provider_cleanlist.warehouse.connect import open_engine
+        from airflow_provider_cleanlist.warehouse.errors import LoadConfigurationError, LoadError
+
+        try:
+            hook = sql_hook(conn_id, "ledger_conn_id")
+            return cls(open_engine(hook, conn_id), repr(conn_id), schema)
+        except (CleanlistConfigurationError, LoadConfigurationError) as error:
+            raise JournalConfigurationError(f"the ledger cannot be used: {error}") from None
+        except LoadError:
+            raise JournalUnavailableError(f"the ledger {conn_id!r} cannot be reached") from None
+
+    def run(self, action: Callable[[Connection], T]) -> T:
+        """Run a transaction, again after a pause when it failed for a reason that may pass.
+
+        Args:
+            action: What is done in it; has to be harmless when it was done before.
+
+        Raises:
+            JournalConfigurationError: The database cannot be used as it is.
+            JournalUnavailableError: It cannot be used at present; whether the last attempt was committed is not known.
+        """
+        for pause in RETRY_PAUSES:
+            try:
+                return self._once(action)
+            except LedgerLockedError:
+                raise
+            except JournalUnavailableError:
+                self._sleep(pause)
+        return self._once(action)
+
+    def _once(self, action: Callable[[Connection], T]) -> T:
+        with database_errors(self.name), transaction(self.engine) as connection:
+            return action(connection)
+
+    def insert_missing(
+        self, connection: Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]]
+    ) -> None:
+        """Insert rows whose keys are not there yet.
+
+        Args:
+            connection: In a transaction.
+            table: The table.
+            rows: The rows.
+        """
+        statement: Any
+        match connection.dialect.name:
+            case "postgresql":
+                statement = postgresql.insert(table).on_conflict_do_nothing()
+            case "sqlite":
+                statement = sqlite.insert(table).on_conflict_do_nothing()
+            case _:
+                statement = mysql.insert(table).prefix_with("IGNORE")
+        connection.execute(statement, list(rows))
+
+    def _replace(
+        self, connection: Connection, *, table: sa.Table, key: str, rows: Sequence[Mapping[str, Any]]
+    ) -> None:
+        """Insert rows, or replace the other columns of those whose key is there."""
+        others = [name for name in rows[0] if name != key]
+        statement: Any
+        match connection.dialect.name:
+            case "postgresql" | "sqlite" as kind:
+                insert = (postgresql if kind == "postgresql" else sqlite).insert(table)
+                changed = {name: insert.excluded[name] for name in others}
+                statement = insert.on_conflict_do_update(index_elements=[table.c[key]], set_=changed)
+            case _:
+                insert_mysql = mysql.insert(table)
+                changed = {name: insert_mysql.inserted[name] for name in others}
+                statement = insert_mysql.on_duplicate_key_update(**changed)
+        connection.execute(statement, list(rows))
+
+    # Whose account is it?
+
+    def organisation_of_key(self, key_hash: str) -> str | None:
+        """Return the organisation that a hash of host and key was found to belong to, or None if it is new.
+
+        Args:
+            key_hash: The hash.
+        """
+        keys = self.tables.keys
+        query = sa.select(keys.c.organisation).where(keys.c.key_hash == key_hash)
+        found = self.run(lambda connection: connection.execute(query).scalar())
+        return None if found is None else str(found)
+
+    def remember_key(self, key_hash: str, organisation: str, now: float) -> None:
+        """Keep which organisation a hash of host and key belongs to.
+
+        Args:
+            key_hash: The hash.
+            organisation: The organisation.
+            now: Seconds since the epoch.
+        """
+        row = {"key_hash": key_hash, "organisation": organisation, "checked_at": moment(now)}
+        self.run(partial(self._replace, table=self.tables.keys, key="key_hash", rows=[row]))
+
+    # How workflows ended
+
+    def record_ends(self, ends: Sequence[WorkflowEnd], now: float) -> int:
+        """Record how workflows ended and what they cost; the first record of an end stays.
+
+        Args:
+            ends: The ends; workflows that are not in the ledger are passed over.
+            now: Seconds since the epoch.
+
+        Returns:
+            How many batches were changed.
+        """
+        return sum(
+            self.run(partial(self._record_ends, ends=part, now=now)) for part in chunks(ends, ROWS_AT_ONCE)
+        )
+
+    def _record_ends(self, connection: Connection, *, ends: Sequence[WorkflowEnd], now: float) -> int:
+        batches = self.tables.batches
+        by_id = {end.workflow_id: end for end in ends}
+        query = sa.select(batches.c.batch_id, batches.c.workflow_id, batches.c.enrichment_type).where(
+            batches.c.workflow_id.in_(list(by_id)), batches.c.ended_at.is_(None)
+        )
+        found = connection.execute(query).all()
+        for batch_id, workflow_id, enrichment_type in found:
+            end = by_id[workflow_id]
+            connection.execute(
+                batches.update()
+                .where(batches.c.batch_id == batch_id, batches.c.ended_at.is_(None))
+                .values(
+                    ended_at=moment(now),
+                    workflow_status=end.status[:50],
+                    emails_found=end.emails_found,
+                    phones_found=end.phones_found,
+                    credits_spent=_credits(enrichment_type, end),
+                )
+            )
+        return len(found)
+
+    # Which row is whose?
+
+    def keep_source_rows(
+        self, rows: Iterable[tuple[str, bytes]], *, organisation: str, source: str, now: float
+    ) -> None:
+        """Keep which person each row of a source is.
+
+        Args:
+            rows: The row's id in the user's system, and the hash of its person; each id once.
+            organisation: The organisation.
+            source: ``dag_id/task_id``.
+            now: Seconds since the epoch.
+        """
+        seen_at = moment(now)
+        for part in chunks(rows, ROWS_AT_ONCE):
+            records = [
+                {
+                    "row_key": _hash(organisation, source, source_id),
+                    "organisation": organisation,
+                    "source": source,
+                    "source_id": source_id[:SOURCE_ID_LENGTH],
+                    "person": identity.hex(),
+                    "seen_at": seen_at,
+                }
+                for source_id, identity in part
+            ]
+            records.sort(key=lambda record: str(record["row_key"]))  # so that two tasks cannot deadlock
+            self.run(partial(self._replace, table=self.tables.source_rows, key="row_key", rows=records))
+
+    def contacts_of(self, workflow_ids: Sequence[str]) -> Iterator[LedgerContact]:
+        """Yield the persons of workflows, in the order of their submission.
+
+        Args:
+            workflow_ids: The workflows.
+        """
+        batches, contacts = self.tables.batches, self.tables.contacts
+        for workflow_id in workflow_ids:
+            query = (
+                sa.select(contacts.c.position, contacts.c.person, contacts.c.api_task_id)
+                .select_from(contacts.join(batches, contacts.c.batch_id == batches.c.batch_id))
+                .where(batches.c.workflow_id == workflow_id, batches.c.state == BatchState.ACCEPTED.value)
+                .order_by(contacts.c.position)
+            )
+            for row in self.run(partial(_rows, query=query)):
+                yield LedgerContact(workflow_id, *row)
+
+    def source_rows_of(self, workflow_ids: Sequence[str]) -> Iterator[tuple[str, str, str]]:
+        """Yield source, id and person of the rows whose persons are in workflows.
+
+        Args:
+            workflow_ids: The workflows.
+        """
+        rows, batches, contacts = self.tables.source_rows, self.tables.batches, self.tables.contacts
+        for workflow_id in workflow_ids:
+            query = (
+                sa.select(rows.c.source, rows.c.source_id, rows.c.person)
+                .select_from(
+                    rows.join(
+                        contacts,
+                        sa.and_(
+                            rows.c.person == contacts.c.person,
+                            rows.c.organisation == contacts.c.organisation,
+                        ),
+                    ).join(batches, contacts.c.batch_id == batches.c.batch_id)
+                )
+                .where(batches.c.workflow_id == workflow_id)
+                .order_by(rows.c.source, rows.c.source_id)
+            )
+            for row in self.run(partial(_rows, query=query)):
+                yield str(row[0]), str(row[1]), str(row[2])
+
+
+def _rows(connection: Connection, *, query: Any) -> Sequence[Any]:
+    return connection.execute(query).all()
+
+
+def _credits(enrichment_type: str, end: WorkflowEnd) -> int | None:
+    kind = EnrichmentType(enrichment_type)
+    emails = end.emails_found if kind.credits(emails=1, phones=0) else 0
+    phones = end.phones_found if kind.credits(emails=0, phones=1) else 0
+    return None if emails is None or phones is None else kind.credits(emails=emails, phones=phones)
+
+
+def moment(seconds: float) -> datetime:
+    """Return seconds since the epoch as the ledger keeps moments.
+
+    Args:
+        seconds: The seconds.
+    """
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+def chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    """Yield items in lists.
+
+    Args:
+        items: The items.
+        size: Items in a list at most.
+    """
+    iterator = iter(items)
+    while chunk := list(islice(iterator, size)):
+        yield chunk
+
+
+def _hash(*parts: str) -> str:
+    text = "\0".join(parts).encode("utf-8", "surrogatepass")
+    return hashlib.blake2b(text, digest_size=16).hexdigest()

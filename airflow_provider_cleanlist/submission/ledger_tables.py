@@ -1,0 +1,304 @@
+"""The ledger's tables: what they hold, how they are made, and what databases say when they cannot be used.
+
+Users query and join ``cleanlist_batches``, ``cleanlist_contacts`` and ``cleanlist_source_rows``; the other tables are
+ours. Texts are compared byte by byte and times are UTC on every database.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import mysql
+
+from airflow_provider_cleanlist.submission.journal import JournalConfigurationError, JournalUnavailableError
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Connection, Engine
+
+LEDGER_VERSION = 1
+"""Version of the tables. A later release that changes them migrates older ones; an older release refuses newer ones."""
+LOCK_PATIENCE_SECONDS = 60
+"""How long a task waits for others that write for the same organisation."""
+ID_LENGTH = 250
+"""Characters of Airflow's ids at most."""
+SOURCE_ID_LENGTH = 200
+"""Characters of a row's id in the user's system at most."""
+
+
+class LedgerLockedError(JournalUnavailableError):
+    """Somebody else held the ledger's lock for longer than a task waits."""
+
+
+DATABASES = {"postgresql": "PostgreSQL", "mysql": "MySQL", "mariadb": "MariaDB", "sqlite": "SQLite"}
+
+
+class UtcDateTime(sa.types.TypeDecorator[datetime]):
+    """A moment, stored as UTC in the type that the database's users expect, read as an aware ``datetime``."""
+
+    impl = sa.DateTime
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Any) -> Any:
+        """Return the database's own type, with fractions of a second."""
+        if dialect.name == "postgresql":
+            return dialect.type_descriptor(sa.DateTime(timezone=True))
+        if dialect.name in ("mysql", "mariadb"):
+            return dialect.type_descriptor(mysql.DATETIME(fsp=6))
+        return dialect.type_descriptor(sa.DateTime())
+
+    def process_bind_param(self, value: datetime | None, dialect: Any) -> datetime | None:
+        """Return the moment as the driver takes it."""
+        if value is None:
+            return None
+        moment = value.astimezone(UTC)
+        return moment if dialect.name == "postgresql" else moment.replace(tzinfo=None)
+
+    def process_result_value(self, value: datetime | None, dialect: Any) -> datetime | None:
+        """Return the moment that the driver read."""
+        if value is None:
+            return None
+        return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
+
+
+def _text(length: int) -> Any:
+    """Return a text type that every one of the databases can index and compares byte by byte."""
+    exact = mysql.VARCHAR(length, charset="utf8mb4", collation="utf8mb4_bin")
+    return sa.String(length).with_variant(exact, "mysql").with_variant(exact, "mariadb")
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerTables:
+    """The tables of one schema.
+
+    Attributes:
+        batches: A row is a request that was about to leave.
+        contacts: A row is a person in a batch.
+        source_rows: A row is a row of a source.
+        attempts: Who writes for a task instance at present.
+        organisations: One row for each, locked by whoever records an intent.
+        keys: Which organisation a hash of host and key belongs to.
+        ledger: The tables' version.
+    """
+
+    metadata: sa.MetaData
+    batches: sa.Table
+    contacts: sa.Table
+    source_rows: sa.Table
+    attempts: sa.Table
+    organisations: sa.Table
+    keys: sa.Table
+    ledger: sa.Table
+
+
+@cache
+def ledger_tables(schema: str | None) -> LedgerTables:
+    """Return the tables of a schema.
+
+    Args:
+        schema: The schema; None for the connection's own.
+    """
+    metadata = sa.MetaData(schema=schema)
+    column, integer = sa.Column, sa.Integer
+
+    def table(name: str, *parts: Any) -> sa.Table:
+        return sa.Table(f"cleanlist_{name}", metadata, *parts, mysql_engine="InnoDB", mariadb_engine="InnoDB")
+
+    def task() -> list[sa.Column[Any]]:
+        return [
+            column("organisation", _text(200), nullable=False),
+            column("dag_id", _text(ID_LENGTH), nullable=False),
+            column("run_id", _text(ID_LENGTH), nullable=False),
+            column("task_id", _text(ID_LENGTH), nullable=False),
+        ]
+
+    batches = table(
+        "batches",
+        column("batch_id", _text(32), primary_key=True),
+        *task(),
+        column("map_index", integer, nullable=False),
+        column("try_number", integer, nullable=False),
+        column("token", _text(32), nullable=False),
+        column("task_key", _text(32), nullable=False),
+        column("state", _text(10), nullable=False),
+        column("enrichment_type", _text(20), nullable=False),
+        column("contacts", integer, nullable=False),
+        column("worst_case_credits", integer, nullable=False),
+        column("workflow_id", _text(200)),
+        column("note", _text(200), nullable=False),
+        column("submitted_at", UtcDateTime, nullable=False),
+        column("changed_at", UtcDateTime, nullable=False),
+        column("ended_at", UtcDateTime),
+        column("workflow_status", _text(50)),
+        column("emails_found", integer),
+        column("phones_found", integer),
+        column("credits_spent", integer),
+        sa.Index("cleanlist_batches_task", "task_key"),
+        sa.Index("cleanlist_batches_workflow", "workflow_id"),
+        sa.Index("cleanlist_batches_submitted", "organisation", "submitted_at"),
+    )
+    contacts = table(
+        "contacts",
+        column("batch_id", _text(32), primary_key=True),
+        column("position", integer, primary_key=True, autoincrement=False),
+        column("organisation", _text(200), nullable=False),
+        column("person", _text(24), nullable=False),
+        column("api_task_id", _text(200)),
+        sa.Index("cleanlist_contacts_person", "person", "organisation"),
+    )
+    source_rows = table(
+        "source_rows",
+        column("row_key", _text(32), primary_key=True),
+        column("organisation", _text(200), nullable=False),
+        column("source", _text(2 * ID_LENGTH + 1), nullable=False),
+        column("source_id", _text(SOURCE_ID_LENGTH), nullable=False),
+        column("person", _text(24), nullable=False),
+        column("seen_at", UtcDateTime, nullable=False),
+        sa.Index("cleanlist_source_rows_person", "person"),
+    )
+    attempts = table(
+        "attempts",
+        column("task_key", _text(32), primary_key=True),
+        column("map_index", integer, primary_key=True, autoincrement=False),
+        *task(),
+        column("try_number", integer, nullable=False),
+        column("owner", _text(32), nullable=False),
+        column("opened_at", UtcDateTime, nullable=False),
+    )
+    organisations = table(
+        "organisations",
+        column("organisation", _text(200), primary_key=True),
+        column("first_seen_at", UtcDateTime, nullable=False),
+    )
+    keys = table(
+        "keys",
+        column("key_hash", _text(64), primary_key=True),
+        column("organisation", _text(200), nullable=False),
+        column("checked_at", UtcDateTime, nullable=False),
+    )
+    version = table("ledger", column("version", integer, primary_key=True, autoincrement=False))
+    return LedgerTables(metadata, batches, contacts, source_rows, attempts, organisations, keys, version)
+
+
+def set_up(engine: Engine, tables: LedgerTables, name: str) -> None:
+    """Make the tables that are missing, whoever else does so at the same moment.
+
+    Args:
+        engine: The database.
+        tables: The tables.
+        name: How to call the ledger in errors.
+
+    Raises:
+        JournalConfigurationError: They are of a newer release, or cannot be made.
+        JournalUnavailableError: The database does not answer.
+    """
+    with database_errors(name):
+        if _version(engine, tables, name) is not None:
+            return
+        with transaction(engine) as connection:
+            _lock_set_up(connection)
+            tables.metadata.create_all(connection, checkfirst=True)
+            if connection.execute(sa.select(tables.ledger.c.version)).first() is None:
+                connection.execute(tables.ledger.insert().values(version=LEDGER_VERSION))
+            _unlock_set_up(connection)
+
+
+def _version(engine: Engine, tables: LedgerTables, name: str) -> int | None:
+    """Return the version of the tables; None where they are missing."""
+    with engine.connect() as connection:
+        if not sa.inspect(connection).has_table(tables.ledger.name, schema=tables.ledger.schema):
+            return None
+        found = connection.execute(sa.select(sa.func.max(tables.ledger.c.version))).scalar()
+    if found is not None and found > LEDGER_VERSION:
+        raise JournalConfigurationError(
+            f"the ledger {name} has tables of version {found}, and this release knows version {LEDGER_VERSION}: "
+            "upgrade the provider on every host that shares the ledger"
+        )
+    return None if found is None else int(found)
+
+
+_SET_UP_LOCK = 7_300_921_346_512_001
+"""Any number that no other application takes for its own lock."""
+
+
+def _lock_set_up(connection: Connection) -> None:
+    if connection.dialect.name == "postgresql":
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_SET_UP_LOCK)))
+    elif connection.dialect.name in ("mysql", "mariadb"):
+        connection.execute(sa.select(sa.func.get_lock("cleanlist_ledger", LOCK_PATIENCE_SECONDS)))
+
+
+def _unlock_set_up(connection: Connection) -> None:
+    if connection.dialect.name in ("mysql", "mariadb"):
+        connection.execute(sa.select(sa.func.release_lock("cleanlist_ledger")))
+
+
+@contextmanager
+def transaction(engine: Engine) -> Iterator[Connection]:
+    """Yield a connection in a transaction that waits for locks with patience, and on SQLite for the whole file.
+
+    Args:
+        engine: The database.
+    """
+    with engine.begin() as connection:
+        match connection.dialect.name:
+            case "sqlite":
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
+            case "postgresql":
+                connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{LOCK_PATIENCE_SECONDS}s'")
+            case "mysql" | "mariadb":
+                connection.exec_driver_sql(f"SET SESSION innodb_lock_wait_timeout = {LOCK_PATIENCE_SECONDS}")
+        yield connection
+
+
+@contextmanager
+def database_errors(name: str) -> Iterator[None]:
+    """Raise what a database says as an error of the journal; no values, and no text of the driver that may hold any.
+
+    Args:
+        name: How to call the ledger.
+
+    Raises:
+        JournalConfigurationError: The database cannot be used as it is.
+        JournalUnavailableError: It cannot be used at present.
+    """
+    try:
+        yield
+    except sa.exc.DBAPIError as error:
+        raise _translated(name, error) from None
+    except sa.exc.SQLAlchemyError as error:
+        raise JournalUnavailableError(f"the ledger {name}: {type(error).__name__}") from None
+
+
+_NEEDED_GRANTS = "CREATE (once), SELECT, INSERT, UPDATE on the cleanlist_ tables"
+_READ_ONLY = {"25006", "1290", "1792", "1836"}
+_NOT_ALLOWED = {"42501", "1044", "1142", "1143", "1227"}
+_LOCKED = {"55P03", "1205"}
+
+
+def _translated(name: str, error: sa.exc.DBAPIError) -> JournalConfigurationError | JournalUnavailableError:
+    original: Any = error.orig
+    text = str(original).lower() if type(original).__module__.startswith("sqlite3") else ""
+    codes = {str(getattr(original, field, None)) for field in ("pgcode", "sqlstate")}
+    codes |= {str(part) for part in getattr(original, "args", ())[:1]}
+    if codes & _READ_ONLY or "readonly database" in text:
+        return JournalConfigurationError(f"the ledger {name} is read-only: it must take {_NEEDED_GRANTS}")
+    if codes & _NOT_ALLOWED:
+        return JournalConfigurationError(
+            f"the ledger {name} lacks privileges: its user needs {_NEEDED_GRANTS}, on PostgreSQL also USAGE of the "
+            "schema"
+        )
+    if codes & _LOCKED or "database is locked" in text:
+        return LedgerLockedError(
+            f"the ledger {name} was locked for {LOCK_PATIENCE_SECONDS} s: another task, or somebody's session, "
+            "holds its lock"
+        )
+    known = sorted(codes - {"None"})[:1] if type(original).__name__ != "OperationalError" else []
+    return JournalUnavailableError(
+        f"the ledger {name}: {' '.join([type(original).__name__, *(code for code in known if len(code) <= 8)])}"
+    )
