@@ -77,6 +77,22 @@ def _options() -> dict[str, Any]:
             default="",
             example="s3://aws_default@my-bucket/cleanlist-journal",
         ),
+        "ledger_conn_id": _option(
+            "Airflow connection of the PostgreSQL, MySQL, MariaDB or SQLite database that holds the organisation's "
+            "ledger: who was submitted when, by which task, for what. Empty: no ledger.",
+            default="",
+            example="cleanlist_ledger",
+        ),
+        "ledger_schema": _option(
+            "Schema of the ledger's tables. Empty: the connection's own.",
+            default="",
+        ),
+        "skip_submitted_within_days": _option(
+            "BulkEnrichOperator leaves out contacts that anybody who shares the ledger has submitted within so many "
+            "days, where the operator does not say otherwise. Empty: nobody is left out for that.",
+            default="",
+            example="90",
+        ),
         "webhook_inbox": _option(
             "Where the results that Cleanlist delivers by webhook are stored: a local directory shared by API "
             "servers, triggerers and workers, or an object storage URI. Contains personal data. Empty: webhooks are "

@@ -9,6 +9,16 @@ from typing import Any
 from airflow_provider_cleanlist.exceptions import CleanlistConfigurationError
 
 
+def given(value: Any) -> str | None:
+    """Return the text of an optional argument; None where nothing was given or a template rendered as nothing.
+
+    Args:
+        value: The argument: ``None``, ``"None"`` and blank text count as absent.
+    """
+    text = "" if value is None else str(value).strip()
+    return None if text in ("", "None") else text
+
+
 def workflow_ids_of(value: Any) -> list[str]:
     """Return the workflow ids in whatever was handed over, each once, in order.
 

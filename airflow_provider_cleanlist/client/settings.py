@@ -136,8 +136,11 @@ class ClientSettings:
     @property
     def scope(self) -> str:
         """Name of the shared budget: the configured one, else a hash of host and key."""
-        if self.rate_limit_scope:
-            return self.rate_limit_scope
+        return self.rate_limit_scope or self.key_hash
+
+    @property
+    def key_hash(self) -> str:
+        """Hash of host and key: 24 hexadecimal digits."""
         return hashlib.blake2b(f"{self.host}\0{self.api_key}".encode(), digest_size=12).hexdigest()
 
 

@@ -7,7 +7,7 @@ rows by number, so that a log can tell what happened without showing a value.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import chain
 from typing import NamedTuple
 
@@ -17,7 +17,6 @@ from airflow_provider_cleanlist.contacts.columns import (
     ColumnPlan,
     check_mapping,
     find_column,
-    listed,
     plan_columns,
     unknown_mapping_error,
     unusable_columns_error,
@@ -31,10 +30,9 @@ from airflow_provider_cleanlist.contacts.identity import (
     normalise,
     validate,
 )
+from airflow_provider_cleanlist.contacts.report import ReadReport, Tally
+from airflow_provider_cleanlist.contacts.source_ids import SourceIds
 from airflow_provider_cleanlist.contacts.sources import Source, SourceRow
-
-MAX_ROW_NUMBERS = 20
-"""How many row numbers a tally keeps."""
 
 _MAX_SHAPES = 1_000  # distinct sets of keys, and columns, remembered of rows that each bring their own
 
@@ -76,93 +74,13 @@ class Refused:
         return f"Refused(row {self.number}, {self.rejection.reason})"
 
 
-@dataclass(slots=True)
-class Tally:
-    """How many rows, and the numbers of the first of them."""
-
-    count: int = 0
-    first_rows: list[int] = field(default_factory=list)
-
-    def add(self, number: int) -> None:
-        """Count a row."""
-        self.count += 1
-        if len(self.first_rows) < MAX_ROW_NUMBERS:
-            self.first_rows.append(number)
-
-    def __str__(self) -> str:
-        """Return for instance ``3 (rows 7, 19, 24)``."""
-        if not self.count:
-            return "0"
-        more = f" and {self.count - len(self.first_rows):,} more" if self.count > len(self.first_rows) else ""
-        rows = "row" if self.count == 1 else "rows"
-        return f"{self.count:,} ({rows} {', '.join(map(str, self.first_rows))}{more})"
-
-
-@dataclass(slots=True)
-class ReadReport:
-    """What became of the rows of a source, by counts and row numbers.
-
-    Filled while :func:`read_contacts` runs; final when it ends.
-
-    Attributes:
-        source: The source's name and how it was read.
-        rows: Rows read that hold anything: accepted, duplicate and refused ones.
-        accepted: Contacts yielded.
-        blank: Rows without any value.
-        duplicates: Rows whose contact came before.
-        refused: Rows that cannot be sent, by reason.
-        left_out: Accepted rows one of whose values was unusable and is not sent, by contact field.
-        columns: Columns read, by contact field.
-        unused_columns: Columns not read; empty when the source may lack its header.
-    """
-
-    source: str = ""
-    rows: int = 0
-    accepted: int = 0
-    blank: Tally = field(default_factory=Tally)
-    duplicates: Tally = field(default_factory=Tally)
-    refused: dict[RejectionReason, Tally] = field(default_factory=dict)
-    left_out: dict[str, Tally] = field(default_factory=dict)
-    columns: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    unused_columns: tuple[str, ...] = ()
-
-    @property
-    def refused_rows(self) -> int:
-        """How many rows cannot be sent."""
-        return sum(tally.count for tally in self.refused.values())
-
-    def refusal_lines(self) -> list[str]:
-        """Return one line per reason for which rows were refused, the most frequent first."""
-        ordered = sorted(self.refused.items(), key=lambda entry: -entry[1].count)
-        return [f"{reason}: {tally}: {Rejection(reason).message}" for reason, tally in ordered]
-
-    def summary_lines(self) -> list[str]:
-        """Return the account as lines for a log, without any value of the source."""
-        pairs = [f"{' + '.join(map(repr, names))} -> {name}" for name, names in self.columns.items()]
-        lines = [f"Read {self.rows:,} rows from {self.source}: {self.accepted:,} contacts to enrich."]
-        if pairs:
-            lines.append(f"Columns read: {', '.join(pairs)}.")
-        if self.unused_columns:
-            lines.append(f"Columns not used: {listed(self.unused_columns)}.")
-        if self.duplicates.count:
-            lines.append(f"Duplicates dropped: {self.duplicates}.")
-        if self.refused:
-            lines.append(f"Rows refused: {self.refused_rows:,}.")
-            lines.extend(f"  {line}" for line in self.refusal_lines())
-        if self.blank.count:
-            lines.append(f"Blank rows skipped: {self.blank}.")
-        lines.extend(
-            f"Unusable {name} left out, contact kept: {tally}." for name, tally in self.left_out.items()
-        )
-        return lines
-
-
 def read_contacts(
     source: Source,
     report: ReadReport,
     *,
     column_mapping: Mapping[str, str | None] | None = None,
     deduplicate: bool = True,
+    source_ids: SourceIds | None = None,
 ) -> Iterator[Accepted | Refused]:
     """Read a source from its start and yield what is to be sent and what cannot be, row by row.
 
@@ -172,6 +90,7 @@ def read_contacts(
         column_mapping: Source column to contact field (None: leave the column out), for columns that are not
             recognised by their names.
         deduplicate: Whether to yield each person once, at their first row.
+        source_ids: Notes the id of every row that names a person, duplicates included.
 
     Yields:
         :class:`Accepted` and :class:`Refused` rows in the source's order.
@@ -198,6 +117,8 @@ def read_contacts(
             yield Refused(row.number, rejection, values)
             continue
         key = identity(contact)
+        if source_ids is not None:
+            source_ids.add(row.number, row.values, key)
         if deduplicate and not seen.add(key):
             report.duplicates.add(row.number)
             continue
@@ -207,6 +128,8 @@ def read_contacts(
         report.accepted += 1
         yield Accepted(row.number, contact, key)
     plans.finish(report)
+    if source_ids is not None:
+        source_ids.finish()
 
 
 def _is_blank_row(row: SourceRow, values: Mapping[str, object]) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
+from dataclasses import asdict
 from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -20,6 +21,7 @@ from airflow_provider_cleanlist.hooks.cleanlist import CleanlistHook
 from airflow_provider_cleanlist.links import WorkflowLink
 from airflow_provider_cleanlist.submission.history import OnUnknown
 from airflow_provider_cleanlist.submission.options import OnInvalid, SubmissionOptions
+from airflow_provider_cleanlist.xcom import given
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -61,8 +63,19 @@ class BulkEnrichOperator(BaseOperator):
         max_credits: Most credits that the task may cost at worst, or None. Checked before any request, as the balance.
         on_unknown_submission: What to do about contacts of which nobody knows whether they were accepted: ``fail``,
             ``skip`` them, or ``resubmit`` them and perhaps pay twice.
-        force_resubmit: Any text, templated; empty means None. A value that this task instance has not seen starts over
-            with all contacts, so it must not change from try to try by itself.
+        force_resubmit: Any text, templated; empty and ``None`` mean nothing. A value that this task instance has not
+            seen starts over with all contacts, so it must not change from one attempt to the next. What other runs
+            submitted within ``skip_submitted_within`` stays left out.
+        ledger_conn_id: Airflow connection of the database that holds the organisation's ledger (PostgreSQL, MySQL,
+            MariaDB, SQLite), templated; by default ``[cleanlist] ledger_conn_id``. See ``docs/ledger.md``.
+        skip_submitted_within: Leave out contacts that anybody who shares the ledger has submitted within that time for
+            all that is asked for now; who was submitted for a part is submitted for the rest. Needs a ledger; by
+            default ``[cleanlist] skip_submitted_within_days``.
+        id_column: Column of the source that identifies a row in your system, templated. The ledger keeps which person
+            each row is, so that results can be joined to rows; duplicates and contacts that are left out, too. Needs a
+            ledger.
+        estimate_only: Read and clean the contacts, compare them with journal and ledger, and return what they would
+            cost. Nothing is sent.
         rejects_path: Local path or object storage URI, templated, of a CSV with row number, reason code and contact
             fields of every row that was refused or whose outcome is unknown. This file holds personal data.
         webhook: Have the results delivered to the receiver of this provider, whose public address is the connection's
@@ -76,12 +89,15 @@ class BulkEnrichOperator(BaseOperator):
         cleanlist_conn_id: Airflow connection of type ``cleanlist``.
 
     Returns:
-        What happened, without any contact, as the task's XCom.
+        What happened, without any contact, as the task's XCom:
         ``{"workflow_ids": [...], "enrichment_type": str, "contacts_read": int, "contacts_submitted": int,
-        "duplicates_dropped": int, "invalid_contacts": int, "unknown_contacts": int, "batches": int,
-        "worst_case_credits": int}``, and after waiting ``"summary"`` as
-        :class:`~airflow_provider_cleanlist.sensors.workflow.WorkflowSensor` returns it, and ``"credits_spent"``, what
-        the finds cost (None when tries of the task asked for different things).
+        "duplicates_dropped": int, "invalid_contacts": int, "unknown_contacts": int, "known_contacts": int,
+        "submitted_as": {enrichment_type: contacts}, "batches": int, "worst_case_credits": int}``.
+        ``known_contacts`` were left out because of ``skip_submitted_within``.
+        With ``estimate_only`` also ``"estimate": {"contacts": int, "batches": int, "worst_case_credits": int,
+        "balance": float | None}``.
+        After waiting also ``"summary"`` as :class:`~airflow_provider_cleanlist.sensors.workflow.WorkflowSensor` returns
+        it, and ``"credits_spent"``, what the finds cost (None when the task asked for different things).
 
     Raises:
         CleanlistSubmissionUnknownError: Nobody knows whether some contacts were accepted; not retried.
@@ -104,6 +120,8 @@ class BulkEnrichOperator(BaseOperator):
         "on_invalid_contact",
         "on_unknown_submission",
         "force_resubmit",
+        "ledger_conn_id",
+        "id_column",
         "rejects_path",
         "webhook_url",
         "cleanlist_conn_id",
@@ -131,6 +149,10 @@ class BulkEnrichOperator(BaseOperator):
         max_credits: int | None = None,
         on_unknown_submission: str = OnUnknown.FAIL.value,
         force_resubmit: str | None = None,
+        ledger_conn_id: str | None = None,
+        skip_submitted_within: timedelta | None = None,
+        id_column: str | None = None,
+        estimate_only: bool = False,
         rejects_path: str | None = None,
         webhook: bool = False,
         webhook_url: str | None = None,
@@ -156,6 +178,10 @@ class BulkEnrichOperator(BaseOperator):
         self.max_credits = max_credits
         self.on_unknown_submission = on_unknown_submission
         self.force_resubmit = force_resubmit
+        self.ledger_conn_id = ledger_conn_id
+        self.skip_submitted_within = skip_submitted_within
+        self.id_column = id_column
+        self.estimate_only = estimate_only
         self.rejects_path = rejects_path
         self.webhook = webhook
         self.webhook_url = webhook_url
@@ -170,13 +196,21 @@ class BulkEnrichOperator(BaseOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """Submit what no earlier attempt has submitted, wait if asked to, and return what the class says."""
         from airflow_provider_cleanlist.inbox.inbox import mark_expected
-        from airflow_provider_cleanlist.submission.report import submission_line, submission_result
+        from airflow_provider_cleanlist.submission.report import (
+            estimate_line,
+            submission_line,
+            submission_result,
+        )
 
         options = self._options()
         hook = CleanlistHook(self.cleanlist_conn_id)
         outcome = self._submit(context, hook, options)
         report = outcome.submitted
         result = submission_result(options, outcome.read, report)
+        if outcome.estimate is not None:
+            result["estimate"] = asdict(outcome.estimate)
+            self.log.info("%s", estimate_line(outcome.estimate))
+            return result
         self.log.info("%s", submission_line(result, report))
         for workflow_id in report.workflow_ids[:1]:
             WorkflowLink.remember(context, workflow_id)
@@ -225,24 +259,42 @@ class BulkEnrichOperator(BaseOperator):
             max_credits=_optional_number("max_credits", self.max_credits),
             on_unknown=_choice("on_unknown_submission", OnUnknown, self.on_unknown_submission),
             on_invalid=_choice("on_invalid_contact", OnInvalid, self.on_invalid_contact),
-            webhook_url=self.webhook_url,
+            webhook_url=given(self.webhook_url),
+            skip_submitted_within=self._window(),
+            estimate_only=self.estimate_only,
         )
 
+    def _window(self) -> timedelta | None:
+        from airflow_provider_cleanlist.submission.task import configured_window
+
+        window = self.skip_submitted_within
+        if window is None:
+            return configured_window()
+        if not isinstance(window, timedelta) or window <= timedelta(0):
+            raise CleanlistConfigurationError(
+                f"skip_submitted_within must be a timedelta above zero, such as timedelta(days=90), not {window!r}."
+            )
+        return window
+
     def _submit(self, context: Context, hook: CleanlistHook, options: SubmissionOptions) -> SubmissionOutcome:
+        from airflow_provider_cleanlist.contacts.source_ids import SourceIds
         from airflow_provider_cleanlist.contacts.sources import open_source
         from airflow_provider_cleanlist.submission.errors import submission_errors
         from airflow_provider_cleanlist.submission.rejects import Rejects
         from airflow_provider_cleanlist.submission.task import open_submission
 
+        rejects_path, id_column = given(self.rejects_path), given(self.id_column)
         with (
             submission_errors(),
-            Rejects(self.rejects_path) if self.rejects_path else nullcontext() as rejects,
+            Rejects(rejects_path) if rejects_path else nullcontext() as rejects,
+            SourceIds(id_column) if id_column else nullcontext() as source_ids,
         ):
             self._submission = open_submission(
                 context,
                 hook,
                 options,
-                token=(self.force_resubmit or "").strip(),
+                ledger_conn_id=given(self.ledger_conn_id),
+                token=given(self.force_resubmit) or "",
                 webhook=self.webhook,
                 keep_task_ids=self.push_task_ids,
                 rejects=rejects,
@@ -250,13 +302,16 @@ class BulkEnrichOperator(BaseOperator):
             )
             source = open_source(
                 contacts=_resolved(self.contacts, context),
-                contacts_path=self.contacts_path,
-                sql=self.sql,
-                sql_conn_id=self.sql_conn_id,
+                contacts_path=given(self.contacts_path),
+                sql=given(self.sql),
+                sql_conn_id=given(self.sql_conn_id),
                 parameters=self.parameters,
             )
             return self._submission.run(
-                source, column_mapping=self.column_mapping, deduplicate=self.deduplicate
+                source,
+                column_mapping=self.column_mapping,
+                deduplicate=self.deduplicate,
+                source_ids=source_ids,
             )
 
     def _wait(

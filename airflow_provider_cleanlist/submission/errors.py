@@ -19,12 +19,19 @@ from airflow_provider_cleanlist.exceptions import (
 )
 from airflow_provider_cleanlist.submission.credits import worst_case_credits
 from airflow_provider_cleanlist.submission.journal import (
+    JournalConfigurationError,
     JournalCorruptError,
     JournalError,
     JournalMissingError,
+    JournalOrganisationError,
 )
 
 MAX_ROWS_NAMED = 20
+OTHER_ORGANISATION = (
+    "Another organisation: {what}. Going on would leave out contacts that this organisation has never submitted. Give "
+    "the connection a key of the first organisation back, or a new force_resubmit value to submit all contacts for the "
+    "second one."
+)
 
 
 @contextmanager
@@ -36,8 +43,13 @@ def submission_errors() -> Iterator[None]:
         raise to_airflow(error) from None
     except SourceError as error:
         raise CleanlistDataError(f"Nothing was submitted in this attempt: {error}") from None
-    except JournalMissingError as error:
-        raise CleanlistConfigurationError(str(error)) from None
+    except (JournalMissingError, JournalConfigurationError) as error:
+        text = str(error)
+        raise CleanlistConfigurationError(f"{text[:1].upper()}{text[1:].removesuffix('.')}.") from None
+    except JournalOrganisationError as error:
+        raise CleanlistConfigurationError(
+            f"{OTHER_ORGANISATION.format(what=error)} Nothing was submitted in this attempt."
+        ) from None
     except JournalCorruptError as error:
         raise CleanlistStateCorruptError(
             f"The record of what was submitted is damaged: {error}. Nothing more was submitted. Compare with the "

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol
@@ -228,3 +228,14 @@ class Journal(Protocol):
 
     def lose(self, batch: Batch, note: str, now: float) -> Batch:
         """Record that it is not known whether Cleanlist accepted a batch of this attempt. Raises as :meth:`begin`."""
+
+    def keep_source_rows(self, rows: Iterable[tuple[str, bytes]]) -> None:
+        """Record which person each row of the source is.
+
+        Args:
+            rows: The row's id in the user's system, and the hash of its person; each id once.
+
+        Raises:
+            JournalConfigurationError: The journal is not a ledger.
+            JournalUnavailableError: It cannot be recorded.
+        """

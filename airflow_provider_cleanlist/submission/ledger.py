@@ -10,7 +10,7 @@ import hashlib
 import time
 import uuid
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -247,6 +247,12 @@ class Ledger:
     def lose(self, batch: Batch, note: str, now: float) -> Batch:
         """See :class:`.journal.Journal`."""
         return self._record(replace(batch, state=BatchState.UNKNOWN, note=note, changed_at=now))
+
+    def keep_source_rows(self, rows: Iterable[tuple[str, bytes]]) -> None:
+        """See :class:`.journal.Journal`."""
+        self.database.keep_source_rows(
+            rows, organisation=self.organisation, source=self.task.source, now=self._clock()
+        )
 
     # Opening
 

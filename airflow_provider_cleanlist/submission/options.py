@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import StrEnum
 
 from airflow_provider_cleanlist.client.models import EnrichmentType
@@ -27,6 +28,8 @@ class SubmissionOptions:
         on_unknown: What to do about contacts of unknown outcome.
         on_invalid: What to do about contacts that Cleanlist refuses.
         webhook_url: Address that receives the results, or None.
+        skip_submitted_within: Leave out who was submitted by anybody within that time; None leaves nobody out.
+        estimate_only: Send nothing, and tell what it would cost.
     """
 
     enrichment_type: EnrichmentType = EnrichmentType.PARTIAL
@@ -35,3 +38,5 @@ class SubmissionOptions:
     on_unknown: OnUnknown = OnUnknown.FAIL
     on_invalid: OnInvalid = OnInvalid.FAIL
     webhook_url: str | None = None
+    skip_submitted_within: timedelta | None = None
+    estimate_only: bool = False

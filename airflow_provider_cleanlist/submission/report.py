@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from airflow_provider_cleanlist.contacts.reading import ReadReport
+from airflow_provider_cleanlist.contacts.report import ReadReport
 from airflow_provider_cleanlist.submission.credits import may_have_cost
 from airflow_provider_cleanlist.submission.journal import Batch, BatchState
 from airflow_provider_cleanlist.submission.options import SubmissionOptions
+from airflow_provider_cleanlist.wording import counted
 
 MAX_IDS_IN_EVENT = 100
 
@@ -22,14 +23,33 @@ class Tallies:
     Attributes:
         submitted_earlier: Contacts that this run and task had submitted before.
         known: Contacts that somebody in the organisation had submitted within the window.
+        known_credits: What they would have cost at most.
         unknown: Contacts that were left out because their outcome is unknown.
         refused_rows: Rows that Cleanlist itself refused and that were left out.
     """
 
     submitted_earlier: int = 0
     known: int = 0
+    known_credits: int = 0
     unknown: int = 0
     refused_rows: list[int] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What a submission would cost.
+
+    Attributes:
+        contacts: Contacts that would be submitted.
+        batches: Requests that would carry them.
+        worst_case_credits: What they cost when everything asked for is found.
+        balance: The organisation's credits; None if the key may not read them.
+    """
+
+    contacts: int
+    batches: int
+    worst_case_credits: int
+    balance: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +130,8 @@ def submission_result(
         "duplicates_dropped": read.duplicates.count,
         "invalid_contacts": read.refused_rows + len(tallies.refused_rows),
         "unknown_contacts": tallies.unknown,
+        "known_contacts": tallies.known,
+        "submitted_as": report.submitted_as,
         "batches": len(report.batches),
         "worst_case_credits": report.worst_case_credits,
     }
@@ -136,7 +158,26 @@ def submission_line(result: Mapping[str, Any], report: SubmissionReport) -> str:
             f"{tallies.unknown} more were left out, because it is not known whether an earlier request with them was "
             "accepted."
         )
+    if tallies.known:
+        parts.append(
+            f"{tallies.known} more were left out, because they had been submitted within skip_submitted_within; that "
+            f"saved at most {tallies.known_credits} credits."
+        )
     return " ".join(parts)
+
+
+def estimate_line(estimate: Estimate) -> str:
+    """Return a line for the log on what a submission would cost.
+
+    Args:
+        estimate: The estimate.
+    """
+    balance = "" if estimate.balance is None else f" The balance is {estimate.balance:g}."
+    return (
+        f"Nothing was submitted (estimate_only): {counted(estimate.contacts, 'contact')} in "
+        f"{counted(estimate.batches, 'batch', 'batches')} would cost at most "
+        f"{counted(estimate.worst_case_credits, 'credit')}.{balance}"
+    )
 
 
 def event_extra(result: Mapping[str, Any]) -> dict[str, Any]:

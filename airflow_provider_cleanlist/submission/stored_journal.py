@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Protocol
@@ -22,11 +22,16 @@ from airflow_provider_cleanlist.submission.journal import (
     Batch,
     BatchState,
     Intent,
+    JournalConfigurationError,
     JournalCorruptError,
     JournalError,
     JournalUnavailableError,
 )
 
+NO_LEDGER = (
+    "{argument} needs a ledger: set ledger_conn_id, or [cleanlist] ledger_conn_id, to the Airflow connection of a "
+    "PostgreSQL, MySQL, MariaDB or SQLite database"
+)
 WRITE_PAUSES = (0.5, 2.0, 5.0)
 """Seconds between attempts to write a record."""
 
@@ -228,6 +233,10 @@ class StoredJournal:
     def lose(self, batch: Batch, note: str, now: float) -> Batch:
         """Write down that it is not known whether Cleanlist accepted a batch of this try. Raises as :meth:`begin`."""
         return self._settle(replace(batch, state=BatchState.UNKNOWN, note=note, changed_at=now))
+
+    def keep_source_rows(self, rows: Iterable[tuple[str, bytes]]) -> None:
+        """See :class:`.journal.Journal`."""
+        raise JournalConfigurationError(NO_LEDGER.format(argument="id_column"))
 
     def _confirmed(self, batch: Batch) -> Batch:
         try:

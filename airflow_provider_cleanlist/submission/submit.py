@@ -17,7 +17,9 @@ from typing import Self
 from airflow_provider_cleanlist.client import errors
 from airflow_provider_cleanlist.client.models import EnrichmentType
 from airflow_provider_cleanlist.contacts.errors import SourceError
-from airflow_provider_cleanlist.contacts.reading import Accepted, ReadReport, Refused, read_contacts
+from airflow_provider_cleanlist.contacts.reading import Accepted, Refused, read_contacts
+from airflow_provider_cleanlist.contacts.report import ReadReport
+from airflow_provider_cleanlist.contacts.source_ids import SourceIds
 from airflow_provider_cleanlist.contacts.sources import Source
 from airflow_provider_cleanlist.contacts.spool import ContactSpool
 from airflow_provider_cleanlist.exceptions import CleanlistRejectsFileError
@@ -34,7 +36,7 @@ from airflow_provider_cleanlist.submission.history import ContactHistory, Contac
 from airflow_provider_cleanlist.submission.journal import Journal
 from airflow_provider_cleanlist.submission.options import OnInvalid, SubmissionOptions
 from airflow_provider_cleanlist.submission.rejects import REFUSED_BY_CLEANLIST, UNKNOWN_OUTCOME, Rejects
-from airflow_provider_cleanlist.submission.report import SubmissionReport, Tallies
+from airflow_provider_cleanlist.submission.report import Estimate, SubmissionReport, Tallies
 from airflow_provider_cleanlist.task_log import TaskLog
 
 PROGRESS_SECONDS = 30.0
@@ -53,11 +55,13 @@ class SubmissionOutcome:
         submitted: What became of the contacts.
         balance_before: The organisation's credits before the first request; None if unknown, or nothing was to be
             paid.
+        estimate: What it would cost, if that was all that was asked for.
     """
 
     read: ReadReport
     submitted: SubmissionReport
     balance_before: float | None
+    estimate: Estimate | None = None
 
 
 class PendingContacts:
@@ -149,6 +153,7 @@ class Submission:
         *,
         column_mapping: Mapping[str, str | None] | None = None,
         deduplicate: bool = True,
+        source_ids: SourceIds | None = None,
     ) -> SubmissionOutcome:
         """Read the source, check it, and submit what no earlier attempt has submitted.
 
@@ -156,6 +161,7 @@ class Submission:
             source: The contacts.
             column_mapping: As of :func:`.reading.read_contacts`.
             deduplicate: As of :func:`.reading.read_contacts`.
+            source_ids: Notes the ids of the rows, to be recorded in the ledger.
 
         Raises:
             SourceError: The source cannot be used; nothing was sent.
@@ -164,10 +170,12 @@ class Submission:
             errors.SubmissionUnknownError: An earlier attempt left contacts of unknown outcome; nothing was sent.
             Exception: What :meth:`submit` raises.
         """
-        if self._rejects is None:
+        if self._rejects is None and not self._options.estimate_only:
             self._check_unknown()
         read = ReadReport()
-        rows = read_contacts(source, read, column_mapping=column_mapping, deduplicate=deduplicate)
+        rows = read_contacts(
+            source, read, column_mapping=column_mapping, deduplicate=deduplicate, source_ids=source_ids
+        )
         with PendingContacts() as pending:
             try:
                 self._sort_out(rows, pending)
@@ -177,8 +185,12 @@ class Submission:
             for line in read.summary_lines():
                 self._log.info("%s", line)
             self._save_rejects()
+            if self._options.estimate_only:
+                return self._estimated(read, pending)
             self._check_unknown()
             self._check_refused(read)
+            if source_ids is not None:
+                self._keep_ids(source_ids)
             balance = self._check_credits(pending)
             return SubmissionOutcome(read, self._submit_and_save_rejects(pending), balance)
 
@@ -234,10 +246,34 @@ class Submission:
             self._leave_out_unknown([item])
         else:
             self._tallies.submitted_earlier += decision.status is ContactStatus.SUBMITTED
-            self._tallies.known += decision.status is ContactStatus.KNOWN
+            if decision.status is ContactStatus.KNOWN:
+                self._tallies.known += 1
+                self._tallies.known_credits += self._options.enrichment_type.worst_case_credits
+
+    def _estimated(self, read: ReadReport, pending: PendingContacts) -> SubmissionOutcome:
+        size = self._options.batch_size
+        estimate = Estimate(
+            contacts=len(pending),
+            batches=sum(-(-count // size) for count in pending.counts.values()),
+            worst_case_credits=worst_case_credits(pending.counts),
+            balance=self._balance(),
+        )
+        return SubmissionOutcome(read, self.report(), estimate.balance, estimate)
+
+    def _keep_ids(self, source_ids: SourceIds) -> None:
+        """Record which person each row is, before anything is sent: also rows that are left out belong to somebody."""
+        if lines := source_ids.unusable.lines():
+            what = f"id_column {source_ids.column!r}: {'; '.join(lines)}"
+            if self._options.on_invalid is OnInvalid.FAIL:
+                raise SourceError(
+                    f"{what}. Results could not be joined to these rows. Correct the ids, or set "
+                    "on_invalid_contact='skip' to submit their contacts all the same."
+                )
+            self._log.warning("%s. Results cannot be joined to these rows.", what)
+        self._journal.keep_source_rows(source_ids.rows())
 
     def _check_unknown(self) -> None:
-        unknown = self._journal.unknown_contacts
+        unknown = max(self._journal.unknown_contacts, self._tallies.unknown)
         if unknown and self._options.on_unknown is OnUnknown.FAIL:
             why = "an earlier attempt of this task ended before the answer was recorded"
             raise unknown_outcome({self._options.enrichment_type: unknown}, errors.ErrorInfo(_OPERATION, why))
@@ -363,6 +399,7 @@ class Submission:
                 taken, self._journal.histories([item.identity for item in taken]), strict=True
             ):
                 self._take(item, history, later)
+            self._check_unknown()
             for other, count in later.counts.items():
                 self._left[other] = self._left.get(other, 0) + count
             for other, contacts in later.batches(self._options.batch_size):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from airflow.providers.common.compat.sdk import conf
@@ -11,8 +13,9 @@ from airflow_provider_cleanlist.exceptions import (
     CleanlistError,
     CleanlistPermissionError,
 )
+from airflow_provider_cleanlist.submission.journal import Journal, JournalConfigurationError
 from airflow_provider_cleanlist.submission.journal_stores import open_store
-from airflow_provider_cleanlist.submission.stored_journal import StoredJournal
+from airflow_provider_cleanlist.submission.stored_journal import NO_LEDGER, StoredJournal
 from airflow_provider_cleanlist.submission.submit import Submission
 from airflow_provider_cleanlist.submission.webhook_addresses import WebhookAddresses, open_webhook_addresses
 
@@ -20,6 +23,8 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
     from airflow_provider_cleanlist.hooks.cleanlist import CleanlistHook
+    from airflow_provider_cleanlist.submission.ledger import Ledger
+    from airflow_provider_cleanlist.submission.ledger_database import LedgerDatabase
     from airflow_provider_cleanlist.submission.options import SubmissionOptions
     from airflow_provider_cleanlist.submission.rejects import Rejects
     from airflow_provider_cleanlist.task_log import TaskLog
@@ -30,6 +35,7 @@ def open_submission(
     hook: CleanlistHook,
     options: SubmissionOptions,
     *,
+    ledger_conn_id: str | None,
     token: str,
     webhook: bool,
     keep_task_ids: bool,
@@ -42,6 +48,7 @@ def open_submission(
         context: Airflow's context of the running task.
         hook: Access to the API.
         options: What the user asked for.
+        ledger_conn_id: Connection of the ledger; None takes the configured one, if there is one.
         token: The ``force_resubmit`` value; empty for none.
         webhook: Whether results come to the provider's receiver.
         keep_task_ids: Whether the report names task ids.
@@ -53,7 +60,13 @@ def open_submission(
         JournalError: The journal cannot be opened or read.
     """
     addresses = _webhook_addresses(context, hook, options, token) if webhook else None
-    journal = _open_journal(context, token, keep_task_ids=keep_task_ids)
+    database = ledger_database(ledger_conn_id)
+    if database is not None:
+        journal: Journal = _open_ledger(context, hook, options, database, token, keep_task_ids=keep_task_ids)
+    elif options.skip_submitted_within is not None:
+        raise JournalConfigurationError(NO_LEDGER.format(argument="skip_submitted_within"))
+    else:
+        journal = _open_stored_journal(context, token, keep_task_ids=keep_task_ids)
     if addresses is not None:
         addresses.settle_from_inbox(journal, log)
     return Submission(
@@ -67,7 +80,80 @@ def open_submission(
     )
 
 
-def _open_journal(context: Context, token: str, *, keep_task_ids: bool) -> StoredJournal:
+def ledger_database(conn_id: str | None = None) -> LedgerDatabase | None:
+    """Return the organisation's ledger, or None where none is configured.
+
+    Args:
+        conn_id: Airflow connection of its database; None takes ``[cleanlist] ledger_conn_id``.
+
+    Raises:
+        JournalConfigurationError: The connection is missing, or not one of a database that can hold a ledger.
+        JournalUnavailableError: The database does not answer.
+    """
+    conn_id = conn_id or conf.get("cleanlist", "ledger_conn_id", fallback="").strip()
+    if not conn_id:
+        return None
+    from airflow_provider_cleanlist.submission.ledger_database import LedgerDatabase
+
+    schema = conf.get("cleanlist", "ledger_schema", fallback="").strip()
+    return LedgerDatabase.of_connection(conn_id, schema or None)
+
+
+def configured_window() -> timedelta | None:
+    """Return ``[cleanlist] skip_submitted_within_days`` as a time, or None where it is not set.
+
+    Raises:
+        CleanlistConfigurationError: It is not a positive number.
+    """
+    text = conf.get("cleanlist", "skip_submitted_within_days", fallback="").strip()
+    if not text:
+        return None
+    try:
+        window = timedelta(days=float(text))
+    except (ValueError, OverflowError):
+        window = timedelta(0)
+    if window <= timedelta(0):
+        raise CleanlistConfigurationError(
+            f"[cleanlist] skip_submitted_within_days must be a positive number of days, not {text!r}."
+        )
+    return window
+
+
+def _open_ledger(
+    context: Context,
+    hook: CleanlistHook,
+    options: SubmissionOptions,
+    database: LedgerDatabase,
+    token: str,
+    *,
+    keep_task_ids: bool,
+) -> Ledger:
+    from airflow_provider_cleanlist.submission.ledger import Ledger, TaskKey
+
+    ti = context["ti"]
+    map_index = -1 if ti.map_index is None else ti.map_index
+    return Ledger(
+        database,
+        TaskKey(ti.dag_id, ti.run_id, ti.task_id, map_index),
+        try_number=ti.try_number,
+        organisation=_organisation(hook, database),
+        token=token,
+        window=options.skip_submitted_within,
+        keep_task_ids=keep_task_ids,
+    )
+
+
+def _organisation(hook: CleanlistHook, database: LedgerDatabase) -> str:
+    """Return whose key the connection has; the API is asked once for each key."""
+    key_hash = hook.settings.key_hash
+    organisation = database.organisation_of_key(key_hash)
+    if organisation is None:
+        organisation = hook.validate_key().organization_id or f"key {key_hash}"
+        database.remember_key(key_hash, organisation, time.time())
+    return organisation
+
+
+def _open_stored_journal(context: Context, token: str, *, keep_task_ids: bool) -> StoredJournal:
     store = open_store(
         context,
         journal_path=conf.get("cleanlist", "journal_path", fallback=""),

@@ -22,7 +22,8 @@ import json, sys
 from pathlib import Path
 import airflow.sdk
 from airflow.providers.common.sql.hooks.sql import DbApiHook
-from airflow_provider_cleanlist.contacts.reading import Accepted, ReadReport, read_contacts
+from airflow_provider_cleanlist.contacts.reading import Accepted, read_contacts
+from airflow_provider_cleanlist.contacts.report import ReadReport
 from airflow_provider_cleanlist.contacts.sources import open_source
 
 def resident():

@@ -17,7 +17,8 @@ from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import dict_row
 
 from airflow_provider_cleanlist.contacts.errors import QueryError
-from airflow_provider_cleanlist.contacts.reading import Accepted, ReadReport, read_contacts
+from airflow_provider_cleanlist.contacts.reading import Accepted, read_contacts
+from airflow_provider_cleanlist.contacts.report import ReadReport
 from airflow_provider_cleanlist.contacts.sources import QuerySource, open_source
 
 pytestmark = pytest.mark.integration

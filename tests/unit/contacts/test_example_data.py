@@ -10,7 +10,8 @@ from types import ModuleType
 
 import pytest
 
-from airflow_provider_cleanlist.contacts.reading import Accepted, ReadReport, read_contacts
+from airflow_provider_cleanlist.contacts.reading import Accepted, read_contacts
+from airflow_provider_cleanlist.contacts.report import ReadReport
 from airflow_provider_cleanlist.contacts.sources import FileSource
 
 ROOT = Path(__file__).parents[3]

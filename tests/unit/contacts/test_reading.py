@@ -13,7 +13,8 @@ from airflow_provider_cleanlist.client.models import CONTACT_FIELDS, Contact
 from airflow_provider_cleanlist.contacts import reading
 from airflow_provider_cleanlist.contacts.errors import ColumnError
 from airflow_provider_cleanlist.contacts.identity import RejectionReason, identity, validate
-from airflow_provider_cleanlist.contacts.reading import Accepted, ReadReport, Refused, Tally, read_contacts
+from airflow_provider_cleanlist.contacts.reading import Accepted, Refused, read_contacts
+from airflow_provider_cleanlist.contacts.report import ReadReport, Tally
 from airflow_provider_cleanlist.contacts.sources import FileSource, RecordsSource
 
 HEADER = "Record ID,LinkedIn URL,First Name,Last Name,Company,Website,Email"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from airflow_provider_cleanlist.client.models import EnrichmentType
 from airflow_provider_cleanlist.contacts.identity import IDENTITY_BYTES, RejectionReason
-from airflow_provider_cleanlist.contacts.reading import ReadReport, Tally
+from airflow_provider_cleanlist.contacts.report import ReadReport, Tally
 from airflow_provider_cleanlist.submission.journal import Batch, BatchState
 from airflow_provider_cleanlist.submission.options import SubmissionOptions
 from airflow_provider_cleanlist.submission.report import (

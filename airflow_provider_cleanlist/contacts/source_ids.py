@@ -1,0 +1,125 @@
+"""The ids that a source's rows have in the user's system, kept on disk until they can be recorded."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from typing import Self
+
+from airflow_provider_cleanlist.contacts.cleaning import clean_text
+from airflow_provider_cleanlist.contacts.columns import find_column
+from airflow_provider_cleanlist.contacts.errors import ColumnError
+from airflow_provider_cleanlist.contacts.identity import Deduplicator
+from airflow_provider_cleanlist.contacts.report import Tally
+
+MAX_ID_LENGTH = 200
+"""Characters of an id at most."""
+_MEMORY_BYTES = 1024 * 1024
+
+
+@dataclass(slots=True)
+class UnusableIds:
+    """Rows whose id cannot be recorded, by reason; no id is kept here.
+
+    Attributes:
+        blank: Rows without an id.
+        too_long: Rows whose id is longer than 200 characters.
+        shared: Rows whose id an earlier row gave to another person.
+    """
+
+    blank: Tally = field(default_factory=Tally)
+    too_long: Tally = field(default_factory=Tally)
+    shared: Tally = field(default_factory=Tally)
+
+    def lines(self) -> list[str]:
+        """Return one line per reason, with row numbers."""
+        reasons = (
+            (self.blank, "without an id"),
+            (self.too_long, f"with an id of more than {MAX_ID_LENGTH} characters"),
+            (self.shared, "with an id that an earlier row gives to another person"),
+        )
+        return [f"{tally} {reason}" for tally, reason in reasons if tally.count]
+
+
+class SourceIds:
+    """The id of each row that names a person, and who that is. Use it as a context manager.
+
+    Ids go to disk; 16 to 32 bytes of memory for each tell those that came before.
+
+    Args:
+        column: Column that holds the ids.
+    """
+
+    def __init__(self, column: str) -> None:
+        self.column = column
+        self.unusable = UnusableIds()
+        self._file = tempfile.SpooledTemporaryFile(max_size=_MEMORY_BYTES, mode="w+b")  # noqa: SIM115
+        self._seen = Deduplicator()
+        self._names: dict[tuple[str, ...], str] = {}
+        self._again: dict[str, list[tuple[int, str]]] = {}
+
+    def add(self, number: int, values: Mapping[str, object], identity: bytes) -> None:
+        """Note the id of a row.
+
+        Args:
+            number: The row's number.
+            values: The row's values by column.
+            identity: Hash of the row's person.
+
+        Raises:
+            ColumnError: The source has no such column.
+        """
+        source_id = clean_text(values.get(self._name_of(tuple(values))))
+        if not source_id:
+            self.unusable.blank.add(number)
+        elif len(source_id) > MAX_ID_LENGTH:
+            self.unusable.too_long.add(number)
+        elif self._seen.add(blake2b(source_id.encode("utf-8", "surrogatepass"), digest_size=8).digest()):
+            self._file.write(json.dumps([source_id, identity.hex()]).encode() + b"\n")
+        else:
+            self._again.setdefault(source_id, []).append((number, identity.hex()))
+
+    def finish(self) -> None:
+        """Find the ids that stand for more than one person, once all rows have been added."""
+        if not self._again:
+            return
+        first = {source_id: person for source_id, person in self._records() if source_id in self._again}
+        numbers = (
+            number
+            for source_id, rows in self._again.items()
+            for number, person in rows
+            if first.get(source_id) != person
+        )
+        for number in sorted(numbers):
+            self.unusable.shared.add(number)
+        self._again.clear()
+
+    def rows(self) -> Iterator[tuple[str, bytes]]:
+        """Yield each id once, with the hash of its person: that of its first row."""
+        for source_id, person in self._records():
+            yield source_id, bytes.fromhex(person)
+
+    def _records(self) -> Iterator[tuple[str, str]]:
+        self._file.seek(0)
+        for line in self._file:
+            source_id, person = json.loads(line)
+            yield source_id, person
+
+    def _name_of(self, columns: tuple[str, ...]) -> str:
+        if columns not in self._names:
+            name = find_column(columns, self.column)
+            if name is None:
+                raise ColumnError(f"the source has no column {self.column!r}: correct id_column")
+            if len(self._names) > 100:
+                self._names.clear()
+            self._names[columns] = name
+        return self._names[columns]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
