@@ -11,8 +11,8 @@ from typing import Any, Protocol
 from airflow_provider_cleanlist.client.models import BulkEnrichment, Contact, EnrichmentType
 from airflow_provider_cleanlist.client.transport import SendObserver
 from airflow_provider_cleanlist.contacts.reading import Accepted
-from airflow_provider_cleanlist.submission.history import ContactHistory
-from airflow_provider_cleanlist.submission.journal import Batch, BatchState, Intent, Journal, JournalError
+from airflow_provider_cleanlist.submission.history import BatchState, ContactHistory
+from airflow_provider_cleanlist.submission.journal import Batch, Intent, Journal, JournalError
 from airflow_provider_cleanlist.task_log import TaskLog
 
 

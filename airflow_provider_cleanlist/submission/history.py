@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from airflow_provider_cleanlist.client.models import EnrichmentType
@@ -15,6 +16,19 @@ class OnUnknown(StrEnum):
     FAIL = "fail"
     SKIP = "skip"
     RESUBMIT = "resubmit"
+
+
+class BatchState(StrEnum):
+    """What is known of one batch."""
+
+    INTENT = "intent"
+    """Its request may have left. If it stays so, the outcome is unknown."""
+    ACCEPTED = "accepted"
+    """Cleanlist accepted it: its contacts may be billed and are never sent again."""
+    REJECTED = "rejected"
+    """Cleanlist certainly did not accept it: its contacts may be sent again."""
+    UNKNOWN = "unknown"
+    """The request left and no telling answer came."""
 
 
 class ContactStatus(StrEnum):
@@ -101,3 +115,60 @@ _FINDS = {
     EnrichmentType.PHONE_ONLY: frozenset({"phone"}),
     EnrichmentType.FULL: frozenset({"email", "phone"}),
 }
+
+
+IN_FLIGHT = timedelta(minutes=15)
+"""How long an intent of another map index counts as being on its way: longer than any request with its answer takes."""
+
+
+@dataclass(frozen=True, slots=True)
+class EarlierBatch:
+    """A batch in which a person is, as far as it matters.
+
+    Attributes:
+        is_here: Whether it is of this run, task and ``force_resubmit`` value.
+        is_own: Whether it is of this map index, too.
+        state: What is known of it.
+        enrichment_type: What was asked for.
+        submitted_at: When.
+        has_failed: Whether its workflow has failed.
+        is_of_other_token: Whether it is of this run and task under another ``force_resubmit`` value.
+    """
+
+    is_here: bool
+    is_own: bool
+    state: BatchState
+    enrichment_type: EnrichmentType
+    submitted_at: datetime
+    has_failed: bool
+    is_of_other_token: bool
+
+
+def history_of(submitted: Sequence[EarlierBatch], now: datetime, window: timedelta | None) -> ContactHistory:
+    """Return what the batches that a person is in mean for one run and task. A pure decision.
+
+    Args:
+        submitted: The batches; rejected ones do not count.
+        now: The moment.
+        window: How long ago others may have submitted the person; None if that does not matter.
+    """
+    here = [batch for batch in submitted if batch.is_here]
+    is_submitted = any(_counts_as_submitted(batch, now) for batch in here)
+    return ContactHistory(
+        submitted_here=is_submitted,
+        unknown_here=not is_submitted and any(batch.state is not BatchState.REJECTED for batch in here),
+        bought=frozenset(
+            batch.enrichment_type
+            for batch in submitted
+            if window is not None
+            and not (batch.is_here or batch.is_of_other_token or batch.has_failed)
+            and batch.state is not BatchState.REJECTED
+            and batch.submitted_at >= now - window
+        ),
+    )
+
+
+def _counts_as_submitted(batch: EarlierBatch, now: datetime) -> bool:
+    """Tell whether a batch of this run is accepted, or of another map index and on its way."""
+    is_in_flight = batch.state is BatchState.INTENT and now - batch.submitted_at < IN_FLIGHT
+    return batch.state is BatchState.ACCEPTED or (is_in_flight and not batch.is_own)

@@ -5,7 +5,8 @@ subtracts the contacts of accepted batches from its input, in whatever order tha
 means that the process died in between: nobody knows whether the contacts were billed.
 
 Contacts appear as hashes only. Two classes keep a journal: :class:`.stored_journal.StoredJournal` in JSON records of
-one task, in Airflow's task state store or a directory, and :class:`.ledger.Ledger` in the organisation's SQL database.
+one task, in Airflow's task state store or a directory, and :class:`.ledger.journal.LedgerJournal` in the organisation's
+SQL database.
 """
 
 from __future__ import annotations
@@ -14,11 +15,10 @@ import base64
 import binascii
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any, Protocol
 
 from airflow_provider_cleanlist.contacts.identity import IDENTITY_BYTES
-from airflow_provider_cleanlist.submission.history import ContactHistory
+from airflow_provider_cleanlist.submission.history import BatchState, ContactHistory
 
 JOURNAL_VERSION = 1
 
@@ -49,19 +49,6 @@ class JournalConfigurationError(JournalError):
 
 class JournalOrganisationError(JournalError):
     """This run and task has submitted contacts for another organisation."""
-
-
-class BatchState(StrEnum):
-    """What is known of one batch."""
-
-    INTENT = "intent"
-    """Its request may have left. If it stays so, the outcome is unknown."""
-    ACCEPTED = "accepted"
-    """Cleanlist accepted it: its contacts may be billed and are never sent again."""
-    REJECTED = "rejected"
-    """Cleanlist certainly did not accept it: its contacts may be sent again."""
-    UNKNOWN = "unknown"
-    """The request left and no telling answer came."""
 
 
 @dataclass(frozen=True, slots=True)

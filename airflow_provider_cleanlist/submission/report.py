@@ -9,7 +9,8 @@ from typing import Any
 
 from airflow_provider_cleanlist.contacts.report import ReadReport
 from airflow_provider_cleanlist.submission.credits import may_have_cost
-from airflow_provider_cleanlist.submission.journal import Batch, BatchState
+from airflow_provider_cleanlist.submission.history import BatchState
+from airflow_provider_cleanlist.submission.journal import Batch
 from airflow_provider_cleanlist.submission.options import SubmissionOptions
 from airflow_provider_cleanlist.wording import counted
 

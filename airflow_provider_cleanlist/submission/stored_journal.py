@@ -16,11 +16,10 @@ from dataclasses import replace
 from typing import Any, Protocol
 
 from airflow_provider_cleanlist.contacts.identity import Deduplicator
-from airflow_provider_cleanlist.submission.history import ContactHistory
+from airflow_provider_cleanlist.submission.history import BatchState, ContactHistory
 from airflow_provider_cleanlist.submission.journal import (
     JOURNAL_VERSION,
     Batch,
-    BatchState,
     Intent,
     JournalConfigurationError,
     JournalCorruptError,

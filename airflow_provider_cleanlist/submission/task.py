@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
     from airflow_provider_cleanlist.hooks.cleanlist import CleanlistHook
-    from airflow_provider_cleanlist.submission.ledger import Ledger
-    from airflow_provider_cleanlist.submission.ledger_database import LedgerDatabase
+    from airflow_provider_cleanlist.submission.ledger.database import LedgerDatabase
+    from airflow_provider_cleanlist.submission.ledger.journal import LedgerJournal
     from airflow_provider_cleanlist.submission.options import SubmissionOptions
     from airflow_provider_cleanlist.submission.rejects import Rejects
     from airflow_provider_cleanlist.task_log import TaskLog
@@ -93,7 +93,7 @@ def ledger_database(conn_id: str | None = None) -> LedgerDatabase | None:
     conn_id = conn_id or conf.get("cleanlist", "ledger_conn_id", fallback="").strip()
     if not conn_id:
         return None
-    from airflow_provider_cleanlist.submission.ledger_database import LedgerDatabase
+    from airflow_provider_cleanlist.submission.ledger.database import LedgerDatabase
 
     schema = conf.get("cleanlist", "ledger_schema", fallback="").strip()
     return LedgerDatabase.of_connection(conn_id, schema or None)
@@ -127,14 +127,14 @@ def _open_ledger(
     token: str,
     *,
     keep_task_ids: bool,
-) -> Ledger:
-    from airflow_provider_cleanlist.submission.ledger import Ledger, TaskKey
+) -> LedgerJournal:
+    from airflow_provider_cleanlist.submission.ledger.journal import LedgerJournal, LedgerTask
 
     ti = context["ti"]
     map_index = -1 if ti.map_index is None else ti.map_index
-    return Ledger(
+    return LedgerJournal(
         database,
-        TaskKey(ti.dag_id, ti.run_id, ti.task_id, map_index),
+        LedgerTask(ti.dag_id, ti.run_id, ti.task_id, map_index),
         try_number=ti.try_number,
         organisation=_organisation(hook, database),
         token=token,

@@ -60,6 +60,8 @@ def test_the_result_counts_everything_and_names_nobody(enrich: Any, cleanlist_sa
         "duplicates_dropped": 1,
         "invalid_contacts": 1,
         "unknown_contacts": 0,
+        "known_contacts": 0,
+        "submitted_as": {"partial": 7},
         "batches": 3,
         "worst_case_credits": 7,
     }

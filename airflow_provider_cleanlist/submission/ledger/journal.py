@@ -12,24 +12,22 @@ import uuid
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from airflow_provider_cleanlist.client.models import Contact, EnrichmentType
+from airflow_provider_cleanlist.client.models import EnrichmentType
 from airflow_provider_cleanlist.client.results import WorkflowState, workflow_state
-from airflow_provider_cleanlist.contacts.identity import identity, normalise
-from airflow_provider_cleanlist.submission.history import ContactHistory
+from airflow_provider_cleanlist.submission.history import BatchState, ContactHistory, EarlierBatch, history_of
 from airflow_provider_cleanlist.submission.journal import (
     Batch,
-    BatchState,
     Intent,
     JournalOrganisationError,
     JournalTakenOverError,
 )
-from airflow_provider_cleanlist.submission.ledger_database import (
+from airflow_provider_cleanlist.submission.ledger.database import (
     ROWS_AT_ONCE,
     LedgerDatabase,
     chunks,
@@ -39,12 +37,9 @@ from airflow_provider_cleanlist.submission.ledger_database import (
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
 
-IN_FLIGHT = timedelta(minutes=15)
-"""How long an intent of another map index counts as being on its way: longer than any request with its answer takes."""
-
 
 @dataclass(frozen=True, slots=True)
-class TaskKey:
+class LedgerTask:
     """A task instance.
 
     Attributes:
@@ -71,60 +66,7 @@ class TaskKey:
         return f"{self.dag_id}/{self.task_id}"
 
 
-@dataclass(frozen=True, slots=True)
-class Submitted:
-    """A batch in which a person is, as far as it matters.
-
-    Attributes:
-        is_here: Whether it is of this run, task and ``force_resubmit`` value.
-        is_own: Whether it is of this map index, too.
-        state: What is known of it.
-        enrichment_type: What was asked for.
-        submitted_at: When.
-        has_failed: Whether its workflow has failed.
-        is_of_other_token: Whether it is of this run and task under another ``force_resubmit`` value.
-    """
-
-    is_here: bool
-    is_own: bool
-    state: BatchState
-    enrichment_type: EnrichmentType
-    submitted_at: datetime
-    has_failed: bool
-    is_of_other_token: bool
-
-
-def history_of(submitted: Sequence[Submitted], now: datetime, window: timedelta | None) -> ContactHistory:
-    """Return what the batches that a person is in mean for one run and task. A pure decision.
-
-    Args:
-        submitted: The batches; rejected ones do not count.
-        now: The moment.
-        window: How long ago others may have submitted the person; None if that does not matter.
-    """
-    here = [batch for batch in submitted if batch.is_here]
-    is_submitted = any(_counts_as_submitted(batch, now) for batch in here)
-    return ContactHistory(
-        submitted_here=is_submitted,
-        unknown_here=not is_submitted and any(batch.state is not BatchState.REJECTED for batch in here),
-        bought=frozenset(
-            batch.enrichment_type
-            for batch in submitted
-            if window is not None
-            and not (batch.is_here or batch.is_of_other_token or batch.has_failed)
-            and batch.state is not BatchState.REJECTED
-            and batch.submitted_at >= now - window
-        ),
-    )
-
-
-def _counts_as_submitted(batch: Submitted, now: datetime) -> bool:
-    """Tell whether a batch of this run is accepted, or of another map index and on its way."""
-    is_in_flight = batch.state is BatchState.INTENT and now - batch.submitted_at < IN_FLIGHT
-    return batch.state is BatchState.ACCEPTED or (is_in_flight and not batch.is_own)
-
-
-class Ledger:
+class LedgerJournal:
     """The journal of one task instance in the ledger. Opening it takes over from earlier attempts.
 
     Args:
@@ -146,7 +88,7 @@ class Ledger:
     def __init__(
         self,
         database: LedgerDatabase,
-        task: TaskKey,
+        task: LedgerTask,
         *,
         try_number: int,
         organisation: str,
@@ -442,16 +384,16 @@ class Ledger:
                 is_relevant,
             )
         )
-        found: dict[str, list[Submitted]] = defaultdict(list)
+        found: dict[str, list[EarlierBatch]] = defaultdict(list)
         for row in connection.execute(query):
-            found[row.person].append(self._submitted(row))
+            found[row.person].append(self._earlier_batch(row))
         return [history_of(found.get(contact.hex(), ()), now, self._window) for contact in identities]
 
-    def _submitted(self, row: Any) -> Submitted:
+    def _earlier_batch(self, row: Any) -> EarlierBatch:
         is_this_task = row.task_key == self.task.hash
         is_here = is_this_task and row.token == self._token
         status = row.workflow_status
-        return Submitted(
+        return EarlierBatch(
             is_here=is_here,
             is_own=is_here and row.map_index == self.task.map_index,
             state=BatchState(row.state),
@@ -488,14 +430,3 @@ class Ledger:
         kept = batch if self._keep_task_ids or not batch.task_ids else replace(batch, task_ids=())
         self._batches[batch.number] = kept
         return kept
-
-
-def person(contact: Contact | Mapping[str, object]) -> str:
-    """Return the hash under which the ledger knows a person: 24 hexadecimal digits.
-
-    Args:
-        contact: A contact, or its fields: ``linkedin_url``, ``first_name``, ``last_name``, ``company_name``,
-            ``company_domain``.
-    """
-    fields = contact.payload() if isinstance(contact, Contact) else contact
-    return identity(normalise(fields)).hex()

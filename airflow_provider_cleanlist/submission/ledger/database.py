@@ -16,12 +16,9 @@ from sqlalchemy.dialects import mysql, postgresql, sqlite
 
 from airflow_provider_cleanlist.client.models import EnrichmentType
 from airflow_provider_cleanlist.exceptions import CleanlistConfigurationError
-from airflow_provider_cleanlist.submission.journal import (
-    BatchState,
-    JournalConfigurationError,
-    JournalUnavailableError,
-)
-from airflow_provider_cleanlist.submission.ledger_tables import (
+from airflow_provider_cleanlist.submission.history import BatchState
+from airflow_provider_cleanlist.submission.journal import JournalConfigurationError, JournalUnavailableError
+from airflow_provider_cleanlist.submission.ledger.tables import (
     DATABASES,
     SOURCE_ID_LENGTH,
     LedgerLockedError,

@@ -1,0 +1,23 @@
+"""The organisation's ledger: a few tables in a SQL database in which everybody who shares it pays once.
+
+:mod:`.tables` is what is in it, :mod:`.database` reads and writes what goes beyond one task, and :mod:`.journal` is the
+journal of one task in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from airflow_provider_cleanlist.client.models import Contact
+from airflow_provider_cleanlist.contacts.identity import identity, normalise
+
+
+def person(contact: Contact | Mapping[str, object]) -> str:
+    """Return the hash under which the ledger knows a person: 24 hexadecimal digits.
+
+    Args:
+        contact: A contact, or its fields: ``linkedin_url``, ``first_name``, ``last_name``, ``company_name``,
+            ``company_domain``.
+    """
+    fields = contact.payload() if isinstance(contact, Contact) else contact
+    return identity(normalise(fields)).hex()
