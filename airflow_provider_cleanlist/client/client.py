@@ -17,7 +17,7 @@ from airflow_provider_cleanlist.client.transport import SendObserver, Transport
 
 class _Page(Protocol):
     @property
-    def rows(self) -> Sequence[object]: ...
+    def records(self) -> Sequence[object]: ...
 
     @property
     def cursor(self) -> str | None: ...
@@ -333,7 +333,7 @@ class CleanlistClient:
         while True:
             page = fetch(cursor)
             cursor = page.cursor
-            empty_pages = 0 if page.rows else empty_pages + 1
+            empty_pages = 0 if page.records else empty_pages + 1
             if cursor is not None and (cursor in seen or empty_pages == 2):
                 problem = "a page cursor was repeated" if cursor in seen else "empty pages kept coming"
                 info = errors.ErrorInfo(operation, f"{problem}, so reading would never end", status=200)

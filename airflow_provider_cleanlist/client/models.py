@@ -6,7 +6,7 @@ of words (statuses, tiers, scopes) stay plain strings.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from decimal import Decimal
 from enum import StrEnum
@@ -283,8 +283,8 @@ class LeadListPage(ApiModel):
     cursor: OptionalText = None
 
     @property
-    def rows(self) -> Sequence[object]:
-        """The items on the page."""
+    def records(self) -> Sequence[object]:
+        """The lists, under the name that every page has for what it holds."""
         return self.lists
 
 
@@ -305,8 +305,8 @@ class LeadPage:
     cursor: str | None
 
     @property
-    def rows(self) -> Sequence[object]:
-        """The items on the page."""
+    def records(self) -> Sequence[Mapping[str, Any]]:
+        """The leads, under the name that every page has for what it holds."""
         return self.leads
 
     def __repr__(self) -> str:

@@ -64,12 +64,12 @@ class ResultPage:
     """A page of results.
 
     Attributes:
-        leads: Flat records, as :func:`.rows.result_row` makes them.
+        records: Flat records, as :func:`.rows.result_row` makes them.
         cursor: Where the next page begins; None on the last one.
         total: Always None: the API has no count over several workflows.
     """
 
-    leads: Sequence[Mapping[str, Any]]
+    records: Sequence[Mapping[str, Any]]
     cursor: str | None
     total: None = None
 

@@ -17,6 +17,7 @@ from airflow_provider_cleanlist.warehouse.plan import TargetColumns
 from airflow_provider_cleanlist.warehouse.spec import LoadSpec
 from airflow_provider_cleanlist.warehouse.staging import Checkpoint, Stage, should_commit
 from airflow_provider_cleanlist.warehouse.values import RowMaker
+from airflow_provider_cleanlist.wording import counted
 
 log = logging.getLogger(__name__)
 
@@ -31,13 +32,13 @@ class RecordPage(Protocol):
     """A page of records.
 
     Attributes:
-        leads: Its records.
+        records: Its records.
         total: Size of the whole list, if known.
         cursor: Cursor of the next page; None on the last one.
     """
 
     @property
-    def leads(self) -> Sequence[Mapping[str, Any]]: ...  # noqa: D102
+    def records(self) -> Sequence[Mapping[str, Any]]: ...  # noqa: D102
     @property
     def total(self) -> int | None: ...  # noqa: D102
     @property
@@ -89,12 +90,10 @@ class StageWriter:
     def read(self, read_pages: ReadPages) -> None:
         """Read what the stage does not hold yet, and commit what was read even if reading fails."""
         if self._at.complete:
-            log.info(
-                "An earlier attempt read the whole list: %d pages, %d rows.", self._at.pages, self._at.rows
-            )
+            log.info("An earlier attempt read the whole list: %s.", _amount(self._at))
             return
         if self._stage.resumed:
-            log.info("Resuming after page %d (%d rows).", self._at.pages, self._at.rows)
+            log.info("Resuming after page %d (%s).", self._at.pages, counted(self._at.rows, "row"))
         pages = prefetch(read_pages(self._at.cursor), self._pacing.pages_ahead, QUIET_SECONDS)
         with closing(self._stage), closing(pages):
             try:
@@ -109,7 +108,9 @@ class StageWriter:
             self._commit()
         log.info("Read %s.", self._progress.summary(self._at, self._pacing.clock()))
         if self._at.cleaned:
-            log.warning("Removed NUL characters or lone surrogates from %d values.", self._at.cleaned)
+            log.warning(
+                "Removed NUL characters or lone surrogates from %s.", counted(self._at.cleaned, "value")
+            )
 
     def _rest(self) -> None:
         """Keep no transaction open while there is nothing to write."""
@@ -119,7 +120,7 @@ class StageWriter:
     def _add(self, page: RecordPage) -> None:
         self._now = self._pacing.utc_now()
         number = self._at.pages + 1
-        rows = self._maker.rows(page.leads, number)
+        rows = self._maker.rows(page.records, number)
         if self._stage.is_open and self._maker.fields != self._at.fields:
             self._commit()
         if not self._uncommitted:
@@ -219,7 +220,7 @@ class Progress:
         self._last = now
         rate = self._rate(at, now)
         size = f" of {at.total:,}" if at.total else ""
-        line = f"{_count(at.pages, 'page')}, {at.rows:,}{size} rows read, {rate:,.0f} rows/s"
+        line = f"{counted(at.pages, 'page')}, {at.rows:,}{size} rows read, {rate:,.0f} rows/s"
         if at.total and rate and at.total > at.rows:
             line += f", about {duration((at.total - at.rows) / rate)} left"
         return line
@@ -227,16 +228,15 @@ class Progress:
     def summary(self, at: Checkpoint, now: float) -> str:
         """Return the whole pass in words."""
         rate = self._rate(at, now)
-        amount = f"{_count(at.pages, 'page')}, {_count(at.rows, 'row')}"
-        return f"{amount} in {duration(now - self._start)} ({rate:,.0f} rows/s)"
+        return f"{_amount(at)} in {duration(now - self._start)} ({rate:,.0f} rows/s)"
 
     def _rate(self, at: Checkpoint, now: float) -> float:
         seconds = now - self._start
         return (at.rows - self._rows_before) / seconds if seconds > 0 else 0.0
 
 
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+def _amount(at: Checkpoint) -> str:
+    return f"{counted(at.pages, 'page')}, {counted(at.rows, 'row')}"
 
 
 def duration(seconds: float) -> str:

@@ -26,7 +26,7 @@ from airflow_provider_cleanlist.warehouse.spec import LoadSpec
 
 @dataclass
 class Page:
-    leads: Sequence[dict[str, Any]]
+    records: Sequence[dict[str, Any]]
     total: int | None
     cursor: str | None
 

@@ -28,7 +28,7 @@ PAGE_ROWS = 500
 
 @dataclass
 class Page:
-    leads: list[dict[str, Any]]
+    records: list[dict[str, Any]]
     total: int
     cursor: str | None
 

@@ -129,7 +129,7 @@ options = st.one_of(
 
 @dataclass
 class Page:
-    leads: list[dict[str, Any]]
+    records: list[dict[str, Any]]
     total: int | None
     cursor: str | None
 
@@ -217,7 +217,7 @@ class Model:
     rows: tuple[RowOfModel, ...] = ()
 
     def load(self, run: Run, pages: list[Page]) -> Model:
-        read = {lead["lead_id"]: lead for page in pages for lead in page.leads}
+        read = {lead["lead_id"]: lead for page in pages for lead in page.records}
         kept = [row for row in self.rows if not self._replaces(run, row, read)]
         confirmed = bool(pages) and pages[-1].total == len(read)
         missing = self.options.get("on_missing", "keep")
@@ -360,7 +360,7 @@ def run_to_the_end(warehouse: Warehouse, spec: LoadSpec, run: Run, model: Model)
         else:
             if moving.was_read:
                 model = model.load(run, moving.pages)
-                leads = [lead["lead_id"] for page in moving.pages for lead in page.leads]
+                leads = [lead["lead_id"] for page in moving.pages for lead in page.records]
                 counts = (report.rows_read, report.rows_written, report.pages)
                 assert counts == (len(leads), len(set(leads)), len(moving.pages))
             return model

@@ -251,7 +251,7 @@ def test_a_page_of_leads_is_kept_raw() -> None:
         Ok({"list_id": "other", "leads": rows, "total": "5", "cursor": 2, "usage": None}, 200)
     )
     assert (page.list_id, page.leads, page.total, page.cursor) == ("l", rows, 5, "2")
-    assert page.rows is page.leads
+    assert page.records is page.leads
 
 
 @pytest.mark.parametrize("cursor", [None, "", ...])

@@ -65,7 +65,7 @@ class Cleanlist:
 
 
 def ids(reader: ResultReader, cursor: str | None = None) -> list[str]:
-    return [row["task_id"] for page in reader.read(cursor) for row in page.leads]
+    return [row["task_id"] for page in reader.read(cursor) for row in page.records]
 
 
 def test_a_row() -> None:
@@ -226,7 +226,7 @@ def test_every_cursor_leads_to_the_rest(tasks_per_page: int) -> None:
     pages = list(api.reader(api.tasks, tasks_per_page=tasks_per_page).read(None))
     seen: list[str] = []
     for page in pages:
-        seen += [row["task_id"] for row in page.leads]
+        seen += [row["task_id"] for row in page.records]
         assert (page.cursor is None) == (page is pages[-1])
         if page.cursor is not None:
             api.asked.clear()
@@ -251,7 +251,7 @@ def test_what_was_read_before_an_error_is_a_page() -> None:
     api.fails_at = "a-2"
     pages = api.reader(api.tasks, tasks_per_page=100).read(None)
     page = next(pages)
-    assert [row["task_id"] for row in page.leads] == ["a-0", "a-1"]
+    assert [row["task_id"] for row in page.records] == ["a-0", "a-1"]
     with pytest.raises(ConnectionError):
         next(pages)
     api.fails_at = None
@@ -268,4 +268,4 @@ def test_a_cursor_of_other_tasks_is_refused(other: dict[str, list[str]]) -> None
 
 def test_no_workflows() -> None:
     (page,) = Cleanlist().reader().read(None)
-    assert (list(page.leads), page.cursor) == ([], None)
+    assert (list(page.records), page.cursor) == ([], None)

@@ -16,7 +16,7 @@ NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 
 @dataclass
 class Page:
-    leads: Sequence[dict[str, Any]]
+    records: Sequence[dict[str, Any]]
     total: int | None
     cursor: str | None
 
