@@ -122,9 +122,10 @@ def dbt(session: nox.Session) -> None:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Style and likely mistakes (ruff), layout of the code (ruff format)."""
+    """Style and likely mistakes (ruff), layout of the code (ruff format), structure of the package."""
     run(session, "ruff", "check", "--no-cache", ".")  # a cache keeps what another layout has shown
     run(session, "ruff", "format", "--no-cache", "--check", ".")
+    session.run(sys.executable, "scripts/check_structure.py", external=True)
 
 
 @nox.session

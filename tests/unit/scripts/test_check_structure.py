@@ -237,6 +237,10 @@ def test_the_command_on_nothing_fails(tmp_path):
     assert "no Python files" in nothing.stdout
 
 
+def test_the_package_keeps_its_rules():
+    assert problems(check_structure.PACKAGE) == []
+
+
 def test_every_layer_is_named_once():
     names = [name for layer in check_structure.RULES.layers for name in layer]
     assert len(names) == len(set(names))
