@@ -302,7 +302,7 @@ def mark_expected(workflow_ids: Sequence[str]) -> None:
             with ThreadPoolExecutor(_CONCURRENT_FILES) as pool:
                 list(pool.map(inbox.mark_expected, workflow_ids))
     except InboxUnavailableError as error:
-        log.warning("Waiting for these workflows will cost status requests: %s.", error)
+        log.warning("Webhooks cannot be marked as expected, so these workflows will be polled: %s.", error)
 
 
 def expected(workflow_ids: Sequence[str]) -> list[str]:

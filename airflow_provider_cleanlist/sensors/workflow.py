@@ -202,7 +202,7 @@ class WorkflowSensor(BaseSensorOperator):
         )
 
     def _nothing_to_wait_for(self, request: WaitRequest) -> WaitSummary:
-        self.log.info("No workflow to wait for.")
+        self.log.info("No workflows to wait for.")
         return conclude(WaitOutcome.of(request.tracker(), WaitStatus.FINISHED, request.failure_policy))
 
     def _request(self, started_at: float | None = None) -> WaitRequest:

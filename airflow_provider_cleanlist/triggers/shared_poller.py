@@ -110,7 +110,9 @@ async def _hook_with_connection(conn_id: str) -> CleanlistHook:
     except CleanlistError:
         raise
     except AirflowNotFoundException:
-        raise exceptions.CleanlistConfigurationError(f"There is no connection {conn_id!r}.") from None
+        raise exceptions.CleanlistConfigurationError(
+            f"There is no connection {conn_id!r}: add it, or correct cleanlist_conn_id."
+        ) from None
     except Exception as error:  # noqa: BLE001  # a secrets backend may raise anything
         info = errors.ErrorInfo(f"look up connection {conn_id!r}", type(error).__name__)
         raise exceptions.CleanlistTransportError(info) from None

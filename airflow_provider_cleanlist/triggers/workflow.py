@@ -159,6 +159,6 @@ class WorkflowTrigger(BaseTrigger):
             try:
                 return await poller.rule()
             except exceptions.CleanlistTransportError as error:
-                self.log.warning("%s Trying again.", error)
+                self.log.warning("%s Retrying.", error)
                 await asyncio.sleep(2.0**attempt)
         return await poller.rule()

@@ -1,4 +1,4 @@
-"""Why a webhook did not come, in the words of Cleanlist's delivery log."""
+"""Why a webhook was not delivered, according to Cleanlist's log of delivery attempts."""
 
 from __future__ import annotations
 
@@ -10,19 +10,20 @@ from airflow_provider_cleanlist.client.endpoints import list_webhook_deliveries
 from airflow_provider_cleanlist.client.errors import CleanlistError
 from airflow_provider_cleanlist.client.redaction import redacted
 from airflow_provider_cleanlist.inbox.inbox import InboxUnavailableError, expected
+from airflow_provider_cleanlist.waiting.outcome import counted
 
 if TYPE_CHECKING:
     from airflow_provider_cleanlist.client.models import WebhookDelivery
     from airflow_provider_cleanlist.hooks.cleanlist import CleanlistHook
 
-TOLD_AT_MOST = 3
-"""Workflows whose deliveries one message tells at most."""
+MAX_EXPLAINED = 3
+"""Most workflows whose deliveries one message explains: each costs a request."""
 MAX_WAIT_SECONDS = 20.0
-"""How long the question waits for its place in the request budget: an error message is not worth more."""
+"""How long the request may wait for its place in the budget: an error message is not worth a longer delay."""
 
 
 def why_no_webhook(hook: CleanlistHook, workflow_id: str) -> str:
-    """Return half a sentence on the deliveries of a workflow's webhook, read from Cleanlist.
+    """Return a clause on the delivery attempts for a workflow's webhook, as Cleanlist reports them.
 
     Args:
         hook: Access to the API.
@@ -33,43 +34,43 @@ def why_no_webhook(hook: CleanlistHook, workflow_id: str) -> str:
     try:
         deliveries = hook.get_conn().run(call)
     except CleanlistError as error:
-        return f"nothing was delivered by webhook, and Cleanlist's delivery log cannot be read ({error})"
+        return f"no webhook was delivered, and Cleanlist's delivery log cannot be read ({error})"
     return describe(deliveries)
 
 
 def why_still_waiting(hook: CleanlistHook, running_ids: Sequence[str]) -> str:
-    """Return sentences on the webhooks that a wait waited for in vain; empty if none were to come.
+    """Return sentences on the webhooks that a wait expected in vain; empty if it expected none.
 
     Args:
         hook: Access to the API.
-        running_ids: Workflows whose end was not seen.
+        running_ids: Workflows that are still running, as far as the wait knows.
     """
     try:
-        silent = expected(running_ids[:TOLD_AT_MOST])
+        overdue = expected(running_ids[:MAX_EXPLAINED])
     except InboxUnavailableError as error:
-        return f"What webhooks delivered cannot be read: {error}."
-    told = [f"Of workflow {workflow_id}, {why_no_webhook(hook, workflow_id)}." for workflow_id in silent]
-    return " ".join(told)
+        return f"Webhook deliveries cannot be read: {error}."
+    return " ".join(
+        f"For workflow {workflow_id}, {why_no_webhook(hook, workflow_id)}." for workflow_id in overdue
+    )
 
 
 def describe(deliveries: Sequence[WebhookDelivery]) -> str:
-    """Return half a sentence on delivery attempts: how many, and how the last one ended.
+    """Return a clause on delivery attempts: how many there were, and how the last one ended.
 
     Args:
         deliveries: The attempts, in any order.
     """
     if not deliveries:
         return (
-            "nothing was delivered by webhook, and Cleanlist did not try to: it has not ended, or was submitted "
-            "without webhook=True"
+            "Cleanlist has not tried to deliver a webhook: the workflow has not ended, or it was submitted without "
+            "webhook=True"
         )
     last = max(deliveries, key=lambda delivery: delivery.attempt or 0)
     code = last.response_status_code
     answer = f"the receiver answered {code}" if code is not None else "the receiver did not answer"
-    said = redacted(last.error_message or "", None)
-    detail = f": {said}" if said else ""
-    times = f"{len(deliveries)} time{'s' if len(deliveries) != 1 else ''}"
+    reason = redacted(last.error_message or "", None)
+    detail = f": {reason}" if reason else ""
     return (
-        f"Cleanlist tried {times} to deliver it by webhook, and at the last attempt {answer} "
+        f"Cleanlist tried {counted(len(deliveries), 'time')} to deliver its webhook, and at the last attempt {answer} "
         f"(status {last.status or 'unknown'}{detail})"
     )

@@ -1,7 +1,7 @@
-"""How a wait for workflows ended, what that means for the task, and the words for it.
+"""How a wait for workflows ended, what that means for the task, and the messages about it.
 
-An outcome travels through a trigger's event as plain JSON. :func:`conclude` turns it into the summary that goes to
-XCom, or into the error that fails the task.
+A trigger's event carries an outcome as plain JSON. :func:`conclude` turns it into the summary that goes to XCom, or
+into the error that fails the task.
 """
 
 from __future__ import annotations
@@ -20,18 +20,21 @@ FailurePolicy = Literal["any", "all", "never"]
 FAILURE_POLICIES: tuple[FailurePolicy, ...] = get_args(FailurePolicy)
 
 IDS_IN_MESSAGES = 20
-_THEY_GO_ON = (
-    "They go on at Cleanlist, which cannot cancel them: their results will be billed and kept. "
-    "Clear the task to wait on, or give it a longer timeout."
+"""Most workflow ids in one message."""
+
+_NOT_CANCELLED = (
+    "Running workflows cannot be cancelled: Cleanlist completes them, and bills and keeps their results. "
+    "Clear the task to resume the wait, or give it a longer timeout."
 )
-_NOT_LOST = "The workflows themselves go on at Cleanlist: a new try of the task takes up the wait."
+_NOT_LOST = "The workflows themselves continue at Cleanlist: the task's next attempt resumes the wait."
 
 
 class WaitSummary(TypedDict):
-    """What a wait returns to XCom.
+    """What a waiting task returns.
 
-    Keys: ``workflows``, ``completed``, ``failed`` count workflows; ``total``, ``successful``, ``failed_contacts``
-    count contacts; ``emails_found``, ``phones_found`` count finds; ``failed_workflow_ids`` names the failed ones.
+    ``workflows``, ``completed`` and ``failed`` count workflows, ``total``, ``successful`` and ``failed_contacts`` count
+    contacts, ``emails_found`` and ``phones_found`` count what was found; ``failed_workflow_ids`` names the failed
+    workflows.
     """
 
     workflows: int
@@ -50,20 +53,20 @@ class WaitOutcome:
     """How a wait ended.
 
     Attributes:
-        end: Why it is over.
-        failure_policy: As in the request.
+        status: Why the wait is over.
+        failure_policy: When failed workflows fail the task: ``any`` of them, only ``all`` of them, or ``never``.
         workflows: Number of workflows.
         completed: Number of completed workflows.
         failed_ids: Failed workflows.
         unknown_ids: Workflows that the API does not know.
-        running_ids: Workflows that go on: the first few.
-        running: Number of workflows that go on.
-        counts: Contacts, as last seen.
-        error: What broke the wait, or None.
-        note: What else a timeout's message is to say.
+        running_ids: Workflows that are still running, at most 20 of them.
+        running: Number of workflows that are still running.
+        counts: Contacts of all workflows, as last reported.
+        error: The error that ended the wait, or None.
+        note: A further sentence for the message about a timeout.
     """
 
-    end: WaitStatus
+    status: WaitStatus
     failure_policy: FailurePolicy
     workflows: int
     completed: int
@@ -76,11 +79,17 @@ class WaitOutcome:
     note: str = ""
 
     @classmethod
-    def of(cls, tracker: WorkflowTracker, end: WaitStatus, failure_policy: FailurePolicy) -> WaitOutcome:
-        """Return the outcome of a schedule that has ended."""
+    def of(cls, tracker: WorkflowTracker, status: WaitStatus, failure_policy: FailurePolicy) -> WaitOutcome:
+        """Return the outcome of a wait that is over.
+
+        Args:
+            tracker: The wait's tracker.
+            status: Why the wait is over.
+            failure_policy: When failed workflows fail the task.
+        """
         running = tracker.running
         return cls(
-            end=end,
+            status=status,
             failure_policy=failure_policy,
             workflows=tracker.workflows,
             completed=len(tracker.ended(WorkflowOutcome.COMPLETED)),
@@ -94,7 +103,7 @@ class WaitOutcome:
 
     @property
     def summary(self) -> WaitSummary:
-        """What goes to XCom."""
+        """What the task returns if the outcome is no error."""
         return WaitSummary(
             workflows=self.workflows,
             completed=self.completed,
@@ -109,20 +118,20 @@ class WaitOutcome:
 
 
 def conclude(outcome: WaitOutcome) -> WaitSummary:
-    """Return the summary of a wait, or raise what its end means for the task.
+    """Return the summary of a wait, or raise the error that fails the task.
 
     Args:
         outcome: How the wait ended.
 
     Raises:
-        CleanlistWorkflowFailedError: Workflows failed, as the failure policy counts it.
+        CleanlistWorkflowFailedError: Workflows failed, and the failure policy makes that an error.
         CleanlistWaitTimeoutError: The deadline passed.
         CleanlistNotFoundError: The API does not know some of the workflows.
-        CleanlistError: What broke the wait.
+        CleanlistError: The error that ended the wait.
     """
     if outcome.error is not None:
         raise outcome.error
-    if outcome.end is WaitStatus.TIMED_OUT:
+    if outcome.status is WaitStatus.TIMED_OUT:
         raise CleanlistWaitTimeoutError(
             timeout_message(outcome.running_ids, outcome.running, outcome.workflows, outcome.note)
         )
@@ -133,75 +142,77 @@ def conclude(outcome: WaitOutcome) -> WaitSummary:
         outcome.failure_policy == "all" and failed and failed == outcome.workflows
     ):
         raise exceptions.CleanlistWorkflowFailedError(
-            f"{failed} of {outcome.workflows} workflows failed on Cleanlist's side: "
+            f"{failed:,} of {counted(outcome.workflows, 'workflow')} failed at Cleanlist: "
             f"{first_ids(outcome.failed_ids)}. Contacts without a result are not billed. To let the task succeed "
-            f'all the same, set failure_policy="never".'
+            'anyway, set failure_policy="never".'
         )
     return outcome.summary
 
 
 def timeout_message(running_ids: Sequence[str], running: int, workflows: int, note: str = "") -> str:
-    """Say which workflows were still running when the wait timed out, and that they go on.
+    """Return the message about a timeout: which workflows were still running, and that they continue.
 
     Args:
-        running_ids: The first of them.
-        running: Number of them.
-        workflows: Number of workflows in all.
-        note: What else there is to say.
+        running_ids: The running workflows, or the first of them.
+        running: Number of running workflows.
+        workflows: Number of all workflows.
+        note: A further sentence.
     """
     return (
-        f"The wait timed out: {running} of {workflows} workflows were still running: "
-        f"{first_ids(running_ids, running)}. {_THEY_GO_ON} {note}"
+        f"The wait timed out: {running:,} of {counted(workflows, 'workflow')} {'was' if running == 1 else 'were'} "
+        f"still running: {first_ids(running_ids, running)}. {_NOT_CANCELLED} {note}"
     ).rstrip()
 
 
 def unwatched_message(workflow_ids: Sequence[str], note: str = "") -> str:
-    """Say which workflows a deferred task waited for when Airflow ended the deferral.
+    """Return the message about a timeout by Airflow, which happens when no triggerer ran the trigger.
 
     Args:
         workflow_ids: All workflows of the task.
-        note: What else there is to say.
+        note: A further sentence.
     """
     return (
-        f"The wait timed out without news from a triggerer: {counted(len(workflow_ids))} may still be running: "
-        f"{first_ids(workflow_ids)}. {_THEY_GO_ON} {note}"
+        "The wait timed out without an event from a triggerer: "
+        f"{counted(len(workflow_ids), 'workflow')} may still be running: {first_ids(workflow_ids)}. "
+        f"{_NOT_CANCELLED} {note}"
     ).rstrip()
 
 
 def killed_message(running_ids: Sequence[str]) -> str:
-    """Say which workflows go on when a waiting task is killed.
+    """Return the message about a waiting task that is killed: which workflows continue.
 
     Args:
-        running_ids: Workflows whose end was not seen.
+        running_ids: The running workflows.
     """
-    return f"No longer waiting for {counted(len(running_ids))}: {first_ids(running_ids)}. {_THEY_GO_ON}"
+    return f"No longer waiting for {counted(len(running_ids), 'workflow')}: {first_ids(running_ids)}. {_NOT_CANCELLED}"
 
 
-def counted(workflows: int) -> str:
-    """Return a number of workflows in words.
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun.
 
     Args:
-        workflows: The number.
+        number: The number.
+        noun: The noun in the singular.
     """
-    return f"{workflows} workflow{'s' if workflows != 1 else ''}"
+    return f"{number:,} {noun}{'s' if number != 1 else ''}"
 
 
 def first_ids(workflow_ids: Sequence[str], count: int | None = None) -> str:
-    """Return the first ids and how many more there are.
+    """Return the first ids, and how many more there are.
 
     Args:
         workflow_ids: The ids, or the first of them.
-        count: Number of them in all, if more than given.
+        count: Number of all ids, if ``workflow_ids`` is only the first of them.
     """
     shown = workflow_ids[:IDS_IN_MESSAGES]
     more = (len(workflow_ids) if count is None else count) - len(shown)
-    return ", ".join(shown) + (f" and {more} more" if more > 0 else "")
+    return ", ".join(shown) + (f" and {more:,} more" if more > 0 else "")
 
 
 def _unknown_error(workflow_ids: Sequence[str]) -> exceptions.CleanlistNotFoundError:
     return exceptions.CleanlistNotFoundError(
         errors.ErrorInfo(
-            f"find {len(workflow_ids)} of the workflows",
+            f"find {counted(len(workflow_ids), 'workflow')}",
             first_ids(workflow_ids),
             status=404,
             hint="Check the ids, and that the connection's key belongs to the organisation that submitted them.",
@@ -210,7 +221,7 @@ def _unknown_error(workflow_ids: Sequence[str]) -> exceptions.CleanlistNotFoundE
 
 
 def _with_hint(error: errors.CleanlistError) -> errors.CleanlistError:
-    """Add to an error that broke a wait that the workflows themselves are not lost."""
+    """Add to the error that ended a wait that the workflows themselves are not lost."""
     if not isinstance(error, errors.ApiError):
         return error
     hint = f"{error.info.hint} {_NOT_LOST}" if error.info.hint else _NOT_LOST
@@ -224,7 +235,7 @@ def outcome_to_json(outcome: WaitOutcome) -> dict[str, Any]:
         outcome: The outcome.
     """
     return {
-        "status": outcome.end.value,
+        "status": outcome.status.value,
         "failure_policy": outcome.failure_policy,
         "workflows": outcome.workflows,
         "completed": outcome.completed,
@@ -244,11 +255,11 @@ def outcome_from_json(event: Mapping[str, Any]) -> WaitOutcome:
         event: Payload of the event.
 
     Raises:
-        CleanlistStateError: The event is not one of this provider.
+        CleanlistStateError: The event cannot be read.
     """
     try:
         return WaitOutcome(
-            end=WaitStatus(event["status"]),
+            status=WaitStatus(event["status"]),
             failure_policy=event["failure_policy"],
             workflows=event["workflows"],
             completed=event["completed"],
@@ -261,8 +272,8 @@ def outcome_from_json(event: Mapping[str, Any]) -> WaitOutcome:
         )
     except (KeyError, TypeError, ValueError):
         raise exceptions.CleanlistStateError(
-            "The trigger's event cannot be read: it was made by another version of the provider. "
-            "The workflows go on at Cleanlist; clear the task to wait on."
+            "The trigger's event cannot be read; it probably comes from another version of the provider. "
+            "The workflows continue at Cleanlist: clear the task to resume the wait."
         ) from None
 
 

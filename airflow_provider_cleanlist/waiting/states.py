@@ -1,4 +1,4 @@
-"""How waits and workflows end, and what was counted."""
+"""How waits and workflows end, and the counts of their contacts."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ class WaitStatus(StrEnum):
     """Why a wait is over."""
 
     FINISHED = "finished"
-    """Every workflow has an end: completed, failed, or unknown to the API."""
+    """Every workflow completed, failed, or is unknown to the API."""
     TIMED_OUT = "timed_out"
+    """The deadline passed."""
     BROKEN = "broken"
-    """An error that waiting cannot heal, or too many transient ones in a row."""
+    """A permanent error, or too many transient ones in a row."""
 
 
 class WorkflowOutcome(StrEnum):
@@ -24,12 +25,12 @@ class WorkflowOutcome(StrEnum):
     COMPLETED = "completed"
     FAILED = "failed"
     UNKNOWN = "unknown"
-    """The API does not know it."""
+    """The API does not know the workflow."""
 
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Contacts of one or more workflows; what the API does not tell counts as 0."""
+    """Counts for the contacts of one or more workflows; what the API does not report counts as 0."""
 
     total: int = 0
     successful: int = 0
@@ -39,7 +40,7 @@ class Counts:
 
     @classmethod
     def of(cls, status: WorkflowStatus) -> Counts:
-        """Return the counts of an answer."""
+        """Return the counts in a workflow's status."""
         return cls(
             status.total or 0,
             status.successful or 0,
@@ -49,9 +50,9 @@ class Counts:
         )
 
     def numbers(self) -> list[int]:
-        """Return the counts in the order of the fields."""
+        """Return the counts in the order of the fields, to be stored as JSON."""
         return [self.total, self.successful, self.failed, self.emails, self.phones]
 
     def __add__(self, other: Counts) -> Counts:
-        """Add up."""
+        """Return the sums of the counts."""
         return Counts(*(mine + theirs for mine, theirs in zip(self.numbers(), other.numbers(), strict=True)))

@@ -86,7 +86,7 @@ class WaitRequest:
             )
         if self.poll_interval is not None and not self.poll_interval >= MIN_POLL_INTERVAL_SECONDS:
             raise exceptions.CleanlistConfigurationError(
-                f"poll_interval must be None or a number of seconds from {MIN_POLL_INTERVAL_SECONDS:g} up, "
+                f"poll_interval must be None, or at least {MIN_POLL_INTERVAL_SECONDS:g} second, "
                 f"not {self.poll_interval!r}."
             )
 
@@ -235,14 +235,14 @@ def _record(tracker: WorkflowTracker, workflow_id: str, result: StatusResult, no
         tracker.on_status(result, now)
         return [
             LogLine(
-                f"Workflow {workflow_id} has the unknown status {word!r}: taken as still running.",
+                f"Workflow {workflow_id} has the unknown status {word!r}: treated as still running.",
                 logging.WARNING,
             )
             for word in tracker.new_strange_words()
         ]
     tracker.on_error(workflow_id, result, now)
     if workflow_id in tracker.running and tracker.error is None:
-        return [LogLine(f"{result} Looking again later.", logging.WARNING)]
+        return [LogLine(f"{result} The status will be checked again.", logging.WARNING)]
     return []
 
 
@@ -318,7 +318,7 @@ def wait(
 
 def _explained(outcome: WaitOutcome, hook: CleanlistHook) -> WaitOutcome:
     """Add to the outcome of a wait that timed out what became of the webhooks that it expected."""
-    if outcome.end is not WaitStatus.TIMED_OUT:
+    if outcome.status is not WaitStatus.TIMED_OUT:
         return outcome
     from airflow_provider_cleanlist.waiting.diagnosis import why_still_waiting
 
@@ -340,9 +340,8 @@ def summary_of_event(
     """
     outcome = outcome_from_json(event)
     summary = conclude(outcome if hook is None else _explained(outcome, hook))
-    emails, phones = summary["emails_found"], summary["phones_found"]
-    line = f"{counted(summary['workflows'])} ended, {emails} emails and {phones} phones found."
-    log.info(line)
+    found = _found_text(summary["emails_found"], summary["phones_found"])
+    log.info("%s ended, %s.", counted(summary["workflows"], "workflow"), found)
     return summary
 
 
@@ -394,7 +393,7 @@ def opening_line(workflows: int, deadline: float, now: float) -> str:
         now: Seconds since the epoch.
     """
     return (
-        f"Waiting for {counted(workflows)}, "
+        f"Waiting for {counted(workflows, 'workflow')}, "
         f"until {_clock_text(deadline)} at the latest ({max(0.0, deadline - now):.0f} s)."
     )
 
@@ -408,16 +407,20 @@ def progress_line(tracker: WorkflowTracker, now: float) -> str:
     """
     ended = tracker.workflows - tracker.in_flight
     counts = tracker.counts
-    parts = [f"{ended}/{tracker.workflows} workflows ended"]
+    parts = [f"{ended:,} of {counted(tracker.workflows, 'workflow')} ended"]
     if failed := len(tracker.ended(WorkflowOutcome.FAILED)):
-        parts[0] += f" ({failed} failed)"
+        parts[0] += f" ({failed:,} failed)"
     if counts.total:
-        parts.append(f"{counts.successful + counts.failed}/{counts.total} contacts seen as processed")
-    parts.append(f"{counts.emails} emails and {counts.phones} phones found")
+        parts.append(f"{counts.successful + counts.failed:,} of {counted(counts.total, 'contact')} processed")
+    parts.append(_found_text(counts.emails, counts.phones))
     end = tracker.expected_end(now)
     if tracker.running and end is not None:
         parts.append(f"expected end {_clock_text(end)}")
     return ", ".join(parts) + "."
+
+
+def _found_text(emails: int, phones: int) -> str:
+    return f"{counted(emails, 'email')} and {counted(phones, 'phone')} found"
 
 
 def _clock_text(moment: float) -> str:

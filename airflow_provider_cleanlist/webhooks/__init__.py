@@ -1,1 +1,1 @@
-"""Receiving results by webhook: addresses that only we can make, a receiver, and what it stores."""
+"""The receiver of webhooks: a plugin of Airflow's API server, or a process of its own. It stores into the inbox."""

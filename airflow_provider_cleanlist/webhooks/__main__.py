@@ -10,22 +10,22 @@ import sys
 from airflow_provider_cleanlist.inbox.settings import URL_PREFIX, WEBHOOK_PATH, receiver_settings
 
 GRACE_SECONDS = 10
-"""How long deliveries under way may take when the process is to end."""
+"""How long a delivery in progress may take to finish after the process was asked to stop, in seconds."""
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Serve until SIGINT or SIGTERM.
 
     Args:
-        arguments: Command line, by default the process's own.
+        arguments: Command line arguments; None takes those of the process.
 
     Returns:
-        Exit status: 0 after a clean end, 2 when something is missing or the address cannot be listened on.
+        Exit status: 0 after a clean shutdown, 2 if a setting or package is missing or the port cannot be opened.
     """
     parser = argparse.ArgumentParser(
         prog="python -m airflow_provider_cleanlist.webhooks",
-        description="Receive Cleanlist's webhooks into [cleanlist] webhook_inbox. Secrets come from "
-        "[cleanlist] webhook_secret.",
+        description="Receive Cleanlist's webhooks and store them in [cleanlist] webhook_inbox. "
+        "Addresses are verified with [cleanlist] webhook_secret.",
     )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     parser.add_argument("--port", type=int, default=8301, help="port to listen on (default: %(default)s)")
@@ -51,7 +51,7 @@ def main(arguments: list[str] | None = None) -> int:
         parser.error(str(error))
     config = uvicorn.Config(
         build_app(Receiver(settings.secrets, lambda: inbox), URL_PREFIX),
-        access_log=False,  # it would show tokens
+        access_log=False,  # it would contain tokens
         server_header=False,
         timeout_graceful_shutdown=GRACE_SECONDS,
     )
@@ -61,9 +61,8 @@ def main(arguments: list[str] | None = None) -> int:
         server.should_exit = True
 
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(
-            number, stop
-        )  # before uvicorn listens to signals, and after its end, when it raises them again
+        # effective before uvicorn installs its own handlers, and when it raises the signals again at its end
+        signal.signal(number, stop)
     try:
         family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
         listener = socket.create_server((options.host, options.port), family=family)

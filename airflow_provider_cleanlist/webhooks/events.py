@@ -1,4 +1,4 @@
-"""The asset event of a finished enrichment, emitted in Airflow's API server."""
+"""The asset event for a finished enrichment, emitted by Airflow's API server."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from airflow_provider_cleanlist.assets import MANAGED_LIST, SCHEME, lead_list_as
 from airflow_provider_cleanlist.client.results import WorkflowStatus
 
 
-def event_extra(workflow_id: str, payload: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what the event tells: ids and counts.
+def finished_event_extra(workflow_id: str, payload: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the ``extra`` of the event: ids and counts.
 
     Args:
         workflow_id: The workflow.
-        payload: What its webhook delivered.
+        payload: The payload that its webhook delivered.
     """
     status = WorkflowStatus.parse(workflow_id, payload)
     return {
@@ -31,17 +31,17 @@ def event_extra(workflow_id: str, payload: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def emit_finished(workflow_id: str, payload: Mapping[str, Any]) -> None:
-    """Add an event to ``lead_list_asset(MANAGED_LIST)``, the list of every enriched contact, if any DAG knows it.
+    """Add an event to ``lead_list_asset(MANAGED_LIST)``, the list of every enriched contact, if a DAG uses the asset.
 
-    Works where Airflow's metadata database is at hand: in the API server.
+    Needs Airflow's metadata database, so it works in the API server only.
 
-    Airflow keeps one row per DAG that is to be started by an asset, and starts it with the events up to the moment of
-    that row. An event that comes while a row waits would be left to the next one, which may never come; so the row's
-    moment is moved on. The lock keeps the scheduler from taking the row in between.
+    Airflow queues one row per DAG that an asset triggers, and starts the DAG with the events up to the row's timestamp.
+    An event that arrives while a row is queued would be left for the next row, which may never come; so this moves the
+    timestamp forward. The row lock keeps the scheduler from taking the row in between.
 
     Args:
         workflow_id: The workflow.
-        payload: What its webhook delivered.
+        payload: The payload that its webhook delivered.
     """
     from airflow.assets.manager import asset_manager
     from airflow.models.asset import AssetDagRunQueue, AssetModel
@@ -52,13 +52,13 @@ def emit_finished(workflow_id: str, payload: Mapping[str, Any]) -> None:
         asset = session.scalar(select(AssetModel).where(AssetModel.uri == lead_list_asset(MANAGED_LIST).uri))
         if asset is None:
             return
-        waiting = AssetDagRunQueue.asset_id == asset.id
-        session.execute(select(AssetDagRunQueue.created_at).where(waiting).with_for_update())
+        queued = AssetDagRunQueue.asset_id == asset.id
+        session.execute(select(AssetDagRunQueue.created_at).where(queued).with_for_update())
         event = asset_manager.register_asset_change(
-            asset=asset, extra=event_extra(workflow_id, payload), session=session
+            asset=asset, extra=finished_event_extra(workflow_id, payload), session=session
         )
         if event is not None:
             session.flush()
-            earlier = waiting & (AssetDagRunQueue.created_at < event.timestamp)
-            moved_on = update(AssetDagRunQueue).where(earlier).values(created_at=event.timestamp)
-            session.execute(moved_on.execution_options(synchronize_session=False))
+            earlier = queued & (AssetDagRunQueue.created_at < event.timestamp)
+            move_forward = update(AssetDagRunQueue).where(earlier).values(created_at=event.timestamp)
+            session.execute(move_forward.execution_options(synchronize_session=False))

@@ -1,8 +1,8 @@
 """The receiver as a plugin of Airflow's API server (3.0 and later).
 
-Every process of Airflow loads plugins, so the web application is built when the first webhook comes. Without
-``[cleanlist] webhook_secret`` there is none. Airflow logs the path of every request after it was answered, and the
-address of a webhook is its secret, so the path that others see of it is changed.
+Every Airflow process loads plugins, so the web application is built only when the first webhook arrives. Without
+``[cleanlist] webhook_secret`` there is none. Airflow logs the path of every request after the response, and the path of
+a webhook contains its secret token; so the token is removed from the path that other code sees.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _Send = Callable[[_Message], Awaitable[None]]
 
 
 class LazyReceiver:
-    """An ASGI application that is built when it is first asked.
+    """An ASGI application that is built at its first request.
 
     Args:
         settings: Settings of the receiver.
@@ -41,7 +41,7 @@ class LazyReceiver:
     async def __call__(
         self, scope: _Message, receive: Callable[[], Awaitable[_Message]], send: _Send
     ) -> None:
-        """Answer a request. Whoever logs the request afterwards reads its path without the token."""
+        """Respond to a request, and remove the token from the path that is logged afterwards."""
         request = dict(scope)
         scope["path"] = without_token(scope["path"])
         scope["raw_path"] = scope["path"].encode()
@@ -59,21 +59,21 @@ class LazyReceiver:
 
 
 def without_token(path: str) -> str:
-    """Return a path as access logs may show it.
+    """Return a path without its token, for access logs.
 
     Args:
-        path: The path of a request to the receiver.
+        path: Path of a request to the receiver.
     """
     before, marker, _ = path.partition(WEBHOOK_PATH)
     return f"{before}{marker}***" if marker else path
 
 
 def fastapi_apps() -> list[dict[str, Any]]:
-    """Return what the plugin serves: the receiver if it is configured, else nothing."""
+    """Return the applications that the plugin serves: the receiver if it is configured, else none."""
     try:
         settings = receiver_settings()
     except ValueError as error:
-        log.error("Cleanlist's webhooks are not received: %s.", error)  # noqa: TRY400  # the traceback tells nothing
+        log.error("The webhook receiver is not started: %s.", error)  # noqa: TRY400  # a traceback would not help
         return []
     if settings is None:
         return []

@@ -132,7 +132,7 @@ def test_nothing_to_wait_for_succeeds(runs: Runs):
 def test_a_timeout_fails_and_names_what_goes_on(runs: Runs, ids: dict[str, list[str]], dag_id: str):
     assert runs.state(dag_id) == "failed"
     first, second = ids["endless"]
-    assert f"2 of 2 workflows were still running: {first}, {second}. They go on" in runs.log(dag_id)
+    assert f"2 of 2 workflows were still running: {first}, {second}. Running workflows" in runs.log(dag_id)
 
 
 def test_no_workflow_is_looked_at_more_often_than_needed(
@@ -151,7 +151,7 @@ def test_a_soft_timeout_skips(runs: Runs):
 
 def test_failed_workflows_fail_skip_or_do_not_matter(runs: Runs, ids: dict[str, list[str]]):
     assert runs.state("failed") == "failed"
-    assert f"1 of 2 workflows failed on Cleanlist's side: {ids['broken'][0]}" in runs.log("failed")
+    assert f"1 of 2 workflows failed at Cleanlist: {ids['broken'][0]}" in runs.log("failed")
     assert runs.state("failed_but_never_mind") == "success"
     assert runs.value("failed_but_never_mind")["failed_workflow_ids"] == [ids["broken"][0]]
     assert runs.state("failed_softly") == "skipped"
@@ -174,7 +174,7 @@ def test_the_operator_waits_by_the_same_ways(runs: Runs):
 
 def test_progress_is_logged_and_no_contact_is(runs: Runs):
     assert "Waiting for 3 workflows, until" in runs.log("deferred")
-    assert "3/3 workflows ended, 15/15 contacts" in runs.log("poked")
+    assert "3 of 3 workflows ended, 15 of 15 contacts processed" in runs.log("poked")
     assert not any("operator-1" in runs.log(dag_id) for dag_id in DAGS)
 
 

@@ -123,7 +123,7 @@ def test_errors_that_do_not_end_become_a_typed_event(cleanlist_sandbox: SandboxS
     outcome = outcome_from_json(fire(request_for(ids)))
     with pytest.raises(exceptions.CleanlistServerError, match=ids[0]) as caught:
         conclude(outcome)
-    assert "go on at Cleanlist" in str(caught.value)
+    assert "continue at Cleanlist" in str(caught.value)
     assert len(cleanlist_sandbox.ledger.requests(endpoint=STATUS)) == 6
 
 

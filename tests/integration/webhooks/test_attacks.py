@@ -27,8 +27,8 @@ ODD_ID = "../../../etc/passwd\0%2e%2e"
 
 
 def documented() -> dict[str, tuple[str, str]]:
-    """Return what the guide says of each request: the answer, and what is stored."""
-    (table,) = re.findall(r"\| Request \| Answer \| Stored \|\n\|[-|]+\|\n((?:\|.*\n)+)", GUIDE.read_text())
+    """Return what the guide says of each request: the response, and what is stored."""
+    (table,) = re.findall(r"\| Request \| Response \| Stored \|\n\|[-|]+\|\n((?:\|.*\n)+)", GUIDE.read_text())
     rows = [[cell.strip() for cell in line.strip("|").split(" | ")] for line in table.splitlines()]
     return {request: (answer, stored) for request, answer, stored in rows}
 
@@ -134,9 +134,9 @@ def odd_id(lab: Lab) -> set[int]:
 
 
 def oversized(lab: Lab) -> set[int]:
-    announced = lab.raw(f"/cleanlist/webhook/{lab.token()}", headers="Content-Length: 17000000\r\n")
+    declared = lab.raw(f"/cleanlist/webhook/{lab.token()}", headers="Content-Length: 17000000\r\n")
     lab.patch.setattr(module, "MAX_BODY_BYTES", 100_000)
-    return {announced, lab.post(content=iter([b"[" * 50_000] * 3))}
+    return {declared, lab.post(content=iter([b"[" * 50_000] * 3))}
 
 
 def slow_body(lab: Lab) -> set[int]:
@@ -177,17 +177,17 @@ def failing_store(lab: Lab) -> set[int]:
 Attack = Callable[[Lab], set[int]]
 NOTHING, ONCE = 0, 1
 ATTACKS: dict[str, tuple[Attack, int]] = {
-    "Genuine token, a workflow's end": (genuine, ONCE),
+    "Genuine token, end of a workflow": (genuine, ONCE),
     "The same again: delivered twice, or replayed": (again, ONCE),
-    "Genuine token, some other event that ends nothing": (other_event, NOTHING),
+    "Genuine token, an event other than the end of a workflow": (other_event, NOTHING),
     "Unknown, forged or altered token": (forged, NOTHING),
     "Expired token": (expired, NOTHING),
-    "Genuine token of a batch that was delivered with another workflow": (foreign, NOTHING),
-    "Path tricks: `..`, `%2f`, `//`, further segments, a slash at the end": (paths, NOTHING),
+    "Genuine token of a batch that was delivered as another workflow": (foreign, NOTHING),
+    "Path tricks: `..`, `%2f`, `//`, further segments, a trailing slash": (paths, NOTHING),
     "Any method but POST": (methods, NOTHING),
-    "Body that is no JSON object, is nested too deeply, or names no workflow": (malformed, NOTHING),
+    "Body that is not a JSON object, is nested too deeply, or names no workflow": (malformed, NOTHING),
     "Workflow id that looks like a path": (odd_id, ONCE),
-    "Body over 16 MB, announced or not": (oversized, NOTHING),
+    "Body over 16 MB, with or without a declared length": (oversized, NOTHING),
     "Body that takes longer than 9 s": (slow_body, NOTHING),
     "Two hundred senders that never finish their headers, and one that does": (slow_headers, NOTHING),
     "Inbox full, failing or hanging": (failing_store, NOTHING),

@@ -142,7 +142,7 @@ def test_a_wait_that_times_out_quotes_the_delivery_log(sandbox, receiver, task, 
     result = task.run(40, batch_size=20)
     for workflow_id in result["workflow_ids"]:
         eventually(lambda wanted=workflow_id: deliveries(wanted))
-    told = rf"Of workflow {result['workflow_ids'][0]}, Cleanlist tried \d times? to deliver it by webhook, and at the "
+    told = rf"For workflow {result['workflow_ids'][0]}, Cleanlist tried \d times? to deliver its webhook, and at the "
     told += r"last attempt the receiver answered 404 \(status failed: Not Found\)"
     sensor = WorkflowSensor(task_id="s", workflow_ids=result, timeout=1)
     event = event_of(deferred(lambda: sensor.execute(context())))
@@ -156,7 +156,10 @@ def test_a_wait_that_times_out_quotes_the_delivery_log(sandbox, receiver, task, 
 
 def test_a_wait_that_times_out_before_the_end_says_that_nothing_was_sent(sandbox, task):
     sandbox.settings.seconds_to_complete = 600
-    with pytest.raises(CleanlistWaitTimeoutError, match="Cleanlist did not try to: it has not ended"):
+    with pytest.raises(
+        CleanlistWaitTimeoutError,
+        match="Cleanlist has not tried to deliver a webhook: the workflow has not ended",
+    ):
         task.run(10, wait_for_completion=True, deferrable=False, timeout=1)
 
 

@@ -90,7 +90,7 @@ def test_it_receives_logs_no_address_and_ends_well(start, connect, task, inbox, 
     assert httpx.post(f"{receiver.url}/cleanlist/webhook/{'A' * 70}", json={}).status_code == 404
     assert receiver.stop() == 0
     logged = receiver.log.read_text()
-    assert "A webhook was answered with 404" in logged
+    assert "A webhook request was answered with 404" in logged
     assert logged.count("webhook/") == logged.count("webhook/<token>") == 1
     assert "found-both" not in logged
 

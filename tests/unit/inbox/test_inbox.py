@@ -177,4 +177,4 @@ def test_without_an_inbox_nothing_is_expected():
 def test_an_inbox_that_fails_costs_polls_and_says_so(path, monkeypatch, caplog):
     monkeypatch.setenv("AIRFLOW__CLEANLIST__WEBHOOK_INBOX", path)
     mark_expected(IDS)
-    assert "will cost status requests: the inbox" in caplog.text
+    assert "these workflows will be polled: the inbox" in caplog.text

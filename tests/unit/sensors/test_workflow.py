@@ -69,7 +69,7 @@ def sensor_for(workflow_ids: Any, **arguments: Any) -> WorkflowSensor:
     return WorkflowSensor(task_id="wait", workflow_ids=workflow_ids, **arguments)
 
 
-def event_of(end: WaitStatus, **fields: Any) -> dict[str, Any]:
+def event_of(status: WaitStatus, **fields: Any) -> dict[str, Any]:
     arguments = {
         "failure_policy": "any",
         "workflows": 2,
@@ -80,7 +80,7 @@ def event_of(end: WaitStatus, **fields: Any) -> dict[str, Any]:
         "running": 0,
         "counts": Counts(500, 400, 100, 390, 3),
     }
-    return {**outcome_to_json(WaitOutcome(end=end, **(arguments | fields))), "passthrough": {}}
+    return {**outcome_to_json(WaitOutcome(status=status, **(arguments | fields))), "passthrough": {}}
 
 
 class Lazy(Sequence[Any]):
@@ -149,7 +149,7 @@ class TestInput:
         ("arguments", "named"),
         [({"failure_policy": "some"}, "failure_policy"), ({"poll_interval": 0}, "poll_interval")],
     )
-    def test_arguments_that_make_no_sense_are_named(
+    def test_invalid_arguments_are_named(
         self, context: dict[str, Any], arguments: dict[str, Any], named: str
     ):
         with pytest.raises(exceptions.CleanlistConfigurationError, match=named):
@@ -183,7 +183,7 @@ class TestDeferral:
         assert deferral.method_name == "execute_complete"
         assert deferral.timeout == timedelta(seconds=600 + TIMEOUT_GRACE_SECONDS)
 
-    def test_a_single_one_that_cannot_be_looked_at_now_goes_there_too(self, context: dict[str, Any]):
+    def test_a_single_one_that_cannot_be_checked_now_goes_there_too(self, context: dict[str, Any]):
         assert isinstance(self.deferred(sensor_for("wf1"), context).trigger, WorkflowTrigger)
 
     def test_a_timeout_may_be_a_duration(self, context: dict[str, Any]):
@@ -209,9 +209,9 @@ class TestResumption:
     def resume(self, sensor: WorkflowSensor, event: dict[str, Any], context: dict[str, Any]) -> Any:
         return sensor.resume_execution("execute_complete", {"event": event}, context)
 
-    def test_a_timeout_names_what_goes_on(self, context: dict[str, Any]):
+    def test_a_timeout_names_what_continues(self, context: dict[str, Any]):
         event = event_of(WaitStatus.TIMED_OUT, completed=1, running_ids=("b",), running=1)
-        with pytest.raises(AirflowSensorTimeout, match="1 of 2 workflows were still running: b"):
+        with pytest.raises(AirflowSensorTimeout, match="1 of 2 workflows was still running: b"):
             self.resume(sensor_for(["a", "b"]), event, context)
 
     def test_failed_workflows_fail_the_task(self, context: dict[str, Any]):

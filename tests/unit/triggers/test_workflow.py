@@ -69,11 +69,11 @@ class TestOnKill:
         asyncio.run(trigger.on_kill())
         return said
 
-    def test_it_says_which_workflows_go_on(self):
+    def test_it_says_which_workflows_continue(self):
         trigger = WorkflowTrigger.of(request_for("wf1", "wf2"))
         trigger._tracker.on_status(WorkflowStatus("wf1", "completed"), T0 + 5)
         [line] = self.killed(trigger)
-        assert line.startswith("No longer waiting for 1 workflow: wf2. They go on at Cleanlist")
+        assert line.startswith("No longer waiting for 1 workflow: wf2. Running workflows cannot be cancelled")
 
     def test_when_all_have_ended_it_says_nothing(self):
         trigger = WorkflowTrigger.of(request_for("wf1"))

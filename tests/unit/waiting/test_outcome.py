@@ -28,7 +28,7 @@ def outcome_of(
     *, completed: int = 0, failed: int = 0, running: int = 0, policy: str = "any", **fields: object
 ) -> WaitOutcome:
     arguments = {
-        "end": WaitStatus.FINISHED,
+        "status": WaitStatus.FINISHED,
         "failure_policy": policy,
         "workflows": completed + failed + running,
         "completed": completed,
@@ -100,15 +100,15 @@ class TestFailurePolicy:
 
 
 class TestTimeout:
-    def test_the_message_names_twenty_that_go_on_and_counts_the_rest(self):
-        outcome = outcome_of(completed=2, running=25, end=WaitStatus.TIMED_OUT)
+    def test_the_message_names_twenty_that_continue_and_counts_the_rest(self):
+        outcome = outcome_of(completed=2, running=25, status=WaitStatus.TIMED_OUT)
         with pytest.raises(exceptions.CleanlistWaitTimeoutError) as caught:
             conclude(outcome)
         text = str(caught.value)
         assert "25 of 27 workflows were still running" in text
         assert "wf19 and 5 more" in text
         assert "wf20" not in text
-        for word in ("go on", "cannot cancel", "billed", "kept"):
+        for word in ("completes them", "cannot be cancelled", "bills", "keeps"):
             assert word in text
 
     def test_it_is_not_retried(self):
@@ -117,13 +117,13 @@ class TestTimeout:
 
 
 class TestErrors:
-    def test_what_broke_the_wait_is_raised_with_the_news_that_nothing_is_lost(self):
+    def test_the_error_that_ended_the_wait_says_that_nothing_is_lost(self):
         tracker = WorkflowTracker(["wf1"], submitted_at=T0, deadline=T0 + 9)
         tracker.break_off(exceptions.CleanlistServerError(info(status=500, hint="Try later.")))
         with pytest.raises(exceptions.CleanlistServerError) as caught:
             conclude(WaitOutcome.of(tracker, WaitStatus.BROKEN, "any"))
         assert "workflow wf1" in str(caught.value)
-        assert "Try later. The workflows themselves go on" in str(caught.value)
+        assert "Try later. The workflows themselves continue" in str(caught.value)
 
 
 class TestJson:
@@ -131,7 +131,7 @@ class TestJson:
         "outcome",
         [
             outcome_of(completed=2, failed=1),
-            outcome_of(running=25, end=WaitStatus.TIMED_OUT, policy="never"),
+            outcome_of(running=25, status=WaitStatus.TIMED_OUT, policy="never"),
             outcome_of(unknown_ids=("wf7", "wf8")),
         ],
     )
@@ -144,11 +144,11 @@ class TestJson:
             exceptions.CleanlistAuthenticationError(info(status=401, request_id="req_1")),
             exceptions.CleanlistServerError(info(status=503, code="maintenance", hint="Wait.")),
             exceptions.CleanlistTransportError(info()),
-            exceptions.CleanlistConfigurationError("There is no connection 'x'."),
+            exceptions.CleanlistConfigurationError("There is no connection 'x': add it."),
         ],
     )
     def test_errors_arrive_as_what_they_were(self, error: errors.CleanlistError):
-        event = json.loads(json.dumps(outcome_to_json(outcome_of(end=WaitStatus.BROKEN, error=error))))
+        event = json.loads(json.dumps(outcome_to_json(outcome_of(status=WaitStatus.BROKEN, error=error))))
         arrived = outcome_from_json(event).error
         assert type(arrived) is type(error)
         assert str(arrived) == str(error)
@@ -157,7 +157,9 @@ class TestJson:
         kinds = [getattr(exceptions, name) for name in exceptions.__all__ if name.endswith("Error")]
         for kind in kinds:
             error = kind(info()) if issubclass(kind, errors.ApiError) else kind("text")
-            arrived = outcome_from_json(outcome_to_json(outcome_of(end=WaitStatus.BROKEN, error=error))).error
+            arrived = outcome_from_json(
+                outcome_to_json(outcome_of(status=WaitStatus.BROKEN, error=error))
+            ).error
             assert type(arrived) is kind
 
     @pytest.mark.parametrize("event", [{}, {"status": "done"}, {"status": "finished", "error": {"type": 1}}])
@@ -173,7 +175,9 @@ class TestMessages:
         assert first_ids([]) == ""
 
     def test_killed(self):
-        assert killed_message(["a"]).startswith("No longer waiting for 1 workflow: a. They go on")
+        assert killed_message(["a"]).startswith(
+            "No longer waiting for 1 workflow: a. Running workflows cannot be cancelled"
+        )
         assert "2 workflows: a, b" in killed_message(["a", "b"])
 
     def test_unwatched(self):

@@ -135,12 +135,12 @@ class TestFlow:
 
     def test_nothing_to_wait_for_sends_nothing(self):
         wait = drive(request_for(), lasting())
-        assert wait.outcome.end is WaitStatus.FINISHED
+        assert wait.outcome.status is WaitStatus.FINISHED
         assert not wait.checks
 
     def test_the_deadline_ends_it(self):
         wait = drive(request_for("a", "b", seconds=100.0), lasting(a=10.0, b=1e9), latency=0.0)
-        assert wait.outcome.end is WaitStatus.TIMED_OUT
+        assert wait.outcome.status is WaitStatus.TIMED_OUT
         assert wait.end == T0 + 100
         assert (wait.outcome.completed, wait.outcome.running_ids) == (1, ("b",))
 
@@ -159,13 +159,13 @@ class TestFlow:
             return exceptions.CleanlistServerError(info)
 
         wait = drive(request_for("a"), answer)
-        assert wait.outcome.end is WaitStatus.BROKEN
+        assert wait.outcome.status is WaitStatus.BROKEN
         assert len(wait.checks) == 6
         with pytest.raises(exceptions.CleanlistServerError, match="workflow a"):
             conclude(wait.outcome)
         warnings = [text for _, level, text in wait.lines if level == logging.WARNING]
         assert len(warnings) == 5
-        assert "Looking again later" in warnings[0]
+        assert "The status will be checked again" in warnings[0]
 
     def test_slow_responses_do_not_hold_up_other_requests(self):
         ids = [f"wf{number}" for number in range(20)]
@@ -183,7 +183,7 @@ class TestFlow:
 
     def test_the_deadline_does_not_wait_for_responses(self):
         wait, _ = drive_with_slow_responses(request_for("a", seconds=60.0), lasting(a=1e9), 500.0)
-        assert (wait.outcome.end, wait.end) == (WaitStatus.TIMED_OUT, T0 + 60)
+        assert (wait.outcome.status, wait.end) == (WaitStatus.TIMED_OUT, T0 + 60)
 
     def test_a_strange_word_is_reported_once(self):
         strange = iter(["Paused", "paused", "paused"])
@@ -217,14 +217,14 @@ class TestProgressLines:
             T0 + 60,
         )
         line = progress_line(tracker, T0 + 60)
-        assert line.startswith("1/2 workflows ended (1 failed), 375/500 contacts")
+        assert line.startswith("1 of 2 workflows ended (1 failed), 375 of 500 contacts processed")
         assert "90 emails and 7 phones found" in line
         assert "expected end 2023-11-14 22:15:20 UTC" in line
 
     def test_without_counts_they_say_what_they_can(self):
         tracker = request_for("a").tracker()
         tracker.on_status(WorkflowStatus("a", "processing"), T0 + 60)
-        assert progress_line(tracker, T0 + 60) == "0/1 workflows ended, 0 emails and 0 phones found."
+        assert progress_line(tracker, T0 + 60) == "0 of 1 workflow ended, 0 emails and 0 phones found."
 
     def test_the_opening_line_says_until_when(self):
         line = opening_line(1, T0 + 90, T0)

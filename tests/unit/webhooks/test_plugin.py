@@ -16,7 +16,7 @@ from airflow_provider_cleanlist.inbox.inbox import Inbox
 from airflow_provider_cleanlist.inbox.settings import receiver_settings
 from airflow_provider_cleanlist.inbox.tokens import batch_name, sign
 from airflow_provider_cleanlist.waiting.diagnosis import describe
-from airflow_provider_cleanlist.webhooks.events import event_extra
+from airflow_provider_cleanlist.webhooks.events import finished_event_extra
 from airflow_provider_cleanlist.webhooks.plugin import CleanlistPlugin, fastapi_apps, without_token
 
 SECRET = "a secret of some length"
@@ -109,7 +109,7 @@ def test_an_inbox_that_cannot_be_opened_is_a_server_error(monkeypatch, caplog):
     app, _ = serve(monkeypatch, "nonsense://inbox")
     assert post(app, sign(SECRET, batch_name("s", "r", "0"), time.time() + 60)) == 503
     assert post(app, sign("somebody else's secret", batch_name("s", "r", "0"), time.time() + 60)) == 404
-    assert "A webhook was answered with 503: the inbox nonsense://inbox" in caplog.text
+    assert "A webhook request was answered with 503: the inbox nonsense://inbox" in caplog.text
 
 
 def test_the_plugin_costs_no_web_framework(tmp_path):
@@ -144,13 +144,13 @@ def test_the_standalone_receiver_says_what_is_missing():
     assert "[cleanlist] webhook_secret is not set" in done.stderr
 
 
-def test_the_event_tells_counts_only():
+def test_the_event_contains_counts_only():
     payload = {
         "status": "completed",
         "summary": {"total": 3, "emails_found": 2},
         "results": [{"email": "a@b.example"}],
     }
-    extra = event_extra("w", payload)["cleanlist"]
+    extra = finished_event_extra("w", payload)["cleanlist"]
     assert (extra["workflow_ids"], extra["total"], extra["emails_found"]) == (["w"], 3, 2)
     assert "a@b" not in json.dumps(extra)
 

@@ -30,14 +30,14 @@ class Setup:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.inbox = Inbox.at(f"file://{root}")
-        self.told: list[str] = []
-        self.was_told = threading.Event()
-        receiver = Receiver([SECRET, OLD_SECRET], lambda: self.inbox, self._tell)
+        self.notified: list[str] = []
+        self.was_notified = threading.Event()
+        receiver = Receiver([SECRET, OLD_SECRET], lambda: self.inbox, self._notify)
         self.transport = httpx.ASGITransport(build_app(receiver, "/cleanlist"))
 
-    def _tell(self, workflow_id: str, payload: object) -> None:
-        self.told.append(workflow_id)
-        self.was_told.set()
+    def _notify(self, workflow_id: str, payload: object) -> None:
+        self.notified.append(workflow_id)
+        self.was_notified.set()
         raise RuntimeError("the database is down")
 
     def token(self, secret: str = SECRET, batch: str = BATCH, life: float = TOKEN_LIFE_SECONDS) -> str:
@@ -72,15 +72,15 @@ def test_a_genuine_webhook(setup, caplog):
     assert setup.post(setup.token()) == 200
     assert setup.inbox.payload("w") == PAYLOAD
     assert setup.inbox.workflow_of(BATCH) == "w"
-    assert setup.was_told.wait(5)
-    assert setup.told == ["w"]
+    assert setup.was_notified.wait(5)
+    assert setup.notified == ["w"]
 
 
-def test_a_repeated_one_is_told_once(setup):
+def test_a_repeated_one_is_reported_once(setup):
     for _ in range(3):
         assert setup.post(setup.token()) == 200
-    assert setup.was_told.wait(5)
-    assert setup.told == ["w"]
+    assert setup.was_notified.wait(5)
+    assert setup.notified == ["w"]
 
 
 def test_a_token_of_the_secret_before(setup):
@@ -259,6 +259,6 @@ def test_a_quiet_log_counts_what_it_leaves_out(caplog):
         now[0] = moment
         quiet.warning("Something.")
     assert [record.getMessage() for record in caplog.records] == [
-        "Something. (0 more like this since the last line.)",
-        "Something. (3 more like this since the last line.)",
+        "Something. (Similar warnings suppressed since the last one: 0.)",
+        "Something. (Similar warnings suppressed since the last one: 3.)",
     ]
