@@ -10,7 +10,7 @@ from airflow_provider_cleanlist.client.endpoints import list_webhook_deliveries
 from airflow_provider_cleanlist.client.errors import CleanlistError
 from airflow_provider_cleanlist.client.redaction import redacted
 from airflow_provider_cleanlist.inbox.inbox import InboxUnavailableError, expected
-from airflow_provider_cleanlist.waiting.outcome import counted
+from airflow_provider_cleanlist.wording import counted
 
 if TYPE_CHECKING:
     from airflow_provider_cleanlist.client.models import WebhookDelivery

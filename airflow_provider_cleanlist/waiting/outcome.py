@@ -15,6 +15,7 @@ from airflow_provider_cleanlist.client import errors
 from airflow_provider_cleanlist.exceptions import CleanlistWaitTimeoutError
 from airflow_provider_cleanlist.waiting.states import Counts, WaitStatus, WorkflowOutcome
 from airflow_provider_cleanlist.waiting.tracker import WorkflowTracker
+from airflow_provider_cleanlist.wording import counted
 
 FailurePolicy = Literal["any", "all", "never"]
 FAILURE_POLICIES: tuple[FailurePolicy, ...] = get_args(FailurePolicy)
@@ -185,16 +186,6 @@ def killed_message(running_ids: Sequence[str]) -> str:
         running_ids: The running workflows.
     """
     return f"No longer waiting for {counted(len(running_ids), 'workflow')}: {first_ids(running_ids)}. {_NOT_CANCELLED}"
-
-
-def counted(number: int, noun: str) -> str:
-    """Return a number with its noun.
-
-    Args:
-        number: The number.
-        noun: The noun in the singular.
-    """
-    return f"{number:,} {noun}{'s' if number != 1 else ''}"
 
 
 def first_ids(workflow_ids: Sequence[str], count: int | None = None) -> str:

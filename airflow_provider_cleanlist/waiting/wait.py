@@ -25,7 +25,6 @@ from airflow_provider_cleanlist.waiting.outcome import (
     WaitOutcome,
     WaitSummary,
     conclude,
-    counted,
     outcome_from_json,
 )
 from airflow_provider_cleanlist.waiting.schedule import PollRule
@@ -35,6 +34,7 @@ from airflow_provider_cleanlist.waiting.tracker import (
     Look,
     WorkflowTracker,
 )
+from airflow_provider_cleanlist.wording import counted
 
 if TYPE_CHECKING:
     from airflow_provider_cleanlist.client.client import CleanlistClient

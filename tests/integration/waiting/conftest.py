@@ -26,6 +26,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "scripts"))
 
 from airflow_runner import airflow_settings, clean_environment, free_port
 
+CHECKOUT = Path(__file__).resolve().parents[3]
 STATUS = "enrich_status"
 
 
@@ -46,7 +47,7 @@ def new_airflow_home(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], A
         path = tmp_path_factory.mktemp("airflow")
         (path / "airflow.cfg").touch()
         settings = airflow_settings(path, path / "dags", free_port(), "LocalExecutor", 2)
-        home = AirflowHome(path, clean_environment() | settings)
+        home = AirflowHome(path, clean_environment() | settings | {"PYTHONPATH": str(CHECKOUT)})
         if made:
             shutil.copyfile(made[0].path / "empty.db", path / "airflow.db")
         else:
@@ -93,7 +94,7 @@ def submit(server: SandboxServer, workflows: int, contacts: int = 40) -> list[st
 
 
 def polls_of(server: SandboxServer) -> dict[str, int]:
-    """Return how often each workflow was looked at."""
+    """Return how often each workflow was polled."""
     return {workflow_id: workflow.polls for workflow_id, workflow in server.state.engine.workflows.items()}
 
 

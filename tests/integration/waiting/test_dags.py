@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -14,7 +15,7 @@ import pytest
 
 from airflow_provider_cleanlist.sandbox.server import SandboxServer
 
-from .conftest import AirflowHome, polls_of, submit
+from .conftest import CHECKOUT, AirflowHome, polls_of, submit
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(280)]
 FOLDER = Path(__file__).parent
@@ -81,7 +82,7 @@ def runs(sandbox: SandboxServer, ids: dict[str, list[str]], airflow_home: Airflo
     env = airflow_home.env | {
         "AIRFLOW_CONN_CLEANLIST_DEFAULT": sandbox.connection_json(),
         "AIRFLOW__CORE__DAGS_FOLDER": str(FOLDER / "dags"),
-        "PYTHONPATH": str(FOLDER / "dags"),
+        "PYTHONPATH": os.pathsep.join([str(FOLDER / "dags"), str(CHECKOUT)]),
         "WORKFLOW_IDS": json.dumps(ids),
     }
     result = airflow_home.path / "runs.json"
@@ -129,13 +130,13 @@ def test_nothing_to_wait_for_succeeds(runs: Runs):
 
 
 @pytest.mark.parametrize("dag_id", ["timed_out_deferred", "timed_out_poked", "timed_out_rescheduled"])
-def test_a_timeout_fails_and_names_what_goes_on(runs: Runs, ids: dict[str, list[str]], dag_id: str):
+def test_a_timeout_fails_and_names_what_continues(runs: Runs, ids: dict[str, list[str]], dag_id: str):
     assert runs.state(dag_id) == "failed"
     first, second = ids["endless"]
     assert f"2 of 2 workflows were still running: {first}, {second}. Running workflows" in runs.log(dag_id)
 
 
-def test_no_workflow_is_looked_at_more_often_than_needed(
+def test_no_workflow_is_polled_more_often_than_needed(
     runs: Runs, sandbox: SandboxServer, ids: dict[str, list[str]]
 ):
     assert runs

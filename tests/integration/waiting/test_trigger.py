@@ -172,7 +172,7 @@ def test_a_server_that_is_not_there_becomes_a_typed_event(monkeypatch: pytest.Mo
 
 
 @pytest.mark.cleanlist_sandbox(seconds_to_complete=2, duration_sigma=0.5, window_seconds=2)
-def test_a_successor_looks_only_at_what_had_not_ended(
+def test_a_successor_polls_only_what_had_not_ended(
     cleanlist_sandbox: SandboxServer, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ):
     """The store is a dict here; that Airflow's own keeps it is shown with a real triggerer."""
@@ -198,8 +198,8 @@ def test_a_successor_looks_only_at_what_had_not_ended(
         first.cancel()
         await asyncio.gather(first, return_exceptions=True)
         await asyncio.sleep(0.2)
-        looked = polls_of(cleanlist_sandbox)
-        before = {ids[index]: looked[ids[index]] for index, *_ in kept["done"]}
+        polled = polls_of(cleanlist_sandbox)
+        before = {ids[index]: polled[ids[index]] for index, *_ in kept["done"]}
         return before, await event_of(WorkflowTrigger(**kwargs))
 
     before, event = asyncio.run(move())

@@ -95,7 +95,7 @@ class Triggerer:
             assert time.monotonic() < give_up_at, self.log_file.read_text()[-3000:]
             time.sleep(0.5)
 
-    def wait_for_looks_at(self, workflow_ids: list[str], seconds: float) -> None:
+    def wait_for_polls_of(self, workflow_ids: list[str], seconds: float) -> None:
         give_up_at = time.monotonic() + seconds
         while not all(polls_of(self.sandbox)[workflow_id] for workflow_id in workflow_ids):
             assert time.monotonic() < give_up_at, self.log_file.read_text()[-3000:]
@@ -127,7 +127,7 @@ def test_a_restarted_triggerer_goes_on_where_the_killed_one_was(triggerer: Trigg
     triggerer.kill()
     [task] = triggerer.tasks(run_ids)
     done = [ids[index] for index, *_ in task["xcoms"]["cleanlist_wait"]["done"]]
-    looked = {workflow_id: polls_of(triggerer.sandbox)[workflow_id] for workflow_id in done}
+    polled = {workflow_id: polls_of(triggerer.sandbox)[workflow_id] for workflow_id in done}
     triggerer.start()
     [event] = triggerer.wait_for_events(run_ids, 150)
     summary = conclude(outcome_from_json(event))
@@ -135,7 +135,7 @@ def test_a_restarted_triggerer_goes_on_where_the_killed_one_was(triggerer: Trigg
     assert summary["emails_found"] == triggerer.sandbox.ledger.credits_charged
     assert event["passthrough"] == {"batches": 12}
     assert done
-    assert {workflow_id: polls_of(triggerer.sandbox)[workflow_id] for workflow_id in done} == looked
+    assert {workflow_id: polls_of(triggerer.sandbox)[workflow_id] for workflow_id in done} == polled
     assert not triggerer.sandbox.ledger.requests(status=429)
 
 
@@ -150,7 +150,7 @@ def test_many_tasks_at_once_then_kills_and_a_deadline(triggerer: Triggerer):
     failed, cleared = triggerer.defer(endless[:2], endless[1:])
     triggerer.start()
     # Airflow builds its API inside the triggerer at the first request to it, which stalls everything once.
-    triggerer.wait_for_looks_at(endless, 90)
+    triggerer.wait_for_polls_of(endless, 90)
     run_ids = triggerer.defer(*[[workflow_id] for workflow_id in ids])
     events = triggerer.wait_for_events(run_ids)
     assert all(conclude(outcome_from_json(event))["completed"] == 1 for event in events)
