@@ -1,6 +1,6 @@
 """Exact, resumable loading of paged records into any SQL warehouse.
 
-Pages are staged (``staging``), then published in one transaction (``publish``); ``loader.load`` runs both.
-What to do is decided by plain functions (``naming``, ``plan``, ``values``); what differs between databases is
-in ``dialects`` and ``bulk``. Nothing here knows of Airflow or of the Cleanlist client.
+``loader.load`` reads pages into a staging table (``reading``, ``staging``) and publishes them in one transaction
+(``publication``, ``publish``). Plain functions decide what to do (``naming``, ``plan``, ``values``); everything that
+differs between databases is in ``dialects``. Nothing here knows Airflow or the Cleanlist client.
 """

@@ -1,4 +1,4 @@
-"""A hook becomes a SQLAlchemy engine."""
+"""From a hook to a SQLAlchemy engine."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class ConnectionSource(Protocol):
-    """What a warehouse must offer; every ``DbApiHook`` does."""
+    """What a warehouse's hook must offer; every ``DbApiHook`` does."""
 
     def get_conn(self) -> Any:
         """Open a new DB-API connection."""
@@ -25,17 +25,17 @@ class ConnectionSource(Protocol):
 
 
 def open_engine(source: ConnectionSource, name: str) -> Engine:
-    """Return an engine whose connections work.
+    """Return an engine that has connected successfully.
 
-    Connections are the hook's own where an engine made from its URL would lose settings of the Airflow
-    connection. Statement parameters are hidden from errors and logs.
+    The hook opens its connections where an engine made from its URL would lose settings of the Airflow connection.
+    Parameters of statements are hidden from errors and logs.
 
     Args:
         source: The hook of the warehouse.
         name: What errors call the warehouse, such as its connection id.
 
     Raises:
-        LoadConfigurationError: There is no SQLAlchemy dialect for it.
+        LoadConfigurationError: There is no SQLAlchemy dialect for its database.
         LoadError: It cannot be reached.
     """
     options: dict[str, Any] = {"hide_parameters": True, "pool_pre_ping": True}

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 PAGES_AHEAD = 8
-"""Pages that may wait in memory while earlier ones are written."""
+"""Pages that can wait in memory while earlier ones are written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +36,9 @@ class LoadReport:
     Attributes:
         rows_read: Rows read from the list, by all attempts together.
         rows_written: Distinct records now in the target.
-        rows_removed: Rows of the target that ``on_missing`` removed or marked, or that a replaced scope held.
+        rows_removed: Rows of the target that ``on_missing`` deleted or marked, or that the replaced scope held.
         pages: Pages read, by all attempts together.
-        columns_added: Columns that an existing target got.
+        columns_added: Columns that were added to an existing target.
     """
 
     rows_read: int
@@ -77,14 +77,14 @@ def load(
         engine: The warehouse.
         spec: What to load.
         read_pages: Where the records come from.
-        utc_now: The time of day.
-        clock: Seconds, for progress.
-        batch_rows: Rows that are committed together, at least; whole pages.
-        pages_ahead: Pages that may wait in memory while earlier ones are written.
+        utc_now: Returns the time, in UTC.
+        clock: Returns seconds, for progress.
+        batch_rows: Minimum number of rows per commit; pages are committed as a whole.
+        pages_ahead: Pages that can wait in memory while earlier ones are written.
         before_cleanup: Called with the report before the load's own record of it is deleted.
 
     Returns:
-        What was done.
+        What the load did.
 
     Raises:
         LoadConfigurationError: Arguments, privileges or the target's columns do not fit.
@@ -145,7 +145,9 @@ def _publish(engine: Engine, spec: LoadSpec, stage: Stage, now: datetime) -> Loa
         log.warning("%s", verdict.message)
     on_missing = spec.on_missing
     if on_missing != "keep" and not verdict.confirmed:
-        log.warning("Rows that are gone from the list stay as they are, because the count is not confirmed.")
+        log.warning(
+            "Rows that are gone from the list are kept, because the count of the list is not confirmed."
+        )
         on_missing = "keep"
     plan, added = _prepare_target(engine, spec, stage.checkpoint.fields)
     publication = Publication(spec, plan, stage.table, counts, on_missing, now, database_of(engine))
@@ -160,7 +162,7 @@ def _publish(engine: Engine, spec: LoadSpec, stage: Stage, now: datetime) -> Loa
 def _prepare_target(
     engine: Engine, spec: LoadSpec, fields: Sequence[str]
 ) -> tuple[TargetPlan, tuple[str, ...]]:
-    """Give the target every column that will be written; return the plan and what an existing target got."""
+    """Give the target every column that will be written; return the plan and what was added to an existing target."""
     database = database_of(engine)
     before = tables.columns_of(engine, spec.table)
     plan = plan_target(spec, fields, before)

@@ -1,7 +1,7 @@
-"""Publishing as one ``MERGE``, where a transaction cannot hold several statements.
+"""Publishing by one ``MERGE``, for databases whose transactions hold a single statement.
 
-What goes and what comes are two kinds of rows of the statement's source. Rows that come have no ``_drop``; rows of
-the target that match one that has it go.
+The statement's source has two kinds of rows: those to insert or update, in which ``_drop`` is NULL, and those whose
+matches in the target are deleted.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ class Merge(Executable, ClauseElement):
 
     Args:
         target: The target, as an alias.
-        source: The rows that go and come.
+        source: The source.
         on: Which rows match.
-        matched: What happens to rows of the target that match, the first condition that holds decides.
+        matched: What happens to rows of the target that match; the first condition that holds decides.
         not_matched: What happens to rows of the source that match none.
     """
 

@@ -1,8 +1,8 @@
 """Names of tables and columns: pure functions of what the records and the target hold.
 
-A column's name never depends on the order in which fields arrive. A field keeps the snake-case form of its name
-unless another field of the same load has the same form, or it is one of the fields known beforehand; then its
-name ends in a hash of the raw field name, and once the target holds that column the field stays with it.
+A column's name never depends on the order in which fields arrive. It is the snake-case form of the field's name. If
+another field of the same load has the same form, or a documented field has that name, it ends in a hash of the raw
+name instead, and a target that holds such a column keeps it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from airflow_provider_cleanlist.warehouse.errors import LoadConfigurationError
 
 MAX_NAME_LENGTH = 63
-"""Longest column name given to a field: PostgreSQL's limit, the shortest of the common warehouses."""
+"""Length of the longest column name given to a field: PostgreSQL's limit, the lowest of the common warehouses."""
 
 LIST_ID = "_cleanlist_list_id"
 SYNCED_AT = "_cleanlist_synced_at"
@@ -26,7 +26,7 @@ DELETED_AT = "_cleanlist_deleted_at"
 SNAPSHOT_DATE = "_cleanlist_snapshot_date"
 EXTRA = "_extra"
 META_COLUMNS = (LIST_ID, SYNCED_AT, RUN_ID, DELETED_AT, SNAPSHOT_DATE)
-"""Columns that the loader writes besides the fields of the records."""
+"""Columns that the loader writes in addition to the fields of the records."""
 
 _HASH_LENGTH = 8
 _RESERVED_WORDS = frozenset(
@@ -54,13 +54,13 @@ _RESERVED_WORDS = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class TableName:
-    """A table by schema and name, both verbatim: quoting is left to the database's dialect."""
+    """A table by schema and name, both verbatim; SQLAlchemy quotes them."""
 
     name: str
     schema: str | None = None
 
     def __str__(self) -> str:
-        """Return ``schema.table``, or the table alone, for people to read."""
+        """Return ``schema.table``, or the table alone, for messages."""
         return f"{self.schema}.{self.name}" if self.schema else self.name
 
 
@@ -69,15 +69,15 @@ def parse_table(table: str, schema: str | None = None) -> TableName:
 
     Args:
         table: ``table``, ``schema.table`` or ``database.schema.table``; a part in double quotes is taken
-            verbatim (``"odd.name"``, a quote within doubled). Beside ``schema`` it is one name, dots included,
-            unless it is wholly in double quotes.
+            verbatim (``"odd.name"``, with quotes in it doubled). With ``schema`` it is a single name, dots included,
+            unless all of it is in double quotes.
         schema: The schema, verbatim.
 
     Returns:
         The table's name.
 
     Raises:
-        LoadConfigurationError: A part is empty, unbalanced or holds a NUL.
+        LoadConfigurationError: A part is empty or holds a NUL.
     """
     parts = [_unquote(table)] if schema else _split_dotted(table)
     if any(not part.strip() or "\x00" in part for part in parts) or (schema and "\x00" in schema):
@@ -99,7 +99,7 @@ def _unquote(part: str) -> str:
 def snake_case(raw: str) -> str:
     """Return ``raw`` in lower case with words joined by underscores, ASCII letters and digits only.
 
-    Accents are dropped (``Größe`` becomes ``grosse``); what has no ASCII form vanishes, so the result may be empty.
+    Accents are dropped (``Größe`` becomes ``grosse``), and letters without an ASCII form too: the result can be empty.
     """
     folded = unicodedata.normalize("NFKD", raw.replace("ß", "ss")).encode("ascii", "ignore").decode("ascii")
     words = re.sub(r"([A-Z]+)([A-Z][a-z])", r"\1_\2", folded)
@@ -108,11 +108,11 @@ def snake_case(raw: str) -> str:
 
 
 def plain_name(raw: str) -> str | None:
-    """Return the column name of a field that shares its form with no other field of the load.
+    """Return the column name of a field whose snake-case form no other field of the load has.
 
     Returns:
-        The snake-case form; with a trailing underscore if it is a reserved word, with a leading one if it begins
-        with a digit; None if only a hashed name can tell the field: nothing is left of it, or it is too long.
+        The form, with a trailing underscore if it is a reserved word, with a leading one if it begins with a digit.
+        None if it is empty or too long, so that the field needs a hashed name.
     """
     name = snake_case(raw)
     if not name or len(name) >= MAX_NAME_LENGTH:
@@ -123,7 +123,7 @@ def plain_name(raw: str) -> str | None:
 
 
 def hashed_name(raw: str) -> str:
-    """Return the column name of a field that must be told from others: its form and a hash of its raw name."""
+    """Return the column name of a field that would share one with another: its form and a hash of its raw name."""
     digest = hashlib.sha256(raw.encode("utf-8", "surrogatepass")).hexdigest()[:_HASH_LENGTH]
     form = snake_case(raw) or "column"
     if form[0].isdigit():
@@ -138,11 +138,11 @@ def assign_columns(
 
     Args:
         fields: Raw field names, in any order.
-        known: Fields documented by the API; each is its own column name, whatever else arrives.
+        known: Fields that the API documents; each keeps its own name, whatever else arrives.
         existing: Columns of the target.
 
     Returns:
-        Column name by raw field name, no name twice; the same for every order of ``fields``.
+        Column name by raw field name: unique, and the same for every order of ``fields``.
     """
     fields = list(dict.fromkeys(fields))
     names = {raw: raw for raw in fields if raw in known}
@@ -158,7 +158,7 @@ def assign_columns(
 
 
 def _without_clashes(names: dict[str, str], known: Collection[str]) -> dict[str, str]:
-    """Move fields whose plain name equals another field's hashed name to their own hashed name."""
+    """Give a hashed name to fields whose plain name is another field's hashed name."""
     while clashes := {name for name, count in Counter(names.values()).items() if count > 1}:
         moved = {
             raw: hashed_name(raw)
@@ -177,7 +177,7 @@ def check_column_name(name: str) -> None:
     """Check a column name given by the user, which is used verbatim.
 
     Raises:
-        LoadConfigurationError: It is empty, too long, holds control characters or belongs to the loader.
+        LoadConfigurationError: It is empty or too long, holds control characters, or is reserved for the loader.
     """
     if (
         not name.strip()

@@ -1,4 +1,4 @@
-"""What a load decides on the way: the target's columns, and whether what was read is complete."""
+"""What a load decides: the columns of both tables, and whether the list was read completely."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from airflow_provider_cleanlist.warehouse.types import ColumnType
 
 @dataclass(frozen=True, slots=True)
 class StageCounts:
-    """What the staging table holds once the list is read.
+    """What the staging table holds once the list has been read.
 
     Attributes:
         rows: Staged rows.
         records: Distinct values of the id field.
-        keys: Distinct keys; what will be written.
+        keys: Distinct keys: the rows that will be written.
         without_key: Rows with a NULL in the key.
     """
 
@@ -33,8 +33,8 @@ class CountVerdict:
     """How the number of records read compares with the list's own count.
 
     Attributes:
-        confirmed: The list named its size and exactly so many records were read.
-        message: What to tell, or None if there is nothing to tell.
+        confirmed: Whether exactly as many records were read as the list says it has.
+        message: What to log, if anything.
         fail: Whether the load must stop.
     """
 
@@ -44,31 +44,29 @@ class CountVerdict:
 
 
 def check_counts(counts: StageCounts, total: int | None, check: RowCountCheck) -> CountVerdict:
-    """Compare the distinct records read with the size that the list's last page told."""
+    """Compare the number of distinct records with the size of the list that its last page reported."""
     if total == counts.records:
         return CountVerdict(confirmed=True)
     if total is None:
-        message = (
-            f"The list did not tell its size, so the {counts.records} records read could not be counted."
-        )
+        message = f"The list did not report its size, so nothing confirms that {counts.records} records are all of it."
         return CountVerdict(confirmed=False, message=None if check == "off" else message)
     message = (
-        f"Read {counts.records} distinct records ({counts.rows} rows), but the list's last page told a total of "
+        f"Read {counts.records} distinct records ({counts.rows} rows), but the list's last page reported a total of "
         f"{total}: the list changed while it was read."
     )
     return CountVerdict(confirmed=False, message=None if check == "off" else message, fail=check == "fail")
 
 
 def check_keys(counts: StageCounts, spec: LoadSpec) -> None:
-    """Refuse records without a key: they could not be told apart.
+    """Refuse records without a key, which nothing identifies.
 
     Raises:
         LoadDataError: A record has no value in one of the key's fields.
     """
     if counts.without_key:
         raise LoadDataError(
-            f"{counts.without_key} of {counts.rows} rows have no value in {', '.join(spec.key_fields)}, which key "
-            f"names. The target is unchanged. Choose a key that every record has, such as {spec.id_field!r}."
+            f"{counts.without_key} of {counts.rows} rows have no value in {', '.join(spec.key_fields)}, as the key "
+            f"requires. The target is unchanged. Choose a key that every record has, such as {spec.id_field!r}."
         )
 
 
@@ -78,7 +76,7 @@ class TargetColumns(Collection[str]):
 
     Args:
         names: The columns in order.
-        ignores_case: Whether the database takes ``Email`` and ``email`` for the same column.
+        ignores_case: Whether the database treats ``Email`` and ``email`` as the same column.
     """
 
     names: tuple[str, ...]
@@ -105,9 +103,9 @@ class StagedColumn:
 
     Attributes:
         raw: Name of the field.
-        staging: Name in the staging table: type and number, so that no field name can clash or do harm.
+        staging: Name in the staging table, made of type and number: field names could clash or do harm.
         type: Type in both tables.
-        is_key: Whether it tells records apart.
+        is_key: Whether records are compared by it: it is in the key, or the id field.
     """
 
     raw: str
@@ -136,7 +134,7 @@ class TargetPlan:
         meta: The loader's own columns, in order.
         key: The key's columns in the target.
         added: Columns that the target lacks; all of them if there is no target yet.
-        foreign: Columns of the target that the load does not know.
+        foreign: Columns of the target that this load does not own.
     """
 
     columns: tuple[Column, ...]
@@ -156,7 +154,7 @@ def staged_column(spec: LoadSpec, number: int, raw: str) -> StagedColumn:
 
     Args:
         spec: The load.
-        number: How many fields have a staging column already.
+        number: Number of staging columns before it.
         raw: Name of the field.
     """
     kind = spec.column_type(raw)

@@ -1,7 +1,7 @@
-"""What is published, as statements: which rows of the target go, and which staged ones come.
+"""What is published, as SQL: which rows of the target are deleted, and which staged ones are written.
 
-Every mode deletes what the load replaces and inserts the staged records, each once, the last copy of each. Only a
-merge into a table that has other columns, too, updates rows in place, so that those columns keep their values.
+Every mode deletes what the load replaces and inserts the staged records, the last copy of each. Only a merge into a
+table with further columns updates rows in place, so that those columns keep their values.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Publication:
-    """One publication, decided: what is written where, and what it replaces.
+    """One publication: what is written where, and what it replaces.
 
     Args:
         spec: The load.
         plan: The target's columns.
         stage: The staging table.
         counts: What it holds.
-        on_missing: What becomes of the list's rows that were not read.
-        now: The time that the rows are stamped with.
-        database: Where it happens.
+        on_missing: What happens to rows of the list that were not read.
+        now: The timestamp of the rows.
+        database: The database.
     """
 
     spec: LoadSpec
@@ -58,16 +58,16 @@ class Publication:
 
     @property
     def compares_keys(self) -> bool:
-        """Whether rows of the target are found by the keys of the staged records."""
+        """Whether rows of the target are compared with staged records by key."""
         spec = self.spec
         if spec.mode == "replace":
             return spec.replace_scope == "list" and naming.LIST_ID not in spec.key
         return spec.mode == "merge"
 
     def statements(self) -> list[tuple[str, Any]]:
-        """Return the statements of the transaction in order, each with what it does.
+        """Return the statements of the transaction in order, each with the name of its effect.
 
-        The row counts of those named ``removed`` add up to the rows that are gone.
+        The rows affected by those named ``removed`` are the rows that the load removes.
         """
         target, source = self.target, self.source()
         if self.updates_in_place:
@@ -84,7 +84,7 @@ class Publication:
         return [*replaced, ("inserted", self._insert(target, source))]
 
     def removals(self) -> list[Any]:
-        """Return statements that would remove what the load removes, and could run before any other."""
+        """Return statements that would remove what the load removes, if they ran first."""
         target = self.target
         if self.spec.mode == "merge":
             return [statement for _, statement in self._missing(target, ~self._staged(target))]
@@ -94,7 +94,7 @@ class Publication:
         return {column.target: column.staging for column in self.plan.columns}
 
     def source(self) -> FromClause:
-        """Return the staged records, each key once: the last row of the last page wins."""
+        """Return the staged records, one for each key: the last row of the last page wins."""
         if self.counts.keys == self.counts.rows:
             return self.stage
         columns = [column.staging for column in self.plan.columns]
@@ -134,7 +134,7 @@ class Publication:
         return target.update().values(changed).where(self.same_key(target, source))
 
     def values(self, source: FromClause) -> dict[str, ColumnElement[Any]]:
-        """Return what is written into each column for a staged record."""
+        """Return what is written to each column for a staged record."""
         types = self.database.types
         staged = {
             column.target: types.published(source.c[column.staging], column.type)
@@ -148,7 +148,7 @@ class Publication:
         return [staging[name] for name in self.plan.key if name in staging]
 
     def staged_key(self, source: FromClause) -> ColumnElement[Any]:
-        """Return a staging column of the key, which no record lacks."""
+        """Return a staging column of the key, which is never NULL."""
         return source.c[self.staged_key_names()[0]]
 
     def same_key(self, target: FromClause, source: FromClause) -> ColumnElement[bool]:
@@ -162,7 +162,7 @@ class Publication:
         )
 
     def _staged(self, target: sa.Table) -> ColumnElement[bool]:
-        """Whether a row of the target is among the staged ones, by key."""
+        """Whether there is a staged record with the key of a row of the target."""
         staging, constants = self._staging_names(), self._constants()
         fixed = [target.c[name] == constants[name] for name in self.plan.key if name in constants]
         names = [name for name in self.plan.key if name in staging]
@@ -176,7 +176,7 @@ class Publication:
         return target.c[naming.LIST_ID] == self._constants()[naming.LIST_ID]
 
     def _missing(self, target: sa.Table, *gone: ColumnElement[bool]) -> list[tuple[str, Any]]:
-        """Return what happens to the list's rows that were not read, which ``gone`` picks out."""
+        """Return what happens to rows of the list that were not read, which ``gone`` selects."""
         if self.on_missing == "keep":
             return []
         where = (self.of_list(target), *gone)
@@ -187,7 +187,7 @@ class Publication:
         return [("removed", target.update().values({naming.DELETED_AT: now}).where(*where, alive))]
 
     def scope(self, target: Any) -> Sequence[ColumnElement[bool]]:
-        """Return the conditions of the rows that ``replace``, ``append`` and ``snapshot`` write anew."""
+        """Return the conditions of the rows that ``replace``, ``append`` and ``snapshot`` replace."""
         constants = self._constants()
         whole_table = self.spec.replace_scope == "table"
         if self.spec.mode == "append":

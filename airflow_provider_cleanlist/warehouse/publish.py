@@ -19,11 +19,10 @@ if TYPE_CHECKING:
 
 
 def check_mergeable(engine: Engine, publication: Publication) -> None:
-    """Refuse a merge that the database cannot do without losing what others keep in the target.
+    """Refuse a merge that would lose values of columns this load does not own.
 
     Raises:
-        LoadConfigurationError: The target has columns that this load does not own, and SQLAlchemy has no
-            ``UPDATE .. FROM`` for the database.
+        LoadConfigurationError: The target has such columns, and SQLAlchemy has no ``UPDATE .. FROM`` for the database.
     """
     if publication.database.publishes_by_merge:
         return
@@ -43,14 +42,14 @@ def publish(connection: Connection, publication: Publication) -> int:
     """Write the staged records into the target within the connection's transaction.
 
     Args:
-        connection: An open connection in a transaction, which is committed by the caller.
+        connection: An open connection in a transaction, which the caller commits.
         publication: What to write.
 
     Returns:
-        Rows removed from the target: gone from the list, or of what was replaced.
+        Number of rows removed from the target: gone from the list, or in the scope that was replaced.
 
     Raises:
-        LoadError: The staging table is not what was counted.
+        LoadError: The staging table is not as it was counted.
     """
     database = publication.database
     if database.build_script is None and not database.publishes_by_merge:
@@ -74,7 +73,7 @@ def _publish_statements(connection: Connection, publication: Publication) -> int
     staged = connection.execute(sa.select(sa.func.count()).select_from(publication.stage)).scalar_one()
     if staged != publication.counts.rows:
         raise LoadError(
-            f"The staging table holds {staged} rows instead of {publication.counts.rows}: the server lost it."
+            f"The staging table holds {staged} rows instead of {publication.counts.rows}: the server lost some."
         )
     if publication.compares_keys:
         _analyze_stage(connection, publication)
@@ -88,7 +87,7 @@ def _publish_statements(connection: Connection, publication: Publication) -> int
 
 
 def _analyze_stage(connection: Connection, publication: Publication) -> None:
-    """Tell the planner what the stage holds, before it is compared with a target that has rows."""
+    """Tell the planner what the stage holds, before it is compared with a target that is not empty."""
     analyze = publication.database.analyze
     if analyze is not None:
         any_row = sa.select(sa.literal(1)).select_from(publication.target).limit(1)
@@ -97,14 +96,14 @@ def _analyze_stage(connection: Connection, publication: Publication) -> None:
 
 
 def check_writable(engine: Engine, table: naming.TableName, columns: Sequence[str]) -> None:
-    """Check, before anything is read, whether rows of an existing target may be deleted and inserted.
+    """Check, before anything is read, that rows of an existing target can be deleted and inserted.
 
     Raises:
-        LoadConfigurationError: They may not: it is a view, privileges are missing, or the database makes a column.
+        LoadConfigurationError: They cannot: it is a view, privileges are missing, or a column is generated.
     """
     target = sa.Table(table.name, sa.MetaData(), *(sa.Column(name) for name in columns), schema=table.schema)
     never = sa.text("1 = 0")
-    doing = f"Checking that rows of {table} may be deleted and inserted"
+    doing = f"Checking that rows of {table} can be deleted and inserted"
     with database_errors(engine, doing), engine.connect() as connection:
         transaction = connection.begin()
         database_of(engine).check_target(connection, target)

@@ -51,13 +51,13 @@ ReadPages = Callable[[str | None], Iterator[RecordPage]]
 
 @dataclass(frozen=True, slots=True)
 class Pacing:
-    """When pages are read, and when what they hold is committed.
+    """How far reading runs ahead, and when rows are committed.
 
     Args:
-        utc_now: The time of day.
-        clock: Seconds, for progress.
-        batch_rows: Rows that are committed together, at least; whole pages.
-        pages_ahead: Pages that may wait in memory while earlier ones are written.
+        utc_now: Returns the time, in UTC.
+        clock: Returns seconds, for progress.
+        batch_rows: Minimum number of rows per commit; pages are committed as a whole.
+        pages_ahead: Pages that can wait in memory while earlier ones are written.
     """
 
     utc_now: Callable[[], datetime]
@@ -73,7 +73,7 @@ class StageWriter:
         stage: The stage.
         spec: The load.
         target: Columns of the target; None if it does not exist.
-        pacing: When to do what.
+        pacing: How far to read ahead, and when to commit.
     """
 
     def __init__(self, stage: Stage, spec: LoadSpec, target: TargetColumns | None, pacing: Pacing) -> None:
@@ -88,7 +88,7 @@ class StageWriter:
         self._progress = Progress(pacing.clock(), stage.checkpoint.rows)
 
     def read(self, read_pages: ReadPages) -> None:
-        """Read what the stage does not hold yet, and commit what was read even if reading fails."""
+        """Read and stage the rest of the list. If reading fails, what was read is committed."""
         if self._at.complete:
             log.info("An earlier attempt read the whole list: %s.", _amount(self._at))
             return
@@ -113,7 +113,7 @@ class StageWriter:
             )
 
     def _rest(self) -> None:
-        """Keep no transaction open while there is nothing to write."""
+        """Close the transaction while there is nothing to write, because it would hold locks."""
         if self._stage.is_open:
             self._commit()
 
@@ -155,15 +155,15 @@ class _End(Exception):  # noqa: N818 - it is a signal
 def prefetch(
     items: Iterator[T], ahead: int, patience: float | None = None
 ) -> Generator[T | None, None, None]:
-    """Yield the items of an iterator that a thread runs up to ``ahead`` items in front.
+    """Yield the items of an iterator, which a thread reads up to ``ahead`` items in advance.
 
-    An error of the iterator is raised here, after the items before it. Closing the generator lets the thread
-    end after the item it is fetching.
+    An error of the iterator is raised here, after the items before it. Once the generator is closed, the thread ends
+    after the item that it is fetching.
 
     Args:
-        items: The iterator; it runs in one thread, with the context variables of this one.
-        ahead: How many items may wait; 0 reads none ahead and needs no thread.
-        patience: Seconds after which None is yielded, once, when no item has come; None waits for the next item.
+        items: The iterator; it runs in a single thread, with the context variables of this one.
+        ahead: How many items can wait; 0 reads none in advance, without a thread.
+        patience: Seconds without an item after which None is yielded, once; None means to wait for the next item.
     """
     if not ahead:
         yield from items
@@ -202,7 +202,7 @@ def prefetch(
 
 
 class Progress:
-    """How far a load has come, in words: at most one line every 30 seconds.
+    """Describes how far a load has come, at most once every 30 seconds.
 
     Args:
         now: The clock in seconds when reading starts.
@@ -214,7 +214,7 @@ class Progress:
         self._rows_before = rows
 
     def line(self, at: Checkpoint, now: float) -> str | None:
-        """Return a line if it is time for one, with the time left if the size of the list is known."""
+        """Return a line if one is due, with the time left if the size of the list is known."""
         if now - self._last < SECONDS_BETWEEN_LINES:
             return None
         self._last = now
@@ -226,7 +226,7 @@ class Progress:
         return line
 
     def summary(self, at: Checkpoint, now: float) -> str:
-        """Return the whole pass in words."""
+        """Return what was read in total, and how fast."""
         rate = self._rate(at, now)
         return f"{_amount(at)} in {duration(now - self._start)} ({rate:,.0f} rows/s)"
 
@@ -240,7 +240,7 @@ def _amount(at: Checkpoint) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Return a duration for people: ``45 s``, ``12 min``, ``3 h 5 min``."""
+    """Return a duration in words: ``45 s``, ``12 min``, ``3 h 5 min``."""
     whole = round(seconds)
     if whole < 60:
         return f"{whole} s"

@@ -32,7 +32,7 @@ LEAD_FIELDS = (
     "linkedin_url",
     "provider",
 )
-"""Fields of a lead row that the API documents; only ``lead_id`` is certain to be there."""
+"""Fields of a lead that the API documents; only ``lead_id`` is guaranteed."""
 
 _STAGE_PREFIX = "_cleanlist_stage_"
 
@@ -43,16 +43,16 @@ class LoadSpec:
 
     Args:
         list_id: The list that the records belong to.
-        load_id: What is the same for every try of this load, and for no other load.
-        run_id: Written to ``_cleanlist_run_id``; ``append`` replaces the rows of this run and list.
+        load_id: The same for every attempt at this load, and for no other load.
+        run_id: Written to ``_cleanlist_run_id``; ``append`` replaces rows of the same run and list.
         table: The target.
         mode, key, replace_scope, on_missing, schema_evolution, columns, exclude_columns, hash_columns,
             column_types, row_count_check: As in ``LeadListToWarehouseOperator``.
         snapshot_date: The day that ``snapshot`` replaces.
-        staging_schema: Schema of the staging tables; None is the target's.
+        staging_schema: Schema of the staging tables; None means the target's.
         hash_secret: Key of the HMAC for ``hash_columns``.
-        known_fields: Fields that the API documents: columns of a new table even where no record has them.
-        id_field: The field that tells records apart; every record must have it.
+        known_fields: Fields that the API documents; a new table has columns for them even if no record has them.
+        id_field: The field that identifies a record; every record must have it.
     """
 
     list_id: str
@@ -76,7 +76,7 @@ class LoadSpec:
     id_field: str = "lead_id"
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be meant.
+        """Refuse arguments that are invalid or contradict each other.
 
         Raises:
             LoadConfigurationError: An argument is unknown or contradicts another one.
@@ -119,9 +119,7 @@ class LoadSpec:
             )
         missing = [raw for raw in (self.id_field, *self.key_fields) if self.is_excluded(raw)]
         if missing:
-            raise LoadConfigurationError(
-                f"exclude_columns leaves out {missing}, which tell the records apart."
-            )
+            raise LoadConfigurationError(f"exclude_columns leaves out {missing}, which identify the records.")
         unusable = {*self.key} & {naming.SYNCED_AT, naming.DELETED_AT, naming.EXTRA}
         if naming.SNAPSHOT_DATE in self.key and self.mode != "snapshot":
             unusable.add(naming.SNAPSHOT_DATE)
@@ -130,16 +128,13 @@ class LoadSpec:
 
     @property
     def key_fields(self) -> tuple[str, ...]:
-        """Fields of the records in ``key``: what is not one of the loader's own columns.
-
-        A field may be named by its raw name or by the name that ``columns`` gives it.
-        """
+        """Fields of the records in ``key``, which can name a field or the column that ``columns`` gives it."""
         raw_names = {name: raw for raw, name in (self.columns or {}).items() if name is not None}
         return tuple(raw_names.get(part, part) for part in self.key if part not in naming.META_COLUMNS)
 
     @property
     def initial_fields(self) -> tuple[str, ...]:
-        """Fields that get a column whether or not a record has them."""
+        """Fields that get a column even if no record has them."""
         chosen = self.known_fields if self.columns is None else tuple(self.columns)
         fields = dict.fromkeys((self.id_field, *self.key_fields, *chosen))
         return tuple(raw for raw in fields if not self.is_excluded(raw))
@@ -157,7 +152,7 @@ class LoadSpec:
         return _names(self.hash_columns, raw)
 
     def column_type(self, raw: str) -> ColumnType:
-        """Return the type of a field's column; ``column_types`` may name the field or its column."""
+        """Return the type of a field's column; ``column_types`` can name the field or the column."""
         aliases = (raw, (self.columns or {}).get(raw), naming.plain_name(raw), naming.hashed_name(raw))
         return next(
             (self.column_types[name] for name in aliases if name and name in self.column_types), "text"
@@ -165,7 +160,7 @@ class LoadSpec:
 
     @property
     def stage(self) -> TableName:
-        """The staging table of this load, the same for every try."""
+        """The staging table of this load, the same for every attempt."""
         digest = hashlib.sha256("\0".join((self.load_id, self.list_id, str(self.table))).encode()).hexdigest()
         return TableName(f"{_STAGE_PREFIX}{digest[:16]}", self.staging_schema or self.table.schema)
 
@@ -176,7 +171,7 @@ class LoadSpec:
 
     @property
     def fingerprint(self) -> str:
-        """A hash of what decides how records are staged: pages staged otherwise cannot be used."""
+        """A hash of everything that decides how records are staged: pages staged differently cannot be used."""
         staged_by = (
             self.key_fields,
             self.schema_evolution,
@@ -190,7 +185,7 @@ class LoadSpec:
 
 
 def is_stage_name(name: str) -> bool:
-    """Whether a table of this name can be a staging table, and so be dropped."""
+    """Whether a table's name is that of a staging table, which may be dropped."""
     return name.startswith(_STAGE_PREFIX)
 
 

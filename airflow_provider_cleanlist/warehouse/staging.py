@@ -1,8 +1,8 @@
-"""Pages on their way to the target: the staging table of a load, and how far it has come.
+"""The staging table of a load, and its checkpoint.
 
-Rows and checkpoint are committed together, so a page is in the stage exactly if the checkpoint says so. The
-checkpoint lives in a row of the table of loads in flight, beside the staging tables. Each attempt at a load takes the
-row over by raising ``attempt``; an attempt that finds it raised by another one can commit nothing any more.
+Rows and checkpoint are committed together, so a page is in the stage if and only if the checkpoint says so. The
+checkpoint is in a row of the table of loads in flight, next to the staging tables. Each attempt at a load takes the row
+over by incrementing ``attempt``; an attempt that finds a number other than its own can commit nothing any more.
 """
 
 from __future__ import annotations
@@ -35,24 +35,24 @@ log = logging.getLogger(__name__)
 BATCH_ROWS = 10_000
 BATCH_SECONDS = 30.0
 RESUME_WITHIN = timedelta(hours=24)
-"""A stage untouched for longer is read again from the start: its first pages are stale."""
+"""A stage untouched for longer is stale: the list is read again from the start."""
 ABANDONED_AFTER = timedelta(hours=48)
-"""A stage untouched for longer belongs to a run that never came back, and is dropped by the next load."""
+"""A stage untouched for longer belongs to a run that was never retried; the next load drops it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """How far a load has come: everything up to here is in the staging table.
+    """How far a load has come: everything before it is in the staging table.
 
     Attributes:
-        pages: Pages staged; the number of the last one.
+        pages: Pages staged, which is the number of the last one.
         rows: Rows staged.
         cursor: Cursor of the next page; None before the first and after the last.
         complete: Whether the last page is staged.
-        total: Size of the list as the last page told it.
-        fields: Raw field names by the number of their staging column.
-        cleaned: Values that NUL or lone surrogates were removed from.
-        report: What the load returned, once it is published.
+        total: Size of the list as the last page reported it.
+        fields: Names of the fields, in the order of their staging columns.
+        cleaned: Number of values that NUL or lone surrogates were removed from.
+        report: What the load reports, once it is published.
     """
 
     pages: int = 0
@@ -77,7 +77,7 @@ class Checkpoint:
 
 @dataclass(frozen=True, slots=True)
 class StageRecord:
-    """A row of the table of loads in flight."""
+    """A row of the table of loads in flight: a stage, and the attempt that holds it."""
 
     stage: str
     attempt: int
@@ -90,10 +90,10 @@ ResumeDecision = Literal["start", "resume", "published"]
 
 
 def decide_resume(record: StageRecord | None, spec: LoadSpec, now: datetime) -> ResumeDecision:
-    """Decide what becomes of the stage that an earlier try of the same load may have left.
+    """Decide what to do with the stage that an earlier attempt at the same load may have left.
 
     Returns:
-        ``published`` if only the result is missing, ``resume`` to go on after the checkpoint, else ``start``.
+        ``published`` if only cleaning up is left, ``resume`` to continue after the checkpoint, else ``start``.
     """
     if record is None or now - record.updated_at > RESUME_WITHIN:
         return "start"
@@ -105,17 +105,17 @@ def decide_resume(record: StageRecord | None, spec: LoadSpec, now: datetime) -> 
 
 
 def should_commit(rows: int, seconds: float, batch_rows: int = BATCH_ROWS) -> bool:
-    """Whether pages read so far are committed now: ``rows`` wait, the oldest for ``seconds``."""
+    """Whether to commit what was read: ``rows`` are waiting, the oldest for ``seconds``."""
     return rows >= batch_rows or (rows > 0 and seconds >= BATCH_SECONDS)
 
 
 class Stage:
-    """The staging table of one load, held by one try of it.
+    """The staging table of one load, held by one attempt at it.
 
     Attributes:
         checkpoint: What is committed.
-        table: The staging table with the columns that are committed.
-        resumed: Whether an earlier try staged a part of it.
+        table: The staging table.
+        resumed: Whether an earlier attempt staged a part of the list.
     """
 
     def __init__(self, engine: Engine, spec: LoadSpec) -> None:
@@ -134,7 +134,7 @@ class Stage:
 
     @classmethod
     def open(cls, engine: Engine, spec: LoadSpec, now: datetime) -> Stage:
-        """Take over the stage that an earlier try of this load left, or begin a new one.
+        """Take over the stage that an earlier attempt at this load left, or begin a new one.
 
         Args:
             engine: The warehouse.
@@ -142,7 +142,7 @@ class Stage:
             now: The time, in UTC.
 
         Raises:
-            LoadError: The database refuses, or another try of the load takes the stage at this moment.
+            LoadError: The database refuses, or another attempt takes the stage over at the same moment.
         """
         stage = cls(engine, spec)
         tables.ensure_table(engine, stage._registry)
@@ -206,12 +206,12 @@ class Stage:
             "updated_at": now.isoformat(timespec="seconds"),
             "checkpoint": Checkpoint().to_json(),
         }
-        with self._errors("Announcing the load"), self._engine.begin() as connection:
+        with self._errors("Recording the load"), self._engine.begin() as connection:
             connection.execute(self._registry.insert().values(values))
         self._attempt = 1
 
     def _is_intact(self) -> bool:
-        """Remove rows beyond the checkpoint and tell whether all up to it are there."""
+        """Delete rows beyond the checkpoint; return whether all others are there."""
         columns = tables.columns_of(self._engine, self._spec.stage)
         if columns is None:
             return False
@@ -222,15 +222,15 @@ class Stage:
 
     @property
     def is_open(self) -> bool:
-        """Whether rows are on their way to the database, in a transaction that is not committed."""
+        """Whether there is an uncommitted transaction, with rows on their way to the database."""
         return self._open is not None
 
     def add(self, rows: Sequence[Row], columns: Sequence[StagedColumn]) -> None:
-        """Take rows, for the next commit to make permanent.
+        """Take rows for the next commit.
 
         Args:
-            rows: Rows as ``RowMaker`` makes them; short ones are filled up with NULL.
-            columns: The columns that they have. A stage that is open must be committed before it gets a new one.
+            rows: Rows as ``RowMaker`` makes them; the commit fills up short ones with NULL.
+            columns: Their columns. An open transaction must be committed before there is a new one.
 
         Raises:
             LoadError: The database refuses.
@@ -246,14 +246,14 @@ class Stage:
             self._stream.write(rows)
 
     def commit(self, checkpoint: Checkpoint, now: datetime) -> None:
-        """Commit the rows that were added together with the checkpoint behind them.
+        """Commit the rows that were added, together with the checkpoint that covers them.
 
         Args:
             checkpoint: How far the load has come with them.
             now: The time, in UTC.
 
         Raises:
-            LoadError: The database refuses, or another try has taken the stage over.
+            LoadError: The database refuses, or another attempt has taken the stage over.
         """
         with self._writing() as transaction:
             if self._stream is not None:
@@ -271,13 +271,13 @@ class Stage:
         return [row if len(row) == width else row + (None,) * (width - len(row)) for row in rows]
 
     def close(self) -> None:
-        """Give up rows that are on their way, if there are any."""
+        """Discard rows that are not committed."""
         transaction, stream = self._open, self._stream
         self._open, self._stream = None, None
         if transaction is not None:
             if stream is not None:
                 transaction.connection.invalidate()
-            with suppress(sa.exc.SQLAlchemyError):  # a broken connection has been told before
+            with suppress(sa.exc.SQLAlchemyError):  # a broken connection has been reported
                 transaction.connection.close()
 
     @contextmanager
@@ -303,7 +303,7 @@ class Stage:
         """Record a checkpoint within a transaction.
 
         Raises:
-            LoadError: Another try has taken the stage over; the transaction must not be committed.
+            LoadError: Another attempt has taken the stage over; the transaction must not be committed.
         """
         registry = self._registry
         mine = sa.and_(registry.c.stage == self._spec.stage.name, registry.c.attempt == self._attempt)
@@ -352,7 +352,7 @@ class Stage:
         """Remove the staging table and the record of the load."""
         tables.drop_table(self._engine, self._spec.stage)
         mine = self._registry.c.stage == self._spec.stage.name
-        with self._errors("Clearing the record of the load"), self._engine.begin() as connection:
+        with self._errors("Deleting the record of the load"), self._engine.begin() as connection:
             connection.execute(self._registry.delete().where(mine))
 
     def _errors(self, doing: str) -> AbstractContextManager[None]:
@@ -360,7 +360,7 @@ class Stage:
 
 
 def drop_abandoned(engine: Engine, spec: LoadSpec, now: datetime) -> None:
-    """Drop the stages of loads that never came back; what cannot be dropped is left for the next load."""
+    """Drop the stages of loads that were never retried; the next load tries those that cannot be dropped."""
     registry = tables.registry_table(spec, database_of(engine))
     limit = (now - ABANDONED_AFTER).isoformat(timespec="seconds")
     old = sa.and_(registry.c.updated_at < limit, registry.c.stage != spec.stage.name)
@@ -370,9 +370,9 @@ def drop_abandoned(engine: Engine, spec: LoadSpec, now: datetime) -> None:
         try:
             tables.drop_table(engine, TableName(stage, spec.stage.schema))
             with (
-                database_errors(engine, "Forgetting an abandoned load"),
+                database_errors(engine, "Deleting the record of an abandoned load"),
                 engine.begin() as connection,
             ):
                 connection.execute(registry.delete().where(sa.and_(old, registry.c.stage == stage)))
         except LoadError as error:
-            log.warning("An abandoned staging table stays: %s", error)
+            log.warning("An abandoned staging table remains: %s", error)

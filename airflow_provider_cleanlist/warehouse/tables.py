@@ -1,6 +1,6 @@
-"""The tables of a load as SQLAlchemy sees them, and the DDL on them.
+"""The tables of a load in SQLAlchemy's terms, and DDL.
 
-Nothing is reflected: what a table holds is read from the columns of an empty query.
+Nothing is reflected: the columns of a table are those of an empty query, because inspectors of some dialects fail.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def registry_table(spec: LoadSpec, database: Database) -> sa.Table:
 
 
 def target_table(spec: LoadSpec, plan: TargetPlan, database: Database) -> sa.Table:
-    """Return the target with the columns that the load writes, keyed if the load merges."""
+    """Return the target with the columns that the load writes, and with a primary key if the load merges."""
     types = {column.target: _type(database, column) for column in plan.columns}
     types |= {name: meta_type(database, name) for name in plan.meta}
     columns = [sa.Column(name, types[name], autoincrement=False) for name in plan.written]
@@ -86,14 +86,14 @@ def meta_type(database: Database, name: str) -> TypeEngine[Any]:
 
 
 def _type(database: Database, column: StagedColumn, *, staged: bool = False) -> TypeEngine[Any]:
-    """Return the type of a field's column: text that tells records apart is compared exactly."""
+    """Return the type of a field's column; text by which records are compared is compared exactly."""
     if column.is_key and column.type == "text":
         return database.types.key
     return database.types.staged(column.type) if staged else database.types.target(column.type)
 
 
 def check_names(engine: Engine, spec: LoadSpec) -> None:
-    """Refuse names that the database would cut, or that cannot be quoted for it.
+    """Refuse names that the database would truncate, or that cannot be quoted.
 
     Raises:
         LoadConfigurationError: A name is too long or holds a character that cannot be quoted.
@@ -104,17 +104,17 @@ def check_names(engine: Engine, spec: LoadSpec) -> None:
     for name in places:
         if len(name.encode("utf-8", "surrogatepass")) > longest:
             raise LoadConfigurationError(
-                f"The name {name!r} is longer than the {longest} bytes that the database takes."
+                f"The name {name!r} is longer than the {longest} bytes that the database allows."
             )
     for name in (*places, *filter(None, (spec.columns or {}).values())):
         if found := {*name} & {*unquotable}:
             raise LoadConfigurationError(
-                f"The name {name!r} holds {min(found)!r}, which has no place in names on {engine.dialect.name}."
+                f"The name {name!r} contains {min(found)!r}, which names on {engine.dialect.name} cannot have."
             )
 
 
 def columns_of(engine: Engine, table: naming.TableName) -> TargetColumns | None:
-    """Return the columns of a table or view, None if there is none."""
+    """Return the columns of a table or view; None if it does not exist."""
     database = database_of(engine)
     query = (
         sa.select(sa.text("*")).select_from(sa.table(table.name, schema=table.schema)).where(sa.text("1 = 0"))
@@ -122,7 +122,9 @@ def columns_of(engine: Engine, table: naming.TableName) -> TargetColumns | None:
     with database_errors(engine, f"Reading the columns of {table}"):
         try:
             with engine.connect() as connection:
-                fresh = connection.execution_options(compiled_cache=None)  # it holds the columns of last time
+                fresh = connection.execution_options(
+                    compiled_cache=None
+                )  # it remembers the columns of last time
                 names = tuple(fresh.execute(query).keys())
                 return TargetColumns(names, database.ignores_case)
         except sa.exc.DBAPIError as error:
@@ -132,12 +134,12 @@ def columns_of(engine: Engine, table: naming.TableName) -> TargetColumns | None:
 
 
 def as_stored(table: sa.Table, database: Database) -> sa.Table:
-    """Return a table as a database can create it: without a primary key where none is enforced."""
+    """Return a table as it is created: without a primary key where none would be enforced."""
     return table if database.enforces_keys else without_key(table)
 
 
 def without_key(table: sa.Table) -> sa.Table:
-    """Return a table whose columns may all be NULL."""
+    """Return a table without its primary key, all of whose columns can be NULL."""
     columns = [sa.Column(column.name, column.type) for column in table.columns]
     return sa.Table(table.name, sa.MetaData(), *columns, schema=table.schema)
 
@@ -186,7 +188,7 @@ def _execute_ddl(engine: Engine, statement: Any, doing: str) -> None:
 
 
 def apply_settings(connection: Connection, settings: Sequence[str]) -> None:
-    """Execute the statements that prepare a transaction for what it is to do."""
+    """Execute the statements that a transaction begins with."""
     for setting in settings:
         connection.execute(sa.text(setting))
 

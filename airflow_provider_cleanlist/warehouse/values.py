@@ -35,7 +35,7 @@ def clean(text: str) -> str:
 
 
 def clean_nested(value: Any) -> Any:
-    """Clean every string within lists and objects, names of fields included."""
+    """Clean every string in lists and objects, including the names of fields."""
     if isinstance(value, str):
         return clean(value)
     if isinstance(value, Mapping):
@@ -44,7 +44,7 @@ def clean_nested(value: Any) -> Any:
 
 
 def to_json(value: Any) -> str:
-    """Return a value as compact JSON, characters outside ASCII as they are."""
+    """Return a value as compact JSON, with characters outside ASCII unescaped."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
@@ -61,7 +61,7 @@ def _is_storable(text: str) -> bool:
 
 
 def _are_storable_texts(values: Sequence[Any]) -> bool:
-    """Whether all values are storable texts or None: one look at them together is faster than one at each."""
+    """Whether all values are storable texts or None; checking them joined is faster than one by one."""
     try:
         return _is_storable("".join([value for value in values if value is not None]))
     except TypeError:
@@ -104,13 +104,13 @@ _CONVERTERS: dict[ColumnType, Callable[[Any], Any]] = {
 
 
 def convert(value: Any, kind: ColumnType) -> Any:
-    """Return a value as a number, truth value, date or time.
+    """Return a value as a number, boolean, date or timestamp.
 
-    A blank string is NULL. Numbers and truth values may be written as text, dates and times are ISO 8601, times
-    without a zone are UTC.
+    A blank string is NULL. Numbers and booleans can be text; dates and timestamps are ISO 8601, and UTC if they have no
+    zone.
 
     Raises:
-        ValueError: The value is not of that type. The message does not hold the value.
+        ValueError: The value does not have that type. The message does not contain the value.
     """
     if value is None or (isinstance(value, str) and not value.strip()):
         return None
@@ -125,11 +125,11 @@ def _no_values(record: Mapping[str, Any]) -> tuple[Any, ...]:
 
 
 class RowMaker:
-    """Turns records into rows of a staging table, whose columns it numbers as fields appear.
+    """Turns records into rows of a staging table, which gets a column whenever a new field appears.
 
     Args:
         spec: The load.
-        fields: Fields that have a staging column already, from an earlier try.
+        fields: Fields that have a staging column from an earlier attempt.
         target: Columns of the target; None if it does not exist.
 
     Attributes:
@@ -161,19 +161,19 @@ class RowMaker:
 
     @property
     def fields(self) -> tuple[str, ...]:
-        """Fields by the number of their staging column."""
+        """Fields in the order of their staging columns."""
         return tuple(column.raw for column in self._columns)
 
     @property
     def columns(self) -> tuple[StagedColumn, ...]:
-        """Their staging columns."""
+        """Staging columns of the fields."""
         return tuple(self._columns)
 
     def rows(self, records: Sequence[Mapping[str, Any]], page: int) -> list[Row]:
-        """Return a page's records as rows ``(page, row, *fields)``, all as long as ``fields`` is afterwards.
+        """Return a page's records as rows ``(page, row, *values)``, with a value for each of ``columns``.
 
         Raises:
-            LoadDataError: A record has no id, or a value is not of its column's type.
+            LoadDataError: A record has no id, or a value does not have its column's type.
             LoadConfigurationError: ``schema_evolution`` forbids a field.
         """
         if unmet := set().union(*records) - self._goes_into_extra.keys():
@@ -188,12 +188,12 @@ class RowMaker:
         return list(zip(repeat(page), range(1, len(records) + 1), *converted, strict=False))
 
     def _values(self, records: Sequence[Mapping[str, Any]]) -> Sequence[Sequence[Any]]:
-        """Return the values of each field, None where a record lacks it; whole records for the column of the rest."""
+        """Return the values of each field, None where a record lacks it; for ``_extra``, the records themselves."""
         try:
             return [*zip(*map(self._values_of, records), strict=True)] or [()] * len(self._columns)
         except KeyError:
             return [
-                records if convert == self._rest_of else [record.get(raw) for record in records]
+                records if convert == self._extras else [record.get(raw) for record in records]
                 for raw, convert in zip(self.fields, self._converters, strict=True)
             ]
 
@@ -209,7 +209,7 @@ class RowMaker:
         column = staged_column(self._spec, len(self._columns), raw)
         self._columns.append(column)
         self._converters.append(self._converter(column))
-        if len(self._columns) > 1 and self._rest_of not in self._converters:
+        if len(self._columns) > 1 and self._extras not in self._converters:
             self._values_of = itemgetter(*self.fields)
         else:
             self._values_of = _no_values
@@ -217,7 +217,7 @@ class RowMaker:
     def _converter(self, column: StagedColumn) -> _Convert:
         raw = column.raw
         if raw == naming.EXTRA and self._spec.schema_evolution == "ignore":
-            return self._rest_of
+            return self._extras
         self._goes_into_extra[raw] = False
         if self._spec.is_hashed(raw):
             return lambda values: [self._hash(value) for value in values]
@@ -263,7 +263,7 @@ class RowMaker:
                 raise _UnfitValueError(number, reason) from None
         return converted
 
-    def _rest_of(self, records: Sequence[Mapping[str, Any]]) -> Sequence[str | None]:
+    def _extras(self, records: Sequence[Mapping[str, Any]]) -> Sequence[str | None]:
         return [self._extra_value(record) for record in records]
 
     def _extra_value(self, record: Mapping[str, Any]) -> str | None:
@@ -283,7 +283,7 @@ class RowMaker:
 
 
 class _UnfitValueError(Exception):
-    """A value that cannot be staged; the message names the field and never the value."""
+    """A value that cannot be staged; the message names the field, never the value."""
 
     def __init__(self, row: int, reason: str) -> None:
         super().__init__(reason)

@@ -90,7 +90,7 @@ class Lock:
             connection.detach()  # it would go back to the pool with the lock
         result = connection.execute(self.statement(target, registry, self.seconds))
         if self.is_granted is not None and not self.is_granted(result.scalar()):
-            raise LoadError(f"Other loads into {target.name} did not end within {self.seconds} seconds.")
+            raise LoadError(f"Other loads into {target.name} did not end within {self.seconds} s.")
 
 
 def table_lock(text: str) -> Lock:

@@ -117,7 +117,7 @@ def test_a_load_that_others_hold_up_for_too_long_ends(mariadb_database, make_spe
     ((statement, parameters),) = names
     with mariadb_database.open().connect() as other:
         assert other.exec_driver_sql(statement, parameters).scalar() == 1
-        with pytest.raises(LoadError, match="Other loads into leads did not end within 1 seconds"):
+        with pytest.raises(LoadError, match="Other loads into leads did not end within 1 s"):
             load(mariadb_database.engine, make_spec(load_id="late"), paged([[lead(2)]]))
         assert len(mariadb_database.rows()) == 1
         other.exec_driver_sql("DO RELEASE_ALL_LOCKS()")

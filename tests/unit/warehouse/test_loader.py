@@ -190,7 +190,7 @@ def test_nothing_is_deleted_unless_the_count_is_right(
         report = load(engine, make_spec(on_missing="delete", row_count_check="off", load_id="x"), pages)
     assert report.rows_removed == 0
     assert len(rows_of()) == 2
-    assert "Rows that are gone from the list stay as they are" in caplog.text
+    assert "Rows that are gone from the list are kept" in caplog.text
 
 
 @needs_update_from
@@ -458,7 +458,7 @@ def test_abandoned_stages_are_dropped_and_others_left_alone(engine, make_spec, p
 def test_a_wrong_count_is_told(load_pages, caplog):
     with caplog.at_level(logging.WARNING):
         load_pages([lead(1), lead(1)], total=2)
-    assert "Read 1 distinct records (2 rows), but the list's last page told a total of 2" in caplog.text
+    assert "Read 1 distinct records (2 rows), but the list's last page reported a total of 2" in caplog.text
 
 
 def test_a_wrong_count_fails_if_asked_and_the_next_try_reads_again(engine, make_spec, paged, rows_of):
@@ -581,7 +581,7 @@ def test_an_abandoned_stage_that_cannot_be_dropped_stays_and_is_told(engine, loa
         "INSERT INTO _cleanlist_loads (stage, updated_at) VALUES ('_cleanlist_stage_view', '2000-01-01')",
     )
     assert load_pages([lead(1)]).rows_written == 1
-    assert "An abandoned staging table stays: Dropping table _cleanlist_stage_view failed" in caplog.text
+    assert "An abandoned staging table remains: Dropping table _cleanlist_stage_view failed" in caplog.text
 
 
 def test_progress_is_told(load_pages, engine, make_spec, paged, caplog):
