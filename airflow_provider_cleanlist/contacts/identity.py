@@ -11,7 +11,7 @@ import hashlib
 import re
 import unicodedata
 from array import array
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -239,6 +239,15 @@ class Deduplicator:
         if self._used * 2 > len(self._slots):
             self._grow()
         return True
+
+    def update(self, identities: Iterable[bytes]) -> None:
+        """Remember several identities.
+
+        Args:
+            identities: From :func:`identity`.
+        """
+        for one in identities:
+            self.add(one)
 
     def _find(self, key: int) -> int:
         """Return the slot that holds the key, or the empty one where it belongs."""

@@ -25,6 +25,7 @@ from airflow_provider_cleanlist.submission.journal import (
     JournalMissingError,
     JournalOrganisationError,
 )
+from airflow_provider_cleanlist.wording import counted
 
 MAX_ROWS_NAMED = 20
 OTHER_ORGANISATION = (
@@ -79,6 +80,26 @@ def unknown_outcome(
         "them again and perhaps pay twice, or with a new force_resubmit value to start over with all contacts."
     )
     return errors.SubmissionUnknownError(replace(info, hint=hint))
+
+
+def moved_contacts(missing: int, pending: Mapping[EnrichmentType, int]) -> errors.SubmissionUnknownError:
+    """Say that a mapped task's record and its input do not belong together, and how to continue.
+
+    Args:
+        missing: Contacts that this map index has submitted and that its input does not hold.
+        pending: Contacts of its input that it has not submitted, by what is asked for.
+    """
+    why = (
+        f"this map index has submitted {counted(missing, 'contact')} that its input does not hold, and the input holds "
+        f"{counted(sum(pending.values()), 'other contact')}: the order of the mapping may have changed"
+    )
+    hint = (
+        f"Another map index may have submitted these; they cost up to {worst_case_credits(pending)} credits. Nothing "
+        "was submitted in this attempt. A ledger ([cleanlist] ledger_conn_id) or [cleanlist] journal_path knows what "
+        "every map index has submitted: configure one, and start a new DAG run. To submit these contacts all the "
+        "same, and perhaps pay twice, clear the task with on_unknown_submission='resubmit'."
+    )
+    return errors.SubmissionUnknownError(errors.ErrorInfo("submit the bulk enrichment", why, hint=hint))
 
 
 def stopped(left: int) -> CleanlistStoppedError:

@@ -117,7 +117,7 @@ _FINDS = {
 }
 
 
-IN_FLIGHT = timedelta(minutes=15)
+IN_FLIGHT_SECONDS = 900.0
 """How long an intent of another map index counts as being on its way: longer than any request with its answer takes."""
 
 
@@ -170,5 +170,15 @@ def history_of(submitted: Sequence[EarlierBatch], now: datetime, window: timedel
 
 def _counts_as_submitted(batch: EarlierBatch, now: datetime) -> bool:
     """Tell whether a batch of this run is accepted, or of another map index and on its way."""
-    is_in_flight = batch.state is BatchState.INTENT and now - batch.submitted_at < IN_FLIGHT
-    return batch.state is BatchState.ACCEPTED or (is_in_flight and not batch.is_own)
+    age = (now - batch.submitted_at).total_seconds()
+    return batch.state is BatchState.ACCEPTED or (not batch.is_own and is_in_flight(batch.state, age))
+
+
+def is_in_flight(state: BatchState, age: float) -> bool:
+    """Tell whether a batch of another map index may still be waiting for its answer.
+
+    Args:
+        state: What is known of it.
+        age: Seconds since its intent.
+    """
+    return state is BatchState.INTENT and age < IN_FLIGHT_SECONDS

@@ -143,6 +143,19 @@ class Batch:
             raise JournalCorruptError(f"batch record {number} is not readable") from None
 
 
+def other_organisation(recorded: str, now: str) -> str:
+    """Return what is wrong when a journal belongs to another organisation.
+
+    Args:
+        recorded: The organisation in the journal.
+        now: The one that the connection's key belongs to.
+    """
+    return (
+        f"this run and task has submitted contacts for the organisation {recorded}, and the connection's key now "
+        f"belongs to {now}"
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Intent:
     """What :meth:`Journal.begin` recorded.
@@ -167,6 +180,10 @@ class Journal(Protocol):
     @property
     def unknown_contacts(self) -> int:
         """How many contacts of this run and task have an unknown outcome that no later batch settled."""
+
+    @property
+    def contacts_of_index(self) -> int | None:
+        """How many contacts this map index has submitted, if the journal cannot see the others of a mapped task."""
 
     def histories(self, identities: Sequence[bytes]) -> Sequence[ContactHistory]:
         """Return what is known of each contact.

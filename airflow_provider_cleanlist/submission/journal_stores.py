@@ -36,10 +36,13 @@ class TaskStateJournalStore:
     Args:
         accessor: ``context["task_state_store"]``.
         try_number: Number of this try, from 1.
+        is_mapped: Whether the task is mapped: each map index has a store of its own.
     """
 
-    def __init__(self, accessor: Any, try_number: int) -> None:
+    def __init__(self, accessor: Any, try_number: int, *, is_mapped: bool = False) -> None:
         self._accessor = accessor
+        self.sees_all_indexes = not is_mapped
+        self.others: Sequence[str] = ()
         self.parts: Sequence[str] = [f"try{number:04d}" for number in range(1, try_number + 1)]
 
     def read(self, key: str) -> Any:
@@ -63,17 +66,23 @@ class TaskStateJournalStore:
     def check_ownership(self) -> None:
         """Every write has checked it."""
 
-    def check_memory(self) -> None:
-        """Leave a trace of this try, and find those of earlier ones, where Airflow forgets the state of successes.
+    def begin_attempt(self, *, was_cleared: bool) -> None:
+        """Leave a trace of this attempt, before anything else, and look for those of earlier ones.
+
+        An automatic retry may find none: an attempt that never came as far as the operator leaves none. A task that was
+        cleared has had an attempt that ended, so without any trace its state was deleted.
+
+        Args:
+            was_cleared: Whether somebody cleared the task.
 
         Raises:
-            JournalMissingError: No earlier try has left a trace.
+            JournalMissingError: The task was cleared, and no earlier attempt has left a trace.
             JournalUnavailableError: It cannot be told.
-            JournalTakenOverError: Another try of the task has taken over.
+            JournalTakenOverError: Another attempt of the task has taken over.
         """
         *earlier, own = (f"cleanlist_opened.{part}" for part in self.parts)
-        if earlier and not any(self.read(key) for key in earlier):
-            raise JournalMissingError(FORGETFUL_STORE.format(try_number=len(self.parts)))
+        if was_cleared and earlier and not any(self.read(key) for key in earlier):
+            raise JournalMissingError(STATE_DELETED.format(try_number=len(self.parts)))
         self.write(own, {"at": time.time()})
 
 
@@ -84,25 +93,31 @@ def _status_of(error: Exception) -> int | None:
 
 
 class ObjectStorageJournalStore:
-    """A directory on any object storage or file system, one folder per task instance and one file per record.
+    """A directory on any object storage or file system, one folder per run and task and one file per record.
 
-    Opening takes the folder over. An older try that still runs finds that out between writing an intent and sending
-    the request: if it does not, its intent was there before the folder was taken over, and so its successor reads it.
-    That needs a storage that shows at once what was written, as S3, GCS, Azure and local disks do.
+    Opening takes the map index's part of the folder over. An older attempt that still runs finds that out between
+    writing an intent and sending the request: if it does not, its intent was there before, and so its successor reads
+    it. That needs a storage that shows at once what was written, as S3, GCS, Azure and local disks do.
 
     Args:
         root: Directory for all journals.
-        task_instance: Dag id, run id, task id and map index.
+        task: Dag id, run id and task id.
+        map_index: The map index; -1 when the task is not mapped.
     """
 
-    def __init__(self, root: ObjectStoragePath, task_instance: tuple[str, str, str, int]) -> None:
-        name = hashlib.blake2b("\0".join(map(str, task_instance)).encode(), digest_size=16).hexdigest()
+    def __init__(self, root: ObjectStoragePath, task: tuple[str, str, str], map_index: int) -> None:
+        name = hashlib.blake2b("\0".join(task).encode(), digest_size=16).hexdigest()
         self._folder = root / name
-        own = f"{time.time_ns():019d}-{uuid.uuid4().hex[:12]}"
+        self.sees_all_indexes = True
+        self._owner = f"owner.{map_index}"
+        own = f"{map_index}.{time.time_ns():019d}-{uuid.uuid4().hex[:12]}"
         self._guarded(lambda: self._folder.mkdir(parents=True, exist_ok=True))
-        self.write(f"{_OPENED}{own}", {"task_instance": list(task_instance)})
-        self.write(_OWNER, {"part": own})
-        self.parts: Sequence[str] = [*(part for part in self._all_parts() if part != own), own]
+        self.write(f"{_OPENED}{own}", {"task_instance": [*task, map_index]})
+        self.write(self._owner, {"part": own})
+        parts = [part for part in self._all_parts() if part != own]
+        mine = [part for part in parts if part.partition(".")[0] == str(map_index)]
+        self.others: Sequence[str] = [part for part in parts if part not in set(mine)]
+        self.parts: Sequence[str] = [*mine, own]
 
     def read(self, key: str) -> Any:
         """See :class:`.stored_journal.JournalStore`."""
@@ -124,7 +139,7 @@ class ObjectStorageJournalStore:
 
     def check_ownership(self) -> None:
         """See :class:`.stored_journal.JournalStore`."""
-        owner = self.read(_OWNER)
+        owner = self.read(self._owner)
         if not isinstance(owner, dict) or owner.get("part") != self.parts[-1]:
             raise JournalTakenOverError(_TAKEN_OVER)
 
@@ -144,7 +159,6 @@ class ObjectStorageJournalStore:
             raise JournalUnavailableError(f"{self._folder}: {type(error).__name__}") from error
 
 
-_OWNER = "owner"
 _OPENED = "opened."
 
 
@@ -160,6 +174,8 @@ class FirstTryJournalStore:
     """No durable store at all: good for the first try of a task, and for no other."""
 
     def __init__(self) -> None:
+        self.sees_all_indexes = True
+        self.others: Sequence[str] = ()
         self.parts: Sequence[str] = ["try0001"]
         self._values: dict[str, dict[str, Any]] = {}
 
@@ -176,45 +192,55 @@ class FirstTryJournalStore:
 
 
 _WAYS_ON = (
-    " Nothing was submitted in this try. Look in the Cleanlist portal what the earlier try did. To let tasks go on "
-    "after a crash, set [cleanlist] journal_path to a directory that all workers share, such as "
-    "s3://conn@bucket/cleanlist. To submit these contacts again all the same, and pay again, start a new DAG run."
+    " Nothing was submitted in this attempt. Check in the Cleanlist portal what the earlier attempt did. To make tasks "
+    "safe to retry and clear, configure a ledger ([cleanlist] ledger_conn_id), or set [cleanlist] journal_path to a "
+    "directory that all workers share, such as s3://conn@bucket/cleanlist. To submit these contacts again all the "
+    "same, and pay again, start a new DAG run."
 )
 NO_STORE = (
-    "This is try {try_number} of the task, and what earlier tries submitted is not recorded anywhere: Airflow before "
-    "3.3 has no task state store, and [cleanlist] journal_path is not set." + _WAYS_ON
-)
-FORGETFUL_STORE = (
-    "This is try {try_number} of the task, and there is no record of what earlier tries submitted: with [state_store] "
-    "clear_on_success, Airflow deletes it when a task has succeeded, and [cleanlist] journal_path is not set."
+    "This is try {try_number} of the task, and what earlier attempts submitted is not recorded anywhere: Airflow "
+    "before 3.3 has no task state store, and neither [cleanlist] ledger_conn_id nor journal_path is set."
     + _WAYS_ON
 )
+STATE_DELETED = (
+    "This is try {try_number} of the task, it was cleared, and no earlier attempt has left a trace: Airflow's state of "
+    "the task was deleted, by hand or with [state_store] clear_on_success, and with it the record of what was "
+    "submitted." + _WAYS_ON
+)
 
 
-def open_store(context: Context, *, journal_path: str = "", forgets_successes: bool = False) -> JournalStore:
+def open_store(context: Context, *, journal_path: str = "") -> JournalStore:
     """Return the store of the running task instance.
 
     Args:
         context: Airflow's context of the running task.
         journal_path: Configured directory, empty for Airflow's own store.
-        forgets_successes: Whether Airflow deletes the state of a task that has succeeded, which then may be cleared.
 
     Raises:
         JournalUnavailableError: The store cannot be used.
-        JournalMissingError: This is a later try, and what the earlier ones did is not recorded.
+        JournalMissingError: This is a later attempt, and what the earlier ones did is not recorded.
     """
     ti = context["ti"]
+    try_number = max(1, ti.try_number)  # `airflow tasks test` counts from 0
+    map_index = ti.map_index if ti.map_index is not None else -1
     if journal_path:
         from airflow.providers.common.compat.sdk import ObjectStoragePath
 
-        key = (ti.dag_id, ti.run_id, ti.task_id, ti.map_index if ti.map_index is not None else -1)
-        return ObjectStorageJournalStore(ObjectStoragePath(journal_path), key)
+        return ObjectStorageJournalStore(
+            ObjectStoragePath(journal_path), (ti.dag_id, ti.run_id, ti.task_id), map_index
+        )
     accessor = context.get("task_state_store")
     if accessor is not None:
-        store = TaskStateJournalStore(accessor, ti.try_number)
-        if forgets_successes:
-            store.check_memory()
+        store = TaskStateJournalStore(accessor, try_number, is_mapped=map_index >= 0)
+        store.begin_attempt(was_cleared=_was_cleared(context))
         return store
-    if ti.try_number > 1:
-        raise JournalMissingError(NO_STORE.format(try_number=ti.try_number))
+    if try_number > 1:
+        raise JournalMissingError(NO_STORE.format(try_number=try_number))
     return FirstTryJournalStore()
+
+
+def _was_cleared(context: Context) -> bool:
+    """Tell whether somebody cleared the task: that raises the number of attempts it may have above its retries."""
+    max_tries = getattr(context["ti"], "max_tries", None)
+    retries = getattr(context.get("task"), "retries", None)
+    return max_tries is not None and retries is not None and max_tries > retries

@@ -11,12 +11,13 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Protocol
 
 from airflow_provider_cleanlist.contacts.identity import Deduplicator
-from airflow_provider_cleanlist.submission.history import BatchState, ContactHistory
+from airflow_provider_cleanlist.submission.history import BatchState, ContactHistory, is_in_flight
 from airflow_provider_cleanlist.submission.journal import (
     JOURNAL_VERSION,
     Batch,
@@ -24,7 +25,9 @@ from airflow_provider_cleanlist.submission.journal import (
     JournalConfigurationError,
     JournalCorruptError,
     JournalError,
+    JournalOrganisationError,
     JournalUnavailableError,
+    other_organisation,
 )
 
 NO_LEDGER = (
@@ -33,6 +36,8 @@ NO_LEDGER = (
 )
 WRITE_PAUSES = (0.5, 2.0, 5.0)
 """Seconds between attempts to write a record."""
+_READ_AT_ONCE = 16
+"""Parts of other map indexes that are read at the same time: each is a request where the store is remote."""
 
 
 class JournalStore(Protocol):
@@ -41,6 +46,14 @@ class JournalStore(Protocol):
     @property
     def parts(self) -> Sequence[str]:
         """Names of the parts that attempts may have written, oldest first; the last is this one's own."""
+
+    @property
+    def sees_all_indexes(self) -> bool:
+        """Whether it tells what every map index of the run and task has submitted."""
+
+    @property
+    def others(self) -> Sequence[str]:
+        """Names of the parts that other map indexes of the run and task have written."""
 
     def read(self, key: str) -> Any:
         """Return the value, or None if there is none.
@@ -73,25 +86,28 @@ class JournalIndex:
     Accepted once is accepted, whatever else happened to a contact.
 
     Args:
-        batches: The batches.
+        batches: The batches of this map index.
+        others: Those of other map indexes.
+        now: Seconds since the epoch.
     """
 
-    def __init__(self, batches: Sequence[Batch]) -> None:
+    def __init__(self, batches: Sequence[Batch], others: Sequence[Batch] = (), now: float = 0.0) -> None:
         self._accepted, self._unknown = Deduplicator(), Deduplicator()
-        for batch in batches:
+        in_flight = [batch for batch in others if is_in_flight(batch.state, now - batch.changed_at)]
+        for batch in (*batches, *others):
             if batch.state is BatchState.ACCEPTED:
-                for contact in batch.contacts():
-                    self._accepted.add(contact)
+                self._accepted.update(batch.contacts())
+        for batch in in_flight:
+            self._accepted.update(batch.contacts())
+        self.unknown = self._add_unknown(batches)
+        self._add_unknown(others)
+
+    def _add_unknown(self, batches: Sequence[Batch]) -> int:
+        before = len(self._unknown)
         for batch in batches:
             if batch.is_unknown:
-                for contact in batch.contacts():
-                    if contact not in self._accepted:
-                        self._unknown.add(contact)
-
-    @property
-    def unknown(self) -> int:
-        """How many contacts have an unknown outcome that no later batch settled."""
-        return len(self._unknown)
+                self._unknown.update(contact for contact in batch.contacts() if contact not in self._accepted)
+        return len(self._unknown) - before
 
     def history(self, contact: bytes) -> ContactHistory:
         """Return what the batches say about a contact.
@@ -111,8 +127,10 @@ class StoredJournal:
         store: Where records live.
         token: The user's ``force_resubmit`` token. Each value has a journal of its own, so a value never used before
             starts over. None is the ordinary journal.
+        organisation: Whose contacts these are, as the API names it; empty if that is not recorded.
         keep_task_ids: Whether batches keep their task ids in memory too.
         sleep: Lets so many seconds pass.
+        clock: Seconds since the epoch.
     """
 
     def __init__(
@@ -120,10 +138,14 @@ class StoredJournal:
         store: JournalStore,
         token: str | None = None,
         *,
+        organisation: str = "",
         keep_task_ids: bool = False,
         sleep: Callable[[float], None] = time.sleep,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self._store = store
+        self._organisation = organisation
+        self._clock = clock
         suffix = "" if not token else "." + hashlib.blake2b(token.encode(), digest_size=6).hexdigest()
         self._prefix = f"cleanlist_journal{suffix}"
         self._keep_task_ids = keep_task_ids
@@ -143,6 +165,7 @@ class StoredJournal:
 
         Raises:
             JournalCorruptError: A record is damaged or missing.
+            JournalOrganisationError: Contacts were submitted for another organisation.
             JournalUnavailableError: The store cannot be read.
         """
         *earlier, own = self._store.parts
@@ -150,19 +173,34 @@ class StoredJournal:
         self._parts_of_earlier = [part for part, _ in found]
         self._earlier = [batch for _, batch in found]
         self._own = self._load(own)
-        self._index = JournalIndex(self.batches)
+        with ThreadPoolExecutor(_READ_AT_ONCE) as pool:
+            others = [batch for part in pool.map(self._load, self._store.others) for batch in part]
+        self._index = JournalIndex(self.batches, others, self._clock())
 
     @property
     def unknown_contacts(self) -> int:
         """See :class:`.journal.Journal`."""
         return self._index.unknown
 
+    @property
+    def contacts_of_index(self) -> int | None:
+        """See :class:`.journal.Journal`."""
+        if self._store.sees_all_indexes:
+            return None
+        contacts = Deduplicator()
+        for batch in self.batches:
+            if batch.state is BatchState.ACCEPTED:
+                contacts.update(batch.contacts())
+        return len(contacts)
+
     def histories(self, identities: Sequence[bytes]) -> Sequence[ContactHistory]:
         """See :class:`.journal.Journal`. What this attempt itself submits does not appear."""
         return [self._index.history(contact) for contact in identities]
 
     def _load(self, part: str) -> list[Batch]:
-        count = _batch_count(self._store.read(self._header_key(part)))
+        header = self._store.read(self._header_key(part))
+        count = _batch_count(header)
+        self._check_organisation(header)
         batches = []
         for number in range(count):
             value = self._store.read(self._key(part, number))
@@ -187,7 +225,8 @@ class StoredJournal:
         number, part = len(self._own), self._store.parts[-1]
         batch = Batch(number, BatchState.INTENT, b"".join(identities), enrichment_type, now)
         self._write(self._key(part, number), batch.to_json())
-        self._write(self._header_key(part), {"version": JOURNAL_VERSION, "batches": number + 1})
+        header = {"version": JOURNAL_VERSION, "batches": number + 1, "organisation": self._organisation}
+        self._write(self._header_key(part), header)
         self._own.append(batch)
         return Intent(self._confirmed(batch))
 
@@ -232,6 +271,11 @@ class StoredJournal:
     def lose(self, batch: Batch, note: str, now: float) -> Batch:
         """Write down that it is not known whether Cleanlist accepted a batch of this try. Raises as :meth:`begin`."""
         return self._settle(replace(batch, state=BatchState.UNKNOWN, note=note, changed_at=now))
+
+    def _check_organisation(self, header: Any) -> None:
+        other = header.get("organisation") if header else None
+        if other and self._organisation and other != self._organisation:
+            raise JournalOrganisationError(other_organisation(other, self._organisation))
 
     def keep_source_rows(self, rows: Iterable[tuple[str, bytes]]) -> None:
         """See :class:`.journal.Journal`."""

@@ -26,6 +26,7 @@ from airflow_provider_cleanlist.exceptions import CleanlistRejectsFileError
 from airflow_provider_cleanlist.submission.batch import BatchRecorder, ContactsNotDueError, SendBatch
 from airflow_provider_cleanlist.submission.credits import check_credits, may_have_cost, worst_case_credits
 from airflow_provider_cleanlist.submission.errors import (
+    moved_contacts,
     named_rows,
     not_accepted,
     refused_by_api,
@@ -188,6 +189,7 @@ class Submission:
             if self._options.estimate_only:
                 return self._estimated(read, pending)
             self._check_unknown()
+            self._check_moved(len(pending))
             self._check_refused(read)
             if source_ids is not None:
                 self._keep_ids(source_ids)
@@ -277,6 +279,17 @@ class Submission:
         if unknown and self._options.on_unknown is OnUnknown.FAIL:
             why = "an earlier attempt of this task ended before the answer was recorded"
             raise unknown_outcome({self._options.enrichment_type: unknown}, errors.ErrorInfo(_OPERATION, why))
+
+    def _check_moved(self, pending: int) -> None:
+        """Stop when a mapped task has submitted contacts that its input does not hold, while it holds others.
+
+        The order of the mapping may have changed, and another map index may have submitted these.
+        """
+        recorded = self._journal.contacts_of_index
+        if recorded is None or not pending or self._options.on_unknown is OnUnknown.RESUBMIT:
+            return
+        if missing := recorded - self._tallies.submitted_earlier:
+            raise moved_contacts(missing, {self._options.enrichment_type: pending})
 
     def _check_refused(self, read: ReadReport) -> None:
         if read.refused and self._options.on_invalid is OnInvalid.FAIL:

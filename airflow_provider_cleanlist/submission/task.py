@@ -135,7 +135,7 @@ def _open_ledger(
     return LedgerJournal(
         database,
         LedgerTask(ti.dag_id, ti.run_id, ti.task_id, map_index),
-        try_number=ti.try_number,
+        try_number=max(1, ti.try_number),
         organisation=_organisation(hook, database),
         token=token,
         window=options.skip_submitted_within,
@@ -154,11 +154,7 @@ def _organisation(hook: CleanlistHook, database: LedgerDatabase) -> str:
 
 
 def _open_stored_journal(context: Context, token: str, *, keep_task_ids: bool) -> StoredJournal:
-    store = open_store(
-        context,
-        journal_path=conf.get("cleanlist", "journal_path", fallback=""),
-        forgets_successes=conf.getboolean("state_store", "clear_on_success", fallback=False),
-    )
+    store = open_store(context, journal_path=conf.get("cleanlist", "journal_path", fallback=""))
     journal = StoredJournal(store, token, keep_task_ids=keep_task_ids)
     journal.load()
     return journal

@@ -26,6 +26,7 @@ from airflow_provider_cleanlist.submission.journal import (
     Intent,
     JournalOrganisationError,
     JournalTakenOverError,
+    other_organisation,
 )
 from airflow_provider_cleanlist.submission.ledger.database import (
     ROWS_AT_ONCE,
@@ -114,6 +115,11 @@ class LedgerJournal:
     def batches(self) -> Sequence[Batch]:
         """See :class:`.journal.Journal`."""
         return self._batches
+
+    @property
+    def contacts_of_index(self) -> int | None:
+        """See :class:`.journal.Journal`: a ledger sees all map indexes."""
+        return None
 
     @property
     def unknown_contacts(self) -> int:
@@ -234,10 +240,7 @@ class LedgerJournal:
         )
         other = connection.execute(query.limit(1)).scalar()
         if other is not None:
-            raise JournalOrganisationError(
-                f"this run and task has submitted contacts for the organisation {other}, and the connection's key now "
-                f"belongs to {self.organisation}"
-            )
+            raise JournalOrganisationError(other_organisation(other, self.organisation))
 
     def _load(self, connection: Connection) -> list[Batch]:
         """Return the batches of this task instance, oldest first."""

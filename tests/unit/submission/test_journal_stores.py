@@ -18,6 +18,7 @@ from airflow_provider_cleanlist.submission.journal import (
     BatchState,
     JournalCorruptError,
     JournalMissingError,
+    JournalOrganisationError,
     JournalTakenOverError,
     JournalUnavailableError,
 )
@@ -128,7 +129,7 @@ class TestTaskStateStore:
 
 
 class TestObjectStorage:
-    TASK = ("dag", "run", "task", -1)
+    TASK = (("dag", "run", "task"), -1)
 
     @pytest.fixture(params=["file", "memory"])
     def root(self, request: pytest.FixtureRequest, tmp_path: Path) -> Any:
@@ -140,48 +141,48 @@ class TestObjectStorage:
 
     def test_a_later_try_reads_what_earlier_ones_wrote(self, root: Any) -> None:
         for number in range(3):
-            journal = journal_on(ObjectStorageJournalStore(root, self.TASK))
+            journal = journal_on(ObjectStorageJournalStore(root, *self.TASK))
             journal.accept(begun(journal, [A], "partial", 1.0), f"wf-{number}", [], 2.0)
-        assert workflows(journal_on(ObjectStorageJournalStore(root, self.TASK))) == ["wf-0", "wf-1", "wf-2"]
+        assert workflows(journal_on(ObjectStorageJournalStore(root, *self.TASK))) == ["wf-0", "wf-1", "wf-2"]
 
     @pytest.mark.parametrize(
-        "other", [("dag2", "run", "task", -1), ("dag", "run2", "task", -1), ("dag", "run", "task", 0)]
+        "other", [(("dag2", "run", "task"), -1), (("dag", "run2", "task"), -1), (("dag", "run", "task"), 0)]
     )
     def test_other_task_instances_have_journals_of_their_own(
-        self, root: Any, other: tuple[str, str, str, int]
+        self, root: Any, other: tuple[tuple[str, str, str], int]
     ) -> None:
-        begun(journal_on(ObjectStorageJournalStore(root, self.TASK)), [A], "partial", 1.0)
-        assert journal_on(ObjectStorageJournalStore(root, other)).batches == []
+        begun(journal_on(ObjectStorageJournalStore(root, *self.TASK)), [A], "partial", 1.0)
+        assert journal_on(ObjectStorageJournalStore(root, *other)).batches == []
 
     def test_an_older_try_cannot_begin_a_batch_and_leaves_nothing_unknown(self, root: Any) -> None:
-        older = journal_on(ObjectStorageJournalStore(root, self.TASK))
-        newer = journal_on(ObjectStorageJournalStore(root, self.TASK))
+        older = journal_on(ObjectStorageJournalStore(root, *self.TASK))
+        newer = journal_on(ObjectStorageJournalStore(root, *self.TASK))
         with pytest.raises(JournalTakenOverError):
             begun(older, [A], "partial", 1.0)
         newer.accept(begun(newer, [A], "partial", 1.0), "wf", [], 2.0)
-        states = [batch.state for batch in journal_on(ObjectStorageJournalStore(root, self.TASK)).batches]
+        states = [batch.state for batch in journal_on(ObjectStorageJournalStore(root, *self.TASK)).batches]
         assert states == [BatchState.REJECTED, BatchState.ACCEPTED]
 
     def test_what_an_older_try_has_on_its_way_is_seen_and_may_still_be_settled(self, root: Any) -> None:
-        older = journal_on(ObjectStorageJournalStore(root, self.TASK))
+        older = journal_on(ObjectStorageJournalStore(root, *self.TASK))
         batch = begun(older, [A], "partial", 1.0)
-        newer = journal_on(ObjectStorageJournalStore(root, self.TASK))
+        newer = journal_on(ObjectStorageJournalStore(root, *self.TASK))
         assert [item.is_unknown for item in newer.batches] == [True]
 
         older.accept(batch, "wf", [], 2.0)
-        assert workflows(journal_on(ObjectStorageJournalStore(root, self.TASK))) == ["wf"]
+        assert workflows(journal_on(ObjectStorageJournalStore(root, *self.TASK))) == ["wf"]
 
     def test_whoever_begins_at_the_same_time_one_of_them_sees_the_other(self, root: Any) -> None:
         """All orders of the older try's steps (write intent, check) and the newer one's (take over, read)."""
         for taken_over_after in ("nothing", "intent", "check"):
-            task = (taken_over_after, *self.TASK[1:])
-            older_store = ObjectStorageJournalStore(root, task)
+            task = ("dag", f"run {taken_over_after}", "task")
+            older_store = ObjectStorageJournalStore(root, task, -1)
             older = journal_on(older_store)
             newer: list[StoredJournal] = []
             check = older_store.check_ownership
 
             def take_over(task: Any = task, newer: list[StoredJournal] = newer) -> None:
-                newer.append(journal_on(ObjectStorageJournalStore(root, task)))
+                newer.append(journal_on(ObjectStorageJournalStore(root, task, -1)))
 
             def check_in_between(
                 check: Any = check, take_over: Any = take_over, moment: str = taken_over_after
@@ -205,28 +206,28 @@ class TestObjectStorage:
 
     def test_a_damaged_record_stops(self, tmp_path: Path) -> None:
         root = ObjectStoragePath(f"file://{tmp_path}")
-        begun(journal_on(ObjectStorageJournalStore(root, self.TASK)), [A], "partial", 1.0)
+        begun(journal_on(ObjectStorageJournalStore(root, *self.TASK)), [A], "partial", 1.0)
         (record,) = tmp_path.rglob("cleanlist_journal.*.000000.json")
         record.write_text(record.read_text()[:-20])
         with pytest.raises(JournalCorruptError, match="not JSON"):
-            journal_on(ObjectStorageJournalStore(root, self.TASK))
+            journal_on(ObjectStorageJournalStore(root, *self.TASK))
 
     def test_a_lost_record_stops(self, tmp_path: Path) -> None:
         root = ObjectStoragePath(f"file://{tmp_path}")
-        begun(journal_on(ObjectStorageJournalStore(root, self.TASK)), [A], "partial", 1.0)
+        begun(journal_on(ObjectStorageJournalStore(root, *self.TASK)), [A], "partial", 1.0)
         (record,) = tmp_path.rglob("cleanlist_journal.*.000000.json")
         record.unlink()
         with pytest.raises(JournalCorruptError, match="missing"):
-            journal_on(ObjectStorageJournalStore(root, self.TASK))
+            journal_on(ObjectStorageJournalStore(root, *self.TASK))
 
     def test_a_folder_that_cannot_be_made_stops(self, tmp_path: Path) -> None:
         (tmp_path / "file").write_text("not a folder")
         with pytest.raises(JournalUnavailableError):
-            ObjectStorageJournalStore(ObjectStoragePath(f"file://{tmp_path}/file"), self.TASK)
+            ObjectStorageJournalStore(ObjectStoragePath(f"file://{tmp_path}/file"), *self.TASK)
 
     def test_no_temporary_file_is_left(self, tmp_path: Path) -> None:
         begun(
-            journal_on(ObjectStorageJournalStore(ObjectStoragePath(f"file://{tmp_path}"), self.TASK)),
+            journal_on(ObjectStorageJournalStore(ObjectStoragePath(f"file://{tmp_path}"), *self.TASK)),
             [A],
             "partial",
             1.0,
@@ -234,9 +235,20 @@ class TestObjectStorage:
         assert all(path.suffix == ".json" for path in tmp_path.rglob("*") if path.is_file())
 
 
-def context(try_number: int = 1, accessor: Any = None) -> Any:
-    ti = SimpleNamespace(dag_id="d", run_id="r", task_id="t", map_index=None, try_number=try_number)
-    return {"ti": ti} | ({} if accessor is None else {"task_state_store": accessor})
+def context(
+    try_number: int = 1, accessor: Any = None, *, cleared: bool = False, map_index: int | None = None
+) -> Any:
+    ti = SimpleNamespace(
+        dag_id="d",
+        run_id="r",
+        task_id="t",
+        map_index=map_index,
+        try_number=try_number,
+        max_tries=try_number + 2 if cleared else 2,
+    )
+    return {"ti": ti, "task": SimpleNamespace(retries=2)} | (
+        {} if accessor is None else {"task_state_store": accessor}
+    )
 
 
 class TestWhichStore:
@@ -262,21 +274,84 @@ class TestWhichStore:
 
 
 @needs_task_state
-class TestForgetfulStore:
-    """With ``[state_store] clear_on_success`` a success deletes the journal, and a user may clear that success."""
+class TestStateThatIsGone:
+    """Somebody deletes the task's state in Airflow's interface, or ``[state_store] clear_on_success`` does."""
 
     def test_a_retry_after_a_failure_goes_on(self) -> None:
         accessor = Accessor()
-        open_store(context(1, accessor), forgets_successes=True)
-        open_store(context(2, accessor), forgets_successes=True)
-        open_store(context(4, accessor), forgets_successes=True)
+        for try_number in (1, 2, 4):
+            open_store(context(try_number, accessor))
 
-    def test_a_clear_after_a_success_stops(self) -> None:
+    def test_an_automatic_retry_after_an_attempt_that_never_ran_goes_on(self) -> None:
+        open_store(context(2, Accessor()))
+
+    def test_a_clear_stops(self) -> None:
         accessor = Accessor()
-        open_store(context(1, accessor), forgets_successes=True)
+        open_store(context(1, accessor))
         accessor.values.clear()
-        with pytest.raises(JournalMissingError, match=r"clear_on_success.*journal_path"):
-            open_store(context(2, accessor), forgets_successes=True)
+        with pytest.raises(JournalMissingError, match=r"cleared.*clear_on_success.*ledger_conn_id"):
+            open_store(context(2, accessor, cleared=True))
+
+    def test_a_clear_with_its_state_goes_on(self) -> None:
+        accessor = Accessor()
+        open_store(context(1, accessor))
+        open_store(context(2, accessor, cleared=True))
 
     def test_a_directory_does_not_forget(self, tmp_path: Path) -> None:
-        open_store(context(2, Accessor()), journal_path=f"file://{tmp_path}", forgets_successes=True)
+        open_store(context(2, Accessor(), cleared=True), journal_path=f"file://{tmp_path}")
+
+
+def test_the_attempt_that_airflow_tests_without_a_run_is_the_first() -> None:
+    assert list(open_store(context(0)).parts) == ["try0001"]
+
+
+class TestOtherMapIndexes:
+    def test_a_directory_knows_what_they_submitted(self, tmp_path: Path) -> None:
+        for index, contact in enumerate((A, B)):
+            journal = journal_on(open_store(context(map_index=index), journal_path=f"file://{tmp_path}"))
+            journal.accept(begun(journal, [contact], "partial", 1.0), f"wf-{index}", [], 2.0)
+        again = journal_on(open_store(context(2, map_index=1), journal_path=f"file://{tmp_path}"))
+        assert workflows(again) == ["wf-1"]
+        assert [history.submitted_here for history in again.histories([A, B])] == [True, True]
+        assert (again.unknown_contacts, again.contacts_of_index) == (0, None)
+
+    @pytest.mark.parametrize(("age", "is_submitted"), [(10.0, True), (3600.0, False)])
+    def test_an_intent_of_theirs_is_on_its_way_for_a_while(
+        self, tmp_path: Path, age: float, is_submitted: bool
+    ) -> None:
+        path = f"file://{tmp_path}"
+        begun(journal_on(open_store(context(map_index=0), journal_path=path)), [A], "partial", 1000.0)
+        journal = StoredJournal(
+            open_store(context(map_index=1), journal_path=path),
+            sleep=lambda _: None,
+            clock=lambda: 1000.0 + age,
+        )
+        journal.load()
+        (history,) = journal.histories([A])
+        assert (history.submitted_here, history.unknown_here) == (is_submitted, not is_submitted)
+        assert journal.unknown_contacts == 0
+
+    @needs_task_state
+    def test_the_task_state_store_knows_only_its_own(self) -> None:
+        accessor = Accessor()
+        journal = journal_on(open_store(context(accessor=accessor, map_index=3)))
+        journal.accept(begun(journal, [A], "partial", 1.0), "wf", [], 2.0)
+        assert journal_on(open_store(context(2, accessor, map_index=3))).contacts_of_index == 1
+        assert journal_on(open_store(context(2, accessor))).contacts_of_index is None
+
+
+class TestOrganisation:
+    @pytest.mark.parametrize(
+        ("first", "then", "stops"), [("a", "b", True), ("a", "a", False), ("", "b", False)]
+    )
+    def test_another_one_stops_by_name(self, tmp_path: Path, first: str, then: str, stops: bool) -> None:
+        path = f"file://{tmp_path}"
+        journal = StoredJournal(open_store(context(), journal_path=path), organisation=first)
+        journal.load()
+        begun(journal, [A], "partial", 1.0)
+        later = StoredJournal(open_store(context(2), journal_path=path), organisation=then)
+        if stops:
+            with pytest.raises(JournalOrganisationError, match=r"organisation a, .* belongs to b"):
+                later.load()
+        else:
+            later.load()

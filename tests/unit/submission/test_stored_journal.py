@@ -30,6 +30,9 @@ SECOND = "cleanlist_journal.try1.000001"
 class JsonStore:
     """Keeps values as JSON text, as every real store does; all tries share the texts."""
 
+    others = ()
+    sees_all_indexes = True
+
     def __init__(self, parts: Sequence[str] = ("try1",), texts: dict[str, str] | None = None) -> None:
         self.parts = parts
         self.texts: dict[str, str] = {} if texts is None else texts

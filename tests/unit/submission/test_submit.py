@@ -40,6 +40,9 @@ def refusal(*indexes: int | None) -> errors.InvalidRequestError:
 class Store:
     """A store whose writes can fail by the state they write."""
 
+    others = ()
+    sees_all_indexes = True
+
     def __init__(self) -> None:
         self.parts = ["try1"]
         self.texts: dict[str, str] = {}

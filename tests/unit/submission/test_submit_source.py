@@ -26,6 +26,8 @@ class Recorder:
     """Journal store, API, log and rejects file in one; writes down what happens in which order."""
 
     parts = ("try1",)
+    others = ()
+    sees_all_indexes = True
 
     def __init__(self) -> None:
         self.texts: dict[str, str] = {}

@@ -32,6 +32,9 @@ def begun(journal: StoredJournal, identities: list[bytes], kind: str, now: float
 class Store:
     """A journal's store over several tries."""
 
+    others = ()
+    sees_all_indexes = True
+
     def __init__(self) -> None:
         self.values: dict[str, Any] = {}
         self.parts = ["try1"]
