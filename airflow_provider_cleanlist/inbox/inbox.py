@@ -36,7 +36,7 @@ MARKER_FOLDER_SECONDS = 600
 """Markers of this many seconds share a folder, so that one listing shows every wait what is new."""
 
 _CONCURRENT_FILES = 8
-"""Files that are written or looked for at the same time: one after another is slow on object storage."""
+"""Files that are created or checked at the same time: one after another is slow on object storage."""
 
 _locks = [threading.Lock() for _ in range(64)]
 

@@ -84,7 +84,8 @@ class BulkEnrichOperator(BaseOperator):
         push_task_ids: Push a second XCom, ``task_ids``: the API's task ids by workflow.
         wait_for_completion: Wait until all workflows are done, and fail if one failed.
         deferrable: Wait in the triggerer; by default as Airflow is configured.
-        poll_interval: Fixed seconds between looks at a workflow; None follows the request budget, and webhooks.
+        poll_interval: Seconds between two status checks of a workflow, at least 1; None follows a schedule that
+            respects the request budget, and polls rarely when webhooks are expected.
         timeout: Seconds to wait at most.
         cleanlist_conn_id: Airflow connection of type ``cleanlist``.
 

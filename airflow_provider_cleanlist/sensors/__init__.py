@@ -1,1 +1,1 @@
-"""Airflow sensors of Cleanlist."""
+"""The sensor that waits for workflows."""
