@@ -158,7 +158,18 @@ def _sentences(node: ast.AST, *, parts_too: bool = False) -> Iterator[tuple[str,
 def _literal(node: ast.Constant | ast.JoinedStr) -> str:
     if isinstance(node, ast.Constant):
         return re.sub(r"\{\w+\}", VALUE, node.value) if isinstance(node.value, str) else ""
-    return "".join(str(part.value) if isinstance(part, ast.Constant) else VALUE for part in node.values)
+    return "".join(
+        str(part.value) if isinstance(part, ast.Constant) else _value(part) for part in node.values
+    )
+
+
+def _value(part: ast.expr) -> str:
+    """Return what stands for a value: with its noun, in the plural, where ``counted`` puts one behind it."""
+    if isinstance(part, ast.FormattedValue) and isinstance(part.value, ast.Call):
+        nouns = [word.value for word in part.value.args[1:] if isinstance(word, ast.Constant)]
+        if _last_name(part.value.func) == "counted" and nouns:
+            return f"{VALUE} {nouns[1] if len(nouns) > 1 else f'{nouns[0]}s'}"
+    return VALUE
 
 
 def is_message(text: str) -> bool:
@@ -287,7 +298,7 @@ class _Resolver:
             texts = self.texts(node.value, function)
             if any(len(text.split()) > 4 for text in texts):
                 return texts
-        return [VALUE]
+        return [_value(node)]
 
     def _constant(self, name: str) -> list[str]:
         for module in (self._module, *self._others):

@@ -56,6 +56,10 @@ def collected(source: str) -> list[str]:
     [
         ('raise ThingError("it went wrong")', ["it went wrong"]),
         ('raise ThingError(f"{count} rows went wrong")', ["… rows went wrong"]),
+        (
+            "raise ThingError(f\"{counted(n, 'row')} of {counted(m, 'batch', 'batches')} went wrong\")",
+            ["… rows of … batches went wrong"],
+        ),
         ('raise ThingError("it went wrong, " + why)', ["it went wrong, …"]),
         ('raise ThingError("it went wrong" if a else "it went worse")', ["it went worse", "it went wrong"]),
         ('TEXT = "it went {how} wrong"\nraise ThingError(TEXT.format(how=1))', ["it went … wrong"]),
