@@ -15,6 +15,7 @@ from airflow_provider_cleanlist.exceptions import (
 )
 from airflow_provider_cleanlist.submission.journal import Journal, JournalConfigurationError
 from airflow_provider_cleanlist.submission.journal_stores import open_store
+from airflow_provider_cleanlist.submission.organisation import HostKeyMemory, organisation_of
 from airflow_provider_cleanlist.submission.stored_journal import NO_LEDGER, StoredJournal
 from airflow_provider_cleanlist.submission.submit import Submission
 from airflow_provider_cleanlist.submission.webhook_addresses import WebhookAddresses, open_webhook_addresses
@@ -66,7 +67,7 @@ def open_submission(
     elif options.skip_submitted_within is not None:
         raise JournalConfigurationError(NO_LEDGER.format(argument="skip_submitted_within"))
     else:
-        journal = _open_stored_journal(context, token, keep_task_ids=keep_task_ids)
+        journal = _open_stored_journal(context, hook, token, keep_task_ids=keep_task_ids)
     if addresses is not None:
         addresses.settle_from_inbox(journal, log)
     return Submission(
@@ -136,26 +137,19 @@ def _open_ledger(
         database,
         LedgerTask(ti.dag_id, ti.run_id, ti.task_id, map_index),
         try_number=max(1, ti.try_number),
-        organisation=_organisation(hook, database),
+        organisation=organisation_of(hook, database, time.time()),
         token=token,
         window=options.skip_submitted_within,
         keep_task_ids=keep_task_ids,
     )
 
 
-def _organisation(hook: CleanlistHook, database: LedgerDatabase) -> str:
-    """Return whose key the connection has; the API is asked once for each key."""
-    key_hash = hook.settings.key_hash
-    organisation = database.organisation_of_key(key_hash)
-    if organisation is None:
-        organisation = hook.validate_key().organization_id or f"key {key_hash}"
-        database.remember_key(key_hash, organisation, time.time())
-    return organisation
-
-
-def _open_stored_journal(context: Context, token: str, *, keep_task_ids: bool) -> StoredJournal:
+def _open_stored_journal(
+    context: Context, hook: CleanlistHook, token: str, *, keep_task_ids: bool
+) -> StoredJournal:
     store = open_store(context, journal_path=conf.get("cleanlist", "journal_path", fallback=""))
-    journal = StoredJournal(store, token, keep_task_ids=keep_task_ids)
+    organisation = organisation_of(hook, HostKeyMemory(), time.time())
+    journal = StoredJournal(store, token, organisation=organisation, keep_task_ids=keep_task_ids)
     journal.load()
     return journal
 

@@ -368,3 +368,27 @@ def test_tables_of_a_newer_version(runs: Runs, tmp_path: Path, monkeypatch: pyte
     with pytest.raises(CleanlistConfigurationError, match="version 7, and this release knows version 1"):
         runs(people(2), ledger_conn_id="ledger")
     assert runs.times() == [1]
+
+
+def test_another_organisation_stops_by_name_without_a_ledger_too(
+    runs: Runs, connect: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW__CLEANLIST__JOURNAL_PATH", f"file://{tmp_path}")
+    runs(people(1, 2))
+    with SandboxServer(requests_per_minute=100_000) as other:
+        connect(other)
+        with pytest.raises(CleanlistConfigurationError, match="Another organisation"):
+            runs(people(1, 2), attempt=2)
+        assert other.ledger.times_submitted() == {}
+
+
+def test_a_cleared_mapped_run_with_a_directory_pays_for_the_new_one_only(
+    runs: Runs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW__CLEANLIST__JOURNAL_PATH", f"file://{tmp_path}")
+    for index in range(3):
+        runs(people(*range(10 * index, 10 * index + 10)), index=index)
+    grown = people(99, *range(30))
+    for index in range(4):
+        runs(grown[10 * index : 10 * index + 10], index=index, attempt=2)
+    assert runs.times() == [1] * 31

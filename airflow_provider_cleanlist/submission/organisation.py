@@ -1,0 +1,109 @@
+"""Whose contacts are submitted: the organisation that the API names for a key, asked for once.
+
+The answer is remembered by a hash of host and key: in the ledger, or without one in a file of this user on this host,
+so that a thousand mapped tasks do not ask a thousand times, and a key that was changed is asked about once.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from airflow_provider_cleanlist.client.rate_limit.file import default_directories
+
+if TYPE_CHECKING:
+    from airflow_provider_cleanlist.hooks.cleanlist import CleanlistHook
+
+_LONGEST_FILE = 4096
+
+
+class KeyMemory(Protocol):
+    """Remembers which organisation a key belongs to: a ledger, or :class:`HostKeyMemory`."""
+
+    def organisation_of_key(self, key_hash: str) -> str | None:
+        """Return the organisation that a hash of host and key was found to belong to, or None if it is new."""
+
+    def remember_key(self, key_hash: str, organisation: str, now: float) -> None:
+        """Keep which organisation a hash of host and key belongs to."""
+
+
+class HostKeyMemory:
+    """Remembers keys in files of this user, beside the request budget of the host.
+
+    What cannot be read or written, or belongs to somebody else, is as if it were not there: then the API is asked.
+
+    Args:
+        directories: Where the files may be, best first.
+    """
+
+    def __init__(self, directories: list[Path] | None = None) -> None:
+        self._directories = default_directories() if directories is None else directories
+
+    def organisation_of_key(self, key_hash: str) -> str | None:
+        """See :class:`KeyMemory`."""
+        for directory in self._directories:
+            with suppress(OSError, ValueError, KeyError, TypeError):
+                found = json.loads(_read_own(directory / f"{key_hash}.organisation"))["organisation"]
+                if isinstance(found, str) and found:
+                    return found
+        return None
+
+    def remember_key(self, key_hash: str, organisation: str, now: float) -> None:
+        """See :class:`KeyMemory`."""
+        text = json.dumps({"organisation": organisation, "checked_at": now})
+        for directory in self._directories:
+            with suppress(OSError):
+                _write_own(directory / f"{key_hash}.organisation", text)
+                return
+
+
+def _read_own(path: Path) -> str:
+    """Return the text of a file; nothing unless it is a regular one of ours that nobody else may write."""
+    file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    try:
+        status = os.fstat(file)
+        is_ours = stat.S_ISREG(status.st_mode) and status.st_uid == os.geteuid()
+        if not is_ours or status.st_mode & 0o022 or status.st_size > _LONGEST_FILE:
+            return ""
+        return os.read(file, _LONGEST_FILE).decode()
+    finally:
+        os.close(file)
+
+
+def _write_own(path: Path, text: str) -> None:
+    """Write a file as a whole; of several at the same time the last one stays."""
+    file, name = tempfile.mkstemp(prefix=".new-", dir=path.parent)
+    temporary = Path(name)
+    try:
+        os.write(file, text.encode())
+        temporary.replace(path)
+    except OSError:
+        temporary.unlink()
+        raise
+    finally:
+        os.close(file)
+
+
+def organisation_of(hook: CleanlistHook, memory: KeyMemory, now: float) -> str:
+    """Return the organisation that the connection's key belongs to.
+
+    Args:
+        hook: Access to the API.
+        memory: Where the answer is remembered.
+        now: Seconds since the epoch.
+
+    Raises:
+        CleanlistError: The API does not know the key, or does not answer.
+        JournalError: The ledger cannot be read or written.
+    """
+    key_hash = hook.settings.key_hash
+    organisation = memory.organisation_of_key(key_hash)
+    if organisation is None:
+        organisation = hook.validate_key().organization_id or f"key {key_hash}"
+        memory.remember_key(key_hash, organisation, now)
+    return organisation
