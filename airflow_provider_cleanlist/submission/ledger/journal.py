@@ -34,6 +34,7 @@ from airflow_provider_cleanlist.submission.ledger.database import (
     chunks,
     moment,
 )
+from airflow_provider_cleanlist.submission.ledger.tables import API_ID_LENGTH
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
@@ -423,7 +424,7 @@ class LedgerJournal:
                 **further,
             )
         )
-        if batch.state is BatchState.ACCEPTED and len(batch.task_ids) == batch.size:
+        if batch.state is BatchState.ACCEPTED and _fit(batch.task_ids, batch.size):
             task_ids = sa.case(dict(enumerate(batch.task_ids)), value=contacts.c.position)
             connection.execute(
                 contacts.update().where(contacts.c.batch_id == batch.batch_id).values(api_task_id=task_ids)
@@ -433,3 +434,8 @@ class LedgerJournal:
         kept = batch if self._keep_task_ids or not batch.task_ids else replace(batch, task_ids=())
         self._batches[batch.number] = kept
         return kept
+
+
+def _fit(task_ids: Sequence[str], size: int) -> bool:
+    """Tell whether there is one task id for each contact, none too long to be kept."""
+    return len(task_ids) == size and all(len(task_id) <= API_ID_LENGTH for task_id in task_ids)

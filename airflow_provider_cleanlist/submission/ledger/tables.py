@@ -27,6 +27,8 @@ LOCK_PATIENCE_SECONDS = 60
 """How long a task waits for others that write for the same organisation."""
 ID_LENGTH = 250
 """Characters of Airflow's ids at most."""
+API_ID_LENGTH = 200
+"""Characters of a task id of the API at most; longer ones are not kept."""
 SOURCE_ID_LENGTH = 200
 """Characters of a row's id in the user's system at most."""
 
@@ -148,7 +150,7 @@ def ledger_tables(schema: str | None) -> LedgerTables:
         column("position", integer, primary_key=True, autoincrement=False),
         column("organisation", _text(200), nullable=False),
         column("person", _text(24), nullable=False),
-        column("api_task_id", _text(200)),
+        column("api_task_id", _text(API_ID_LENGTH)),
         sa.Index("cleanlist_contacts_person", "person", "organisation"),
     )
     source_rows = table(
