@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from importlib.util import find_spec
 from pathlib import Path
@@ -49,6 +50,28 @@ def test_files_to_start_reading_at_exist() -> None:
     for folders, start in rows:
         for file in re.findall(r"`([\w/]+\.py)`", start):
             assert any((package / place / file).is_file() for place in (folders.split("/")[0], "."))
+
+
+def test_files_to_open_for_a_change_hold_what_is_to_be_changed() -> None:
+    package = ROOT / "airflow_provider_cleanlist"
+    text = PAGES[1].read_text(encoding="utf-8").partition("| I want to ... |")[2].partition("\n\n")[0]
+    rows = [row.split(" | ")[1] for row in text.splitlines()[2:]]
+    named = [re.findall(r"`([^`]+)`", row) for row in rows]
+    paths = [names[0] for names in named if "/" in names[0]]
+    assert len(paths) == len(rows) - 2  # a message can be anywhere, the sandbox's faults need no change
+    for names in named:
+        path = package / names[0]
+        code = path.read_text(encoding="utf-8") if path.is_file() else ""
+        assert path.exists() or "/" not in names[0]
+        for name in names[1:] if path.exists() else ():
+            assert re.search(rf"^(def |class )?{name.removesuffix('()')}\b", code, re.MULTILINE), names
+
+
+def test_folders_name_modules_that_exist() -> None:
+    for init in (ROOT / "airflow_provider_cleanlist").rglob("__init__.py"):
+        offer = ast.get_docstring(ast.parse(init.read_text(encoding="utf-8"))) or ""
+        for name in re.findall(r":\w+:`~?\.(\w+)", offer):
+            assert (init.parent / name).is_dir() or (init.parent / f"{name}.py").is_file(), (init, name)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
