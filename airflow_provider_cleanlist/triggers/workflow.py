@@ -11,9 +11,8 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_provider_cleanlist import exceptions
 from airflow_provider_cleanlist.client import errors
-from airflow_provider_cleanlist.triggers.in_flight import InFlightRequests
 from airflow_provider_cleanlist.triggers.progress import SavedProgress
-from airflow_provider_cleanlist.triggers.shared_poller import SharedPoller, shared_poller
+from airflow_provider_cleanlist.triggers.shared_poller import InFlightRequests, SharedPoller, shared_poller
 from airflow_provider_cleanlist.waiting.deliveries import DeliveryWatcher, apause
 from airflow_provider_cleanlist.waiting.outcome import (
     FailurePolicy,
