@@ -22,27 +22,32 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from multiprocessing.queues import SimpleQueue
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
+import redis
 import requests
 from requests.adapters import HTTPAdapter
 from urllib3 import Retry
 
 from airflow_provider_cleanlist.client.client import CleanlistClient
+from airflow_provider_cleanlist.client.rate_limit import open_limiter
 from airflow_provider_cleanlist.client.rate_limit.core import (
     GO,
     Budget,
+    BudgetState,
     Decision,
     Priority,
     RateLimiter,
     Reservation,
     Verdict,
+    reserve,
 )
-from airflow_provider_cleanlist.client.rate_limit.stores import open_limiter
+from airflow_provider_cleanlist.client.rate_limit.memory import BaseRateLimiter
 from airflow_provider_cleanlist.client.settings import ClientSettings
 
 LIMIT = 60
@@ -97,6 +102,34 @@ def sandbox(window: str, seconds: float, limit: int) -> Iterator[Target]:
     finally:
         process.terminate()
         process.wait()
+
+
+@contextmanager
+def far_away(url: str, seconds: float) -> Iterator[str]:
+    """Lengthen the way to a server on loopback: every byte takes ``seconds``, in each direction."""
+    port, ready = urlsplit(url).port, fork.SimpleQueue()
+
+    async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(65536):
+            asyncio.get_running_loop().call_later(seconds, writer.write, data)
+        writer.close()
+
+    async def connect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        back, forth = await asyncio.open_connection("127.0.0.1", port)
+        await asyncio.gather(carry(reader, forth), carry(back, writer))
+
+    async def serve() -> None:
+        server = await asyncio.start_server(connect, "127.0.0.1", 0)
+        ready.put(server.sockets[0].getsockname()[1])
+        await server.serve_forever()
+
+    process = fork.Process(target=lambda: asyncio.run(serve()))
+    process.start()
+    try:
+        yield f"redis://127.0.0.1:{ready.get()}/0"
+    finally:
+        process.kill()
+        process.join()
 
 
 @contextmanager
@@ -243,16 +276,21 @@ def measure(
     )
 
 
-def compare(clients: dict[str, Callable[[Target, str], Loops]], seconds: float, windows: int) -> None:
-    print("| client | server's window | 429s, % | share of the allowance | Jain | polls, % |")
-    print("|---|---|---|---|---|---|")
+def compare(
+    clients: dict[str, Callable[[Target, str], Loops]], redis_url: str, seconds: float, windows: int
+) -> None:
+    print("| client | server's window | 429s, % | share of the allowance | Jain | polls, % | repeated, % |")
+    print("|---|---|---|---|---|---|---|")
     for name, client in clients.items():
         for window in WINDOWS:
+            transactions = Transactions(redis_url)
             result = measure(client, window, seconds=seconds, windows=windows, limit=LIMIT)
+            begun, repeated = transactions.counts()
             admitted = result.requests * (1 - result.refused_percent / 100)
             print(
                 f"| {name} | {window.replace('_', ' ')} | {result.refused_percent:.1f} | {result.share:.3f} "
-                f"| {result.jain:.3f} | {100 * result.polls / admitted:.0f} |",
+                f"| {result.jain:.3f} | {100 * result.polls / admitted:.0f} "
+                f"| {f'{100 * repeated / begun:.1f}' if begun else '-'} |",
                 flush=True,
             )
 
@@ -270,32 +308,62 @@ def learn(clients: dict[str, Callable[[Target, str], Loops]], seconds: float, wi
             )
 
 
-def ask_repeatedly(open_store: Callable[[], RateLimiter], out: SimpleQueue[list[float]]) -> None:
+class Transactions:
+    """How many transactions a Redis server has begun, and how many of them had to be repeated."""
+
+    def __init__(self, url: str) -> None:
+        self._server = redis.Redis.from_url(url)
+        self._server.config_resetstat()
+
+    def counts(self) -> tuple[int, int]:
+        calls = self._server.info("commandstats")
+        begun, ended, written = (
+            calls.get(f"cmdstat_{command}", {}).get("calls", 0) for command in ("watch", "exec", "set")
+        )
+        return begun, ended - written
+
+
+def ask_repeatedly(
+    open_store: Callable[[], BaseRateLimiter], books: bool, out: SimpleQueue[list[float]]
+) -> None:
     limiter, seconds = open_store(), []
+
+    def ask(state: BudgetState, now: float) -> tuple[BudgetState, Decision]:
+        state, decision = reserve(
+            state, limiter.budget, now=now, priority=Priority.WORK, waited=0.0, max_wait=0.0
+        )
+        return replace(state) if books else state, decision
+
     for _ in range(LIMIT):
         limiter.reserve(Priority.WORK, waited=0.0, max_wait=1e9)
-    for _ in range(2000):
+    for _ in range(1000):
         started = time.perf_counter()
-        limiter.reserve(Priority.WORK, waited=0.0, max_wait=0.0)
+        limiter.update(ask)
         seconds.append(time.perf_counter() - started)
     out.put(seconds)
 
 
-def cost(stores: dict[str, str]) -> None:
-    print("| store | processes | median, us | 99 %, us |")
-    print("|---|---|---|---|")
+def cost(stores: dict[str, str], redis_url: str) -> None:
+    print("| store | processes | median, us | 99 %, us | repeated, % | read only: median, us | 99 %, us |")
+    print("|---|---|---|---|---|---|---|")
     for name, store in stores.items():
         for count in (1, PROCESSES):
-            out = fork.SimpleQueue()
-            args = (lambda store=store, count=count: open_limiter(store, f"cost {count}", Budget(LIMIT)), out)
-            processes = [fork.Process(target=ask_repeatedly, args=args) for _ in range(count)]
-            for process in processes:
-                process.start()
-            seconds = sorted(second for _ in processes for second in out.get())
-            for process in processes:
-                process.join()
-            median, high = seconds[len(seconds) // 2], seconds[len(seconds) * 99 // 100]
-            print(f"| {name} | {count} | {median * 1e6:.0f} | {high * 1e6:.0f} |", flush=True)
+            figures: list[str] = []
+            for books in (True, False):
+                transactions, out = Transactions(redis_url), fork.SimpleQueue()
+                scope = f"cost {time.time_ns()}"
+                args = (lambda: open_limiter(store, scope, Budget(LIMIT)), books, out)  # noqa: B023 - at once
+                processes = [fork.Process(target=ask_repeatedly, args=args) for _ in range(count)]
+                for process in processes:
+                    process.start()
+                seconds = sorted(second for _ in processes for second in out.get())
+                for process in processes:
+                    process.join()
+                figures += [f"{seconds[int(len(seconds) * part)] * 1e6:.0f}" for part in (0.5, 0.99)]
+                if books:
+                    begun, repeated = transactions.counts()
+                    figures.append(f"{100 * repeated / begun:.0f}" if begun else "-")
+            print(f"| {name} | {count} | {' | '.join(figures)} |", flush=True)
 
 
 def main() -> None:
@@ -325,13 +393,14 @@ def main() -> None:
                 for name, client in (stores | others).items()
                 if options.clients is None or name in options.clients
             }
-            compare(chosen, options.window_seconds, options.windows)
+            compare(chosen, redis_url, options.window_seconds, options.windows)
             print()
         if options.table in (None, "learning"):
             learn(stores, options.window_seconds, options.learning_windows)
             print()
         if options.table in (None, "cost"):
-            cost(urls)
+            with far_away(redis_url, 0.001) as near, far_away(redis_url, 0.01) as far:
+                cost(urls | {"Redis, 2 ms there and back": near, "Redis, 20 ms": far}, redis_url)
 
 
 if __name__ == "__main__":

@@ -372,7 +372,7 @@ class CleanlistHook(BaseHook):
 
 def _new_client(settings: ClientSettings) -> CleanlistClient:
     from airflow_provider_cleanlist.client.client import CleanlistClient
-    from airflow_provider_cleanlist.client.rate_limit.stores import open_limiter
+    from airflow_provider_cleanlist.client.rate_limit import open_limiter
 
     limiter = open_limiter(settings.rate_limit_store, settings.scope, settings.budget)
     return CleanlistClient(settings, limiter, translate=to_airflow)

@@ -135,7 +135,7 @@ class BudgetState:
     Attributes:
         born: Random identity of this log; a different one means that the earlier log was lost.
         epoch: Counts up whenever all bookings are voided; starts at ``born``.
-        seen: Moment of the last use.
+        seen: Moment of the last use that was recorded.
         grants: Booked moments, ascending: those of the last window and those ahead.
         blocked_until: Nothing may be sent before this moment.
         last_poll: Moment of the last poll that was let go.
@@ -179,19 +179,24 @@ def reserve(
         reservation: The reservation from the previous decision on this request.
 
     Returns:
-        The new state and the decision.
+        The new state, or the very object that was given if nothing has to be remembered, and the decision.
     """
-    state = _current(state, budget, now)
-    if reservation is not None and reservation.booked and reservation.stamp == state.epoch:
-        return _take_up(state, budget, now, max_wait, reservation, is_poll=priority is Priority.POLL)
-    if priority is Priority.POLL:
-        turn = (
-            reservation
-            if reservation is not None and not reservation.booked and reservation.stamp == state.born
-            else None
+    current = _current(state, budget, now)
+    if reservation and reservation.stamp != (current.epoch if reservation.booked else current.born):
+        reservation = None  # voided by a 429, or given by a log that was lost
+    is_poll = priority is Priority.POLL
+    if reservation and reservation.booked:
+        changed, decision = _take_up(current, budget, now, max_wait, reservation, is_poll=is_poll)
+    elif is_poll:
+        changed, decision = _reserve_poll(
+            current, budget, now=now, waited=waited, max_wait=max_wait, given=reservation
         )
-        return _reserve_poll(state, budget, now=now, waited=waited, max_wait=max_wait, given=turn)
-    return _book(state, budget, now, max_wait)
+    else:
+        changed, decision = _book(current, budget, now, max_wait)
+    is_on_record = decision.verdict is not Verdict.GO or now <= state.seen + budget.margin  # see _set_back
+    if changed is current and current.born == state.born and is_on_record:
+        return state, decision
+    return changed, decision
 
 
 def penalize(state: BudgetState, budget: Budget, *, now: float, seconds: float) -> BudgetState:
@@ -265,6 +270,18 @@ def allowed(state: BudgetState, budget: Budget) -> int:
         budget: The allowance.
     """
     return max(1, budget.requests - state.lowered_by)
+
+
+def lifetime(state: BudgetState, budget: Budget, now: float) -> float:
+    """Return the seconds after which the state no longer says anything that an empty one would not.
+
+    Args:
+        state: The shared state.
+        budget: The allowance.
+        now: Seconds on the clock of ``state``.
+    """
+    last = max(now, state.blocked_until, state.poll_turn, *state.grants[-1:])
+    return last - now + budget.span + state.lowered_by * budget.window
 
 
 def _book(
@@ -364,7 +381,7 @@ def _reserve_poll(
 def _current(state: BudgetState, budget: Budget, now: float) -> BudgetState:
     """Bring the state up to now: forget what is older than the window, regain what 429s have taken."""
     if now < state.seen:
-        state = _set_back(state, now - state.seen)
+        state = _set_back(state, budget, now - state.seen)
     gone = bisect_right(state.grants, now - budget.span)
     lowered_by, lowered_at, step = state.lowered_by, state.lowered_at, state.step
     clean_since = max(lowered_at, state.blocked_until)
@@ -377,9 +394,12 @@ def _current(state: BudgetState, budget: Budget, now: float) -> BudgetState:
     )
 
 
-def _set_back(state: BudgetState, step: float) -> BudgetState:
-    """Follow a clock that was set back: continue as if no time had passed since the last use."""
-    past = state.grants[: bisect_right(state.grants, state.seen)]
+def _set_back(state: BudgetState, budget: Budget, step: float) -> BudgetState:
+    """Follow a clock that was set back: continue as if no time had passed since the last use that was recorded.
+
+    Booked requests that went up to a margin later did so without a record.
+    """
+    past = state.grants[: bisect_right(state.grants, state.seen + budget.margin)]
     return replace(
         state,
         born=state.born + 1,

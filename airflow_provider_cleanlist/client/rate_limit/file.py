@@ -1,8 +1,8 @@
-"""The budget of all processes of one host: a small file under an exclusive lock.
+"""The store for one host: a small file under an exclusive lock.
 
-Every use opens the file, locks it, reads it, writes it and closes it. So a fork shares nothing, a kill releases the
-lock, and a file that somebody deleted is noticed. Moments are on the monotonic clock, which all processes of a boot
-share and nobody sets; the file names its boot.
+Every use opens, locks, reads, writes and closes the file, so a fork shares nothing, a kill releases the lock, and a
+deleted file is noticed. Moments are on the monotonic clock, which all processes of a boot share and nobody sets; the
+file names its boot.
 """
 
 from __future__ import annotations
@@ -13,10 +13,8 @@ import hashlib
 import logging
 import os
 import stat
-import struct
 import tempfile
 import time
-import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -25,10 +23,12 @@ from typing import TypeVar
 
 from airflow_provider_cleanlist.client.rate_limit.core import Budget, BudgetState, hold
 from airflow_provider_cleanlist.client.rate_limit.memory import (
+    BaseRateLimiter,
     Change,
-    LocalRateLimiter,
     MemoryRateLimiter,
     MemoryState,
+    decode,
+    encode,
     new_state,
 )
 
@@ -37,21 +37,19 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 DIRECTORY_NAME = ".cleanlist"
-"""Name of the directory that holds the budgets."""
+"""Name of the directory that holds the files."""
 TAKE_OVER_WINDOWS = 10
-"""Windows for which a file that another machine wrote is left alone."""
+"""Windows for which a file written by another machine is left alone."""
 _FLAGS = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
-_MAGIC = b"CLRATE01"
-_HEAD = struct.Struct("<8sI16sQQddddIdII")
 
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """The machine's clocks and the name of its present boot.
+    """A machine's clocks and the identity of its present boot.
 
     Attributes:
-        boot: 16 bytes that no other boot of any machine has.
-        monotonic: Seconds since some moment of this boot.
+        boot: 16 bytes that differ for every boot of every machine.
+        monotonic: Seconds since an arbitrary moment of this boot.
         wall: Seconds since the epoch.
     """
 
@@ -62,7 +60,7 @@ class Machine:
 
 @cache
 def this_machine() -> Machine:
-    """Return the machine we run on. Without the kernel's boot id, a clock that ran backwards tells a new boot."""
+    """Return this machine. Where the kernel has no boot id, a clock that runs backwards reveals a new boot."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_bytes()
     except OSError:
@@ -74,14 +72,14 @@ class _SharedDiskError(OSError):
     """Another machine uses the file, with a clock of its own."""
 
 
-class FileRateLimiter(LocalRateLimiter):
+class FileRateLimiter(BaseRateLimiter):
     """A budget shared by all processes and users of this host.
 
     Args:
         budget: The allowance.
         scope: Name of the budget.
-        directories: Where the file may be: the first one that works. Created when missing.
-        fallback: The state to use, with one warning, when no directory works.
+        directories: Candidates for the file's directory, best first; created if missing.
+        fallback: The state to use, after one warning, when no directory works.
         machine: Clocks and boot of this machine.
     """
 
@@ -101,7 +99,7 @@ class FileRateLimiter(LocalRateLimiter):
         self._memory = MemoryRateLimiter(budget, self._machine.monotonic, fallback)
 
     def update(self, change: Change[T]) -> T:
-        """See :meth:`LocalRateLimiter.update`."""
+        """See :meth:`BaseRateLimiter.update`."""
         while self._directories:
             directory = self._directories[0]
             try:
@@ -131,7 +129,7 @@ class FileRateLimiter(LocalRateLimiter):
             )
 
     def _update_file(self, path: Path, change: Change[T]) -> T:
-        file = _open_locked(path, lambda: _encode(new_state(), self._machine.boot))
+        file = _open_locked(path, lambda: encode(new_state(), self._machine.boot))
         try:
             size = os.fstat(file).st_size
             state = self._checked(file, os.pread(file, size, 0))
@@ -140,7 +138,7 @@ class FileRateLimiter(LocalRateLimiter):
                 state = hold(state, self.budget, now=now, seconds=seconds)
             state, answer = change(state, now)
             self._born = state.born
-            data = _encode(state, self._machine.boot)
+            data = encode(state, self._machine.boot)
             os.pwrite(file, data, 0)
             if size > len(data):
                 os.ftruncate(file, len(data))
@@ -149,8 +147,8 @@ class FileRateLimiter(LocalRateLimiter):
         return answer
 
     def _checked(self, file: int, data: bytes) -> BudgetState:
-        """Return the state in the file; one that cannot be used counts as a full window."""
-        boot, state = _decode(data)
+        """Return the state in the file; an unusable one counts as a full window."""
+        boot, state = decode(data)
         if state is not None and boot == self._machine.boot:
             return state
         if state is not None:
@@ -161,7 +159,7 @@ class FileRateLimiter(LocalRateLimiter):
 
 
 def default_directories() -> list[Path]:
-    """Return where a host's budget may be kept, best first: Airflow's home, the user's runtime, the temporary one."""
+    """Return the candidates, best first, below Airflow's home, the user's runtime and the temporary directory."""
     home = os.path.expandvars(os.environ.get("AIRFLOW_HOME") or "~/airflow")
     runtime = os.environ.get("XDG_RUNTIME_DIR")
     parents = [Path(home).expanduser(), *([Path(runtime)] if runtime else []), Path(tempfile.gettempdir())]
@@ -169,7 +167,7 @@ def default_directories() -> list[Path]:
 
 
 def _open_locked(path: Path, content: Callable[[], bytes]) -> int:
-    """Open and lock the file that has this name at present, creating it when there is none."""
+    """Open and lock the file that has this name at present; create it if there is none."""
     while True:
         try:
             file = os.open(path, _FLAGS)
@@ -190,10 +188,10 @@ def _open_locked(path: Path, content: Callable[[], bytes]) -> int:
 
 
 def _create(path: Path, content: bytes) -> None:
-    """Make the file appear with its content at once, so that an empty file is always a damaged one.
+    """Create the file together with its content, so that an empty file is always a damaged one.
 
-    File and directory are open to all users of the host: they share the organisation's budget. A file of somebody
-    else in such a directory must be opened without asking to create it, which the kernel would refuse.
+    File and directory are open to all users of the host, who share the organisation's budget. In such a directory the
+    kernel refuses to open another user's file with the flag that creates it, so opening and creating are two steps.
     """
     _make_directory(path.parent)
     file, temporary = tempfile.mkstemp(prefix=".new-", dir=path.parent)
@@ -211,51 +209,3 @@ def _make_directory(directory: Path) -> None:
     with contextlib.suppress(FileExistsError):
         directory.mkdir()
         directory.chmod(0o1777)
-
-
-def _encode(state: BudgetState, boot: bytes) -> bytes:
-    grants = struct.pack(f"<{len(state.grants)}d", *state.grants)
-    head = _HEAD.pack(
-        _MAGIC,
-        0,
-        boot,
-        state.born,
-        state.epoch,
-        state.seen,
-        state.blocked_until,
-        state.last_poll,
-        state.poll_turn,
-        state.lowered_by,
-        state.lowered_at,
-        state.step,
-        len(state.grants),
-    )
-    return head[:8] + zlib.crc32(head[12:] + grants).to_bytes(4, "little") + head[12:] + grants
-
-
-def _decode(data: bytes) -> tuple[bytes, BudgetState | None]:
-    """Return the boot and the state, or no state when the data is damaged."""
-    if len(data) < _HEAD.size:
-        return b"", None
-    (
-        magic,
-        checksum,
-        boot,
-        born,
-        epoch,
-        seen,
-        blocked,
-        last_poll,
-        turn,
-        lowered_by,
-        lowered_at,
-        step,
-        count,
-    ) = _HEAD.unpack_from(data)
-    end = _HEAD.size + 8 * count
-    if magic != _MAGIC or len(data) < end or zlib.crc32(data[12:end]) != checksum:
-        return b"", None
-    grants = struct.unpack_from(f"<{count}d", data, _HEAD.size)
-    return boot, BudgetState(
-        born, epoch, seen, grants, blocked, last_poll, turn, lowered_by, lowered_at, step
-    )

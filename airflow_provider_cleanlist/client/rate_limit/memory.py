@@ -1,12 +1,15 @@
-"""Budgets kept by this process: what all stores on one machine have in common, and the store in memory."""
+"""What all stores of a request budget have in common, and the store in this process's memory."""
 
 from __future__ import annotations
 
 import secrets
+import struct
 import threading
 import time
+import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from operator import attrgetter
 from typing import TypeVar
 
 from airflow_provider_cleanlist.client.rate_limit.core import (
@@ -25,15 +28,49 @@ T = TypeVar("T")
 Change = Callable[[BudgetState, float], tuple[BudgetState, T]]
 """A step of the core: state and moment in, new state and an answer out."""
 
+_MAGIC = b"CLRATE01"
+_HEAD = struct.Struct("<8sI16sQQddddIdII")
+_FIELDS = attrgetter(
+    "born", "epoch", "seen", "blocked_until", "last_poll", "poll_turn", "lowered_by", "lowered_at", "step"
+)
+
 
 def new_state() -> BudgetState:
-    """Return an empty log with a number of its own."""
+    """Return an empty log with an identity of its own."""
     born = secrets.randbits(48)
     return BudgetState(born=born, epoch=born)
 
 
+def encode(state: BudgetState, clock: bytes = b"") -> bytes:
+    """Return a state as bytes that :func:`decode` reads.
+
+    Args:
+        state: The state.
+        clock: Up to 16 bytes that name the clock of its moments, where there may be several.
+    """
+    count = len(state.grants)
+    head = _HEAD.pack(_MAGIC, 0, clock, *_FIELDS(state), count)
+    body = head[12:] + struct.pack(f"<{count}d", *state.grants)
+    return _MAGIC + zlib.crc32(body).to_bytes(4, "little") + body
+
+
+def decode(data: bytes) -> tuple[bytes, BudgetState | None]:
+    """Return the clock's name, 16 bytes long, and the state; no state when the data is damaged.
+
+    Args:
+        data: What :func:`encode` returned. Anything after it is ignored.
+    """
+    if len(data) < _HEAD.size:
+        return b"", None
+    magic, checksum, clock, born, epoch, seen, *rest, count = _HEAD.unpack_from(data)
+    end = _HEAD.size + 8 * count
+    if magic != _MAGIC or len(data) < end or zlib.crc32(data[12:end]) != checksum:
+        return b"", None
+    return clock, BudgetState(born, epoch, seen, struct.unpack_from(f"<{count}d", data, _HEAD.size), *rest)
+
+
 class LocalCooldown:
-    """How long this process must hold a log that does not know what the process has lately sent or been told.
+    """How long this process must hold a log that lacks the requests it has sent and the 429s it has received.
 
     A log can be new because its file was deleted, its server was restarted, or another store had to stand in.
 
@@ -46,7 +83,7 @@ class LocalCooldown:
         self._until = 0.0
 
     def sent(self, now: float) -> None:
-        """Note that a request goes now.
+        """Note that a request is sent now.
 
         Args:
             now: Seconds on the limiter's clock.
@@ -62,7 +99,7 @@ class LocalCooldown:
         self._until = max(self._until, until)
 
     def seconds(self, now: float) -> float:
-        """Return for how many seconds a log without this knowledge must be held; zero if it need not.
+        """Return for how many seconds such a log must be held; zero if it need not be.
 
         Args:
             now: Seconds on the limiter's clock.
@@ -70,12 +107,12 @@ class LocalCooldown:
         return max(0.0, self._until - now)
 
 
-class LocalRateLimiter(ABC):
-    """A limiter that decides in this process; subclasses share the state under a lock.
+class BaseRateLimiter(ABC):
+    """A limiter that applies the rules of the core; subclasses keep the state.
 
     Args:
         budget: The allowance.
-        clock: Seconds on the clock that everybody who shares the state reads.
+        clock: Seconds on a clock of this machine that is never set.
     """
 
     def __init__(self, budget: Budget, clock: Callable[[], float] = time.monotonic) -> None:
@@ -99,22 +136,18 @@ class LocalRateLimiter(ABC):
                 reservation=reservation,
             )
             if decision.verdict is Verdict.GO:
-                self.cooldown.sent(now)
+                self.cooldown.sent(self.clock())
             return state, decision
 
         return self.update(change)
 
     def penalize(self, seconds: float) -> None:
         """See :meth:`airflow_provider_cleanlist.client.rate_limit.core.RateLimiter.penalize`."""
-
-        def change(state: BudgetState, now: float) -> tuple[BudgetState, None]:
-            self.cooldown.stopped(now + seconds)
-            return penalize(state, self.budget, now=now, seconds=seconds), None
-
-        self.update(change)
+        self.cooldown.stopped(self.clock() + seconds)
+        self.update(lambda state, now: (penalize(state, self.budget, now=now, seconds=seconds), None))
 
     def hold(self, seconds: float) -> None:
-        """Stop everyone for ``seconds``, if that is any time at all, without lowering the allowance.
+        """Stop everyone for ``seconds``, unless that is zero, without lowering the allowance.
 
         Args:
             seconds: Length of the stop in seconds.
@@ -124,10 +157,10 @@ class LocalRateLimiter(ABC):
 
     @abstractmethod
     def update(self, change: Change[T]) -> T:
-        """Apply a change to the shared state, alone, and return its answer.
+        """Replace the shared state by a changed one, as if alone, and return the answer of the change.
 
         Args:
-            change: The step to apply.
+            change: The step to apply. May be applied more than once; only the last result is kept.
         """
 
 
@@ -139,7 +172,7 @@ class MemoryState:
         self.value = new_state()
 
 
-class MemoryRateLimiter(LocalRateLimiter):
+class MemoryRateLimiter(BaseRateLimiter):
     """A budget shared by the threads and event loops of one process.
 
     Args:
@@ -158,7 +191,7 @@ class MemoryRateLimiter(LocalRateLimiter):
         self._state = state or MemoryState()
 
     def update(self, change: Change[T]) -> T:
-        """See :meth:`LocalRateLimiter.update`."""
+        """See :meth:`BaseRateLimiter.update`."""
         with self._state.lock:
             self._state.value, answer = change(self._state.value, self.clock())
         return answer

@@ -1,44 +1,153 @@
-"""The budget of many hosts: a script on a Redis or Valkey server, which decides by the server's clock.
+"""The store for many hosts: a key on a Redis or Valkey server, changed by optimistic transactions on its clock.
 
-While the server cannot be reached, each host goes on with its own store. A request that changes stores takes along
-what this process has lately sent (see ``LocalCooldown``), so that neither store overdraws the window for the other.
+A transaction takes two round trips: WATCH, TIME and GET, then MULTI, SET and EXEC. If somebody else was faster, EXEC
+changes nothing and the transaction is repeated. Nothing is locked, so a process that dies stops nobody.
+
+While the server cannot be reached, each host uses its own store. A process that changes stores holds the one it comes
+to for what it has lately sent (see :class:`.memory.LocalCooldown`), so that neither overdraws the window.
 """
 
 from __future__ import annotations
 
 import hashlib
-import importlib.resources
 import importlib.util
 import logging
+import math
+import os
+import random
 import threading
-from functools import cache, cached_property
-from typing import Any
+import time
+from dataclasses import replace
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from airflow_provider_cleanlist.client.errors import ConfigurationError
-from airflow_provider_cleanlist.client.rate_limit.core import Budget, Decision, Priority, Reservation, Verdict
-from airflow_provider_cleanlist.client.rate_limit.memory import LocalCooldown, LocalRateLimiter
+from airflow_provider_cleanlist.client.rate_limit.core import (
+    Budget,
+    BudgetState,
+    Decision,
+    Priority,
+    Reservation,
+    Verdict,
+    hold,
+    lifetime,
+)
+from airflow_provider_cleanlist.client.rate_limit.memory import (
+    BaseRateLimiter,
+    Change,
+    decode,
+    encode,
+    new_state,
+)
+
+T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
 TIMEOUT_SECONDS = 1.0
 """How long the server may take to answer."""
-TRIES_PER_WINDOW = 12
-"""How often in a window a server that was down is tried again."""
+CONTENTION_SECONDS = 1.0
+"""How long a transaction is repeated while others are faster."""
+RECONNECTS_PER_WINDOW = 12
+"""How often in a window a server that was down is contacted again."""
 CLOCK_JUMP_SECONDS = 1.0
 """Step ahead after which the server's clock counts as set, and its log as lost."""
 
 SCHEMES = {"redis": "redis", "rediss": "rediss", "valkey": "redis", "valkeys": "rediss"}
-"""URL schemes, and how the Redis client calls them."""
+"""URL schemes, and what the Redis client calls them."""
 
 
-@cache
-def script_source() -> str:
-    """Return the script that holds the rules."""
-    return (importlib.resources.files(__package__) / "redis.lua").read_text(encoding="utf-8")
+class ServerUnavailableError(Exception):
+    """The server cannot be used at present."""
 
 
-class RedisRateLimiter:
+class ContentionError(Exception):
+    """Others changed the key first, for as long as ``CONTENTION_SECONDS``."""
+
+
+class RedisKey:
+    """One key of a server, for optimistic transactions of this thread. Connects when it is first used.
+
+    Args:
+        url: Address of the server, with a scheme of the Redis client.
+        name: Name of the key.
+    """
+
+    def __init__(self, url: str, name: str) -> None:
+        self._url = url
+        self._name = name
+        self._local = threading.local()
+
+    def read(self) -> tuple[bytes | None, float]:
+        """Begin a transaction; return the key's value and the server's time in seconds since the epoch.
+
+        A value of another type is returned as empty bytes.
+        """
+        import redis
+
+        commands = ("UNWATCH",), ("WATCH", self._name), ("TIME",), ("GET", self._name)
+        try:
+            _, watched, clock, value = self._send(*commands)
+        except redis.ConnectionError:  # the server may have closed an idle connection
+            _, watched, clock, value = self._send(*commands)
+        _raise_if_error(watched)
+        _raise_if_error(clock)
+        seconds, micros = map(int, clock)
+        return (b"" if isinstance(value, Exception) else value), seconds + micros / 1_000_000
+
+    def write(self, value: bytes, seconds: float) -> bool:
+        """End a transaction; return whether the key was set, which it is unless it has changed since :meth:`read`.
+
+        Args:
+            value: The new value.
+            seconds: Seconds after which the server may forget it.
+        """
+        set_key = ("SET", self._name, value, "PX", math.ceil(seconds * 1000))
+        *_, done = self._send(("MULTI",), set_key, ("EXEC",))
+        _raise_if_error(done)
+        return done is not None
+
+    def disconnect(self) -> None:
+        """Close this thread's connection; the next transaction opens a new one."""
+        self._local.process = None
+
+    def _send(self, *commands: tuple[Any, ...]) -> list[Any]:
+        """Send commands in one round trip and return their replies; a command that failed has its error as reply."""
+        import redis
+
+        connection, replies = self._connection(), []
+        try:
+            connection.send_packed_command(connection.pack_commands(commands))
+            for _ in commands:
+                try:
+                    replies.append(connection.read_response(disable_decoding=True))
+                except redis.ResponseError as error:
+                    replies.append(error)
+        except BaseException:  # an unread reply would be taken for the answer to the next command
+            connection.disconnect()
+            raise
+        return replies
+
+    def _connection(self) -> Any:
+        """Return this thread's connection; a forked process must not write to its parent's."""
+        if getattr(self._local, "process", None) != os.getpid():
+            import redis
+            from redis.backoff import NoBackoff
+            from redis.retry import Retry
+
+            options = {"socket_timeout": TIMEOUT_SECONDS, "socket_connect_timeout": TIMEOUT_SECONDS}
+            pool = redis.ConnectionPool.from_url(self._url, **options, retry=Retry(NoBackoff(), 0))
+            self._local.connection = pool.make_connection()
+            self._local.process = os.getpid()
+        return self._local.connection
+
+
+def _raise_if_error(reply: object) -> None:
+    if isinstance(reply, Exception):
+        raise reply
+
+
+class RedisRateLimiter(BaseRateLimiter):
     """A budget shared by all hosts that use the same server. Connects when it is first used.
 
     Args:
@@ -48,19 +157,19 @@ class RedisRateLimiter:
         fallback: What to use while the server cannot be reached.
 
     Raises:
-        ConfigurationError: The URL cannot be used, or the extra ``redis`` is not installed.
+        ConfigurationError: The URL is invalid, or the extra ``redis`` is not installed.
     """
 
-    def __init__(self, url: str, scope: str, budget: Budget, fallback: LocalRateLimiter) -> None:
+    def __init__(self, url: str, scope: str, budget: Budget, fallback: BaseRateLimiter) -> None:
+        super().__init__(budget, fallback.clock)
         self._address = _checked_address(url)
-        self._url = url
-        self._key = f"cleanlist:budget:1:{hashlib.blake2b(scope.encode(), digest_size=12).hexdigest()}"
-        self._budget = budget
+        scheme, _, rest = url.partition("://")
+        name = hashlib.blake2b(scope.encode(), digest_size=12).hexdigest()
+        self._key = RedisKey(f"{SCHEMES[scheme]}://{rest}", f"cleanlist:budget:1:{name}")
         self._fallback = fallback
-        self._cooldown = LocalCooldown(budget)
         self._lock = threading.Lock()
-        self._down = False
-        self._try_at = 0.0
+        self._is_down = False
+        self._reconnect_at = 0.0
         self._born = 0
         self._clock_offset = 0.0
 
@@ -68,81 +177,102 @@ class RedisRateLimiter:
         self, priority: Priority, *, waited: float, max_wait: float, reservation: Reservation | None = None
     ) -> Decision:
         """See :meth:`airflow_provider_cleanlist.client.rate_limit.core.RateLimiter.reserve`."""
-        shown = (
-            (reservation.moment, int(reservation.booked), reservation.stamp) if reservation else (0, "", 0)
-        )
-        arguments = ("reserve", priority.value, waited, max_wait, *shown)
-        reply = self._ask(*arguments)
-        if reply is not None and self._lost_log(reply):
-            self._ask("hold", self._cooldown.seconds(self._fallback.clock()))
-            reply = self._ask(*arguments)
-        if reply is None:
+        try:
+            return super().reserve(priority, waited=waited, max_wait=max_wait, reservation=reservation)
+        except ServerUnavailableError:
             return self._fallback.reserve(priority, waited=waited, max_wait=max_wait, reservation=reservation)
-        decision = _decision(reply)
-        if decision.verdict is Verdict.GO:
-            self._cooldown.sent(self._fallback.clock())
-        return decision
+        except ContentionError:
+            delay = CONTENTION_SECONDS * (1 + random.random()) / 2  # noqa: S311 - jitter
+            return Decision(Verdict.WAIT if delay <= max_wait else Verdict.REFUSED, delay, reservation)
 
     def penalize(self, seconds: float) -> None:
         """See :meth:`airflow_provider_cleanlist.client.rate_limit.core.RateLimiter.penalize`."""
-        self._cooldown.stopped(self._fallback.clock() + seconds)
         self._fallback.penalize(seconds)
-        self._ask("penalize", seconds)
+        try:
+            super().penalize(seconds)
+        except (
+            ContentionError
+        ) as error:  # as after an outage, the server is told of the 429 at the next contact
+            self._turn_down(error)
+        except ServerUnavailableError:
+            pass
 
-    def _ask(self, command: str, *arguments: object) -> list[bytes] | None:
-        """Run the script; return None while the server cannot be used."""
-        if not self._may_try():
-            return None
+    def update(self, change: Change[T]) -> T:
+        """See :meth:`BaseRateLimiter.update`.
+
+        Raises:
+            ServerUnavailableError: The server cannot be used at present.
+            ContentionError: Others changed the state first, for as long as ``CONTENTION_SECONDS``.
+        """
+        if not self._may_connect():
+            raise ServerUnavailableError
         import redis
 
         try:
-            if self._down and (seconds := self._fallback.cooldown.seconds(self._fallback.clock())):
-                self._run("hold", seconds)
-            reply = self._run(command, *arguments)
+            answer = self._transact(change)
         except (redis.RedisError, OSError, ValueError) as error:
             self._turn_down(error)
-            return None
+            raise ServerUnavailableError from None
         self._turn_up()
-        return reply
+        return answer
 
-    def _run(self, command: str, *arguments: object) -> list[bytes]:
-        values = [command, self._budget.requests, self._budget.window, *arguments]
-        reply: list[bytes] = self._script(keys=[self._key], args=values)
-        return reply
+    def _transact(self, change: Change[T]) -> T:
+        """Apply a change in a transaction; repeat it while others are faster."""
+        give_up_at = time.monotonic() + CONTENTION_SECONDS
+        while True:
+            began = time.monotonic()
+            value, now = self._key.read()
+            stored = None if value is None else decode(value)[1]
+            state = stored or self._replacement(value, now)
+            offset = now - self.clock()
+            is_same = state.born == self._born
+            is_lost = not is_same or offset - self._clock_offset > CLOCK_JUMP_SECONDS
+            if seconds := self._unknown_seconds(is_lost=is_lost):
+                state = hold(state, self.budget, now=now, seconds=seconds)
+            state, answer = change(state, now)
+            if state is stored or self._key.write(encode(state), lifetime(state, self.budget, now)):
+                self._born = state.born
+                self._clock_offset = max(self._clock_offset, offset) if is_same else offset
+                return answer
+            ended = time.monotonic()
+            if ended > give_up_at:
+                raise ContentionError
+            time.sleep(random.random() * (ended - began))  # noqa: S311 - jitter in proportion to the way
 
-    @cached_property
-    def _script(self) -> Any:
-        import redis
-        from redis.backoff import NoBackoff
-        from redis.retry import Retry
+    def _replacement(self, value: bytes | None, now: float) -> BudgetState:
+        """Return the state to use instead of a missing or a damaged one, which counts as a full window."""
+        state = new_state()
+        return state if value is None else replace(state, blocked_until=now + self.budget.span)
 
-        scheme, _, rest = self._url.partition("://")
-        client = redis.Redis.from_url(
-            f"{SCHEMES[scheme]}://{rest}",
-            socket_timeout=TIMEOUT_SECONDS,
-            socket_connect_timeout=TIMEOUT_SECONDS,
-            retry=Retry(NoBackoff(), 1),
-        )
-        return client.register_script(script_source())
+    def _unknown_seconds(self, *, is_lost: bool) -> float:
+        """Return for how many seconds to hold a log because of requests that it lacks.
 
-    def _may_try(self) -> bool:
-        """Whether to turn to the server: always while it works, else one thread, now and then."""
-        if not self._down:
+        Those are what this process has sent before the log was lost or the server's clock jumped ahead, and what has
+        bypassed a server that was down.
+        """
+        now = self.clock()
+        seconds = self.cooldown.seconds(now) if is_lost else 0.0
+        return max(seconds, self._fallback.cooldown.seconds(now)) if self._is_down else seconds
+
+    def _may_connect(self) -> bool:
+        """Return whether to contact the server: always while it works, else one thread, now and then."""
+        if not self._is_down:
             return True
-        now = self._fallback.clock()
+        now = self.clock()
         with self._lock:
-            if now < self._try_at:
+            if now < self._reconnect_at:
                 return False
-            self._try_at = now + self._budget.window / TRIES_PER_WINDOW
+            self._reconnect_at = now + self.budget.window / RECONNECTS_PER_WINDOW
         return True
 
     def _turn_down(self, error: Exception) -> None:
-        now = self._fallback.clock()
+        now = self.clock()
+        self._key.disconnect()
         with self._lock:
-            is_news, self._down = not self._down, True
-            self._try_at = now + self._budget.window / TRIES_PER_WINDOW
+            is_news, self._is_down = not self._is_down, True
+            self._reconnect_at = now + self.budget.window / RECONNECTS_PER_WINDOW
         if is_news:
-            self._fallback.hold(self._cooldown.seconds(now))
+            self._fallback.hold(self.cooldown.seconds(now))
             log.warning(
                 "The Cleanlist request budget at %s cannot be used (%s). Until it can, this host keeps a budget of "
                 "its own.",
@@ -152,31 +282,13 @@ class RedisRateLimiter:
 
     def _turn_up(self) -> None:
         with self._lock:
-            is_news, self._down = self._down, False
+            is_news, self._is_down = self._is_down, False
         if is_news:
             log.warning("The Cleanlist request budget at %s can be used again.", self._address)
 
-    def _lost_log(self, reply: list[bytes]) -> bool:
-        """Whether the server has lost its log, or its clock has jumped ahead, since this process last sent."""
-        now = self._fallback.clock()
-        born, offset = int(float(reply[5])), float(reply[6]) - now
-        is_same = born == self._born
-        jumped = offset - self._clock_offset > CLOCK_JUMP_SECONDS
-        self._born = born
-        self._clock_offset = max(self._clock_offset, offset) if is_same else offset
-        return (jumped or not is_same) and self._cooldown.seconds(now) > 0
-
-
-def _decision(reply: list[bytes]) -> Decision:
-    verdict = Verdict(reply[0].decode())
-    if verdict is not Verdict.WAIT:
-        return Decision(verdict, float(reply[1]))
-    reservation = Reservation(float(reply[2]), booked=reply[3] == b"1", stamp=int(float(reply[4])))
-    return Decision(verdict, float(reply[1]), reservation)
-
 
 def _checked_address(url: str) -> str:
-    """Return host and port of a URL that can be used."""
+    """Return host and port of a valid URL."""
     if importlib.util.find_spec("redis") is None:
         raise ConfigurationError(
             "rate_limit_store needs the Redis client: pip install 'airflow-provider-cleanlist[redis]'"

@@ -1,4 +1,4 @@
-"""The script decides like the pure core: both are asked the same, at the same moments, on a real server."""
+"""The store on a real server decides like the pure core: both are asked the same, at the same moments."""
 
 from __future__ import annotations
 
@@ -18,39 +18,35 @@ from airflow_provider_cleanlist.client.rate_limit.core import (
     penalize,
     reserve,
 )
-from airflow_provider_cleanlist.client.rate_limit.redis import _decision, script_source
+from airflow_provider_cleanlist.client.rate_limit.memory import MemoryRateLimiter, decode
+from airflow_provider_cleanlist.client.rate_limit.redis import RedisKey, RedisRateLimiter
 
 pytestmark = pytest.mark.integration
 
-SERVER_CLOCK = "redis.call('TIME')"
-GIVEN_CLOCK = "{ARGV[#ARGV - 1], ARGV[#ARGV]}"
 BUDGETS = [Budget(), Budget(30), Budget(60, 2.0), Budget(1, 10.0), Budget(7, 3600.0)]
 
 
 class Pair:
     """One state in the core, one on the server, one clock for both."""
 
-    def __init__(self, client, seed: int) -> None:
-        source = script_source()
-        assert source.count(SERVER_CLOCK) == 1
-        self._script = client.register_script(source.replace(SERVER_CLOCK, GIVEN_CLOCK))
-        self._key = f"test:{seed}"
-        self._micros = 1_790_000_000_000_000 + seed
-        self._state = BudgetState(born=self._micros, epoch=self._micros)
-        self.stop(BUDGETS[0], 0.0, lower=False)
+    def __init__(self, server, monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
+        self._now = 1_790_000_000.0 + seed
+        self._server = server.client()
+        fallback = MemoryRateLimiter(BUDGETS[0], lambda: self._now)
+        self._limiter = RedisRateLimiter(server.url, f"test {seed}", BUDGETS[0], fallback)
+        read = RedisKey.read
+        monkeypatch.setattr(RedisKey, "read", lambda key: (read(key)[0], self._now))
+        self._limiter.hold(1e-6)
+        self._state = self._stored()
 
     def pass_time(self, seconds: float) -> None:
-        self._micros += round(seconds * 1e6)
+        self._now += seconds
 
-    def _ask(self, command: str, budget: Budget, *arguments: object) -> list[bytes]:
-        clock = divmod(self._micros, 1_000_000)
-        values = [command, budget.requests, budget.window, *arguments, *clock]
-        return self._script(keys=[self._key], args=values)
-
-    @property
-    def _now(self) -> float:
-        seconds, micros = divmod(self._micros, 1_000_000)
-        return seconds + micros / 1_000_000
+    def _stored(self) -> BudgetState:
+        [key] = self._server.keys()
+        _, state = decode(self._server.get(key))
+        assert state is not None
+        return state
 
     def reserve(
         self,
@@ -60,11 +56,9 @@ class Pair:
         max_wait: float,
         reservation: Reservation | None,
     ) -> tuple[Decision, Decision]:
-        shown = (
-            (reservation.moment, int(reservation.booked), reservation.stamp) if reservation else (0, "", 0)
-        )
-        reply = self._ask("reserve", budget, priority.value, waited, max_wait, *shown)
-        self._state, decision = reserve(
+        self._limiter.budget = budget
+        actual = self._limiter.reserve(priority, waited=waited, max_wait=max_wait, reservation=reservation)
+        self._state, expected = reserve(
             self._state,
             budget,
             now=self._now,
@@ -73,20 +67,20 @@ class Pair:
             max_wait=max_wait,
             reservation=reservation,
         )
-        assert int(float(reply[5])) == self._state.born
-        assert float(reply[6]) == self._now
-        return decision, _decision(reply)
+        assert self._stored() == self._state
+        return expected, actual
 
     def stop(self, budget: Budget, seconds: float, *, lower: bool) -> None:
-        self._ask("penalize" if lower else "hold", budget, seconds)
+        self._limiter.budget = budget
+        (self._limiter.penalize if lower else self._limiter.hold)(seconds)
         change = penalize if lower else hold
         self._state = change(self._state, budget, now=self._now, seconds=seconds)
 
 
 @pytest.mark.parametrize("seed", range(40))
-def test_script_and_core_decide_the_same(redis_server, seed: int) -> None:
+def test_store_and_core_decide_the_same(redis_server, monkeypatch, seed: int) -> None:
     dice = random.Random(seed)
-    pair = Pair(redis_server.client(), seed)
+    pair = Pair(redis_server, monkeypatch, seed)
     budgets = dice.sample(BUDGETS, dice.choice([1, 1, 1, 2]))
     window = budgets[0].window
     pace = window / budgets[0].requests
@@ -114,10 +108,10 @@ def test_script_and_core_decide_the_same(redis_server, seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", range(10))
-def test_they_decide_the_same_for_requests_that_wait_their_turn(redis_server, seed: int) -> None:
+def test_they_decide_the_same_for_requests_that_wait_their_turn(redis_server, monkeypatch, seed: int) -> None:
     """Requests that really wait and come back reach states that random reservations seldom do."""
     dice = random.Random(seed)
-    pair = Pair(redis_server.client(), seed)
+    pair = Pair(redis_server, monkeypatch, seed)
     budget = dice.choice(BUDGETS)
     waiting: list[tuple[float, float, Priority, Reservation | None]] = [
         (0.0, 0.0, dice.choice(list(Priority)), None) for _ in range(30)
@@ -142,16 +136,19 @@ def test_they_decide_the_same_for_requests_that_wait_their_turn(redis_server, se
 
 def test_a_damaged_key_counts_as_a_full_window(redis_server) -> None:
     client = redis_server.client()
+    limiter = RedisRateLimiter(redis_server.url, "organisation", Budget(), MemoryRateLimiter(Budget()))
+    limiter.hold(1.0)
+    [key] = client.keys()
+    intact = client.get(key)
     damage: list[Callable[[], object]] = [
-        lambda: client.set("test:1", b"\xc1nonsense"),
-        lambda: client.set("test:1", b""),
-        lambda: client.set("test:1", b"\x93\x01\x02\x03"),
-        lambda: (client.delete("test:1"), client.lpush("test:1", "another type")),
+        lambda: client.set(key, b"\xc1nonsense"),
+        lambda: client.set(key, b""),
+        lambda: client.set(key, b"\x93\x01\x02\x03"),
+        lambda: client.set(key, intact[:-1]),
+        lambda: (client.delete(key), client.lpush(key, "another type")),
     ]
     for do_damage in damage:
         do_damage()
-        script = client.register_script(script_source())
-        reply = script(keys=["test:1"], args=["reserve", 60, 60.0, "work", 0, 900, 0, "", 0])
-        decision = _decision(reply)
+        decision = limiter.reserve(Priority.WORK, waited=0, max_wait=900)
         assert decision.delay == pytest.approx(61.0)
-        assert 0 < client.pttl("test:1") <= 125_000
+        assert 0 < client.pttl(key) <= 125_000

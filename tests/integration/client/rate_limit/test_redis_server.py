@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from airflow_provider_cleanlist.client.rate_limit import redis as redis_store
 from airflow_provider_cleanlist.client.rate_limit.core import (
     GO,
     Budget,
@@ -21,7 +20,7 @@ from airflow_provider_cleanlist.client.rate_limit.core import (
 )
 from airflow_provider_cleanlist.client.rate_limit.file import FileRateLimiter
 from airflow_provider_cleanlist.client.rate_limit.memory import MemoryRateLimiter
-from airflow_provider_cleanlist.client.rate_limit.redis import RedisRateLimiter
+from airflow_provider_cleanlist.client.rate_limit.redis import RedisKey, RedisRateLimiter
 
 pytestmark = pytest.mark.integration
 
@@ -201,18 +200,16 @@ def test_lost_data_of_an_idle_process_stops_nobody(redis_server) -> None:
 
 
 @pytest.fixture
-def step_clock(redis_server, monkeypatch) -> Callable[[float], None]:
-    """Return a function that sets the server's clock, which the script then reads from a key."""
-    stepped = script_with_steps(redis_store.script_source())
-    monkeypatch.setattr(redis_store, "script_source", lambda: stepped)
-    client = redis_server.client()
-    return lambda seconds: client.set("step", int(seconds))
+def step_clock(monkeypatch) -> Callable[[float], None]:
+    """Return a function that sets the server's clock, as all limiters of this process see it."""
+    steps, read = [0.0], RedisKey.read
 
+    def read_with_step(key: RedisKey) -> tuple[bytes | None, float]:
+        value, now = read(key)
+        return value, now + steps[-1]
 
-def script_with_steps(source: str) -> str:
-    first = "local time = redis.call('TIME')\n"
-    assert first in source
-    return source.replace(first, f"{first}time[1] = time[1] + (redis.call('GET', 'step') or 0)\n")
+    monkeypatch.setattr(RedisKey, "read", read_with_step)
+    return steps.append
 
 
 def test_a_server_clock_set_back_costs_nothing(redis_server, step_clock) -> None:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from airflow_provider_cleanlist.client.rate_limit import file as file_store
 from airflow_provider_cleanlist.client.rate_limit.core import GO, Budget, BudgetState, Priority, Verdict
 from airflow_provider_cleanlist.client.rate_limit.file import FileRateLimiter, Machine, default_directories
+from airflow_provider_cleanlist.client.rate_limit.memory import decode, encode
 
 MINUTE = Budget()
 
@@ -295,18 +296,18 @@ states = st.builds(
 
 @given(states, st.binary(max_size=20))
 def test_what_is_written_is_read(state, tail):
-    data = file_store._encode(state, b"b" * 16)
-    assert file_store._decode(data + tail) == (b"b" * 16, state)
+    data = encode(state, b"b" * 16)
+    assert decode(data + tail) == (b"b" * 16, state)
 
 
 @given(states, st.data())
 def test_every_damage_is_noticed(state, data):
-    intact = file_store._encode(state, b"b" * 16)
+    intact = encode(state, b"b" * 16)
     at = data.draw(st.integers(0, len(intact) - 1))
     damaged = bytearray(intact)
     damaged[at] ^= data.draw(st.integers(1, 255))
-    assert file_store._decode(bytes(damaged)) == (b"", None)
-    assert file_store._decode(intact[:at]) == (b"", None)
+    assert decode(bytes(damaged)) == (b"", None)
+    assert decode(intact[:at]) == (b"", None)
 
 
 def test_home_comes_first_and_the_temporary_directory_last(monkeypatch, tmp_path):

@@ -8,12 +8,12 @@ import sys
 import pytest
 
 from airflow_provider_cleanlist.client.errors import ConfigurationError
+from airflow_provider_cleanlist.client.rate_limit import open_limiter
 from airflow_provider_cleanlist.client.rate_limit import redis as redis_store
 from airflow_provider_cleanlist.client.rate_limit.core import GO, Budget, Priority, Verdict
 from airflow_provider_cleanlist.client.rate_limit.file import FileRateLimiter
 from airflow_provider_cleanlist.client.rate_limit.memory import MemoryRateLimiter
 from airflow_provider_cleanlist.client.rate_limit.redis import RedisRateLimiter
-from airflow_provider_cleanlist.client.rate_limit.stores import open_limiter
 
 SECRET = "correct-horse"
 
@@ -120,7 +120,7 @@ def test_the_redis_client_is_imported_only_when_a_server_is_used():
     script = (
         "import sys\n"
         "from airflow_provider_cleanlist.client.rate_limit.core import Budget\n"
-        "from airflow_provider_cleanlist.client.rate_limit.stores import open_limiter\n"
+        "from airflow_provider_cleanlist.client.rate_limit import open_limiter\n"
         "open_limiter('', 'scope', Budget())\n"
         "open_limiter('redis://localhost:1', 'scope', Budget())\n"
         "sys.exit('redis' in sys.modules)\n"
