@@ -124,9 +124,8 @@ class BaseRateLimiter(ABC):
         self, priority: Priority, *, waited: float, max_wait: float, reservation: Reservation | None = None
     ) -> Decision:
         """See :meth:`airflow_provider_cleanlist.client.rate_limit.core.RateLimiter.reserve`."""
-
-        def change(state: BudgetState, now: float) -> tuple[BudgetState, Decision]:
-            state, decision = reserve(
+        decision = self.update(
+            lambda state, now: reserve(
                 state,
                 self.budget,
                 now=now,
@@ -135,11 +134,10 @@ class BaseRateLimiter(ABC):
                 max_wait=max_wait,
                 reservation=reservation,
             )
-            if decision.verdict is Verdict.GO:
-                self.cooldown.sent(self.clock())
-            return state, decision
-
-        return self.update(change)
+        )
+        if decision.verdict is Verdict.GO:
+            self.cooldown.sent(self.clock())
+        return decision
 
     def penalize(self, seconds: float) -> None:
         """See :meth:`airflow_provider_cleanlist.client.rate_limit.core.RateLimiter.penalize`."""

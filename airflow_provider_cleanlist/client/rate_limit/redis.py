@@ -66,7 +66,7 @@ class ContentionError(Exception):
 
 
 class RedisKey:
-    """One key of a server, for optimistic transactions of this thread. Connects when it is first used.
+    """One key of a server, for optimistic transactions, one at a time. Connects when it is first used.
 
     Args:
         url: Address of the server, with a scheme of the Redis client.
@@ -76,7 +76,7 @@ class RedisKey:
     def __init__(self, url: str, name: str) -> None:
         self._url = url
         self._name = name
-        self._local = threading.local()
+        self._connection: Any = None
 
     def read(self) -> tuple[bytes | None, float]:
         """Begin a transaction; return the key's value and the server's time in seconds since the epoch.
@@ -108,38 +108,37 @@ class RedisKey:
         return done is not None
 
     def disconnect(self) -> None:
-        """Close this thread's connection; the next transaction opens a new one."""
-        self._local.process = None
+        """Close the connection; the next transaction opens a new one."""
+        if self._connection is not None:
+            self._connection.disconnect()
 
     def _send(self, *commands: tuple[Any, ...]) -> list[Any]:
         """Send commands in one round trip and return their replies; a command that failed has its error as reply."""
         import redis
 
-        connection, replies = self._connection(), []
+        if self._connection is None:
+            self._connection = _new_connection(self._url)
+        replies: list[Any] = []
         try:
-            connection.send_packed_command(connection.pack_commands(commands))
+            self._connection.send_packed_command(self._connection.pack_commands(commands))
             for _ in commands:
                 try:
-                    replies.append(connection.read_response(disable_decoding=True))
+                    replies.append(self._connection.read_response(disable_decoding=True))
                 except redis.ResponseError as error:
                     replies.append(error)
         except BaseException:  # an unread reply would be taken for the answer to the next command
-            connection.disconnect()
+            self.disconnect()
             raise
         return replies
 
-    def _connection(self) -> Any:
-        """Return this thread's connection; a forked process must not write to its parent's."""
-        if getattr(self._local, "process", None) != os.getpid():
-            import redis
-            from redis.backoff import NoBackoff
-            from redis.retry import Retry
 
-            options = {"socket_timeout": TIMEOUT_SECONDS, "socket_connect_timeout": TIMEOUT_SECONDS}
-            pool = redis.ConnectionPool.from_url(self._url, **options, retry=Retry(NoBackoff(), 0))
-            self._local.connection = pool.make_connection()
-            self._local.process = os.getpid()
-        return self._local.connection
+def _new_connection(url: str) -> Any:
+    import redis
+    from redis.backoff import NoBackoff
+    from redis.retry import Retry
+
+    options = {"socket_timeout": TIMEOUT_SECONDS, "socket_connect_timeout": TIMEOUT_SECONDS}
+    return redis.ConnectionPool.from_url(url, **options, retry=Retry(NoBackoff(), 0)).make_connection()
 
 
 def _raise_if_error(reply: object) -> None:
@@ -163,15 +162,21 @@ class RedisRateLimiter(BaseRateLimiter):
     def __init__(self, url: str, scope: str, budget: Budget, fallback: BaseRateLimiter) -> None:
         super().__init__(budget, fallback.clock)
         self._address = _checked_address(url)
-        scheme, _, rest = url.partition("://")
-        name = hashlib.blake2b(scope.encode(), digest_size=12).hexdigest()
-        self._key = RedisKey(f"{SCHEMES[scheme]}://{rest}", f"cleanlist:budget:1:{name}")
+        self._url, self._scope = url, scope
         self._fallback = fallback
-        self._lock = threading.Lock()
         self._is_down = False
         self._reconnect_at = 0.0
         self._born = 0
         self._clock_offset = 0.0
+        self._open()
+        os.register_at_fork(after_in_child=self._open)
+
+    def _open(self) -> None:
+        """Make the lock and the connection of this process; a forked one can share neither."""
+        scheme, _, rest = self._url.partition("://")
+        name = hashlib.blake2b(self._scope.encode(), digest_size=12).hexdigest()
+        self._key = RedisKey(f"{SCHEMES[scheme]}://{rest}", f"cleanlist:budget:1:{name}")
+        self._lock = threading.Lock()
 
     def reserve(
         self, priority: Priority, *, waited: float, max_wait: float, reservation: Reservation | None = None
@@ -190,10 +195,9 @@ class RedisRateLimiter(BaseRateLimiter):
         self._fallback.penalize(seconds)
         try:
             super().penalize(seconds)
-        except (
-            ContentionError
-        ) as error:  # as after an outage, the server is told of the 429 at the next contact
-            self._turn_down(error)
+        except ContentionError as error:
+            with self._lock:  # after an outage the server is told of the 429
+                self._turn_down(error)
         except ServerUnavailableError:
             pass
 
@@ -204,17 +208,20 @@ class RedisRateLimiter(BaseRateLimiter):
             ServerUnavailableError: The server cannot be used at present.
             ContentionError: Others changed the state first, for as long as ``CONTENTION_SECONDS``.
         """
-        if not self._may_connect():
-            raise ServerUnavailableError
         import redis
 
-        try:
-            answer = self._transact(change)
-        except (redis.RedisError, OSError, ValueError) as error:
-            self._turn_down(error)
-            raise ServerUnavailableError from None
-        self._turn_up()
-        return answer
+        with self._lock:
+            if self._is_down and self.clock() < self._reconnect_at:
+                raise ServerUnavailableError
+            try:
+                answer = self._transact(change)
+            except (redis.RedisError, OSError, ValueError) as error:
+                self._turn_down(error)
+                raise ServerUnavailableError from None
+            if self._is_down:
+                self._is_down = False
+                log.warning("The Cleanlist request budget at %s can be used again.", self._address)
+            return answer
 
     def _transact(self, change: Change[T]) -> T:
         """Apply a change in a transaction; repeat it while others are faster."""
@@ -254,24 +261,13 @@ class RedisRateLimiter(BaseRateLimiter):
         seconds = self.cooldown.seconds(now) if is_lost else 0.0
         return max(seconds, self._fallback.cooldown.seconds(now)) if self._is_down else seconds
 
-    def _may_connect(self) -> bool:
-        """Return whether to contact the server: always while it works, else one thread, now and then."""
-        if not self._is_down:
-            return True
-        now = self.clock()
-        with self._lock:
-            if now < self._reconnect_at:
-                return False
-            self._reconnect_at = now + self.budget.window / RECONNECTS_PER_WINDOW
-        return True
-
     def _turn_down(self, error: Exception) -> None:
+        """Use the fallback until the next contact with the server."""
         now = self.clock()
+        was_down, self._is_down = self._is_down, True
+        self._reconnect_at = now + self.budget.window / RECONNECTS_PER_WINDOW
         self._key.disconnect()
-        with self._lock:
-            is_news, self._is_down = not self._is_down, True
-            self._reconnect_at = now + self.budget.window / RECONNECTS_PER_WINDOW
-        if is_news:
+        if not was_down:
             self._fallback.hold(self.cooldown.seconds(now))
             log.warning(
                 "The Cleanlist request budget at %s cannot be used (%s). Until it can, this host keeps a budget of "
@@ -279,12 +275,6 @@ class RedisRateLimiter(BaseRateLimiter):
                 self._address,
                 type(error).__name__,
             )
-
-    def _turn_up(self) -> None:
-        with self._lock:
-            is_news, self._is_down = self._is_down, False
-        if is_news:
-            log.warning("The Cleanlist request budget at %s can be used again.", self._address)
 
 
 def _checked_address(url: str) -> str:

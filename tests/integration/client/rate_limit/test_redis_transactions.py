@@ -105,6 +105,21 @@ def test_who_was_overtaken_starts_over(redis_server, contend, round_trips) -> No
     assert ask(new(redis_server)).delay > Budget().gap
 
 
+def test_a_first_request_that_was_overtaken_holds_nobody(redis_server, monkeypatch) -> None:
+    """A decision that was not stored is no request that this process has sent."""
+    other, read, overtaken = new(redis_server), RedisKey.read, [False]
+
+    def read_and_be_overtaken(key: RedisKey) -> tuple[bytes | None, float]:
+        found = read(key)
+        if not overtaken[0]:
+            overtaken[0] = True
+            assert ask(other) == GO
+        return found
+
+    monkeypatch.setattr(RedisKey, "read", read_and_be_overtaken)
+    assert ask(new(redis_server)).delay <= Budget().gap
+
+
 def test_persistent_contention_lets_nobody_go(redis_server, contend, caplog) -> None:
     limiter = new(redis_server, Budget(100_000, 60.0))
     held = Reservation(time.time() - 1, booked=True, stamp=7)
