@@ -102,8 +102,15 @@ class RedisKey:
             value: The new value.
             seconds: Seconds after which the server may forget it.
         """
+        import redis
+
         set_key = ("SET", self._name, value, "PX", math.ceil(seconds * 1000))
-        *_, done = self._send(("MULTI",), set_key, ("EXEC",))
+        try:
+            *_, done = self._send(("MULTI",), set_key, ("EXEC",))
+        except (
+            redis.ConnectionError
+        ):  # whether it was set is unknown; setting it twice costs a moment at most
+            return False
         _raise_if_error(done)
         return done is not None
 
@@ -111,19 +118,19 @@ class RedisKey:
         """Close the connection; the next transaction opens a new one."""
         if self._connection is not None:
             self._connection.disconnect()
+            self._connection = None
 
     def _send(self, *commands: tuple[Any, ...]) -> list[Any]:
         """Send commands in one round trip and return their replies; a command that failed has its error as reply."""
         import redis
 
-        if self._connection is None:
-            self._connection = _new_connection(self._url)
+        connection = self._connection = self._connection or _new_connection(self._url)
         replies: list[Any] = []
         try:
-            self._connection.send_packed_command(self._connection.pack_commands(commands))
+            connection.send_packed_command(connection.pack_commands(commands))
             for _ in commands:
                 try:
-                    replies.append(self._connection.read_response(disable_decoding=True))
+                    replies.append(connection.read_response(disable_decoding=True))
                 except redis.ResponseError as error:
                     replies.append(error)
         except BaseException:  # an unread reply would be taken for the answer to the next command
@@ -162,20 +169,20 @@ class RedisRateLimiter(BaseRateLimiter):
     def __init__(self, url: str, scope: str, budget: Budget, fallback: BaseRateLimiter) -> None:
         super().__init__(budget, fallback.clock)
         self._address = _checked_address(url)
-        self._url, self._scope = url, scope
+        scheme, _, rest = url.partition("://")
+        name = hashlib.blake2b(scope.encode(), digest_size=12).hexdigest()
+        self._key = RedisKey(f"{SCHEMES[scheme]}://{rest}", f"cleanlist:budget:1:{name}")
+        self._lock = threading.Lock()
+        os.register_at_fork(after_in_child=self._start_over)
         self._fallback = fallback
         self._is_down = False
         self._reconnect_at = 0.0
         self._born = 0
         self._clock_offset = 0.0
-        self._open()
-        os.register_at_fork(after_in_child=self._open)
 
-    def _open(self) -> None:
-        """Make the lock and the connection of this process; a forked one can share neither."""
-        scheme, _, rest = self._url.partition("://")
-        name = hashlib.blake2b(self._scope.encode(), digest_size=12).hexdigest()
-        self._key = RedisKey(f"{SCHEMES[scheme]}://{rest}", f"cleanlist:budget:1:{name}")
+    def _start_over(self) -> None:
+        """Let go of what belongs to the process that this one was forked from."""
+        self._key.disconnect()
         self._lock = threading.Lock()
 
     def reserve(
@@ -187,6 +194,10 @@ class RedisRateLimiter(BaseRateLimiter):
         except ServerUnavailableError:
             return self._fallback.reserve(priority, waited=waited, max_wait=max_wait, reservation=reservation)
         except ContentionError:
+            log.info(
+                "Others use the Cleanlist request budget at %s all the time; the request waits.",
+                self._address,
+            )
             delay = CONTENTION_SECONDS * (1 + random.random()) / 2  # noqa: S311 - jitter
             return Decision(Verdict.WAIT if delay <= max_wait else Verdict.REFUSED, delay, reservation)
 

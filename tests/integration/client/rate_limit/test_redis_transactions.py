@@ -120,6 +120,27 @@ def test_a_first_request_that_was_overtaken_holds_nobody(redis_server, monkeypat
     assert ask(new(redis_server)).delay <= Budget().gap
 
 
+@pytest.mark.parametrize("step", ["read", "write"])
+def test_a_connection_that_the_server_closes_is_no_outage(
+    redis_server, monkeypatch, caplog, step: str
+) -> None:
+    limiter, client, real = new(redis_server), redis_server.client(), getattr(RedisKey, step)
+    ask(limiter)
+    closed: list[object] = []
+
+    def close_first(*arguments: object) -> object:
+        if not closed:
+            closed.append(client.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"))
+        return real(*arguments)
+
+    monkeypatch.setattr(RedisKey, step, close_first)
+    decision = ask(limiter)
+    assert closed == [1]
+    assert decision.verdict is Verdict.WAIT
+    assert decision.delay <= Budget().gap
+    assert caplog.text == ""
+
+
 def test_persistent_contention_lets_nobody_go(redis_server, contend, caplog) -> None:
     limiter = new(redis_server, Budget(100_000, 60.0))
     held = Reservation(time.time() - 1, booked=True, stamp=7)
