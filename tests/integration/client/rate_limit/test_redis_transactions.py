@@ -31,6 +31,7 @@ from airflow_provider_cleanlist.sandbox.server import SandboxServer
 pytestmark = pytest.mark.integration
 
 fork = multiprocessing.get_context("fork")
+SPARSE = Budget(12, 60.0)
 
 
 def new(server, budget: Budget = Budget()) -> RedisRateLimiter:  # noqa: B008 - a frozen value
@@ -73,7 +74,7 @@ def contend(redis_server, monkeypatch) -> Callable[[int], None]:
 
 
 def test_two_round_trips_for_a_booking_and_one_for_a_booked_request(redis_server, round_trips) -> None:
-    limiter = new(redis_server, Budget(60, 6.0))
+    limiter = new(redis_server, SPARSE)
     assert ask(limiter) == GO
     assert round_trips == [("UNWATCH", "WATCH", "TIME", "GET"), ("MULTI", "SET", "EXEC")]
     decision = ask(limiter)
@@ -95,15 +96,15 @@ def test_a_poll_that_checks_before_its_turn_writes_nothing(redis_server, round_t
 
 
 def test_who_was_overtaken_starts_over(redis_server, contend, round_trips) -> None:
-    limiter = new(redis_server)
+    limiter = new(redis_server, SPARSE)
     ask(limiter)
     del round_trips[:]
     contend(3)
     decision = ask(limiter)
     assert decision.verdict is Verdict.WAIT
-    assert decision.delay <= Budget().gap
+    assert decision.delay <= SPARSE.gap
     assert len(round_trips) == 8
-    assert ask(new(redis_server)).delay > Budget().gap
+    assert ask(new(redis_server, SPARSE)).delay > SPARSE.gap
 
 
 def test_a_first_request_that_was_overtaken_holds_nobody(redis_server, monkeypatch) -> None:
