@@ -106,7 +106,7 @@ class LedgerDatabase:
         self.name = name
         self.tables: LedgerTables = ledger_tables(schema or None)
         self._sleep = sleep
-        set_up(engine, self.tables, name)
+        self._again(lambda: set_up(engine, self.tables, name))
 
     @classmethod
     def of_connection(cls, conn_id: str, schema: str | None = None) -> LedgerDatabase:
@@ -142,29 +142,36 @@ class LedgerDatabase:
             JournalConfigurationError: The database cannot be used as it is.
             JournalUnavailableError: It cannot be used at present; whether the last attempt was committed is not known.
         """
+        return self._again(lambda: self._once(action))
+
+    def _again(self, attempt: Callable[[], T]) -> T:
         for pause in RETRY_PAUSES:
             try:
-                return self._once(action)
+                return attempt()
             except LedgerLockedError:
                 raise
             except JournalUnavailableError:
                 self._sleep(pause)
-        return self._once(action)
+        return attempt()
 
     def _once(self, action: Callable[[Connection], T]) -> T:
         with database_errors(self.name), transaction(self.engine) as connection:
             return action(connection)
 
-    def insert_missing(
-        self, connection: Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]]
-    ) -> None:
-        """Insert rows whose keys are not there yet.
+    def introduce(self, organisation: str, now: float) -> None:
+        """Make the row that is the lock of an organisation, unless there is one.
 
         Args:
-            connection: In a transaction.
-            table: The table.
-            rows: The rows.
+            organisation: The organisation.
+            now: Seconds since the epoch.
         """
+        self.run(partial(self._introduce, organisation=organisation, now=now))
+
+    def _introduce(self, connection: Connection, *, organisation: str, now: float) -> None:
+        table = self.tables.organisations
+        key = table.c.organisation
+        if connection.execute(sa.select(key).where(key == organisation)).first() is not None:
+            return
         statement: Any
         match connection.dialect.name:
             case "postgresql":
@@ -172,8 +179,9 @@ class LedgerDatabase:
             case "sqlite":
                 statement = sqlite.insert(table).on_conflict_do_nothing()
             case _:
-                statement = mysql.insert(table).prefix_with("IGNORE")
-        connection.execute(statement, list(rows))
+                statement = mysql.insert(table).on_duplicate_key_update(organisation=key)
+        row = {"organisation": organisation, "first_seen_at": moment(now), "turns": 0}
+        connection.execute(statement, [row])
 
     def _replace(
         self, connection: Connection, *, table: sa.Table, key: str, rows: Sequence[Mapping[str, Any]]
@@ -238,10 +246,10 @@ class LedgerDatabase:
         query = sa.select(batches.c.batch_id, batches.c.workflow_id, batches.c.enrichment_type).where(
             batches.c.workflow_id.in_(list(by_id)), batches.c.ended_at.is_(None)
         )
-        found = connection.execute(query).all()
-        for batch_id, workflow_id, enrichment_type in found:
+        changed = 0
+        for batch_id, workflow_id, enrichment_type in sorted(connection.execute(query).all()):
             end = by_id[workflow_id]
-            connection.execute(
+            changed += connection.execute(
                 batches.update()
                 .where(batches.c.batch_id == batch_id, batches.c.ended_at.is_(None))
                 .values(
@@ -251,8 +259,8 @@ class LedgerDatabase:
                     phones_found=end.phones_found,
                     credits_spent=_credits(enrichment_type, end),
                 )
-            )
-        return len(found)
+            ).rowcount
+        return changed
 
     # Which row is whose?
 

@@ -11,7 +11,7 @@ import time
 import uuid
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -26,6 +26,7 @@ from airflow_provider_cleanlist.submission.journal import (
     Intent,
     JournalOrganisationError,
     JournalTakenOverError,
+    JournalUnavailableError,
     other_organisation,
 )
 from airflow_provider_cleanlist.submission.ledger.database import (
@@ -38,6 +39,9 @@ from airflow_provider_cleanlist.submission.ledger.tables import API_ID_LENGTH
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
+
+BATCHES_AT_ONCE = 50
+"""Batches whose contacts are read together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +70,12 @@ class LedgerTask:
     def source(self) -> str:
         """How source rows of this task are called."""
         return f"{self.dag_id}/{self.task_id}"
+
+
+@dataclass(slots=True)
+class _BatchContacts:
+    identities: bytearray = field(default_factory=bytearray)
+    task_ids: list[str] = field(default_factory=list)
 
 
 class LedgerJournal:
@@ -109,6 +119,7 @@ class LedgerJournal:
         self._keep_task_ids = keep_task_ids
         self._clock = clock
         self._owner = uuid.uuid4().hex
+        database.introduce(organisation, clock())
         database.run(self._take_over)
         self._batches = database.run(self._load)
 
@@ -165,7 +176,7 @@ class LedgerJournal:
         def reopen(connection: Connection) -> Sequence[int]:
             self._lock(connection)
             self._check_ownership(connection)
-            not_due = self._not_due(connection, list(batch.contacts()), is_due)
+            not_due = self._not_due(connection, batch, list(batch.contacts()), is_due)
             if not not_due:
                 self._update(connection, again, submitted_at=moment(now))
             return not_due
@@ -207,19 +218,18 @@ class LedgerJournal:
 
     def _take_over(self, connection: Connection) -> None:
         """Become the one who may write for the task instance."""
-        now = moment(self._clock())
-        organisations, attempts = self._tables.organisations, self._tables.attempts
-        row = {"organisation": self.organisation, "first_seen_at": now}
-        self.database.insert_missing(connection, organisations, [row])
+        attempts = self._tables.attempts
         self._lock(connection)
         self._check_organisation(connection)
+        values = {
+            **self._whose(),
+            "try_number": self._try_number,
+            "owner": self._owner,
+            "opened_at": moment(self._clock()),
+        }
         is_mine = sa.and_(attempts.c.task_key == self.task.hash, attempts.c.map_index == self.task.map_index)
-        connection.execute(attempts.delete().where(is_mine))
-        connection.execute(
-            attempts.insert().values(
-                **self._whose(), try_number=self._try_number, owner=self._owner, opened_at=now
-            )
-        )
+        if not connection.execute(attempts.update().where(is_mine).values(values)).rowcount:
+            connection.execute(attempts.insert().values(values))
 
     def _whose(self) -> dict[str, Any]:
         return {
@@ -262,43 +272,52 @@ class LedgerJournal:
             Batch(
                 number=number,
                 state=BatchState(row.state),
-                identities=b"".join(bytes.fromhex(person) for person, _ in contacts[row.batch_id]),
+                identities=bytes(contacts[row.batch_id].identities),
                 enrichment_type=row.enrichment_type,
                 changed_at=row.changed_at.timestamp(),
                 workflow_id=row.workflow_id,
-                task_ids=tuple(task_id for _, task_id in contacts[row.batch_id] if task_id),
+                task_ids=tuple(contacts[row.batch_id].task_ids),
                 note=row.note,
                 batch_id=row.batch_id,
             )
             for number, row in enumerate(rows)
         ]
 
-    def _contacts_of(
-        self, connection: Connection, batch_ids: Sequence[str]
-    ) -> Mapping[str, list[tuple[str, str | None]]]:
-        """Return persons and, if they are kept, task ids by batch."""
+    def _contacts_of(self, connection: Connection, batch_ids: Sequence[str]) -> Mapping[str, _BatchContacts]:
+        """Return hashes and, if they are kept, task ids by batch."""
         contacts = self._tables.contacts
         task_id: Any = contacts.c.api_task_id if self._keep_task_ids else sa.null()
-        found: dict[str, list[tuple[str, str | None]]] = defaultdict(list)
-        for part in chunks(batch_ids, ROWS_AT_ONCE):
+        found: dict[str, _BatchContacts] = defaultdict(_BatchContacts)
+        for part in chunks(batch_ids, BATCHES_AT_ONCE):
             query = (
                 sa.select(contacts.c.batch_id, contacts.c.person, task_id)
                 .where(contacts.c.batch_id.in_(part))
                 .order_by(contacts.c.batch_id, contacts.c.position)
             )
             for batch_id, person_hash, api_task_id in connection.execute(query):
-                found[batch_id].append((person_hash, api_task_id))
+                found[batch_id].identities += bytes.fromhex(person_hash)
+                if api_task_id:
+                    found[batch_id].task_ids.append(api_task_id)
         return found
 
     # Transactions
 
     def _lock(self, connection: Connection) -> None:
-        """Take the organisation's lock; on SQLite the transaction has locked the whole file already."""
+        """Take the organisation's lock: change its row.
+
+        A lock without a change would not do where a cluster has several servers to write to: they only notice that two
+        transactions have changed the same row.
+        """
         organisations = self._tables.organisations
-        query = sa.select(organisations.c.organisation).where(
-            organisations.c.organisation == self.organisation
+        turn = (
+            organisations.update()
+            .where(organisations.c.organisation == self.organisation)
+            .values(turns=organisations.c.turns + 1)
         )
-        connection.execute(query.with_for_update()).all()
+        if not connection.execute(turn).rowcount:
+            raise JournalUnavailableError(
+                f"the row of {self.organisation} is missing in cleanlist_organisations; the next attempt makes it anew"
+            )
 
     def _check_ownership(self, connection: Connection) -> None:
         attempts = self._tables.attempts
@@ -322,7 +341,7 @@ class LedgerJournal:
         known = sa.select(batches.c.batch_id).where(batches.c.batch_id == batch.batch_id)
         if connection.execute(known).first() is not None:
             return ()  # committed by an attempt at this transaction whose confirmation was lost
-        if not_due := self._not_due(connection, identities, is_due):
+        if not_due := self._not_due(connection, batch, identities, is_due):
             return not_due
         kind = EnrichmentType(batch.enrichment_type)
         connection.execute(
@@ -357,13 +376,17 @@ class LedgerJournal:
     def _not_due(
         self,
         connection: Connection,
+        batch: Batch,
         identities: Sequence[bytes],
         is_due: Callable[[ContactHistory], bool],
     ) -> Sequence[int]:
-        histories = self._histories(connection, identities)
+        """Return the positions of those who are not due any more, whatever is known of the batch itself."""
+        histories = self._histories(connection, identities, without=batch.batch_id)
         return [position for position, history in enumerate(histories) if not is_due(history)]
 
-    def _histories(self, connection: Connection, identities: Sequence[bytes]) -> list[ContactHistory]:
+    def _histories(
+        self, connection: Connection, identities: Sequence[bytes], without: str = ""
+    ) -> list[ContactHistory]:
         batches, contacts = self._tables.batches, self._tables.contacts
         now = moment(self._clock())
         is_relevant: Any = batches.c.task_key == self.task.hash
@@ -385,6 +408,7 @@ class LedgerJournal:
                 contacts.c.person.in_([contact.hex() for contact in identities]),
                 contacts.c.organisation == self.organisation,
                 batches.c.state != BatchState.REJECTED.value,
+                batches.c.batch_id != without,
                 is_relevant,
             )
         )
@@ -413,9 +437,14 @@ class LedgerJournal:
 
     def _update(self, connection: Connection, batch: Batch, **further: Any) -> None:
         batches, contacts = self._tables.batches, self._tables.contacts
+        is_it = batches.c.batch_id == batch.batch_id
+        if (
+            batch.state is not BatchState.ACCEPTED
+        ):  # a later attempt may have learned from a webhook that it was
+            is_it = sa.and_(is_it, batches.c.state != BatchState.ACCEPTED.value)
         connection.execute(
             batches.update()
-            .where(batches.c.batch_id == batch.batch_id)
+            .where(is_it)
             .values(
                 state=batch.state.value,
                 workflow_id=batch.workflow_id,

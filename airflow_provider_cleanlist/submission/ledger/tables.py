@@ -83,7 +83,7 @@ class LedgerTables:
         contacts: A row is a person in a batch.
         source_rows: A row is a row of a source.
         attempts: Who writes for a task instance at present.
-        organisations: One row for each, locked by whoever records an intent.
+        organisations: One row for each, changed by whoever records an intent, so that the others wait.
         keys: Which organisation a hash of host and key belongs to.
         ledger: The tables' version.
     """
@@ -176,6 +176,7 @@ def ledger_tables(schema: str | None) -> LedgerTables:
         "organisations",
         column("organisation", _text(200), primary_key=True),
         column("first_seen_at", UtcDateTime, nullable=False),
+        column("turns", sa.BigInteger, nullable=False),
     )
     keys = table(
         "keys",
@@ -203,11 +204,10 @@ def set_up(engine: Engine, tables: LedgerTables, name: str) -> None:
         if _version(engine, tables, name) is not None:
             return
         with transaction(engine) as connection:
-            _lock_set_up(connection)
+            _lock_set_up(connection, name)
             tables.metadata.create_all(connection, checkfirst=True)
             if connection.execute(sa.select(tables.ledger.c.version)).first() is None:
                 connection.execute(tables.ledger.insert().values(version=LEDGER_VERSION))
-            _unlock_set_up(connection)
 
 
 def _version(engine: Engine, tables: LedgerTables, name: str) -> int | None:
@@ -228,33 +228,44 @@ _SET_UP_LOCK = 7_300_921_346_512_001
 """Any number that no other application takes for its own lock."""
 
 
-def _lock_set_up(connection: Connection) -> None:
+def _lock_set_up(connection: Connection, name: str) -> None:
+    """Let others wait until the connection is given back; on SQLite they do already."""
     if connection.dialect.name == "postgresql":
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_SET_UP_LOCK)))
     elif connection.dialect.name in ("mysql", "mariadb"):
-        connection.execute(sa.select(sa.func.get_lock("cleanlist_ledger", LOCK_PATIENCE_SECONDS)))
-
-
-def _unlock_set_up(connection: Connection) -> None:
-    if connection.dialect.name in ("mysql", "mariadb"):
-        connection.execute(sa.select(sa.func.release_lock("cleanlist_ledger")))
+        connection.detach()  # it holds the lock until it is closed, whatever happens
+        lock = sa.func.get_lock("cleanlist_ledger", LOCK_PATIENCE_SECONDS)
+        if connection.execute(sa.select(lock)).scalar() != 1:
+            raise _locked(name)
 
 
 @contextmanager
 def transaction(engine: Engine) -> Iterator[Connection]:
     """Yield a connection in a transaction that waits for locks with patience, and on SQLite for the whole file.
 
+    Each statement sees what was committed before it, whatever the database's default is: what is asked after the wait
+    for a lock must be seen as those who held it have left it. A session that falls silent loses its locks.
+
     Args:
         engine: The database.
     """
+    patience = LOCK_PATIENCE_SECONDS
     with engine.begin() as connection:
-        match connection.dialect.name:
-            case "sqlite":
-                connection.exec_driver_sql("BEGIN IMMEDIATE")
-            case "postgresql":
-                connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{LOCK_PATIENCE_SECONDS}s'")
-            case "mysql" | "mariadb":
-                connection.exec_driver_sql(f"SET SESSION innodb_lock_wait_timeout = {LOCK_PATIENCE_SECONDS}")
+        for statement in {
+            "sqlite": (f"PRAGMA busy_timeout = {1000 * patience}", "BEGIN IMMEDIATE"),
+            "postgresql": (
+                "SET TRANSACTION ISOLATION LEVEL READ COMMITTED",
+                f"SELECT set_config('lock_timeout', '{patience}s', true), "
+                f"set_config('idle_in_transaction_session_timeout', '{patience}s', true)",
+            ),
+        }.get(
+            connection.dialect.name,
+            (
+                f"SET SESSION innodb_lock_wait_timeout = {patience}, SESSION wait_timeout = {patience}",
+                "SET TRANSACTION ISOLATION LEVEL READ COMMITTED",
+            ),
+        ):
+            connection.exec_driver_sql(statement)
         yield connection
 
 
@@ -277,10 +288,19 @@ def database_errors(name: str) -> Iterator[None]:
         raise JournalUnavailableError(f"the ledger {name}: {type(error).__name__}") from None
 
 
-_NEEDED_GRANTS = "CREATE (once), SELECT, INSERT, UPDATE on the cleanlist_ tables"
+_NEEDED_GRANTS = "CREATE (once), SELECT, INSERT and UPDATE on the cleanlist_ tables"
 _READ_ONLY = {"25006", "1290", "1792", "1836"}
 _NOT_ALLOWED = {"42501", "1044", "1142", "1143", "1227"}
+_NO_SCHEMA = {"3F000", "1049"}
+_NO_TABLE = {"42P01", "1146"}
 _LOCKED = {"55P03", "1205"}
+
+
+def _locked(name: str) -> LedgerLockedError:
+    return LedgerLockedError(
+        f"the ledger {name} was locked for {LOCK_PATIENCE_SECONDS} s: another task, or somebody's session, "
+        "holds its lock"
+    )
 
 
 def _translated(name: str, error: sa.exc.DBAPIError) -> JournalConfigurationError | JournalUnavailableError:
@@ -295,11 +315,17 @@ def _translated(name: str, error: sa.exc.DBAPIError) -> JournalConfigurationErro
             f"the ledger {name} lacks privileges: its user needs {_NEEDED_GRANTS}, on PostgreSQL also USAGE of the "
             "schema"
         )
-    if codes & _LOCKED or "database is locked" in text:
-        return LedgerLockedError(
-            f"the ledger {name} was locked for {LOCK_PATIENCE_SECONDS} s: another task, or somebody's session, "
-            "holds its lock"
+    if codes & _NO_SCHEMA or "unknown database" in text:
+        return JournalConfigurationError(
+            f"the ledger {name} has no such schema: make it, or correct [cleanlist] ledger_schema"
         )
+    if codes & _NO_TABLE or "no such table" in text:
+        return JournalConfigurationError(
+            f"a table of the ledger {name} is missing: somebody has dropped it. Restore it from a backup; if all "
+            "cleanlist_ tables are dropped, the next task makes them anew, and nobody is known to have been submitted"
+        )
+    if codes & _LOCKED or "database is locked" in text:
+        return _locked(name)
     known = sorted(codes - {"None"})[:1] if type(original).__name__ != "OperationalError" else []
     return JournalUnavailableError(
         f"the ledger {name}: {' '.join([type(original).__name__, *(code for code in known if len(code) <= 8)])}"
