@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import importlib
 import itertools
 import logging
+import os
 import shutil
+import signal
+import socket
+import subprocess
 import tempfile
+import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -72,3 +80,79 @@ def open_postgres(postgres_database: sa.engine.URL) -> Iterator[Callable[..., sa
     yield open_engine
     for engine in engines:
         engine.dispose()
+
+
+def cannot_run(reason: str, *, required: bool) -> None:
+    if required:
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def need() -> Callable[..., None]:
+    """Skip where packages are absent, unless the session is there to have them."""
+
+    def need_packages(*packages: str) -> None:
+        for package in packages:
+            try:
+                importlib.import_module(package)
+            except ImportError:
+                reason = f"{package} is not installed (nox session warehouses)"
+                cannot_run(reason, required=os.environ.get("WAREHOUSES") == "required")
+
+    return need_packages
+
+
+@pytest.fixture(scope="session")
+def mariadb_server() -> Iterator[Mapping[str, Any]]:
+    """Host, port and password of a MariaDB server of this session's own."""
+    binary = shutil.which("mariadbd")
+    if binary is None:
+        reason = "mariadbd is not installed (Debian package mariadb-server)"
+        cannot_run(reason, required=os.environ.get("CI") == "true")
+    folder = Path(tempfile.mkdtemp(prefix="cleanlist-mariadb-"))
+    data, user = folder / "data", f"--user={os.environ.get('USER', 'root')}" if os.geteuid() == 0 else None
+    options = list(filter(None, ("--no-defaults", user, f"--datadir={data}", "--innodb-log-file-size=8M")))
+    install = ["mariadb-install-db", *options, "--auth-root-authentication-method=normal", "--skip-test-db"]
+    subprocess.run(install, check=True, stdout=subprocess.DEVNULL, cwd=folder)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    server = subprocess.Popen(
+        [
+            str(binary),
+            *options,
+            "--bind-address=127.0.0.1",
+            f"--port={port}",
+            f"--socket={folder}/socket",
+            f"--pid-file={folder}/pid",
+            "--innodb-flush-log-at-trx-commit=0",
+            "--innodb-flush-method=nosync",
+            "--innodb-buffer-pool-size=64M",
+            "--character-set-server=latin1",
+            "--sql-mode=",
+        ],
+        cwd=folder,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        _wait_for_port(port, server)
+        yield {"host": "127.0.0.1", "port": port, "login": "root"}
+    finally:
+        os.killpg(server.pid, signal.SIGKILL)
+        server.wait()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _wait_for_port(port: int, server: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            with socket.create_connection(("127.0.0.1", port), timeout=1):
+                return
+        except OSError:
+            assert server.poll() is None, "the server ended"
+            assert time.monotonic() < deadline, "the server did not start"
+            time.sleep(0.05)

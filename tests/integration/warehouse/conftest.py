@@ -1,18 +1,9 @@
 from __future__ import annotations
 
-import importlib
 import itertools
 import json
-import os
-import shutil
-import signal
-import socket
-import subprocess
-import tempfile
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -96,22 +87,6 @@ def change_database(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 
 
 # --- every database ----------------------------------------------------------------------------------------------
-
-
-def cannot_run(reason: str, *, required: bool) -> None:
-    if required:
-        pytest.fail(reason)
-    pytest.skip(reason)
-
-
-def need(*packages: str) -> None:
-    """Skip where packages are absent, unless the session is there to have them."""
-    for package in packages:
-        try:
-            importlib.import_module(package)
-        except ImportError:
-            reason = f"{package} is not installed (nox session warehouses)"
-            cannot_run(reason, required=os.environ.get("WAREHOUSES") == "required")
 
 
 class Database:
@@ -209,66 +184,11 @@ def through_hook(monkeypatch: pytest.MonkeyPatch, **connection: Any) -> Callable
     return lambda: open_engine(BaseHook.get_connection("warehouse").get_hook(), "warehouse")
 
 
-@pytest.fixture(scope="session")
-def mariadb_server() -> Iterator[Mapping[str, Any]]:
-    """Host, port and password of a MariaDB server of this session's own."""
-    binary = shutil.which("mariadbd")
-    if binary is None:
-        reason = "mariadbd is not installed (Debian package mariadb-server)"
-        cannot_run(reason, required=os.environ.get("CI") == "true")
-    folder = Path(tempfile.mkdtemp(prefix="cleanlist-mariadb-"))
-    data, user = folder / "data", f"--user={os.environ.get('USER', 'root')}" if os.geteuid() == 0 else None
-    options = list(filter(None, ("--no-defaults", user, f"--datadir={data}", "--innodb-log-file-size=8M")))
-    install = ["mariadb-install-db", *options, "--auth-root-authentication-method=normal", "--skip-test-db"]
-    subprocess.run(install, check=True, stdout=subprocess.DEVNULL, cwd=folder)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    server = subprocess.Popen(
-        [
-            str(binary),
-            *options,
-            "--bind-address=127.0.0.1",
-            f"--port={port}",
-            f"--socket={folder}/socket",
-            f"--pid-file={folder}/pid",
-            "--innodb-flush-log-at-trx-commit=0",
-            "--innodb-flush-method=nosync",
-            "--innodb-buffer-pool-size=64M",
-            "--character-set-server=latin1",
-            "--sql-mode=",
-        ],
-        cwd=folder,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    try:
-        _wait_for_port(port, server)
-        yield {"host": "127.0.0.1", "port": port, "login": "root"}
-    finally:
-        os.killpg(server.pid, signal.SIGKILL)
-        server.wait()
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _wait_for_port(port: int, server: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + 30
-    while True:
-        try:
-            with socket.create_connection(("127.0.0.1", port), timeout=1):
-                return
-        except OSError:
-            assert server.poll() is None, "the server ended"
-            assert time.monotonic() < deadline, "the server did not start"
-            time.sleep(0.05)
-
-
 _NUMBERS = itertools.count(1)
 
 
 def _mariadb(request: pytest.FixtureRequest, **extra: Any) -> Iterator[Database]:
-    need("MySQLdb")
+    request.getfixturevalue("need")("MySQLdb")
     server = request.getfixturevalue("mariadb_server")
     name = f"test_{next(_NUMBERS)}"
     connection = {**server, "conn_type": "mysql", "extra": extra}
@@ -287,7 +207,7 @@ def mariadb(request: pytest.FixtureRequest) -> Iterator[Database]:
 
 
 def duckdb(request: pytest.FixtureRequest) -> Iterator[Database]:
-    need("duckdb_provider", "duckdb_engine")
+    request.getfixturevalue("need")("duckdb_provider", "duckdb_engine")
     path = request.getfixturevalue("tmp_path") / "warehouse.duckdb"
     connect = through_hook(request.getfixturevalue("monkeypatch"), conn_type="duckdb", host=str(path))
     database = DuckDB(connect)
@@ -302,7 +222,7 @@ def duckdb_by_merge(request: pytest.FixtureRequest) -> Iterator[Database]:
 
 
 def snowflake(request: pytest.FixtureRequest) -> Iterator[Database]:
-    need("fakesnow", "airflow.providers.snowflake")
+    request.getfixturevalue("need")("fakesnow", "airflow.providers.snowflake")
     import fakesnow
 
     monkeypatch = request.getfixturevalue("monkeypatch")
