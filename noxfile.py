@@ -86,7 +86,7 @@ def matrix(session: nox.Session, airflow: str, python_version: str) -> None:
 
 @nox.session
 def warehouses(session: nox.Session) -> None:
-    """Loads into the databases that need packages of their own; arguments after ``--`` go to pytest."""
+    """Loads into, and ledgers in, the databases that need packages of their own; arguments after ``--`` go to pytest."""
     environment = ROOT / ".nox" / "warehouses"
     own_python = str(environment / "bin" / "python")
     run(session, "uv", "venv", "--quiet", "--allow-existing", f"--python={sys.executable}", str(environment))
@@ -96,7 +96,7 @@ def warehouses(session: nox.Session) -> None:
     with tempfile.TemporaryDirectory() as home:
         env = {"AIRFLOW_HOME": home, "AIRFLOW__CORE__LOAD_EXAMPLES": "False", "WAREHOUSES": "required"}
         options = ("-m", "pytest", "-q", "-p", "no:cacheprovider", "-n", "2", "-m", "warehouse")
-        folders = ("tests/unit/warehouse", "tests/integration/warehouse")
+        folders = ("tests/unit/warehouse", "tests/integration/warehouse", "tests/integration/submission")
         session.run(own_python, *options, *folders, *session.posargs, env=env, external=True)
 
 

@@ -1,0 +1,516 @@
+"""The ledger on real databases: many at once, sessions that end at any statement, locks, privileges."""
+
+from __future__ import annotations
+
+import multiprocessing
+import random
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from airflow_provider_cleanlist.submission.history import ContactHistory
+from airflow_provider_cleanlist.submission.journal import (
+    JournalConfigurationError,
+    JournalTakenOverError,
+    JournalUnavailableError,
+)
+from airflow_provider_cleanlist.submission.ledger import tables as tables_module
+from airflow_provider_cleanlist.submission.ledger.database import RETRY_PAUSES, LedgerDatabase, WorkflowEnd
+from airflow_provider_cleanlist.submission.ledger.journal import LedgerJournal
+from airflow_provider_cleanlist.submission.ledger.tables import LedgerLockedError
+
+pytestmark = pytest.mark.integration
+
+Make = Callable[[int], list[bytes]]
+TABLES = ("attempts", "batches", "contacts", "keys", "ledger", "organisations", "source_rows")
+
+
+def is_new(history: ContactHistory) -> bool:
+    return not (history.submitted_here or history.unknown_here or history.bought)
+
+
+def in_processes(count: int, target: Callable[..., None], *arguments: Any) -> None:
+    """Run a function in so many processes at the same moment; each must succeed."""
+    context = multiprocessing.get_context("fork")
+    start = context.Barrier(count)
+    processes = [context.Process(target=target, args=(start, number, *arguments)) for number in range(count)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(120)
+    assert [process.exitcode for process in processes] == [0] * count
+
+
+class TestManyAtOnce:
+    def test_eight_processes_set_up_at_the_same_moment(self, server: Any) -> None:
+        def open_journal(start: Any, number: int) -> None:
+            start.wait()
+            server.journal(index=number)
+
+        in_processes(8, open_journal)
+        assert server.query("SELECT version FROM cleanlist_ledger") == [(1,)]
+        assert server.query("SELECT COUNT(*) FROM cleanlist_attempts") == [(8,)]
+        names = sa.inspect(server.administration).get_table_names()
+        assert sorted(names) == [f"cleanlist_{name}" for name in TABLES]
+
+    @pytest.mark.parametrize("same_run", [True, False], ids=["map indexes", "runs"])
+    def test_two_writers_of_the_same_persons_in_different_orders(
+        self, server: Any, identities: Make, same_run: bool
+    ) -> None:
+
+        persons = identities(2_000)
+
+        def write(start: Any, number: int) -> None:
+            journal = server.journal(
+                run="r" if same_run else f"r{number}",
+                index=number,
+                window=None if same_run else timedelta(days=1),
+            )
+            mine = list(persons)
+            random.Random(number).shuffle(mine)
+            start.wait()
+            while mine:
+                batch, mine = mine[:50], mine[50:]
+                while batch:
+                    intent = journal.begin(batch, "partial", journal._clock(), is_new)
+                    if intent.batch is not None:
+                        journal.accept(intent.batch, intent.batch.batch_id, [], journal._clock())
+                        break
+                    batch = [
+                        person for position, person in enumerate(batch) if position not in intent.not_due
+                    ]
+
+        server.open()
+        in_processes(2, write)
+        found = server.query("SELECT person, COUNT(*) FROM cleanlist_contacts GROUP BY person")
+        assert Counter(count for _, count in found) == {1: 2_000}
+        assert len(server.query("SELECT DISTINCT map_index FROM cleanlist_batches")) == 2
+
+    def test_forty_mapped_tasks_open_at_once(self, server: Any) -> None:
+        server.open()
+
+        def open_journals(start: Any, number: int) -> None:
+            database = server.open()
+            start.wait()
+            for index in range(10):
+                server.journal(database, index=10 * number + index)
+
+        in_processes(4, open_journals)
+        assert server.query(
+            "SELECT COUNT(*), MAX(turns) FROM cleanlist_attempts, cleanlist_organisations"
+        ) == [(40, 40)]
+
+    def test_who_takes_over_stops_the_earlier_attempt(self, server: Any, identities: Make) -> None:
+        first = server.journal()
+        batch = first.begin(identities(2), "full", 100.0, is_new).batch
+        second = server.journal(try_number=2)
+        with pytest.raises(JournalTakenOverError):
+            first.begin(identities(5)[3:], "full", 101.0, is_new)
+        rejected = first.reject(batch, "429", 102.0)
+        with pytest.raises(JournalTakenOverError):
+            first.reopen(rejected, 103.0, is_new)
+        assert second.begin(identities(5)[3:], "full", 104.0, is_new).batch is not None
+        first.accept(rejected, "wf", ["a", "b"], 105.0)  # it happened, whoever writes now
+        assert server.query("SELECT state, workflow_id FROM cleanlist_batches ORDER BY submitted_at") == [
+            ("accepted", "wf"),
+            ("intent", None),
+        ]
+        assert server.query(
+            "SELECT api_task_id FROM cleanlist_contacts WHERE api_task_id IS NOT NULL ORDER BY position"
+        ) == [("a",), ("b",)]
+
+
+class TestTexts:
+    def test_letters_of_every_script_stay_and_are_compared_exactly(
+        self, server: Any, identities: Make
+    ) -> None:
+        database = server.open()
+        for dag in ("straße", "STRASSE", "strasse", "名簿🙂", "e\u0301", "\u00e9", "trailing ", "trailing"):
+            journal = server.journal(database, dag=dag)
+            assert journal.batches == []
+            journal.begin(identities(1), "full", 1.0, is_new)
+            assert len(server.journal(database, dag=dag).batches) == 1
+            rows = [(f"{kind}-🙂", identities(1)[0]) for kind in ("a", "A", "á", "a\u0301")]
+            journal.keep_source_rows(rows)
+            journal.keep_source_rows(rows)
+        assert server.query("SELECT COUNT(*), COUNT(DISTINCT task_key) FROM cleanlist_batches") == [(8, 8)]
+        assert server.query("SELECT COUNT(*) FROM cleanlist_source_rows") == [(32,)]
+
+    def test_the_longest_texts_fit(self, server: Any, identities: Make) -> None:
+        longest = "🙂" * 250
+        journal = server.journal(dag=longest, run=longest, task=longest, organisation="ö" * 200)
+        batch = journal.begin(identities(1), "phone_only", 1.0, is_new).batch
+        journal.lose(batch, "é" * 300, 2.0)
+        journal.accept(batch, "w" * 200, ["t" * 200], 2.0)
+        journal.keep_source_rows([("🙂" * 200, identities(1)[0])])
+        (again,) = server.journal(
+            dag=longest, run=longest, task=longest, organisation="ö" * 200, keep_task_ids=True
+        ).batches
+        assert (again.workflow_id, again.task_ids) == ("w" * 200, ("t" * 200,))
+
+    def test_times_are_utc_and_keep_fractions(self, server: Any, identities: Make) -> None:
+        if server.kind == "postgresql":
+            name = server.administration.url.database
+            server.run(f"ALTER DATABASE {name} SET timezone TO 'Asia/Tokyo'")
+        elif server.kind == "mariadb":
+            server.run("SET GLOBAL time_zone = '+09:00'")
+        try:
+            server.journal().begin(identities(1), "full", 1_700_000_000.25, is_new)
+            (batch,) = server.journal().batches
+        finally:
+            if server.kind == "mariadb":
+                server.run("SET GLOBAL time_zone = 'SYSTEM'")
+        assert batch.changed_at == 1_700_000_000.25
+
+
+class TestEnds:
+    def test_two_that_record_the_same_ends_at_once(self, server: Any, identities: Make) -> None:
+        journal = server.journal()
+        for number, person in enumerate(identities(60)):
+            batch = journal.begin([person], "full", float(number), is_new).batch
+            journal.accept(batch, f"wf-{number}", [], float(number))
+        ends = [WorkflowEnd(f"wf-{number}", "completed", 1, 1) for number in range(60)]
+
+        def record(start: Any, number: int) -> None:
+            mine = list(ends)
+            random.Random(number).shuffle(mine)
+            start.wait()
+            database = server.open()
+            database.record_ends(mine, 100.0 + number)
+            assert database.record_ends(mine, 200.0) == 0
+
+        in_processes(3, record)
+        query = "SELECT COUNT(*), SUM(credits_spent), COUNT(DISTINCT ended_at) FROM cleanlist_batches"
+        assert [tuple(map(int, row)) for row in server.query(query)] == [(60, 660, 1)]
+
+
+class Faults:
+    """Ends the session of an engine's connections at a statement, or when they commit."""
+
+    def __init__(self, server: Any, database: LedgerDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._server = server
+        self._engine = database.engine
+        self.seen = 0
+        self.strikes: Callable[[int], bool] = lambda _: False
+        sa.event.listen(self._engine, "before_cursor_execute", self._pass_by)
+        dialect = self._engine.dialect
+        commit = dialect.do_commit
+        self.strikes_commit = ""
+
+        def do_commit(connection: Any) -> None:
+            when, self.strikes_commit = self.strikes_commit, ""
+            if when == "after":
+                commit(connection)
+            if when:
+                raise dialect.dbapi.OperationalError("server closed the connection unexpectedly")
+            commit(connection)
+
+        monkeypatch.setattr(dialect, "do_commit", do_commit)
+
+    def _pass_by(self, connection: Any, *_: Any) -> None:
+        self.seen += 1
+        if self.strikes(self.seen):
+            if self._server.kind == "sqlite":
+                raise sa.exc.OperationalError(
+                    "", {}, self._engine.dialect.dbapi.OperationalError("disk I/O error")
+                )
+            self._server.end_session(connection)
+
+    @contextmanager
+    def at(self, number: int, *, lasting: bool) -> Iterator[None]:
+        self.seen = 0
+        self.strikes = lambda seen: seen >= number if lasting else seen == number
+        try:
+            yield
+        finally:
+            self.strikes = lambda _: False
+
+
+def step(journal: LedgerJournal, name: str, persons: Sequence[bytes], prepared: Any) -> Any:
+    if name == "begin":
+        return journal.begin(persons, "full", 10.0, is_new).batch
+    if name == "reopen":
+        return journal.reopen(prepared, 10.0, is_new).batch
+    if name == "accept":
+        return journal.accept(prepared, "wf", [f"t{number}" for number in range(len(persons))], 11.0)
+    return getattr(journal, name)(prepared, "why", 11.0)
+
+
+AFTERWARDS = {
+    "begin": "intent",
+    "reopen": "intent",
+    "accept": "accepted",
+    "reject": "rejected",
+    "lose": "unknown",
+}
+
+
+@pytest.mark.parametrize("name", AFTERWARDS)
+class TestLostConnections:
+    @pytest.fixture
+    def prepared(self, server: Any, identities: Make, monkeypatch: pytest.MonkeyPatch, name: str) -> Any:
+        """Return a journal, its faults, persons and the batch that the step is about."""
+        database = server.open()
+        journal = server.journal(database)
+
+        def prepare() -> Any:
+            server.run("DELETE FROM cleanlist_contacts", "DELETE FROM cleanlist_batches")
+            fresh = server.journal(database)
+            if name == "begin":
+                return fresh, None
+            batch = fresh.begin(persons, "full", 1.0, is_new).batch
+            return fresh, fresh.reject(batch, "429", 2.0) if name == "reopen" else batch
+
+        persons = identities(30)
+        faults = Faults(server, database, monkeypatch)
+        faults.seen = 0
+        fresh, batch = prepare()
+        faults.seen = 0
+        step(fresh, name, persons, batch)
+        assert journal.organisation
+        return prepare, faults, persons, faults.seen
+
+    def check(self, server: Any, persons: Sequence[bytes], state: str) -> None:
+        assert server.query("SELECT state, contacts FROM cleanlist_batches") == [(state, len(persons))]
+        assert server.query("SELECT COUNT(*), COUNT(DISTINCT person) FROM cleanlist_contacts") == [
+            (len(persons), len(persons))
+        ]
+
+    def test_once_at_each_statement(self, server: Any, prepared: Any, name: str) -> None:
+        prepare, faults, persons, statements = prepared
+        assert statements >= 3
+        for number in range(1, statements + 1):
+            journal, batch = prepare()
+            with faults.at(number, lasting=False):
+                assert step(journal, name, persons, batch) is not None
+            self.check(server, persons, AFTERWARDS[name])
+            assert [batch.state for batch in journal.batches] == [AFTERWARDS[name]]
+
+    @pytest.mark.parametrize("when", ["before", "after"])
+    def test_when_it_commits(self, server: Any, prepared: Any, name: str, when: str) -> None:
+        prepare, faults, persons, _ = prepared
+        journal, batch = prepare()
+        faults.strikes_commit = when
+        assert step(journal, name, persons, batch) is not None
+        assert faults.strikes_commit == ""
+        self.check(server, persons, AFTERWARDS[name])
+
+    def test_for_good_at_each_statement(self, server: Any, prepared: Any, name: str) -> None:
+        prepare, faults, persons, statements = prepared
+        for number in range(1, statements + 1):
+            journal, batch = prepare()
+            before = server.query("SELECT batch_id, state, contacts FROM cleanlist_batches")
+            with faults.at(number, lasting=True), pytest.raises(JournalUnavailableError) as caught:
+                step(journal, name, persons, batch)
+            assert persons[1].hex() not in str(caught.value)
+            assert server.query("SELECT batch_id, state, contacts FROM cleanlist_batches") == before
+            assert server.query("SELECT COUNT(*) FROM cleanlist_contacts") == [
+                (len(persons) if before else 0,)
+            ]
+
+
+class TestLocks:
+    def test_locked_for_longer_than_the_patience(
+        self, server: Any, identities: Make, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        journal = server.journal()
+        monkeypatch.setattr(tables_module, "LOCK_PATIENCE_SECONDS", 1)
+        with server.administration.connect() as holder:
+            if server.kind == "sqlite":
+                holder.exec_driver_sql("BEGIN IMMEDIATE")
+            holder.execute(sa.text("UPDATE cleanlist_organisations SET turns = turns"))
+            if server.kind != "sqlite":
+                holder.execute(sa.text("SELECT * FROM cleanlist_organisations FOR UPDATE"))
+            with pytest.raises(
+                LedgerLockedError, match="was locked for 1 s: another task, or somebody's session"
+            ):
+                journal.begin(identities(1), "full", 1.0, is_new)
+            holder.rollback()
+        assert journal.begin(identities(1), "full", 1.0, is_new).batch is not None
+
+    def test_a_writer_that_falls_silent_loses_the_lock(
+        self, server: Any, identities: Make, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        if server.kind == "sqlite":
+            pytest.skip("a process that holds a file is on this host: whoever stopped it can end it")
+        silent, other = server.journal(run="silent"), server.journal(run="other")
+        silent.database._sleep = lambda _: None
+        monkeypatch.setattr(tables_module, "LOCK_PATIENCE_SECONDS", 1)
+        holds, may_go_on, ended = threading.Event(), threading.Event(), []
+
+        def stall(history: ContactHistory) -> bool:
+            if not holds.is_set():
+                holds.set()
+                may_go_on.wait(30)
+            return True
+
+        def begin() -> None:
+            ended.append(silent.begin(identities(1), "full", 1.0, stall).batch)
+
+        thread = threading.Thread(target=begin)
+        thread.start()
+        assert holds.wait(30)
+        monkeypatch.setattr(tables_module, "LOCK_PATIENCE_SECONDS", 20)
+        assert other.begin(identities(1), "full", 1.0, is_new).batch is not None
+        may_go_on.set()
+        thread.join(30)
+        assert ended[0] is not None
+        assert server.query("SELECT COUNT(*) FROM cleanlist_batches") == [(2,)]
+
+    def test_a_default_of_a_stricter_isolation_does_not_hide_what_others_did(
+        self, server: Any, identities: Make
+    ) -> None:
+        """A snapshot taken before the wait for the lock would not show what its holder wrote."""
+        if server.kind == "postgresql":
+            name = server.administration.url.database
+            server.run(f"ALTER DATABASE {name} SET default_transaction_isolation TO 'repeatable read'")
+
+        first, second = (server.journal(run=run, window=timedelta(days=1)) for run in ("one", "two"))
+        in_lock, answers = threading.Event(), []
+
+        def slow(history: ContactHistory) -> bool:
+            if not in_lock.is_set():
+                in_lock.set()
+                threading.Event().wait(1)  # meanwhile the other one waits for the lock
+            return is_new(history)
+
+        def begin() -> None:
+            assert in_lock.wait(30)
+            answers.append(second.begin(identities(3), "full", second._clock(), is_new))
+
+        thread = threading.Thread(target=begin)
+        thread.start()
+        assert first.begin(identities(3), "full", first._clock(), slow).batch is not None
+        thread.join(60)
+        assert answers[0].batch is None
+        assert list(answers[0].not_due) == [0, 1, 2]
+
+
+class TestPrivileges:
+    @pytest.fixture
+    def user(self, server: Any) -> Any:
+        """Return what makes a user with privileges on the tables, and opens the ledger as that user."""
+        if server.kind == "sqlite":
+            pytest.skip("SQLite has no users")
+        server.open()
+        made = []
+
+        def open_as(grants: str) -> LedgerDatabase:
+            name = f"user_{server.connection['schema']}_{len(made)}"
+            made.append(name)
+            if server.kind == "postgresql":
+                server.run(f"CREATE USER {name}", f"GRANT {grants} ON ALL TABLES IN SCHEMA public TO {name}")
+            else:
+                database = server.connection["schema"]
+                server.run(
+                    f"CREATE USER {name}@'127.0.0.1'", f"GRANT {grants} ON {database}.* TO {name}@'127.0.0.1'"
+                )
+            return server.open(name="restricted", login=name)
+
+        yield open_as
+        for name in made:
+            if server.kind == "postgresql":
+                server.run(f"DROP OWNED BY {name}", f"DROP USER {name}")
+            else:
+                server.run(f"DROP USER {name}@'127.0.0.1'")
+
+    def test_what_the_documentation_names_is_enough(self, server: Any, user: Any, identities: Make) -> None:
+        database = user("SELECT, INSERT, UPDATE")
+        journal = server.journal(database)
+        batch = journal.begin(identities(2), "full", 1.0, is_new).batch
+        journal.accept(batch, "wf", ["a", "b"], 2.0)
+        journal.keep_source_rows([("1", identities(1)[0])])
+        database.remember_key("k", "o", 1.0)
+        database.remember_key("k", "o2", 2.0)
+        assert database.organisation_of_key("k") == "o2"
+        assert database.record_ends([WorkflowEnd("wf", "completed", 1, 2)], 3.0) == 1
+        assert len(server.journal(database, try_number=2).batches) == 1
+
+    @pytest.mark.parametrize("grants", ["SELECT", "SELECT, INSERT", "SELECT, UPDATE", "UPDATE, INSERT"])
+    def test_less_is_named(self, server: Any, user: Any, grants: str) -> None:
+        with pytest.raises(
+            JournalConfigurationError, match=r"its user needs CREATE .once., SELECT, INSERT and UPDATE"
+        ):
+            server.journal(user(grants), run="another", organisation="another")
+
+    def test_a_user_who_may_not_make_tables(self, server: Any, user: Any) -> None:
+        for table in TABLES:
+            server.run(f"DROP TABLE cleanlist_{table}")
+        if server.kind == "postgresql":
+            server.run("REVOKE CREATE ON SCHEMA public FROM PUBLIC")
+        with pytest.raises(JournalConfigurationError, match="lacks privileges"):
+            user("SELECT")
+
+    def test_a_read_only_database(self, server: Any, identities: Make) -> None:
+        database = server.open()
+        if server.kind == "postgresql":
+            name = server.connection["schema"]
+            server.run(f"ALTER DATABASE {name} SET default_transaction_read_only TO on")
+            database.engine.dispose()
+        elif server.kind == "mariadb":
+            sa.event.listen(
+                database.engine,
+                "before_cursor_execute",
+                lambda connection, cursor, *_: cursor.execute("SET SESSION TRANSACTION READ ONLY"),
+            )
+        else:
+            sa.event.listen(
+                database.engine, "connect", lambda connection, _: connection.execute("PRAGMA query_only = 1")
+            )
+            database.engine.dispose()
+        with pytest.raises(JournalConfigurationError, match="is read-only: it must take"):
+            server.journal(database)
+
+
+class TestWhatIsMissing:
+    def test_a_schema(self, server: Any) -> None:
+        with pytest.raises(
+            JournalConfigurationError, match="'ledger' has no such schema: make it, or correct"
+        ):
+            server.open(schema="nowhere")
+
+    def test_a_schema_that_is_there(self, server: Any, identities: Make) -> None:
+        if server.kind == "sqlite":
+            schema = "main"
+        else:
+            schema = "main" if server.kind == "postgresql" else server.connection["schema"]
+            if server.kind == "postgresql":
+                server.run("CREATE SCHEMA main")
+        journal = server.journal(server.open(schema=schema))
+        journal.begin(identities(1), "full", 1.0, is_new)
+        assert server.query(f"SELECT contacts FROM {schema}.cleanlist_batches") == [(1,)]
+
+    def test_a_table(self, server: Any, identities: Make) -> None:
+        journal = server.journal()
+        server.run("DROP TABLE cleanlist_contacts")
+        with pytest.raises(JournalConfigurationError, match="a table of the ledger 'ledger' is missing"):
+            journal.begin(identities(1), "full", 1.0, is_new)
+
+    def test_a_newer_version(self, server: Any) -> None:
+        server.open()
+        server.run("UPDATE cleanlist_ledger SET version = 2")
+        with pytest.raises(JournalConfigurationError, match="version 2, and this release knows version 1"):
+            server.open()
+
+    def test_a_server_that_went_away_and_comes_back(self, server: Any, identities: Make) -> None:
+        """The pauses between attempts are there to outlast it."""
+        database = server.open()
+        journal = server.journal(database)
+        paused = []
+        database._sleep = paused.append
+        broken = [len(RETRY_PAUSES)]
+
+        def refuse(*_: Any) -> None:
+            if broken[0]:
+                broken[0] -= 1
+                raise sa.exc.OperationalError("", {}, database.engine.dialect.dbapi.OperationalError("gone"))
+
+        sa.event.listen(database.engine, "begin", refuse)
+        assert journal.begin(identities(1), "full", 1.0, is_new).batch is not None
+        assert paused == list(RETRY_PAUSES)
