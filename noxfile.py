@@ -86,7 +86,7 @@ def matrix(session: nox.Session, airflow: str, python_version: str) -> None:
 
 @nox.session
 def warehouses(session: nox.Session) -> None:
-    """Loads into, and ledgers in, the databases that need packages of their own; arguments after ``--`` go to pytest."""
+    """Loads and ledgers in databases that need packages of their own; arguments after ``--`` go to pytest."""
     environment = ROOT / ".nox" / "warehouses"
     own_python = str(environment / "bin" / "python")
     run(session, "uv", "venv", "--quiet", "--allow-existing", f"--python={sys.executable}", str(environment))

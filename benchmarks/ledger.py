@@ -34,8 +34,8 @@ FILL = (
     """
 INSERT INTO cleanlist_batches (batch_id, organisation, dag_id, run_id, task_id, map_index, try_number, token, task_key,
     state, enrichment_type, contacts, worst_case_credits, workflow_id, note, submitted_at, changed_at)
-SELECT md5('batch' || number), '{organisation}', 'dag' || mod(number, 50), 'scheduled__' || number / 400, 'enrich', -1, 1,
-    '', md5('task' || number / 400), 'accepted', 'partial', {size}, {size}, md5('workflow' || number), '',
+SELECT md5('batch' || number), '{organisation}', 'dag' || mod(number, 50), 'scheduled__' || number / 400, 'enrich', -1,
+    1, '', md5('task' || number / 400), 'accepted', 'partial', {size}, {size}, md5('workflow' || number), '',
     now() - mod(number, 365) * interval '1 day', now()
 FROM generate_series(0, {batches} - 1) AS number
 """,

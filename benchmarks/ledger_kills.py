@@ -185,7 +185,9 @@ def measure(kind: str, *, kills: int, count: int, seconds: float, seed: int) -> 
     context.set_forkserver_preload(PRELOADED)
     chance = random.Random(seed)
     limits = {"requests_per_minute": 100_000, "credits": 10_000_000, "seconds_to_complete": 0}
-    warm_up = context.Process(target=print, args=("",), kwargs={"end": ""})  # the imports are not on the clock
+    warm_up = context.Process(
+        target=print, args=("",), kwargs={"end": ""}
+    )  # the imports are not on the clock
     warm_up.start()
     warm_up.join()
     with ledger_connection(kind) as connection, SandboxServer(**limits) as server:
