@@ -13,6 +13,9 @@ def open_file(location: str, mode: Literal["rb", "wb"]) -> IO[bytes]:
         location: A local path, or a URI that Airflow's ``ObjectStoragePath`` takes (``s3://connection@bucket/key``).
         mode: As for :func:`open`.
 
+    Returns:
+        The open file; a context manager, as every file.
+
     Raises:
         OSError: The file cannot be opened.
         ImportError: The package that opens files of the URI's scheme is not installed.
