@@ -109,6 +109,17 @@ class JournalIndex:
                 self._unknown.update(contact for contact in batch.contacts() if contact not in self._accepted)
         return len(self._unknown) - before
 
+    def accept(self, batch: Batch) -> None:
+        """Count a batch of this map index as accepted that was unknown before.
+
+        Args:
+            batch: The batch.
+        """
+        self.unknown -= sum(
+            contact in self._unknown and contact not in self._accepted for contact in batch.contacts()
+        )
+        self._accepted.update(batch.contacts())
+
     def history(self, contact: bytes) -> ContactHistory:
         """Return what the batches say about a contact.
 
@@ -262,6 +273,7 @@ class StoredJournal:
         )
         self._write(self._key(self._parts_of_earlier[index], batch.number), accepted.to_json())
         self._earlier[index] = self._kept(accepted)
+        self._index.accept(accepted)
         return accepted
 
     def reject(self, batch: Batch, note: str, now: float) -> Batch:
