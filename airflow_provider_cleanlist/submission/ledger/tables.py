@@ -251,6 +251,7 @@ def transaction(engine: Engine) -> Iterator[Connection]:
     """
     patience = LOCK_PATIENCE_SECONDS
     with engine.begin() as connection:
+        _prepare_nothing(connection)
         for statement in {
             "sqlite": (f"PRAGMA busy_timeout = {1000 * patience}", "BEGIN IMMEDIATE"),
             "postgresql": (
@@ -267,6 +268,17 @@ def transaction(engine: Engine) -> Iterator[Connection]:
         ):
             connection.exec_driver_sql(statement)
         yield connection
+
+
+def _prepare_nothing(connection: Connection) -> None:
+    """Keep psycopg from preparing statements that it sees often.
+
+    PostgreSQL plans a prepared statement without its values in the end, and so a query for 500 persons takes minutes
+    instead of milliseconds. And behind pgbouncer the next transaction has another session.
+    """
+    driver: Any = connection.connection.dbapi_connection
+    if getattr(driver, "prepare_threshold", None) is not None:
+        driver.prepare_threshold = None
 
 
 @contextmanager

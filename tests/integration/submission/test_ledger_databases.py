@@ -126,6 +126,17 @@ class TestManyAtOnce:
         ) == [("a",), ("b",)]
 
 
+def test_no_statement_is_prepared(server: Any, identities: Make) -> None:
+    """PostgreSQL plans a prepared statement without its values in the end: a minute instead of milliseconds."""
+    if server.kind != "postgresql":
+        pytest.skip("only PostgreSQL's driver prepares what it sees often")
+    journal = server.journal()
+    for _ in range(12):
+        journal.histories(identities(20))
+    with journal.database.engine.connect() as connection:
+        assert connection.execute(sa.text("SELECT COUNT(*) FROM pg_prepared_statements")).scalar() == 0
+
+
 class TestTexts:
     def test_letters_of_every_script_stay_and_are_compared_exactly(
         self, server: Any, identities: Make

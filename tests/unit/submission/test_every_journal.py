@@ -1,0 +1,340 @@
+"""What every journal promises, wherever it is kept: in Airflow's task state store, a directory or a ledger."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from airflow.providers.common.compat.sdk import ObjectStoragePath
+
+from airflow_provider_cleanlist.client.models import EnrichmentType
+from airflow_provider_cleanlist.contacts.identity import IDENTITY_BYTES
+from airflow_provider_cleanlist.submission.history import (
+    IN_FLIGHT_SECONDS,
+    BatchState,
+    ContactHistory,
+    OnUnknown,
+    decide,
+)
+from airflow_provider_cleanlist.submission.journal import (
+    Batch,
+    Journal,
+    JournalOrganisationError,
+    JournalTakenOverError,
+)
+from airflow_provider_cleanlist.submission.journal_stores import (
+    ObjectStorageJournalStore,
+    TaskStateJournalStore,
+)
+from airflow_provider_cleanlist.submission.ledger.database import LedgerDatabase
+from airflow_provider_cleanlist.submission.ledger.journal import LedgerJournal, LedgerTask
+from airflow_provider_cleanlist.submission.stored_journal import StoredJournal
+
+try:
+    from airflow.sdk import NEVER_EXPIRE
+except ImportError:
+    NEVER_EXPIRE = None
+
+A, B, C, D, E = (bytes([n]) * IDENTITY_BYTES for n in range(1, 6))
+NOTHING = ContactHistory()
+SUBMITTED = ContactHistory(submitted_here=True)
+UNKNOWN = ContactHistory(unknown_here=True)
+START = 1_750_000_000.0
+
+
+class RefusedError(Exception):
+    """What Airflow raises when it refuses a request of an attempt that it has replaced."""
+
+    error = SimpleNamespace(detail={"status_code": 404})
+
+
+class TaskState:
+    """Airflow's store: values of one task instance, which only its latest attempt may write."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, str] = {}
+        self.latest: object = None
+
+    def attempt(self) -> Any:
+        self.latest = mine = object()
+
+        def write(key: str, value: Any, retention: object) -> None:
+            if self.latest is not mine:
+                raise RefusedError
+            self.values[key] = json.dumps(value)
+
+        def read(key: str) -> Any:
+            return json.loads(self.values[key]) if key in self.values else None
+
+        return SimpleNamespace(get=read, set=write)
+
+
+class Task:
+    """A run and task whose attempts open one kind of journal.
+
+    Attributes:
+        now: What the clock of its journals says.
+    """
+
+    def __init__(self, kind: str, folder: Path, cleanup: ExitStack) -> None:
+        self.kind = kind
+        self.now = START
+        self._folder = folder
+        self._states: dict[int, TaskState] = {}
+        self._attempts: dict[int, int] = {}
+        if kind == "ledger":
+            engine = sa.create_engine(f"sqlite:///{folder / 'ledger.db'}")
+            cleanup.callback(engine.dispose)
+            self._ledger = LedgerDatabase(engine, "'ledger'", sleep=lambda _: None)
+
+    def attempt(self, index: int = -1, token: str = "", organisation: str = "o", **options: Any) -> Any:
+        """Open the journal as the next attempt of a map index does."""
+        number = self._attempts[index] = self._attempts.get(index, 0) + 1
+        if self.kind == "ledger":
+            return LedgerJournal(
+                self._ledger,
+                LedgerTask("d", "r", "t", index),
+                try_number=number,
+                organisation=organisation,
+                token=token,
+                clock=lambda: self.now,
+                **options,
+            )
+        if self.kind == "directory":
+            store: Any = ObjectStorageJournalStore(
+                ObjectStoragePath(f"file://{self._folder}"), ("d", "r", "t"), index
+            )
+        else:
+            state = self._states.setdefault(index, TaskState())
+            store = TaskStateJournalStore(state.attempt(), number, is_mapped=index >= 0)
+        options = {"sleep": lambda _: None, "clock": lambda: self.now, "organisation": organisation} | options
+        journal = StoredJournal(store, token or None, **options)
+        journal.load()
+        return journal
+
+
+KINDS = [
+    pytest.param(
+        "task state", marks=pytest.mark.skipif(NEVER_EXPIRE is None, reason="Airflow has one since 3.3")
+    ),
+    "directory",
+    "ledger",
+]
+
+
+@pytest.fixture(params=KINDS)
+def task(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Task]:
+    with ExitStack() as cleanup:
+        yield Task(request.param, tmp_path, cleanup)
+
+
+def is_due(history: ContactHistory) -> bool:
+    return decide(history, EnrichmentType.FULL, OnUnknown.RESUBMIT).enrichment_type is not None
+
+
+def begun(journal: Journal, *contacts: bytes, now: float = START) -> Batch:
+    batch = journal.begin(list(contacts), "full", now, is_due).batch
+    assert batch is not None
+    return batch
+
+
+def reopened(journal: Journal, batch: Batch, now: float) -> Batch:
+    again = journal.reopen(batch, now, is_due).batch
+    assert again is not None
+    return again
+
+
+def states(journal: Journal) -> list[tuple[BatchState, bytes]]:
+    return [(batch.state, batch.identities) for batch in journal.batches]
+
+
+def test_a_new_task_has_no_history(task: Task) -> None:
+    journal = task.attempt()
+    assert list(journal.batches) == []
+    assert journal.unknown_contacts == 0
+    assert list(journal.histories([A, B])) == [NOTHING, NOTHING]
+    assert list(journal.histories([])) == []
+
+
+def test_an_accepted_batch_comes_back_whole(task: Task) -> None:
+    journal = task.attempt()
+    journal.accept(begun(journal, B, A), "wf", ["t1", "t2"], START + 1.5)
+    (batch,) = task.attempt(keep_task_ids=True).batches
+    assert (batch.state, batch.identities, batch.enrichment_type) == (BatchState.ACCEPTED, B + A, "full")
+    assert (batch.changed_at, batch.workflow_id, batch.task_ids) == (START + 1.5, "wf", ("t1", "t2"))
+    assert [batch.task_ids for batch in task.attempt().batches] == [()]
+
+
+@pytest.mark.parametrize(
+    ("outcome", "state", "history"),
+    [
+        (lambda journal, batch: batch, BatchState.INTENT, UNKNOWN),
+        (lambda journal, batch: journal.lose(batch, "why", START + 1), BatchState.UNKNOWN, UNKNOWN),
+        (lambda journal, batch: journal.reject(batch, "why", START + 1), BatchState.REJECTED, NOTHING),
+        (lambda journal, batch: journal.accept(batch, "wf", [], START + 1), BatchState.ACCEPTED, SUBMITTED),
+    ],
+    ids=["nothing", "lose", "reject", "accept"],
+)
+def test_what_a_later_attempt_finds(
+    task: Task, outcome: Callable[[Journal, Batch], Batch], state: BatchState, history: ContactHistory
+) -> None:
+    journal = task.attempt()
+    settled = outcome(journal, begun(journal, A, B))
+    assert settled.state is state
+    assert states(journal) == [(state, A + B)]
+    later = task.attempt()
+    assert states(later) == [(state, A + B)]
+    assert list(later.histories([C, B, A])) == [NOTHING, history, history]
+    assert later.unknown_contacts == (2 if history == UNKNOWN else 0)
+    assert [batch.note for batch in later.batches] == [settled.note]
+
+
+def test_a_rejected_batch_is_sent_again_as_itself(task: Task) -> None:
+    journal = task.attempt()
+    batch = reopened(journal, journal.reject(begun(journal, A), "429", START + 1), START + 2)
+    assert (batch.state, batch.note, batch.number) == (BatchState.INTENT, "", 0)
+    assert states(task.attempt()) == [(BatchState.INTENT, A)]
+
+
+def test_after_a_second_sending_the_answer_counts(task: Task) -> None:
+    journal = task.attempt()
+    batch = begun(journal, A)
+    for moment in range(1, 4):
+        batch = reopened(journal, journal.reject(batch, "429", START + moment), START + moment)
+    journal.accept(batch, "wf", [], START + 5)
+    assert [item.workflow_id for item in task.attempt().batches] == ["wf"]
+
+
+def test_batches_keep_their_order_over_attempts(task: Task) -> None:
+    for number, contact in enumerate((A, B, C)):
+        journal = task.attempt()
+        journal.accept(begun(journal, contact, now=START + number), f"wf{number}", [], START + number)
+    assert [batch.workflow_id for batch in task.attempt().batches] == ["wf0", "wf1", "wf2"]
+
+
+def test_accepted_once_is_accepted(task: Task) -> None:
+    journal = task.attempt()
+    journal.lose(begun(journal, A, B), "500", START + 1)
+    later = task.attempt()
+    later.accept(begun(later, A, now=START + 2), "wf", [], START + 3)
+    last = task.attempt()
+    assert list(last.histories([A, B])) == [SUBMITTED, UNKNOWN]
+    assert last.unknown_contacts == 1
+
+
+def test_an_earlier_unknown_batch_can_be_settled(task: Task) -> None:
+    journal = task.attempt()
+    journal.lose(begun(journal, A), "500", START + 1)
+    begun(journal, B, now=START + 2)
+    later = task.attempt()
+    for number, batch in enumerate(list(later.batches)):
+        later.settle(batch, f"wf{number}", ["t"], START + 3)
+    last = task.attempt(keep_task_ids=True)
+    assert [(batch.workflow_id, batch.task_ids) for batch in last.batches] == [
+        ("wf0", ("t",)),
+        ("wf1", ("t",)),
+    ]
+    assert last.unknown_contacts == 0
+
+
+def test_each_token_starts_over(task: Task) -> None:
+    for token in ("", "one", "two"):
+        journal = task.attempt(token=token)
+        assert list(journal.batches) == []
+        assert list(journal.histories([A])) == [NOTHING]
+        journal.accept(begun(journal, A), f"wf-{token}", [], START + 1)
+    assert [task.attempt(token=token).batches[0].workflow_id for token in ("", "one", "two")] == [
+        "wf-",
+        "wf-one",
+        "wf-two",
+    ]
+
+
+def test_a_replaced_attempt_sends_no_more_and_spoils_nothing(task: Task) -> None:
+    replaced = task.attempt()
+    rejected = replaced.reject(begun(replaced, A), "429", START + 1)
+    later = task.attempt()
+    with pytest.raises(JournalTakenOverError):
+        replaced.begin([B], "full", START + 2, is_due)
+    with pytest.raises(JournalTakenOverError):
+        replaced.reopen(rejected, START + 2, is_due)
+    later.accept(begun(later, A, B, now=START + 3), "wf", [], START + 4)
+    last = task.attempt()
+    assert list(last.histories([A, B])) == [SUBMITTED, SUBMITTED]
+    assert last.unknown_contacts == 0
+
+
+def test_another_organisation_is_noticed(task: Task) -> None:
+    journal = task.attempt(organisation="first")
+    journal.accept(begun(journal, A), "wf", [], START + 1)
+    with pytest.raises(
+        JournalOrganisationError, match=r"for the organisation first, .* now belongs to second"
+    ):
+        task.attempt(organisation="second")
+    assert list(task.attempt(organisation="first").histories([A])) == [SUBMITTED]
+
+
+class TestMapIndexes:
+    @pytest.fixture(autouse=True)
+    def _sees_others(self, task: Task) -> None:
+        if task.kind == "task state":
+            pytest.skip("it sees its own map index only")
+
+    def test_what_another_index_submitted_is_known(self, task: Task) -> None:
+        for index, outcome in enumerate(("accept", "reject", "lose")):
+            journal = task.attempt(index)
+            batch = begun(journal, (A, B, C)[index])
+            if outcome == "accept":
+                journal.accept(batch, "wf", [], START)
+            else:
+                getattr(journal, outcome)(batch, "why", START)
+        journal = task.attempt(3)
+        assert list(journal.batches) == []
+        assert list(journal.histories([A, B, C, D])) == [SUBMITTED, NOTHING, UNKNOWN, NOTHING]
+        assert journal.unknown_contacts == 0  # those stop their own index, and whoever meets them
+        assert journal.contacts_of_index is None
+
+    @pytest.mark.parametrize(
+        ("age", "history"),
+        [(0.0, SUBMITTED), (IN_FLIGHT_SECONDS - 1, SUBMITTED), (IN_FLIGHT_SECONDS, UNKNOWN)],
+    )
+    def test_what_another_index_is_sending_is_on_its_way_for_a_while(
+        self, task: Task, age: float, history: ContactHistory
+    ) -> None:
+        begun(task.attempt(0), A)
+        task.now = START + age
+        assert list(task.attempt(1).histories([A])) == [history]
+        assert list(task.attempt(0).histories([A])) == [UNKNOWN]
+
+
+def test_the_task_state_store_counts_what_its_index_submitted(tmp_path: Path) -> None:
+    if NEVER_EXPIRE is None:
+        pytest.skip("Airflow has a task state store since 3.3")
+    with ExitStack() as cleanup:
+        task = Task("task state", tmp_path, cleanup)
+        journal = task.attempt(0)
+        journal.accept(begun(journal, A, B), "wf", [], START)
+        journal.lose(begun(journal, C), "500", START)
+        assert task.attempt(0).contacts_of_index == 2
+        assert list(task.attempt(1).histories([A])) == [NOTHING]
+
+
+@pytest.mark.parametrize("size", [1, 499, 500, 501, 1_250])
+def test_histories_come_in_the_order_of_the_question(task: Task, size: int) -> None:
+    journal = task.attempt()
+    everybody = [
+        hashlib.blake2b(bytes([number % 256, number // 256]), digest_size=IDENTITY_BYTES).digest()
+        for number in range(size)
+    ]
+    submitted: Sequence[bytes] = everybody[::3]
+    journal.accept(begun(journal, *submitted), "wf", [], START)
+    asked = list(reversed(everybody))
+    expected = [SUBMITTED if contact in set(submitted) else NOTHING for contact in asked]
+    assert list(task.attempt().histories(asked)) == expected

@@ -1,0 +1,372 @@
+"""The ledger: what batches mean for a person, whoever submitted them, and what its tables hold. On SQLite."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airflow_provider_cleanlist.client.models import Contact, EnrichmentType
+from airflow_provider_cleanlist.contacts.identity import IDENTITY_BYTES, identity, normalise
+from airflow_provider_cleanlist.submission.history import (
+    IN_FLIGHT_SECONDS,
+    BatchState,
+    ContactHistory,
+    EarlierBatch,
+    OnUnknown,
+    decide,
+    history_of,
+)
+from airflow_provider_cleanlist.submission.journal import (
+    Batch,
+    JournalConfigurationError,
+    JournalUnavailableError,
+)
+from airflow_provider_cleanlist.submission.ledger import person
+from airflow_provider_cleanlist.submission.ledger.database import LedgerDatabase, WorkflowEnd
+from airflow_provider_cleanlist.submission.ledger.journal import LedgerJournal, LedgerTask
+
+A, B, C = (bytes([n]) * IDENTITY_BYTES for n in range(1, 4))
+START = 1_750_000_000.0
+NOW = datetime.fromtimestamp(START, UTC)
+DAY = 86_400.0
+NONE, PARTIAL, PHONE_ONLY, FULL = EnrichmentType
+
+
+@st.composite
+def batches(draw: st.DrawFn) -> EarlierBatch:
+    """Any batch that a person may be in; the whose of it is one of five."""
+    whose = draw(st.sampled_from(["own", "index", "token", "run", "run"]))
+    age = draw(st.floats(-60, 2 * IN_FLIGHT_SECONDS) | st.floats(0, 40 * DAY))
+    return EarlierBatch(
+        is_here=whose in ("own", "index"),
+        is_own=whose == "own",
+        state=draw(st.sampled_from(BatchState)),
+        enrichment_type=draw(st.sampled_from(EnrichmentType)),
+        submitted_at=NOW - timedelta(seconds=age),
+        has_failed=draw(st.booleans()),
+        is_of_other_token=whose == "token",
+    )
+
+
+WINDOWS = st.none() | st.timedeltas(timedelta(seconds=1), timedelta(days=60))
+SEVERAL = st.lists(batches(), max_size=6)
+
+
+class TestWhatBatchesMean:
+    @given(SEVERAL, WINDOWS, st.randoms())
+    def test_order_does_not_matter(
+        self, found: list[EarlierBatch], window: timedelta | None, chance: Any
+    ) -> None:
+        shuffled = list(found)
+        chance.shuffle(shuffled)
+        assert history_of(shuffled, NOW, window) == history_of(found, NOW, window)
+
+    @given(SEVERAL, WINDOWS)
+    def test_a_rejected_batch_means_nothing(
+        self, found: list[EarlierBatch], window: timedelta | None
+    ) -> None:
+        others = [batch for batch in found if batch.state is not BatchState.REJECTED]
+        assert history_of(found, NOW, window) == history_of(others, NOW, window)
+
+    @given(SEVERAL, WINDOWS)
+    def test_what_this_run_did_under_another_token_means_nothing(
+        self, found: list[EarlierBatch], window: timedelta | None
+    ) -> None:
+        others = [batch for batch in found if not batch.is_of_other_token]
+        assert history_of(found, NOW, window) == history_of(others, NOW, window)
+
+    @given(SEVERAL, WINDOWS)
+    def test_what_this_run_did_is_told_by_its_own_batches_alone(
+        self, found: list[EarlierBatch], window: timedelta | None
+    ) -> None:
+        here = history_of([batch for batch in found if batch.is_here], NOW, window)
+        others = history_of([batch for batch in found if not batch.is_here], NOW, window)
+        assert history_of(found, NOW, window) == replace(here, bought=others.bought)
+        assert here.bought == frozenset()
+        assert (others.submitted_here, others.unknown_here) == (False, False)
+
+    @given(SEVERAL, WINDOWS, batches())
+    def test_accepted_once_is_submitted(
+        self, found: list[EarlierBatch], window: timedelta | None, batch: EarlierBatch
+    ) -> None:
+        accepted = replace(batch, is_here=True, is_of_other_token=False, state=BatchState.ACCEPTED)
+        history = history_of([*found, accepted], NOW, window)
+        assert (history.submitted_here, history.unknown_here) == (True, False)
+
+    @given(SEVERAL)
+    def test_without_a_window_others_do_not_matter(self, found: list[EarlierBatch]) -> None:
+        assert history_of(found, NOW, None).bought == frozenset()
+
+    @given(SEVERAL, st.timedeltas(timedelta(seconds=1), timedelta(days=60)))
+    def test_what_others_bought_within_the_window(self, found: list[EarlierBatch], window: timedelta) -> None:
+        expected = set()
+        for batch in found:
+            is_of_another_run = not batch.is_here and not batch.is_of_other_token
+            may_be_billed = batch.state in (BatchState.INTENT, BatchState.ACCEPTED, BatchState.UNKNOWN)
+            if (
+                is_of_another_run
+                and may_be_billed
+                and not batch.has_failed
+                and NOW - batch.submitted_at <= window
+            ):
+                expected.add(batch.enrichment_type)
+        assert history_of(found, NOW, window).bought == expected
+
+    @given(
+        SEVERAL, WINDOWS, st.sampled_from(EnrichmentType), st.sampled_from([OnUnknown.FAIL, OnUnknown.SKIP])
+    )
+    def test_nobody_is_submitted_whom_this_run_may_have_submitted(
+        self, found: list[EarlierBatch], window: timedelta | None, wanted: EnrichmentType, word: OnUnknown
+    ) -> None:
+        may_be_billed = any(batch.is_here and batch.state is not BatchState.REJECTED for batch in found)
+        decision = decide(history_of(found, NOW, window), wanted, word)
+        assert not (may_be_billed and decision.enrichment_type)
+
+    @pytest.mark.parametrize("is_own", [True, False])
+    @pytest.mark.parametrize("age", [0, IN_FLIGHT_SECONDS - 1, IN_FLIGHT_SECONDS, 40 * DAY])
+    @pytest.mark.parametrize("state", [BatchState.INTENT, BatchState.UNKNOWN])
+    def test_only_another_index_is_on_its_way(self, is_own: bool, age: float, state: BatchState) -> None:
+        batch = EarlierBatch(True, is_own, state, FULL, NOW - timedelta(seconds=age), False, False)
+        is_on_its_way = state is BatchState.INTENT and not is_own and age < IN_FLIGHT_SECONDS
+        history = history_of([batch], NOW, None)
+        assert (history.submitted_here, history.unknown_here) == (is_on_its_way, not is_on_its_way)
+
+
+class Clock:
+    now = START
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Ledger:
+    """A ledger on SQLite, and tasks that open their journals in it."""
+
+    def __init__(self, path: Path) -> None:
+        self.clock = Clock()
+        self.paused: list[float] = []
+        self.engine = sa.create_engine(f"sqlite:///{path}")
+        self.database = LedgerDatabase(self.engine, "'ledger'", sleep=self.paused.append)
+
+    def journal(
+        self, run: str = "r", index: int = -1, organisation: str = "o", **options: Any
+    ) -> LedgerJournal:
+        task = LedgerTask("d", run, "t", index)
+        options = {"try_number": 1, "clock": self.clock} | options
+        return LedgerJournal(self.database, task, organisation=organisation, **options)
+
+    def query(self, text: str) -> list[tuple[Any, ...]]:
+        with self.engine.connect() as connection:
+            return [tuple(row) for row in connection.execute(sa.text(text))]
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    opened = Ledger(tmp_path / "ledger.db")
+    yield opened
+    opened.engine.dispose()
+
+
+def due_for(wanted: EnrichmentType, kind: EnrichmentType | None = None) -> Callable[[ContactHistory], bool]:
+    def is_due(history: ContactHistory) -> bool:
+        return decide(history, wanted, OnUnknown.FAIL).enrichment_type is (kind or wanted)
+
+    return is_due
+
+
+def begun(
+    journal: LedgerJournal, contacts: Sequence[bytes], kind: EnrichmentType = FULL, now: float = START
+) -> Batch:
+    batch = journal.begin(contacts, kind.value, now, lambda _: True).batch
+    assert batch is not None
+    return batch
+
+
+def bought(ledger: Ledger, contacts: Sequence[bytes], days: float | None) -> list[set[EnrichmentType]]:
+    window = None if days is None else timedelta(days=days)
+    return [set(history.bought) for history in ledger.journal("asks", window=window).histories(contacts)]
+
+
+class TestIntents:
+    def test_who_is_not_due_is_named_and_nothing_is_recorded(self, ledger: Ledger) -> None:
+        first, second = ledger.journal("one"), ledger.journal("two", window=timedelta(days=1))
+        first.accept(begun(first, [A, C]), "wf", [], START)
+        intent = second.begin([C, B, A], "full", START, due_for(FULL))
+        assert (intent.batch, list(intent.not_due)) == (None, [0, 2])
+        assert list(second.batches) == []
+        assert ledger.query("SELECT COUNT(*) FROM cleanlist_batches") == [(1,)]
+        assert second.begin([B], "full", START, due_for(FULL)).batch is not None
+
+    def test_who_was_bought_for_a_part_meanwhile_is_due_for_the_rest(self, ledger: Ledger) -> None:
+        first, second = ledger.journal("one"), ledger.journal("two", window=timedelta(days=1))
+        begun(first, [A], PARTIAL)
+        assert list(second.begin([A, B], "full", START, due_for(FULL)).not_due) == [0]
+        assert second.begin([A], "phone_only", START, due_for(FULL, PHONE_ONLY)).batch is not None
+
+    def test_a_rejected_batch_meets_who_submitted_its_contacts_meanwhile(self, ledger: Ledger) -> None:
+        first, second = (ledger.journal(run, window=timedelta(days=1)) for run in ("one", "two"))
+        rejected = first.reject(begun(first, [A, B]), "429", START)
+        second.accept(begun(second, [B]), "wf", [], START)
+        intent = first.reopen(rejected, START, due_for(FULL))
+        assert (intent.batch, list(intent.not_due)) == (None, [1])
+        assert [batch.state for batch in first.batches] == [BatchState.REJECTED]
+
+    def test_a_batch_sent_again_counts_from_then(self, ledger: Ledger) -> None:
+        journal = ledger.journal("one", index=0)
+        rejected = journal.reject(begun(journal, [A]), "429", START)
+        ledger.clock.now = START + 2 * IN_FLIGHT_SECONDS
+        journal.reopen(rejected, ledger.clock.now, lambda _: True)
+        assert ledger.journal("one", index=1).histories([A]) == [ContactHistory(submitted_here=True)]
+
+    def test_what_it_records(self, ledger: Ledger) -> None:
+        journal = ledger.journal("r", index=3, try_number=2, token="again")
+        begun(journal, [A, B])
+        columns = (
+            "organisation, dag_id, run_id, task_id, map_index, try_number, state, enrichment_type, contacts"
+        )
+        assert ledger.query(
+            f"SELECT {columns}, worst_case_credits, LENGTH(token) FROM cleanlist_batches"
+        ) == [("o", "d", "r", "t", 3, 2, "intent", "full", 2, 22, 12)]
+        assert ledger.query("SELECT position, organisation, person, api_task_id FROM cleanlist_contacts") == [
+            (0, "o", A.hex(), None),
+            (1, "o", B.hex(), None),
+        ]
+
+    @pytest.mark.parametrize("task_ids", [[], ["one"], ["one", "two", "three"], ["one", "x" * 201]])
+    def test_task_ids_that_do_not_fit_are_not_kept(self, ledger: Ledger, task_ids: list[str]) -> None:
+        journal = ledger.journal()
+        journal.accept(begun(journal, [A, B]), "wf", task_ids, START)
+        assert ledger.query("SELECT DISTINCT api_task_id FROM cleanlist_contacts") == [(None,)]
+
+    @pytest.mark.parametrize("outcome", ["lose", "reject"])
+    def test_what_was_accepted_stays_accepted(self, ledger: Ledger, outcome: str) -> None:
+        """An attempt that hangs does not know that its successor learned the answer from a webhook."""
+        first = ledger.journal()
+        batch = begun(first, [A])
+        second = ledger.journal(try_number=2)
+        second.settle(second.batches[0], "wf", [], START)
+        getattr(first, outcome)(batch, "no answer", START + 1)
+        assert ledger.query("SELECT state, workflow_id FROM cleanlist_batches") == [("accepted", "wf")]
+
+    def test_a_lock_row_that_was_deleted_lets_nothing_through(self, ledger: Ledger) -> None:
+        journal = ledger.journal()
+        with ledger.engine.begin() as connection:
+            connection.execute(sa.text("DELETE FROM cleanlist_organisations"))
+        with pytest.raises(
+            JournalUnavailableError, match="the row of o is missing in cleanlist_organisations"
+        ):
+            begun(journal, [A])
+        assert ledger.query("SELECT COUNT(*) FROM cleanlist_batches") == [(0,)]
+        begun(ledger.journal(), [A])
+
+
+class TestWindow:
+    def test_it_ends_after_its_length(self, ledger: Ledger) -> None:
+        journal = ledger.journal()
+        journal.accept(begun(journal, [A], PARTIAL), "wf", [], START)
+        for days, found in ((30, {PARTIAL}), (29.999, set()), (None, set())):
+            ledger.clock.now = START + 30 * DAY
+            assert bought(ledger, [A], days) == [found]
+
+    @pytest.mark.parametrize("outcome", ["accept", "reject", "lose", "none"])
+    def test_all_that_may_be_billed_counts(self, ledger: Ledger, outcome: str) -> None:
+        journal = ledger.journal()
+        batch = begun(journal, [A])
+        if outcome == "accept":
+            journal.accept(batch, "wf", [], START)
+        elif outcome != "none":
+            getattr(journal, outcome)(batch, "why", START)
+        assert bought(ledger, [A, B], 1) == [set() if outcome == "reject" else {FULL}, set()]
+
+    def test_several_purchases_add_up(self, ledger: Ledger) -> None:
+        for run, kind in (("one", PARTIAL), ("two", PHONE_ONLY), ("three", PARTIAL)):
+            begun(ledger.journal(run), [A], kind)
+        assert bought(ledger, [A], 1) == [{PARTIAL, PHONE_ONLY}]
+
+    @pytest.mark.parametrize("status", ["failed", "FAILED", "error"])
+    def test_a_workflow_that_failed_counts_as_nothing(self, ledger: Ledger, status: str) -> None:
+        journal = ledger.journal()
+        journal.accept(begun(journal, [A]), "wf", [], START)
+        ledger.database.record_ends([WorkflowEnd("wf", status, None, None)], START)
+        assert bought(ledger, [A], 1) == [set()]
+        assert ledger.journal().histories([A]) == [ContactHistory(submitted_here=True)]
+
+    def test_another_organisation_is_another_world(self, ledger: Ledger) -> None:
+        begun(ledger.journal("one", organisation="other"), [A])
+        assert bought(ledger, [A], 1) == [set()]
+
+    def test_another_token_of_the_same_run_does_not_count(self, ledger: Ledger) -> None:
+        begun(ledger.journal(), [A])
+        again = ledger.journal(token="again", window=timedelta(days=1))
+        assert again.histories([A]) == [ContactHistory()]
+
+
+class TestEnds:
+    @pytest.mark.parametrize(
+        ("kind", "emails", "phones", "cost"),
+        [
+            (FULL, 1, 1, 11),
+            (PARTIAL, 2, None, 2),
+            (PHONE_ONLY, None, 1, 10),
+            (FULL, None, 1, None),
+            (NONE, 2, 2, 0),
+        ],
+    )
+    def test_what_it_cost_is_told_where_it_is_known(
+        self, ledger: Ledger, kind: EnrichmentType, emails: int | None, phones: int | None, cost: int | None
+    ) -> None:
+        journal = ledger.journal()
+        journal.accept(begun(journal, [A, B], kind), "wf", [], START)
+        ends = [WorkflowEnd("wf", "completed", emails, phones), WorkflowEnd("nobody's", "completed", 1, 1)]
+        assert ledger.database.record_ends(ends, START) == 1
+        assert ledger.database.record_ends([WorkflowEnd("wf", "failed", 0, 0)], START + 9) == 0
+        row = "SELECT workflow_status, emails_found, phones_found, credits_spent FROM cleanlist_batches"
+        assert ledger.query(row) == [("completed", emails, phones, cost)]
+
+    def test_there_may_be_none(self, ledger: Ledger) -> None:
+        assert ledger.database.record_ends([], START) == 0
+
+
+class TestResults:
+    def test_who_was_submitted_and_whose_rows_these_are(self, ledger: Ledger) -> None:
+        journal = ledger.journal()
+        journal.accept(begun(journal, [B, A]), "wf", ["tb", "ta"], START)
+        begun(journal, [C])
+        journal.keep_source_rows([("2", B), ("1", A), ("3", C)])
+        contacts = [
+            (item.position, item.person, item.api_task_id) for item in ledger.database.contacts_of(["wf"])
+        ]
+        assert contacts == [(0, B.hex(), "tb"), (1, A.hex(), "ta")]
+        assert list(ledger.database.source_rows_of(["wf"])) == [("d/t", "1", A.hex()), ("d/t", "2", B.hex())]
+
+    def test_a_row_that_becomes_somebody_else(self, ledger: Ledger) -> None:
+        for identity_now, moment in ((A, START), (B, START + 60)):
+            ledger.clock.now = moment
+            ledger.journal().keep_source_rows([("1", identity_now)])
+        assert [person for (person,) in ledger.query("SELECT person FROM cleanlist_source_rows")] == [B.hex()]
+
+    @pytest.mark.parametrize("count", [0, 1, 500, 1_001])
+    def test_any_number_of_rows(self, ledger: Ledger, count: int) -> None:
+        ledger.journal().keep_source_rows((str(number), A) for number in range(count))
+        assert ledger.query("SELECT COUNT(*) FROM cleanlist_source_rows") == [(count,)]
+
+
+def test_a_person_has_one_hash_however_the_fields_are_given() -> None:
+    fields = {"first_name": " zofia ", "last_name": "QUXLEY", "company_domain": "Harborlight.example"}
+    contact = Contact(first_name="Zofia", last_name="Quxley", company_domain="harborlight.example")
+    assert person(fields) == person(contact) == identity(normalise(fields)).hex()
+    assert len(person(contact)) == 24
+
+
+def test_a_database_without_row_locks_is_refused_by_name() -> None:
+    engine = sa.create_mock_engine("mssql://", lambda *_: None)
+    with pytest.raises(JournalConfigurationError, match="is a database of type 'mssql', which lacks"):
+        LedgerDatabase(engine, "'dwh'")  # type: ignore[arg-type]
