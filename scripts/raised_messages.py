@@ -166,7 +166,7 @@ def _literal(node: ast.Constant | ast.JoinedStr) -> str:
 def _value(part: ast.expr) -> str:
     """Return what stands for a value: with its noun, in the plural, where ``counted`` puts one behind it."""
     if isinstance(part, ast.FormattedValue) and isinstance(part.value, ast.Call):
-        nouns = [word.value for word in part.value.args[1:] if isinstance(word, ast.Constant)]
+        nouns = [str(word.value) for word in part.value.args[1:] if isinstance(word, ast.Constant)]
         if _last_name(part.value.func) == "counted" and nouns:
             return f"{VALUE} {nouns[1] if len(nouns) > 1 else f'{nouns[0]}s'}"
     return VALUE
