@@ -22,11 +22,14 @@ def replace_file(path: Path, text: str) -> None:
 
 
 def create_file(path: Path, text: str) -> bool:
-    """Write a local file that is not there yet, as a whole, and tell whether it was not; of many, one succeeds.
+    """Create a local file atomically; of several writers at the same time, one succeeds.
 
     Args:
         path: The file; its folder exists.
         text: The content, written as UTF-8.
+
+    Returns:
+        Whether the file was created; False if it existed.
     """
     with _written(path, text) as temporary:
         try:
@@ -39,7 +42,7 @@ def create_file(path: Path, text: str) -> bool:
 
 @contextmanager
 def _written(path: Path, text: str) -> Iterator[Path]:
-    """Yield a temporary file beside another one, with the content on disk; it is gone afterwards."""
+    """Yield a temporary file beside ``path`` that holds the text, synced to disk; remove it afterwards."""
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
         with temporary.open("w", encoding="utf-8") as file:

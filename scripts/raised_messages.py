@@ -49,7 +49,7 @@ MOST_SPELLED_OUT = 2
 """A part of a message that can be more texts than these is a value, and the texts are messages of their own."""
 
 NEVER_SEEN = {
-    "a batch was accepted that was never announced": "an assertion",
+    "a batch was accepted without a recorded intent": "an assertion",
     "a lead without an id": "becomes 'the response lacks required fields'",
     "no leads in the response": "becomes 'the response lacks required fields'",
     "not a JSON object": "becomes 'the response lacks required fields'",

@@ -49,7 +49,7 @@ def clean_text(value: object) -> str | None:
 
 
 def is_blank(value: object) -> bool:
-    """Tell values that hold nothing (null, NaN, empty, only white space) from those that hold something."""
+    """Return whether a value holds nothing: null, NaN, empty, or white space only."""
     if isinstance(value, str):
         return not value.strip(_EDGES)
     if isinstance(value, Sized):
@@ -74,7 +74,7 @@ def _as_text(value: object) -> str | None:
 
 
 def _is_missing(value: object) -> bool:
-    """Tell NaN, NaT (unequal to themselves) and pandas.NA (refuses to be compared) from values."""
+    """Return whether a value is NaN or NaT (unequal to themselves) or pandas.NA (refuses to be compared)."""
     try:
         return bool(value != value)  # noqa: PLR0124
     except TypeError:
@@ -124,8 +124,7 @@ def parse_linkedin_url(text: str) -> LinkedInUrl | None:
         text: A cell's text.
 
     Returns:
-        The URL, or None when the text is no LinkedIn URL or one that is not a person's (company, school,
-        job, post).
+        The URL, or None when the text is not a LinkedIn URL, or not a person's (company, school, job, post).
     """
     if common := _COMMON_PROFILE.fullmatch(text):
         return _profile(common[1])
@@ -193,7 +192,7 @@ _FREE_MAIL = """
     yahoo.fr yahoo.it yandex.com yandex.ru ymail.com
 """
 FREE_MAIL_DOMAINS = frozenset(_FREE_MAIL.split())
-"""Domains of mailboxes open to everybody: they tell nothing about where a person works."""
+"""Domains of mailboxes open to everybody: they say nothing about where a person works."""
 
 _SHARED = """
     facebook.com github.com instagram.com linkedin.com linktr.ee medium.com sites.google.com twitter.com x.com

@@ -81,7 +81,7 @@ RECOGNISED_HEADERS: Mapping[str, tuple[str, ...]] = {
 """Headers recognised without a mapping, by contact field, the most trusted first."""
 
 FULL_NAME_HEADERS = ("Full Name", "Name", "Contact Name", "Lead Name")
-"""Headers of whole names, which are not split: where the family name starts cannot be told from the text."""
+"""Headers of full names, which are not split: where the family name starts cannot be determined from the text."""
 
 
 def header_key(header: str) -> str:
@@ -99,7 +99,7 @@ _FULL_NAMES = frozenset(map(header_key, FULL_NAME_HEADERS))
 
 
 def count_recognised(headers: Iterable[str]) -> int:
-    """Return how many headers are recognised, by which a reader tells delimiters apart."""
+    """Return how many headers are recognised; a reader compares delimiters by it."""
     return sum((key := header_key(header)) in _FIELD_RANKS or key in _FULL_NAMES for header in headers)
 
 
@@ -213,7 +213,7 @@ def unusable_columns_error(plan: ColumnPlan, columns: Sequence[str]) -> ColumnEr
         sentences.append("The first line does not hold known column names; is the header missing?")
     full_names = [column for column in columns if header_key(column) in _FULL_NAMES]
     if full_names:
-        sentences.append(f"Whole names ({listed(full_names)}) are not split: give first_name and last_name.")
+        sentences.append(f"Full names ({listed(full_names)}) are not split: give first_name and last_name.")
     sentences.append(
         "Needed: a LinkedIn URL, or first name, last name and a company's name or domain. "
         "Name the columns with column_mapping={'<column>': '<contact field>'}."

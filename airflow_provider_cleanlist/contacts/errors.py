@@ -33,7 +33,7 @@ class MalformedFileError(SourceError):
 
 
 class ColumnError(SourceError):
-    """The columns cannot be used: no identity among them, or a mapping that does not fit."""
+    """The columns cannot be used: they identify nobody, or the mapping does not fit them."""
 
 
 class MissingDependencyError(SourceError):

@@ -74,8 +74,8 @@ def normalise(fields: Mapping[str, object]) -> Contact:
     """Turn raw values into the contact to send.
 
     Names and company are sent as given, stripped of surrounding white space. The LinkedIn URL takes its one
-    canonical form, the domain is freed from URL and e-mail parts. Nulls and blanks are dropped. So is a LinkedIn
-    URL, domain or e-mail that is none, as long as the rest identifies the person; otherwise it stays, so that
+    canonical form, the domain is freed from URL and e-mail parts. Nulls and blanks are dropped. So is an invalid
+    LinkedIn URL, domain or e-mail, as long as the rest identifies the person; otherwise it stays, so that
     :func:`validate` can name the reason. Applying it twice changes nothing.
 
     Args:
@@ -136,12 +136,13 @@ def _reason(contact: Contact, *, named: bool, placed: bool) -> RejectionReason:
 
 
 def identity(contact: Contact) -> bytes:
-    """Return the hash by which a person is recognised, over spellings, inputs, tries and versions.
+    """Return the hash by which a person is recognised, over spellings, inputs, attempts and versions.
 
     A person is their LinkedIn URL where there is one (every spelling of it), otherwise first name, last name and
     company domain, or company name without a domain; compared without regard to case, white space,
     compatibility forms of characters (NFKC), and typographic forms of apostrophes and hyphens. The e-mail plays
-    no part. A person given once by LinkedIn URL and once by name is two, because nothing tells that they are one.
+    no part. A person given once by LinkedIn URL and once by name counts as two, because nothing shows that they
+    are one.
 
     Args:
         contact: A contact from :func:`normalise` that :func:`validate` accepts.
@@ -153,7 +154,7 @@ def identity(contact: Contact) -> bytes:
     parts = _url_parts(profile) if profile else _name_parts(contact)
     message = "".join(
         f"{len(part)}:{part}," for part in parts
-    )  # netstrings: no two lists of parts look alike
+    )  # netstrings: no two lists of parts give the same text
     return hashlib.blake2b(message.encode(), digest_size=IDENTITY_BYTES, person=_PERSONALISATION).digest()
 
 
@@ -188,7 +189,7 @@ def _fold(text: str) -> str:
 
 
 def _fold_domain(domain: str) -> str:
-    """Write an internationalised domain in one way: ``xn--`` labels as the characters they stand for."""
+    """Return an internationalised domain in its Unicode form, with ``xn--`` labels decoded."""
     labels = domain.lower().split(".")
     return unicodedata.normalize("NFC", ".".join(map(_unicode_label, labels)))
 
@@ -203,7 +204,7 @@ def _unicode_label(label: str) -> str:
 
 
 class Deduplicator:
-    """Remembers which identities came by, in 16 to 32 bytes each.
+    """A set of identities, in 16 to 32 bytes each.
 
     A hash table with open addressing over one array: a million identities take 17 MB, where a set of integers
     takes 80 MB. It compares the first 8 bytes of each: among a million contacts two share these by chance with a

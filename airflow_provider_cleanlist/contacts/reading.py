@@ -1,7 +1,7 @@
 """From a source's rows to the contacts to send, with an account of every row.
 
 Each row ends as exactly one of: accepted, duplicate, refused, blank. :class:`ReadReport` counts them and names
-rows by number, so that a log can tell what happened without showing a value.
+rows by number, so that a log can say what happened without showing a value.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def read_contacts(
         column_mapping: Source column to contact field (None: leave the column out), for columns that are not
             recognised by their names.
         deduplicate: Whether to yield each person once, at their first row.
-        source_ids: Notes the id of every row that names a person, duplicates included.
+        source_ids: Collects the id of every row that names a person, duplicates included.
 
     Yields:
         :class:`Accepted` and :class:`Refused` rows in the source's order.
@@ -170,7 +170,7 @@ class _Plans:
         return plan
 
     def finish(self, report: ReadReport) -> None:
-        """Check what was read on the whole, and put it into the report."""
+        """Check the columns of the whole source, and add them to the report."""
         report.source = self._source.describe()
         if self._source.columns is not None and not self._plans:
             self.of(self._source.columns)

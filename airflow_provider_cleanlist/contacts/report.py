@@ -1,4 +1,4 @@
-"""What became of the rows of a source, by counts and row numbers; no value of the source."""
+"""What became of the rows of a source: counts and row numbers, never a value."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from airflow_provider_cleanlist.contacts.columns import listed
 from airflow_provider_cleanlist.contacts.identity import Rejection, RejectionReason
+from airflow_provider_cleanlist.wording import counted
 
 MAX_ROW_NUMBERS = 20
 """How many row numbers a tally keeps."""
@@ -19,13 +20,13 @@ class Tally:
     first_rows: list[int] = field(default_factory=list)
 
     def add(self, number: int) -> None:
-        """Count a row."""
+        """Count a row, and keep its number if it is one of the first."""
         self.count += 1
         if len(self.first_rows) < MAX_ROW_NUMBERS:
             self.first_rows.append(number)
 
     def __str__(self) -> str:
-        """Return for instance ``3 (rows 7, 19, 24)``."""
+        """Return the count with the row numbers, for instance ``3 (rows 7, 19, 24)``."""
         if not self.count:
             return "0"
         more = f" and {self.count - len(self.first_rows):,} more" if self.count > len(self.first_rows) else ""
@@ -72,9 +73,11 @@ class ReadReport:
         return [f"{reason}: {tally}: {Rejection(reason).message}" for reason, tally in ordered]
 
     def summary_lines(self) -> list[str]:
-        """Return the account as lines for a log, without any value of the source."""
+        """Return the report as log lines, without any value of the source."""
         pairs = [f"{' + '.join(map(repr, names))} -> {name}" for name, names in self.columns.items()]
-        lines = [f"Read {self.rows:,} rows from {self.source}: {self.accepted:,} contacts to enrich."]
+        lines = [
+            f"Read {counted(self.rows, 'row')} from {self.source}: {counted(self.accepted, 'contact')} to enrich."
+        ]
         if pairs:
             lines.append(f"Columns read: {', '.join(pairs)}.")
         if self.unused_columns:

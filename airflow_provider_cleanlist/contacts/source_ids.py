@@ -16,7 +16,7 @@ from airflow_provider_cleanlist.contacts.identity import Deduplicator
 from airflow_provider_cleanlist.contacts.report import Tally
 
 MAX_ID_LENGTH = 200
-"""Characters of an id at most."""
+"""Longest id, in characters."""
 _MEMORY_BYTES = 1024 * 1024
 
 
@@ -47,7 +47,7 @@ class UnusableIds:
 class SourceIds:
     """The id of each row that names a person, and who that is. Use it as a context manager.
 
-    Ids go to disk; 16 to 32 bytes of memory for each tell those that came before.
+    Ids go to disk; detecting repeated ones takes 16 to 32 bytes of memory for each.
 
     Args:
         column: Column that holds the ids.
@@ -62,7 +62,7 @@ class SourceIds:
         self._again: dict[str, list[tuple[int, str]]] = {}
 
     def add(self, number: int, values: Mapping[str, object], identity: bytes) -> None:
-        """Note the id of a row.
+        """Keep the id of a row for :meth:`rows`.
 
         Args:
             number: The row's number.

@@ -3,7 +3,7 @@
 A source can be read more than once; every reading starts anew. Rows are numbered from 1 as a user finds them: in
 a table the data rows below the header (a spreadsheet shows row 1 as its row 2), in JSON lines the line, in a JSON
 array, Parquet file, query or list the position. A source raises :class:`.errors.SourceError` for what reading
-again cannot heal, and lets errors of networks and databases pass, which it may.
+again cannot fix, and lets errors of networks and databases pass, which it may.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ class RecordsSource:
         records: Mappings, :class:`Contact` objects, or a pandas DataFrame.
 
     Raises:
-        SourceError: If it is none of these.
+        SourceError: If the records are of any other type.
     """
 
     has_header_line = False
@@ -151,7 +151,7 @@ class QuerySource:
 class FileSource:
     """A file of contacts on a local disk or in any object storage.
 
-    Its suffix names its format: ``.csv`` or ``.tsv`` (delimiter, quoting and encoding are found out), ``.jsonl`` or
+    Its suffix names its format: ``.csv`` or ``.tsv`` (delimiter, quoting and encoding are detected), ``.jsonl`` or
     ``.ndjson``, ``.json`` (an array of objects), ``.parquet``; each may be followed by ``.gz``.
 
     Args:

@@ -35,7 +35,7 @@ class ContactSpool:
         return self._count
 
     def append(self, row: Accepted) -> None:
-        """Add a contact at the end."""
+        """Append a contact."""
         record = [row.number, row.identity.hex(), row.contact.payload()]
         self._file.write(json.dumps(record).encode() + b"\n")
         self._count += 1
@@ -47,7 +47,7 @@ class ContactSpool:
             yield Accepted(number, Contact(**fields), bytes.fromhex(identity))
 
     def close(self) -> None:
-        """Give the disk space back."""
+        """Release the disk space."""
         self._file.close()
 
     def __enter__(self) -> Self:

@@ -33,16 +33,16 @@ _Words = TypeVar("_Words", bound=StrEnum)
 
 
 class BulkEnrichOperator(BaseOperator):
-    """Submit contacts to Cleanlist in batches and never pay twice for one of them.
+    """Submit contacts to Cleanlist in batches, and never pay twice for the same contact.
 
-    Every batch is written to a journal right before its request leaves and again when the answer is there. A later
-    try of the task, after whatever crash, submits only contacts that no earlier try has submitted. When the outcome of
-    a request is unknown, the task stops and says so: the API has no idempotency key.
+    Every batch is recorded in a journal right before its request leaves, and again when the answer arrives. A later
+    attempt of the task, after any crash, submits only contacts that no earlier attempt has submitted. When the outcome
+    of a request is unknown, the task stops and says so: the API has no idempotency key.
 
     The journal lives in Airflow's task state store (3.3 and later), or in the directory that the configuration option
-    ``[cleanlist] journal_path`` names. With neither, a task may not be tried twice.
+    ``[cleanlist] journal_path`` names. With neither, a task has one attempt only.
 
-    Exactly one of ``contacts``, ``contacts_path`` and ``sql`` is the source. Contacts are personal data: they are no
+    Exactly one of ``contacts``, ``contacts_path`` and ``sql`` is the source. Contacts are personal data: they are not a
     template field, and only counts, ids and row numbers appear in logs and XCom.
 
     Args:
@@ -60,8 +60,9 @@ class BulkEnrichOperator(BaseOperator):
         deduplicate: Submit each person once, however often the source names them.
         on_invalid_contact: What to do about rows that Cleanlist cannot look up: ``fail`` before anything is submitted,
             or ``skip`` them.
-        max_credits: Most credits that the task may cost at worst, or None. Checked before any request, as the balance.
-        on_unknown_submission: What to do about contacts of which nobody knows whether they were accepted: ``fail``,
+        max_credits: Most credits that the task may cost in the worst case, or None. Checked before any
+            request, as is the balance.
+        on_unknown_submission: What to do about contacts when it is not known whether they were accepted: ``fail``,
             ``skip`` them, or ``resubmit`` them and perhaps pay twice.
         force_resubmit: Any text, templated; empty and ``None`` mean nothing. A value that this task instance has not
             seen starts over with all contacts, so it must not change from one attempt to the next. What other runs
@@ -69,11 +70,11 @@ class BulkEnrichOperator(BaseOperator):
         ledger_conn_id: Airflow connection of the database that holds the organisation's ledger (PostgreSQL, MySQL,
             MariaDB, SQLite), templated; by default ``[cleanlist] ledger_conn_id``. See ``docs/ledger.md``.
         skip_submitted_within: Leave out contacts that anybody who shares the ledger has submitted within that time for
-            all that is asked for now; who was submitted for a part is submitted for the rest. Needs a ledger; by
-            default ``[cleanlist] skip_submitted_within_days``.
+            everything that is asked for now; a contact submitted for a part of it is submitted for the rest. Needs a
+            ledger; by default ``[cleanlist] skip_submitted_within_days``.
         id_column: Column of the source that identifies a row in your system, templated. The ledger keeps which person
-            each row is, so that results can be joined to rows; duplicates and contacts that are left out, too. Needs a
-            ledger.
+            each row is, duplicates and contacts that are left out included, so that results can be joined to rows.
+            Needs a ledger.
         estimate_only: Read and clean the contacts, compare them with journal and ledger, and return what they would
             cost. Nothing is sent.
         rejects_path: Local path or object storage URI, templated, of a CSV with row number, reason code and contact
@@ -98,10 +99,11 @@ class BulkEnrichOperator(BaseOperator):
         With ``estimate_only`` also ``"estimate": {"contacts": int, "batches": int, "worst_case_credits": int,
         "balance": float | None}``.
         After waiting also ``"summary"`` as :class:`~airflow_provider_cleanlist.sensors.workflow.WorkflowSensor` returns
-        it, and ``"credits_spent"``, what the finds cost (None when the task asked for different things).
+        it, and ``"credits_spent"``, what the finds cost (None when workflows have different
+        enrichment types).
 
     Raises:
-        CleanlistSubmissionUnknownError: Nobody knows whether some contacts were accepted; not retried.
+        CleanlistSubmissionUnknownError: It is not known whether some contacts were accepted; not retried.
         CleanlistCreditLimitError: The worst case costs too much; nothing was submitted; not retried.
         CleanlistInsufficientCreditsError: Credits ran out between batches; not retried, clear after topping up.
         CleanlistDataError: The source cannot be used; nothing was submitted; not retried.
@@ -195,7 +197,7 @@ class BulkEnrichOperator(BaseOperator):
         XComArg.apply_upstream_relationship(self, contacts)
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Submit what no earlier attempt has submitted, wait if asked to, and return what the class says."""
+        """Submit what no earlier attempt has submitted, wait if asked to, and return the result as described above."""
         from airflow_provider_cleanlist.inbox.inbox import mark_expected
         from airflow_provider_cleanlist.submission.report import (
             estimate_line,
@@ -223,7 +225,7 @@ class BulkEnrichOperator(BaseOperator):
         return self._finish(context, result)
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:
-        """Take over from the trigger: return the result with its summary, or fail as it says."""
+        """Resume after the trigger: return the result with its summary, or fail as the event says."""
         from airflow_provider_cleanlist.waiting.wait import summary_of_event
 
         summary = summary_of_event(event, self.log, hook := CleanlistHook(self.cleanlist_conn_id))
@@ -236,15 +238,15 @@ class BulkEnrichOperator(BaseOperator):
         return enrichment_lineage(contacts_path=self.contacts_path, sql=self.sql, result=self._result)
 
     def on_kill(self) -> None:
-        """Let the request that is on its way be recorded, and send no further one."""
+        """Let the request in flight be recorded, and send no further one."""
         if self._submission is not None:
             from airflow_provider_cleanlist.waiting.outcome import first_ids
 
             self._submission.stop()
             workflows = self._submission.report().workflow_ids
             self.log.warning(
-                "Asked to stop. Accepted workflows go on at Cleanlist, which cannot cancel them: their results will be "
-                "billed and kept (%d: %s). A new try of the task submits only the rest.",
+                "Asked to stop. Accepted workflows continue at Cleanlist, which cannot cancel them: their results will "
+                "be billed and kept (%d: %s). A new attempt of the task submits only the rest.",
                 len(workflows),
                 first_ids(workflows) or "none",
             )
@@ -361,7 +363,7 @@ class BulkEnrichOperator(BaseOperator):
         return self._finish(context, result)
 
     def _finish(self, context: Context, result: dict[str, Any]) -> dict[str, Any]:
-        """Tell the task's outlets what came about."""
+        """Record the result as events of the task's outlets, and return it."""
         from airflow_provider_cleanlist.submission.report import event_extra
 
         record_events(context, self.outlets, event_extra(result), lambda: lead_list_asset(MANAGED_LIST))

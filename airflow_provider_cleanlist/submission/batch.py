@@ -1,4 +1,4 @@
-"""One batch on its way to Cleanlist: what is recorded about it when, and which signals wait until it is."""
+"""One batch on its way to Cleanlist: what is recorded when, and how signals wait until it is recorded."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from airflow_provider_cleanlist.contacts.reading import Accepted
 from airflow_provider_cleanlist.submission.history import BatchState, ContactHistory
 from airflow_provider_cleanlist.submission.journal import Batch, Intent, Journal, JournalError
 from airflow_provider_cleanlist.task_log import TaskLog
+from airflow_provider_cleanlist.wording import counted
 
 
 class SendBatch(Protocol):
@@ -26,7 +27,7 @@ class SendBatch(Protocol):
         webhook_url: str | None,
         observer: SendObserver,
     ) -> BulkEnrichment:
-        """Send the contacts, telling the observer; raises :class:`.errors.ApiError`."""
+        """Send the contacts, notifying the observer; raises :class:`.errors.ApiError`."""
 
 
 class ContactsNotDueError(Exception):
@@ -37,7 +38,7 @@ class ContactsNotDueError(Exception):
     """
 
     def __init__(self, positions: Sequence[int]) -> None:
-        super().__init__(f"{len(positions)} contacts of the batch are not due any more")
+        super().__init__(f"no longer due: {counted(len(positions), 'contact')} of the batch")
         self.positions = frozenset(positions)
 
 
@@ -48,8 +49,8 @@ class BatchRecorder:
     wait for one: a crash while waiting costs nothing and leaves nothing unknown. From the intent to the outcome,
     signals wait.
 
-    Only an acceptance must be recorded. If another outcome cannot be, the intent stays, and a later attempt takes the
-    contacts for unknown, which stops it and costs nothing.
+    Only an acceptance must be recorded. If any other outcome cannot be, the intent stays, and a later attempt treats
+    the contacts as unknown, which stops it and costs nothing.
 
     Args:
         journal: The loaded journal.
@@ -58,7 +59,7 @@ class BatchRecorder:
         log: Receives counts and ids, never contacts.
         clock: Seconds since the epoch.
         may_send: Called before each intent; raises if the request must not leave.
-        is_due: Tells whether a contact is still to be submitted.
+        is_due: Whether a contact still has to be submitted.
     """
 
     def __init__(
@@ -103,7 +104,7 @@ class BatchRecorder:
         return self._journal.begin(identities, self._type, self._clock(), self._is_due)
 
     def not_accepted(self) -> None:
-        """Record that the last sending was not accepted; the request will be sent again later."""
+        """Record that the last request was not accepted; it will be sent again later."""
         self.rejected("refused for now")
         self.end()
 
@@ -114,14 +115,14 @@ class BatchRecorder:
             JournalError: It cannot be written. The text and the log name the workflow.
         """
         if self._batch is None:
-            raise AssertionError("a batch was accepted that was never announced")
+            raise AssertionError("a batch was accepted without a recorded intent")
         try:
             self._journal.accept(self._batch, answer.workflow_id, answer.task_ids, self._clock())
         except JournalError as error:
             text = (
-                f"Cleanlist accepted {self._batch.size} contacts as workflow {answer.workflow_id}, but that could not "
-                f"be recorded: {error}. They are submitted and will be billed; a later attempt will call their outcome "
-                "unknown"
+                f"Cleanlist accepted {counted(self._batch.size, 'contact')} as workflow {answer.workflow_id}, but that "
+                f"could not be recorded: {error}. The batch is submitted and will be billed; a later attempt will "
+                "treat its outcome as unknown"
             )
             self._log.error("%s.", text)
             raise type(error)(text) from error
@@ -134,9 +135,9 @@ class BatchRecorder:
             self._batch = self._journal.reject(self._batch, note, self._clock())
         except JournalError as error:
             self._log.warning(
-                "Cleanlist did not accept %d contacts, but that could not be recorded: %s. If the task ends now, "
-                "a later attempt will call their outcome unknown; on_unknown_submission='resubmit' is then safe.",
-                self._batch.size,
+                "Cleanlist did not accept %s, but that could not be recorded: %s. If the task ends now, a later "
+                "attempt will treat the outcome as unknown; on_unknown_submission='resubmit' is then safe.",
+                counted(self._batch.size, "contact"),
                 error,
             )
 
@@ -146,7 +147,7 @@ class BatchRecorder:
             try:
                 self._batch = self._journal.lose(self._batch, note, self._clock())
             except JournalError as error:
-                self._log.warning("The record of the batch stays as it was: %s.", error)
+                self._log.warning("The record of the batch could not be updated: %s.", error)
 
     def end(self) -> None:
         """Let signals through again."""
@@ -160,8 +161,8 @@ class SignalHold:
     """Holds signals back from :meth:`hold` to :meth:`release`, which delivers them.
 
     SIGTERM, Ctrl-C and Airflow's execution timeout (SIGALRM) become Python exceptions or callbacks at whatever
-    instruction is being executed. Between the sending of a request and the record of its answer that would leave an
-    outcome that nobody knows, although the answer is only moments away.
+    instruction is being executed. Between sending a request and recording its answer, that would leave the outcome
+    unknown although the answer is only moments away.
 
     Only a main thread receives signals; in any other thread this does nothing. SIGKILL cannot be held back.
     """
@@ -171,17 +172,17 @@ class SignalHold:
         self._received: list[int] = []
 
     def hold(self) -> None:
-        """Begin to hold signals back; once more is the same as once."""
+        """Begin to hold signals back; has no effect if they are held back already."""
         if self._handlers or threading.current_thread() is not threading.main_thread():
             return
         for number in HELD_SIGNALS:
             if (
                 signal.getsignal(number) is not None
-            ):  # None: installed by other than Python, cannot be put back
+            ):  # None: not installed from Python, so it cannot be restored
                 self._handlers[number] = signal.signal(number, self._receive)
 
     def release(self) -> None:
-        """Put the handlers back and deliver what came meanwhile, each signal once."""
+        """Restore the handlers and deliver the signals that arrived meanwhile, each once."""
         handlers, self._handlers = self._handlers, {}
         for number, handler in handlers.items():
             signal.signal(number, handler)

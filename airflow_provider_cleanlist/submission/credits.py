@@ -8,6 +8,7 @@ from typing import Any
 from airflow_provider_cleanlist.client.models import EnrichmentType
 from airflow_provider_cleanlist.exceptions import CleanlistCreditLimitError
 from airflow_provider_cleanlist.submission.journal import Batch
+from airflow_provider_cleanlist.wording import counted
 
 
 def worst_case_credits(contacts: Mapping[EnrichmentType, int]) -> int:
@@ -23,7 +24,7 @@ def may_have_cost(batches: Iterable[Batch]) -> int:
     """Return the worst-case credits of all batches that were, or may have been, accepted.
 
     Args:
-        batches: The batches.
+        batches: Batches in any state; rejected ones cost nothing.
     """
     return sum(
         EnrichmentType(batch.enrichment_type).worst_case_credits * batch.size
@@ -35,7 +36,7 @@ def may_have_cost(batches: Iterable[Batch]) -> int:
 def check_credits(
     contacts: Mapping[EnrichmentType, int], *, spent: int, max_credits: int | None, balance: float | None
 ) -> None:
-    """Refuse before a request what may cost too much.
+    """Refuse contacts that may cost too much, before their request is sent.
 
     Args:
         contacts: Contacts still to be submitted, by what is asked for.
@@ -49,17 +50,17 @@ def check_credits(
     cost = worst_case_credits(contacts)
     kinds = " and ".join(repr(kind.value) for kind, count in contacts.items() if count)
     what = (
-        f"{sum(contacts.values())} contacts were not submitted: with enrichment_type={kinds} they cost up to "
-        f"{cost} credits"
+        f"Did not submit {counted(sum(contacts.values()), 'contact')}: with enrichment_type={kinds} the cost is up to "
+        f"{counted(cost, 'credit')}"
     )
     if max_credits is not None and spent + cost > max_credits:
-        earlier = f", and what was submitted before up to {spent}" if spent else ""
+        earlier = f", and for what was submitted before up to {spent:,}" if spent else ""
         raise CleanlistCreditLimitError(
             f"{what}{earlier}, more than max_credits={max_credits}. Submit fewer contacts or raise max_credits."
         )
     if balance is not None and cost > balance:
         raise CleanlistCreditLimitError(
-            f"{what}, and the balance is {balance:g}. Top up, or submit fewer contacts."
+            f"{what}, but the balance is {balance:g}. Top up, or submit fewer contacts."
         )
 
 
@@ -81,18 +82,18 @@ def credits_spent(enrichment_types: frozenset[str], summary: Mapping[str, Any]) 
 def spending_line(
     result: Mapping[str, Any], *, balance_before: float | None, balance_after: float | None
 ) -> str:
-    """Return a line for the log on what the finds cost.
+    """Return the log line on what the finds cost.
 
     Args:
         result: With ``credits_spent`` and ``worst_case_credits``.
-        balance_before: The organisation's credits before this try submitted anything, if known.
+        balance_before: The organisation's credits before this attempt submitted anything, if known.
         balance_after: Its credits now, if known.
     """
     spent = result["credits_spent"]
     line = (
-        "Credits spent cannot be told from the finds, because tries asked for different things."
+        "Credits spent cannot be determined from the finds, because the workflows have different enrichment types."
         if spent is None
-        else f"Credits spent, from what was found: {spent} of at most {result['worst_case_credits']}."
+        else f"Credits spent, from what was found: {spent:,} of at most {result['worst_case_credits']:,}."
     )
     if balance_before is None or balance_after is None:
         return line

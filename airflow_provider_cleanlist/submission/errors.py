@@ -1,4 +1,4 @@
-"""What can go wrong with a submission: what it means for the money, and whether Airflow should retry."""
+"""What can go wrong with a submission, what that means for the money, and whether Airflow should retry."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ from airflow_provider_cleanlist.wording import counted
 
 MAX_ROWS_NAMED = 20
 OTHER_ORGANISATION = (
-    "Another organisation: {what}. Going on would leave out contacts that this organisation has never submitted. Give "
-    "the connection a key of the first organisation back, or a new force_resubmit value to submit all contacts for the "
-    "second one."
+    "Another organisation: {what}. Continuing would leave out contacts that this organisation has never submitted. "
+    "Give the connection a key of the first organisation again, or use a new force_resubmit value to submit all "
+    "contacts for the second one."
 )
 
 
 @contextmanager
 def submission_errors() -> Iterator[None]:
-    """Raise whatever goes wrong as the exception that tells Airflow whether to retry."""
+    """Turn every error of a submission into the exception that tells Airflow whether to retry."""
     try:
         yield
     except errors.ApiError as error:
@@ -66,16 +66,16 @@ def submission_errors() -> Iterator[None]:
 def unknown_outcome(
     contacts: Mapping[EnrichmentType, int], info: errors.ErrorInfo
 ) -> errors.SubmissionUnknownError:
-    """Say what an unknown outcome means for the money, and how to continue.
+    """Return the error for a request of unknown outcome: what it may cost, and how to continue.
 
     Args:
         contacts: Contacts whose outcome is unknown, by what was asked for.
         info: What is known of the request.
     """
     hint = (
-        f"It carried {sum(contacts.values())} contacts; if it was accepted, they cost up to "
-        f"{worst_case_credits(contacts)} credits. "
-        "They were not submitted again. Compare the credit balance in the Cleanlist portal, then clear the task with "
+        f"It carried {counted(sum(contacts.values()), 'contact')}; if it was accepted, the cost is up to "
+        f"{counted(worst_case_credits(contacts), 'credit')}. "
+        "Nothing was submitted again. Compare the credit balance in the Cleanlist portal, then clear the task with "
         "on_unknown_submission='skip' to leave these contacts out, with on_unknown_submission='resubmit' to submit "
         "them again and perhaps pay twice, or with a new force_resubmit value to start over with all contacts."
     )
@@ -83,7 +83,7 @@ def unknown_outcome(
 
 
 def moved_contacts(missing: int, pending: Mapping[EnrichmentType, int]) -> errors.SubmissionUnknownError:
-    """Say that a mapped task's record and its input do not belong together, and how to continue.
+    """Return the error for a mapped task whose record does not belong to its input, and how to continue.
 
     Args:
         missing: Contacts that this map index has submitted and that its input does not hold.
@@ -94,28 +94,29 @@ def moved_contacts(missing: int, pending: Mapping[EnrichmentType, int]) -> error
         f"{counted(sum(pending.values()), 'other contact')}: the order of the mapping may have changed"
     )
     hint = (
-        f"Another map index may have submitted these; they cost up to {worst_case_credits(pending)} credits. Nothing "
-        "was submitted in this attempt. A ledger ([cleanlist] ledger_conn_id) or [cleanlist] journal_path knows what "
-        "every map index has submitted: configure one, and start a new DAG run. To submit these contacts all the "
-        "same, and perhaps pay twice, clear the task with on_unknown_submission='resubmit'."
+        "Another map index may have submitted these; the cost is up to "
+        f"{counted(worst_case_credits(pending), 'credit')}. Nothing was submitted in this attempt. A ledger "
+        "([cleanlist] ledger_conn_id) or [cleanlist] journal_path knows what every map index has submitted: configure "
+        "one, and start a new DAG run. To submit these contacts all the same, and perhaps pay twice, clear the task "
+        "with on_unknown_submission='resubmit'."
     )
     return errors.SubmissionUnknownError(errors.ErrorInfo("submit the bulk enrichment", why, hint=hint))
 
 
 def stopped(left: int) -> CleanlistStoppedError:
-    """Say that the task was asked to stop and did so between two requests.
+    """Return the error for a task that was asked to stop and did so between two requests.
 
     Args:
         left: Contacts that are left.
     """
     return CleanlistStoppedError(
         "The task was asked to stop, and did so between two requests. What was accepted before stays. "
-        f"{left} contacts are left: another attempt of the task submits only those."
+        f"Another attempt of the task submits only the remaining {counted(left, 'contact')}."
     )
 
 
 def refused_by_api(error: errors.ApiError, rows: list[int]) -> errors.ApiError:
-    """Say which contacts the API refused, and with them the whole batch.
+    """Add to the API's refusal which contacts it concerns, and that the whole batch was refused with them.
 
     Args:
         error: The API's answer.
@@ -123,8 +124,9 @@ def refused_by_api(error: errors.ApiError, rows: list[int]) -> errors.ApiError:
     """
     if rows:
         hint = (
-            f"It refused {len(rows)} contacts and with them the batch; nothing of it was accepted or billed. "
-            f"Source rows: {named_rows(rows)}. Correct them, or set on_invalid_contact='skip' to submit the others."
+            f"It refused {counted(len(rows), 'contact')} and with that the whole batch; nothing of it was accepted or "
+            f"billed. Source rows: {named_rows(rows)}. Correct the source, or set on_invalid_contact='skip' to submit "
+            "the others."
         )
     else:
         hint = (
@@ -137,7 +139,7 @@ def refused_by_api(error: errors.ApiError, rows: list[int]) -> errors.ApiError:
 def not_accepted(
     error: errors.ApiError, *, batch: int, cost: int, left: int, cost_left: int, balance: float | None
 ) -> errors.ApiError:
-    """Say what a refusal that ends the task means for the money.
+    """Add to a refusal that ends the task what it means for the money.
 
     Args:
         error: The API's answer.
@@ -149,12 +151,12 @@ def not_accepted(
     """
     hint = (
         "This batch was not accepted and costs nothing; what was accepted before stays. "
-        f"{left} contacts are left: another attempt of the task submits only those."
+        f"Another attempt of the task submits only the remaining {counted(left, 'contact')}."
     )
     if balance is not None:
         hint += (
-            f" The balance is {balance:g} credits now; this batch of {batch} contacts costs up to {cost}, all that are "
-            f"left up to {cost_left}."
+            f" The balance is {balance:g} credits now; this batch of {counted(batch, 'contact')} costs up to {cost:,}, "
+            f"all that are left up to {cost_left:,}."
         )
     return type(error)(replace(error.info, hint=f"{hint} {error.info.hint or ''}".rstrip()))
 
@@ -162,4 +164,4 @@ def not_accepted(
 def named_rows(rows: list[int]) -> str:
     """Return the first row numbers and how many more there are."""
     named = ", ".join(str(row) for row in rows[:MAX_ROWS_NAMED])
-    return f"{named} and {len(rows) - MAX_ROWS_NAMED} more" if len(rows) > MAX_ROWS_NAMED else named
+    return f"{named} and {len(rows) - MAX_ROWS_NAMED:,} more" if len(rows) > MAX_ROWS_NAMED else named

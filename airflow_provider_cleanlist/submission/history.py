@@ -1,4 +1,4 @@
-"""What the journal knows of a contact, and what an attempt does about it. Pure decisions."""
+"""What the journal knows about a contact, and what an attempt does with it. Pure decisions."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ class BatchState(StrEnum):
     """What is known of one batch."""
 
     INTENT = "intent"
-    """Its request may have left. If it stays so, the outcome is unknown."""
+    """Its request may have left. A batch that stays in this state has an unknown outcome."""
     ACCEPTED = "accepted"
     """Cleanlist accepted it: its contacts may be billed and are never sent again."""
     REJECTED = "rejected"
     """Cleanlist certainly did not accept it: its contacts may be sent again."""
     UNKNOWN = "unknown"
-    """The request left and no telling answer came."""
+    """The request left, and no answer showed whether it was accepted."""
 
 
 class ContactStatus(StrEnum):
@@ -78,8 +78,8 @@ def decide(history: ContactHistory, wanted: EnrichmentType, on_unknown: OnUnknow
     Args:
         history: What the journal knows of it.
         wanted: What the user asks for.
-        on_unknown: The user's word on contacts of unknown outcome; with ``fail`` they are left out, for the case that
-            the task continues at all.
+        on_unknown: What the user wants done about contacts of unknown outcome; ``fail`` leaves them out, in case the
+            task continues at all.
     """
     if history.submitted_here:
         return ContactDecision(ContactStatus.SUBMITTED)
@@ -94,9 +94,10 @@ def decide(history: ContactHistory, wanted: EnrichmentType, on_unknown: OnUnknow
 
 
 def missing_type(wanted: EnrichmentType, bought: Iterable[EnrichmentType]) -> EnrichmentType | None:
-    """Return what is to be submitted so that everything wanted has been, or None if it has.
+    """Return what is still to be submitted of what is wanted, or None if nothing is.
 
-    Emails and phones are two purchases: who has bought one of them for a contact and wants both buys the other.
+    Emails and phones are two purchases: if one of them was bought for a contact and both are wanted, the other is
+    bought.
 
     Args:
         wanted: What the user asks for.
@@ -118,12 +119,12 @@ _FINDS = {
 
 
 IN_FLIGHT_SECONDS = 900.0
-"""How long an intent of another map index counts as being on its way: longer than any request with its answer takes."""
+"""How long an intent of another map index counts as in flight: longer than any request with its answer takes."""
 
 
 @dataclass(frozen=True, slots=True)
 class EarlierBatch:
-    """A batch in which a person is, as far as it matters.
+    """A batch that contains a person, reduced to what decides about that person.
 
     Attributes:
         is_here: Whether it is of this run, task and ``force_resubmit`` value.
@@ -145,12 +146,12 @@ class EarlierBatch:
 
 
 def history_of(submitted: Sequence[EarlierBatch], now: datetime, window: timedelta | None) -> ContactHistory:
-    """Return what the batches that a person is in mean for one run and task. A pure decision.
+    """Return what the batches that contain a person mean for one run and task. A pure decision.
 
     Args:
         submitted: The batches; rejected ones do not count.
-        now: The moment.
-        window: How long ago others may have submitted the person; None if that does not matter.
+        now: The current time.
+        window: How far back submissions by others count; None if they do not.
     """
     here = [batch for batch in submitted if batch.is_here]
     is_submitted = any(_counts_as_submitted(batch, now) for batch in here)
@@ -169,13 +170,13 @@ def history_of(submitted: Sequence[EarlierBatch], now: datetime, window: timedel
 
 
 def _counts_as_submitted(batch: EarlierBatch, now: datetime) -> bool:
-    """Tell whether a batch of this run is accepted, or of another map index and on its way."""
+    """Return whether a batch of this run is accepted, or in flight under another map index."""
     age = (now - batch.submitted_at).total_seconds()
     return batch.state is BatchState.ACCEPTED or (not batch.is_own and is_in_flight(batch.state, age))
 
 
 def is_in_flight(state: BatchState, age: float) -> bool:
-    """Tell whether a batch of another map index may still be waiting for its answer.
+    """Return whether a batch of another map index may still be waiting for its answer.
 
     Args:
         state: What is known of it.

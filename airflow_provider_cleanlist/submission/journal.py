@@ -1,4 +1,4 @@
-"""The journal: what was submitted, so that nobody pays twice, whatever crashes.
+"""The journal: what was submitted, so that nobody pays twice after a crash.
 
 Each batch is recorded as an *intent* right before its request leaves and gets its *outcome* afterwards. A later attempt
 subtracts the contacts of accepted batches from its input, in whatever order that comes. An intent without an outcome
@@ -24,11 +24,11 @@ JOURNAL_VERSION = 1
 
 
 class JournalError(Exception):
-    """Base of what goes wrong with the record of submissions."""
+    """Base class of errors of the record of submissions."""
 
 
 class JournalCorruptError(JournalError):
-    """The record is damaged, so nobody can tell what was paid."""
+    """The record is damaged, so it cannot be determined what was paid."""
 
 
 class JournalUnavailableError(JournalError):
@@ -36,15 +36,15 @@ class JournalUnavailableError(JournalError):
 
 
 class JournalTakenOverError(JournalError):
-    """Another attempt of the task has taken over: this one must not submit any more."""
+    """Another attempt of the task has taken over, and this one must not submit anything more."""
 
 
 class JournalMissingError(JournalError):
-    """What earlier attempts submitted is not recorded anywhere, or the journal is not usable as configured."""
+    """What earlier attempts submitted is not recorded anywhere."""
 
 
 class JournalConfigurationError(JournalError):
-    """The journal cannot be used as it is configured; the same attempt later would fail alike."""
+    """The journal cannot be used as configured; a retry would fail the same way."""
 
 
 class JournalOrganisationError(JournalError):
@@ -116,7 +116,7 @@ class Batch:
         """Read a stored record.
 
         Raises:
-            JournalCorruptError: It is not one.
+            JournalCorruptError: The value is not a batch record of this version.
         """
         try:
             if value["version"] != JOURNAL_VERSION:
@@ -161,7 +161,7 @@ class Intent:
     """What :meth:`Journal.begin` recorded.
 
     Attributes:
-        batch: The batch whose request may leave; None when contacts of it are not due any more, and nothing was
+        batch: The batch whose request may leave; None when some of its contacts are no longer due, and nothing was
             recorded.
         not_due: Positions of these contacts.
     """
@@ -204,14 +204,14 @@ class Journal(Protocol):
     ) -> Intent:
         """Record the intent to submit a batch. Its request may leave once this has returned.
 
-        Where others may have submitted contacts of the batch since :meth:`histories`, that is asked again and the
-        intent recorded in one step, so that of two that want the same contact at the same moment one submits it.
+        Where others may have submitted contacts of the batch since :meth:`histories`, the histories are read again and
+        the intent is recorded in one step: of two tasks that want the same contact at the same moment, one submits it.
 
         Args:
             identities: Hashes of the batch's contacts.
             enrichment_type: What will be asked for.
             now: Seconds since the epoch.
-            is_due: Tells whether a contact is still to be submitted.
+            is_due: Whether a contact still has to be submitted.
 
         Raises:
             JournalUnavailableError: The intent cannot be recorded.
@@ -225,7 +225,7 @@ class Journal(Protocol):
         """Record that Cleanlist accepted a batch of this attempt as a workflow. Raises as :meth:`begin`."""
 
     def settle(self, batch: Batch, workflow_id: str, task_ids: Sequence[str], now: float) -> Batch:
-        """Record that a batch of an earlier attempt, of which nobody knew, was accepted. Raises as :meth:`begin`."""
+        """Record that an earlier attempt's batch of unknown outcome was accepted. Raises as :meth:`begin`."""
 
     def reject(self, batch: Batch, note: str, now: float) -> Batch:
         """Record that Cleanlist certainly did not accept a batch of this attempt. Raises as :meth:`begin`."""

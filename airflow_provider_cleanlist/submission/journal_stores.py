@@ -24,18 +24,19 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_TAKEN_OVER = "another try of this task has taken over"
+_TAKEN_OVER = "another attempt of this task has taken over"
 
 
 class TaskStateJournalStore:
     """Airflow's task state store (3.3 and later): it survives retries, crashes and clears.
 
-    A new try gets a new task instance id before it starts, and the store refuses writes under the old one. So a try
-    that was given up and still runs cannot write an intent, and what it wrote before is there for its successor.
+    A new attempt gets a new task instance id before it starts, and the store refuses writes under the old one. So an
+    attempt that Airflow gave up on and that still runs cannot write an intent, and its successor reads what it wrote
+    before.
 
     Args:
         accessor: ``context["task_state_store"]``.
-        try_number: Number of this try, from 1.
+        try_number: Number of this attempt, from 1.
         is_mapped: Whether the task is mapped: each map index has a store of its own.
     """
 
@@ -64,10 +65,10 @@ class TaskStateJournalStore:
             raise JournalUnavailableError(f"Airflow's task state store: {type(error).__name__}") from error
 
     def check_ownership(self) -> None:
-        """Every write has checked it."""
+        """Do nothing: every write has checked it."""
 
     def begin_attempt(self, *, was_cleared: bool) -> None:
-        """Leave a trace of this attempt, before anything else, and look for those of earlier ones.
+        """Leave a trace of this attempt, before anything else, and check for those of earlier ones.
 
         An automatic retry may find none: an attempt that never came as far as the operator leaves none. A task that was
         cleared has had an attempt that ended, so without any trace its state was deleted.
@@ -77,7 +78,7 @@ class TaskStateJournalStore:
 
         Raises:
             JournalMissingError: The task was cleared, and no earlier attempt has left a trace.
-            JournalUnavailableError: It cannot be told.
+            JournalUnavailableError: Whether there is a trace cannot be determined.
             JournalTakenOverError: Another attempt of the task has taken over.
         """
         *earlier, own = (f"cleanlist_opened.{part}" for part in self.parts)
@@ -95,9 +96,9 @@ def _status_of(error: Exception) -> int | None:
 class ObjectStorageJournalStore:
     """A directory on any object storage or file system, one folder per run and task and one file per record.
 
-    Opening takes the map index's part of the folder over. An older attempt that still runs finds that out between
-    writing an intent and sending the request: if it does not, its intent was there before, and so its successor reads
-    it. That needs a storage that shows at once what was written, as S3, GCS, Azure and local disks do.
+    Opening takes over the map index's part of the folder. An older attempt that still runs detects that between
+    writing an intent and sending the request. If it does not, its intent was there first, and its successor reads it.
+    That needs strongly consistent storage, as S3, GCS, Azure and local disks are.
 
     Args:
         root: Directory for all journals.
@@ -171,7 +172,7 @@ def _text_or_none(path: ObjectStoragePath) -> str | None:
 
 
 class FirstTryJournalStore:
-    """No durable store at all: good for the first try of a task, and for no other."""
+    """Keeps the journal in memory, where no durable store exists: enough for the first attempt of a task only."""
 
     def __init__(self) -> None:
         self.sees_all_indexes = True
@@ -188,7 +189,7 @@ class FirstTryJournalStore:
         self._values[key] = value
 
     def check_ownership(self) -> None:
-        """There is no other try."""
+        """Do nothing: there is no other attempt."""
 
 
 _WAYS_ON = (
@@ -240,7 +241,7 @@ def open_store(context: Context, *, journal_path: str = "") -> JournalStore:
 
 
 def _was_cleared(context: Context) -> bool:
-    """Tell whether somebody cleared the task: that raises the number of attempts it may have above its retries."""
+    """Return whether somebody cleared the task, which raises the attempts it may have above its retries."""
     max_tries = getattr(context["ti"], "max_tries", None)
     retries = getattr(context.get("task"), "retries", None)
     return max_tries is not None and retries is not None and max_tries > retries

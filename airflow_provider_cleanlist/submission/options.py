@@ -1,4 +1,4 @@
-"""What the user asked to submit."""
+"""The options of a submission, checked and typed."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ class OnInvalid(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SubmissionOptions:
-    """What the user asked for.
+    """What the user asked for, with the operator's arguments as types.
 
     Attributes:
-        enrichment_type: What to look for.
+        enrichment_type: What to find: emails, phones, both or neither.
         batch_size: Contacts per request, 1 to 250.
         max_credits: Most credits that the whole task may cost in the worst case, or None.
         on_unknown: What to do about contacts of unknown outcome.
         on_invalid: What to do about contacts that Cleanlist refuses.
         webhook_url: Address that receives the results, or None.
-        skip_submitted_within: Leave out who was submitted by anybody within that time; None leaves nobody out.
-        estimate_only: Send nothing, and tell what it would cost.
+        skip_submitted_within: Leave out contacts that anybody submitted within that time; None leaves none out.
+        estimate_only: Send nothing, and report what it would cost.
     """
 
     enrichment_type: EnrichmentType = EnrichmentType.PARTIAL

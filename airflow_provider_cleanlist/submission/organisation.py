@@ -1,7 +1,7 @@
 """Whose contacts are submitted: the organisation that the API names for a key, asked for once.
 
 The answer is remembered by a hash of host and key: in the ledger, or without one in a file of this user on this host,
-so that a thousand mapped tasks do not ask a thousand times, and a key that was changed is asked about once.
+so that a thousand mapped tasks do not ask a thousand times, and a changed key is asked about once.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class KeyMemory(Protocol):
 class HostKeyMemory:
     """Remembers keys in files of this user, beside the request budget of the host.
 
-    What cannot be read or written, or belongs to somebody else, is as if it were not there: then the API is asked.
+    A file that cannot be read or written, or belongs to somebody else, is treated as missing: then the API is asked.
 
     Args:
         directories: Where the files may be, best first.
@@ -63,7 +63,7 @@ class HostKeyMemory:
 
 
 def _read_own(path: Path) -> str:
-    """Return the text of a file; nothing unless it is a regular one of ours that nobody else may write."""
+    """Return the text of a file, or an empty one unless it is a regular file of ours that only we may write."""
     file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     try:
         status = os.fstat(file)
@@ -76,7 +76,7 @@ def _read_own(path: Path) -> str:
 
 
 def _write_own(path: Path, text: str) -> None:
-    """Write a file as a whole; of several at the same time the last one stays."""
+    """Write a file atomically; of several writers at the same time, the last one wins."""
     file, name = tempfile.mkstemp(prefix=".new-", dir=path.parent)
     temporary = Path(name)
     try:

@@ -20,7 +20,7 @@ from airflow_provider_cleanlist.storage import open_file
 REFUSED_BY_CLEANLIST = "refused_by_cleanlist"
 """Reason of a contact that the API refused with HTTP 422."""
 UNKNOWN_OUTCOME = "unknown_outcome"
-"""Reason of a contact of which nobody knows whether Cleanlist accepted it."""
+"""Reason of a contact that Cleanlist may or may not have accepted."""
 REJECT_COLUMNS = ("row", "reason", *CONTACT_FIELDS)
 
 _MEMORY_BYTES = 1024 * 1024
@@ -50,7 +50,7 @@ class Rejects:
         return self._count
 
     def add(self, row: int, reason: str, values: Mapping[str, object]) -> None:
-        """Add a contact.
+        """Add a contact as one line.
 
         Args:
             row: Its row in the source.
@@ -62,7 +62,7 @@ class Rejects:
         self._count += 1
 
     def save(self) -> None:
-        """Write the file, unless it holds everything already.
+        """Write the file, unless it is already complete.
 
         Raises:
             CleanlistRejectsFileError: It cannot be written.
@@ -88,7 +88,7 @@ class Rejects:
         return open_file(self._path, "wb")
 
     def close(self) -> None:
-        """Give the disk space back."""
+        """Release the disk space."""
         self._text.close()
 
     def __enter__(self) -> Self:

@@ -19,12 +19,12 @@ MAX_IDS_IN_EVENT = 100
 
 @dataclass(slots=True)
 class Tallies:
-    """What became of the contacts of this attempt's input that were not submitted in it.
+    """What became of the contacts in this attempt's input that it did not submit.
 
     Attributes:
         submitted_earlier: Contacts that this run and task had submitted before.
-        known: Contacts that somebody in the organisation had submitted within the window.
-        known_credits: What they would have cost at most.
+        known: Contacts that somebody in the organisation had submitted within ``skip_submitted_within``.
+        known_credits: Credits that these would have cost at most.
         unknown: Contacts that were left out because their outcome is unknown.
         refused_rows: Rows that Cleanlist itself refused and that were left out.
     """
@@ -139,7 +139,7 @@ def submission_result(
 
 
 def submission_line(result: Mapping[str, Any], report: SubmissionReport) -> str:
-    """Return a line for the log on what was submitted.
+    """Return the log line on what was submitted.
 
     Args:
         result: From :func:`submission_result`.
@@ -147,31 +147,29 @@ def submission_line(result: Mapping[str, Any], report: SubmissionReport) -> str:
     """
     tallies = report.tallies
     parts = [
-        f"Submitted: {result['contacts_submitted']} contacts in {result['batches']} workflows, at most "
-        f"{result['worst_case_credits']} credits."
+        f"Submitted: {counted(result['contacts_submitted'], 'contact')} in {counted(result['batches'], 'workflow')}, "
+        f"at most {counted(result['worst_case_credits'], 'credit')}."
     ]
     if tallies.submitted_earlier:
-        parts.append(
-            f"{tallies.submitted_earlier} of them had been submitted by an earlier attempt and were not sent again."
-        )
+        parts.append(f"An earlier attempt had already submitted {tallies.submitted_earlier:,} of them.")
     if tallies.unknown:
         parts.append(
-            f"{tallies.unknown} more were left out, because it is not known whether an earlier request with them was "
+            f"Left out {counted(tallies.unknown, 'contact')} of unknown outcome: an earlier request may have been "
             "accepted."
         )
     if tallies.known:
         parts.append(
-            f"{tallies.known} more were left out, because they had been submitted within skip_submitted_within; that "
-            f"saved at most {tallies.known_credits} credits."
+            f"Left out {counted(tallies.known, 'contact')} already submitted within skip_submitted_within; that saved "
+            f"at most {counted(tallies.known_credits, 'credit')}."
         )
     return " ".join(parts)
 
 
 def estimate_line(estimate: Estimate) -> str:
-    """Return a line for the log on what a submission would cost.
+    """Return the log line on what a submission would cost.
 
     Args:
-        estimate: The estimate.
+        estimate: Contacts, batches and credits, as ``estimate_only`` returns them.
     """
     balance = "" if estimate.balance is None else f" The balance is {estimate.balance:g}."
     return (

@@ -1,9 +1,9 @@
 """A journal of JSON records, in Airflow's task state store or a directory.
 
-Each attempt writes a part of its own, so an attempt that was given up and still runs cannot spoil what its successor
-writes. A part has one header, which counts its batches, and one record per batch. A record is written before the header
-counts it and the request leaves after that, so every counted record must exist; one that is missing or unreadable stops
-the task.
+Each attempt writes a part of its own, so an attempt that Airflow gave up on and that still runs cannot damage what its
+successor writes. A part has one header, which counts its batches, and one record per batch. A record is written before
+the header counts it, and the request leaves after that, so every counted record must exist; one that is missing or
+unreadable stops the task.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class JournalStore(Protocol):
 
     @property
     def sees_all_indexes(self) -> bool:
-        """Whether it tells what every map index of the run and task has submitted."""
+        """Whether it knows what every map index of the run and task has submitted."""
 
     @property
     def others(self) -> Sequence[str]:
@@ -59,7 +59,7 @@ class JournalStore(Protocol):
         """Return the value, or None if there is none.
 
         Raises:
-            JournalUnavailableError: Whether there is one cannot be told.
+            JournalUnavailableError: Whether there is one cannot be determined.
             JournalCorruptError: There is one, and it is not JSON.
         """
 
@@ -67,15 +67,15 @@ class JournalStore(Protocol):
         """Store a value durably before returning.
 
         Raises:
-            JournalUnavailableError: Whether it was stored cannot be told.
+            JournalUnavailableError: Whether it was stored cannot be determined.
             JournalTakenOverError: Another attempt of the task has taken over.
         """
 
     def check_ownership(self) -> None:
-        """Make sure that a later attempt either sees all that was written so far or has not read anything yet.
+        """Make sure that a later attempt either sees everything written so far or has not read anything yet.
 
         Raises:
-            JournalUnavailableError: It cannot be told.
+            JournalUnavailableError: The owner cannot be determined.
             JournalTakenOverError: Another attempt of the task has taken over.
         """
 
@@ -83,7 +83,7 @@ class JournalStore(Protocol):
 class JournalIndex:
     """What the batches of a journal say about each contact, in 16 to 32 bytes for each.
 
-    Accepted once is accepted, whatever else happened to a contact.
+    A contact that was accepted once counts as accepted, whatever else happened to it.
 
     Args:
         batches: The batches of this map index.
@@ -140,7 +140,7 @@ class StoredJournal:
             starts over. None is the ordinary journal.
         organisation: Whose contacts these are, as the API names it; empty if that is not recorded.
         keep_task_ids: Whether batches keep their task ids in memory too.
-        sleep: Lets so many seconds pass.
+        sleep: Pauses for a number of seconds.
         clock: Seconds since the epoch.
     """
 
@@ -168,11 +168,11 @@ class StoredJournal:
 
     @property
     def batches(self) -> Sequence[Batch]:
-        """All counted batches, those of earlier tries first."""
+        """All counted batches, those of earlier attempts first."""
         return [*self._earlier, *self._own]
 
     def load(self) -> None:
-        """Read all records.
+        """Read all records of the store.
 
         Raises:
             JournalCorruptError: A record is damaged or missing.
@@ -232,7 +232,7 @@ class StoredJournal:
         now: float,
         is_due: Callable[[ContactHistory], bool],
     ) -> Intent:
-        """See :class:`.journal.Journal`. Only this task writes here, so everybody who was due still is."""
+        """See :class:`.journal.Journal`. Only this task writes here, so every contact that was due still is."""
         number, part = len(self._own), self._store.parts[-1]
         batch = Batch(number, BatchState.INTENT, b"".join(identities), enrichment_type, now)
         self._write(self._key(part, number), batch.to_json())
@@ -261,7 +261,7 @@ class StoredJournal:
     def settle(self, batch: Batch, workflow_id: str, task_ids: Sequence[str], now: float) -> Batch:
         """See :class:`.journal.Journal`.
 
-        If that attempt still runs and overwrites it, the batch is unknown again: nothing is ever sent because of that.
+        If that attempt still runs and overwrites the record, the batch is unknown again, which never sends anything.
         """
         index = self._earlier.index(batch)
         accepted = replace(
@@ -281,7 +281,7 @@ class StoredJournal:
         return self._settle(replace(batch, state=BatchState.REJECTED, note=note, changed_at=now))
 
     def lose(self, batch: Batch, note: str, now: float) -> Batch:
-        """Write down that it is not known whether Cleanlist accepted a batch of this try. Raises as :meth:`begin`."""
+        """See :class:`.journal.Journal`."""
         return self._settle(replace(batch, state=BatchState.UNKNOWN, note=note, changed_at=now))
 
     def _check_organisation(self, header: Any) -> None:

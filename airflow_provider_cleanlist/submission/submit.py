@@ -1,8 +1,8 @@
-"""From a source to accepted batches, each contact at most once and within a credit limit: the whole story.
+"""From a source to accepted batches: each contact is submitted at most once, within a credit limit.
 
-:class:`Submission` reads its source to the end, sorts out who is due, checks the cost, and only then sends batch by
-batch, keeping the journal. What is decided on the way are plain functions of :mod:`.history` and :mod:`.credits`; what
-one batch records when is :mod:`.batch`.
+:class:`Submission` reads its source to the end, determines who is due, checks the cost, and only then sends batch by
+batch, keeping the journal. Its decisions are pure functions in :mod:`.history` and :mod:`.credits`; what is recorded
+for one batch, and when, is in :mod:`.batch`.
 """
 
 from __future__ import annotations
@@ -39,11 +39,12 @@ from airflow_provider_cleanlist.submission.options import OnInvalid, SubmissionO
 from airflow_provider_cleanlist.submission.rejects import REFUSED_BY_CLEANLIST, UNKNOWN_OUTCOME, Rejects
 from airflow_provider_cleanlist.submission.report import Estimate, SubmissionReport, Tallies
 from airflow_provider_cleanlist.task_log import TaskLog
+from airflow_provider_cleanlist.wording import counted
 
 PROGRESS_SECONDS = 30.0
 MAX_RESUBMISSIONS = 3
 ASKED_AT_ONCE = 500
-"""Contacts whose history is asked for together."""
+"""Contacts whose history is queried together."""
 _OPERATION = "submit the bulk enrichment"
 
 
@@ -56,7 +57,7 @@ class SubmissionOutcome:
         submitted: What became of the contacts.
         balance_before: The organisation's credits before the first request; None if unknown, or nothing was to be
             paid.
-        estimate: What it would cost, if that was all that was asked for.
+        estimate: What it would cost; only with ``estimate_only``.
     """
 
     read: ReadReport
@@ -66,7 +67,7 @@ class SubmissionOutcome:
 
 
 class PendingContacts:
-    """Contacts that wait to be submitted, on disk, by what they are submitted for. Use it as a context manager."""
+    """Contacts waiting to be submitted, on disk, by enrichment type. Use it as a context manager."""
 
     def __init__(self) -> None:
         self._files = ExitStack()
@@ -77,11 +78,11 @@ class PendingContacts:
 
     @property
     def counts(self) -> dict[EnrichmentType, int]:
-        """Number of contacts by what they are submitted for."""
+        """Number of contacts by enrichment type."""
         return {kind: len(spool) for kind, spool in self._spools.items()}
 
     def append(self, item: Accepted, kind: EnrichmentType) -> None:
-        """Add a contact.
+        """Add a contact after those of its type.
 
         Args:
             item: The contact.
@@ -162,7 +163,7 @@ class Submission:
             source: The contacts.
             column_mapping: As of :func:`.reading.read_contacts`.
             deduplicate: As of :func:`.reading.read_contacts`.
-            source_ids: Notes the ids of the rows, to be recorded in the ledger.
+            source_ids: Collects the ids of the rows, to be recorded in the ledger.
 
         Raises:
             SourceError: The source cannot be used; nothing was sent.
@@ -220,14 +221,14 @@ class Submission:
         return self.report()
 
     def stop(self) -> None:
-        """Submit no further batch; one that is on its way is still recorded."""
+        """Submit no further batch; one that is in flight is still recorded."""
         self._stopping = True
 
     def report(self) -> SubmissionReport:
-        """Sum up what was submitted so far, over all attempts."""
+        """Return a summary of what was submitted so far, over all attempts."""
         return SubmissionReport.of(self._journal.batches, self._tallies)
 
-    # Before anything is sent: who is due, and may it cost so much?
+    # Before anything is sent: who is due, and is the cost allowed?
 
     def _sort_out(self, rows: Iterator[Accepted | Refused], pending: PendingContacts) -> None:
         while chunk := list(islice(rows, ASKED_AT_ONCE)):
@@ -240,7 +241,7 @@ class Submission:
                     self._rejects.add(row.number, row.rejection.reason, row.values)
 
     def _take(self, item: Accepted, history: ContactHistory, pending: PendingContacts) -> None:
-        """Add a contact to what is pending, or count why it is not."""
+        """Add a contact to those pending, or count why it is left out."""
         decision = decide(history, self._options.enrichment_type, self._options.on_unknown)
         if decision.enrichment_type is not None:
             pending.append(item, decision.enrichment_type)
@@ -263,7 +264,7 @@ class Submission:
         return SubmissionOutcome(read, self.report(), estimate.balance, estimate)
 
     def _keep_ids(self, source_ids: SourceIds) -> None:
-        """Record which person each row is, before anything is sent: also rows that are left out belong to somebody."""
+        """Record which person each row is, before anything is sent; rows that are left out are recorded too."""
         if lines := source_ids.unusable.lines():
             what = f"id_column {source_ids.column!r}: {'; '.join(lines)}"
             if self._options.on_invalid is OnInvalid.FAIL:
@@ -294,7 +295,7 @@ class Submission:
     def _check_refused(self, read: ReadReport) -> None:
         if read.refused and self._options.on_invalid is OnInvalid.FAIL:
             raise SourceError(
-                f"{read.refused_rows} of {read.rows} rows of {read.source} cannot be looked up. "
+                f"{read.refused_rows:,} of {counted(read.rows, 'row')} in {read.source} cannot be looked up. "
                 + " ".join(f"{line}." for line in read.refusal_lines())
                 + " Correct the rows, or set on_invalid_contact='skip' to submit the others."
             )
@@ -399,12 +400,12 @@ class Submission:
             return self._options.webhook_url
         return self._webhook_url(b"".join(item.identity for item in batch))
 
-    # Who is taken out of a batch
+    # Removing contacts from a batch
 
     def _without_submitted(
         self, kind: EnrichmentType, batch: list[Accepted], conflict: ContactsNotDueError
     ) -> list[Accepted]:
-        """Take out who was submitted by somebody else while the batch waited; who is due for less stays for later."""
+        """Remove contacts that others submitted while the batch waited, and submit them for what is still missing."""
         taken = [item for index, item in enumerate(batch) if index in conflict.positions]
         self._left[kind] -= len(taken)
         with PendingContacts() as later:
@@ -431,7 +432,9 @@ class Submission:
             raise refused_by_api(error, rows) from None
         self._tallies.refused_rows.extend(rows)
         self._left[kind] -= len(refused)
-        self._log.warning("Cleanlist refused %d contacts; source rows: %s.", len(rows), named_rows(rows))
+        self._log.warning(
+            "Cleanlist refused %s; source rows: %s.", counted(len(rows), "contact"), named_rows(rows)
+        )
         return [item for index, item in enumerate(batch) if index not in indexes]
 
     def _leave_out_unknown(self, contacts: Sequence[Accepted]) -> None:
@@ -442,8 +445,8 @@ class Submission:
     def _warn_unknown(self, contacts: int, error: errors.ApiError) -> None:
         skips = self._options.on_unknown is OnUnknown.SKIP
         self._log.warning(
-            "It is not known whether Cleanlist accepted %d contacts (%s). By on_unknown_submission=%r, they are %s.",
-            contacts,
+            "It is not known whether Cleanlist accepted a batch of %s (%s). With on_unknown_submission=%r it is %s.",
+            counted(contacts, "contact"),
             _note(error),
             self._options.on_unknown.value,
             "left out" if skips else "submitted again and may be billed twice",
@@ -473,4 +476,7 @@ def _note(error: errors.ApiError) -> str:
 def _progress(done: int, total: int, seconds: float) -> str:
     rate = done / seconds if seconds > 0 else 0.0
     left = (total - done) / rate if rate else 0.0
-    return f"Submitted {done} of {total} contacts, {rate * 60:.0f} a minute, about {left / 60:.0f} minutes to go."
+    return (
+        f"Submitted {done:,} of {counted(total, 'contact')}, {rate * 60:,.0f} a minute, "
+        f"about {counted(round(left / 60), 'minute')} remaining."
+    )

@@ -88,7 +88,7 @@ def ledger_database(conn_id: str | None = None) -> LedgerDatabase | None:
         conn_id: Airflow connection of its database; None takes ``[cleanlist] ledger_conn_id``.
 
     Raises:
-        JournalConfigurationError: The connection is missing, or not one of a database that can hold a ledger.
+        JournalConfigurationError: The connection is missing, or its database cannot hold a ledger.
         JournalUnavailableError: The database does not answer.
     """
     conn_id = conn_id or conf.get("cleanlist", "ledger_conn_id", fallback="").strip()

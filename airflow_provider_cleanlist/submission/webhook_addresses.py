@@ -1,4 +1,4 @@
-"""The addresses that batches are submitted with, and what their deliveries tell about batches of unknown outcome."""
+"""The webhook addresses of batches, and what deliveries to them reveal about batches of unknown outcome."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from airflow_provider_cleanlist.inbox.settings import URL_PREFIX, WEBHOOK_PATH
 from airflow_provider_cleanlist.inbox.tokens import TOKEN_LIFE_SECONDS, batch_name, parse_secrets, sign
 from airflow_provider_cleanlist.submission.journal import Batch, Journal
 from airflow_provider_cleanlist.task_log import TaskLog
+from airflow_provider_cleanlist.wording import counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,15 +49,15 @@ class WebhookAddresses:
         return f"{self.base_url}{URL_PREFIX}{WEBHOOK_PATH}{token}"
 
     def addresses(self, journal: Journal) -> Callable[[bytes], str]:
-        """Return what makes the addresses of a journal's batches, from the hashes of their contacts.
+        """Return a function from the hashes of a batch's contacts to its address.
 
         Args:
-            journal: The journal.
+            journal: The loaded journal, which knows how often the same contacts were submitted before.
         """
         return lambda identities: self.url(identities, journal.batches, time.time())
 
     def settle(self, journal: Journal, inbox: Inbox, now: float) -> list[str]:
-        """Write down that batches of unknown outcome were accepted whose webhook has come.
+        """Record as accepted those batches of unknown outcome whose webhook was delivered.
 
         Args:
             journal: The loaded journal.
@@ -83,7 +84,7 @@ class WebhookAddresses:
         return settled
 
     def settle_from_inbox(self, journal: Journal, log: TaskLog) -> None:
-        """Settle what the configured inbox tells about; what it cannot tell stays unknown.
+        """Settle the batches that the configured inbox knows; the others stay unknown.
 
         Args:
             journal: The loaded journal.
@@ -98,10 +99,13 @@ class WebhookAddresses:
             inbox = Inbox.configured()
             settled = [] if inbox is None else self.settle(journal, inbox, time.time())
         except InboxUnavailableError as error:
-            log.warning("What webhooks delivered cannot be read: %s.", error)
+            log.warning("Webhook deliveries cannot be read: %s.", error)
             return
         if settled:
-            log.info("Webhooks tell that %d batches of unknown outcome were accepted.", len(settled))
+            log.info(
+                "Webhook deliveries confirm that Cleanlist accepted %s of unknown outcome.",
+                counted(len(settled), "batch", "batches"),
+            )
 
     def _name(self, identities: bytes, earlier: Sequence[Batch]) -> str:
         """Return the name of a batch: by its contacts, and by how often these may have been accepted before."""
@@ -117,21 +121,21 @@ def _task_ids(inbox: Inbox, workflow_id: str) -> list[str]:
 
 
 def open_webhook_addresses(settings: ClientSettings, run: Sequence[object]) -> WebhookAddresses:
-    """Return what makes the webhook addresses of a task instance.
+    """Return the maker of a task instance's webhook addresses.
 
     Args:
         settings: The connection's settings.
-        run: What tells the task instance, and each new start of it, from all others.
+        run: What identifies the task instance, and each start over with ``force_resubmit``, among all others.
 
     Raises:
-        CleanlistConfigurationError: Address or secret of the receiver are missing or cannot be used.
+        CleanlistConfigurationError: The receiver's address or secret is missing or invalid.
     """
     try:
         base_url = check_base_url(settings.webhook_base_url)
         configured = conf.get("cleanlist", "webhook_secret", fallback="") or ""
         secret = signing_secret(settings.webhook_secret, configured)
     except ValueError as error:
-        raise CleanlistConfigurationError(f"webhook=True cannot be done: {error}.") from None
+        raise CleanlistConfigurationError(f"webhook=True cannot be used: {error}.") from None
     if secret is None:
         raise CleanlistConfigurationError(
             "webhook=True needs a secret: set webhook_secret in the connection, or [cleanlist] webhook_secret."
@@ -146,7 +150,7 @@ def signing_secret(*settings: str) -> str | None:
         *settings: Settings in order of precedence.
 
     Raises:
-        ValueError: A secret is too short to be one.
+        ValueError: A secret is too short.
     """
     return next((secrets[0] for text in settings if (secrets := parse_secrets(text))), None)
 

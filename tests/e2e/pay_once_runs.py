@@ -199,7 +199,9 @@ SCENARIOS = (
 )
 ENDED = ("success", "failed")
 TAKEN_OVER = (
-    "Task exited with return code 0" if airflow_2.IS_INSTALLED else "another try of this task has taken over"
+    "Task exited with return code 0"
+    if airflow_2.IS_INSTALLED
+    else "another attempt of this task has taken over"
 )
 """How the log of a try that was replaced ends. Airflow 2 is silent about its error when the task has ended already."""
 

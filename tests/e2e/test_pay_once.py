@@ -113,7 +113,7 @@ def test_no_contact_is_billed_twice(stage: Stage) -> None:
 def test_a_task_asked_to_stop_does_so_between_two_requests(stage: Stage, name: str) -> None:
     first = stage.outcomes[name].first_log
     assert STOPPED in first
-    assert airflow_2.IS_INSTALLED or "go on at Cleanlist" in first
+    assert airflow_2.IS_INSTALLED or "continue at Cleanlist" in first
 
 
 def test_a_timeout_waits_for_the_record(stage: Stage) -> None:

@@ -12,7 +12,7 @@ from airflow_provider_cleanlist.contacts.columns import count_recognised
 from airflow_provider_cleanlist.contacts.errors import EmptyFileError, MalformedFileError
 
 DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "pipe"}
-"""The delimiters that are told apart, and their names for messages."""
+"""The delimiters that are detected, and their names for messages."""
 
 _SAMPLE_LINES = 50
 _EXCEL_HINT = re.compile(r'"?sep=(.)"?[\r\n]*', re.IGNORECASE)
@@ -22,7 +22,7 @@ class DelimitedFile:
     """One delimited text: its delimiter, its header and its records.
 
     The delimiter is the one under which most column names are recognised, then the one under which the first
-    records agree best on a number of cells. Excel's first line ``sep=;`` is obeyed.
+    records agree best on a number of cells. Excel's first line ``sep=;`` is honoured.
 
     Args:
         lines: The text's lines, with their ends.
@@ -76,7 +76,7 @@ class DelimitedFile:
                 f"than {csv.field_size_limit():,} characters."
             )
         return (
-            f"The record at line {line} goes on after a closing quotation mark. "
+            f"The record at line {line} continues after a closing quotation mark. "
             "Quotation marks inside a quoted cell must be doubled."
         )
 

@@ -44,7 +44,7 @@ def read_json_array(texts: Iterable[str]) -> Iterator[tuple[int, Mapping[str, ob
     window = _Window(iter(texts))
     if window.peek() != "[":
         raise MalformedFileError(
-            "The file does not hold a JSON array of objects. One object per line belongs into a .jsonl file."
+            "The file does not hold a JSON array of objects. Put one object per line into a .jsonl file instead."
         )
     window.skip()
     number = 0
@@ -113,7 +113,7 @@ class _Window:
         self._position = position
 
     def _read_on(self) -> bool:
-        """Read more text; tell whether there was any."""
+        """Read more text, and return whether there was any."""
         more = next(self._texts, None)
         if more is None:
             return False

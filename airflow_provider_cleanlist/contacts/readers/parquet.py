@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from airflow_provider_cleanlist.contacts.errors import MalformedFileError, MissingDependencyError
+from airflow_provider_cleanlist.wording import counted
 
 if TYPE_CHECKING:
     from airflow_provider_cleanlist.contacts.readers.text import BinaryFile
@@ -41,5 +42,5 @@ def read_parquet(file: BinaryFile) -> Iterator[tuple[int, Mapping[str, object]]]
                 yield number, row
     except (pyarrow.ArrowInvalid, pyarrow.ArrowNotImplementedError, EOFError) as error:
         raise MalformedFileError(
-            f"The file is not a readable Parquet file ({type(error).__name__} after {number} rows)."
+            f"The file is not a readable Parquet file ({type(error).__name__} after {counted(number, 'row')})."
         ) from None

@@ -1,4 +1,4 @@
-"""Bytes to lines of text, with the encoding told from the bytes, in bounded memory."""
+"""Bytes to lines of text, with the encoding detected from the bytes, in bounded memory."""
 
 from __future__ import annotations
 
@@ -42,9 +42,9 @@ class BinaryFile(Protocol):
 
 
 class Decoder:
-    """Decodes a stream of bytes whose encoding is told from the bytes themselves.
+    """Decodes a stream of bytes whose encoding is detected from the bytes themselves.
 
-    A byte order mark decides; without one, NUL bytes tell UTF-16 and its byte order. Otherwise the text is plain
+    A byte order mark decides; without one, NUL bytes reveal UTF-16 and its byte order. Otherwise the text is plain
     ASCII until the first chunk that is not, and that chunk decides for good: UTF-8 if it is valid UTF-8, else
     Windows-1252. Bytes that look like another encoding, or like two mixed, are refused rather than turned into
     wrong names.

@@ -1,7 +1,7 @@
-"""The organisation's ledger: a few tables in a SQL database in which everybody who shares it pays once.
+"""The organisation's ledger: a few tables in a SQL database; whoever shares it pays once for each contact.
 
-:mod:`.tables` is what is in it, :mod:`.database` reads and writes what goes beyond one task, and :mod:`.journal` is the
-journal of one task in it.
+:mod:`.tables` defines them, :mod:`.database` reads and writes what goes beyond one task, and :mod:`.journal` is the
+journal of one task in them.
 """
 
 from __future__ import annotations

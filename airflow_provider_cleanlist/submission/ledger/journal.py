@@ -1,7 +1,8 @@
 """The journal of one task in the organisation's ledger: whoever shares the ledger pays once.
 
-An intent is one transaction: it takes the organisation's lock, asks who of the batch was submitted by whom, and records
-the batch if everybody in it is still due. So of two runs that want the same contact at the same moment one submits it.
+An intent is one transaction: it takes the organisation's lock, reads what was submitted of the batch's contacts, and
+records the batch if all of them are still due. So of two runs that want the same contact at the same moment, one
+submits it.
 """
 
 from __future__ import annotations
@@ -68,7 +69,7 @@ class LedgerTask:
 
     @property
     def source(self) -> str:
-        """How source rows of this task are called."""
+        """The name under which the ledger keeps source rows of this task."""
         return f"{self.dag_id}/{self.task_id}"
 
 
@@ -87,7 +88,7 @@ class LedgerJournal:
         try_number: Number of this attempt.
         organisation: Whose contacts these are, as the API names it.
         token: The ``force_resubmit`` value; empty for none.
-        window: Leave out who was submitted by anybody within that time; None leaves nobody out for that.
+        window: Leave out contacts that anybody submitted within that time; None leaves none out for that.
         keep_task_ids: Whether batches keep their task ids in memory, too.
         clock: Seconds since the epoch.
 
@@ -135,7 +136,7 @@ class LedgerJournal:
 
     @property
     def unknown_contacts(self) -> int:
-        """See :class:`.journal.Journal`: those of this map index; another one's stop that one."""
+        """See :class:`.journal.Journal`: those of this map index only; others stop their own map index."""
         persons = {contact for batch in self._batches if batch.is_unknown for contact in batch.contacts()}
         histories = self.histories(sorted(persons))
         return sum(history.unknown_here for history in histories)
@@ -170,7 +171,7 @@ class LedgerJournal:
         return Intent(batch)
 
     def reopen(self, batch: Batch, now: float, is_due: Callable[[ContactHistory], bool]) -> Intent:
-        """See :class:`.journal.Journal`. In between somebody else may have submitted the batch's contacts."""
+        """See :class:`.journal.Journal`. Somebody else may have submitted the batch's contacts in the meantime."""
         again = replace(batch, state=BatchState.INTENT, note="", changed_at=now)
 
         def reopen(connection: Connection) -> Sequence[int]:
@@ -185,7 +186,7 @@ class LedgerJournal:
         return Intent(None, not_due) if not_due else Intent(self._kept(again))
 
     def accept(self, batch: Batch, workflow_id: str, task_ids: Sequence[str], now: float) -> Batch:
-        """See :class:`.journal.Journal`. Recorded whoever writes for the task by now: it happened."""
+        """See :class:`.journal.Journal`. It happened, so it is recorded even if another attempt has taken over."""
         return self._record(
             replace(
                 batch,
@@ -198,7 +199,7 @@ class LedgerJournal:
         )
 
     settle = accept
-    """What webhooks tell of an earlier attempt's batch is recorded like an answer."""
+    """A webhook that confirms an earlier attempt's batch is recorded like an answer."""
 
     def reject(self, batch: Batch, note: str, now: float) -> Batch:
         """See :class:`.journal.Journal`."""
@@ -217,7 +218,7 @@ class LedgerJournal:
     # Opening
 
     def _take_over(self, connection: Connection) -> None:
-        """Become the one who may write for the task instance."""
+        """Become the only attempt that may write for the task instance."""
         attempts = self._tables.attempts
         self._lock(connection)
         self._check_organisation(connection)
@@ -334,7 +335,7 @@ class LedgerJournal:
         identities: Sequence[bytes],
         is_due: Callable[[ContactHistory], bool],
     ) -> Sequence[int]:
-        """Record an intent unless somebody in it is not due any more, and return the positions of those."""
+        """Record an intent unless some of its contacts are no longer due, and return the positions of those."""
         self._lock(connection)
         self._check_ownership(connection)
         batches = self._tables.batches
@@ -466,5 +467,5 @@ class LedgerJournal:
 
 
 def _fit(task_ids: Sequence[str], size: int) -> bool:
-    """Tell whether there is one task id for each contact, none too long to be kept."""
+    """Return whether there is one task id for each contact, none too long to be kept."""
     return len(task_ids) == size and all(len(task_id) <= API_ID_LENGTH for task_id in task_ids)

@@ -24,13 +24,13 @@ if TYPE_CHECKING:
 LEDGER_VERSION = 1
 """Version of the tables. A later release that changes them migrates older ones; an older release refuses newer ones."""
 LOCK_PATIENCE_SECONDS = 60
-"""How long a task waits for others that write for the same organisation."""
+"""How long a task waits for others that write for the same organisation, in seconds."""
 ID_LENGTH = 250
-"""Characters of Airflow's ids at most."""
+"""Longest id of Airflow, in characters."""
 API_ID_LENGTH = 200
-"""Characters of a task id of the API at most; longer ones are not kept."""
+"""Longest task id of the API, in characters; longer ones are not kept."""
 SOURCE_ID_LENGTH = 200
-"""Characters of a row's id in the user's system at most."""
+"""Longest id of a row in the user's system, in characters."""
 
 
 class LedgerLockedError(JournalUnavailableError):
@@ -189,12 +189,12 @@ def ledger_tables(schema: str | None) -> LedgerTables:
 
 
 def set_up(engine: Engine, tables: LedgerTables, name: str) -> None:
-    """Make the tables that are missing, whoever else does so at the same moment.
+    """Create missing tables; safe when several processes do so at the same time.
 
     Args:
         engine: The database.
         tables: The tables.
-        name: How to call the ledger in errors.
+        name: What to call the ledger in errors.
 
     Raises:
         JournalConfigurationError: They are of a newer release, or cannot be made.
@@ -225,7 +225,7 @@ def _version(engine: Engine, tables: LedgerTables, name: str) -> int | None:
 
 
 _SET_UP_LOCK = 7_300_921_346_512_001
-"""Any number that no other application takes for its own lock."""
+"""An arbitrary number that no other application should use for its lock."""
 
 
 def _lock_set_up(connection: Connection, name: str) -> None:
@@ -241,7 +241,7 @@ def _lock_set_up(connection: Connection, name: str) -> None:
 
 @contextmanager
 def transaction(engine: Engine) -> Iterator[Connection]:
-    """Yield a connection in a transaction that waits for locks with patience, and on SQLite for the whole file.
+    """Yield a connection in a transaction that waits for locks, on SQLite for that of the whole file.
 
     Each statement sees what was committed before it, whatever the database's default is: what is asked after the wait
     for a lock must be seen as those who held it have left it. A session that falls silent loses its locks.
@@ -283,10 +283,10 @@ def _prepare_nothing(connection: Connection) -> None:
 
 @contextmanager
 def database_errors(name: str) -> Iterator[None]:
-    """Raise what a database says as an error of the journal; no values, and no text of the driver that may hold any.
+    """Turn errors of a database into errors of the journal, without the driver's text, which may hold values.
 
     Args:
-        name: How to call the ledger.
+        name: What to call the ledger.
 
     Raises:
         JournalConfigurationError: The database cannot be used as it is.

@@ -151,7 +151,7 @@ def test_a_killed_task_says_which_workflows_go_on_and_sends_no_further_batch(
     monkeypatch.setattr(BulkEnrichOperator, "execute", execute)
     previous = signal.signal(signal.SIGTERM, lambda *_: running[0].on_kill())  # as Airflow's task runner
     try:
-        with pytest.raises(CleanlistStoppedError, match="4 contacts are left") as caught:
+        with pytest.raises(CleanlistStoppedError, match="remaining 4 contacts") as caught:
             enrich(contacts=people(6), batch_size=2)
     finally:
         signal.signal(signal.SIGTERM, previous)

@@ -62,7 +62,7 @@ class TestMoney:
         self, enrich: Any, cleanlist_sandbox: SandboxServer
     ) -> None:
         cleanlist_sandbox.faults.fail(SUBMIT, 402, skip=2)
-        with pytest.raises(CleanlistInsufficientCreditsError, match="1 contacts are left"):
+        with pytest.raises(CleanlistInsufficientCreditsError, match="remaining 1 contact\\."):
             enrich(contacts=people(5), batch_size=2)
         result = enrich(try_number=2, contacts=people(5), batch_size=2)
         assert result["contacts_submitted"] == 5
@@ -147,7 +147,7 @@ class TestMoney:
         self, enrich: Any, cleanlist_sandbox: SandboxServer
     ) -> None:
         cleanlist_sandbox.faults.fail(SUBMIT, 503, skip=1)
-        with pytest.raises(CleanlistServerError, match="3 contacts are left") as caught:
+        with pytest.raises(CleanlistServerError, match="remaining 3 contacts") as caught:
             enrich(contacts=people(5), batch_size=2)
         assert not isinstance(caught.value, AirflowFailException)
         assert enrich(try_number=2, contacts=people(5), batch_size=2)["contacts_submitted"] == 5

@@ -210,7 +210,7 @@ def test_no_usable_columns(table):
         "No usable columns. Recognised: 'Email' as email. Columns seen: 'Full Name', 'Email', 'City'."
         in message
     )
-    assert "Whole names ('Full Name') are not split" in message
+    assert "Full names ('Full Name') are not split" in message
     assert "column_mapping" in message
     assert "SECRET" not in message
 

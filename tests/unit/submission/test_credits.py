@@ -66,7 +66,8 @@ def test_a_credit_limit_names_every_type() -> None:
     contacts = {EnrichmentType.FULL: 2, EnrichmentType.PHONE_ONLY: 3, EnrichmentType.PARTIAL: 0}
     assert worst_case_credits(contacts) == 52
     with pytest.raises(
-        CleanlistCreditLimitError, match=r"^5 contacts .*='full' and 'phone_only' .* 52 credits"
+        CleanlistCreditLimitError,
+        match=r"^Did not submit 5 contacts: .*='full' and 'phone_only' .* 52 credits",
     ):
         check_credits(contacts, spent=0, max_credits=51, balance=None)
 
@@ -92,7 +93,7 @@ def test_credits_spent(kinds: tuple[str, ...], spent: int | None) -> None:
         (37, 100.0, 63.0, ("37 of at most 154", "from 100 to 63", "others"), ()),
         (37, None, 63.0, ("37 of at most 154",), ("balance",)),
         (37, 100.0, None, ("37 of at most 154",), ("balance",)),
-        (None, 100.0, 63.0, ("cannot be told", "from 100 to 63"), ("None",)),
+        (None, 100.0, 63.0, ("cannot be determined", "from 100 to 63"), ("None",)),
     ],
 )
 def test_spending(

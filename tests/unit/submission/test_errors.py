@@ -19,7 +19,7 @@ INFO = errors.ErrorInfo("submit the bulk enrichment", "Insufficient credits", st
 def test_an_unknown_outcome_says_what_it_may_cost_and_the_three_ways_on() -> None:
     text = str(unknown_outcome({EnrichmentType.FULL: 250}, INFO))
     assert "250 contacts" in text
-    assert "2750 credits" in text
+    assert "2,750 credits" in text
     assert all(word in text for word in ("'skip'", "'resubmit'", "force_resubmit"))
 
 
@@ -44,7 +44,7 @@ def test_a_refusal_says_what_is_left(balance: float | None) -> None:
     error = not_accepted(refusal, batch=10, cost=110, left=25, cost_left=275, balance=balance)
     text = str(error)
     assert isinstance(error, errors.InsufficientCreditsError)
-    assert "25 contacts are left" in text
+    assert "remaining 25 contacts" in text
     assert text.endswith("Top up.")
     assert ("balance is 36.5 credits now" in text) is (balance is not None)
     assert ("110" in text and "275" in text) is (balance is not None)

@@ -124,7 +124,7 @@ class TestTaskStateStore:
         accessor = Accessor()
         store = TaskStateJournalStore(accessor, 1)
         accessor.error = api_error(404)
-        with pytest.raises(JournalTakenOverError, match="another try"):
+        with pytest.raises(JournalTakenOverError, match="another attempt"):
             store.write("key", {})
 
 

@@ -32,13 +32,16 @@ def test_the_result_accounts_for_every_row() -> None:
     assert (result["batches"], result["enrichment_type"], result["worst_case_credits"]) == (1, "full", 154)
 
 
-def test_the_line_mentions_earlier_tries_and_unknown_contacts_only_if_there_are_any() -> None:
+def test_the_line_mentions_earlier_attempts_and_unknown_contacts_only_if_there_are_any() -> None:
     result = {"contacts_submitted": 5, "batches": 2, "worst_case_credits": 55}
     plain = submission_line(result, SubmissionReport.of([], Tallies()))
     assert plain == "Submitted: 5 contacts in 2 workflows, at most 55 credits."
+    single = {"contacts_submitted": 1, "batches": 1, "worst_case_credits": 1}
+    line = submission_line(single, SubmissionReport.of([], Tallies()))
+    assert line == "Submitted: 1 contact in 1 workflow, at most 1 credit."
     line = submission_line(result, SubmissionReport.of([], Tallies(submitted_earlier=3, unknown=4)))
-    assert "3 of them" in line
-    assert "4 more were left out" in line
+    assert "already submitted 3 of them" in line
+    assert "Left out 4 contacts of unknown outcome" in line
 
 
 def test_an_event_carries_the_first_workflow_ids_only() -> None:

@@ -189,7 +189,7 @@ def test_a_later_try_submits_only_the_rest() -> None:
 class TestRefusals:
     def test_a_refusal_that_ends_the_task_is_recorded_and_says_what_is_left(self) -> None:
         bench = Bench(Api(lambda _: None, UNAVAILABLE))
-        with pytest.raises(errors.ServerError, match="3 contacts are left"):
+        with pytest.raises(errors.ServerError, match="remaining 3 contacts"):
             bench.run(5)
         assert bench.store.states() == [BatchState.ACCEPTED, BatchState.REJECTED]
         assert bench.balance_reads == 0
@@ -256,7 +256,7 @@ class TestUnknownOutcomes:
 
     def test_are_not_submitted_again_above_the_credit_limit(self) -> None:
         bench = Bench(Api(UNKNOWN), on_unknown=OnUnknown.RESUBMIT, max_credits=5)
-        with pytest.raises(CleanlistCreditLimitError, match=r"4 contacts were not submitted.*before up to 2"):
+        with pytest.raises(CleanlistCreditLimitError, match=r"Did not submit 4 contacts.*before up to 2"):
             bench.run(4)
         assert len(bench.api.sent) == 1
 
@@ -300,7 +300,7 @@ class TestStopping:
         api = Api()
         bench = Bench(api)
         api.steps = [lambda _: bench.submission.stop()]
-        with pytest.raises(CleanlistStoppedError, match="3 contacts are left"):
+        with pytest.raises(CleanlistStoppedError, match="remaining 3 contacts"):
             bench.run(5)
         assert bench.store.states() == [BatchState.ACCEPTED]
         assert bench.api.sent == [["Q1", "Q2"]]
