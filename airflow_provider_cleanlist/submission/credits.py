@@ -60,7 +60,7 @@ def check_credits(
         )
     if balance is not None and cost > balance:
         raise CleanlistCreditLimitError(
-            f"{what}, but the balance is {balance:g}. Top up, or submit fewer contacts."
+            f"{what}, but the balance is {balance:,.10g}. Top up, or submit fewer contacts."
         )
 
 
@@ -98,6 +98,6 @@ def spending_line(
     if balance_before is None or balance_after is None:
         return line
     return (
-        f"{line} The organisation's balance went from {balance_before:g} to {balance_after:g}; others may have used it "
-        "too."
+        f"{line} The organisation's balance went from {balance_before:,.10g} to {balance_after:,.10g}; others may have "
+        "used it too."
     )

@@ -155,8 +155,8 @@ def not_accepted(
     )
     if balance is not None:
         hint += (
-            f" The balance is {balance:g} credits now; this batch of {counted(batch, 'contact')} costs up to {cost:,}, "
-            f"all that are left up to {cost_left:,}."
+            f" The balance is {balance:,.10g} credits now; this batch of {counted(batch, 'contact')} costs up to "
+            f"{cost:,}, all that are left up to {cost_left:,}."
         )
     return type(error)(replace(error.info, hint=f"{hint} {error.info.hint or ''}".rstrip()))
 

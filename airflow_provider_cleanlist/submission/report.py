@@ -171,7 +171,7 @@ def estimate_line(estimate: Estimate) -> str:
     Args:
         estimate: Contacts, batches and credits, as ``estimate_only`` returns them.
     """
-    balance = "" if estimate.balance is None else f" The balance is {estimate.balance:g}."
+    balance = "" if estimate.balance is None else f" The balance is {estimate.balance:,.10g}."
     return (
         f"Nothing was submitted (estimate_only): {counted(estimate.contacts, 'contact')} in "
         f"{counted(estimate.batches, 'batch', 'batches')} would cost at most "

@@ -305,7 +305,7 @@ class Submission:
             return None
         balance = self._balance()
         if balance is not None:
-            self._log.info("Credit balance before submitting: %g.", balance)
+            self._log.info("Credit balance before submitting: %s.", f"{balance:,.10g}")
         self._check_limit(pending.counts, balance)
         return balance
 

@@ -49,7 +49,7 @@ class TestMoney:
         assert cleanlist_sandbox.ledger.requests(endpoint=SUBMIT) == []
 
     def test_above_the_balance_nothing_is_sent(self, enrich: Any, cleanlist_sandbox: SandboxServer) -> None:
-        with pytest.raises(CleanlistCreditLimitError, match=r"1100 credits.*balance is 1000"):
+        with pytest.raises(CleanlistCreditLimitError, match=r"1,100 credits.*balance is 1,000"):
             enrich(contacts=people(100), enrichment_type="full")
         assert cleanlist_sandbox.ledger.requests(endpoint=SUBMIT) == []
 
@@ -180,7 +180,7 @@ class TestSpending:
         assert task_instance.outlet_events[asset].extra["cleanlist"]["credits_spent"] == spent > 0
         log = logged()
         assert f"{spent} of at most 30" in log
-        assert f"balance went from 1000 to {1000 - spent}" in log
+        assert f"balance went from 1,000 to {1000 - spent}" in log
         assert result["credits_spent"] == spent
 
     def test_a_later_try_counts_all_tries(self, enrich: Any, cleanlist_sandbox: SandboxServer) -> None:
