@@ -76,7 +76,7 @@ def load(
     Args:
         engine: The warehouse.
         spec: What to load.
-        read_pages: Where the records come from.
+        read_pages: Reads the records.
         utc_now: Returns the time, in UTC.
         clock: Returns seconds, for progress.
         batch_rows: Minimum number of rows per commit; pages are committed as a whole.
@@ -119,7 +119,7 @@ def load(
 
 
 def clean_up(engine: Engine, spec: LoadSpec) -> None:
-    """Remove what a completed load may have left beside its target.
+    """Remove what a completed load may have left in the staging schema.
 
     Args:
         engine: The warehouse.

@@ -124,8 +124,8 @@ def _by_key(publication: Publication, on_missing: OnMissing) -> Merge:
 def _by_scope(publication: Publication) -> Merge:
     """Delete the rows within the scope and insert all staged ones; the join is by list, so that it is by equality."""
     target, old = publication.target.alias("t"), publication.target.alias("old")
-    going = sa.select(_list_of(publication, old).label(DROP)).where(*publication.scope(old)).distinct()
-    rows = _source(publication, going)
+    deletions = sa.select(_list_of(publication, old).label(DROP)).where(*publication.scope(old)).distinct()
+    rows = _source(publication, deletions)
     incoming = {column.name: column for column in rows.c if column.name != DROP}
     on = sa.and_(_list_of(publication, target) == rows.c[DROP], *publication.scope(target))
     return Merge(
@@ -150,24 +150,24 @@ def _missing(publication: Publication, on_missing: OnMissing) -> Select[Any]:
     )
 
 
-def _source(publication: Publication, going: Select[Any] | None) -> FromClause:
-    """Return the rows of the statement, those that go beside those that come.
+def _source(publication: Publication, deletions: Select[Any] | None) -> FromClause:
+    """Return the statement's source: rows to write, and rows of the target to delete.
 
-    If the stage is not what was counted, because another attempt empties it meanwhile, there are none.
+    It is empty if the stage is not as it was counted, because another attempt empties it meanwhile.
     """
     staged = publication.source()
     columns = {column.name: column.type for column in publication.target.columns}
     values = publication.values(staged)
     no_mark = sa.cast(sa.null(), publication.database.types.text).label(DROP)
-    coming = sa.select(*(value.label(name) for name, value in values.items()), no_mark).select_from(staged)
-    parts = [coming]
-    if going is not None:
-        goes = going.subquery("going")
+    writes = sa.select(*(value.label(name) for name, value in values.items()), no_mark).select_from(staged)
+    parts = [writes]
+    if deletions is not None:
+        gone = deletions.subquery("going")
         cells = [
-            goes.c[name] if name in goes.c else sa.cast(sa.null(), columns[name]).label(name)
+            gone.c[name] if name in gone.c else sa.cast(sa.null(), columns[name]).label(name)
             for name in values
         ]
-        parts.append(sa.select(*cells, goes.c[DROP]))
+        parts.append(sa.select(*cells, gone.c[DROP]))
     counted = sa.select(sa.func.count()).select_from(publication.stage.alias("counted")).scalar_subquery()
     whole = counted == sa.literal(publication.counts.rows, sa.BigInteger())
     parts = [part.where(whole) for part in parts]

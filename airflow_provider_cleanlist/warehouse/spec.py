@@ -112,7 +112,7 @@ class LoadSpec:
 
     def _check_key(self) -> None:
         if not self.key or len(set(self.key)) < len(self.key):
-            raise LoadConfigurationError("key needs at least one column, and none of them twice.")
+            raise LoadConfigurationError("key needs at least one column, and no column twice.")
         if not self.key_fields:
             raise LoadConfigurationError(
                 f"key={tuple(self.key)!r} has no field of the records: add {self.id_field!r}."

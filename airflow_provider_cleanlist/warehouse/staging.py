@@ -249,7 +249,7 @@ class Stage:
         """Commit the rows that were added, together with the checkpoint that covers them.
 
         Args:
-            checkpoint: How far the load has come with them.
+            checkpoint: How far the load has come once they are committed.
             now: The time, in UTC.
 
         Raises:

@@ -178,10 +178,10 @@ class Database:
         stream_by_driver: Opens a stream of rows, which are taken in while the next ones are made, by driver.
         staging_settings: Statements that begin a transaction that stages rows.
         count_settings: Statements that begin a transaction that counts distinct values.
-        counts_affected: Whether the driver tells how many rows a statement affected.
-        lock: How loads wait for each other while they publish. None where there is one writer at a time, or where a
-            transaction's own statements conflict.
-        analyze: Makes the statement that tells the planner what some columns hold of a table that was just filled.
+        counts_affected: Whether the driver reports how many rows a statement affected.
+        lock: How loads wait for each other while they publish. None where there is one writer at a time, or where
+            concurrent transactions conflict anyway.
+        analyze: Makes the statement that gathers statistics on columns of a table that was just filled.
         publishes_by_merge: Whether a transaction can hold only one statement, so that it must be a MERGE.
         build_script: Makes the one script that publishes, where a connection has no transaction.
     """

@@ -23,7 +23,7 @@ def _class_name(error: Any) -> str:
 
 
 def _category(error: Any) -> str:
-    """Return the class; there is one for all constraints, so those that a value broke alone are told by the text."""
+    """Return the class; constraints have one for all, so the text shows which a value broke by itself."""
     name = _class_name(error)
     return "ValueConstraint" if name == "ConstraintException" and _OF_VALUE.search(str(error)) else name
 

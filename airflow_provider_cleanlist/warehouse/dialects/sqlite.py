@@ -1,4 +1,4 @@
-"""SQLite: one writer at a time, and errors that only their text tells apart."""
+"""SQLite: one writer at a time, and errors that only differ in their text."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ from airflow_provider_cleanlist.warehouse.spec import LEAD_FIELDS, is_stage_name
         ({"columns": {"email": "_cleanlist_x"}}, "belongs to the loader"),
         ({"columns": {"email": None}, "exclude_columns": ["Email"]}, "both name \\['email'\\]"),
         ({"key": ()}, "at least one column"),
-        ({"key": ("lead_id", "lead_id")}, "none of them twice"),
+        ({"key": ("lead_id", "lead_id")}, "no column twice"),
         ({"key": ("_cleanlist_list_id",)}, "has no field of the records: add 'lead_id'"),
         ({"key": ("lead_id", "_cleanlist_synced_at")}, "cannot hold \\['_cleanlist_synced_at'\\]"),
         ({"key": ("lead_id", "_cleanlist_snapshot_date")}, "cannot hold"),
