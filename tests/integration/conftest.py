@@ -114,7 +114,9 @@ def mariadb_server() -> Iterator[Mapping[str, Any]]:
     data, user = folder / "data", f"--user={os.environ.get('USER', 'root')}" if os.geteuid() == 0 else None
     options = list(filter(None, ("--no-defaults", user, f"--datadir={data}", "--innodb-log-file-size=8M")))
     install = ["mariadb-install-db", *options, "--auth-root-authentication-method=normal", "--skip-test-db"]
-    subprocess.run(install, check=True, stdout=subprocess.DEVNULL, cwd=folder)
+    # A server that starts removes the temporary tables that it finds, even those of another server.
+    environment = os.environ | {"TMPDIR": str(folder)}
+    subprocess.run(install, check=True, stdout=subprocess.DEVNULL, cwd=folder, env=environment)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -133,6 +135,7 @@ def mariadb_server() -> Iterator[Mapping[str, Any]]:
             "--sql-mode=",
         ],
         cwd=folder,
+        env=environment,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
