@@ -164,6 +164,16 @@ class Judge:
             assert told == count or (is_mapped and told < count), task.result
 
 
+def wait_for_submits(server: Any, more: int, running: list[Attempts]) -> None:
+    """Wait until so many more batches were accepted, or a task has ended, for 30 s at most."""
+    enough = len(server.ledger.accepted_submits) + more
+    end = time.monotonic() + 30
+    while len(server.ledger.accepted_submits) < enough and time.monotonic() < end:
+        if not all(task.process.is_alive() for task in running):
+            return
+        time.sleep(0.01)
+
+
 @contextmanager
 def ledger_connection(kind: str) -> Iterator[str]:
     """Yield the Airflow connection of an empty database."""
@@ -224,7 +234,9 @@ def measure(kind: str, *, kills: int, count: int, seconds: float, seed: int) -> 
                 running = [task for task in tasks if task.result is None]
                 if not running or time.monotonic() > end:
                     break
-                time.sleep(chance.uniform(0.0, 1.5))  # the moment is what is random
+                if chance.random() < 0.8:  # else it may not have begun to submit
+                    wait_for_submits(server, chance.randint(1, 6), running)
+                time.sleep(chance.uniform(0.0, 0.4))  # the moment is what is random
                 killed += chance.choice(running).kill()
             for task in tasks:
                 task.finish()
