@@ -234,7 +234,7 @@ class TestAcrossRuns:
     ) -> None:
         runs(people(1, 2), enrichment_type="full")
         runs(people(1, 2), run="later", enrichment_type="full", skip_submitted_within=WINDOW)
-        assert "2 more were left out" in (text := logged())
+        assert "Left out 2 contacts already submitted" in (text := logged())
         assert "saved at most 22 credits" in text
         assert "Quxley" not in text
 
