@@ -44,7 +44,8 @@ RULES = Rules(
         ("ui", "webhooks"),  # HTTP faces, loaded by Airflow's API server or as a process of their own
         ("operators", "sensors", "transfers"),
         ("triggers",),
-        ("submission", "waiting"),
+        ("waiting",),  # above submission, whose ledger takes how workflows ended
+        ("submission",),
         ("results",),  # below submission, which reads delivered results to learn what became of a batch
         ("contacts", "inbox"),
         ("hooks",),

@@ -131,6 +131,23 @@ class WorkflowStatus:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class WorkflowEnd:
+    """How a workflow ended.
+
+    Attributes:
+        workflow_id: The workflow.
+        status: ``completed`` or ``failed``.
+        emails_found: Contacts with an email, or None if no response said.
+        phones_found: Contacts with a phone, or None if no response said.
+    """
+
+    workflow_id: str
+    status: str
+    emails_found: int | None
+    phones_found: int | None
+
+
 def _first_count(sources: list[Mapping[str, Any]], *names: str) -> int | None:
     return next(
         (

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
     from airflow.providers.openlineage.extractors import OperatorLineage
 
+    from airflow_provider_cleanlist.client.results import WorkflowEnd
     from airflow_provider_cleanlist.submission.submit import Submission, SubmissionOutcome
 
 _Words = TypeVar("_Words", bound=StrEnum)
@@ -99,8 +100,7 @@ class BulkEnrichOperator(BaseOperator):
         With ``estimate_only`` also ``"estimate": {"contacts": int, "batches": int, "worst_case_credits": int,
         "balance": float | None}``.
         After waiting also ``"summary"`` as :class:`~airflow_provider_cleanlist.sensors.workflow.WorkflowSensor` returns
-        it, and ``"credits_spent"``, what the finds cost (None when workflows have different
-        enrichment types).
+        it, and ``"credits_spent"``, what the finds cost (None when Cleanlist did not say how much it found).
 
     Raises:
         CleanlistSubmissionUnknownError: It is not known whether some contacts were accepted; not retried.
@@ -226,10 +226,12 @@ class BulkEnrichOperator(BaseOperator):
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:
         """Resume after the trigger: return the result with its summary, or fail as the event says."""
+        from airflow_provider_cleanlist.waiting.outcome import outcome_from_json
         from airflow_provider_cleanlist.waiting.wait import summary_of_event
 
-        summary = summary_of_event(event, self.log, hook := CleanlistHook(self.cleanlist_conn_id))
-        return self._account(context, hook, event["passthrough"], summary)
+        hook = CleanlistHook(self.cleanlist_conn_id)
+        summary = summary_of_event(event, self.log, hook, ledger_conn_id=given(self.ledger_conn_id))
+        return self._account(context, hook, event["passthrough"], summary, outcome_from_json(event).ends)
 
     def get_openlineage_facets_on_complete(self, task_instance: Any) -> OperatorLineage[Any, Any]:
         """Return the lineage of the enrichment: the source into the list of every enriched contact."""
@@ -321,12 +323,12 @@ class BulkEnrichOperator(BaseOperator):
         self, context: Context, hook: CleanlistHook, result: dict[str, Any], outcome: SubmissionOutcome
     ) -> dict[str, Any]:
         from airflow_provider_cleanlist.waiting.deliveries import safety_poll_interval
-        from airflow_provider_cleanlist.waiting.wait import WaitRequest, wait
+        from airflow_provider_cleanlist.waiting.wait import WaitRequest, rule_for, wait
 
         report = outcome.submitted
         account = {
-            "result": result,
-            "enrichment_types": sorted(report.submitted_as),
+            "result": {name: value for name, value in result.items() if name != "workflow_ids"},
+            "enrichment_types": [batch.enrichment_type for batch in report.batches if batch.workflow_id],
             "balance_before": None if report.tallies.submitted_earlier else outcome.balance_before,
         }
         request = WaitRequest(
@@ -339,7 +341,10 @@ class BulkEnrichOperator(BaseOperator):
             failure_policy="any",
         )
         if not self.deferrable or not report.workflow_ids:
-            return self._account(context, hook, account, wait(hook, request, self.log))
+            tracker = request.tracker(rule_for(hook))
+            ledger_conn_id = given(self.ledger_conn_id)
+            summary = wait(hook, request, self.log, tracker, ledger_conn_id=ledger_conn_id)
+            return self._account(context, hook, account, summary, tracker.ends)
         from airflow_provider_cleanlist.triggers.workflow import WorkflowTrigger
 
         self.defer(
@@ -349,14 +354,23 @@ class BulkEnrichOperator(BaseOperator):
         )
 
     def _account(
-        self, context: Context, hook: CleanlistHook, account: Mapping[str, Any], summary: Mapping[str, Any]
+        self,
+        context: Context,
+        hook: CleanlistHook,
+        account: Mapping[str, Any],
+        summary: Mapping[str, Any],
+        ends: Sequence[WorkflowEnd],
     ) -> dict[str, Any]:
-        """Add to the result what was found and what it cost."""
+        """Add to the result what was found and what it cost; every workflow has ended."""
         from airflow_provider_cleanlist.submission.credits import credits_spent, spending_line
         from airflow_provider_cleanlist.submission.task import balance_or_none
 
-        spent = credits_spent(frozenset(account["enrichment_types"]), summary)
-        result = {**account["result"], "summary": dict(summary), "credits_spent": spent}
+        result = {
+            "workflow_ids": [end.workflow_id for end in ends],
+            **account["result"],
+            "summary": dict(summary),
+            "credits_spent": credits_spent(account["enrichment_types"], ends),
+        }
         before = account["balance_before"]
         after = None if before is None else balance_or_none(hook, self.log)
         self.log.info("%s", spending_line(result, balance_before=before, balance_after=after))

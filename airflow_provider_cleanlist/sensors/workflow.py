@@ -27,11 +27,13 @@ from airflow_provider_cleanlist.waiting.outcome import (
     timeout_message,
     unwatched_message,
 )
+from airflow_provider_cleanlist.waiting.recording import record_ends
 from airflow_provider_cleanlist.waiting.states import WaitStatus
 from airflow_provider_cleanlist.waiting.tracker import WorkflowTracker
 from airflow_provider_cleanlist.waiting.wait import (
     WaitRequest,
     check_once,
+    finish,
     rule_for,
     summary_of_event,
     wait,
@@ -124,7 +126,8 @@ class WorkflowSensor(BaseSensorOperator):
         running_before = tracker.in_flight
         outcome = check_once(hook, request, self.log, tracker, poll=self._is_poll_due(request))
         if outcome is not None:
-            return PokeReturnValue(is_done=True, xcom_value=conclude(outcome))
+            self._tracker = None  # whose ends are recorded now
+            return PokeReturnValue(is_done=True, xcom_value=finish(outcome, self.log))
         if store is not None and tracker.in_flight < running_before:
             store.set(STATE_KEY, tracker.snapshot())
         self.log.info("Workflow %s is still running.", tracker.running[-1])
@@ -160,7 +163,7 @@ class WorkflowSensor(BaseSensorOperator):
             poll = self._is_poll_due(request)
             outcome = check_once(hook, request, self.log, request.tracker(rule_for(hook)), poll=poll)
             if outcome is not None:
-                return conclude(outcome)
+                return finish(outcome, self.log)
         self._defer(request)
 
     def _execute_here(self, context: Context) -> WaitSummary:
@@ -171,8 +174,12 @@ class WorkflowSensor(BaseSensorOperator):
         try:
             summary: WaitSummary = super().execute(context)
             return summary
-        except AirflowSensorTimeout as error:
-            if isinstance(error, CleanlistWaitTimeoutError) or self._tracker is None:
+        except (AirflowSensorTimeout, AirflowSkipException) as error:
+            if self._tracker is None or isinstance(error, CleanlistWaitTimeoutError):
+                raise
+            if self.reschedule:
+                record_ends(self._tracker.ends, self.log)
+            if isinstance(error, AirflowSkipException):
                 raise
             running = self._tracker.running
             why = self._why_no_webhook(running)

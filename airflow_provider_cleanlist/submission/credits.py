@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from airflow_provider_cleanlist.client.models import EnrichmentType
+from airflow_provider_cleanlist.client.results import WorkflowEnd
 from airflow_provider_cleanlist.exceptions import CleanlistCreditLimitError
 from airflow_provider_cleanlist.submission.journal import Batch
 from airflow_provider_cleanlist.wording import counted
@@ -64,19 +65,29 @@ def check_credits(
         )
 
 
-def credits_spent(enrichment_types: frozenset[str], summary: Mapping[str, Any]) -> int | None:
-    """Return the credits that finds cost, or None when workflows of different types are summed up.
+def workflow_credits(enrichment_type: str, end: WorkflowEnd) -> int | None:
+    """Return the credits that the finds of a workflow cost; None if it is not known what was found.
 
     Args:
-        enrichment_types: What was asked for, over all workflows.
-        summary: Counts of finds, as a wait returns them.
+        enrichment_type: What was asked for.
+        end: How the workflow ended.
     """
-    if not enrichment_types:
-        return 0
-    if len(enrichment_types) > 1:
-        return None
-    (kind,) = enrichment_types
-    return EnrichmentType(kind).credits(emails=summary["emails_found"], phones=summary["phones_found"])
+    kind = EnrichmentType(enrichment_type)
+    emails = end.emails_found if kind.credits(emails=1, phones=0) else 0
+    phones = end.phones_found if kind.credits(emails=0, phones=1) else 0
+    return None if emails is None or phones is None else kind.credits(emails=emails, phones=phones)
+
+
+def credits_spent(enrichment_types: Sequence[str], ends: Sequence[WorkflowEnd]) -> int | None:
+    """Return the credits that the finds of workflows cost; None if it is not known what one of them found.
+
+    Args:
+        enrichment_types: What was asked for in each workflow.
+        ends: How each workflow ended, in the same order.
+    """
+    costs = [workflow_credits(kind, end) for kind, end in zip(enrichment_types, ends, strict=True)]
+    known = [cost for cost in costs if cost is not None]
+    return sum(known) if len(known) == len(costs) else None
 
 
 def spending_line(
@@ -91,7 +102,7 @@ def spending_line(
     """
     spent = result["credits_spent"]
     line = (
-        "Credits spent cannot be determined from the finds, because the workflows have different enrichment types."
+        "Credits spent cannot be determined, because Cleanlist did not say how much it found."
         if spent is None
         else f"Credits spent, from what was found: {spent:,} of at most {result['worst_case_credits']:,}."
     )

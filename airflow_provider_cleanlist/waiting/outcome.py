@@ -12,6 +12,7 @@ from typing import Any, Literal, TypedDict, get_args
 
 from airflow_provider_cleanlist import exceptions
 from airflow_provider_cleanlist.client import errors
+from airflow_provider_cleanlist.client.results import WorkflowEnd
 from airflow_provider_cleanlist.exceptions import CleanlistWaitTimeoutError
 from airflow_provider_cleanlist.waiting.states import Counts, WaitStatus, WorkflowOutcome
 from airflow_provider_cleanlist.waiting.tracker import WorkflowTracker
@@ -57,8 +58,7 @@ class WaitOutcome:
         status: Why the wait is over.
         failure_policy: When failed workflows fail the task: ``any`` of them, only ``all`` of them, or ``never``.
         workflows: Number of workflows.
-        completed: Number of completed workflows.
-        failed_ids: Failed workflows.
+        ends: How the workflows ended that completed or failed, in the order of their submission.
         unknown_ids: Workflows that the API does not know.
         running_ids: Workflows that are still running, at most 20 of them.
         running: Number of workflows that are still running.
@@ -70,8 +70,7 @@ class WaitOutcome:
     status: WaitStatus
     failure_policy: FailurePolicy
     workflows: int
-    completed: int
-    failed_ids: tuple[str, ...]
+    ends: tuple[WorkflowEnd, ...]
     unknown_ids: tuple[str, ...]
     running_ids: tuple[str, ...]
     running: int
@@ -93,14 +92,23 @@ class WaitOutcome:
             status=status,
             failure_policy=failure_policy,
             workflows=tracker.workflows,
-            completed=len(tracker.ended(WorkflowOutcome.COMPLETED)),
-            failed_ids=tracker.ended(WorkflowOutcome.FAILED),
+            ends=tracker.ends,
             unknown_ids=tracker.ended(WorkflowOutcome.UNKNOWN),
             running_ids=running[:IDS_IN_MESSAGES],
             running=len(running),
             counts=tracker.counts,
             error=None if tracker.error is None else _with_hint(tracker.error),
         )
+
+    @property
+    def completed(self) -> int:
+        """Number of completed workflows."""
+        return len(self.ends) - len(self.failed_ids)
+
+    @property
+    def failed_ids(self) -> tuple[str, ...]:
+        """Failed workflows."""
+        return tuple(end.workflow_id for end in self.ends if end.status == WorkflowOutcome.FAILED)
 
     @property
     def summary(self) -> WaitSummary:
@@ -112,8 +120,8 @@ class WaitOutcome:
             total=self.counts.total,
             successful=self.counts.successful,
             failed_contacts=self.counts.failed,
-            emails_found=self.counts.emails,
-            phones_found=self.counts.phones,
+            emails_found=self.counts.emails or 0,
+            phones_found=self.counts.phones or 0,
             failed_workflow_ids=list(self.failed_ids),
         )
 
@@ -219,8 +227,12 @@ def _with_hint(error: errors.CleanlistError) -> errors.CleanlistError:
     return type(error)(replace(error.info, hint=hint))
 
 
+_STATUSES = (WorkflowOutcome.COMPLETED, WorkflowOutcome.FAILED)
+"""What 0 and 1 in an event mean."""
+
+
 def outcome_to_json(outcome: WaitOutcome) -> dict[str, Any]:
-    """Return an outcome as plain JSON values.
+    """Return an outcome as plain JSON values, in less than 100 bytes for each workflow.
 
     Args:
         outcome: The outcome.
@@ -229,8 +241,10 @@ def outcome_to_json(outcome: WaitOutcome) -> dict[str, Any]:
         "status": outcome.status.value,
         "failure_policy": outcome.failure_policy,
         "workflows": outcome.workflows,
-        "completed": outcome.completed,
-        "failed_ids": list(outcome.failed_ids),
+        "ends": [
+            [end.workflow_id, int(end.status == WorkflowOutcome.FAILED), end.emails_found, end.phones_found]
+            for end in outcome.ends
+        ],
         "unknown_ids": list(outcome.unknown_ids),
         "running_ids": list(outcome.running_ids),
         "running": outcome.running,
@@ -253,15 +267,17 @@ def outcome_from_json(event: Mapping[str, Any]) -> WaitOutcome:
             status=WaitStatus(event["status"]),
             failure_policy=event["failure_policy"],
             workflows=event["workflows"],
-            completed=event["completed"],
-            failed_ids=tuple(event["failed_ids"]),
+            ends=tuple(
+                WorkflowEnd(workflow_id, _STATUSES[failed].value, emails, phones)
+                for workflow_id, failed, emails, phones in event["ends"]
+            ),
             unknown_ids=tuple(event["unknown_ids"]),
             running_ids=tuple(event["running_ids"]),
             running=event["running"],
             counts=Counts(*event["counts"]),
             error=None if event["error"] is None else _error_from_json(event["error"]),
         )
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, IndexError, TypeError, ValueError):
         raise exceptions.CleanlistStateError(
             "The trigger's event cannot be read; it probably comes from another version of the provider. "
             "The workflows continue at Cleanlist: clear the task to resume the wait."

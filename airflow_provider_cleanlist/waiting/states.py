@@ -30,13 +30,13 @@ class WorkflowOutcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Counts for the contacts of one or more workflows; what the API does not report counts as 0."""
+    """Counts for the contacts of one or more workflows; ``emails`` and ``phones`` are None where no response said."""
 
     total: int = 0
     successful: int = 0
     failed: int = 0
-    emails: int = 0
-    phones: int = 0
+    emails: int | None = None
+    phones: int | None = None
 
     @classmethod
     def of(cls, status: WorkflowStatus) -> Counts:
@@ -45,14 +45,24 @@ class Counts:
             status.total or 0,
             status.successful or 0,
             status.failed or 0,
-            status.emails_found or 0,
-            status.phones_found or 0,
+            status.emails_found,
+            status.phones_found,
         )
 
-    def numbers(self) -> list[int]:
+    def numbers(self) -> list[int | None]:
         """Return the counts in the order of the fields, to be stored as JSON."""
         return [self.total, self.successful, self.failed, self.emails, self.phones]
 
     def __add__(self, other: Counts) -> Counts:
-        """Return the sums of the counts."""
-        return Counts(*(mine + theirs for mine, theirs in zip(self.numbers(), other.numbers(), strict=True)))
+        """Return the sums of the counts, as far as they are known."""
+        return Counts(
+            self.total + other.total,
+            self.successful + other.successful,
+            self.failed + other.failed,
+            _sum(self.emails, other.emails),
+            _sum(self.phones, other.phones),
+        )
+
+
+def _sum(mine: int | None, theirs: int | None) -> int | None:
+    return theirs if mine is None else mine + (theirs or 0)

@@ -16,7 +16,7 @@ from itertools import islice
 from typing import Any
 
 from airflow_provider_cleanlist.client import errors
-from airflow_provider_cleanlist.client.results import WorkflowState, WorkflowStatus
+from airflow_provider_cleanlist.client.results import WorkflowEnd, WorkflowState, WorkflowStatus
 from airflow_provider_cleanlist.waiting.schedule import QUICK, Outlook, Pace, PollRule
 from airflow_provider_cleanlist.waiting.states import Counts, WaitStatus, WorkflowOutcome
 
@@ -352,6 +352,17 @@ class WorkflowTracker:
     def error(self) -> errors.CleanlistError | None:
         """The error that broke the wait."""
         return self._broken
+
+    @property
+    def ends(self) -> tuple[WorkflowEnd, ...]:
+        """How the workflows ended that completed or failed, in the order of their submission."""
+        return tuple(
+            WorkflowEnd(
+                workflow.workflow_id, workflow.fate.value, workflow.counts.emails, workflow.counts.phones
+            )
+            for workflow in self._all.values()
+            if workflow.fate in (WorkflowOutcome.COMPLETED, WorkflowOutcome.FAILED)
+        )
 
     def ended(self, fate: WorkflowOutcome) -> tuple[str, ...]:
         """Return the ids of the workflows that ended so."""

@@ -27,6 +27,7 @@ from airflow_provider_cleanlist.waiting.outcome import (
     conclude,
     outcome_from_json,
 )
+from airflow_provider_cleanlist.waiting.recording import record_ends
 from airflow_provider_cleanlist.waiting.schedule import PollRule
 from airflow_provider_cleanlist.waiting.states import WaitStatus, WorkflowOutcome
 from airflow_provider_cleanlist.waiting.tracker import (
@@ -277,15 +278,21 @@ def rule_for(hook: CleanlistHook) -> PollRule:
 
 
 def wait(
-    hook: CleanlistHook, request: WaitRequest, log: TaskLog, tracker: WorkflowTracker | None = None
+    hook: CleanlistHook,
+    request: WaitRequest,
+    log: TaskLog,
+    tracker: WorkflowTracker | None = None,
+    *,
+    ledger_conn_id: str | None = None,
 ) -> WaitSummary:
-    """Wait in this process until all workflows have ended.
+    """Wait in this process until all workflows have ended, and record in the ledger how they did.
 
     Args:
         hook: Access to the API.
         request: What to wait for.
         log: Receives progress lines, at most one in 30 s.
         tracker: The request's tracker, for a caller that needs to see the progress; by default a new one.
+        ledger_conn_id: Airflow connection of the ledger; None takes ``[cleanlist] ledger_conn_id``.
 
     Returns:
         The summary.
@@ -313,7 +320,29 @@ def wait(
         try:
             action = flow.send(Reply(clock(), results=results))
         except StopIteration as done:
-            return conclude(_explained(done.value, hook))
+            return finish(done.value, log, hook, ledger_conn_id=ledger_conn_id)
+
+
+def finish(
+    outcome: WaitOutcome,
+    log: TaskLog,
+    hook: CleanlistHook | None = None,
+    *,
+    ledger_conn_id: str | None = None,
+) -> WaitSummary:
+    """Record in the ledger how the workflows ended, and return the summary or raise the error that fails the task.
+
+    Args:
+        outcome: How the wait ended.
+        log: Receives a warning if the ends cannot be recorded.
+        hook: Access to the API, to explain after a timeout why no webhook was delivered.
+        ledger_conn_id: Airflow connection of the ledger; None takes ``[cleanlist] ledger_conn_id``.
+
+    Raises:
+        CleanlistError: As :func:`wait`.
+    """
+    record_ends(outcome.ends, log, ledger_conn_id)
+    return conclude(outcome if hook is None else _explained(outcome, hook))
 
 
 def _explained(outcome: WaitOutcome, hook: CleanlistHook) -> WaitOutcome:
@@ -326,20 +355,24 @@ def _explained(outcome: WaitOutcome, hook: CleanlistHook) -> WaitOutcome:
 
 
 def summary_of_event(
-    event: Mapping[str, Any], log: TaskLog, hook: CleanlistHook | None = None
+    event: Mapping[str, Any],
+    log: TaskLog,
+    hook: CleanlistHook | None = None,
+    *,
+    ledger_conn_id: str | None = None,
 ) -> WaitSummary:
-    """Return the summary of a wait from its trigger's event, or raise the error that fails the task.
+    """Finish a wait from its trigger's event: return its summary, or raise the error that fails the task.
 
     Args:
         event: Payload of the event of :class:`~airflow_provider_cleanlist.triggers.workflow.WorkflowTrigger`.
         log: Receives one closing line.
         hook: Access to the API, to explain after a timeout why no webhook was delivered.
+        ledger_conn_id: Airflow connection of the ledger; None takes ``[cleanlist] ledger_conn_id``.
 
     Raises:
         CleanlistError: As :func:`wait`.
     """
-    outcome = outcome_from_json(event)
-    summary = conclude(outcome if hook is None else _explained(outcome, hook))
+    summary = finish(outcome_from_json(event), log, hook, ledger_conn_id=ledger_conn_id)
     found = _found_text(summary["emails_found"], summary["phones_found"])
     log.info("%s ended, %s.", counted(summary["workflows"], "workflow"), found)
     return summary
@@ -412,7 +445,7 @@ def progress_line(tracker: WorkflowTracker, now: float) -> str:
         parts[0] += f" ({failed:,} failed)"
     if counts.total:
         parts.append(f"{counts.successful + counts.failed:,} of {counted(counts.total, 'contact')} processed")
-    parts.append(_found_text(counts.emails, counts.phones))
+    parts.append(_found_text(counts.emails or 0, counts.phones or 0))
     end = tracker.expected_end(now)
     if tracker.running and end is not None:
         parts.append(f"expected end {_clock_text(end)}")

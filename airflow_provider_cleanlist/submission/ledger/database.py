@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import sqlalchemy as sa
 from sqlalchemy.dialects import mysql, postgresql, sqlite
 
-from airflow_provider_cleanlist.client.models import EnrichmentType
+from airflow_provider_cleanlist.client.results import WorkflowEnd
 from airflow_provider_cleanlist.exceptions import CleanlistConfigurationError
+from airflow_provider_cleanlist.submission.credits import workflow_credits
 from airflow_provider_cleanlist.submission.history import BatchState
 from airflow_provider_cleanlist.submission.journal import JournalConfigurationError, JournalUnavailableError
 from airflow_provider_cleanlist.submission.ledger.tables import (
@@ -38,23 +39,6 @@ RETRY_PAUSES = (0.5, 2.0, 5.0)
 """Seconds between attempts at a transaction that failed for a reason that may pass."""
 ROWS_AT_ONCE = 500
 """Rows, or persons, in one statement."""
-
-
-@dataclass(frozen=True, slots=True)
-class WorkflowEnd:
-    """How a workflow ended, for the ledger.
-
-    Attributes:
-        workflow_id: The workflow.
-        status: ``completed`` or ``failed``.
-        emails_found: Contacts with an email; None if nobody told.
-        phones_found: Contacts with a phone; None if nobody told.
-    """
-
-    workflow_id: str
-    status: str
-    emails_found: int | None
-    phones_found: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,7 +241,7 @@ class LedgerDatabase:
                     workflow_status=end.status[:50],
                     emails_found=end.emails_found,
                     phones_found=end.phones_found,
-                    credits_spent=_credits(enrichment_type, end),
+                    credits_spent=workflow_credits(enrichment_type, end),
                 )
             ).rowcount
         return changed
@@ -336,13 +320,6 @@ class LedgerDatabase:
 
 def _rows(connection: Connection, *, query: Any) -> Sequence[Any]:
     return connection.execute(query).all()
-
-
-def _credits(enrichment_type: str, end: WorkflowEnd) -> int | None:
-    kind = EnrichmentType(enrichment_type)
-    emails = end.emails_found if kind.credits(emails=1, phones=0) else 0
-    phones = end.phones_found if kind.credits(emails=0, phones=1) else 0
-    return None if emails is None or phones is None else kind.credits(emails=emails, phones=phones)
 
 
 def moment(seconds: float) -> datetime:

@@ -15,6 +15,7 @@ from airflow.providers.common.compat.sdk import (
 )
 
 from airflow_provider_cleanlist import exceptions
+from airflow_provider_cleanlist.client.results import WorkflowEnd
 from airflow_provider_cleanlist.sensors.workflow import TIMEOUT_GRACE_SECONDS, WorkflowSensor, workflow_ids_of
 from airflow_provider_cleanlist.triggers.workflow import WorkflowTrigger
 from airflow_provider_cleanlist.waiting.outcome import (
@@ -70,11 +71,12 @@ def sensor_for(workflow_ids: Any, **arguments: Any) -> WorkflowSensor:
 
 
 def event_of(status: WaitStatus, **fields: Any) -> dict[str, Any]:
+    completed, failed = fields.pop("completed", 2), fields.pop("failed_ids", ())
     arguments = {
         "failure_policy": "any",
         "workflows": 2,
-        "completed": 2,
-        "failed_ids": (),
+        "ends": tuple(WorkflowEnd(f"done{number}", "completed", 195, 1) for number in range(completed))
+        + tuple(WorkflowEnd(workflow_id, "failed", 0, 1) for workflow_id in failed),
         "unknown_ids": (),
         "running_ids": (),
         "running": 0,

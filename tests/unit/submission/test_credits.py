@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from airflow_provider_cleanlist.client.models import EnrichmentType
+from airflow_provider_cleanlist.client.results import WorkflowEnd
 from airflow_provider_cleanlist.exceptions import CleanlistCreditLimitError
 from airflow_provider_cleanlist.submission.credits import (
     check_credits,
@@ -73,18 +74,24 @@ def test_a_credit_limit_names_every_type() -> None:
 
 
 @pytest.mark.parametrize(
-    ("kinds", "spent"),
+    ("kinds", "finds", "spent"),
     [
-        ((), 0),
-        (("none",), 0),
-        (("partial",), 7),
-        (("phone_only",), 30),
-        (("full",), 37),
-        (("partial", "full"), None),
+        ((), (), 0),
+        (("none",), ((7, 3),), 0),
+        (("partial",), ((7, 3),), 7),
+        (("phone_only",), ((7, 3),), 30),
+        (("full",), ((7, 3),), 37),
+        (("partial", "full", "phone_only"), ((7, 3), (1, 1), (5, 2)), 7 + 11 + 20),
+        (("partial", "phone_only"), ((7, None), (None, 2)), 7 + 20),
+        (("partial", "full"), ((7, 3), (1, None)), None),
+        (("none",), ((None, None),), 0),
     ],
 )
-def test_credits_spent(kinds: tuple[str, ...], spent: int | None) -> None:
-    assert credits_spent(frozenset(kinds), FOUND) == spent
+def test_credits_spent(
+    kinds: tuple[str, ...], finds: tuple[tuple[int | None, int | None], ...], spent: int | None
+) -> None:
+    ends = [WorkflowEnd(f"wf{index}", "completed", *found) for index, found in enumerate(finds)]
+    assert credits_spent(kinds, ends) == spent
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from airflow.providers.common.compat.sdk import AirflowException, AirflowFailExc
 
 from airflow_provider_cleanlist import exceptions
 from airflow_provider_cleanlist.client import errors
-from airflow_provider_cleanlist.client.results import WorkflowStatus
+from airflow_provider_cleanlist.client.results import WorkflowEnd, WorkflowStatus
 from airflow_provider_cleanlist.waiting.outcome import (
     WaitOutcome,
     conclude,
@@ -31,8 +31,8 @@ def outcome_of(
         "status": WaitStatus.FINISHED,
         "failure_policy": policy,
         "workflows": completed + failed + running,
-        "completed": completed,
-        "failed_ids": tuple(MANY[:failed]),
+        "ends": tuple(WorkflowEnd(workflow_id, "failed", 1, None) for workflow_id in MANY[:failed])
+        + tuple(WorkflowEnd(f"done{number}", "completed", 90, 6) for number in range(completed)),
         "unknown_ids": (),
         "running_ids": tuple(MANY[:running][:20]),
         "running": running,
@@ -68,6 +68,7 @@ class TestSummary:
         outcome = WaitOutcome.of(tracker, WaitStatus.TIMED_OUT, "any")
         assert (outcome.completed, outcome.failed_ids, outcome.running_ids) == (1, ("b",), ("c",))
         assert outcome.counts == Counts(7, 2, 1, 2, 1)
+        assert outcome.ends == (WorkflowEnd("a", "completed", 2, None), WorkflowEnd("b", "failed", None, 1))
 
 
 class TestFailurePolicy:
@@ -161,6 +162,16 @@ class TestJson:
                 outcome_to_json(outcome_of(status=WaitStatus.BROKEN, error=error))
             ).error
             assert type(arrived) is kind
+
+    @pytest.mark.parametrize("status", ["completed", "failed"])
+    def test_a_thousand_workflows_take_less_than_100_kb(self, status: str):
+        ends = tuple(
+            WorkflowEnd(f"public_bulk_7c1f6a52-0d5e-4b1b-9a77-2f0f4f4b{number:04}", status, 250, 250)
+            for number in range(1000)
+        )
+        outcome = outcome_of(ends=ends, workflows=1000)
+        types = {"enrichment_types": ["phone_only"] * 1000}
+        assert len(json.dumps({**outcome_to_json(outcome), "passthrough": types})) < 100_000
 
     @pytest.mark.parametrize("event", [{}, {"status": "done"}, {"status": "finished", "error": {"type": 1}}])
     def test_a_foreign_event_is_refused_with_advice(self, event: dict[str, object]):
