@@ -28,6 +28,8 @@ RESULT_FIELDS = (
     "raw",
 )
 """Fields that the API documents; any other field of prospect and company is added with the same prefix."""
+PERSON = "_cleanlist_person"
+"""Field that holds the hash of the person, as in the ledger."""
 
 
 def result_row(

@@ -53,8 +53,9 @@ class SandboxSettings(BaseModel):
     """Workflow status: with a summary, with counters at top level, with every result, or only the status itself."""
     nested_task_result: bool = False
     """Task status: the result is nested under ``result``."""
-    task_ids: Literal["all", "missing", "empty", "short", "long"] = "all"
-    """``task_ids`` of a submission: one per contact, no such key, an empty list, one too few or one too many."""
+    task_ids: Literal["all", "shuffled", "missing", "empty", "short", "long"] = "all"
+    """``task_ids`` of a submission: one per contact in their order or in another one, no such key, an empty list, one
+    too few or one too many."""
     email_rate: float = Field(default=0.7, ge=0, le=1)
     """Share of contacts without a marker for which an email is found."""
     phone_rate: float = Field(default=0.45, ge=0, le=1)

@@ -22,17 +22,20 @@ from airflow_provider_cleanlist.results.reader import (
     ResultsNotReadyError,
     ResultsUnavailableError,
 )
-from airflow_provider_cleanlist.results.rows import RESULT_FIELDS
+from airflow_provider_cleanlist.results.rows import PERSON, RESULT_FIELDS
 from airflow_provider_cleanlist.transfers.base import CompletedLoadCache, WarehouseLoadOperator
 from airflow_provider_cleanlist.waiting.diagnosis import why_no_webhook
 from airflow_provider_cleanlist.warehouse.errors import CursorRefusedError
+from airflow_provider_cleanlist.warehouse.naming import parse_table
 from airflow_provider_cleanlist.wording import counted
-from airflow_provider_cleanlist.xcom import task_ids_of, workflow_ids_of
+from airflow_provider_cleanlist.xcom import given, task_ids_of, workflow_ids_of
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
     from sqlalchemy.engine import Engine
 
+    from airflow_provider_cleanlist.submission.ledger.database import LedgerDatabase
+    from airflow_provider_cleanlist.submission.ledger.results import PersonFinder
     from airflow_provider_cleanlist.warehouse.loader import LoadReport
     from airflow_provider_cleanlist.warehouse.reading import ReadPages
     from airflow_provider_cleanlist.warehouse.spec import LoadSpec
@@ -60,8 +63,9 @@ class EnrichmentResultsToWarehouseOperator(WarehouseLoadOperator):
     Columns: ``task_id``, ``workflow_id``, ``status``, ``primary_email``, ``primary_email_status``, ``other_emails``
     and ``phones`` (JSON lists), every field of the person as ``prospect_...`` and of the company as ``company_...``,
     ``raw`` (the result as Cleanlist sent it, JSON), and the loader's own as in ``LeadListToWarehouseOperator``, with
-    ``_cleanlist_list_id`` being ``managed``. ``raw`` is left out when ``exclude_columns`` or ``hash_columns`` are
-    given, because it would hold what they hide; name it in ``columns`` to load it all the same.
+    ``_cleanlist_list_id`` being ``managed``. With a ledger, ``_cleanlist_person`` is the hash of the person, as in the
+    ledger, and NULL where it cannot be told whose result it is. ``raw`` is left out when ``exclude_columns`` or
+    ``hash_columns`` are given, because it would hold what they hide; name it in ``columns`` to load it all the same.
     See ``docs/enrichment-results.md``.
 
     Args:
@@ -69,6 +73,9 @@ class EnrichmentResultsToWarehouseOperator(WarehouseLoadOperator):
             of any of them (templated).
         task_ids: Task ids by workflow: the XCom ``task_ids`` that ``BulkEnrichOperator(push_task_ids=True)`` pushes,
             or several of these (templated).
+        source_rows_table: A further table of the warehouse, ``table`` or ``schema.table`` (templated), into which the
+            ledger's ``source``, ``source_id`` and ``person`` of these workflows are merged, for a warehouse that is not
+            the ledger's database. Needs a ledger, and rows kept by ``BulkEnrichOperator(id_column=...)``.
         on_unfinished: What to do while a workflow is still running: ``fail`` (the retry resumes), or ``skip`` its
             unfinished contacts.
         warehouse_conn_id: Airflow connection of the warehouse; any whose hook is a ``DbApiHook``.
@@ -92,19 +99,26 @@ class EnrichmentResultsToWarehouseOperator(WarehouseLoadOperator):
     Returns:
         What was loaded, without any result, as the task's XCom.
         ``{"workflows": int, "table": str, "mode": str, "rows_read": int, "rows_written": int, "rows_deleted": int,
-        "from_webhooks": int, "from_workflows": int, "from_tasks": int, "unfinished": int, "columns_added": [...],
-        "duration_seconds": float}``. ``rows_read`` counts all attempts of the load, the four after ``rows_deleted``
-        this one. Outlets get the same as in ``LeadListToWarehouseOperator``.
+        "from_webhooks": int, "from_workflows": int, "from_tasks": int, "unfinished": int, "persons_unknown": int,
+        "source_rows": int, "columns_added": [...], "duration_seconds": float}``. ``rows_read`` counts all attempts of
+        the load, the five after ``rows_deleted`` this one. ``persons_unknown`` counts results of which the ledger and
+        the result itself do not tell whose they are, ``source_rows`` rows of ``source_rows_table``; both are 0 without
+        a ledger. Outlets get the same as in ``LeadListToWarehouseOperator``.
 
     Raises:
         CleanlistConfigurationError: An argument, a connection, a privilege or the table does not fit, or none of the
             three ways can serve a workflow; not retried.
         CleanlistDataError: A result does not fit the table; not retried.
         CleanlistResultsNotReadyError: A workflow is still running and ``on_unfinished="fail"``; retried.
-        CleanlistLoadError: The warehouse failed; retried.
+        CleanlistLoadError: The warehouse or the ledger failed; retried.
     """
 
-    template_fields: Sequence[str] = ("workflow_ids", "task_ids", *WarehouseLoadOperator.template_fields)
+    template_fields: Sequence[str] = (
+        "workflow_ids",
+        "task_ids",
+        "source_rows_table",
+        *WarehouseLoadOperator.template_fields,
+    )
     operator_extra_links = (WorkflowLink(),)
 
     def __init__(
@@ -114,6 +128,7 @@ class EnrichmentResultsToWarehouseOperator(WarehouseLoadOperator):
         warehouse_conn_id: str,
         table: str,
         task_ids: Any = None,
+        source_rows_table: str | None = None,
         on_unfinished: str = "fail",
         schema: str | None = None,
         mode: str = "merge",
@@ -148,46 +163,85 @@ class EnrichmentResultsToWarehouseOperator(WarehouseLoadOperator):
         )
         self.workflow_ids = workflow_ids
         self.task_ids = task_ids
+        self.source_rows_table = source_rows_table
         self.on_unfinished = on_unfinished
 
     def _load(self, context: Context, hook: CleanlistHook, started: float) -> dict[str, Any]:
+        from airflow_provider_cleanlist.submission.ledger.results import open_ledger
+
         workflow_ids = workflow_ids_of(self.workflow_ids)
-        with _result_errors_for_airflow(hook):
+        with _result_errors_for_airflow(hook), open_ledger(given(self.source_rows_table)) as ledger:
             reader = self._reader(hook, workflow_ids)
             for workflow_id in workflow_ids[:1]:
                 WorkflowLink.remember(context, workflow_id)
-            spec = self._spec(context, hook.settings.hash_secret)
+            spec = self._spec(context, hook.settings.hash_secret, has_persons=ledger is not None)
             with self._open_warehouse() as engine:
-                result = self._load_once(context, engine, spec, reader, started)
+                result = self._load_once(context, engine, spec, reader, ledger=ledger, started=started)
         self._log_result(result)
         return result
 
     def _load_once(
-        self, context: Context, engine: Engine, spec: LoadSpec, reader: ResultReader, started: float
+        self,
+        context: Context,
+        engine: Engine,
+        spec: LoadSpec,
+        reader: ResultReader,
+        *,
+        ledger: LedgerDatabase | None,
+        started: float,
     ) -> dict[str, Any]:
         """Load, unless an earlier attempt completed the load and was killed before Airflow knew of it."""
+        from airflow_provider_cleanlist.submission.ledger.results import PersonFinder
         from airflow_provider_cleanlist.warehouse.loader import clean_up, load
 
+        persons = None if ledger is None else PersonFinder(ledger)
+        source_rows = 0
+
         def result(report: LoadReport) -> dict[str, Any]:
+            unknown = 0 if persons is None else persons.unknown
+            counts = {**asdict(reader.counts), "persons_unknown": unknown, "source_rows": source_rows}
             source = {"workflows": reader.workflows}
-            return self._result(spec, report, started, source=source, counts=asdict(reader.counts))
+            return self._result(spec, report, started, source=source, counts=counts)
 
         completed = CompletedLoadCache(
-            context, reader.digest, spec.fingerprint, str(spec.table), spec.mode, spec.snapshot_date
+            context,
+            reader.digest,
+            spec.fingerprint,
+            str(spec.table),
+            spec.mode,
+            spec.snapshot_date,
+            given(self.source_rows_table),
         )
         if (earlier := completed.get()) is not None:
             self.log.info("An earlier attempt completed this load and was stopped before Airflow knew.")
             clean_up(engine, spec)
             return earlier
+        if ledger is not None:
+            source_rows = self._load_source_rows(engine, spec, ledger)
         report = load(
             engine,
             spec,
-            _pages(reader),
+            _pages(reader, persons),
             batch_rows=1,
             pages_ahead=_PAGES_AHEAD,
             before_cleanup=lambda report: completed.put(result(report)),
         )
         return result(report)
+
+    def _load_source_rows(self, engine: Engine, results: LoadSpec, ledger: LedgerDatabase) -> int:
+        """Merge the source rows of the workflows into their table, if one is named; return how many there are."""
+        from airflow_provider_cleanlist.submission.ledger.results import source_row_pages, source_rows_spec
+        from airflow_provider_cleanlist.warehouse.loader import load
+
+        table = given(self.source_rows_table)
+        if table is None:
+            return 0
+        spec = source_rows_spec(results, parse_table(table, self.schema or None))
+        pages = source_row_pages(ledger, workflow_ids_of(self.workflow_ids))
+        # each page is committed before the next is read, because ledger and warehouse may be one SQLite file
+        report = load(engine, spec, pages, batch_rows=1, pages_ahead=0)
+        self.log.info("Merged %s into %s.", counted(report.rows_written, "source row"), spec.table)
+        return report.rows_written
 
     def _check_arguments(self) -> None:
         if self.on_unfinished not in ("fail", "skip"):
@@ -196,15 +250,17 @@ class EnrichmentResultsToWarehouseOperator(WarehouseLoadOperator):
             )
         super()._check_arguments()
 
-    def _spec(self, context: Context, hash_secret: str) -> LoadSpec:
+    def _spec(self, context: Context, hash_secret: str, *, has_persons: bool = False) -> LoadSpec:
         spec = self._load_spec(
             context,
             list_id=MANAGED_LIST,
             hash_secret=hash_secret,
             row_count_check="off",
-            known_fields=RESULT_FIELDS,
+            known_fields=(*RESULT_FIELDS, PERSON) if has_persons else RESULT_FIELDS,
             id_field="task_id",
         )
+        if has_persons and spec.columns is not None and not spec.is_excluded(PERSON):
+            spec = replace(spec, columns={**spec.columns, PERSON: None})
         if self.columns is None and (spec.hash_columns or spec.exclude_columns):
             return replace(spec, exclude_columns=(*spec.exclude_columns, RAW))
         return spec
@@ -239,12 +295,19 @@ class EnrichmentResultsToWarehouseOperator(WarehouseLoadOperator):
         )
         if unfinished := result["unfinished"]:
             self.log.warning("Left out %s whose workflow is still running.", counted(unfinished, "contact"))
+        if unknown := result["persons_unknown"]:
+            self.log.warning(
+                "The person of %s cannot be told, so _cleanlist_person is NULL there: the result names nobody whom the "
+                "ledger has in its workflow, or several of them.",
+                counted(unknown, "result"),
+            )
 
 
-def _pages(reader: ResultReader) -> ReadPages:
+def _pages(reader: ResultReader, persons: PersonFinder | None) -> ReadPages:
     def read(cursor: str | None) -> Iterator[ResultPage]:
         try:
-            yield from reader.read(cursor)
+            for page in reader.read(cursor):
+                yield page if persons is None else persons.page(page)
         except CursorOfOtherResultsError as error:
             raise CursorRefusedError from error
 

@@ -1,5 +1,6 @@
 """Bulk enrichment: submit contacts, read the status of workflows and tasks, read the log of webhook deliveries."""
 
+import random
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
@@ -80,6 +81,8 @@ async def submit(request: Request, body: BulkBody) -> Response:
         "total_contacts": workflow.total,
     }
     match sandbox.settings.task_ids:
+        case "shuffled":
+            random.Random(workflow.workflow_id).shuffle(answer["task_ids"])  # noqa: S311 - reproducible on purpose
         case "missing":
             del answer["task_ids"]
         case "empty":

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from airflow_provider_cleanlist.client.results import WorkflowEnd
 from airflow_provider_cleanlist.submission.history import ContactHistory
 from airflow_provider_cleanlist.submission.journal import (
     JournalConfigurationError,
@@ -21,7 +22,7 @@ from airflow_provider_cleanlist.submission.journal import (
     JournalUnavailableError,
 )
 from airflow_provider_cleanlist.submission.ledger import tables as tables_module
-from airflow_provider_cleanlist.submission.ledger.database import RETRY_PAUSES, LedgerDatabase, WorkflowEnd
+from airflow_provider_cleanlist.submission.ledger.database import RETRY_PAUSES, LedgerDatabase
 from airflow_provider_cleanlist.submission.ledger.journal import LedgerJournal
 from airflow_provider_cleanlist.submission.ledger.tables import LedgerLockedError
 

@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_cleanlist.client.models import Contact, EnrichmentType
+from airflow_provider_cleanlist.client.results import WorkflowEnd
 from airflow_provider_cleanlist.contacts.identity import IDENTITY_BYTES, identity, normalise
 from airflow_provider_cleanlist.submission.history import (
     IN_FLIGHT_SECONDS,
@@ -30,7 +31,7 @@ from airflow_provider_cleanlist.submission.journal import (
     JournalUnavailableError,
 )
 from airflow_provider_cleanlist.submission.ledger import person
-from airflow_provider_cleanlist.submission.ledger.database import LedgerDatabase, WorkflowEnd
+from airflow_provider_cleanlist.submission.ledger.database import LedgerDatabase
 from airflow_provider_cleanlist.submission.ledger.journal import LedgerJournal, LedgerTask
 
 A, B, C = (bytes([n]) * IDENTITY_BYTES for n in range(1, 4))
