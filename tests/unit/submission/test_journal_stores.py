@@ -252,6 +252,7 @@ def context(
 
 
 class TestWhichStore:
+    @needs_task_state
     def test_the_task_state_store_where_there_is_one(self) -> None:
         store = open_store(context(3, Accessor()))
         assert isinstance(store, TaskStateJournalStore)
