@@ -18,7 +18,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = "airflow_provider_cleanlist"
 USER_MODULES = re.compile(
-    rf"{PACKAGE}(\.(assets|exceptions|get_provider_info|lineage|links|retry_policy|storage|xcom"
+    rf"{PACKAGE}(\.(assets|exceptions|get_provider_info|lineage|links|retry_policy|storage|wording|xcom"
     r"|(client|hooks|inbox|operators|sensors|transfers|triggers|webhooks)(\..+)?"
     r"|sandbox(\.(__main__|clock|faults|ledger|people|pytest_plugin|server|settings))?))?"
 )
