@@ -49,7 +49,7 @@ SELECT md5('batch' || number / {size}), mod(number, {size}), '{organisation}', s
 FROM generate_series(0, {known} - 1) AS number
 """,
     "ALTER TABLE cleanlist_contacts ADD PRIMARY KEY (batch_id, position)",
-    "CREATE INDEX cleanlist_contacts_person ON cleanlist_contacts (person, organisation)",
+    "CREATE INDEX cleanlist_contacts_person ON cleanlist_contacts (person)",
     "VACUUM ANALYZE",
     "CHECKPOINT",
 )

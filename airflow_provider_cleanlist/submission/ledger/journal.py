@@ -13,7 +13,7 @@ import uuid
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -388,35 +388,62 @@ class LedgerJournal:
     def _histories(
         self, connection: Connection, identities: Sequence[bytes], without: str = ""
     ) -> list[ContactHistory]:
-        batches, contacts = self._tables.batches, self._tables.contacts
         now = moment(self._clock())
+        batches_of = self._batches_of(connection, identities, without)
+        batch_ids = {batch_id for found in batches_of.values() for batch_id in found}
+        batches = self._relevant_batches(connection, sorted(batch_ids), now)
+        histories = []
+        for contact in identities:
+            submitted = [
+                batches[batch_id] for batch_id in batches_of.get(contact.hex(), ()) if batch_id in batches
+            ]
+            histories.append(history_of(submitted, now, self._window))
+        return histories
+
+    def _batches_of(
+        self, connection: Connection, identities: Sequence[bytes], without: str
+    ) -> Mapping[str, list[str]]:
+        """Return the batches that each person is in.
+
+        Their states are another query, because databases join the two tables by reading all batches there are.
+        """
+        contacts = self._tables.contacts
+        query = sa.select(contacts.c.person, contacts.c.batch_id).where(
+            contacts.c.person.in_([contact.hex() for contact in identities]),
+            contacts.c.organisation == self.organisation,
+            contacts.c.batch_id != without,
+        )
+        found: dict[str, list[str]] = defaultdict(list)
+        for person_hash, batch_id in connection.execute(query):
+            found[person_hash].append(batch_id)
+        return found
+
+    def _relevant_batches(
+        self, connection: Connection, batch_ids: Sequence[str], now: datetime
+    ) -> Mapping[str, EarlierBatch]:
+        """Return those of some batches that matter."""
+        batches = self._tables.batches
         is_relevant: Any = batches.c.task_key == self.task.hash
         if self._window is not None:
             is_relevant = sa.or_(is_relevant, batches.c.submitted_at >= now - self._window)
-        query = (
-            sa.select(
-                contacts.c.person,
-                batches.c.task_key,
-                batches.c.map_index,
-                batches.c.token,
-                batches.c.state,
-                batches.c.enrichment_type,
-                batches.c.submitted_at,
-                batches.c.workflow_status,
-            )
-            .select_from(contacts.join(batches, contacts.c.batch_id == batches.c.batch_id))
-            .where(
-                contacts.c.person.in_([contact.hex() for contact in identities]),
-                contacts.c.organisation == self.organisation,
-                batches.c.state != BatchState.REJECTED.value,
-                batches.c.batch_id != without,
-                is_relevant,
-            )
+        columns = (
+            batches.c.batch_id,
+            batches.c.task_key,
+            batches.c.map_index,
+            batches.c.token,
+            batches.c.state,
+            batches.c.enrichment_type,
+            batches.c.submitted_at,
+            batches.c.workflow_status,
         )
-        found: dict[str, list[EarlierBatch]] = defaultdict(list)
-        for row in connection.execute(query):
-            found[row.person].append(self._earlier_batch(row))
-        return [history_of(found.get(contact.hex(), ()), now, self._window) for contact in identities]
+        found = {}
+        for part in chunks(batch_ids, ROWS_AT_ONCE):
+            query = sa.select(*columns).where(
+                batches.c.batch_id.in_(part), batches.c.state != BatchState.REJECTED.value, is_relevant
+            )
+            for row in connection.execute(query):
+                found[row.batch_id] = self._earlier_batch(row)
+        return found
 
     def _earlier_batch(self, row: Any) -> EarlierBatch:
         is_this_task = row.task_key == self.task.hash

@@ -151,7 +151,7 @@ def ledger_tables(schema: str | None) -> LedgerTables:
         column("organisation", _text(200), nullable=False),
         column("person", _text(24), nullable=False),
         column("api_task_id", _text(API_ID_LENGTH)),
-        sa.Index("cleanlist_contacts_person", "person", "organisation"),
+        sa.Index("cleanlist_contacts_person", "person"),
     )
     source_rows = table(
         "source_rows",
