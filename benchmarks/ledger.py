@@ -77,7 +77,7 @@ def filled_ledger(known: int) -> Iterator[Any]:
                 connection.exec_driver_sql(statement.format(**values))
                 name = " ".join(statement.split()[:4])
                 print(f"{name}: {time.perf_counter() - started:.0f} s", file=sys.stderr, flush=True)
-        yield database
+        yield database, server
         database.engine.dispose()
 
 
@@ -124,7 +124,7 @@ def parts(items: Sequence[bytes], size: int) -> Iterator[Sequence[bytes]]:
         yield items[start : start + size]
 
 
-def measure(database: Any, contacts: int, known: int) -> None:
+def measure(database: Any, server: Any, contacts: int, known: int) -> None:
     """Do what a run does with its ledger, and print what that took."""
     from journal import run_seconds
 
@@ -145,7 +145,7 @@ def measure(database: Any, contacts: int, known: int) -> None:
 
     everybody = persons(contacts, known)
     opening, asking, intents, answers, again = (Timed() for _ in range(5))
-    before = memory()
+    before, cpu, cpu_server = memory(), time.process_time(), server.cpu()
     journal = opening(opened)
     due: list[bytes] = []
     for part in parts(everybody, ASKED_AT_ONCE):
@@ -157,6 +157,7 @@ def measure(database: Any, contacts: int, known: int) -> None:
         answers(
             lambda batch=batch, ids=ids, number=number: journal.accept(batch, f"w{number}", ids, time.time())
         )
+    cpu, cpu_server = time.process_time() - cpu, server.cpu() - cpu_server
     added = memory() - before
     reopened = again(opened)
     assert sum(batch.size for batch in reopened.batches) == len(due) == contacts - contacts // 10
@@ -170,6 +171,7 @@ def measure(database: Any, contacts: int, known: int) -> None:
         (f"intents of {BATCH_SIZE}", intents),
         ("answers, with task ids", answers),
         ("all of it", f"{total:.1f} s, {100 * total / run:.2f} % of {run:.0f} s (2 % was asked)"),
+        ("CPU of it", f"{cpu:.1f} s of the task, {cpu_server:.1f} s of the server"),
         (
             "run at 60 requests a minute",
             f"{run_seconds(batches, journal=0.0):.1f} s without, {run_seconds(batches, journal=in_the_way):.1f} s with "
@@ -195,8 +197,8 @@ def main() -> None:
     parser.add_argument("--contacts", type=int, default=100_000)
     arguments = parser.parse_args()
     logging.disable(logging.INFO)
-    with filled_ledger(arguments.known) as database:
-        measure(database, arguments.contacts, arguments.known)
+    with filled_ledger(arguments.known) as (database, server):
+        measure(database, server, arguments.contacts, arguments.known)
 
 
 if __name__ == "__main__":
