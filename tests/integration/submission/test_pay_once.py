@@ -42,6 +42,7 @@ from airflow_provider_cleanlist.submission.journal_stores import (
     open_store,
 )
 from airflow_provider_cleanlist.submission.stored_journal import JournalIndex, StoredJournal
+from airflow_provider_cleanlist.wording import counted
 
 pytestmark = pytest.mark.integration
 
@@ -284,7 +285,7 @@ def test_no_contact_is_submitted_twice_and_none_is_lost(seed: int, sandbox: Sand
 
     if result is None:
         assert word is OnUnknown.FAIL
-        assert f"{known.unknown} contacts" in scenario.message
+        assert counted(known.unknown, "contact") in scenario.message
         harmless = {f"interrupt {point}" for point in POINTS} | {"402", "503"}
         assert scenario.troubles - harmless
         return
