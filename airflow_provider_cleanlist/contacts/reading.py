@@ -6,10 +6,13 @@ rows by number, so that a log can say what happened without showing a value.
 
 from __future__ import annotations
 
+import json
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import NamedTuple
+from types import TracebackType
+from typing import NamedTuple, Self
 
 from airflow_provider_cleanlist.client.models import CONTACT_FIELDS, Contact
 from airflow_provider_cleanlist.contacts.cleaning import is_blank
@@ -34,6 +37,7 @@ from airflow_provider_cleanlist.contacts.report import ReadReport, Tally
 from airflow_provider_cleanlist.contacts.source_ids import SourceIds
 from airflow_provider_cleanlist.contacts.sources import Source, SourceRow
 
+_MEMORY_BYTES = 1024 * 1024
 _MAX_SHAPES = 1_000  # distinct sets of keys, and columns, remembered of rows that each bring their own
 
 
@@ -53,6 +57,50 @@ class Accepted(NamedTuple):
     def __repr__(self) -> str:
         """Show the row number only."""
         return f"Accepted(row {self.number})"
+
+
+class ContactSpool:
+    """A sequence of accepted contacts on a local disk, written once and then read any number of times.
+
+    Reading takes seconds, sending at 60 requests a minute takes hours. Between the two every row must be checked and
+    counted, so that nothing is sent of an input that would be refused or cost too much, and a database must not keep
+    a cursor open for hours. The file is private to the process and has no name: it is gone when the process ends,
+    however it ends.
+
+    Takes about 200 bytes of disk for a contact, and no memory beyond the first megabyte. Use it as a context
+    manager, or call :meth:`close`.
+    """
+
+    def __init__(self) -> None:
+        self._file = tempfile.SpooledTemporaryFile(max_size=_MEMORY_BYTES, mode="w+b")  # noqa: SIM115
+        self._count = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    def append(self, row: Accepted) -> None:
+        """Append a contact."""
+        record = [row.number, row.identity.hex(), row.contact.payload()]
+        self._file.write(json.dumps(record).encode() + b"\n")
+        self._count += 1
+
+    def __iter__(self) -> Iterator[Accepted]:
+        self._file.seek(0)
+        for line in self._file:
+            number, identity, fields = json.loads(line)
+            yield Accepted(number, Contact(**fields), bytes.fromhex(identity))
+
+    def close(self) -> None:
+        """Release the disk space."""
+        self._file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
 
 
 @dataclass(frozen=True, slots=True, repr=False)

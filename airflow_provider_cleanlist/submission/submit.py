@@ -17,11 +17,10 @@ from typing import Self
 from airflow_provider_cleanlist.client import errors
 from airflow_provider_cleanlist.client.models import EnrichmentType
 from airflow_provider_cleanlist.contacts.errors import SourceError
-from airflow_provider_cleanlist.contacts.reading import Accepted, Refused, read_contacts
+from airflow_provider_cleanlist.contacts.reading import Accepted, ContactSpool, Refused, read_contacts
 from airflow_provider_cleanlist.contacts.report import ReadReport
 from airflow_provider_cleanlist.contacts.source_ids import SourceIds
 from airflow_provider_cleanlist.contacts.sources import Source
-from airflow_provider_cleanlist.contacts.spool import ContactSpool
 from airflow_provider_cleanlist.exceptions import CleanlistRejectsFileError
 from airflow_provider_cleanlist.submission.batch import BatchRecorder, ContactsNotDueError, SendBatch
 from airflow_provider_cleanlist.submission.credits import check_credits, may_have_cost, worst_case_credits
