@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import json
 import os
-import stat
-import tempfile
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from airflow_provider_cleanlist.client.rate_limit.file import default_directories
+from airflow_provider_cleanlist.client.rate_limit.directories import (
+    SharedDirectory,
+    default_directories,
+    opened_directory,
+    replace_in,
+)
 
 if TYPE_CHECKING:
     from airflow_provider_cleanlist.hooks.cleanlist import CleanlistHook
@@ -47,44 +50,30 @@ class HostKeyMemory:
     def organisation_of_key(self, key_hash: str) -> str | None:
         """See :class:`KeyMemory`."""
         for directory in self._directories:
-            with suppress(OSError, ValueError, KeyError, TypeError):
-                found = json.loads(_read_own(directory / f"{key_hash}.organisation"))["organisation"]
+            with suppress(OSError, ValueError, KeyError, TypeError), opened_directory(directory) as folder:
+                found = json.loads(_read_own(folder, f"{key_hash}.organisation"))["organisation"]
                 if isinstance(found, str) and found:
                     return found
         return None
 
     def remember_key(self, key_hash: str, organisation: str, now: float) -> None:
         """See :class:`KeyMemory`."""
-        text = json.dumps({"organisation": organisation, "checked_at": now})
+        content = json.dumps({"organisation": organisation, "checked_at": now}).encode()
         for directory in self._directories:
-            with suppress(OSError):
-                _write_own(directory / f"{key_hash}.organisation", text)
+            with suppress(OSError), opened_directory(directory) as folder:
+                replace_in(folder, f"{key_hash}.organisation", content, mode=0o600)
                 return
 
 
-def _read_own(path: Path) -> str:
+def _read_own(folder: SharedDirectory, name: str) -> str:
     """Return the text of a file, or an empty one unless it is a regular file of ours that only we may write."""
-    file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    file = os.open(name, flags, dir_fd=folder.descriptor)
     try:
-        status = os.fstat(file)
-        is_ours = stat.S_ISREG(status.st_mode) and status.st_uid == os.geteuid()
-        if not is_ours or status.st_mode & 0o022 or status.st_size > _LONGEST_FILE:
+        status = folder.check(file)
+        if status.st_uid != os.geteuid() or status.st_mode & 0o022 or status.st_size > _LONGEST_FILE:
             return ""
         return os.read(file, _LONGEST_FILE).decode()
-    finally:
-        os.close(file)
-
-
-def _write_own(path: Path, text: str) -> None:
-    """Write a file atomically; of several writers at the same time, the last one wins."""
-    file, name = tempfile.mkstemp(prefix=".new-", dir=path.parent)
-    temporary = Path(name)
-    try:
-        os.write(file, text.encode())
-        temporary.replace(path)
-    except OSError:
-        temporary.unlink()
-        raise
     finally:
         os.close(file)
 

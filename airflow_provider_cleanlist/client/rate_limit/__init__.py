@@ -2,7 +2,7 @@
 
 :func:`open_limiter` returns the limiter that the setting ``rate_limit_store`` names. `core` holds the rules, as pure
 functions of state, time and request, and the interface of a limiter; `memory` what all stores have in common and the
-store for one process; `file` the store for one host; `redis` the one for many hosts.
+store for one process; `file` the store for one host, in one of the `directories`; `redis` the one for many hosts.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from urllib.parse import unquote, urlsplit
 
 from airflow_provider_cleanlist.client.errors import ConfigurationError
 from airflow_provider_cleanlist.client.rate_limit.core import Budget
-from airflow_provider_cleanlist.client.rate_limit.file import FileRateLimiter, default_directories
+from airflow_provider_cleanlist.client.rate_limit.directories import default_directories
+from airflow_provider_cleanlist.client.rate_limit.file import FileRateLimiter
 from airflow_provider_cleanlist.client.rate_limit.memory import (
     BaseRateLimiter,
     MemoryRateLimiter,

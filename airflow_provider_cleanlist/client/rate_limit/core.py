@@ -217,7 +217,7 @@ def penalize(state: BudgetState, budget: Budget, *, now: float, seconds: float) 
     """
     state = _current(state, budget, now)
     is_first = now >= state.blocked_until
-    step = max(1, 2 * state.step) if is_first else state.step
+    step = min(max(1, 2 * state.step), budget.requests) if is_first else state.step
     return replace(
         hold(state, budget, now=now, seconds=seconds),
         lowered_by=min(budget.requests - 1, state.lowered_by + (step if is_first else 1)),

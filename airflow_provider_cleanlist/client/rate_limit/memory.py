@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import secrets
 import struct
 import threading
@@ -9,6 +10,7 @@ import time
 import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from itertools import pairwise
 from operator import attrgetter
 from typing import TypeVar
 
@@ -27,6 +29,13 @@ from airflow_provider_cleanlist.client.rate_limit.core import (
 T = TypeVar("T")
 Change = Callable[[BudgetState, float], tuple[BudgetState, T]]
 """A step of the core: state and moment in, new state and an answer out."""
+
+FURTHEST_SECONDS = 86_400.0
+"""How far ahead of now, beside a hundred windows, a state may book or stop."""
+OLDEST_SECONDS = 1e9
+"""How far in the past the moments of a state may be."""
+MOST_LOWERED = 100_000
+"""How many requests per window a state may leave out."""
 
 _MAGIC = b"CLRATE01"
 _HEAD = struct.Struct("<8sI16sQQddddIdII")
@@ -67,6 +76,29 @@ def decode(data: bytes) -> tuple[bytes, BudgetState | None]:
     if magic != _MAGIC or len(data) < end or zlib.crc32(data[12:end]) != checksum:
         return b"", None
     return clock, BudgetState(born, epoch, seen, struct.unpack_from(f"<{count}d", data, _HEAD.size), *rest)
+
+
+def is_plausible(state: BudgetState, budget: Budget, now: float) -> bool:
+    """Return whether a state can come from these rules, so that nothing in it stops its users for ever.
+
+    Args:
+        state: A state that others may have written.
+        budget: The allowance.
+        now: Seconds on the clock of ``state``.
+    """
+    furthest = now + FURTHEST_SECONDS + 100 * budget.window
+    oldest = now - OLDEST_SECONDS
+    optional = (state.seen, state.blocked_until, state.last_poll, state.poll_turn, state.lowered_at)
+    learned_at = max(state.lowered_at, state.blocked_until)
+    return (
+        all(oldest <= moment <= furthest for moment in state.grants)
+        and all(first <= later for first, later in pairwise(state.grants))
+        and all(moment == -math.inf or oldest <= moment <= furthest for moment in optional)
+        and state.lowered_by <= MOST_LOWERED
+        and (not state.lowered_by or learned_at > -math.inf)
+        and max(state.born, state.epoch) < 1 << 63
+        and state.step <= MOST_LOWERED
+    )
 
 
 class LocalCooldown:

@@ -37,6 +37,7 @@ from airflow_provider_cleanlist.client.rate_limit.memory import (
     Change,
     decode,
     encode,
+    is_plausible,
     new_state,
 )
 
@@ -241,6 +242,8 @@ class RedisRateLimiter(BaseRateLimiter):
             began = time.monotonic()
             value, now = self._key.read()
             stored = None if value is None else decode(value)[1]
+            if stored is not None and not is_plausible(stored, self.budget, now):
+                stored = None
             state = stored or self._replacement(value, now)
             offset = now - self.clock()
             is_same = state.born == self._born

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import itertools
 import multiprocessing
 import os
@@ -24,6 +25,8 @@ pytestmark = pytest.mark.integration
 
 fork = multiprocessing.get_context("fork")
 NOBODY = 65534
+GROUP = 54_321
+needs_root = pytest.mark.skipif(os.getuid() != 0, reason="becoming another user takes root")
 LONG = Budget(60, 1000.0)
 
 
@@ -84,13 +87,12 @@ def test_eight_processes_use_the_allowance_and_never_more(
     [
         ("pwrite", "halfway"),
         *itertools.product(
-            ["open", "fstat", "pread", "pwrite", "ftruncate", "close", "link", "mkdir"], ["before", "after"]
+            ["open", "fstat", "pread", "pwrite", "ftruncate", "close", "rename", "mkdir"], ["before", "after"]
         ),
     ],
 )
 def test_a_kill_inside_the_critical_section_stops_nobody(directory: Path, call: str, when: str) -> None:
-    owner = os if call != "mkdir" else Path
-    real = getattr(owner, call)
+    real = getattr(os, call)
 
     def deadly(*arguments: object, **options: object) -> object:
         if when == "halfway":
@@ -103,13 +105,13 @@ def test_a_kill_inside_the_critical_section_stops_nobody(directory: Path, call: 
 
     def die() -> None:
         limiter = FileRateLimiter(LONG, "organisation", [directory])
-        if call not in ("link", "mkdir"):
+        if call not in ("rename", "mkdir"):
             for _ in range(20):
                 work(limiter)
         if call == "ftruncate":
             file = next(directory.iterdir())
             file.write_bytes(file.read_bytes() + bytes(100))
-        setattr(owner, call, deadly)
+        setattr(os, call, deadly)
         work(limiter)
 
     assert in_child(die) == -signal.SIGKILL
@@ -119,7 +121,7 @@ def test_a_kill_inside_the_critical_section_stops_nobody(directory: Path, call: 
     assert decision.delay <= LONG.span
     if (call, when) == ("pwrite", "halfway"):
         assert decision.delay == pytest.approx(LONG.span, rel=0.01)
-    elif call not in ("link", "mkdir"):
+    elif call not in ("rename", "mkdir"):
         assert decision.verdict is Verdict.WAIT
         assert decision.delay <= 22 * LONG.gap
 
@@ -155,30 +157,113 @@ def test_a_forked_process_shares_the_budget_of_its_parent(directory: Path) -> No
     assert work(limiter).delay > 900
 
 
-def _as(user: int, directory: Path) -> Decision:
-    def ask() -> Decision:
-        os.setgroups([])
-        os.setgid(user)
-        os.setuid(user)
-        return work(FileRateLimiter(Budget(1, 1000.0), "organisation", [directory]))
+def as_user(user: int, action: Callable[[], object], group: int | None = None) -> object:
+    """Do something as another user, in a forked process."""
 
-    decision = in_child(ask)
+    def run() -> object:
+        os.setgroups([])
+        os.setgid(user if group is None else group)
+        os.setuid(user)
+        return action()
+
+    return in_child(run)
+
+
+def _as(user: int, directory: Path, group: int | None = None) -> Decision:
+    decision = as_user(
+        user, lambda: work(FileRateLimiter(Budget(1, 1000.0), "organisation", [directory])), group
+    )
     assert isinstance(decision, Decision)
     return decision
 
 
-@pytest.mark.skipif(os.getuid() != 0, reason="becoming two users takes root")
+@needs_root
 @pytest.mark.parametrize("first", [0, NOBODY, 1000])
-def test_two_users_share_one_file(open_directory: Path, first: int) -> None:
-    directory = open_directory / ".cleanlist"
-    assert _as(first, directory) == GO
+def test_users_of_a_common_group_share_one_file(open_directory: Path, first: int) -> None:
+    directory = open_directory / "shared"
+    directory.mkdir()
+    os.chown(directory, 0, GROUP)
+    directory.chmod(0o2770)
+    assert _as(first, directory, GROUP) == GO
     for user in (0, NOBODY, 1000):
-        assert _as(user, directory).delay > 900
+        assert _as(user, directory, GROUP).delay > 900
     assert len(list(directory.iterdir())) == 1
-    assert stat.S_IMODE(next(directory.iterdir()).stat().st_mode) == 0o666
+    status = next(directory.iterdir()).stat()
+    assert (stat.S_IMODE(status.st_mode), status.st_gid) == (0o660, GROUP)
 
 
-@pytest.mark.skipif(os.getuid() != 0, reason="becoming another user takes root")
+@needs_root
+def test_the_directory_of_one_user_is_closed_to_the_others(open_directory: Path) -> None:
+    directory = open_directory / ".cleanlist"
+    assert _as(NOBODY, directory) == GO
+    assert as_user(1000, lambda: os.access(directory, os.R_OK | os.X_OK)) is False
+    assert _as(1000, directory) == GO  # in memory, as the directory is not its own
+    assert _as(NOBODY, directory).delay > 900
+
+
+@needs_root
+@pytest.mark.parametrize("plant", ["its own directory", "a directory for all", "a link to its own"])
+def test_a_directory_that_a_neighbour_has_prepared_is_not_used(
+    open_directory: Path, plant: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    def prepare() -> None:
+        directory = open_directory / ".cleanlist"
+        trap = open_directory / "trap" if plant == "a link to its own" else directory
+        trap.mkdir()
+        trap.chmod(0o1777 if plant == "a directory for all" else 0o755)
+        if trap != directory:
+            directory.symlink_to(trap)
+
+    as_user(NOBODY, prepare)
+    directories = [open_directory / ".cleanlist", open_directory / "next"]
+    assert work(FileRateLimiter(LONG, "organisation", directories)) == GO
+    assert not list((open_directory / ".cleanlist").iterdir())
+    assert len(list((open_directory / "next").iterdir())) == 1
+    warnings = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert len(warnings) == 1
+    assert "is not kept in" in warnings[0]
+
+
+def test_a_lock_that_is_held_for_ever_stops_nobody(
+    directory: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(file_store, "LOCK_SECONDS", 0.3)
+    monkeypatch.setattr(file_store, "LOCK_RETRY_SECONDS", 0.2)
+    limiter = FileRateLimiter(LONG, "organisation", [directory, tmp_path / "next"])
+    assert work(limiter) == GO
+    holding, gone = fork.Pipe(duplex=False)
+
+    def hold() -> None:
+        file = os.open(next(directory.iterdir()), os.O_RDONLY)
+        fcntl.flock(file, fcntl.LOCK_EX)
+        gone.send(os.getpid())
+        signal.pause()
+
+    child = fork.Process(target=hold)
+    child.start()
+    holder = holding.recv()
+    try:
+        started = time.monotonic()
+        decision = work(limiter)
+        assert 0.3 <= time.monotonic() - started < 2.0
+        assert decision.delay == pytest.approx(LONG.span, rel=0.01)  # for what was sent by the first file
+        assert f"by process {holder} of user {os.getuid()}" in caplog.text
+        started = time.monotonic()
+        for _ in range(20):
+            work(limiter)
+        assert time.monotonic() - started < 0.2  # nobody waits for that lock again
+    finally:
+        child.kill()
+        child.join()
+    deadline = time.monotonic() + 10
+    while "can be used again" not in caplog.text and time.monotonic() < deadline:
+        work(limiter)
+        time.sleep(0.05)
+    assert caplog.text.count("can be used again") == 1
+    assert caplog.text.count("has been locked") == 1
+
+
+@needs_root
 def test_a_directory_of_somebody_else_is_passed_over(open_directory: Path) -> None:
     private = open_directory / "private"
     private.mkdir(mode=0o755)

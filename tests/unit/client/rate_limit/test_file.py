@@ -4,15 +4,16 @@ import logging
 import os
 import stat
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_cleanlist.client.rate_limit import file as file_store
 from airflow_provider_cleanlist.client.rate_limit.core import GO, Budget, BudgetState, Priority, Verdict
-from airflow_provider_cleanlist.client.rate_limit.file import FileRateLimiter, Machine, default_directories
+from airflow_provider_cleanlist.client.rate_limit.file import FileRateLimiter, Machine
 from airflow_provider_cleanlist.client.rate_limit.memory import decode, encode
 
 MINUTE = Budget()
@@ -94,10 +95,10 @@ def test_a_429_stops_every_process(tmp_path, here, limiter):
     assert work(new(tmp_path, here)).delay == 30.0
 
 
-def test_everybody_may_write_file_and_directory(tmp_path, limiter):
+def test_nobody_else_may_use_file_and_directory(tmp_path, limiter):
     work(limiter)
-    assert stat.S_IMODE((tmp_path / ".cleanlist").stat().st_mode) == 0o1777
-    assert stat.S_IMODE(file_of(tmp_path).stat().st_mode) == 0o666
+    assert stat.S_IMODE((tmp_path / ".cleanlist").stat().st_mode) == 0o700
+    assert stat.S_IMODE(file_of(tmp_path).stat().st_mode) == 0o600
     assert [path.name for path in (tmp_path / ".cleanlist").iterdir()] == [file_of(tmp_path).name]
 
 
@@ -261,6 +262,76 @@ def test_what_is_no_regular_file_is_not_used(tmp_path, here, limiter, kind):
     assert victim.read_text() == "precious"
 
 
+def test_a_second_name_of_another_file_is_not_overwritten(tmp_path, here, limiter, caplog):
+    work(limiter)
+    path = file_of(tmp_path)
+    path.unlink()
+    precious = tmp_path / "precious"
+    precious.write_text("precious")
+    precious.chmod(0o600)
+    path.hardlink_to(precious)
+    assert work(new(tmp_path, here)) == GO
+    assert precious.read_text() == "precious"
+    assert "hard link" in caplog.text
+
+
+def test_a_huge_file_is_not_read(tmp_path, here, limiter):
+    """Eight TiB without a block on the disk."""
+    work(limiter)
+    os.truncate(file_of(tmp_path), 8 << 40)
+    assert work(new(tmp_path, here)).delay == 61.0
+    assert file_of(tmp_path).stat().st_size < 1000
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        {"blocked_until": float("inf")},
+        {"blocked_until": float("nan")},
+        {"blocked_until": 1e12},
+        {"grants": (1000.0, float("inf"))},
+        {"grants": (float("nan"),)},
+        {"grants": (-float("inf"),)},
+        {"grants": (1000.5, 1000.0)},
+        {"seen": float("inf")},
+        {"last_poll": float("nan")},
+        {"poll_turn": 1e300},
+        {"lowered_at": float("inf"), "lowered_by": 5},
+        {"lowered_by": 5},
+        {"lowered_by": 2**32 - 1, "lowered_at": 1000.0},
+        {"epoch": 2**64 - 1},
+        {"born": 2**64 - 1},
+        {"step": 2**32 - 1},
+    ],
+)
+def test_values_that_no_limiter_writes_count_as_a_full_window(tmp_path, here, limiter, forged):
+    work(limiter)
+    path = file_of(tmp_path)
+    boot, state = decode(path.read_bytes())
+    path.write_bytes(encode(replace(state, **forged), boot))
+    other = new(tmp_path, here)
+    assert work(other).delay == 61.0
+    other.penalize(1.0)
+    here.uptime += 61.0
+    assert other.reserve(Priority.POLL, waited=0.0, max_wait=900.0) == GO
+
+
+@pytest.mark.parametrize("kept", [{"blocked_until": 4600.0}, {"grants": (1000.0, 4600.0)}])
+def test_an_hour_ahead_is_believed(tmp_path, here, limiter, kept):
+    work(limiter)
+    path = file_of(tmp_path)
+    boot, state = decode(path.read_bytes())
+    path.write_bytes(encode(replace(state, **kept), boot))
+    assert work(new(tmp_path, here), max_wait=1e4).delay == pytest.approx(3600.0, abs=0.2)
+
+
+def test_429s_in_every_window_of_an_hour_keep_the_file_usable(tmp_path, here, limiter):
+    for _ in range(60):
+        limiter.penalize(1.0)
+        here.uptime += 59.0
+    assert work(limiter) == GO
+
+
 def test_threads_share_the_allowance(tmp_path):
     limiter = FileRateLimiter(Budget(20, 1000.0), "organisation", [tmp_path / ".cleanlist"])
     decisions = []
@@ -310,21 +381,47 @@ def test_every_damage_is_noticed(state, data):
     assert decode(intact[:at]) == (b"", None)
 
 
-def test_home_comes_first_and_the_temporary_directory_last(monkeypatch, tmp_path):
-    monkeypatch.setenv("AIRFLOW_HOME", "$BASE/home")
-    monkeypatch.setenv("BASE", str(tmp_path))
-    monkeypatch.setenv("XDG_RUNTIME_DIR", "/run/user/7")
-    monkeypatch.setattr(file_store.tempfile, "tempdir", "/some/tmp")
-    assert default_directories() == [
-        tmp_path / "home" / ".cleanlist",
-        Path("/run/user/7/.cleanlist"),
-        Path("/some/tmp/.cleanlist"),
-    ]
-    monkeypatch.delenv("AIRFLOW_HOME")
-    monkeypatch.delenv("XDG_RUNTIME_DIR")
-    assert default_directories() == [Path.home() / "airflow" / ".cleanlist", Path("/some/tmp/.cleanlist")]
-
-
 def test_this_machine_has_a_boot_of_its_own():
     machine = file_store.this_machine()
     assert len(machine.boot) == 16
+
+
+moments = st.floats() | st.floats(-2000, 5000)
+foreign_states = st.builds(
+    BudgetState,
+    born=st.integers(0, 2**64 - 1),
+    epoch=st.integers(0, 2**64 - 1),
+    seen=moments,
+    grants=st.lists(moments, max_size=70).map(tuple) | st.lists(st.floats(900, 2000)).map(sorted).map(tuple),
+    blocked_until=moments,
+    last_poll=moments,
+    poll_turn=moments,
+    lowered_by=st.integers(0, 2**32 - 1),
+    lowered_at=moments,
+    step=st.integers(0, 2**32 - 1),
+)
+
+
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(content=st.binary(max_size=300) | foreign_states, poll=st.booleans())
+def test_whatever_is_in_the_file_requests_go_on(tmp_path, caplog, content, poll):
+    """A file of any content: no raw error, no warning, and a request goes out within the wait of a day."""
+    here = FakeMachine()
+    folder = tmp_path / ".cleanlist"
+    limiter = new(tmp_path, here)
+    work(limiter)
+    data = encode(content, b"a" * 16) if isinstance(content, BudgetState) else content
+    file_of(tmp_path).write_bytes(data)
+    limiter = new(tmp_path, here)
+    limiter.penalize(1.0)
+    priority, reservation = (Priority.POLL if poll else Priority.WORK), None
+    for _ in range(1000):
+        decision = limiter.reserve(priority, waited=0.0, max_wait=1e9, reservation=reservation)
+        if decision.verdict is Verdict.GO:
+            break
+        here.uptime += decision.delay
+        reservation = decision.reservation
+    assert decision == GO
+    assert here.uptime < 1000.0 + 2 * 86_400 + 200 * MINUTE.window
+    assert [path.name for path in folder.iterdir()] == [file_of(tmp_path).name]
+    assert not caplog.records
