@@ -15,7 +15,9 @@ from typing import Any
 from doc_coverage import PACKAGE, USER_MODULES, is_public, module_name
 from make_reliability_table import with_tables
 
+from airflow_provider_cleanlist.client.models import CONTACT_FIELDS
 from airflow_provider_cleanlist.client.settings import SETTINGS, Setting
+from airflow_provider_cleanlist.contacts.known_names import FULL_NAME, known_names
 from airflow_provider_cleanlist.get_provider_info import get_provider_info
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -117,6 +119,23 @@ def extras(pyproject: dict[str, Any]) -> str:
     return table(["Extra", "For", "Brings"], rows)
 
 
+def column_names(field: str) -> str:
+    """Return the column names that are known for a contact field, in order of precedence."""
+    rows = (
+        (
+            code(known.name),
+            ", ".join(sorted(known.languages)),
+            known.beside and f"beside {code(known.beside)}",
+            ", ".join(known.tools),
+        )
+        for known in known_names()
+        if known.field == field
+    )
+    return table(
+        ["Name", "Languages", "Counts only", "Written by"], [[cell or "" for cell in row] for row in rows]
+    )
+
+
 def modules() -> set[str]:
     """Return the names of the public modules that hold anything."""
     paths = [
@@ -154,6 +173,10 @@ def updated(pages: Mapping[str, str]) -> dict[str, str]:
     """
     return {
         "configuration.md": with_tables(pages["configuration.md"], current()),
+        "column-names.md": with_tables(
+            pages["column-names.md"],
+            {f"names of {field}": column_names(field) for field in (*CONTACT_FIELDS, FULL_NAME)},
+        ),
         "internals.md": with_tables(pages["internals.md"], {"further modules": without_place(pages)}),
     }
 

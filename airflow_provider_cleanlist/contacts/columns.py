@@ -1,106 +1,14 @@
-"""Which column of a source holds which contact field.
-
-Headers are compared by their letters and digits alone, so ``First Name``, ``first_name`` and ``FirstName`` are
-one. Only whole names count, never parts: ``Company Linkedin Url`` is not a person's URL. Pure functions.
-"""
+"""Which column of a source holds which contact field: by the mapping, else by :mod:`.recognition`. Pure functions."""
 
 from __future__ import annotations
 
-import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from airflow_provider_cleanlist.client.models import CONTACT_FIELDS
 from airflow_provider_cleanlist.contacts.errors import ColumnError
-
-RECOGNISED_HEADERS: Mapping[str, tuple[str, ...]] = {
-    "linkedin_url": (
-        "linkedin_url",
-        "Person Linkedin Url",
-        "Linkedin URL Public",
-        "LinkedIn Profile URL",
-        "LinkedIn Profile",
-        "LinkedIn Member Profile URL",
-        "LinkedIn Contact Profile URL",
-        "Contact LinkedIn URL",
-        "Lead LinkedIn URL",
-        "Prospect LinkedIn URL",
-        "hs_linkedin_url",
-        "LinkedIn_URL__c",
-        "LinkedIn__c",
-        "LinkedIn_Profile__c",
-        "LinkedIn_Profile_URL__c",
-        "defaultProfileUrl",
-        "LinkedIn",
-        "LinkedIn Link",
-        "Linkedin URL Unique",
-        "Linkedin URL Unique ID",
-        "Sales Navigator URL",
-        "Profile URL",
-        "URL",
-    ),
-    "first_name": ("first_name", "Contact First Name", "Lead First Name", "Given Name", "Forename"),
-    "last_name": ("last_name", "Contact Last Name", "Lead Last Name", "Surname", "Family Name"),
-    "company_name": (
-        "company_name",
-        "Company",
-        "Account Name",
-        "Company / Account",
-        "Associated Company",
-        "Associated Company (Primary)",
-        "Current Company",
-        "Company Name for Emails",
-        "Organization",
-        "Organisation",
-        "Organization Name",
-        "Employer",
-    ),
-    "company_domain": (
-        "company_domain",
-        "Company Domain Name",
-        "Domain",
-        "Domain Name",
-        "Company Website",
-        "Company Website URL",
-        "Account Website",
-        "Website",
-        "Website URL",
-        "Email Domain",
-        "hs_email_domain",
-    ),
-    "email": (
-        "email",
-        "Email Address",
-        "Work Email",
-        "Business Email",
-        "Primary Email",
-        "Contact Email",
-        "Lead Email",
-    ),
-}
-"""Headers recognised without a mapping, by contact field, the most trusted first."""
-
-FULL_NAME_HEADERS = ("Full Name", "Name", "Contact Name", "Lead Name")
-"""Headers of full names, which are not split: where the family name starts cannot be determined from the text."""
-
-
-def header_key(header: str) -> str:
-    """Return what two spellings of one header share: its letters and digits, case-folded."""
-    folded = unicodedata.normalize("NFKC", header).casefold()
-    return "".join(filter(str.isalnum, folded))
-
-
-_FIELD_RANKS = {
-    header_key(header): (field, rank)
-    for field, headers in RECOGNISED_HEADERS.items()
-    for rank, header in enumerate(headers)
-}
-_FULL_NAMES = frozenset(map(header_key, FULL_NAME_HEADERS))
-
-
-def count_recognised(headers: Iterable[str]) -> int:
-    """Return how many headers are recognised; a reader compares delimiters by it."""
-    return sum((key := header_key(header)) in _FIELD_RANKS or key in _FULL_NAMES for header in headers)
+from airflow_provider_cleanlist.contacts.known_names import FULL_NAME, header_key
+from airflow_provider_cleanlist.contacts.recognition import base_names, recognise
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +16,7 @@ class ColumnPlan:
     """Where each contact field comes from.
 
     Attributes:
-        sources: The columns of each field that has any. The first one with a value in a row gives the field.
+        sources: The columns of each field that has any. The first one with a usable value in a row gives the field.
         unused: The other columns.
         is_header: Whether the columns are surely names: one is in the mapping or at least two are recognised.
             Otherwise a file may lack its header, and its "columns" may be a person's data.
@@ -147,8 +55,8 @@ def plan_columns(columns: Sequence[str], mapping: Mapping[str, str | None]) -> C
     """Decide which columns to read.
 
     A field named in the mapping comes from its mapped columns only, in the order of the mapping; the others
-    from recognised headers, in the order of :data:`RECOGNISED_HEADERS`. A column in the mapping serves nothing
-    else.
+    from recognised columns, the most trusted name first. A column in the mapping serves nothing else. A column that
+    comes several times serves each time.
 
     Args:
         columns: The source's columns.
@@ -157,25 +65,28 @@ def plan_columns(columns: Sequence[str], mapping: Mapping[str, str | None]) -> C
     Returns:
         The plan.
     """
-    mapped = {
-        column: field for name, field in mapping.items() if (column := find_column(columns, name)) is not None
-    }
+    names = dict(zip(columns, base_names(columns), strict=True))
     sources: dict[str, list[str]] = {}
-    for column, field in mapped.items():
+    mapped: set[str] = set()
+    for name, field in mapping.items():
+        found = find_column(columns, name)
+        repeated = (
+            []
+            if found is None
+            else [column for column in columns if column == found or names[column] == found]
+        )
+        mapped.update(repeated)
         if field is not None:
-            sources.setdefault(field, []).append(column)
-    ranked: list[tuple[int, str, str]] = []
-    for column in columns:
-        field, rank = _FIELD_RANKS.get(header_key(column), (None, 0))
-        if field is not None and field not in mapping.values() and column not in mapped:
-            ranked.append((rank, field, column))
-    for _, field, column in sorted(ranked, key=lambda entry: entry[0]):
-        sources.setdefault(field, []).append(column)
-    used = {column for names in sources.values() for column in names}
+            sources.setdefault(field, []).extend(repeated)
+    recognised = recognise(columns)
+    for column, known in sorted(recognised.items(), key=lambda entry: entry[1].rank):
+        if known.field != FULL_NAME and known.field not in mapping.values() and column not in mapped:
+            sources.setdefault(known.field, []).append(column)
+    used = {column for several in sources.values() for column in several}
     return ColumnPlan(
-        sources={field: tuple(sources[field]) for field in CONTACT_FIELDS if field in sources},
+        sources={field: tuple(sources[field]) for field in CONTACT_FIELDS if sources.get(field)},
         unused=tuple(column for column in columns if column not in used),
-        is_header=bool(mapped) or count_recognised(columns) > 1,
+        is_header=bool(mapped) or len(recognised) > 1,
     )
 
 
@@ -211,7 +122,7 @@ def unusable_columns_error(plan: ColumnPlan, columns: Sequence[str]) -> ColumnEr
         sentences.append(f"Recognised: {', '.join(found) or 'none'}. Columns seen: {listed(columns)}.")
     else:
         sentences.append("The first line does not hold known column names; is the header missing?")
-    full_names = [column for column in columns if header_key(column) in _FULL_NAMES]
+    full_names = [column for column, known in recognise(columns).items() if known.field == FULL_NAME]
     if full_names:
         sentences.append(f"Full names ({listed(full_names)}) are not split: give first_name and last_name.")
     sentences.append(

@@ -8,8 +8,8 @@ import re
 from collections.abc import Iterator, Sequence
 from itertools import chain, islice
 
-from airflow_provider_cleanlist.contacts.columns import count_recognised
 from airflow_provider_cleanlist.contacts.errors import EmptyFileError, MalformedFileError
+from airflow_provider_cleanlist.contacts.recognition import count_recognised
 
 DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "pipe"}
 """The delimiters that are detected, and their names for messages."""

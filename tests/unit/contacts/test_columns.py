@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 from airflow_provider_cleanlist.client.models import CONTACT_FIELDS
-from airflow_provider_cleanlist.contacts.columns import (
-    FULL_NAME_HEADERS,
-    RECOGNISED_HEADERS,
-    check_mapping,
-    header_key,
-    listed,
-    plan_columns,
-)
+from airflow_provider_cleanlist.contacts.columns import check_mapping, listed, plan_columns
 from airflow_provider_cleanlist.contacts.errors import ColumnError
+from airflow_provider_cleanlist.contacts.known_names import FULL_NAME, header_key, known_names
 
 EXPORTS = {
     "HubSpot": (
@@ -145,13 +140,20 @@ def test_only_whole_names_count(header):
 
 
 def test_no_header_stands_for_two_fields():
-    keys = [header_key(header) for headers in RECOGNISED_HEADERS.values() for header in headers]
-    keys += map(header_key, FULL_NAME_HEADERS)
+    keys = [
+        header_key(known.name) for known in known_names() if not known.beside and known.field != FULL_NAME
+    ]
     assert len(keys) == len(set(keys))
 
 
 def test_fields_are_the_contact_fields():
-    assert tuple(RECOGNISED_HEADERS) == CONTACT_FIELDS
+    assert tuple(dict.fromkeys(known.field for known in known_names())) == (*CONTACT_FIELDS, FULL_NAME)
+
+
+def test_a_name_that_counts_only_beside_another_says_which():
+    beside = {known.beside for known in known_names() if known.beside}
+    assert beside <= set(CONTACT_FIELDS)
+    assert all(known.languages and known.beside != known.field for known in known_names())
 
 
 @pytest.mark.parametrize(
@@ -200,8 +202,8 @@ def test_an_exact_name_is_preferred():
     [
         (["Mara", "Okafor", "LinkedIn"], {}, False),
         (["Mara", "Okafor", "Northfold"], {}, False),
-        (["Email", "Firma"], {}, False),
-        (["Email", "Firma"], {"Firma": "company_name"}, True),
+        (["Email", "Ort"], {}, False),
+        (["Email", "Ort"], {"Ort": "company_name"}, True),
         (["Email", "Company"], {}, True),
         (["Email", "Full Name"], {}, True),
     ],
@@ -222,6 +224,15 @@ def test_long_lists_are_cut():
 
 
 def test_the_documentation_lists_the_headers():
+    docs = Path(__file__).parents[3] / "docs"
+    text = docs.joinpath("reference", "column-names.md").read_text(encoding="utf-8")
+    for known in known_names():
+        assert f"| `{known.name}` | {', '.join(sorted(known.languages))} |" in text
+
+
+def test_the_names_in_the_documentation_are_recognised():
     text = Path(__file__).parents[3].joinpath("docs", "contacts.md").read_text(encoding="utf-8")
-    for field, headers in RECOGNISED_HEADERS.items():
-        assert f"| `{field}` | {', '.join(f'`{header}`' for header in headers)} |" in text
+    for field in CONTACT_FIELDS:
+        row = next(line for line in text.splitlines() if line.startswith(f"| `{field}` | "))
+        names = re.findall(r"`([^`]+)`", row)[1:]
+        assert plan_columns(names, {}).sources == {field: tuple(names)}

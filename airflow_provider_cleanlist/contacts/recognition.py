@@ -1,0 +1,145 @@
+"""What the columns of a source mean, told by their names alone. Pure functions.
+
+Whole names come first: those of :mod:`.known_names`, in which a name that languages disagree on counts only beside
+another name of its language. What is left may stand behind a prefix, of an object (``Person - First name``,
+``properties.firstname``) or of a loader (``property_firstname``), which several columns must share.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from airflow_provider_cleanlist.contacts.known_names import KnownName, header_key, names_by_key
+
+_PERSON_FIELDS = frozenset({"linkedin_url", "first_name", "last_name"})
+_REPETITION = re.compile(r"(.+?)(?: \(\d{1,4}\)|\.\d{1,4})", re.DOTALL)
+_CAMEL_CASE = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+_WORD = re.compile(r"[^\W_]+")
+_LONGEST_PREFIXED = 100  # characters; a longer "name" is data
+_LONGEST_PREFIX = 3  # words
+
+_OBJECT_WORDS = """
+    attributes candidate candidates contact contacts custom data field fields individual lead leads
+    payload people person properties property prospect prospects record traits
+"""
+_OBJECTS = frozenset(_OBJECT_WORDS.split())
+"""Words for the object that a row is, and for what loaders put around it: a prefix of these says nothing."""
+
+_OTHER_WORDS = """
+    account accounts advisor agent alternate alternative assistant assistants author billing boss
+    business by colleague companies company created creator editor education email emergency employer
+    facebook firm former from github instagram introducer investor invoice last manager managers modified
+    modifier office old organisation organisations organization organizations other owner owners parent
+    partner past previous prior recruiter reference referral referred referrer rep reports representative
+    school second secondary sender shipping sponsor spouse supervisor support twitter university updated
+    xing youtube
+"""
+_OTHERS = frozenset(_OTHER_WORDS.split())
+"""Words for somebody or something else: what stands behind a prefix with one of them is not the row's person."""
+
+_ONLY_WHOLE = frozenset({"url"})
+
+
+def recognise(columns: Sequence[str]) -> dict[str, KnownName]:
+    """Return what the columns mean.
+
+    Args:
+        columns: The columns of one source.
+
+    Returns:
+        The known name of each column that has one, columns of full names included. Those that are known by their
+        whole names come first.
+    """
+    names = dict(zip(columns, base_names(columns), strict=True))
+    found = _known(names)
+    return found | _behind_prefixes(names, found)
+
+
+def count_recognised(headers: Iterable[str]) -> int:
+    """Return how many headers are recognised; a reader finds delimiter and header by it."""
+    return len(recognise(list(dict.fromkeys(headers))))
+
+
+def base_names(columns: Sequence[str]) -> Iterator[str]:
+    """Yield each column's name without what tells it from an earlier column of the same name.
+
+    Readers write ``Company (2)`` for it, pandas ``Company.1``; without a column ``Company`` these are names of their
+    own.
+    """
+    there = set(columns)
+    for column in columns:
+        repeated = _REPETITION.fullmatch(column) if column[-1:] in ")0123456789" else None
+        yield repeated[1] if repeated and repeated[1] in there else column
+
+
+def _known(names: Mapping[str, str]) -> dict[str, KnownName]:
+    """Return the known name of each column, given what the columns are called."""
+    table = names_by_key()
+    meanings = {column: found for column, name in names.items() if (found := table.get(header_key(name)))}
+    certain = {known.field for found in meanings.values() for known in found if not known.beside}
+    holders: dict[tuple[str, str], set[str]] = {}
+    for column, found in meanings.items():
+        for known in found:
+            for language in known.languages:
+                holders.setdefault((language, known.field), set()).add(column)
+
+    def applies(known: KnownName, column: str) -> bool:
+        if known.beside is None:
+            return True
+        beside = (holders.get((language, known.beside), set()) for language in known.languages)
+        return known.field not in certain and any(columns - {column} for columns in beside)
+
+    chosen = {}
+    for column, found in meanings.items():
+        if applicable := [known for known in found if applies(known, column)]:
+            chosen[column] = min(applicable, key=lambda known: (known.beside is None, known.rank))
+    return chosen
+
+
+def _behind_prefixes(names: Mapping[str, str], whole: Mapping[str, KnownName]) -> dict[str, KnownName]:
+    """Return the known names that stand behind prefixes.
+
+    The prefix of an object may stand before any of them. Any other prefix counts if the columns have no person yet
+    (else it is somebody beside that person), holds no word for somebody else, and is the only one.
+
+    Args:
+        names: What the columns are called.
+        whole: The columns that are known by their whole names.
+    """
+    groups: dict[tuple[str, ...], dict[str, str]] = {}
+    for column, name in names.items():
+        for prefix, rest in _splits(name):
+            groups.setdefault(prefix, {})[column] = rest
+    found: dict[str, KnownName] = {}
+    persons: list[dict[str, KnownName]] = []
+    for prefix, rests in sorted(groups.items(), key=lambda group: (-len(group[1]), len(group[0]))):
+        known = _known(rests)
+        fields = {name.field for name in known.values()}
+        if len(fields) < 2 or _OTHERS.intersection(prefix):
+            continue
+        added = {
+            column: name for column, name in known.items() if column not in whole and column not in found
+        }
+        if _OBJECTS.issuperset(prefix):
+            found |= added
+        elif _PERSON_FIELDS & fields:
+            persons.append(added)
+    if not persons or _PERSON_FIELDS & {known.field for known in (*whole.values(), *found.values())}:
+        return found
+    is_ambiguous = any(persons[0].keys().isdisjoint(person) for person in persons)
+    return found if is_ambiguous else persons[0] | found
+
+
+def _splits(name: str) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Yield the prefixes behind which a known name stands, as lists of words, with that name."""
+    if len(name) > _LONGEST_PREFIXED:
+        return
+    words = _WORD.findall(_CAMEL_CASE.sub(" ", name))
+    for cut in range(1, min(len(words), _LONGEST_PREFIX + 1)):
+        prefix, rest = tuple(word.casefold() for word in words[:cut]), words[cut:]
+        if len(rest) > 1 and rest[-1].casefold() == "value" and _OBJECTS.issuperset(prefix):
+            rest = rest[:-1]  # HubSpot's first API: properties.firstname.value
+        key = header_key("".join(rest))
+        if key in names_by_key() and key not in _ONLY_WHOLE:
+            yield prefix, " ".join(rest)

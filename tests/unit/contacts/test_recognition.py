@@ -1,0 +1,150 @@
+"""What columns mean by their names: languages, prefixes, repetitions."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from airflow_provider_cleanlist.contacts.columns import plan_columns
+from airflow_provider_cleanlist.contacts.recognition import count_recognised
+
+NAMES = {"first_name", "last_name"}
+
+
+def sources(header: str) -> dict[str, tuple[str, ...]]:
+    return dict(plan_columns(header.split("|"), {}).sources)
+
+
+@pytest.mark.parametrize(
+    ("header", "last_name"),
+    [
+        ("Vorname|Name|Firma", "Name"),
+        ("Prénom|Nom|Société", "Nom"),
+        ("prenom|nom|societe", "nom"),
+        ("Voornaam|Naam|Bedrijf", "Naam"),
+        ("Vorname|Name|Nachname|Firma", "Nachname"),
+        ("Nome|Sobrenome|Apelido|Empresa", "Sobrenome"),
+        ("Nome|Apelido|Empresa", "Apelido"),
+        ("First|Last|Company", "Last"),
+        ("First Name|Last|Company", "Last"),
+    ],
+)
+def test_a_shared_name_is_the_family_name_beside_its_language(header: str, last_name: str) -> None:
+    assert sources(header)["last_name"] == (last_name,)
+    assert sources(header).keys() >= NAMES
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "First Name|Name|Company",
+        "Voornaam|Name|Bedrijf",
+        "Prénom|Name|Entreprise",
+        "Nom|Entreprise",
+        "Name|Firma",
+        "Nome|Empresa",
+        "Last|Company",
+        "Ad|Campaign|Company",
+    ],
+)
+def test_without_its_language_it_is_not(header: str) -> None:
+    assert not sources(header).keys() >= NAMES
+
+
+@pytest.mark.parametrize(
+    "prefix",
+    [
+        "properties.",
+        "property_",
+        "properties_",
+        "PROPERTIES_",
+        "Person - ",
+        "Contact ",
+        "prospect ",
+        "data.attributes.",
+    ],
+)
+def test_a_prefix_that_names_share_is_left_aside(prefix: str) -> None:
+    columns = [f"{prefix}{name}" for name in ("firstName", "lastName", "company", "owner_id")]
+    plan = plan_columns(columns, {})
+    assert plan.sources == {
+        "first_name": (columns[0],),
+        "last_name": (columns[1],),
+        "company_name": (columns[2],),
+    }
+    assert plan.unused == (columns[3],)
+
+
+def test_any_prefix_counts_for_the_only_person() -> None:
+    buyer = "Buyer First Name|Buyer Last Name|Buyer Company"
+    assert sources(f"{buyer}|Date").keys() == {*NAMES, "company_name"}
+    seller = "Seller First Name|Seller Last Name|Seller Company"
+    assert sources(f"{buyer}|{seller}") == {}
+
+
+@pytest.mark.parametrize(
+    "prefix",
+    [
+        "Owner",
+        "Contact Owner",
+        "Account Manager",
+        "assistant_",
+        "Previous",
+        "previousCompany",
+        "Referrer",
+        "created_by_",
+    ],
+)
+def test_other_people_stay_who_they_are(prefix: str) -> None:
+    others = "|".join(
+        f"{prefix} {name}" for name in ("First Name", "Last Name", "LinkedIn URL", "Email", "Company")
+    )
+    assert sources(others).keys() <= {"company_name"}
+    person = "First Name|Last Name|Company"
+    assert sources(f"{person}|{others}") == sources(person)
+
+
+def test_somebody_beside_the_person_is_not_read() -> None:
+    person = "First Name|Last Name|Company"
+    assert sources(f"{person}|Introducing First Name|Introducing LinkedIn URL|Introducing Email") == sources(
+        person
+    )
+
+
+def test_one_name_behind_a_prefix_is_not_enough() -> None:
+    assert sources("Person - Website|Rating") == {}
+
+
+def test_data_instead_of_a_header_is_not_recognised() -> None:
+    assert count_recognised(["Mara", "Okafor", "x" * 200_000, "a-" * 100_000, "", ""]) == 0
+
+
+def test_repeated_columns_all_serve_in_order() -> None:
+    assert sources("Company|First Name|Company (2)|Last Name|Company.1")["company_name"] == (
+        "Company",
+        "Company (2)",
+        "Company.1",
+    )
+    assert sources("First Name|Last Name|Company (2)").keys() == NAMES
+
+
+def test_a_mapping_means_all_columns_of_that_name() -> None:
+    columns = ["Kunde", "Vorname", "Nachname", "Kunde (2)", "Company", "Company (2)"]
+    plan = plan_columns(columns, {"Kunde": "company_name", "Company": None})
+    assert plan.sources["company_name"] == ("Kunde", "Kunde (2)")
+    assert plan.unused == ("Company", "Company (2)")
+    assert plan_columns(columns, {"Kunde (2)": "company_name"}).sources["company_name"] == ("Kunde (2)",)
+
+
+def test_parsing_a_dag_does_not_read_the_table() -> None:
+    probe = (
+        "from airflow_provider_cleanlist import BulkEnrichOperator; import sys;"
+        "known = sys.modules.get('airflow_provider_cleanlist.contacts.known_names');"
+        "assert known is None or known.known_names.cache_info().currsize == 0"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", probe], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stderr
