@@ -35,7 +35,7 @@ from airflow_provider_cleanlist.contacts.identity import (
 )
 from airflow_provider_cleanlist.contacts.report import ReadReport, Tally
 from airflow_provider_cleanlist.contacts.source_ids import SourceIds
-from airflow_provider_cleanlist.contacts.sources import Source, SourceRow
+from airflow_provider_cleanlist.contacts.sources import Source, SourceRow, WantedColumns
 
 _MEMORY_BYTES = 1024 * 1024
 _MAX_SHAPES = 1_000  # distinct sets of keys, and columns, remembered of rows that each bring their own
@@ -151,8 +151,9 @@ def read_contacts(
     check_mapping(mapping)
     plans = _Plans(source, mapping)
     seen = Deduplicator()
-    for row in source.rows():
-        plan = plans.of(tuple(row.values))
+    wanted = WantedColumns(mapping, also=(source_ids.column,) if source_ids else ())
+    for row in source.rows(wanted):
+        plan = plans.of(source.columns or tuple(row.values))
         values = {name: _first_value(row.values, columns) for name, columns in plan.sources.items()}
         if _is_blank_row(row, values):
             report.blank.add(row.number)
@@ -220,6 +221,7 @@ class _Plans:
     def finish(self, report: ReadReport) -> None:
         """Check the columns of the whole source, and add them to the report."""
         report.source = self._source.describe()
+        report.skipped_lines = tuple(self._source.skipped_lines())
         if self._source.columns is not None and not self._plans:
             self.of(self._source.columns)
         if not self._plans:

@@ -42,6 +42,7 @@ class ReadReport:
 
     Attributes:
         source: The source's name and how it was read.
+        skipped_lines: Log lines about lines of a text that are no rows, such as a footer.
         rows: Rows read that hold anything: accepted, duplicate and refused ones.
         accepted: Contacts yielded.
         blank: Rows without any value.
@@ -53,6 +54,7 @@ class ReadReport:
     """
 
     source: str = ""
+    skipped_lines: tuple[str, ...] = ()
     rows: int = 0
     accepted: int = 0
     blank: Tally = field(default_factory=Tally)
@@ -78,6 +80,7 @@ class ReadReport:
         lines = [
             f"Read {counted(self.rows, 'row')} from {self.source}: {counted(self.accepted, 'contact')} to enrich."
         ]
+        lines.extend(self.skipped_lines)
         if pairs:
             lines.append(f"Columns read: {', '.join(pairs)}.")
         if self.unused_columns:

@@ -14,17 +14,27 @@ import re
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
-from itertools import zip_longest
+from dataclasses import dataclass, field
+from itertools import chain, zip_longest
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NamedTuple, Protocol, cast
 
 from airflow_provider_cleanlist.client.models import CONTACT_FIELDS, Contact
+from airflow_provider_cleanlist.contacts.columns import find_column, plan_columns
 from airflow_provider_cleanlist.contacts.errors import MissingFileError, SourceError, UnknownFormatError
 from airflow_provider_cleanlist.contacts.readers.delimited import DELIMITERS, DelimitedFile
 from airflow_provider_cleanlist.contacts.readers.json_text import read_json_array, read_json_lines
 from airflow_provider_cleanlist.contacts.readers.parquet import read_parquet
 from airflow_provider_cleanlist.contacts.readers.query import read_query
-from airflow_provider_cleanlist.contacts.readers.text import BinaryFile, Decoder, read_chunks, split_lines
+from airflow_provider_cleanlist.contacts.readers.text import (
+    BinaryFile,
+    Decoder,
+    check_encoding,
+    read_chunks,
+    split_lines,
+    without_end_marks,
+)
+from airflow_provider_cleanlist.contacts.recognition import count_recognised
 from airflow_provider_cleanlist.storage import open_file
 
 if TYPE_CHECKING:
@@ -51,6 +61,31 @@ class SourceRow(NamedTuple):
         return f"SourceRow({self.number})"
 
 
+@dataclass(frozen=True, slots=True)
+class WantedColumns:
+    """What is to be read of a source, so that it can find its header and leave other columns out.
+
+    Attributes:
+        mapping: A checked ``column_mapping``.
+        also: Further columns to read, for instance one with ids.
+    """
+
+    mapping: Mapping[str, str | None] = field(default_factory=dict)
+    also: tuple[str, ...] = ()
+
+    def count_known(self, names: Iterable[str]) -> int:
+        """Return how many of these names are recognised or mapped."""
+        names = tuple(names)
+        mapped = set(filter(None, (find_column(names, name) for name in self.mapping)))
+        return len(mapped) + count_recognised([name for name in names if name not in mapped])
+
+    def of(self, columns: Sequence[str]) -> list[str]:
+        """Return those of a source's columns that are needed."""
+        needed = set(chain.from_iterable(plan_columns(columns, self.mapping).sources.values()))
+        needed.update(find_column(columns, name) or "" for name in self.also)
+        return [column for column in columns if column in needed]
+
+
 class Source(Protocol):
     """A source of rows.
 
@@ -64,11 +99,14 @@ class Source(Protocol):
     def has_header_line(self) -> bool:
         """Whether the columns come from a text's first line, which may be missing."""
 
-    def rows(self) -> Iterator[SourceRow]:
-        """Read the source from its start."""
+    def rows(self, wanted: WantedColumns = ..., /) -> Iterator[SourceRow]:
+        """Read the source from its start; what is wanted helps to find the columns."""
 
     def describe(self) -> str:
         """Name the source, and how it was read, for a log: without values and credentials."""
+
+    def skipped_lines(self) -> Sequence[str]:
+        """Return log lines about lines of a text that are no rows."""
 
 
 class RecordsSource:
@@ -98,7 +136,11 @@ class RecordsSource:
         """Name the source."""
         return "contacts" if self._frame is None else "contacts (DataFrame)"
 
-    def rows(self) -> Iterator[SourceRow]:
+    def skipped_lines(self) -> Sequence[str]:
+        """Return nothing: every record is a row."""
+        return ()
+
+    def rows(self, wanted: WantedColumns = WantedColumns(), /) -> Iterator[SourceRow]:
         """Read the contacts from the first."""
         if self._frame is not None:
             self.columns = tuple(map(str, self._frame.columns))
@@ -137,7 +179,11 @@ class QuerySource:
         """Name the source."""
         return "the SQL query"
 
-    def rows(self) -> Iterator[SourceRow]:
+    def skipped_lines(self) -> Sequence[str]:
+        """Return nothing: every record is a row."""
+        return ()
+
+    def rows(self, wanted: WantedColumns = WantedColumns(), /) -> Iterator[SourceRow]:
         """Run the query."""
         number = 0
         with closing(read_query(self._hook, self._sql, self._parameters)) as results:
@@ -156,37 +202,65 @@ class FileSource:
 
     Args:
         path: A local path, or a URI that Airflow's ``ObjectStoragePath`` takes (``s3://connection@bucket/key``).
+        encoding: Name of the text codec of Python in which the file is written; by default it is detected.
+        header_row: Which row of a delimited text is the header, as a spreadsheet counts them, from 1; by default it is
+            searched for.
 
     Raises:
         UnknownFormatError: If the suffix names no supported format.
+        EncodingError: If Python does not know ``encoding``.
+        SourceError: If ``encoding`` or ``header_row`` is given for a format that has none, or ``header_row`` is not
+            positive.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(
+        self, path: str | os.PathLike[str], *, encoding: str | None = None, header_row: int | None = None
+    ) -> None:
         self.columns: tuple[str, ...] | None = None
         self._path = path
+        self._encoding = encoding
+        self._header_row = header_row
         self._name = _public_name(str(path))
         suffixes = [suffix.lower() for suffix in Path(self._name).suffixes]
         self._is_gzip = suffixes[-1:] == [".gz"]
         self._format = (suffixes[:-1] if self._is_gzip else suffixes)[-1:]
         self._details: list[str] = []
+        self._skipped_lines: list[str] = []
         if not self._format or self._format[0] not in _FORMATS:
             raise UnknownFormatError(
                 f"{self._name}: the format is not supported. Supported suffixes: {', '.join(_FORMATS)}, each also "
                 "with .gz. Export a workbook's sheet as CSV (UTF-8)."
             )
+        if encoding is not None:
+            check_encoding(encoding)
+            if self._format[0] == ".parquet":
+                raise SourceError(f"{self._name}: a Parquet file has no encoding; leave encoding out.")
+        if header_row is not None and self._format[0] not in _DELIMITED:
+            raise SourceError(
+                f"{self._name}: header_row is for {' and '.join(_DELIMITED)} files only; leave it out."
+            )
+        if header_row is not None and header_row < 1:
+            raise SourceError(f"header_row={header_row}: rows are counted from 1.")
 
     @property
     def has_header_line(self) -> bool:
-        """Whether the columns come from the file's first line."""
-        return self._format[0] in (".csv", ".tsv")
+        """Whether the columns come from a line that nobody has named."""
+        return self._format[0] in _DELIMITED and self._header_row is None
 
     def describe(self) -> str:
         """Name the file, without credentials, and say how it was read."""
         details = f" ({', '.join(self._details)})" if self._details else ""
         return f"{self._name}{details}"
 
-    def rows(self) -> Iterator[SourceRow]:
+    def skipped_lines(self) -> Sequence[str]:
+        """Return log lines about the lines above the header, repeated headers and the footer."""
+        return self._skipped_lines
+
+    def rows(self, wanted: WantedColumns = WantedColumns(), /) -> Iterator[SourceRow]:
         """Open the file and read it from its start.
+
+        Args:
+            wanted: What is to be read.
 
         Raises:
             MissingFileError: If there is no file, or it may not be read.
@@ -197,7 +271,7 @@ class FileSource:
                 file: BinaryFile = stack.enter_context(self._open())
                 if self._is_gzip:
                     file = stack.enter_context(gzip.GzipFile(fileobj=cast("IO[bytes]", file)))
-                yield from _FORMATS[self._format[0]](self, file)
+                yield from _FORMATS[self._format[0]](self, file, wanted)
         except (FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError) as error:
             raise MissingFileError(f"{self._name} cannot be read: {_PROBLEMS[type(error)]}.") from None
         except SourceError as error:
@@ -217,28 +291,30 @@ class FileSource:
             ) from None
 
     def _texts(self, file: BinaryFile) -> Iterator[str]:
-        decoder = Decoder()
-        for text in decoder.decode(read_chunks(file)):
+        decoder = Decoder(self._encoding)
+        for text in without_end_marks(decoder.decode(read_chunks(file))):
             self._details = [decoder.encoding]
             yield text
 
-    def _delimited(self, file: BinaryFile) -> Iterator[SourceRow]:
-        table = DelimitedFile(split_lines(self._texts(file)))
+    def _delimited(self, file: BinaryFile, wanted: WantedColumns) -> Iterator[SourceRow]:
+        lines = split_lines(self._texts(file))
+        table = DelimitedFile(lines, header_row=self._header_row, count_known=wanted.count_known)
         self.columns = table.columns
         width = len(table.columns)
-        for number, cells in enumerate(table.records(), start=1):
+        for number, cells in table.records():
             is_overlong = any(map(str.strip, cells[width:]))
             values = dict(zip_longest(table.columns, cells[:width]))
             yield SourceRow(number, values, is_overlong)
         self._details.append(f"{DELIMITERS.get(table.delimiter, 'custom')}-separated")
+        self._skipped_lines = table.skipped_lines()
 
-    def _json_lines(self, file: BinaryFile) -> Iterator[SourceRow]:
+    def _json_lines(self, file: BinaryFile, wanted: WantedColumns) -> Iterator[SourceRow]:
         return (SourceRow(*row) for row in read_json_lines(split_lines(self._texts(file))))
 
-    def _json_array(self, file: BinaryFile) -> Iterator[SourceRow]:
+    def _json_array(self, file: BinaryFile, wanted: WantedColumns) -> Iterator[SourceRow]:
         return (SourceRow(*row) for row in read_json_array(self._texts(file)))
 
-    def _parquet(self, file: BinaryFile) -> Iterator[SourceRow]:
+    def _parquet(self, file: BinaryFile, wanted: WantedColumns) -> Iterator[SourceRow]:
         if not self._is_gzip:
             yield from self._parquet_rows(file)
             return
@@ -253,7 +329,8 @@ class FileSource:
             yield SourceRow(number, values)
 
 
-_FORMATS: Mapping[str, Callable[[FileSource, BinaryFile], Iterator[SourceRow]]] = {
+_DELIMITED = (".csv", ".tsv")
+_FORMATS: Mapping[str, Callable[[FileSource, BinaryFile, WantedColumns], Iterator[SourceRow]]] = {
     ".csv": FileSource._delimited,
     ".tsv": FileSource._delimited,
     ".jsonl": FileSource._json_lines,
@@ -278,6 +355,8 @@ def open_source(
     *,
     contacts: object = None,
     contacts_path: str | os.PathLike[str] | None = None,
+    encoding: str | None = None,
+    header_row: int | None = None,
     sql: str | None = None,
     sql_conn_id: str | None = None,
     parameters: Parameters | None = None,
@@ -287,6 +366,8 @@ def open_source(
     Args:
         contacts: Mappings, :class:`Contact` objects or a DataFrame.
         contacts_path: A file, see :class:`FileSource`.
+        encoding: The file's encoding, see :class:`FileSource`.
+        header_row: The file's header, see :class:`FileSource`.
         sql: A query on ``sql_conn_id``.
         sql_conn_id: An Airflow connection whose hook is a ``DbApiHook``.
         parameters: Values for the query's placeholders.
@@ -304,10 +385,12 @@ def open_source(
         raise SourceError(
             f"Give exactly one of contacts, contacts_path and sql; got {', '.join(given) or 'none'}."
         )
+    if contacts_path is not None:
+        return FileSource(contacts_path, encoding=encoding, header_row=header_row)
+    if encoding is not None or header_row is not None:
+        raise SourceError("encoding and header_row are for contacts_path only; leave them out.")
     if contacts is not None:
         return RecordsSource(contacts)
-    if contacts_path is not None:
-        return FileSource(contacts_path)
     if not sql_conn_id:
         raise SourceError("sql needs sql_conn_id, the connection to run it on.")
     from airflow_provider_cleanlist.hooks.sql import sql_hook

@@ -50,6 +50,11 @@ class BulkEnrichOperator(BaseOperator):
         contacts: Mappings with contact fields, ``Contact`` objects, a pandas DataFrame, or the output of another task.
         contacts_path: Local path or object storage URI of a ``.csv``, ``.jsonl``, ``.ndjson``, ``.json`` or
             ``.parquet`` file, optionally ``.gz``.
+        encoding: Encoding of ``contacts_path``, templated: the name of a text codec of Python, such as ``cp1250`` or
+            ``shift_jis``. By default it is detected, and text that is neither Unicode nor plausible Windows-1252 is
+            refused.
+        header_row: Row of ``contacts_path`` that is the header, templated: 1 for the first, counted as a spreadsheet
+            counts its rows. By default it is the first of the first 20 in which two names are known or mapped.
         sql: Query whose rows are contacts.
         sql_conn_id: Connection for ``sql``; any whose hook is a ``DbApiHook``.
         parameters: Values for the placeholders of ``sql``.
@@ -114,6 +119,8 @@ class BulkEnrichOperator(BaseOperator):
 
     template_fields: Sequence[str] = (
         "contacts_path",
+        "encoding",
+        "header_row",
         "sql",
         "sql_conn_id",
         "parameters",
@@ -141,6 +148,8 @@ class BulkEnrichOperator(BaseOperator):
         *,
         contacts: Any = None,
         contacts_path: str | None = None,
+        encoding: str | None = None,
+        header_row: int | str | None = None,
         sql: str | None = None,
         sql_conn_id: str | None = None,
         parameters: Mapping[str, Any] | Sequence[Any] | None = None,
@@ -170,6 +179,8 @@ class BulkEnrichOperator(BaseOperator):
         super().__init__(**kwargs)
         self.contacts = contacts
         self.contacts_path = contacts_path
+        self.encoding = encoding
+        self.header_row = header_row
         self.sql = sql
         self.sql_conn_id = sql_conn_id
         self.parameters = parameters
@@ -308,6 +319,8 @@ class BulkEnrichOperator(BaseOperator):
             source = open_source(
                 contacts=_resolved(self.contacts, context),
                 contacts_path=given(self.contacts_path),
+                encoding=given(self.encoding),
+                header_row=_optional_number("header_row", given(self.header_row)),
                 sql=given(self.sql),
                 sql_conn_id=given(self.sql_conn_id),
                 parameters=self.parameters,

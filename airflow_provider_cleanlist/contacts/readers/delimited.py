@@ -5,15 +5,24 @@ from __future__ import annotations
 import contextlib
 import csv
 import re
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain, islice
+from typing import Any
 
+from airflow_provider_cleanlist.contacts.cleaning import parse_linkedin_url
 from airflow_provider_cleanlist.contacts.errors import EmptyFileError, MalformedFileError
 from airflow_provider_cleanlist.contacts.recognition import count_recognised
+from airflow_provider_cleanlist.contacts.report import Tally
 
 DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "pipe"}
 """The delimiters that are detected, and their names for messages."""
+MAX_CELL_CHARACTERS = 8 * 1024 * 1024
+"""Longest cell; Python's own limit of 131,072 is less than what some exports have in a cell."""
 
+_HEADER_WITHIN = 20  # records
+_FOOTER_WITHIN = 20  # records
+_NAME_CHARACTERS = 200
 _SAMPLE_LINES = 50
 _EXCEL_HINT = re.compile(r'"?sep=(.)"?[\r\n]*', re.IGNORECASE)
 
@@ -21,81 +30,285 @@ _EXCEL_HINT = re.compile(r'"?sep=(.)"?[\r\n]*', re.IGNORECASE)
 class DelimitedFile:
     """One delimited text: its delimiter, its header and its records.
 
-    The delimiter is the one under which most column names are recognised, then the one under which the first
-    records agree best on a number of cells. Excel's first line ``sep=;`` is honoured.
+    The header is the first of the first 20 records in which two names are known; if there is none, the first record
+    that is not blank. The delimiter is the one under which most column names of the header are known, then the one
+    under which the records agree best on a number of cells. Excel's first line ``sep=;`` is honoured.
+
+    Quotation marks inside a quoted cell are doubled, or follow a backslash. Spaces may stand around quoted cells. In
+    tab-separated text, a quotation mark that does not enclose the whole cell belongs to the value.
+
+    Records are counted from the first line on, as a spreadsheet counts its rows, but from 0, so that the first row
+    below a header on top is row 1.
 
     Args:
         lines: The text's lines, with their ends.
+        header_row: Which record is the header, counted from 1; by default it is searched for.
+        count_known: Returns how many of some names are known to be those of columns.
 
     Attributes:
         delimiter: The delimiter found.
-        columns: The names in the first record that is not blank; repeated names get a number, as in
-            ``Email (2)``, nameless columns their position, as in ``column 7``.
+        columns: The names in the header; repeated names get a number, as in ``Email (2)``, nameless columns their
+            position, as in ``column 7``.
 
     Raises:
         EmptyFileError: If there is no record at all.
-        MalformedFileError: If quotation marks are not balanced.
+        MalformedFileError: If quotation marks are not balanced, or ``header_row`` names no record.
+    """
+
+    def __init__(
+        self,
+        lines: Iterator[str],
+        *,
+        header_row: int | None = None,
+        count_known: Callable[[Iterable[str]], int] = count_recognised,
+    ) -> None:
+        if csv.field_size_limit() < MAX_CELL_CHARACTERS:
+            csv.field_size_limit(MAX_CELL_CHARACTERS)
+        count_known = _short_only(count_known)
+        head = list(islice(lines, _SAMPLE_LINES + (header_row or 0)))
+        hint = _EXCEL_HINT.fullmatch(head[0]) if head else None
+        skipped = 1 if hint else 0
+        self.delimiter = hint[1] if hint else sniff_delimiter(head, header_row, count_known)
+        self._reader = _RecordReader(chain(head[skipped:], lines), self.delimiter, first_line=1 + skipped)
+        records = enumerate(self._reader)
+        head_records = _read_head(records, header_row, count_known)
+        position = _find_header(head_records, header_row, count_known)
+        self._header_number, self._header = head_records[position]
+        self._lines_above = sum(map(_has_value, (cells for _, cells in head_records[:position])))
+        self._records = chain(head_records[position + 1 :], records)
+        self.columns = unique_names(self._header)
+        self._reader.width = len(self.columns)
+        self._repeated_headers = Tally()
+        self._footer = Tally()
+
+    def records(self) -> Iterator[tuple[int, list[str]]]:
+        """Yield number and cells of each record after the header; a blank line has no cells.
+
+        Repetitions of the header are skipped. So is a footer: records with nothing but a first cell, after a blank one
+        and before the end.
+        """
+        held: list[tuple[int, list[str]]] = []
+        is_after_blank = False
+        for number, cells in self._records:
+            if not _has_value(cells):
+                is_after_blank = True
+                if held:
+                    held.append((number, cells))
+                    continue
+            elif cells == self._header:
+                self._repeated_headers.add(number)
+                continue
+            elif is_after_blank:
+                if len(held) < _FOOTER_WITHIN and self._may_be_footer(cells):
+                    held.append((number, cells))
+                    continue
+                is_after_blank = False
+                yield from held
+                held.clear()
+            yield number, cells
+        for number, cells in held:
+            if _has_value(cells):
+                self._footer.add(number)
+            else:
+                yield number, cells
+
+    def skipped_lines(self) -> list[str]:
+        """Return log lines about the records that were skipped so far."""
+        lines = []
+        if self._lines_above:
+            where = f"the header is row {self._header_number + 1} of the file"
+            lines.append(f"Lines above the header skipped: {self._lines_above:,} ({where}).")
+        if self._repeated_headers.count:
+            lines.append(f"Repeated header lines skipped: {self._repeated_headers}.")
+        if self._footer.count:
+            lines.append(f"Footer lines skipped: {self._footer}.")
+        return lines
+
+    def _may_be_footer(self, cells: Sequence[str]) -> bool:
+        """Return whether a record may belong to a footer: a single cell, or a sentence in the first one."""
+        first = cells[0].strip()
+        if not first or len(self.columns) == 1 or _has_value(cells[1:]):
+            return False
+        return (len(cells) == 1 or " " in first) and parse_linkedin_url(first) is None
+
+
+def _short_only(count_known: Callable[[Iterable[str]], int]) -> Callable[[Iterable[str]], int]:
+    """Keep cells from being compared that are too long to be a name."""
+    return lambda cells: count_known([cell for cell in cells if len(cell) <= _NAME_CHARACTERS])
+
+
+def _has_value(cells: Iterable[str]) -> bool:
+    return any(map(str.strip, cells))
+
+
+def _read_head(
+    records: Iterator[tuple[int, list[str]]],
+    header_row: int | None,
+    count_known: Callable[[Iterable[str]], int],
+) -> list[tuple[int, list[str]]]:
+    """Read records as far as the header may be."""
+    if header_row is not None:
+        return list(islice(records, header_row))
+    head: list[tuple[int, list[str]]] = []
+    candidates = 0
+    for number, cells in records:
+        head.append((number, cells))
+        candidates += _has_value(cells)
+        if candidates == _HEADER_WITHIN or count_known(cells) > 1:
+            break
+    return head
+
+
+def _find_header(
+    head: Sequence[tuple[int, list[str]]],
+    header_row: int | None,
+    count_known: Callable[[Iterable[str]], int],
+) -> int:
+    """Return the position of the header among the first records."""
+    positions = [position for position, (_, cells) in enumerate(head) if _has_value(cells)]
+    if not positions:
+        raise EmptyFileError("The file is empty: it holds neither a header nor any row.")
+    if header_row is None:
+        return next((position for position in positions if count_known(head[position][1]) > 1), positions[0])
+    if header_row - 1 not in positions:
+        problem = "is blank" if header_row <= len(head) else "does not exist"
+        raise MalformedFileError(f"header_row={header_row}: that row of the file {problem}.")
+    return header_row - 1
+
+
+class _Lines:
+    """Lines that can be taken once more.
+
+    Attributes:
+        taken: The lines taken since it was last cleared.
     """
 
     def __init__(self, lines: Iterator[str]) -> None:
-        head = list(islice(lines, _SAMPLE_LINES))
-        hint = _EXCEL_HINT.fullmatch(head[0]) if head else None
-        self._skipped = 1 if hint else 0
-        self.delimiter = hint[1] if hint else sniff_delimiter(head)
-        self._reader = csv.reader(
-            chain(head[self._skipped :], lines),
-            delimiter=self.delimiter,
-            skipinitialspace=True,
-            strict=True,
-        )
-        self._records = self._read()
-        header = next((record for record in self._records if any(map(str.strip, record))), None)
-        if header is None:
-            raise EmptyFileError("The file is empty: it holds neither a header nor any row.")
-        self.columns = unique_names(header)
+        self.taken: list[str] = []
+        self._again: deque[str] = deque()
+        self._lines = lines
 
-    def records(self) -> Iterator[list[str]]:
-        """Yield the records after the header, each a list of cells; a blank line is an empty list."""
-        return self._records
+    def __iter__(self) -> Iterator[str]:
+        return self
 
-    def _read(self) -> Iterator[list[str]]:
+    def __next__(self) -> str:
+        line = self._again.popleft() if self._again else next(self._lines)
+        self.taken.append(line)
+        return line
+
+    def put_back(self) -> None:
+        """Hand out once more what was taken."""
+        self._again.extendleft(reversed(self.taken))
+        self.taken.clear()
+
+
+class _RecordReader:
+    """Reads records strictly, and one that is not well-formed in each of the ways in which tools write them.
+
+    Attributes:
+        width: Number of cells in the header; None before it is known.
+    """
+
+    def __init__(self, lines: Iterator[str], delimiter: str, first_line: int) -> None:
+        self.width: int | None = None
+        self._lines = _Lines(lines)
+        self._line = first_line
+        self._delimiter = delimiter
+        blanks = " " if delimiter == "\t" else r" \t"
+        self._space_after_quote = re.compile(rf'"[{blanks}]+(?={re.escape(delimiter)}|[\r\n]*\Z)')
+
+    def __iter__(self) -> Iterator[list[str]]:
+        reader = self._csv(self._lines)
         while True:
-            start = self._reader.line_num
             try:
-                record = next(self._reader, None)
+                record = next(reader, None)
             except csv.Error as error:
-                raise MalformedFileError(self._explain(str(error), start + self._skipped + 1)) from None
+                record = self._reread(str(error))
+                reader = self._csv(self._lines)
             if record is None:
                 return
+            self._line += len(self._lines.taken)
+            self._lines.taken.clear()
             yield record
 
-    def _explain(self, problem: str, line: int) -> str:
+    def _csv(self, lines: Iterable[str], **dialect: Any) -> Iterator[list[str]]:
+        return csv.reader(lines, delimiter=self._delimiter, skipinitialspace=True, strict=True, **dialect)
+
+    def _reread(self, problem: str) -> list[str]:
+        dialects: list[dict[str, Any]] = [{}]
+        if any(r"\"" in line for line in self._lines.taken):
+            dialects.insert(0, {"escapechar": "\\"})
+        for dialect in dialects:
+            self._lines.put_back()
+            lines = (self._space_after_quote.sub('"', line) for line in self._lines)
+            with contextlib.suppress(csv.Error):
+                return next(self._csv(lines, **dialect))
+        self._lines.put_back()
+        record = self._literal_record() if self._delimiter == "\t" else None
+        if record is None:
+            raise MalformedFileError(self._explain(problem))
+        return record
+
+    def _literal_record(self) -> list[str] | None:
+        """Return the cells of the next line, quotation marks included, unless one is open at the end of its cell."""
+        cells = next(self._lines).rstrip("\r\n").split(self._delimiter)
+        if any(cell.startswith('"') and cell.count('"') < 2 for cell in cells):
+            return None
+        return [_unquoted(cell) for cell in cells] if self.width in (None, len(cells)) else None
+
+    def _explain(self, problem: str) -> str:
         if "unexpected end" in problem or "field larger" in problem:
             return (
-                f"A quotation mark opened in the record at line {line} is never closed, or the cell is longer "
+                f"A quotation mark opened in the record at line {self._line} is never closed, or the cell is longer "
                 f"than {csv.field_size_limit():,} characters."
             )
         return (
-            f"The record at line {line} continues after a closing quotation mark. "
+            f"The record at line {self._line} continues after a closing quotation mark. "
             "Quotation marks inside a quoted cell must be doubled."
         )
 
 
-def sniff_delimiter(head: Sequence[str]) -> str:
-    """Return the delimiter of a text that starts with these lines."""
-    return max(DELIMITERS, key=lambda delimiter: _plausibility(head, delimiter))
+def _unquoted(cell: str) -> str:
+    text = cell.strip(" ")
+    return text[1:-1].replace('""', '"') if re.fullmatch(r'"(?:[^"]|"")*"', text) else cell
 
 
-def _plausibility(head: Sequence[str], delimiter: str) -> tuple[int, int, int]:
-    reader = csv.reader(head, delimiter=delimiter, skipinitialspace=True)
+def sniff_delimiter(
+    head: Sequence[str],
+    header_row: int | None = None,
+    count_known: Callable[[Iterable[str]], int] = count_recognised,
+) -> str:
+    """Return the delimiter of a text that starts with these lines.
+
+    Args:
+        head: The first lines.
+        header_row: Which record is the header, counted from 1, if that is known.
+        count_known: Returns how many of some names are known to be those of columns.
+    """
+    return max(
+        DELIMITERS, key=lambda delimiter: _plausibility(_sample(head, delimiter), header_row, count_known)
+    )
+
+
+def _sample(head: Sequence[str], delimiter: str) -> list[list[str]]:
     records: list[list[str]] = []
     with contextlib.suppress(csv.Error):  # a cell that the sample cuts off; the records before it count
-        records.extend(filter(None, reader))
-    if not records:
+        records.extend(csv.reader(head, delimiter=delimiter, skipinitialspace=True))
+    return records
+
+
+def _plausibility(
+    records: Sequence[list[str]], header_row: int | None, count_known: Callable[[Iterable[str]], int]
+) -> tuple[int, int, int]:
+    candidates = [position for position, record in enumerate(records) if record][:_HEADER_WITHIN]
+    if header_row is not None:
+        candidates = [header_row - 1] if header_row <= len(records) else []
+    if not candidates:
         return (0, 0, 0)
-    width = len(records[0])
-    agreeing = sum(len(record) == width for record in records) if width > 1 else 0
-    return (count_recognised(records[0]), agreeing, width)
+    header = next((position for position in candidates if count_known(records[position]) > 1), candidates[0])
+    width = len(records[header])
+    agreeing = sum(len(record) == width for record in records[header:]) if width > 1 else 0
+    return (count_known(records[header]), agreeing, width)
 
 
 def unique_names(header: Sequence[str]) -> tuple[str, ...]:

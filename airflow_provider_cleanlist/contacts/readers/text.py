@@ -49,14 +49,25 @@ class Decoder:
     Windows-1252. Bytes that look like another encoding, or like two mixed, are refused rather than turned into
     wrong names.
 
+    Args:
+        encoding: The encoding, if it is known: the name of any text codec of Python. Then nothing is detected, but a
+            byte order mark that contradicts it is an error.
+
     Attributes:
-        encoding: The encoding found so far (``ascii`` while nothing else was seen).
+        encoding: The encoding given, or found so far (``ascii`` while nothing else was seen).
+
+    Raises:
+        EncodingError: If Python has no such codec.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, encoding: str | None = None) -> None:
         self.encoding = "ascii"
         self._decoder: codecs.IncrementalDecoder | None = None
         self._lines = 0
+        self._is_given = encoding is not None
+        if encoding is not None:
+            check_encoding(encoding)
+            self._use(encoding)
 
     def decode(self, chunks: Iterable[bytes]) -> Iterator[str]:
         """Yield the text of each chunk.
@@ -88,12 +99,24 @@ class Decoder:
                 raise EncodingError(f"The file is not text but {name}. Export it as CSV (UTF-8).")
         for bom, encoding in _BOMS:
             if head.startswith(bom):
+                if self._is_given:
+                    self._check_mark(encoding)
                 self._use(encoding)
                 return head[len(bom) :]
-        sample = head[:4096]
+        if self._is_given:
+            return head
+        sample = head[:4096].rstrip(b"\x00\x1a")
         if sample.count(0) * 50 > len(sample):
             self._use("utf-16-le" if sample[1::2].count(0) > sample[::2].count(0) else "utf-16-be")
         return head
+
+    def _check_mark(self, encoding: str) -> None:
+        given = codecs.lookup(self.encoding).name
+        if not given.startswith(encoding.removesuffix("-le").removesuffix("-be")):
+            raise EncodingError(
+                f"The file starts with the byte order mark of {encoding}, but encoding={self.encoding!r} is given. "
+                "Leave encoding out."
+            )
 
     def _use(self, encoding: str) -> codecs.IncrementalDecoder:
         self.encoding = encoding
@@ -105,12 +128,12 @@ class Decoder:
             self._lines += data.count(b"\n")
             return data.decode("ascii")
         decoder = self._decoder or self._use("utf-8" if _is_utf8(data) else "cp1252")
-        if self.encoding == "cp1252":
+        if self.encoding == "cp1252" and not self._is_given:
             self._check_western(data)
         try:
             text = decoder.decode(data, final)
-        except UnicodeDecodeError as error:
-            self._lines += data.count(b"\n", 0, error.start)
+        except UnicodeError as error:  # some codecs do not say where
+            self._lines += data.count(b"\n", 0, getattr(error, "start", 0))
             raise self._error(f"its bytes are not valid {self.encoding}") from None
         self._lines += text.count("\n")
         return text
@@ -125,10 +148,46 @@ class Decoder:
                 raise self._error(what)
 
     def _error(self, what: str) -> EncodingError:
+        if self._is_given:
+            return EncodingError(
+                f"The file is not in the given encoding: {what} (near line {self._lines + 1}). Correct encoding, or "
+                "leave it out."
+            )
         return EncodingError(
             f"The file's encoding is not supported: {what} (near line {self._lines + 1}). "
-            "Save it as UTF-8 (in Excel: 'CSV UTF-8')."
+            "Save it as UTF-8 (in Excel: 'CSV UTF-8'), or name its encoding with encoding='...'."
         )
+
+
+def check_encoding(encoding: str) -> None:
+    """Check that Python can decode a text in this encoding.
+
+    Raises:
+        EncodingError: If it cannot.
+    """
+    try:
+        codec = codecs.lookup(encoding)
+        "".encode(encoding)  # what is no text encoding, such as base64, is found but refuses text
+    except (LookupError, ValueError):
+        codec = None
+    if codec is None or codec.incrementaldecoder is None:
+        raise EncodingError(
+            f"encoding={encoding!r} is not an encoding that Python knows. Examples: utf-8, cp1250, cp1251, shift_jis, "
+            "big5, gb18030, mac_roman."
+        )
+
+
+def without_end_marks(texts: Iterable[str]) -> Iterator[str]:
+    """Yield pieces of text without the Ctrl-Z and NUL characters that some programs put at the end of a file."""
+    held = ""
+    for text in texts:
+        kept = (held + text).rstrip("\x00\x1a")
+        held = (held + text)[len(kept) :]
+        if len(held) > MAX_LINE_CHARACTERS:
+            raise MalformedFileError(
+                f"The file holds more than {MAX_LINE_CHARACTERS:,} NUL characters in a row."
+            )
+        yield kept
 
 
 def _is_utf8(data: bytes) -> bool:
@@ -146,15 +205,22 @@ def read_chunks(file: BinaryFile) -> Iterator[bytes]:
     Raises:
         MalformedFileError: If the file is compressed and the compressed data is damaged or cut off.
     """
+    is_start = True
     while True:
         try:
             chunk = file.read(CHUNK_BYTES)
         except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+            if is_start and isinstance(error, gzip.BadGzipFile):
+                raise MalformedFileError(
+                    "The file is not gzip-compressed, although its name ends in .gz. Remove .gz from its name, or "
+                    "compress it."
+                ) from None
             raise MalformedFileError(
                 f"The gzip data is damaged or cut off ({type(error).__name__})."
             ) from None
         if not chunk:
             return
+        is_start = False
         yield chunk
 
 

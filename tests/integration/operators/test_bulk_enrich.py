@@ -88,6 +88,20 @@ def test_a_file(enrich: Any, tmp_path: Path) -> None:
     assert enrich(contacts_path=str(path))["contacts_submitted"] == 4
 
 
+@pytest.mark.parametrize("arguments", [{"encoding": "cp1250", "header_row": "2"}, {"encoding": "latin2"}])
+def test_a_file_whose_encoding_and_header_are_known(
+    enrich: Any, cleanlist_sandbox: SandboxServer, tmp_path: Path, arguments: dict[str, Any]
+) -> None:
+    path = tmp_path / "people.csv"
+    path.write_text(
+        "a,b\nFirst Name,Last Name,Company\nDoda,Łuć,Quill\n", encoding=arguments["encoding"], newline=""
+    )
+    assert enrich(contacts_path=str(path), **arguments)["contacts_submitted"] == 1
+    enrich(contacts=[{"first_name": "Doda", "last_name": "Łuć", "company": "Quill"}], force_resubmit="again")
+    from_file, from_memory = cleanlist_sandbox.ledger.accepted_submits
+    assert from_file.identities == from_memory.identities
+
+
 def test_no_contact_at_all_is_no_error(enrich: Any, cleanlist_sandbox: SandboxServer) -> None:
     assert enrich(contacts=[])["workflow_ids"] == []
     assert cleanlist_sandbox.ledger.requests(endpoint=SUBMIT) == []
@@ -246,6 +260,13 @@ class TestJournal:
             "fail, skip, resubmit",
         ),
         ({"contacts": people(1), "max_credits": "many"}, CleanlistConfigurationError, "max_credits"),
+        (
+            {"contacts_path": "x.csv", "header_row": "first"},
+            CleanlistConfigurationError,
+            "header_row must be",
+        ),
+        ({"contacts_path": "x.csv", "encoding": "utf-42"}, CleanlistDataError, "encoding='utf-42' is not"),
+        ({"contacts": people(1), "encoding": "utf-8"}, CleanlistDataError, "for contacts_path only"),
         (
             {"contacts": [*people(1), {"email": "x@y.example"}]},
             CleanlistDataError,

@@ -110,6 +110,36 @@ def test_the_summary_tells_all_of_it_without_a_value(table):
     ]
 
 
+def test_what_a_report_has_around_its_table(table):
+    text = """Report of "new" leads,,
+Run by Mara; for Teo,,
+
+First Name,Last Name,Company
+Mara,Okafor,Northfold
+First Name,Last Name,Company
+Teo,Lindqvist,Harborlight
+
+Grand Totals (2 records)
+Confidential
+"""
+    rows, report = read(table(text))
+    assert [(row.number, row.contact.first_name) for row in rows] == [(4, "Mara"), (6, "Teo")]
+    assert report.rows == 2
+    assert report.summary_lines()[1:] == [
+        "Lines above the header skipped: 2 (the header is row 4 of the file).",
+        "Repeated header lines skipped: 1 (row 5).",
+        "Footer lines skipped: 2 (rows 8, 9).",
+        "Columns read: 'First Name' -> first_name, 'Last Name' -> last_name, 'Company' -> company_name.",
+        "Blank rows skipped: 1 (row 7).",
+    ]
+
+
+def test_a_mapping_finds_the_header(table):
+    mapping = {"Rufname": "first_name", "Zuname": "last_name", "Betrieb": "company_name"}
+    rows, _ = read(table("Bericht\n\nRufname;Zuname;Betrieb\nMara;Okafor;x\n"), column_mapping=mapping)
+    assert [row.contact.last_name for row in rows] == ["Okafor"]
+
+
 def test_representations_show_no_values(table):
     rows, report = read(table(TABLE))
     text = repr(rows) + repr(report)

@@ -163,11 +163,70 @@ def test_broken_files(tmp_path, name, data, error, message):
     assert caught.value.__cause__ is None
 
 
+def test_an_encoding_that_is_given(tmp_path):
+    data = "Vorname;Firma\nŁukasz;Żółw\n".encode("cp1250")
+    path = write(tmp_path, "c.csv", data)
+    source = FileSource(path, encoding="cp1250")
+    assert values(source) == [{"Vorname": "Łukasz", "Firma": "Żółw"}]
+    assert source.describe() == f"{path} (cp1250, semicolon-separated)"
+    lines = write(tmp_path, "c.jsonl", '{"first_name": "Łukasz"}'.encode("iso8859-2"))
+    assert values(FileSource(lines, encoding="latin2")) == [{"first_name": "Łukasz"}]
+
+
+@pytest.mark.parametrize("encoding", ["utf-42", "", "base64", "rot13", "undefined", "a\x00b", "zlib"])
+def test_an_encoding_that_is_none(encoding):
+    with pytest.raises(
+        EncodingError, match=r"is not an encoding that Python knows\. Examples: utf-8, cp1250"
+    ):
+        FileSource("c.csv", encoding=encoding)
+
+
+def test_an_encoding_that_does_not_fit(tmp_path):
+    path = write(tmp_path, "c.csv", "a;b\n\nSECRET;Ł\n".encode("cp1250"))
+    with pytest.raises(
+        EncodingError, match=r"not in the given encoding: .* valid UTF-8 \(near line 3\)"
+    ) as caught:
+        values(FileSource(path, encoding="UTF-8"))
+    assert "SECRET" not in str(caught.value)
+    marked = write(tmp_path, "d.csv", codecs.BOM_UTF8 + b"a;b\n")
+    assert values(FileSource(marked, encoding="utf8")) == []
+    with pytest.raises(EncodingError, match=r"byte order mark of utf-8, but encoding='cp1250' is given"):
+        values(FileSource(marked, encoding="cp1250"))
+
+
+def test_arguments_for_files_of_another_kind():
+    with pytest.raises(SourceError, match=r"c\.parquet: a Parquet file has no encoding"):
+        FileSource("c.parquet", encoding="utf-8")
+    with pytest.raises(SourceError, match=r"c\.json: header_row is for \.csv and \.tsv files only"):
+        FileSource("c.json", header_row=2)
+    with pytest.raises(SourceError, match=r"header_row=0: rows are counted from 1"):
+        FileSource("c.csv", header_row=0)
+    with pytest.raises(SourceError, match="encoding and header_row are for contacts_path only"):
+        open_source(contacts=[], header_row=1)
+
+
+@pytest.mark.parametrize("end", ["\x1a", "\r\n\x1a", "\n\x1a\x1a", "\n" + "\x00" * 10, "\x00" * 5000])
+@pytest.mark.parametrize("name", ["c.csv", "c.json"])
+def test_marks_at_the_end_of_a_file(tmp_path, name, end):
+    text = "first_name,company\nMara,x" if name == "c.csv" else '[{"first_name": "Mara", "company": "x"}]'
+    assert values(FileSource(write(tmp_path, name, (text + end).encode()))) == [
+        {"first_name": "Mara", "company": "x"}
+    ]
+
+
+def test_a_given_header_row(tmp_path):
+    source = FileSource(write(tmp_path, "c.csv", b"x,y\n\na,b\n1,2\n"), header_row=3)
+    assert [(row.number, dict(row.values)) for row in source.rows()] == [(3, {"a": "1", "b": "2"})]
+    assert not source.has_header_line
+
+
 @pytest.mark.parametrize("name", ["c.csv.gz", "c.parquet.gz"])
 def test_a_gz_file_that_is_none(tmp_path, name):
     path = tmp_path / name
     path.write_bytes(b"email,company\n")
-    with pytest.raises(MalformedFileError, match="gzip data is damaged"):
+    with pytest.raises(
+        MalformedFileError, match=r"c\.\w+\.gz: The file is not gzip-compressed, although its name ends"
+    ):
         list(FileSource(path).rows())
 
 

@@ -10,12 +10,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_cleanlist.contacts.errors import EmptyFileError, MalformedFileError
+from airflow_provider_cleanlist.contacts.readers import delimited
 from airflow_provider_cleanlist.contacts.readers.delimited import DELIMITERS, DelimitedFile, unique_names
 
 
+def table_of(text: str, **options: int) -> DelimitedFile:
+    return DelimitedFile(iter(io.StringIO(text, newline="")), **options)
+
+
 def read(text: str) -> tuple[str, tuple[str, ...], list[list[str]]]:
-    table = DelimitedFile(iter(io.StringIO(text, newline="")))
-    return table.delimiter, table.columns, list(table.records())
+    table = table_of(text)
+    return table.delimiter, table.columns, [cells for _, cells in table.records()]
 
 
 @pytest.mark.parametrize("delimiter", DELIMITERS)
@@ -108,6 +113,156 @@ def test_text_after_a_closing_quotation_mark_is_named_by_line():
 def test_line_numbers_count_the_hint_line():
     with pytest.raises(MalformedFileError, match=r"line 3 "):
         read('sep=,\nemail,company\nx,"Foo "Bar" Inc"\n')
+
+
+CONNECTIONS = """Notes:
+"When exporting your connection data, you may notice that, for some, the address
+is missing."
+
+First Name,Last Name,URL,Email Address,Company,Position,Connected On
+Mara,Okafor,https://www.linkedin.com/in/mara-example,,Northfold,,
+"""
+
+
+@pytest.mark.parametrize(
+    ("above", "lines"),
+    [
+        ("", 0),
+        (CONNECTIONS.partition("First Name")[0], 2),
+        ("Leads of the fair in Oslo\n", 1),
+        ("# exported on a Monday\n# by Teo; for Mara, and others\n", 2),
+        ("Scan Pro 7\nDevice: A1\nScans: 12\nUser: x; y\n\nOperator,Teo\n", 5),
+        ("\n" * 30, 0),
+        ("Title\n" * 19, 19),
+    ],
+)
+@pytest.mark.parametrize("delimiter", DELIMITERS)
+def test_lines_above_the_header_are_skipped_and_counted(above, lines, delimiter):
+    rows = "First Name,Last Name,URL,Company\nMara,Okafor,x,Northfold\n".replace(",", delimiter)
+    table = table_of(above + rows)
+    assert table.columns == ("First Name", "Last Name", "URL", "Company")
+    ((number, cells),) = table.records()
+    assert (table.delimiter, cells) == (delimiter, ["Mara", "Okafor", "x", "Northfold"])
+    spreadsheet = list(csv.reader(io.StringIO(above + rows), delimiter=delimiter))
+    assert spreadsheet[number] == cells, "row 1 is row 2 of a spreadsheet"
+    said = f"Lines above the header skipped: {lines} (the header is row {number} of the file)."
+    assert table.skipped_lines() == ([said] if lines else [])
+
+
+def test_a_header_further_down_is_not_found():
+    assert table_of("Title\n" * 20 + CONNECTIONS).columns == ("Title",)
+
+
+def test_the_first_line_is_the_header_where_only_one_name_is_known():
+    assert table_of("Notiz,LinkedIn\nemail,x\n").columns == ("Notiz", "LinkedIn")
+
+
+def test_mapped_names_count_as_known():
+    text = "Bericht\n\nRufname|Zuname|Betrieb\nMara|Okafor|Northfold\n"
+    known = {"Rufname", "Zuname"}
+    table = DelimitedFile(io.StringIO(text), count_known=lambda names: sum(name in known for name in names))
+    assert table.columns == ("Rufname", "Zuname", "Betrieb")
+
+
+def test_the_row_of_the_header_can_be_given():
+    text = "First Name,Last Name\n\nMara,Okafor;x\nVorname;Name\nTeo;Lindqvist\n"
+    table = table_of(text, header_row=4)
+    assert (table.columns, list(table.records())) == (("Vorname", "Name"), [(4, ["Teo", "Lindqvist"])])
+
+
+@pytest.mark.parametrize(("row", "problem"), [(2, "is blank"), (9, "does not exist")])
+def test_a_given_row_that_is_no_header(row, problem):
+    with pytest.raises(MalformedFileError, match=rf"^header_row={row}: that row of the file {problem}\.$"):
+        table_of("email,company\n\na,b\n", header_row=row)
+
+
+FOOTER = (
+    '\n\n"Grand Totals (2 records)"\n""\n"Confidential, do not distribute"\n"Copyright (c) Quill, inc."\n'
+)
+
+
+@pytest.mark.parametrize("footer", [FOOTER, FOOTER + "\n", "\nGrand Totals,,\nAll rights reserved,,\n"])
+def test_a_footer_is_skipped_and_counted(footer):
+    table = table_of(f"First Name,Last Name,Company\nMara,Okafor,x\n{footer}")
+    rows = [cells for _, cells in table.records() if any(cells)]
+    assert rows == [["Mara", "Okafor", "x"]]
+    (line,) = table.skipped_lines()
+    assert line.startswith("Footer lines skipped: ")
+    assert "Copyright" not in line
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        "Mara\nTeo\n",  # no blank line before
+        "\nMara\na,b,c\n",  # not at the end
+        "\nhttps://www.linkedin.com/in/mara-example\n",  # a person
+        "\n1004,,\n",  # an id
+        "\n,,Quill and Sextant\n",  # in another column
+        "\nMara,Okafor\n",
+        "\n" + "Mara\n" * 21,
+    ],
+)
+def test_what_is_no_footer(rows):
+    table = table_of(f"URL,First Name,Last Name\n{rows}")
+    assert sum(1 for _ in table.records()) == rows.count("\n")
+    assert table.skipped_lines() == []
+
+
+def test_a_repeated_header_is_skipped_and_counted():
+    table = table_of("email,company\na,b\nemail,company\nemail,other\nc,d\nemail,company\n")
+    assert list(table.records()) == [(1, ["a", "b"]), (3, ["email", "other"]), (4, ["c", "d"])]
+    assert table.skipped_lines() == ["Repeated header lines skipped: 2 (rows 2, 5)."]
+
+
+@pytest.mark.parametrize(
+    ("row", "cells"),
+    [
+        (r'"Mara","Thistle \"T\" Inc"', ["Mara", 'Thistle "T" Inc']),
+        (r'"Mara","5\""', ["Mara", '5"']),
+        (r'"M \"a\"","Thistle \"T\",' + "\n" + r'and Co"', ['M "a"', 'Thistle "T",\nand Co']),
+        ('"Mara" ,"Thistle"\t', ["Mara", "Thistle"]),
+        ('"Mara" , "Thistle ""T"""  ', ["Mara", 'Thistle "T"']),
+        (r'"Mara" ,"Thistle \"T\" Inc"', ["Mara", 'Thistle "T" Inc']),
+        (r'"Mara","C:\dir"', ["Mara", r"C:\dir"]),  # well-formed: a backslash is a character
+    ],
+)
+def test_quotation_marks_as_tools_write_them(row, cells):
+    text = f"First Name,Company\nTeo,x\n{row}\nlast,y\n"
+    assert read(text)[2] == [["Teo", "x"], cells, ["last", "y"]]
+    assert read(text * 300)[2][-2] == cells
+
+
+@pytest.mark.parametrize(
+    ("row", "cells"),
+    [
+        ('"Quality" Foods\t"Teo"', ['"Quality" Foods', "Teo"]),
+        ('"Quality" Foods\t"T ""L"""', ['"Quality" Foods', 'T "L"']),
+        ('"Quality"\t5" pipes', ["Quality", '5" pipes']),
+        ('"Quality" \t"T\tL"', ["Quality", "T\tL"]),
+    ],
+)
+def test_quotation_marks_in_tab_separated_text(row, cells):
+    assert read(f"Company\tFirst Name\n{row}\nlast\ty\n")[2] == [cells, ["last", "y"]]
+
+
+@pytest.mark.parametrize("row", ['"Quality" Foods\t"T\tL"', '"Quality\tTeo', '"a" b\tc\td'])
+def test_what_could_be_read_in_several_ways_is_an_error(row):
+    with pytest.raises(MalformedFileError, match="line 2"):
+        read(f"Company\tFirst Name\n{row}\nlast\ty\n")
+
+
+def test_long_cells():
+    notes = "x" * 1_000_000
+    assert read(f'email,notes\na,{notes}\nb,"{notes}"\n')[2] == [["a", notes], ["b", notes]]
+
+
+def test_a_cell_without_end_is_an_error(monkeypatch):
+    monkeypatch.setattr(delimited, "MAX_CELL_CHARACTERS", 200_000)
+    before = csv.field_size_limit(131_072)
+    with pytest.raises(MalformedFileError, match=r"line 2 .* longer than 200,000 characters"):
+        read("email,notes\na," + "x" * 300_000)
+    csv.field_size_limit(before)
 
 
 def test_names_are_unique():
