@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -12,13 +12,13 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import mysql, postgresql, sqlite
 
 from airflow_provider_cleanlist.client.results import WorkflowEnd
 from airflow_provider_cleanlist.exceptions import CleanlistConfigurationError
 from airflow_provider_cleanlist.submission.credits import workflow_credits
 from airflow_provider_cleanlist.submission.history import BatchState
 from airflow_provider_cleanlist.submission.journal import JournalConfigurationError, JournalUnavailableError
+from airflow_provider_cleanlist.submission.ledger import statements
 from airflow_provider_cleanlist.submission.ledger.tables import (
     DATABASES,
     SOURCE_ID_LENGTH,
@@ -156,33 +156,8 @@ class LedgerDatabase:
         key = table.c.organisation
         if connection.execute(sa.select(key).where(key == organisation)).first() is not None:
             return
-        statement: Any
-        match connection.dialect.name:
-            case "postgresql":
-                statement = postgresql.insert(table).on_conflict_do_nothing()
-            case "sqlite":
-                statement = sqlite.insert(table).on_conflict_do_nothing()
-            case _:
-                statement = mysql.insert(table).on_duplicate_key_update(organisation=key)
         row = {"organisation": organisation, "first_seen_at": moment(now), "turns": 0}
-        connection.execute(statement, [row])
-
-    def _replace(
-        self, connection: Connection, *, table: sa.Table, key: str, rows: Sequence[Mapping[str, Any]]
-    ) -> None:
-        """Insert rows, or replace the other columns of those whose key is there."""
-        others = [name for name in rows[0] if name != key]
-        statement: Any
-        match connection.dialect.name:
-            case "postgresql" | "sqlite" as kind:
-                insert = (postgresql if kind == "postgresql" else sqlite).insert(table)
-                changed = {name: insert.excluded[name] for name in others}
-                statement = insert.on_conflict_do_update(index_elements=[table.c[key]], set_=changed)
-            case _:
-                insert_mysql = mysql.insert(table)
-                changed = {name: insert_mysql.inserted[name] for name in others}
-                statement = insert_mysql.on_duplicate_key_update(**changed)
-        connection.execute(statement, list(rows))
+        statements.insert_missing(connection, table, row)
 
     # Whose account is it?
 
@@ -206,7 +181,7 @@ class LedgerDatabase:
             now: Seconds since the epoch.
         """
         row = {"key_hash": key_hash, "organisation": organisation, "checked_at": moment(now)}
-        self.run(partial(self._replace, table=self.tables.keys, key="key_hash", rows=[row]))
+        self.run(partial(statements.replace, table=self.tables.keys, rows=[row]))
 
     # How workflows ended
 
@@ -273,7 +248,7 @@ class LedgerDatabase:
                 for source_id, identity in part
             ]
             records.sort(key=lambda record: str(record["row_key"]))  # so that two tasks cannot deadlock
-            self.run(partial(self._replace, table=self.tables.source_rows, key="row_key", rows=records))
+            self.run(partial(statements.replace, table=self.tables.source_rows, rows=records))
 
     def contacts_of(self, workflow_ids: Sequence[str]) -> Iterator[LedgerContact]:
         """Yield the persons of workflows, in the order of their submission.

@@ -36,6 +36,7 @@ from airflow_provider_cleanlist.submission.ledger.database import (
     chunks,
     moment,
 )
+from airflow_provider_cleanlist.submission.ledger.statements import BatchStatements
 from airflow_provider_cleanlist.submission.ledger.tables import API_ID_LENGTH
 
 if TYPE_CHECKING:
@@ -114,6 +115,7 @@ class LedgerJournal:
         self.organisation = organisation
         self.task = task
         self._tables = database.tables
+        self._statements = BatchStatements(database.tables, database.engine.dialect.name)
         self._try_number = try_number
         self._token = hashlib.blake2b(token.encode(), digest_size=6).hexdigest() if token else ""
         self._window = window
@@ -176,7 +178,7 @@ class LedgerJournal:
 
         def reopen(connection: Connection) -> Sequence[int]:
             self._lock(connection)
-            self._check_ownership(connection)
+            self._check_ownership(connection, batch.batch_id)
             not_due = self._not_due(connection, batch, list(batch.contacts()), is_due)
             if not not_due:
                 self._update(connection, again, submitted_at=moment(now))
@@ -320,13 +322,17 @@ class LedgerJournal:
                 f"the row of {self.organisation} is missing in cleanlist_organisations; the next attempt makes it anew"
             )
 
-    def _check_ownership(self, connection: Connection) -> None:
-        attempts = self._tables.attempts
-        query = sa.select(attempts.c.owner).where(
+    def _check_ownership(self, connection: Connection, batch_id: str) -> bool:
+        """Raise if another attempt has taken over; return whether a batch is recorded."""
+        attempts, batches = self._tables.attempts, self._tables.batches
+        is_recorded = sa.exists().where(batches.c.batch_id == batch_id)
+        query = sa.select(attempts.c.owner, is_recorded).where(
             attempts.c.task_key == self.task.hash, attempts.c.map_index == self.task.map_index
         )
-        if connection.execute(query).scalar() != self._owner:
+        found = connection.execute(query).first()
+        if found is None or found[0] != self._owner:
             raise JournalTakenOverError("another attempt of this task has taken over")
+        return bool(found[1])
 
     def _insert(
         self,
@@ -337,16 +343,13 @@ class LedgerJournal:
     ) -> Sequence[int]:
         """Record an intent unless some of its contacts are no longer due, and return the positions of those."""
         self._lock(connection)
-        self._check_ownership(connection)
-        batches = self._tables.batches
-        known = sa.select(batches.c.batch_id).where(batches.c.batch_id == batch.batch_id)
-        if connection.execute(known).first() is not None:
+        if self._check_ownership(connection, batch.batch_id):
             return ()  # committed by an attempt at this transaction whose confirmation was lost
         if not_due := self._not_due(connection, batch, identities, is_due):
             return not_due
         kind = EnrichmentType(batch.enrichment_type)
         connection.execute(
-            batches.insert().values(
+            self._tables.batches.insert().values(
                 **self._whose(),
                 batch_id=batch.batch_id,
                 try_number=self._try_number,
@@ -360,18 +363,8 @@ class LedgerJournal:
                 changed_at=moment(batch.changed_at),
             )
         )
-        connection.execute(
-            self._tables.contacts.insert(),
-            [
-                {
-                    "batch_id": batch.batch_id,
-                    "position": position,
-                    "organisation": self.organisation,
-                    "person": contact.hex(),
-                }
-                for position, contact in enumerate(identities)
-            ],
-        )
+        persons = [contact.hex() for contact in identities]
+        self._statements.insert(connection, batch.batch_id, self.organisation, persons)
         return ()
 
     def _not_due(
@@ -394,10 +387,9 @@ class LedgerJournal:
         batches = self._relevant_batches(connection, sorted(batch_ids), now)
         histories = []
         for contact in identities:
-            submitted = [
-                batches[batch_id] for batch_id in batches_of.get(contact.hex(), ()) if batch_id in batches
-            ]
-            histories.append(history_of(submitted, now, self._window))
+            found = batches_of.get(contact.hex())
+            submitted = [batches[batch_id] for batch_id in found if batch_id in batches] if found else ()
+            histories.append(history_of(submitted, now, self._window) if submitted else ContactHistory())
         return histories
 
     def _batches_of(
@@ -407,14 +399,11 @@ class LedgerJournal:
 
         Their states are another query, because databases join the two tables by reading all batches there are.
         """
-        contacts = self._tables.contacts
-        query = sa.select(contacts.c.person, contacts.c.batch_id).where(
-            contacts.c.person.in_([contact.hex() for contact in identities]),
-            contacts.c.organisation == self.organisation,
-            contacts.c.batch_id != without,
-        )
         found: dict[str, list[str]] = defaultdict(list)
-        for person_hash, batch_id in connection.execute(query):
+        persons = [contact.hex() for contact in identities]
+        for person_hash, batch_id in self._statements.batches_of(
+            connection, persons, self.organisation, without
+        ):
             found[person_hash].append(batch_id)
         return found
 
@@ -464,7 +453,7 @@ class LedgerJournal:
         return self._kept(batch)
 
     def _update(self, connection: Connection, batch: Batch, **further: Any) -> None:
-        batches, contacts = self._tables.batches, self._tables.contacts
+        batches = self._tables.batches
         is_it = batches.c.batch_id == batch.batch_id
         if (
             batch.state is not BatchState.ACCEPTED
@@ -482,10 +471,7 @@ class LedgerJournal:
             )
         )
         if batch.state is BatchState.ACCEPTED and _fit(batch.task_ids, batch.size):
-            task_ids = sa.case(dict(enumerate(batch.task_ids)), value=contacts.c.position)
-            connection.execute(
-                contacts.update().where(contacts.c.batch_id == batch.batch_id).values(api_task_id=task_ids)
-            )
+            self._statements.keep_task_ids(connection, batch.batch_id, batch.task_ids)
 
     def _kept(self, batch: Batch) -> Batch:
         kept = batch if self._keep_task_ids or not batch.task_ids else replace(batch, task_ids=())
@@ -494,5 +480,7 @@ class LedgerJournal:
 
 
 def _fit(task_ids: Sequence[str], size: int) -> bool:
-    """Return whether there is one task id for each contact, none too long to be kept."""
-    return len(task_ids) == size and all(len(task_id) <= API_ID_LENGTH for task_id in task_ids)
+    """Return whether there is one task id for each contact, each a text that every database can keep."""
+    return len(task_ids) == size and all(
+        len(task_id) <= API_ID_LENGTH and task_id.isprintable() for task_id in task_ids
+    )

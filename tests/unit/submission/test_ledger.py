@@ -241,7 +241,10 @@ class TestIntents:
             (1, "o", B.hex(), None),
         ]
 
-    @pytest.mark.parametrize("task_ids", [[], ["one"], ["one", "two", "three"], ["one", "x" * 201]])
+    @pytest.mark.parametrize(
+        "task_ids",
+        [[], ["one"], ["one", "two", "three"], ["one", "x" * 201], ["one", "t\0"], ["one", "\ud800"]],
+    )
     def test_task_ids_that_do_not_fit_are_not_kept(self, ledger: Ledger, task_ids: list[str]) -> None:
         journal = ledger.journal()
         journal.accept(begun(journal, [A, B]), "wf", task_ids, START)

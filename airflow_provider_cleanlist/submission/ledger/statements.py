@@ -1,0 +1,181 @@
+"""Statements about many rows at once, in the form that each of the databases is fast with.
+
+PostgreSQL takes the hashes or ids of a whole batch as one text: a statement of some hundred parameters costs its
+drivers and SQLAlchemy more time than it costs the server. The other databases' drivers are fast with lists.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import mysql, postgresql, sqlite
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Connection
+
+    from airflow_provider_cleanlist.submission.ledger.tables import LedgerTables
+
+
+class BatchStatements:
+    """What is done with the contacts of a batch.
+
+    Args:
+        tables: The ledger's tables.
+        dialect: SQLAlchemy's name of the database.
+    """
+
+    def __init__(self, tables: LedgerTables, dialect: str) -> None:
+        self._contacts = tables.contacts
+        self._dialect = dialect
+        self._batches_of = self._batches_of_persons()
+        self._insert = self._insert_contacts()
+        self._keep_task_ids = self._update_task_ids()
+
+    def batches_of(
+        self, connection: Connection, persons: Sequence[str], organisation: str, without: str
+    ) -> Sequence[tuple[str, str]]:
+        """Return each person with the batches that it is in.
+
+        Args:
+            connection: A connection in a transaction.
+            persons: The persons.
+            organisation: Whose batches.
+            without: A batch that does not count; empty for none.
+        """
+        parameters = {"persons": self._list(persons), "of_organisation": organisation, "without": without}
+        return [(row[0], row[1]) for row in connection.execute(self._batches_of, parameters)]
+
+    def insert(
+        self, connection: Connection, batch_id: str, organisation: str, persons: Sequence[str]
+    ) -> None:
+        """Insert the contacts of a batch.
+
+        Args:
+            connection: A connection in a transaction.
+            batch_id: The batch.
+            organisation: Whose it is.
+            persons: The persons, by position.
+        """
+        whose = {"batch_id": batch_id, "organisation": organisation}
+        if self._dialect == "postgresql":
+            connection.execute(self._insert, whose | {"persons": self._list(persons)})
+        else:
+            rows = [
+                whose | {"position": position, "person": person} for position, person in enumerate(persons)
+            ]
+            connection.execute(self._insert, rows)
+
+    def keep_task_ids(self, connection: Connection, batch_id: str, task_ids: Sequence[str]) -> None:
+        """Keep the API's task ids of a batch.
+
+        Args:
+            connection: A connection in a transaction.
+            batch_id: The batch.
+            task_ids: One for each contact, by position.
+        """
+        parameters = {"of_batch": batch_id, "task_ids": json.dumps(list(task_ids))}
+        connection.execute(self._keep_task_ids, parameters)
+
+    def _list(self, persons: Sequence[str]) -> Any:
+        return ",".join(persons) if self._dialect == "postgresql" else list(persons)
+
+    def _batches_of_persons(self) -> Any:
+        contacts = self._contacts
+        if self._dialect == "postgresql":
+            is_one = contacts.c.person == sa.any_(_array("persons"))
+        else:
+            is_one = contacts.c.person.in_(sa.bindparam("persons", expanding=True))
+        return sa.select(contacts.c.person, contacts.c.batch_id).where(
+            is_one,
+            contacts.c.organisation == sa.bindparam("of_organisation"),
+            contacts.c.batch_id != sa.bindparam("without"),
+        )
+
+    def _insert_contacts(self) -> Any:
+        contacts = self._contacts
+        if self._dialect != "postgresql":
+            return contacts.insert()
+        persons = sa.func.unnest(_array("persons")).table_valued("person", with_ordinality="number")
+        rows = persons.render_derived()
+        values = {
+            "batch_id": sa.bindparam("batch_id", type_=sa.Text),
+            "position": rows.c.number - 1,
+            "organisation": sa.bindparam("organisation", type_=sa.Text),
+            "person": rows.c.person,
+        }
+        return contacts.insert().from_select(list(values), sa.select(*values.values()))
+
+    def _update_task_ids(self) -> Any:
+        contacts = self._contacts
+        ids, position = sa.bindparam("task_ids", type_=sa.Text), contacts.c.position
+        if self._dialect == "postgresql":
+            task_id: Any = sa.cast(ids, postgresql.JSONB).op("->>")(position)
+        else:
+            path = sa.literal("$[") + sa.cast(position, sa.String) + sa.literal("]")
+            task_id = sa.func.json_extract(ids, path)
+            if self._dialect != "sqlite":
+                task_id = sa.func.json_unquote(task_id)
+        is_of_batch = contacts.c.batch_id == sa.bindparam("of_batch")
+        return contacts.update().where(is_of_batch).values(api_task_id=task_id)
+
+
+def _array(parameter: str) -> Any:
+    """Return a parameter, texts without commas with commas between them, as an array of PostgreSQL."""
+    return sa.func.string_to_array(
+        sa.bindparam(parameter, type_=sa.Text), sa.literal(","), type_=postgresql.ARRAY(sa.Text)
+    )
+
+
+def insert_missing(connection: Connection, table: sa.Table, row: Mapping[str, Any]) -> None:
+    """Insert a row unless its key is there.
+
+    Args:
+        connection: A connection in a transaction.
+        table: The table, whose key is one column.
+        row: The row.
+    """
+    statement: Any
+    match connection.dialect.name:
+        case "postgresql":
+            statement = postgresql.insert(table).on_conflict_do_nothing()
+        case "sqlite":
+            statement = sqlite.insert(table).on_conflict_do_nothing()
+        case _:
+            (key,) = table.primary_key
+            statement = mysql.insert(table).on_duplicate_key_update({key.name: key})
+    connection.execute(statement, [dict(row)])
+
+
+def replace(connection: Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Insert rows, or replace the other columns of those whose key is there.
+
+    Args:
+        connection: A connection in a transaction.
+        table: The table, whose key is one column.
+        rows: The rows, all with the same columns, each key once.
+    """
+    (key,) = table.primary_key
+    names = list(rows[0])
+    others = [name for name in names if name != key.name]
+    statement: Any
+    match connection.dialect.name:
+        case "postgresql":
+            statement = postgresql.insert(table)
+        case "sqlite":
+            statement = sqlite.insert(table)
+        case _:
+            statement = mysql.insert(table)
+            changed = {name: statement.inserted[name] for name in others}
+            connection.execute(statement.on_duplicate_key_update(**changed), list(rows))
+            return
+    parameters: Any = list(rows)
+    changed = {name: statement.excluded[name] for name in others}
+    if connection.dialect.name == "postgresql":
+        arrays = [sa.bindparam(name, type_=postgresql.ARRAY(table.c[name].type)) for name in names]
+        columns = sa.func.unnest(*arrays).table_valued(*names).render_derived()
+        statement = statement.from_select(names, sa.select(*(columns.c[name] for name in names)))
+        parameters = {name: [row[name] for row in rows] for name in names}
+    connection.execute(statement.on_conflict_do_update(index_elements=[key], set_=changed), parameters)
