@@ -56,8 +56,8 @@ from airflow_provider_cleanlist.sensors.workflow import WorkflowSensor
 from airflow_provider_cleanlist.submission.ledger import person
 from airflow_provider_cleanlist.transfers.lead_list_to_warehouse import LeadListToWarehouseOperator
 from airflow_provider_cleanlist.waiting.outcome import WaitOutcome
-from airflow_provider_cleanlist.waiting.schedule import Pace
-from airflow_provider_cleanlist.waiting.states import WorkflowOutcome
+from airflow_provider_cleanlist.waiting.schedule import ProgressEstimate
+from airflow_provider_cleanlist.waiting.tracker import WorkflowOutcome
 
 PACKAGE = f"{Path(airflow_provider_cleanlist.__file__).parent}{os.sep}"
 SANDBOX = f"{PACKAGE}sandbox{os.sep}"
@@ -249,7 +249,7 @@ def wait(server: SandboxServer, folder: Path) -> Trace:
     client = CleanlistClient(settings, MemoryRateLimiter(Budget(1_000, 1.0)))
     people = [Contact(linkedin_url=f"https://www.linkedin.com/in/quxley-{number}") for number in range(40)]
     workflow_id = client.submit_bulk_enrichment(people).workflow_id
-    classes = (WorkflowStatus, WorkflowState, WorkflowOutcome, Pace, WaitOutcome)
+    classes = (WorkflowStatus, WorkflowState, WorkflowOutcome, ProgressEstimate, WaitOutcome)
     trace = Trace(Datum(("Enriching", '"total":40'), (), classes))
     sensor = WorkflowSensor(task_id="t", workflow_ids=workflow_id)
 

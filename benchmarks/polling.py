@@ -1,4 +1,4 @@
-"""When to look at which workflow: our schedule beside fixed and exponential intervals, in virtual time.
+"""When to check which workflow: our schedule beside fixed and exponential intervals, in virtual time.
 
     .venv/bin/python benchmarks/polling.py
 
@@ -21,8 +21,7 @@ from typing import Protocol
 
 from airflow_provider_cleanlist.client.rate_limit.core import Budget, BudgetState, Priority, Verdict, reserve
 from airflow_provider_cleanlist.client.results import WorkflowState, WorkflowStatus
-from airflow_provider_cleanlist.waiting.states import WaitStatus
-from airflow_provider_cleanlist.waiting.tracker import Look, Rest, WorkflowTracker
+from airflow_provider_cleanlist.waiting.tracker import Check, Idle, WaitStatus, WorkflowTracker
 
 SIGMA = 0.5
 CONTACTS = 250
@@ -37,26 +36,26 @@ Durations = Mapping[str, float]
 
 
 class Schedule(Protocol):
-    """Whoever decides when to look at which workflow."""
+    """Whoever decides when to check which workflow."""
 
-    def next_step(self, now: float) -> Look | Rest | WaitStatus: ...
+    def next_step(self, now: float) -> Check | Idle | WaitStatus: ...
 
     def on_status(self, status: WorkflowStatus, now: float) -> None: ...
 
 
 class Intervals:
-    """Looks at each workflow after a first gap, and then after gaps that follow from the last."""
+    """Checks each workflow after a first gap, and then after gaps that follow from the last."""
 
     def __init__(self, workflow_ids: list[str], first: float, following: Callable[[float], float]) -> None:
         self._gaps = dict.fromkeys(workflow_ids, first)
         self._following = following
         self._due = [(first, workflow_id) for workflow_id in workflow_ids]
 
-    def next_step(self, now: float) -> Look | Rest | WaitStatus:
+    def next_step(self, now: float) -> Check | Idle | WaitStatus:
         if not self._due:
             return WaitStatus.FINISHED
         due, workflow_id = self._due[0]
-        return Look(workflow_id) if due <= now else Rest(due)
+        return Check(workflow_id) if due <= now else Idle(due)
 
     def on_status(self, status: WorkflowStatus, now: float) -> None:
         heapq.heappop(self._due)
@@ -116,7 +115,7 @@ def simulate(schedule: Schedule, durations: Durations, progress: str) -> Outcome
     now, state, budget = 0.0, BudgetState(), Budget(LIMIT, WINDOW)
     delays, times = [], []
     while not isinstance(step := schedule.next_step(now), WaitStatus):
-        if isinstance(step, Rest):
+        if isinstance(step, Idle):
             now = step.until
             continue
         asked_at, reservation = now, None

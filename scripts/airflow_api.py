@@ -16,7 +16,7 @@ class AirflowApi:
 
     Args:
         base_url: for instance ``http://127.0.0.1:8080``.
-        sleep: called between two looks while waiting; may raise to give up.
+        sleep: called between two checks while waiting; may raise to give up.
     """
 
     prefix = "/api/v2"

@@ -97,7 +97,7 @@ class AirflowProcesses:
         further: commands of further components by name, such as ``{"worker": ("celery", "worker")}``.
         parallelism: tasks that run at the same time.
         database_template: where a migrated, empty database is kept between starts; saves ten seconds.
-        sleep: called between two looks while waiting; may raise to give up.
+        sleep: called between two checks while waiting; may raise to give up.
         say: receives a line of progress now and then.
     """
 

@@ -28,7 +28,7 @@ class SandboxProcess:
         home: folder for its log.
         options: further command line options, such as ``{"seconds-to-complete": 5}``.
         python: the interpreter that the provider is installed for.
-        sleep: called between two looks while waiting; may raise to give up.
+        sleep: called between two checks while waiting; may raise to give up.
     """
 
     def __init__(

@@ -28,8 +28,7 @@ from airflow_provider_cleanlist.waiting.outcome import (
     unwatched_message,
 )
 from airflow_provider_cleanlist.waiting.recording import record_ends
-from airflow_provider_cleanlist.waiting.states import WaitStatus
-from airflow_provider_cleanlist.waiting.tracker import WorkflowTracker
+from airflow_provider_cleanlist.waiting.tracker import WaitStatus, WorkflowTracker
 from airflow_provider_cleanlist.waiting.wait import (
     WaitRequest,
     check_once,

@@ -21,8 +21,7 @@ from airflow_provider_cleanlist.waiting.outcome import (
     outcome_to_json,
 )
 from airflow_provider_cleanlist.waiting.schedule import PollRule
-from airflow_provider_cleanlist.waiting.states import WaitStatus
-from airflow_provider_cleanlist.waiting.tracker import TOLERATED_ERRORS
+from airflow_provider_cleanlist.waiting.tracker import TOLERATED_ERRORS, WaitStatus
 from airflow_provider_cleanlist.waiting.wait import (
     SAVE_EVERY_SECONDS,
     LogLine,

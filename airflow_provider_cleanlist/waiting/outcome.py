@@ -14,8 +14,7 @@ from airflow_provider_cleanlist import exceptions
 from airflow_provider_cleanlist.client import errors
 from airflow_provider_cleanlist.client.results import WorkflowEnd
 from airflow_provider_cleanlist.exceptions import CleanlistWaitTimeoutError
-from airflow_provider_cleanlist.waiting.states import Counts, WaitStatus, WorkflowOutcome
-from airflow_provider_cleanlist.waiting.tracker import WorkflowTracker
+from airflow_provider_cleanlist.waiting.tracker import Counts, WaitStatus, WorkflowOutcome, WorkflowTracker
 from airflow_provider_cleanlist.wording import counted
 
 FailurePolicy = Literal["any", "all", "never"]

@@ -1,55 +1,106 @@
-"""When to look at which workflow, what an answer does, and when the wait is over.
+"""Which workflow to check when, what an answer changes, and when the wait is over.
 
 No I/O and no clock: time comes in as seconds since the epoch, decisions go out. A blocking task and a trigger on an
-event loop drive the same :class:`WorkflowTracker`.
-
-The schedule is that of :class:`.poll_rule.PollRule`, or a fixed interval in seconds.
+event loop drive the same :class:`WorkflowTracker`. It follows :class:`.PollRule`, or a fixed interval.
 """
 
 from __future__ import annotations
 
 import hashlib
+import math
 import statistics
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
+from enum import StrEnum
+from operator import itemgetter
 from typing import Any
 
 from airflow_provider_cleanlist.client import errors
 from airflow_provider_cleanlist.client.results import WorkflowEnd, WorkflowState, WorkflowStatus
-from airflow_provider_cleanlist.waiting.schedule import QUICK, Outlook, Pace, PollRule
-from airflow_provider_cleanlist.waiting.states import Counts, WaitStatus, WorkflowOutcome
+from airflow_provider_cleanlist.waiting.schedule import FLATTEST_UNDATED, REACH, PollRule, ProgressEstimate
 
 NOT_FOUND_GRACE_SECONDS = 30.0
 """How long after its submission a workflow that the API does not know yet may only be late."""
 
 TOLERATED_ERRORS = 5
-"""Failed looks at one workflow in a row that do not end the wait."""
+"""Failed checks of one workflow in a row that do not end the wait."""
 
 MIN_POLL_INTERVAL_SECONDS = 1.0
 
-MOST_SCOUTING_WAITS = 40
-"""So many waits for one workflow each look early to learn how long it takes, half as often as a wait for many."""
-
-TELLING_PROGRESS = 0.25
-"""Progress from which on a workflow's foreseen end tells what is typical."""
-
-_RUNNING_WORDS = frozenset(
-    {"processing", "pending", "running", "queued", "in_progress", "started", "submitted"}
-)
+_RUNNING_WORDS = ("processing", "pending", "running", "queued", "in_progress", "started", "submitted")
 _LONGEST_WORD = 40
 
 
+class WaitStatus(StrEnum):
+    """Why a wait is over."""
+
+    FINISHED = "finished"
+    """Every workflow completed, failed, or is unknown to the API."""
+    TIMED_OUT = "timed_out"
+    """The deadline passed."""
+    BROKEN = "broken"
+    """A permanent error, or too many transient ones in a row."""
+
+
+class WorkflowOutcome(StrEnum):
+    """How a workflow ended."""
+
+    COMPLETED = "completed"
+    FAILED = "failed"
+    UNKNOWN = "unknown"
+    """The API does not know the workflow."""
+
+
 @dataclass(frozen=True, slots=True)
-class Look:
-    """Ask for the status of this workflow now."""
+class Counts:
+    """Counts for the contacts of one or more workflows; ``emails`` and ``phones`` are None where no response said."""
+
+    total: int = 0
+    successful: int = 0
+    failed: int = 0
+    emails: int | None = None
+    phones: int | None = None
+
+    @classmethod
+    def of(cls, status: WorkflowStatus) -> Counts:
+        """Return the counts in a workflow's status."""
+        return cls(
+            status.total or 0,
+            status.successful or 0,
+            status.failed or 0,
+            status.emails_found,
+            status.phones_found,
+        )
+
+    def numbers(self) -> list[int | None]:
+        """Return the counts in the order of the fields, to be stored as JSON."""
+        return [self.total, self.successful, self.failed, self.emails, self.phones]
+
+    def __add__(self, other: Counts) -> Counts:
+        """Return the sums of the counts, as far as they are known."""
+        return Counts(
+            self.total + other.total,
+            self.successful + other.successful,
+            self.failed + other.failed,
+            _sum(self.emails, other.emails),
+            _sum(self.phones, other.phones),
+        )
+
+
+def _sum(mine: int | None, theirs: int | None) -> int | None:
+    return theirs if mine is None else mine + (theirs or 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """Check the status of this workflow now."""
 
     workflow_id: str
 
 
 @dataclass(frozen=True, slots=True)
-class Rest:
-    """Nothing to do before this moment."""
+class Idle:
+    """There is nothing to do before this moment."""
 
     until: float
 
@@ -60,32 +111,29 @@ class WorkflowProgress:
 
     workflow_id: str
     submitted_at: float
-    fate: WorkflowOutcome | None = None
+    outcome: WorkflowOutcome | None = None
     counts: Counts = field(default_factory=Counts)
-    looked_at: float | None = None
-    pace: Pace = field(default_factory=Pace)
+    estimate: ProgressEstimate = field(default_factory=ProgressEstimate)
+    checked_at: float | None = None
+    is_being_checked: bool = False
     errors_in_a_row: int = 0
-    due: float | None = None
-    """A moment that overrides the schedule."""
-    is_asked: bool = False
-    """Whether an answer is awaited."""
-
-    def age_at(self, moment: float) -> float:
-        """Return the age in seconds, 0 at least: the clock that set ``submitted_at`` may be ahead."""
-        return max(0.0, moment - self.submitted_at)
 
 
 class WorkflowTracker:
-    """Keeps the schedule of all workflows of one wait.
+    """Tracks all workflows of one wait, and decides which of them to check when.
 
     Args:
         workflow_ids: The workflows, in the order of their submission.
         submitted_at: When the first was submitted, seconds since the epoch.
         deadline: When to give up, seconds since the epoch.
         submitted_over: Seconds from the first submission to the last.
-        poll_interval: Fixed seconds between two looks at a workflow; None follows ``rule``.
+        poll_interval: Fixed seconds between two checks of a workflow; None follows ``rule``.
         rule: The schedule.
-        is_dated: Whether ``submitted_at`` is known; else it is some later moment.
+        is_dated: Whether ``submitted_at`` is the real time of submission rather than a later one.
+
+    Attributes:
+        typical: Typical duration of a workflow in seconds, as far as known.
+        error: The error that broke the wait, or None.
     """
 
     def __init__(
@@ -101,116 +149,67 @@ class WorkflowTracker:
     ) -> None:
         ids = list(dict.fromkeys(workflow_ids))
         step = submitted_over / max(1, len(ids) - 1)
-        self._all = {
-            workflow_id: WorkflowProgress(workflow_id, submitted_at + step * index)
-            for index, workflow_id in enumerate(ids)
-        }
+        self._all = {one: WorkflowProgress(one, submitted_at + step * index) for index, one in enumerate(ids)}
         self._open = dict(self._all)
-        self._unseen = dict(self._all)
-        self._seen: dict[str, WorkflowProgress] = {}
         self._deadline = deadline
         self._interval = poll_interval
         self._rule = rule or PollRule()
-        self._is_dated = is_dated
-        self._scouts = 0
+        self._flattest = 0.0 if is_dated else FLATTEST_UNDATED
+        self._probe_age = self._rule.shortest_gap  # infinite as soon as something is known
         self._durations: dict[str, float] = {}
-        self._shapes: dict[str, float] = {}
-        self._usual_shape: float | None = None
-        self._typical: float | None = None
-        self._has_clue = False
-        self._strange_words: dict[str, bool] = {}
-        self._broken: errors.CleanlistError | None = None
-        self._end: WaitStatus | None = None
+        self._exponent = 1.0
+        self._unknown_words = dict.fromkeys(_RUNNING_WORDS, False)
+        self._status: WaitStatus | None = None
+        self.typical = self._rule.typical
+        self.error: errors.CleanlistError | None = None
 
     # What to do
 
-    def next_step(self, now: float, others: int = 0) -> Look | Rest | WaitStatus:
+    def next_step(self, now: float, others: int = 0) -> Check | Idle | WaitStatus:
         """Decide what to do now.
 
         Args:
             now: Seconds since the epoch.
-            others: Workflows in flight that other waits on the same budget watch.
+            others: Workflows in flight that other waits on the same budget track.
         """
-        if self._end is None and not self._open:
-            self._end = WaitStatus.FINISHED
-        if self._end is not None:
-            return self._end
-        if now >= self._deadline:
-            self._end = WaitStatus.TIMED_OUT
-            return self._end
-        in_flight = len(self._open) + others
-        scout = self._scout(in_flight)
-        outlook = self._rule.outlook(self.typical, in_flight, max(in_flight, len(self._all)))
-        due, workflow = min(
-            ((self._due(workflow, outlook, scout), workflow) for workflow in self._candidates()),
-            key=lambda pair: pair[0],
-            default=(self._deadline, None),
-        )
-        if workflow is None:
-            return Rest(self._deadline)
-        return Look(workflow.workflow_id) if due <= now else Rest(min(due, self._deadline))
+        if self._status is None and not self._open:
+            self._status = WaitStatus.FINISHED
+        elif self._status is None and now >= self._deadline:
+            self._status = WaitStatus.TIMED_OUT
+        if self._status is not None:
+            return self._status
+        in_flight = max(len(self._open) + others, len(self._all))
+        candidates = [one for one in self._open.values() if not one.is_being_checked]
+        due = [(self._due(one, in_flight), one.workflow_id) for one in candidates]
+        fresh = next((one for one in candidates if one.checked_at is None), None)
+        if fresh and self._interval is None and in_flight > 1 and len(candidates) == len(self._open):
+            # A probe. Each of many waits makes its own, so they come later the more others there are.
+            probe_age = self._probe_age + others * self._rule.per_request
+            due.append((fresh.submitted_at + probe_age, fresh.workflow_id))
+        moment, workflow_id = min(due, key=itemgetter(0), default=(self._deadline, ""))
+        return Check(workflow_id) if moment <= now else Idle(min(moment, self._deadline))
 
-    def _candidates(self) -> Iterator[WorkflowProgress]:
-        """Yield the workflows that may be due first: of those never looked at, that is the first submitted."""
-        yield from islice(self._unasked(self._unseen), 1)
-        yield from self._unasked(self._seen)
-
-    @staticmethod
-    def _unasked(workflows: Mapping[str, WorkflowProgress]) -> Iterator[WorkflowProgress]:
-        return (workflow for workflow in workflows.values() if not workflow.is_asked)
-
-    @property
-    def _is_blind(self) -> bool:
-        """Whether nothing is known yet of how long workflows take."""
-        return self._interval is None and not self._durations and not self._has_clue
-
-    def _scout(self, in_flight: int) -> WorkflowProgress | None:
-        """Return the workflow that is to tell how long they take: a fresh one, or the one not seen for longest."""
-        is_out = any(workflow.is_asked for workflow in self._open.values())
-        is_useless = len(self._all) == 1 and not 1 < in_flight <= MOST_SCOUTING_WAITS
-        if not self._is_blind or is_out or is_useless:
-            return None
-        fresh = next(iter(self._unseen.values()), None)
-        return fresh or min(self._seen.values(), key=lambda workflow: workflow.looked_at or 0.0, default=None)
-
-    def _due(self, workflow: WorkflowProgress, outlook: Outlook, scout: WorkflowProgress | None) -> float:
-        """Return when a workflow is to be looked at next; the last look comes shortly before the deadline."""
-        if workflow.due is not None:
-            return workflow.due
-        earliest, due = self._scheduled(workflow, outlook)
-        if workflow is scout and not workflow.errors_in_a_row:
-            doublings = self._scouts * (2 if len(self._all) == 1 else 1)
-            due = min(due, workflow.submitted_at + self._rule.scout_age(doublings, len(self._all)))
-        return max(earliest, min(due, self._deadline - self._rule.smallest_gap))
-
-    def _scheduled(self, workflow: WorkflowProgress, outlook: Outlook) -> tuple[float, float]:
-        """Return the moments before which, and at which, a workflow is to be looked at."""
-        last, rule = workflow.looked_at, self._rule
+    def _due(self, workflow: WorkflowProgress, in_flight: int) -> float:
+        """Return when a workflow is to be checked next; the last check comes shortly before the deadline."""
+        last, rule = workflow.checked_at, self._rule
         if self._interval is not None:
-            due = (workflow.submitted_at if last is None else last) + self._interval
-            return due, due
+            return (workflow.submitted_at if last is None else last) + self._interval
+        age = rule.next_check(workflow.estimate, self._exponent, self.typical, in_flight)
+        due = min(workflow.submitted_at + age, self._deadline - rule.shortest_gap)
         if last is None:
-            return workflow.submitted_at, workflow.submitted_at + outlook.first_delay
-        age = workflow.age_at(last)
-        end_age = self._end_age(workflow)
-        if end_age is None:
-            gap = outlook.gap(age)
-        else:
-            gap = outlook.gap_to_end(end_age, age, workflow.pace.shape or self._usual_shape)
-        if workflow.errors_in_a_row:
-            gap = min(gap * 2.0**workflow.errors_in_a_row, rule.largest_gap)
-        return last + rule.smallest_gap, last + gap
+            return due
+        failures = workflow.errors_in_a_row
+        return max(due, last + (rule.lone_gap * 2.0**failures if failures else rule.shortest_gap))
 
     # What happened
 
-    def asked(self, workflow_id: str) -> None:
-        """Note that a look has begun: until its answer comes, :meth:`next_step` names other workflows.
+    def on_sent(self, workflow_id: str) -> None:
+        """Note that a check has begun: until its answer comes, :meth:`next_step` names other workflows.
 
         Args:
             workflow_id: The workflow.
         """
-        workflow = self._all[workflow_id]
-        workflow.is_asked, workflow.due = True, None
+        self._all[workflow_id].is_being_checked = True
 
     def on_status(self, status: WorkflowStatus, now: float) -> None:
         """Take in an answer.
@@ -219,41 +218,40 @@ class WorkflowTracker:
             status: The answer.
             now: When it came, seconds since the epoch.
         """
-        workflow = self._all[status.workflow_id]
-        last_age = None if workflow.looked_at is None else workflow.age_at(workflow.looked_at)
-        self._looked(workflow, now)
-        age = workflow.age_at(now)
-        if workflow.fate is not None:
+        workflow = self._checked(status.workflow_id, now)
+        if workflow.outcome is not None:
             return
         workflow.errors_in_a_row = 0
         workflow.counts = Counts.of(status)
-        if status.state is WorkflowState.RUNNING:
-            self._notice_word(status.status)
-            self._notice_pace(workflow, status, age)
-        else:
-            self._ends(
-                workflow,
-                WorkflowOutcome.COMPLETED
-                if status.state is WorkflowState.COMPLETED
-                else WorkflowOutcome.FAILED,
-            )
-            self._learn(workflow, self._rule.guessed(last_age, age, self.typical))
+        age = max(0.0, now - workflow.submitted_at)  # the submitter's clock may be ahead
+        if status.state is not WorkflowState.RUNNING:
+            self._end(workflow, WorkflowOutcome(status.state))
+            self._learn(workflow, min(max(self.typical, workflow.estimate.age), age))
+            return
+        self._unknown_words.setdefault(status.status.strip().lower()[:_LONGEST_WORD], True)
+        workflow.estimate = workflow.estimate.after(age, status.processed or 0, status.total or 0)
+        exponents = [one.estimate.exponent for one in self._all.values() if one.estimate.exponent]
+        self._exponent = max(statistics.median(exponents or [1.0]), self._flattest)
+        end_age = workflow.estimate.end_age(self._exponent)
+        if end_age is not None:
+            self._probe_age = math.inf
+            if end_age <= REACH * age:
+                self._learn(workflow, end_age)
 
     def on_error(self, workflow_id: str, error: errors.CleanlistError, now: float) -> None:
-        """Take in a failed look.
+        """Take in a failed check.
 
         Args:
-            workflow_id: Workflow that was looked at.
+            workflow_id: The workflow.
             error: What went wrong.
             now: When, seconds since the epoch.
         """
-        workflow = self._all[workflow_id]
-        self._looked(workflow, now)
-        if workflow.fate is not None or isinstance(error, errors.RateLimitedError):
+        workflow = self._checked(workflow_id, now)
+        if workflow.outcome is not None or isinstance(error, errors.RateLimitedError):
             return
         if isinstance(error, errors.NotFoundError):
             if now >= workflow.submitted_at + NOT_FOUND_GRACE_SECONDS:
-                self._ends(workflow, WorkflowOutcome.UNKNOWN)
+                self._end(workflow, WorkflowOutcome.UNKNOWN)
             return
         if isinstance(error, errors.ServerError | errors.TransportError | errors.UnexpectedResponseError):
             workflow.errors_in_a_row += 1
@@ -267,66 +265,24 @@ class WorkflowTracker:
         Args:
             error: The error.
         """
-        self._broken, self._end = error, WaitStatus.BROKEN
+        self.error, self._status = error, WaitStatus.BROKEN
 
-    def ring(self, workflow_id: str, now: float) -> bool:
-        """Look at a workflow next, because somebody says that it is worth it.
-
-        Args:
-            workflow_id: The workflow.
-            now: Seconds since the epoch.
-
-        Returns:
-            Whether the workflow is watched here and still unfinished.
-        """
-        workflow = self._open.get(workflow_id)
-        if workflow is None:
-            return False
-        workflow.due = now
-        self._seen[workflow_id] = workflow
-        return True
-
-    def _looked(self, workflow: WorkflowProgress, now: float) -> None:
-        self._scouts += self._is_blind
-        if not workflow.is_asked:  # else somebody rang while the answer was on its way
-            workflow.due = None
-        workflow.looked_at, workflow.is_asked = now, False
-        if self._unseen.pop(workflow.workflow_id, None):
-            self._seen[workflow.workflow_id] = workflow
-
-    def _notice_pace(self, workflow: WorkflowProgress, status: WorkflowStatus, age: float) -> None:
-        if status.processed is None or not status.total:
-            return
-        pace = workflow.pace = workflow.pace.seen(age, status.processed, status.total)
-        if pace.shape is not None:
-            self._shapes[workflow.workflow_id] = pace.shape
-            self._usual_shape = statistics.median(self._shapes.values())
-        if (end_age := self._end_age(workflow)) is None:
-            return
-        self._has_clue = self._has_clue or bool(self._shapes) or end_age >= QUICK * self.typical
-        if (status.progress or 0.0) >= TELLING_PROGRESS:
-            self._learn(workflow, end_age)
-
-    def _end_age(self, workflow: WorkflowProgress) -> float | None:
-        return workflow.pace.end_age(self._usual_shape, self.typical, is_dated=self._is_dated)
+    def _checked(self, workflow_id: str, now: float) -> WorkflowProgress:
+        workflow = self._all[workflow_id]
+        workflow.checked_at, workflow.is_being_checked = now, False
+        self._probe_age *= 2
+        return workflow
 
     def _learn(self, workflow: WorkflowProgress, duration: float) -> None:
+        self._probe_age = math.inf
         self._durations[workflow.workflow_id] = duration
-        self._typical = None
+        self.typical = self._rule.learned(self._durations.values())
 
-    def _notice_word(self, word: str) -> None:
-        word = word.strip().lower()[:_LONGEST_WORD]
-        if word not in _RUNNING_WORDS:
-            self._strange_words.setdefault(word, False)
+    def _end(self, workflow: WorkflowProgress, outcome: WorkflowOutcome) -> None:
+        workflow.outcome = outcome
+        self._open.pop(workflow.workflow_id, None)
 
     # What is known
-
-    @property
-    def typical(self) -> float:
-        """Typical duration of a workflow in seconds, as far as known."""
-        if self._typical is None:
-            self._typical = self._rule.learned(self._durations.values(), len(self._all))
-        return self._typical
 
     @property
     def workflows(self) -> int:
@@ -335,78 +291,67 @@ class WorkflowTracker:
 
     @property
     def running(self) -> tuple[str, ...]:
-        """Ids of the workflows without an end."""
+        """Ids of the workflows that have not ended."""
         return tuple(self._open)
 
     @property
     def in_flight(self) -> int:
-        """Number of workflows without an end."""
+        """Number of workflows that have not ended."""
         return len(self._open)
 
     @property
     def counts(self) -> Counts:
         """Counts of all workflows together, as last seen."""
-        return sum((workflow.counts for workflow in self._all.values()), Counts())
-
-    @property
-    def error(self) -> errors.CleanlistError | None:
-        """The error that broke the wait."""
-        return self._broken
+        return sum((one.counts for one in self._all.values()), Counts())
 
     @property
     def ends(self) -> tuple[WorkflowEnd, ...]:
         """How the workflows ended that completed or failed, in the order of their submission."""
         return tuple(
-            WorkflowEnd(
-                workflow.workflow_id, workflow.fate.value, workflow.counts.emails, workflow.counts.phones
-            )
-            for workflow in self._all.values()
-            if workflow.fate in (WorkflowOutcome.COMPLETED, WorkflowOutcome.FAILED)
+            WorkflowEnd(one.workflow_id, one.outcome.value, one.counts.emails, one.counts.phones)
+            for one in self._all.values()
+            if one.outcome in (WorkflowOutcome.COMPLETED, WorkflowOutcome.FAILED)
         )
 
-    def ended(self, fate: WorkflowOutcome) -> tuple[str, ...]:
+    def ended(self, outcome: WorkflowOutcome) -> tuple[str, ...]:
         """Return the ids of the workflows that ended so."""
-        return tuple(workflow.workflow_id for workflow in self._all.values() if workflow.fate is fate)
+        return tuple(one.workflow_id for one in self._all.values() if one.outcome is outcome)
 
     def expected_end(self, now: float) -> float | None:
-        """Return when the last workflow should be done, seconds since the epoch; None as long as nothing tells."""
+        """Return when the last workflow should have ended, at most the deadline; None while nothing tells."""
         if not self._durations:
             return None
-        return max((self._expected_end(workflow, now) for workflow in self._open.values()), default=now)
+        ends = [
+            one.submitted_at + (one.estimate.end_age(self._exponent) or self.typical)
+            for one in self._open.values()
+        ]
+        return min(max([now, *ends]), self._deadline)
 
-    def _expected_end(self, workflow: WorkflowProgress, now: float) -> float:
-        return max(now, workflow.submitted_at + (self._end_age(workflow) or self.typical))
-
-    def new_strange_words(self) -> list[str]:
+    def new_unknown_words(self) -> list[str]:
         """Return status words that nobody has documented, each once."""
-        fresh = [word for word, reported in self._strange_words.items() if not reported]
-        self._strange_words.update(dict.fromkeys(fresh, True))
-        return fresh
+        words = [word for word, is_new in self._unknown_words.items() if is_new]
+        self._unknown_words.update(dict.fromkeys(words, False))
+        return words
 
-    def _ends(self, workflow: WorkflowProgress, fate: WorkflowOutcome) -> None:
-        workflow.fate = fate
-        for workflows in (self._open, self._unseen, self._seen):
-            workflows.pop(workflow.workflow_id, None)
-
-    # Going on elsewhere
+    # For a successor
 
     def snapshot(self) -> dict[str, Any]:
-        """Return what a successor must know in order not to look at ended workflows again: small, JSON.
+        """Return what a successor must know in order not to check ended workflows again: small, JSON.
 
         Workflows that the API does not know are left out: a corrected connection may know them.
         """
         return {
             "of": self._fingerprint(),
             "done": [
-                [index, workflow.fate.value, *workflow.counts.numbers()]
-                for index, workflow in enumerate(self._all.values())
-                if workflow.fate in (WorkflowOutcome.COMPLETED, WorkflowOutcome.FAILED)
+                [index, one.outcome.value, *one.counts.numbers()]
+                for index, one in enumerate(self._all.values())
+                if one.outcome in (WorkflowOutcome.COMPLETED, WorkflowOutcome.FAILED)
             ],
             "typical": round(self.typical, 3),
         }
 
     def restore(self, snapshot: Mapping[str, Any]) -> bool:
-        """Take over from a predecessor; a snapshot of other workflows, or of no use, is ignored.
+        """Take over from a predecessor; a snapshot of other workflows, or a damaged one, is ignored.
 
         Args:
             snapshot: From :meth:`snapshot`.
@@ -414,20 +359,20 @@ class WorkflowTracker:
         Returns:
             Whether it was taken over.
         """
-        watched = list(self._all.values())
+        all_ = list(self._all.values())
         try:
             if snapshot["of"] != self._fingerprint():
                 return False
-            ends = [
-                (watched[index], WorkflowOutcome(fate), Counts(*counts))
-                for index, fate, *counts in snapshot["done"]
-            ]
             typical = float(snapshot["typical"])
+            done = [
+                (all_[index], WorkflowOutcome(word), Counts(*counts))
+                for index, word, *counts in snapshot["done"]
+            ]
         except (KeyError, IndexError, TypeError, ValueError):
             return False
-        for workflow, fate, counts in ends:
+        for workflow, outcome, counts in done:
             workflow.counts = counts
-            self._ends(workflow, fate)
+            self._end(workflow, outcome)
             self._learn(workflow, typical)
         return True
 

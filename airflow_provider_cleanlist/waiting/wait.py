@@ -29,10 +29,11 @@ from airflow_provider_cleanlist.waiting.outcome import (
 )
 from airflow_provider_cleanlist.waiting.recording import record_ends
 from airflow_provider_cleanlist.waiting.schedule import PollRule
-from airflow_provider_cleanlist.waiting.states import WaitStatus, WorkflowOutcome
 from airflow_provider_cleanlist.waiting.tracker import (
     MIN_POLL_INTERVAL_SECONDS,
-    Look,
+    Check,
+    WaitStatus,
+    WorkflowOutcome,
     WorkflowTracker,
 )
 from airflow_provider_cleanlist.wording import counted
@@ -208,8 +209,8 @@ def watch(request: WaitRequest, tracker: WorkflowTracker) -> Generator[Action, R
             reported_at, action = reply.now, LogLine(progress_line(tracker, reply.now))
         elif reply.now >= save_at:
             saved_at, saved, action = reply.now, tracker.in_flight, SaveSnapshot(tracker.snapshot())
-        elif isinstance(step, Look):
-            tracker.asked(step.workflow_id)
+        elif isinstance(step, Check):
+            tracker.on_sent(step.workflow_id)
             action = StatusCheck(
                 step.workflow_id, status_call(step.workflow_id, request.deadline - reply.now)
             )
@@ -239,7 +240,7 @@ def _record(tracker: WorkflowTracker, workflow_id: str, result: StatusResult, no
                 f"Workflow {workflow_id} has the unknown status {word!r}: treated as still running.",
                 logging.WARNING,
             )
-            for word in tracker.new_strange_words()
+            for word in tracker.new_unknown_words()
         ]
     tracker.on_error(workflow_id, result, now)
     if workflow_id in tracker.running and tracker.error is None:

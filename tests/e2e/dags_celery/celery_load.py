@@ -1,4 +1,4 @@
-"""More requests than the budget allows at once: submits and pages from all workers, looks from the triggerer.
+"""More requests than the budget allows at once: submits and pages from all workers, status checks from the triggerer.
 
 ``conf``: ``contacts`` (paths, one for each mapped slice) and ``lists`` (names).
 """

@@ -22,7 +22,7 @@ from airflow_provider_cleanlist.waiting.outcome import (
     WaitOutcome,
     outcome_to_json,
 )
-from airflow_provider_cleanlist.waiting.states import Counts, WaitStatus
+from airflow_provider_cleanlist.waiting.tracker import Counts, WaitStatus
 
 try:
     from airflow.sdk.exceptions import TaskDeferralTimeout

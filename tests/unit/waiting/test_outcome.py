@@ -17,8 +17,7 @@ from airflow_provider_cleanlist.waiting.outcome import (
     outcome_to_json,
     unwatched_message,
 )
-from airflow_provider_cleanlist.waiting.states import Counts, WaitStatus
-from airflow_provider_cleanlist.waiting.tracker import WorkflowTracker
+from airflow_provider_cleanlist.waiting.tracker import Counts, WaitStatus, WorkflowTracker
 
 T0 = 1_700_000_000.0
 MANY = [f"wf{number}" for number in range(30)]

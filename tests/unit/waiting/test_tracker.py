@@ -14,12 +14,14 @@ from hypothesis import strategies as st
 from airflow_provider_cleanlist.client import errors
 from airflow_provider_cleanlist.client.results import WorkflowStatus
 from airflow_provider_cleanlist.waiting.schedule import PollRule
-from airflow_provider_cleanlist.waiting.states import Counts, WaitStatus, WorkflowOutcome
 from airflow_provider_cleanlist.waiting.tracker import (
     NOT_FOUND_GRACE_SECONDS,
     TOLERATED_ERRORS,
-    Look,
-    Rest,
+    Check,
+    Counts,
+    Idle,
+    WaitStatus,
+    WorkflowOutcome,
     WorkflowTracker,
 )
 
@@ -97,7 +99,7 @@ def run(tracker: WorkflowTracker, world: World, *, start: float = T0, most_looks
         step = tracker.next_step(now)
         if isinstance(step, WaitStatus):
             return Run(step, now, looks)
-        if isinstance(step, Rest):
+        if isinstance(step, Idle):
             assert step.until > now, "a rest that is over would spin"
             now = step.until
             continue
@@ -158,7 +160,7 @@ class TestGaps:
         outcome = run(tracker_of(list(world.durations)), world)
         for workflow_id in world.durations:
             for gap in outcome.gaps(workflow_id):
-                assert RULE.smallest_gap - 1e-6 <= gap <= RULE.largest_gap + 1e-6
+                assert RULE.shortest_gap - 1e-6 <= gap <= RULE.longest_gap + 1e-6
 
     @given(worlds)
     @settings(max_examples=25, deadline=None)
@@ -166,7 +168,7 @@ class TestGaps:
         world.latency = 0.0
         outcome = run(tracker_of(list(world.durations)), world)
         first = {workflow_id: at for at, workflow_id in reversed(outcome.looks)}
-        assert max(first.values()) - T0 <= RULE.largest_gap
+        assert max(first.values()) - T0 <= RULE.longest_gap
 
     @given(worlds, st.floats(min_value=20.0, max_value=400.0))
     @settings(max_examples=20, deadline=None)
@@ -185,7 +187,7 @@ class TestGaps:
         assert outcome.end is WaitStatus.FINISHED
         for workflow_id in world.durations:
             for gap in outcome.gaps(workflow_id):
-                assert RULE.smallest_gap - 1e-6 <= gap <= RULE.largest_gap + 1e-6
+                assert RULE.shortest_gap - 1e-6 <= gap <= RULE.longest_gap + 1e-6
 
     def test_failed_looks_are_repeated_ever_more_rarely(self):
         world = World({"a": math.inf}, "absent", {"a": [errors.ServerError] * 5})
@@ -233,33 +235,33 @@ class TestUndated:
 
 
 class TestOrder:
-    def test_a_scout_goes_first_and_alone(self):
+    def test_a_probe_goes_first_and_alone(self):
         world = World({f"wf{index}": 90.0 for index in range(20)})
         looks = run(tracker_of(list(world.durations)), world).looks
-        assert looks[0] == (T0 + RULE.scout, "wf0")
-        assert looks[1][0] > T0 + 2 * RULE.scout
+        assert looks[0] == (T0 + RULE.shortest_gap, "wf0")
+        assert looks[1][0] > T0 + 2 * RULE.shortest_gap
 
-    def test_while_nothing_is_known_a_fresh_scout_goes_at_twice_the_age_of_the_last(self):
+    def test_while_nothing_is_known_a_fresh_probe_goes_at_twice_the_age_of_the_last(self):
         world = World({f"wf{index}": 90.0 for index in range(10)}, "absent")
         looks = run(tracker_of(list(world.durations)), world).looks
         assert looks[:4] == [(T0 + 5 * 2**index, f"wf{index}") for index in range(4)]
 
-    @pytest.mark.parametrize(("others", "ages"), [(0, [8, 16]), (9, [5, 20]), (99, [117, 227])])
+    @pytest.mark.parametrize(("others", "ages"), [(0, [8, 16]), (9, [14, 90]), (99, [104, 204])])
     def test_waits_for_one_workflow_each_look_early_too_unless_they_are_many(
         self, others: int, ages: list[float]
     ):
         tracker, looked, now = tracker_of(["a"]), [], T0
         while len(looked) < 2:
             step = tracker.next_step(now, others)
-            if isinstance(step, Look):
+            if isinstance(step, Check):
                 looked.append(now - T0)
                 tracker.on_status(running("a"), now)
             else:
-                assert isinstance(step, Rest)
+                assert isinstance(step, Idle)
                 now = step.until
         assert looked == pytest.approx(ages, abs=1.0)
 
-    def test_a_scout_that_could_not_be_asked_waits_as_others_do(self):
+    def test_a_probe_that_could_not_be_asked_waits_as_others_do(self):
         world = World(dict.fromkeys("ab", 90.0), "absent", {"a": [errors.ServerError] * 5})
         looks = run(tracker_of(["a", "b"]), world).looks
         assert looks[:2] == [(T0 + 5, "a"), (T0 + 10, "b")]
@@ -283,9 +285,9 @@ class TestOrder:
         for workflow_id in ("b", "c"):
             tracker.on_status(running(workflow_id), T0 + 90)
         alone, crowded = tracker.next_step(T0 + 90), tracker.next_step(T0 + 90, others=98)
-        assert isinstance(alone, Rest)
-        assert isinstance(crowded, Rest)
-        assert crowded.until - T0 - 90 == pytest.approx(110.0)
+        assert isinstance(alone, Idle)
+        assert isinstance(crowded, Idle)
+        assert crowded.until - T0 - 90 == pytest.approx(100.0)
         assert alone.until < crowded.until
 
     def test_a_clock_that_is_behind_the_submitter_does_no_harm(self):
@@ -308,7 +310,7 @@ class TestDeadline:
         ids = [f"wf{index}" for index in range(5)]
         outcome = run(tracker_of(ids, deadline=T0 + 1000), World(dict.fromkeys(ids, math.inf), "absent"))
         last = {workflow_id: at for at, workflow_id in outcome.looks}
-        assert min(last.values()) >= T0 + 1000 - 2 * RULE.smallest_gap
+        assert min(last.values()) >= T0 + 1000 - 2 * RULE.shortest_gap
 
     def test_an_end_seen_in_the_last_look_counts(self):
         tracker = tracker_of(["a"], deadline=T0 + 30)
@@ -331,15 +333,15 @@ class TestStrangeWords:
         tracker = tracker_of(["a", "b"])
         for at, (workflow_id, word) in enumerate([("a", "Paused"), ("b", "paused "), ("a", "odd")]):
             tracker.on_status(running(workflow_id, word=word), T0 + at)
-        assert tracker.new_strange_words() == ["paused", "odd"]
+        assert tracker.new_unknown_words() == ["paused", "odd"]
         tracker.on_status(running("a", word="PAUSED"), T0 + 9)
-        assert tracker.new_strange_words() == []
+        assert tracker.new_unknown_words() == []
 
     def test_usual_words_are_not_reported(self):
         tracker = tracker_of(["a"])
         for word in ("processing", "Pending", "RUNNING", "queued", "in_progress"):
             tracker.on_status(running("a", word=word), T0 + 5)
-        assert tracker.new_strange_words() == []
+        assert tracker.new_unknown_words() == []
 
 
 class TestErrors:
@@ -390,47 +392,29 @@ class TestErrors:
         assert tracker.ended(WorkflowOutcome.COMPLETED) == ("b",)
 
 
-class TestDoorbell:
-    def test_it_makes_a_workflow_due_at_once(self):
-        tracker = tracker_of(["a", "b", "c"])
-        assert tracker.ring("c", T0 + 1)
-        assert tracker.next_step(T0 + 1) == Look("c")
-
-    def test_after_the_look_the_schedule_goes_on(self):
-        tracker = tracker_of(["a"])
-        tracker.ring("a", T0 + 1)
-        tracker.on_status(running("a"), T0 + 1)
-        step = tracker.next_step(T0 + 1)
-        assert isinstance(step, Rest)
-        assert step.until >= T0 + 1 + RULE.smallest_gap
-
-    def test_ringing_for_strangers_and_for_the_finished_does_nothing(self):
-        tracker = tracker_of(["a", "b"])
-        tracker.on_status(completed("a"), T0 + 1)
-        assert not tracker.ring("a", T0 + 2)
-        assert not tracker.ring("z", T0 + 2)
-
-
 class TestRequestsUnderWay:
     def test_a_workflow_is_not_named_again_before_its_answer(self):
-        tracker = tracker_of(["a", "b"])
-        for workflow_id in ("a", "b"):
-            tracker.ring(workflow_id, T0 + 1)
-        tracker.asked("a")
-        assert tracker.next_step(T0 + 1) == Look("b")
-        tracker.asked("b")
-        assert tracker.next_step(T0 + 1) == Rest(FAR)
+        tracker, due = tracker_of(["a", "b"]), T0 + 200
+        assert tracker.next_step(due) == Check("a")
+        tracker.on_sent("a")
+        assert tracker.next_step(due) == Check("b")
+        tracker.on_sent("b")
+        assert tracker.next_step(due) == Idle(FAR)
+        tracker.on_error("a", errors.RateLimitedError(error_info("a", 429)), due)
+        assert tracker.next_step(due) == Idle(due + RULE.shortest_gap)
 
-    def test_a_bell_that_rings_meanwhile_is_heard_afterwards(self):
-        tracker = tracker_of(["a"])
-        tracker.asked("a")
-        tracker.ring("a", T0 + 1)
-        tracker.on_status(running("a"), T0 + 2)
-        assert tracker.next_step(T0 + 2) == Look("a")
+    def test_there_is_one_probe_at_a_time(self):
+        tracker = tracker_of(["a", "b"])
+        assert tracker.next_step(T0 + 5) == Check("a")
+        tracker.on_sent("a")
+        assert isinstance(step := tracker.next_step(T0 + 20), Idle)
+        assert step.until > T0 + 70
+        tracker.on_status(running("a"), T0 + 21)
+        assert tracker.next_step(T0 + 21) == Check("b")
 
     def test_an_older_answer_does_not_undo_what_a_webhook_told_meanwhile(self):
         tracker = tracker_of(["a"])
-        tracker.asked("a")
+        tracker.on_sent("a")
         tracker.on_status(completed("a", total=250, successful=200, failed=50), T0 + 50)
         tracker.on_status(running("a", done=10), T0 + 51)
         assert tracker.counts.successful == 200
@@ -439,7 +423,7 @@ class TestRequestsUnderWay:
     @pytest.mark.parametrize("error", [errors.NotFoundError, errors.ServerError, errors.AuthenticationError])
     def test_an_error_does_not_undo_an_end_that_a_webhook_told_meanwhile(self, error: type[errors.ApiError]):
         tracker = tracker_of(["a"])
-        tracker.asked("a")
+        tracker.on_sent("a")
         tracker.on_status(completed("a"), T0 + 50)
         tracker.on_error("a", error(error_info("a")), T0 + 51)
         assert tracker.ended(WorkflowOutcome.COMPLETED) == ("a",)
@@ -523,3 +507,9 @@ class TestExpectedEnd:
         tracker = tracker_of(["a"])
         tracker.on_status(running("a", done=125), T0 + 60)
         assert tracker.expected_end(T0 + 500) == T0 + 500
+
+    def test_it_never_lies_after_the_deadline(self):
+        tracker = tracker_of(["a", "b"], deadline=T0 + 3600)
+        tracker.on_status(completed("a"), T0 + 60)
+        tracker.on_status(WorkflowStatus("b", "processing", total=1_000_000, processed=1), T0 + 600)
+        assert tracker.expected_end(T0 + 600) == T0 + 3600

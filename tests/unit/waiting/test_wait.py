@@ -16,8 +16,7 @@ from airflow_provider_cleanlist.client import errors
 from airflow_provider_cleanlist.client.rate_limit.core import Priority
 from airflow_provider_cleanlist.client.results import WorkflowStatus
 from airflow_provider_cleanlist.waiting.outcome import WaitOutcome, conclude
-from airflow_provider_cleanlist.waiting.states import WaitStatus
-from airflow_provider_cleanlist.waiting.tracker import WorkflowTracker
+from airflow_provider_cleanlist.waiting.tracker import WaitStatus, WorkflowTracker
 from airflow_provider_cleanlist.waiting.wait import (
     LONGEST_PAUSE_SECONDS,
     REPORT_EVERY_SECONDS,
@@ -174,7 +173,7 @@ class TestFlow:
         assert most > 4
         assert wait.end < T0 + 110
 
-    def test_scouts_do_not_go_together_while_the_first_has_no_response(self):
+    def test_probes_do_not_go_together_while_the_first_has_no_response(self):
         def absent(workflow_id: str, now: float) -> WorkflowStatus:
             return WorkflowStatus(workflow_id, "completed" if now >= T0 + 300 else "processing")
 
