@@ -7,6 +7,8 @@ other one is an ``AirflowException``, so the task is retried. Each error of the 
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from airflow.providers.common.compat.sdk import (
     AirflowException,
     AirflowFailException,
@@ -142,14 +144,25 @@ _AIRFLOW_CLASSES: dict[type[errors.ApiError], type[errors.ApiError]] = {
 }
 
 
-def to_airflow(error: errors.CleanlistError) -> CleanlistError:
+_OF_THE_CONNECTION = (
+    errors.AuthenticationError,
+    errors.PermissionDeniedError,
+    errors.TransportError,
+    errors.UnexpectedResponseError,
+)
+"""Errors that may come from a wrong key or host, so that their text names the connection."""
+
+
+def to_airflow(error: errors.CleanlistError, connection: str = "") -> CleanlistError:
     """Return the exception for Airflow that mirrors an error of the client; one for Airflow is returned as it is.
 
     Args:
         error: An error of the client.
+        connection: Which connection and host were used, for errors that may come from them.
     """
     if isinstance(error, AirflowException):
         return error
     if isinstance(error, errors.ApiError):
-        return _AIRFLOW_CLASSES[type(error)](error.info)
+        named = connection if isinstance(error, _OF_THE_CONNECTION) else ""
+        return _AIRFLOW_CLASSES[type(error)](replace(error.info, connection=named))
     return CleanlistConfigurationError(f"Nothing was sent to Cleanlist: {error}.")

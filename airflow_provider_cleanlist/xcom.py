@@ -1,22 +1,179 @@
-"""Ids that tasks hand over, in whatever shape an output, a mapped task or a template gives them."""
+"""What tasks and templates hand over: contacts, ids and optional values, in whatever shape they arrive."""
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import XComArg
 
 from airflow_provider_cleanlist.exceptions import CleanlistConfigurationError
 
+try:
+    from airflow.sdk.definitions._internal.mixins import ResolveMixin
+except ImportError:
+    from airflow.utils.mixins import ResolveMixin  # type: ignore[import-not-found,no-redef]  # Airflow 2
 
-def given(value: Any) -> str | None:
-    """Return the text of an optional argument; None where nothing was given or a template rendered as nothing.
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context
+
+
+def is_absent(value: Any) -> bool:
+    """Return whether an optional argument was left out or is a template that rendered as nothing.
 
     Args:
         value: The argument: ``None``, ``"None"`` and blank text count as absent.
     """
-    text = "" if value is None else str(value).strip()
-    return None if text in ("", "None") else text
+    return value is None or (isinstance(value, str) and value.strip() in ("", "None"))
+
+
+def given(value: Any) -> str | None:
+    """Return the text of an optional argument, or None if it is absent.
+
+    Args:
+        value: The argument, see :func:`is_absent`.
+    """
+    return None if is_absent(value) else str(value).strip() or None
+
+
+def whole_number(argument: str, value: Any) -> int | None:
+    """Return an argument that is a whole number or the text of one, or None if it is absent.
+
+    Args:
+        argument: Its name, for the message.
+        value: The argument, see :func:`is_absent`.
+
+    Raises:
+        CleanlistConfigurationError: It is something else.
+    """
+    if is_absent(value):
+        return None
+    parsed = _finite(value)
+    if parsed is None or not parsed.is_integer():
+        raise CleanlistConfigurationError(f"{argument} must be a whole number, not {value!r}.")
+    return int(parsed)
+
+
+def number(argument: str, value: Any) -> float | None:
+    """Return an argument that is a number or the text of one, or None if it is absent.
+
+    Args:
+        argument: Its name, for the message.
+        value: The argument, see :func:`is_absent`.
+
+    Raises:
+        CleanlistConfigurationError: It is something else.
+    """
+    if is_absent(value):
+        return None
+    parsed = _finite(value)
+    if parsed is None:
+        raise CleanlistConfigurationError(f"{argument} must be a number, not {value!r}.")
+    return parsed
+
+
+def mapping(argument: str, value: Any) -> Mapping[str, Any] | None:
+    """Return an argument that is a mapping, or None if it is absent.
+
+    Args:
+        argument: Its name, for the message.
+        value: The argument, see :func:`is_absent`.
+
+    Raises:
+        CleanlistConfigurationError: It is something else.
+    """
+    if is_absent(value):
+        return None
+    if not isinstance(value, Mapping):
+        raise CleanlistConfigurationError(f"{argument} must be a mapping, not {type(value).__name__}.")
+    return value
+
+
+def _finite(value: Any) -> float | None:
+    if isinstance(value, bool):
+        return None
+    try:
+        parsed = float(value)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return parsed if math.isfinite(parsed) else None
+
+
+class ContactsArgument(ResolveMixin):
+    """The contacts of a task, which Airflow resolves as it does any template field, and never shows.
+
+    References to outputs of other tasks are found wherever they are nested, so that Airflow makes the edges to these
+    tasks, mapped or not. Nothing is rendered as a template: contacts are data.
+
+    Args:
+        value: Contacts, or references to outputs that hold them.
+    """
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+    def iter_references(self) -> Iterator[tuple[Any, str]]:
+        """Yield the tasks whose outputs are referred to, with the key of the output."""
+        return XComArg.iter_xcom_references(self.value)
+
+    def resolve(self, context: Context, *args: Any, **kwargs: Any) -> ContactsArgument:
+        """Return the contacts with all references resolved.
+
+        Lists and DataFrames that the outputs of mapped or several tasks hold are taken one after the other.
+
+        Args:
+            context: Context of the task.
+            *args: What this Airflow passes besides.
+            **kwargs: What this Airflow passes besides.
+        """
+        if not _holds_reference(self.value):
+            return self
+        return ContactsArgument(
+            _joined(_resolved(self.value, lambda value: value.resolve(context, *args, **kwargs)))
+        )
+
+    def serialize(self) -> str:
+        """Return what Airflow shows as the rendered field."""
+        return "not shown: contacts are personal data"
+
+    __repr__ = __str__ = serialize
+
+
+def _holds_reference(value: Any) -> bool:
+    if isinstance(value, ResolveMixin):
+        return True
+    if isinstance(value, dict):
+        return any(map(_holds_reference, value.values()))
+    return isinstance(value, list | tuple) and any(map(_holds_reference, value))
+
+
+def _resolved(value: Any, resolve: Any) -> Any:
+    if isinstance(value, ResolveMixin):
+        return resolve(value)
+    if isinstance(value, dict):
+        return {key: _resolved(item, resolve) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_resolved(item, resolve) for item in value]
+    return value
+
+
+def _joined(value: Any) -> Any:
+    """Return contacts with those of lists inside in their place: a mapped task's output is one list per instance."""
+    if isinstance(value, str | bytes) or not isinstance(value, Sequence):
+        return value
+    return [contact for item in value for contact in _contacts_in(item)]
+
+
+def _contacts_in(item: Any) -> Iterable[Any]:
+    if item is None:  # a task that was skipped
+        return ()
+    if hasattr(item, "itertuples"):
+        columns = list(map(str, item.columns))
+        return (dict(zip(columns, row, strict=True)) for row in item.itertuples(index=False, name=None))
+    is_list = isinstance(item, Sequence) and not isinstance(item, str | bytes | tuple)
+    return item if is_list else (item,)
 
 
 def workflow_ids_of(value: Any) -> list[str]:

@@ -38,6 +38,7 @@ class ErrorInfo:
         request_id: The API's id of the request, for its support, or None.
         field_errors: Rejected fields of a 422 response.
         hint: What to do about it.
+        connection: Which connection and host the request went to, where that may be the mistake; else empty.
     """
 
     operation: str
@@ -49,6 +50,7 @@ class ErrorInfo:
     request_id: str | None = None
     field_errors: tuple[FieldError, ...] = ()
     hint: str | None = None
+    connection: str = ""
 
     def __str__(self) -> str:
         """Say what failed, how, and what to do about it."""
@@ -62,6 +64,8 @@ class ErrorInfo:
         parts.append(".")
         if self.hint:
             parts.append(f" {self.hint}")
+        if self.connection:
+            parts.append(f" Used: {self.connection}.")
         if self.request_id:
             parts.append(f" Cleanlist's request id: {self.request_id}.")
         return "".join(parts)

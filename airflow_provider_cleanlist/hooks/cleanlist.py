@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import BaseHook
+from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook
 
 from airflow_provider_cleanlist.client import errors
 from airflow_provider_cleanlist.client.endpoints import OMITTED, Omitted
@@ -23,6 +24,7 @@ from airflow_provider_cleanlist.client.settings import ClientSettings, build_set
 from airflow_provider_cleanlist.exceptions import CleanlistConfigurationError, CleanlistError, to_airflow
 from airflow_provider_cleanlist.hooks import connection_form
 from airflow_provider_cleanlist.lineage import record_list_read, record_submission
+from airflow_provider_cleanlist.xcom import given
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -50,7 +52,8 @@ class CleanlistHook(BaseHook):
     :mod:`airflow_provider_cleanlist.exceptions`.
 
     Args:
-        cleanlist_conn_id: Id of the Airflow connection, whose password is the API key.
+        cleanlist_conn_id: Id of the Airflow connection, whose password is the API key; ``None``, ``"None"`` and blank
+            text are the default one.
     """
 
     conn_name_attr = "cleanlist_conn_id"
@@ -60,7 +63,7 @@ class CleanlistHook(BaseHook):
 
     def __init__(self, cleanlist_conn_id: str = default_conn_name, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.cleanlist_conn_id = cleanlist_conn_id
+        self.cleanlist_conn_id = given(cleanlist_conn_id) or self.default_conn_name
 
     @classmethod
     def get_connection_form_widgets(cls) -> dict[str, Any]:
@@ -79,7 +82,8 @@ class CleanlistHook(BaseHook):
         Raises:
             CleanlistConfigurationError: A setting is missing or invalid.
         """
-        connection = self.get_connection(self.cleanlist_conn_id)
+        with self._naming_connection():
+            connection = self.get_connection(self.cleanlist_conn_id)
         return self._settings_of(connection, connection.extra_dejson)
 
     @cached_property
@@ -104,7 +108,8 @@ class CleanlistHook(BaseHook):
                 get_async_extra_dejson,
             )
 
-            connection = await get_async_connection(self.cleanlist_conn_id)
+            with self._naming_connection():
+                connection = await get_async_connection(self.cleanlist_conn_id)
             self.settings = self._settings_of(connection, await get_async_extra_dejson(connection))
         return self.settings
 
@@ -121,7 +126,8 @@ class CleanlistHook(BaseHook):
         """Check key and host for Airflow's *Test* button.
 
         Returns:
-            Whether the connection works, and one of a few fixed sentences: Airflow shows them unredacted.
+            Whether the connection works, and one of a few fixed sentences with the host at most: Airflow shows them
+            unredacted.
         """
         try:
             timeout = min(_TEST_TIMEOUT_SECONDS, self.settings.timeout_seconds)
@@ -131,7 +137,7 @@ class CleanlistHook(BaseHook):
         except CleanlistConfigurationError as error:
             return False, str(error)
         except CleanlistError as error:
-            return False, connection_form.failure_text(error)
+            return False, f"{connection_form.failure_text(error)} Host: {self.settings.host}."
         return True, connection_form.CONNECTED
 
     def validate_key(self) -> KeyValidation:
@@ -354,28 +360,34 @@ class CleanlistHook(BaseHook):
             return build_settings(connection.host, connection.password, extra, port=connection.port)
 
     def _client_of(
-        self, settings: ClientSettings, make: Callable[[ClientSettings], CleanlistClient]
+        self, settings: ClientSettings, make: Callable[[ClientSettings, str], CleanlistClient]
     ) -> CleanlistClient:
         with self._naming_connection():
-            return make(settings)
+            return make(settings, self.cleanlist_conn_id)
 
     @contextmanager
     def _naming_connection(self) -> Iterator[None]:
-        """Add the id of the connection to errors of its settings."""
+        """Add the id of the connection to errors of its settings, and say what to do where there is none."""
         try:
             yield
+        except AirflowNotFoundException:
+            raise CleanlistConfigurationError(
+                f"There is no connection {self.cleanlist_conn_id!r}. Add it under Admin > Connections with the type "
+                "Cleanlist and the API key as its password, or set cleanlist_conn_id to one that exists."
+            ) from None
         except errors.ConfigurationError as error:
             raise CleanlistConfigurationError(
                 f"Connection {self.cleanlist_conn_id!r} cannot be used: {error}."
             ) from None
 
 
-def _new_client(settings: ClientSettings) -> CleanlistClient:
+def _new_client(settings: ClientSettings, conn_id: str) -> CleanlistClient:
     from airflow_provider_cleanlist.client.client import CleanlistClient
     from airflow_provider_cleanlist.client.rate_limit import open_limiter
 
     limiter = open_limiter(settings.rate_limit_store, settings.scope, settings.budget)
-    return CleanlistClient(settings, limiter, translate=to_airflow)
+    named = f"connection {conn_id!r}, host {settings.host}"
+    return CleanlistClient(settings, limiter, translate=lambda error: to_airflow(error, named))
 
 
 _shared_client = lru_cache(maxsize=32)(_new_client)
@@ -391,10 +403,17 @@ def _contact(fields: Mapping[str, str | None]) -> Contact:
 
 
 def _best_match(name: str, lists: list[LeadList]) -> list[LeadList]:
-    """Return the lists of exactly that name, else of that name in any letter case, else the managed list."""
+    """Return the lists of exactly that name, else of that name in any letter case, else the managed list.
+
+    The same name may arrive in different Unicode normal forms: macOS decomposes accents, a web form composes them.
+    """
     exact = [item for item in lists if item.name == name]
     for candidate in (name, *(MANAGED_LIST_NAMES if is_managed_list(name) else ())):
-        wanted = candidate.strip().casefold()
-        if found := exact or [item for item in lists if item.name.strip().casefold() == wanted]:
+        wanted = _comparable(candidate)
+        if found := exact or [item for item in lists if _comparable(item.name) == wanted]:
             return found
     return []
+
+
+def _comparable(name: str) -> str:
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).strip().casefold())

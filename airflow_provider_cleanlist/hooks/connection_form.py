@@ -11,8 +11,10 @@ from typing import Any
 from airflow_provider_cleanlist.client import errors
 from airflow_provider_cleanlist.client.settings import EXTRA_SETTINGS, SETTINGS, Setting
 
-HIDDEN_FIELDS = ("login", "port", "schema")
-"""Standard fields of a connection that the form does not show."""
+HIDDEN_FIELDS = ("login", "schema")
+"""Standard fields of a connection that the form does not show. Airflow 3's *Test* fails for forms without a port."""
+DEFAULT_PORT = 443
+"""What the form shows in the empty field for the port."""
 CONNECTED = "Connected to Cleanlist: the API key is valid."
 """The result of a test that succeeded."""
 FAILURES: tuple[tuple[type[errors.CleanlistError], str], ...] = (
@@ -62,7 +64,10 @@ def ui_field_behaviour(hidden: str = "hidden-fields") -> dict[str, Any]:
     return {
         hidden: list(HIDDEN_FIELDS),
         "relabeling": {setting.connection_field: setting.label for setting in shown},
-        "placeholders": {setting.connection_field: setting.placeholder for setting in shown},
+        "placeholders": {
+            **{setting.connection_field: setting.placeholder for setting in shown},
+            "port": str(DEFAULT_PORT),
+        },
     }
 
 

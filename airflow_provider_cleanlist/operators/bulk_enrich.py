@@ -10,7 +10,7 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from airflow.providers.common.compat.sdk import BaseOperator, XComArg, conf
+from airflow.providers.common.compat.sdk import BaseOperator, conf
 
 from airflow_provider_cleanlist.assets import MANAGED_LIST, lead_list_asset, record_events
 from airflow_provider_cleanlist.client.models import MAX_CONTACTS_PER_REQUEST, EnrichmentType
@@ -21,7 +21,7 @@ from airflow_provider_cleanlist.hooks.cleanlist import CleanlistHook
 from airflow_provider_cleanlist.links import WorkflowLink
 from airflow_provider_cleanlist.submission.history import OnUnknown
 from airflow_provider_cleanlist.submission.options import OnInvalid, SubmissionOptions
-from airflow_provider_cleanlist.xcom import given
+from airflow_provider_cleanlist.xcom import ContactsArgument, given, is_absent, mapping, number, whole_number
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -43,11 +43,14 @@ class BulkEnrichOperator(BaseOperator):
     The journal lives in Airflow's task state store (3.3 and later), or in the directory that the configuration option
     ``[cleanlist] journal_path`` names. With neither, a task has one attempt only.
 
-    Exactly one of ``contacts``, ``contacts_path`` and ``sql`` is the source. Contacts are personal data: they are not a
-    template field, and only counts, ids and row numbers appear in logs and XCom.
+    Exactly one of ``contacts``, ``contacts_path`` and ``sql`` is the source. Contacts are personal data: Airflow
+    resolves ``contacts`` as a template field and shows no value of it, and only counts, ids and row numbers appear in
+    logs and XCom.
 
     Args:
-        contacts: Mappings with contact fields, ``Contact`` objects, a pandas DataFrame, or the output of another task.
+        contacts: Mappings with contact fields, ``Contact`` objects, a pandas DataFrame, or outputs of other tasks that
+            hold them: one, a list of several, a mapped task's, ``concat()``, ``map()``, the argument of a mapped task
+            group. Text in it is not rendered.
         contacts_path: Local path or object storage URI of a ``.csv``, ``.jsonl``, ``.ndjson``, ``.json`` or
             ``.parquet`` file, optionally ``.gz``.
         encoding: Encoding of ``contacts_path``, templated: the name of a text codec of Python, such as ``cp1250`` or
@@ -118,6 +121,7 @@ class BulkEnrichOperator(BaseOperator):
     """
 
     template_fields: Sequence[str] = (
+        "contacts",
         "contacts_path",
         "encoding",
         "header_row",
@@ -205,7 +209,16 @@ class BulkEnrichOperator(BaseOperator):
         self.poll_interval = poll_interval
         self.timeout = timeout
         self.cleanlist_conn_id = cleanlist_conn_id
-        XComArg.apply_upstream_relationship(self, contacts)
+
+    @property
+    def contacts(self) -> ContactsArgument | None:
+        """The contacts, in a wrapper that shows none of them; None if they come from elsewhere."""
+        return self._contacts
+
+    @contacts.setter
+    def contacts(self, value: Any) -> None:
+        is_wrapped = value is None or isinstance(value, ContactsArgument)
+        self._contacts = value if is_wrapped else ContactsArgument(value)
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Submit what no earlier attempt has submitted, wait if asked to, and return the result as described above."""
@@ -216,7 +229,8 @@ class BulkEnrichOperator(BaseOperator):
             submission_result,
         )
 
-        options = self._options()
+        options, poll_interval = self._options(), self._poll_interval()
+        timeout = number("timeout", self.timeout) or 0.0
         hook = CleanlistHook(self.cleanlist_conn_id)
         outcome = self._submit(context, hook, options)
         report = outcome.submitted
@@ -232,7 +246,9 @@ class BulkEnrichOperator(BaseOperator):
         if self.push_task_ids:
             context["ti"].xcom_push(key="task_ids", value=report.task_ids)
         if self.wait_for_completion:
-            return self._wait(context, hook, result, outcome)
+            return self._wait(
+                context, hook, result, outcome, poll_interval=poll_interval, deadline=time.time() + timeout
+            )
         return self._finish(context, result)
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:
@@ -265,20 +281,29 @@ class BulkEnrichOperator(BaseOperator):
             )
 
     def _options(self) -> SubmissionOptions:
-        if not 1 <= self.batch_size <= MAX_CONTACTS_PER_REQUEST:
+        batch_size = whole_number("batch_size", self.batch_size)
+        if batch_size is None:
+            batch_size = MAX_CONTACTS_PER_REQUEST
+        if not 1 <= batch_size <= MAX_CONTACTS_PER_REQUEST:
             raise CleanlistConfigurationError(
-                f"batch_size must be 1 to {MAX_CONTACTS_PER_REQUEST}, not {self.batch_size}."
+                f"batch_size must be 1 to {MAX_CONTACTS_PER_REQUEST}, not {batch_size}."
             )
         return SubmissionOptions(
-            enrichment_type=_choice("enrichment_type", EnrichmentType, self.enrichment_type),
-            batch_size=self.batch_size,
-            max_credits=_optional_number("max_credits", self.max_credits),
-            on_unknown=_choice("on_unknown_submission", OnUnknown, self.on_unknown_submission),
-            on_invalid=_choice("on_invalid_contact", OnInvalid, self.on_invalid_contact),
+            enrichment_type=_choice("enrichment_type", self.enrichment_type, EnrichmentType.PARTIAL),
+            batch_size=batch_size,
+            max_credits=whole_number("max_credits", self.max_credits),
+            on_unknown=_choice("on_unknown_submission", self.on_unknown_submission, OnUnknown.FAIL),
+            on_invalid=_choice("on_invalid_contact", self.on_invalid_contact, OnInvalid.FAIL),
             webhook_url=given(self.webhook_url),
             skip_submitted_within=self._window(),
             estimate_only=self.estimate_only,
         )
+
+    def _poll_interval(self) -> float | None:
+        """Return the interval, checked before anything is paid for."""
+        from airflow_provider_cleanlist.waiting.wait import check_poll_interval
+
+        return check_poll_interval(number("poll_interval", self.poll_interval))
 
     def _window(self) -> timedelta | None:
         from airflow_provider_cleanlist.submission.task import configured_window
@@ -317,23 +342,30 @@ class BulkEnrichOperator(BaseOperator):
                 log=self.log,
             )
             source = open_source(
-                contacts=_resolved(self.contacts, context),
+                contacts=None if self.contacts is None else self.contacts.resolve(context).value,
                 contacts_path=given(self.contacts_path),
                 encoding=given(self.encoding),
-                header_row=_optional_number("header_row", given(self.header_row)),
+                header_row=whole_number("header_row", self.header_row),
                 sql=given(self.sql),
                 sql_conn_id=given(self.sql_conn_id),
-                parameters=self.parameters,
+                parameters=None if is_absent(self.parameters) else self.parameters,
             )
             return self._submission.run(
                 source,
-                column_mapping=self.column_mapping,
+                column_mapping=mapping("column_mapping", self.column_mapping),
                 deduplicate=self.deduplicate,
                 source_ids=source_ids,
             )
 
     def _wait(
-        self, context: Context, hook: CleanlistHook, result: dict[str, Any], outcome: SubmissionOutcome
+        self,
+        context: Context,
+        hook: CleanlistHook,
+        result: dict[str, Any],
+        outcome: SubmissionOutcome,
+        *,
+        poll_interval: float | None,
+        deadline: float,
     ) -> dict[str, Any]:
         from airflow_provider_cleanlist.waiting.deliveries import safety_poll_interval
         from airflow_provider_cleanlist.waiting.wait import WaitRequest, rule_for, wait
@@ -345,12 +377,12 @@ class BulkEnrichOperator(BaseOperator):
             "balance_before": None if report.tallies.submitted_earlier else outcome.balance_before,
         }
         request = WaitRequest(
-            cleanlist_conn_id=self.cleanlist_conn_id,
+            cleanlist_conn_id=hook.cleanlist_conn_id,
             workflow_ids=tuple(report.workflow_ids),
             submitted_at=report.first_submitted_at,
             submitted_over=report.last_submitted_at - report.first_submitted_at,
-            deadline=time.time() + self.timeout,
-            poll_interval=safety_poll_interval(self.poll_interval, report.workflow_ids),
+            deadline=deadline,
+            poll_interval=safety_poll_interval(poll_interval, report.workflow_ids),
             failure_policy="any",
         )
         if not self.deferrable or not report.workflow_ids:
@@ -363,7 +395,7 @@ class BulkEnrichOperator(BaseOperator):
         self.defer(
             trigger=WorkflowTrigger.of(request, passthrough=account),
             method_name="execute_complete",
-            timeout=timedelta(seconds=self.timeout + 60),
+            timeout=timedelta(seconds=deadline - time.time() + 60),
         )
 
     def _account(
@@ -398,29 +430,11 @@ class BulkEnrichOperator(BaseOperator):
         return result
 
 
-def _resolved(contacts: Any, context: Context) -> Any:
-    """Fetch the output of another task; the outputs of a mapped task are taken one after the other."""
-    if not isinstance(contacts, XComArg):
-        return contacts
-    resolved = contacts.resolve(context)
-    if isinstance(resolved, Sequence) and not isinstance(resolved, list | tuple | str):
-        return [contact for output in resolved for contact in output]
-    return resolved
-
-
-def _choice(argument: str, words: type[_Words], value: Any) -> _Words:
+def _choice(argument: str, value: Any, default: _Words) -> _Words:
+    words = type(default)
     try:
-        return words(value)
+        return words(given(value) or default)
     except ValueError:
         raise CleanlistConfigurationError(
             f"{argument} must be one of {', '.join(words)}, not {value!r}."
         ) from None
-
-
-def _optional_number(argument: str, value: Any) -> int | None:
-    if value is None or value == "":
-        return None
-    try:
-        return int(value)
-    except (TypeError, ValueError):
-        raise CleanlistConfigurationError(f"{argument} must be a whole number, not {value!r}.") from None

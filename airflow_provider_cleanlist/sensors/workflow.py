@@ -37,7 +37,7 @@ from airflow_provider_cleanlist.waiting.wait import (
     summary_of_event,
     wait,
 )
-from airflow_provider_cleanlist.xcom import workflow_ids_of
+from airflow_provider_cleanlist.xcom import given, number, workflow_ids_of
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -94,11 +94,13 @@ class WorkflowSensor(BaseSensorOperator):
         failure_policy: FailurePolicy = "any",
         **kwargs: Any,
     ) -> None:
-        super().__init__(timeout=timeout, **kwargs)
+        super().__init__(
+            timeout=timeout if isinstance(timeout, timedelta) else number("timeout", timeout) or 0.0, **kwargs
+        )
         self.workflow_ids = workflow_ids
         self.cleanlist_conn_id = cleanlist_conn_id
         self.deferrable = deferrable
-        self.poll_interval = poll_interval
+        self.poll_interval = number("poll_interval", poll_interval)
         self.failure_policy = failure_policy
         self._tracker: WorkflowTracker | None = None
 
@@ -216,7 +218,7 @@ class WorkflowSensor(BaseSensorOperator):
 
         now, workflow_ids = time.time(), workflow_ids_of(self.workflow_ids)
         return WaitRequest(
-            cleanlist_conn_id=self.cleanlist_conn_id,
+            cleanlist_conn_id=given(self.cleanlist_conn_id) or CleanlistHook.default_conn_name,
             workflow_ids=tuple(workflow_ids),
             submitted_at=now if started_at is None else started_at,
             deadline=now + self.timeout,

@@ -23,6 +23,7 @@ from airflow_provider_cleanlist.hooks.sql import sql_hook
 from airflow_provider_cleanlist.lineage import load_lineage
 from airflow_provider_cleanlist.warehouse.errors import LoadConfigurationError, LoadDataError, LoadError
 from airflow_provider_cleanlist.warehouse.naming import parse_table
+from airflow_provider_cleanlist.xcom import given, is_absent, mapping, whole_number
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -133,7 +134,7 @@ class WarehouseLoadOperator(BaseOperator):
             return None
         return load_lineage(
             warehouse_conn_id=self.warehouse_conn_id,
-            table=parse_table(self.table, self.schema or None),
+            table=parse_table(self.table, given(self.schema)),
             default_schema=self._default_schema,
             # a load that names no list is of enrichment results: of contacts in the managed list
             result={"list_id": MANAGED_LIST, "list_name": None, **self._loaded},
@@ -151,10 +152,20 @@ class WarehouseLoadOperator(BaseOperator):
 
     def _check_arguments(self) -> None:
         """Raise CleanlistConfigurationError for arguments that are invalid whatever the connections hold."""
-        if not 1 <= self.page_size <= MAX_PAGE_SIZE:
-            raise CleanlistConfigurationError(
-                f"page_size must be 1 to {MAX_PAGE_SIZE}, not {self.page_size}."
-            )
+        for argument in ("warehouse_conn_id", "table"):
+            if is_absent(getattr(self, argument)):
+                raise CleanlistConfigurationError(
+                    f"{argument} is required, and is empty here: a template may have rendered as nothing."
+                )
+        self._page_size()
+
+    def _page_size(self) -> int:
+        size = whole_number("page_size", self.page_size)
+        if size is None:
+            return MAX_PAGE_SIZE
+        if not 1 <= size <= MAX_PAGE_SIZE:
+            raise CleanlistConfigurationError(f"page_size must be 1 to {MAX_PAGE_SIZE}, not {size}.")
+        return size
 
     def _load_spec(self, context: Context, *, list_id: str, hash_secret: str, **particulars: Any) -> LoadSpec:
         """Return the load that the arguments describe; particulars are what only this kind of load has.
@@ -167,20 +178,21 @@ class WarehouseLoadOperator(BaseOperator):
 
         ti = context["ti"]
         run = f"{ti.dag_id}/{context['run_id']}"
+        mode = given(self.mode) or "merge"
         return LoadSpec(
             list_id=list_id,
             load_id=f"{run}/{ti.task_id}/{ti.map_index}",
             run_id=run,
-            table=parse_table(self.table, self.schema or None),
-            mode=cast("Mode", self.mode),
+            table=parse_table(self.table, given(self.schema)),
+            mode=cast("Mode", mode),
             key=_names("key", self.key),
             schema_evolution=cast("SchemaEvolution", self.schema_evolution),
             columns=_columns(self.columns),
-            exclude_columns=_names("exclude_columns", self.exclude_columns or ()),
-            hash_columns=_names("hash_columns", self.hash_columns or ()),
-            column_types=dict(self.column_types or {}),
-            snapshot_date=_date(self.snapshot_date) if self.mode == "snapshot" else None,
-            staging_schema=self.staging_schema or None,
+            exclude_columns=_names("exclude_columns", self.exclude_columns),
+            hash_columns=_names("hash_columns", self.hash_columns),
+            column_types=dict(mapping("column_types", self.column_types) or {}),
+            snapshot_date=_snapshot_date(self.snapshot_date, context) if mode == "snapshot" else None,
+            staging_schema=given(self.staging_schema),
             hash_secret=hash_secret or None,
             **particulars,
         )
@@ -287,19 +299,24 @@ def open_warehouse(conn_id: str) -> Engine:
     return open_engine(sql_hook(conn_id, "warehouse_conn_id"), conn_id)
 
 
-def _names(argument: str, names: Collection[str]) -> tuple[str, ...]:
-    if isinstance(names, str):
-        raise CleanlistConfigurationError(f"{argument} must be a list of names, not the text {names!r}.")
-    return tuple(names)
+def _names(argument: str, names: Collection[str] | None) -> tuple[str, ...]:
+    if names is None or is_absent(names):
+        return ()
+    if isinstance(names, str) or not isinstance(names, Collection):
+        raise CleanlistConfigurationError(f"{argument} must be a list of names, not {names!r}.")
+    return tuple(map(str, names))
 
 
 def _columns(columns: Sequence[str] | Mapping[str, str | None] | None) -> dict[str, str | None] | None:
-    if columns is None or isinstance(columns, Mapping):
-        return None if columns is None else dict(columns)
-    return dict.fromkeys(_names("columns", columns))
+    if columns is None or is_absent(columns):
+        return None
+    return dict(columns) if isinstance(columns, Mapping) else dict.fromkeys(_names("columns", columns))
 
 
-def _date(value: Any) -> date:
+def _snapshot_date(value: Any, context: Context) -> date:
+    """Return the day of a snapshot: by default the run's logical date, and the day it was due if it has none."""
+    if is_absent(value):
+        value = context.get("logical_date") or context["dag_run"].run_after
     if isinstance(value, date):
         return value.date() if isinstance(value, datetime) else value
     try:

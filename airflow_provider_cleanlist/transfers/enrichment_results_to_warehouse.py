@@ -236,7 +236,7 @@ class EnrichmentResultsToWarehouseOperator(WarehouseLoadOperator):
         table = given(self.source_rows_table)
         if table is None:
             return 0
-        spec = source_rows_spec(results, parse_table(table, self.schema or None))
+        spec = source_rows_spec(results, parse_table(table, given(self.schema)))
         pages = source_row_pages(ledger, workflow_ids_of(self.workflow_ids))
         # each page is committed before the next is read, because ledger and warehouse may be one SQLite file
         report = load(engine, spec, pages, batch_rows=1, pages_ahead=0)
@@ -277,7 +277,7 @@ class EnrichmentResultsToWarehouseOperator(WarehouseLoadOperator):
             ),
             self.log,
             skip_unfinished=self.on_unfinished == "skip",
-            tasks_per_page=self.page_size,
+            tasks_per_page=self._page_size(),
         )
 
     def _log_result(self, result: dict[str, Any]) -> None:

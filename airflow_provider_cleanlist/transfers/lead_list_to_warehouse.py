@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_cleanlist.exceptions import (
@@ -16,6 +17,7 @@ from airflow_provider_cleanlist.links import LeadListLink
 from airflow_provider_cleanlist.transfers.base import MAX_PAGE_SIZE, WarehouseLoadOperator
 from airflow_provider_cleanlist.warehouse.errors import CursorRefusedError
 from airflow_provider_cleanlist.wording import counted
+from airflow_provider_cleanlist.xcom import given
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -164,14 +166,14 @@ class LeadListToWarehouseOperator(WarehouseLoadOperator):
         return result
 
     def _check_arguments(self) -> None:
-        if bool(self.list_id) == bool(self.list_name):
+        if (given(self.list_id) is None) is (given(self.list_name) is None):
             raise CleanlistConfigurationError("Give exactly one of list_id and list_name.")
         super()._check_arguments()
 
     def _spec(self, context: Context, hash_secret: str) -> LoadSpec:
         return self._load_spec(
             context,
-            list_id=self.list_id or "",
+            list_id=given(self.list_id) or "",
             hash_secret=hash_secret,
             replace_scope=self.replace_scope,
             on_missing=self.on_missing,
@@ -179,20 +181,21 @@ class LeadListToWarehouseOperator(WarehouseLoadOperator):
         )
 
     def _find_list(self, hook: CleanlistHook) -> tuple[str, str | None]:
-        if self.list_id:
-            return self.list_id, None
-        found = hook.find_lead_list(str(self.list_name))
+        if list_id := given(self.list_id):
+            return list_id, None
+        name = given(self.list_name) or ""
+        found = hook.find_lead_list(name)
         if found is None:
             raise CleanlistConfigurationError(
-                f"There is no lead list named {self.list_name!r} that this API key may see. Check the name in the "
-                "Cleanlist portal, or give list_id."
+                f"There is no lead list named {name!r} that this API key may see. {_nearest_names(hook, name)} "
+                "Check the name in the Cleanlist portal, or give list_id."
             )
         self.log.info("List %r has the id %s.", found.name, found.list_id)
         return found.list_id, found.name
 
     def _pages(self, hook: CleanlistHook, list_id: str) -> ReadPages:
         def read(cursor: str | None) -> Iterator[LeadPage]:
-            pages = hook.iter_lead_pages(list_id, self.page_size, cursor)
+            pages = hook.iter_lead_pages(list_id, self._page_size(), cursor)
             try:
                 first = next(pages, None)
             except (CleanlistBadRequestError, CleanlistInvalidRequestError) as error:
@@ -204,3 +207,12 @@ class LeadListToWarehouseOperator(WarehouseLoadOperator):
                 yield from pages
 
         return read
+
+
+def _nearest_names(hook: CleanlistHook, name: str) -> str:
+    """Say which lists have a name like this one, else how many there are."""
+    names = {item.name.casefold(): item.name for item in hook.iter_lead_lists()}
+    near = [repr(names[found]) for found in get_close_matches(name.casefold(), names, n=3, cutoff=0.5)]
+    return (
+        f"Similar names: {', '.join(near)}." if near else f"It may see {counted(len(names), 'other list')}."
+    )

@@ -13,8 +13,6 @@ from contextlib import contextmanager
 from typing import Any, Self
 from weakref import WeakKeyDictionary
 
-from airflow.providers.common.compat.sdk import AirflowNotFoundException
-
 from airflow_provider_cleanlist import exceptions
 from airflow_provider_cleanlist.client import errors
 from airflow_provider_cleanlist.client.endpoints import Call
@@ -112,10 +110,6 @@ async def _hook_with_connection(conn_id: str) -> CleanlistHook:
         await asyncio.to_thread(hook.get_conn)  # imports what the client and the budget's store need
     except CleanlistError:
         raise
-    except AirflowNotFoundException:
-        raise exceptions.CleanlistConfigurationError(
-            f"There is no connection {conn_id!r}: add it, or correct cleanlist_conn_id."
-        ) from None
     except Exception as error:  # noqa: BLE001  # a secrets backend may raise anything
         info = errors.ErrorInfo(f"look up connection {conn_id!r}", type(error).__name__)
         raise exceptions.CleanlistTransportError(info) from None

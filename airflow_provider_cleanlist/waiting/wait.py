@@ -51,6 +51,22 @@ LONGEST_PAUSE_SECONDS = 30.0
 """Longest pause before the schedule is consulted again: other waits may have started or ended."""
 
 
+def check_poll_interval(seconds: float | None) -> float | None:
+    """Return a ``poll_interval`` that is valid.
+
+    Args:
+        seconds: Seconds between two status checks of a workflow, or None.
+
+    Raises:
+        CleanlistConfigurationError: It is shorter than a second.
+    """
+    if seconds is not None and not seconds >= MIN_POLL_INTERVAL_SECONDS:
+        raise exceptions.CleanlistConfigurationError(
+            f"poll_interval must be None, or at least {MIN_POLL_INTERVAL_SECONDS:g} second, not {seconds!r}."
+        )
+    return seconds
+
+
 @dataclass(frozen=True, slots=True)
 class WaitRequest:
     """What to wait for, as ids and numbers only.
@@ -86,11 +102,7 @@ class WaitRequest:
             raise exceptions.CleanlistConfigurationError(
                 f"failure_policy must be one of {', '.join(FAILURE_POLICIES)}, not {self.failure_policy!r}."
             )
-        if self.poll_interval is not None and not self.poll_interval >= MIN_POLL_INTERVAL_SECONDS:
-            raise exceptions.CleanlistConfigurationError(
-                f"poll_interval must be None, or at least {MIN_POLL_INTERVAL_SECONDS:g} second, "
-                f"not {self.poll_interval!r}."
-            )
+        check_poll_interval(self.poll_interval)
 
     def kwargs(self) -> dict[str, Any]:
         """Return the attributes as plain JSON values, for use as a trigger's keyword arguments."""

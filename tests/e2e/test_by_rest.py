@@ -82,7 +82,7 @@ def test_the_form_has_the_fields_of_a_connection(airflow: AirflowProcesses) -> N
     described = re.search(r'id="field_behaviours"[^>]*>(.*?)<', page, re.DOTALL)
     behaviour = json.loads(html.unescape(described[1]))["cleanlist"]
     assert behaviour["relabeling"]["password"] == "API key"
-    assert {"login", "schema", "port"} <= set(behaviour["hidden_fields"])
+    assert {"login", "schema"} <= set(behaviour["hidden_fields"])
 
 
 def test_a_connection_shows_no_key(

@@ -212,7 +212,7 @@ def test_airflow_2_makes_a_form_of_it() -> None:
     assert {name for name, widget in widgets.items() if widget.is_sensitive} == SECRETS
     behaviour = manager.field_behaviours["cleanlist"]
     assert behaviour["relabeling"]["password"] == "API key"
-    assert behaviour["hidden_fields"] == ["login", "port", "schema"]
+    assert behaviour["hidden_fields"] == ["login", "schema"]
 
 
 @pytest.mark.skipif(AIRFLOW < (3, 0), reason="Airflow 2 has no API server")

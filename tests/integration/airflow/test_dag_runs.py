@@ -10,9 +10,25 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_cleanlist.sandbox.people import Person, identity_of
+
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(1500)]
 
 AIRFLOW = version("apache-airflow")
+SHAPES = {
+    "plain": ["One0", "One1"],
+    "nested": ["Single0", "One0", "One1"],
+    "mapped_output": ["Each1x0", "Each2x0", "Each2x1", "Each3x0", "Each3x1", "Each3x2"],
+    "concatenated": ["One0", "One1", "Each1x0", "Each2x0", "Each2x1", "Each3x0", "Each3x1", "Each3x2"],
+    "through_a_function": ["Ash0", "Birch0", "Cedar0"],
+}
+"""Whom each task of the DAG ``shapes`` submits."""
+GROUPS = [["GroupA0", "GroupA1"], ["GroupB0", "GroupB1", "GroupB2"]]
+
+
+def who(last_name: str) -> str:
+    """Return the identity of a person in the DAG ``shapes``."""
+    return identity_of(Person(first_name="Teodor", last_name=last_name, company_domain="stonemill.example"))
 
 
 def rows(outcome: Any, table: str) -> list[tuple[Any, ...]]:
@@ -77,7 +93,8 @@ def test_deferral_is_airflows_default_where_the_design_says_so(outcome: Any) -> 
 
 
 def test_contacts_are_billed_once(outcome: Any) -> None:
-    times = outcome.ledger.times_submitted()
+    of_shapes = {identity for names in (*SHAPES.values(), *GROUPS) for identity in map(who, names)}
+    times = {one: n for one, n in outcome.ledger.times_submitted().items() if one not in of_shapes}
     assert len(times) == 7 + 8 + (8 if AIRFLOW.startswith("3.0.") else 10)
     assert set(times.values()) == {1}
 
@@ -154,3 +171,42 @@ def test_contacts_stay_out_of_logs_xcoms_and_lineage(outcome: Any) -> None:
     assert "public_bulk_" in seen
     for personal in ("zofia", "harborlight", "mapped0x"):
         assert personal not in seen
+    for personal in ("teodor", "stonemill", "each3x2"):
+        assert personal not in outcome.log.casefold()
+
+
+def submitted(outcome: Any, task: str, index: int = -1) -> list[str]:
+    """Return who a task submitted, in order."""
+    ids = set(workflow_ids(outcome, "shapes", task, index))
+    submits = [submit for submit in outcome.ledger.accepted_submits if submit.workflow_id in ids]
+    return [identity for submit in submits for identity in submit.identities]
+
+
+needs_all_shapes = pytest.mark.skipif(
+    AIRFLOW.startswith(("3.0.", "3.1.", "3.2.")), reason="the DAG runs on the oldest and the newest Airflow"
+)
+
+
+@needs_all_shapes
+@pytest.mark.parametrize("task", SHAPES)
+def test_contacts_in_every_shape_of_an_output(outcome: Any, task: str) -> None:
+    assert submitted(outcome, task) == list(map(who, SHAPES[task]))
+
+
+@needs_all_shapes
+def test_contacts_of_a_mapped_task_group_and_of_a_partial(outcome: Any) -> None:
+    for index, names in enumerate(GROUPS):
+        assert submitted(outcome, "for_each.in_a_group", index) == list(map(who, names))
+    assert submitted(outcome, "partial", 0) == list(map(who, SHAPES["plain"]))
+
+
+@needs_all_shapes
+def test_pairs_are_refused_by_name(outcome: Any) -> None:
+    assert outcome.states("shapes")["zipped"] == ["failed"]
+    assert "Item 1 of contacts is a tuple" in outcome.log
+
+
+@needs_all_shapes
+def test_waits_take_results_nested_and_partial(outcome: Any) -> None:
+    assert outcome.xcom("shapes", "wait_for_all")["total"] == 2 + 3 + 6 + 8 + 3
+    assert outcome.xcom("shapes", "wait_partial", index=0)["total"] == 2

@@ -119,20 +119,43 @@ MESSAGES = [
 def test_the_test_button_answers_in_fixed_words(
     use: Any, answering: Any, status: int, body: bytes, message: str
 ) -> None:
-    assert use(answering(status, body)).test_connection() == (False, message)
+    host = answering(status, body)
+    assert use(host).test_connection() == (False, f"{message} Host: {host}.")
 
 
 def test_the_test_button_without_a_server(use: Any) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
     message = "Cleanlist cannot be reached: check the host and the network."
-    assert use(f"http://127.0.0.1:{port}").test_connection() == (False, message)
+    host = f"http://127.0.0.1:{port}"
+    assert use(host).test_connection() == (False, f"{message} Host: {host}.")
+
+
+def test_an_error_of_key_or_host_names_the_connection(use: Any, answering: Any) -> None:
+    for status, body in ((401, b'{"detail": "Not authenticated"}'), (200, b"<html>hello</html>")):
+        host = answering(status, body)
+        with pytest.raises(
+            exceptions.CleanlistError, match=f"Used: connection 'cleanlist_default', host {host}\\."
+        ):
+            use(host, max_retries=0).validate_key()
+    with pytest.raises(exceptions.CleanlistError) as caught:
+        use(answering(402, b"{}")).validate_key()
+    assert "Used:" not in str(caught.value)
+
+
+def test_a_list_is_found_by_its_name_in_any_normal_form(sandbox: SandboxServer, use: Any) -> None:
+    hook = use(sandbox.url, sandbox.api_key)
+    composed, decomposed = "Caf\u00e9 leads", "Cafe\u0301 LEADS"
+    expected = sandbox.state.add_leads(composed, 1).list_id
+    assert [hook.find_lead_list(name).list_id for name in (composed, decomposed)] == [expected] * 2
+    assert hook.find_lead_list("Cafe leads") is None
 
 
 def test_the_test_button_does_not_wait_for_ever(use: Any, answering: Any) -> None:
     started = time.monotonic()
     works, message = use(answering(200, seconds=3.0), timeout_seconds=0.3, max_retries=9).test_connection()
-    assert (works, message) == (False, "Cleanlist cannot be reached: check the host and the network.")
+    assert not works
+    assert message.startswith("Cleanlist cannot be reached: check the host and the network. Host: http://127")
     assert time.monotonic() - started < 3.0
 
 

@@ -216,11 +216,14 @@ def test_hooks_of_one_connection_share_a_client(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv(VARIABLE, connection())
     monkeypatch.setenv("AIRFLOW_CONN_SAME", connection(host="API.cleanlist.ai:443"))
     monkeypatch.setenv("AIRFLOW_CONN_OTHER", connection(password="clapi_other"))
-    first = CleanlistHook()
+    first, same, other = CleanlistHook(), CleanlistHook("same"), CleanlistHook("other")
     assert (
-        first.get_conn() is first.get_conn() is CleanlistHook().get_conn() is CleanlistHook("same").get_conn()
+        first.get_conn() is first.get_conn() is CleanlistHook().get_conn() is CleanlistHook("None").get_conn()
     )
-    assert first.get_conn() is not CleanlistHook("other").get_conn()
+    # a client names its connection in errors, so two connections have two, which share the budget
+    assert first.get_conn() is not same.get_conn()
+    assert first.settings == same.settings
+    assert first.settings.scope != other.settings.scope
 
 
 # Arguments

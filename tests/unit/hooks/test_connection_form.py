@@ -50,8 +50,9 @@ def test_standard_fields_of_both_spellings() -> None:
     )
     jsonschema.validate(behaviour, schema)
     declared = ui_field_behaviour()
-    assert behaviour.pop("hidden_fields") == declared.pop("hidden-fields") == ["login", "port", "schema"]
+    assert behaviour.pop("hidden_fields") == declared.pop("hidden-fields") == ["login", "schema"]
     assert behaviour == declared
+    assert behaviour["placeholders"]["port"] == "443"
 
 
 class Field:

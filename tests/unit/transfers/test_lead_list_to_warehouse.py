@@ -96,8 +96,8 @@ def test_snapshot_dates(value):
     assert spec_of(mode="snapshot", snapshot_date=value).snapshot_date == date(2026, 1, 31)
 
 
-@pytest.mark.parametrize("value", ["yesterday", "", None])
-def test_a_snapshot_date_that_is_none(value):
+@pytest.mark.parametrize("value", ["yesterday", "2026-13-01", 5])
+def test_a_snapshot_date_that_is_not_a_date(value):
     with pytest.raises(CleanlistConfigurationError, match=r"snapshot_date=.* is not a date"):
         spec_of(mode="snapshot", snapshot_date=value)
     assert spec_of(mode="merge", snapshot_date=value).snapshot_date is None

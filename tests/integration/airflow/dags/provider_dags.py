@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
 
-from airflow.providers.common.compat.sdk import DAG, AssetAlias, task
+from airflow.providers.common.compat.sdk import DAG, AssetAlias, task, task_group
 
 from airflow_provider_cleanlist import (
     BulkEnrichOperator,
@@ -22,6 +22,8 @@ CONTACTS = sorted(Path(os.environ["CONTACTS_FOLDER"]).glob("*.csv"))
 LISTS = os.environ["LIST_IDS"].split()
 RESCHEDULES = not version("apache-airflow").startswith("3.0.")
 """In ``dag.test()`` of 3.0 every rescheduled sensor breaks off: Airflow compares a date with a text."""
+ALL_SHAPES = not version("apache-airflow").startswith(("3.0.", "3.1.", "3.2."))
+"""Each task start of ``dag.test()`` takes many seconds before 3.3; these run on the oldest and the newest Airflow."""
 START = datetime(2026, 1, 1, tzinfo=UTC)
 RETRIES = {"retries": 2, "retry_delay": timedelta(seconds=0)}
 
@@ -29,6 +31,13 @@ RETRIES = {"retries": 2, "retry_delay": timedelta(seconds=0)}
 def people(name: str, count: int) -> list[dict[str, str]]:
     return [
         {"first_name": "Zofia", "last_name": f"{name}{number}", "company_domain": "harborlight.example"}
+        for number in range(count)
+    ]
+
+
+def members(name: str, count: int) -> list[dict[str, str]]:
+    return [
+        {"first_name": "Teodor", "last_name": f"{name}{number}", "company_domain": "stonemill.example"}
         for number in range(count)
     ]
 
@@ -121,4 +130,50 @@ with DAG("hook", schedule=None, start_date=START) as hook:
 
     read()
 
-DAGS = ("chain", "mapped", "waits", "hopeless", "hook")
+with DAG("shapes", schedule=None, start_date=START) as shapes:
+
+    @task(show_return_value_in_logs=False)
+    def one() -> list[dict[str, str]]:
+        """Two contacts."""
+        return members("One", 2)
+
+    @task(show_return_value_in_logs=False)
+    def single() -> dict[str, str]:
+        """One contact, without a list around it."""
+        return members("Single", 1)[0]
+
+    @task(show_return_value_in_logs=False)
+    def each(number: int) -> list[dict[str, str]]:
+        """As many contacts as the number says."""
+        return members(f"Each{number}x", number)
+
+    @task(show_return_value_in_logs=False)
+    def families() -> list[str]:
+        """Names of families."""
+        return ["Ash", "Birch", "Cedar"]
+
+    def enriched(name: str, contacts: object) -> object:
+        """Enrich contacts; return the reference to the result."""
+        return BulkEnrichOperator(task_id=name, contacts=contacts).output
+
+    ones, singles, mapped_lists, names = one(), single(), each.expand(number=[1, 2, 3]), families()
+    all_results = [
+        enriched("plain", ones),
+        enriched("nested", [singles, ones]),
+        enriched("mapped_output", mapped_lists),
+        enriched("concatenated", ones.concat(mapped_lists)),
+        enriched("through_a_function", names.map(lambda name: members(name, 1)[0])),
+    ]
+    enriched("zipped", ones.zip(ones))
+
+    @task_group
+    def for_each(chunk: object) -> None:
+        """Enrich the contacts of one instance."""
+        BulkEnrichOperator(task_id="in_a_group", contacts=chunk)
+
+    for_each.expand(chunk=[members("GroupA", 2), members("GroupB", 3)])
+    BulkEnrichOperator.partial(task_id="partial", contacts=ones).expand(enrichment_type=["phone_only"])
+    WorkflowSensor(task_id="wait_for_all", workflow_ids=all_results, poll_interval="1")
+    WorkflowSensor.partial(task_id="wait_partial", workflow_ids=all_results[0]).expand(poll_interval=[1])
+
+DAGS = ("chain", "mapped", "waits", "hopeless", "hook") + (("shapes",) if ALL_SHAPES else ())

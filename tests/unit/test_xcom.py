@@ -1,0 +1,216 @@
+"""What tasks and templates hand over: contacts, ids, optional values and numbers."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any
+
+import pandas as pd
+import pytest
+from airflow.providers.common.compat.sdk import DAG, task
+
+from airflow_provider_cleanlist.exceptions import CleanlistConfigurationError
+from airflow_provider_cleanlist.operators.bulk_enrich import BulkEnrichOperator
+from airflow_provider_cleanlist.xcom import (
+    ContactsArgument,
+    given,
+    is_absent,
+    mapping,
+    number,
+    task_ids_of,
+    whole_number,
+    workflow_ids_of,
+)
+
+try:
+    from airflow.serialization.serialized_objects import DagSerialization
+except ImportError:
+    from airflow.serialization.serialized_objects import SerializedDAG as DagSerialization
+
+ADA = {"first_name": "Ada", "last_name": "Park"}
+BO = {"first_name": "Bo", "last_name": "Thistle"}
+SECRET = "Quillfeather"
+
+
+@pytest.mark.parametrize("value", [None, "", "  ", "None", " None "])
+def test_an_absent_value(value: object) -> None:
+    assert is_absent(value)
+    assert given(value) is None
+    assert whole_number("n", value) is None
+    assert number("n", value) is None
+    assert mapping("m", value) is None
+
+
+@pytest.mark.parametrize("value", [0, False, [], {}, "none of them", "0"])
+def test_a_value_that_is_not_absent(value: object) -> None:
+    assert not is_absent(value)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"), [(250, 250), ("250", 250), (" 250 ", 250), (2.0, 2), ("-1", -1)]
+)
+def test_whole_numbers(value: object, expected: int) -> None:
+    assert whole_number("batch_size", value) == expected
+
+
+@pytest.mark.parametrize("value", ["many", 2.5, True, [1], "nan", "inf", float("nan"), "1_0x"])
+def test_what_is_not_a_whole_number_is_named(value: object) -> None:
+    with pytest.raises(CleanlistConfigurationError, match="batch_size must be a whole number"):
+        whole_number("batch_size", value)
+
+
+def test_numbers() -> None:
+    assert number("timeout", "2.5") == 2.5
+    with pytest.raises(CleanlistConfigurationError, match="timeout must be a number, not 'soon'"):
+        number("timeout", "soon")
+
+
+def test_a_mapping_is_a_mapping() -> None:
+    assert mapping("column_mapping", {"a": "b"}) == {"a": "b"}
+    with pytest.raises(CleanlistConfigurationError, match="column_mapping must be a mapping, not str"):
+        mapping("column_mapping", "a: b")
+
+
+class Context(dict):
+    """The context of a task whose upstream tasks returned these values."""
+
+    def __init__(self, **outputs: object) -> None:
+        def pull(*, task_ids: str, **_: Any) -> object:
+            return outputs[task_ids]
+
+        super().__init__(
+            ti=SimpleNamespace(xcom_pull=pull, dag_id="dag", run_id="run", _upstream_map_indexes={})
+        )
+
+
+@pytest.fixture
+def dag() -> DAG:
+    return DAG("dag", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=UTC))
+
+
+def output(dag: DAG, name: str) -> Any:
+    @task(task_id=name)
+    def upstream() -> None:
+        """Nothing: its value is in the context."""
+
+    with dag:
+        return upstream()
+
+
+def contacts_of(argument: ContactsArgument, context: Context) -> Any:
+    return argument.resolve(context).value  # type: ignore[arg-type]
+
+
+def test_contacts_without_a_reference_stay_what_they_are() -> None:
+    frame = pd.DataFrame([ADA])
+    for value in ([ADA, BO], frame, (ADA,), ADA, [[ADA]], []):
+        assert contacts_of(ContactsArgument(value), Context()) is value
+
+
+def test_text_in_contacts_is_no_template(dag: DAG) -> None:
+    with dag:
+        operator = BulkEnrichOperator(task_id="enrich", contacts=[{"company_domain": "{{ ds }}"}])
+    operator.render_template_fields({"ds": "2026-01-01"})  # type: ignore[arg-type]
+    assert operator.contacts is not None
+    assert operator.contacts.value == [{"company_domain": "{{ ds }}"}]
+
+
+@pytest.mark.parametrize(
+    ("returned", "expected"),
+    [
+        ([ADA, BO], [ADA, BO]),
+        ((ADA, BO), [ADA, BO]),
+        ([[ADA], [BO]], [ADA, BO]),
+        ([[ADA], None, BO], [ADA, BO]),
+        ([pd.DataFrame([ADA, BO]), [ADA]], [ADA, BO, ADA]),
+        ([(ADA, BO)], [(ADA, BO)]),
+        ([1], [1]),
+        (ADA, ADA),
+        ("text", "text"),
+    ],
+)
+def test_lists_that_an_output_holds_are_joined(dag: DAG, returned: object, expected: object) -> None:
+    assert contacts_of(ContactsArgument(output(dag, "a")), Context(a=returned)) == expected
+
+
+def test_references_are_found_wherever_they_are_nested(dag: DAG) -> None:
+    a, b, name = output(dag, "a"), output(dag, "b"), output(dag, "name")
+    argument = ContactsArgument([a, [b], {"first_name": name, "last_name": "Park"}, BO])
+    assert sorted(op.task_id for op, _ in argument.iter_references()) == ["a", "b", "name"]
+    context = Context(a=[BO], b=ADA, name="Ada")
+    assert contacts_of(argument, context) == [BO, ADA, ADA, BO]
+
+
+def test_outputs_that_are_concatenated_and_mapped(dag: DAG) -> None:
+    a, b = output(dag, "a"), output(dag, "b")
+    context = Context(a=[ADA], b=[[BO], [ADA]])
+    assert contacts_of(ContactsArgument(a.concat(b)), context) == [ADA, BO, ADA]
+    lowered = a.map(lambda person: {**person, "first_name": "ada"})
+    assert contacts_of(ContactsArgument(lowered), context) == [{**ADA, "first_name": "ada"}]
+
+
+def test_edges_are_made_mapped_or_not(dag: DAG) -> None:
+    a, b = output(dag, "a"), output(dag, "b")
+    with dag:
+        plain = BulkEnrichOperator(task_id="plain", contacts=[{"nested": a}])
+        partial = BulkEnrichOperator.partial(task_id="partial", contacts=a).expand(batch_size=[1, 2])
+        expanded = BulkEnrichOperator.partial(task_id="expanded").expand(contacts=b)
+    assert (plain.upstream_task_ids, partial.upstream_task_ids, expanded.upstream_task_ids) == (
+        {"a"},
+        {"a"},
+        {"b"},
+    )
+
+
+def test_airflow_never_shows_contacts(dag: DAG) -> None:
+    person = {"first_name": "Ada", "last_name": SECRET}
+    with dag:
+        operator = BulkEnrichOperator(task_id="enrich", contacts=[person])
+    serialized = json.dumps(DagSerialization.to_dict(dag), default=str)
+    assert "not shown: contacts are personal data" in serialized
+    assert SECRET not in serialized
+    assert SECRET not in repr(operator.contacts) + str(operator.contacts)
+
+
+def test_a_task_keeps_its_contacts_in_one_wrapper(dag: DAG) -> None:
+    with dag:
+        operator = BulkEnrichOperator(task_id="enrich", contacts=[ADA])
+        assert BulkEnrichOperator(task_id="other", contacts_path="people.csv").contacts is None
+    wrapped = operator.contacts
+    operator.contacts = wrapped
+    assert operator.contacts is wrapped
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("wf_1", ["wf_1"]),
+        ({"workflow_ids": ["wf_1", "wf_2"]}, ["wf_1", "wf_2"]),
+        ([{"workflow_ids": ["wf_1"]}, {"workflow_ids": ["wf_2", "wf_1"]}], ["wf_1", "wf_2"]),
+        ((["wf_1"], [["wf_2"]]), ["wf_1", "wf_2"]),
+        ("['wf_1', 'wf_2']", ["wf_1", "wf_2"]),
+        ([None, "None", ""], []),
+        (None, []),
+    ],
+)
+def test_workflow_ids_in_every_shape(value: object, expected: list[str]) -> None:
+    assert workflow_ids_of(value) == expected
+
+
+def test_ids_of_outputs_that_are_concatenated_mapped_and_zipped(dag: DAG) -> None:
+    a, b = output(dag, "a"), output(dag, "b")
+    context: Any = Context(a=[{"workflow_ids": ["wf_1"]}], b=[{"workflow_ids": ["wf_2"]}])
+    for reference in (a.concat(b), a.zip(b)):
+        assert workflow_ids_of(reference.resolve(context)) == ["wf_1", "wf_2"]
+    assert workflow_ids_of(a.map(lambda result: result["workflow_ids"]).resolve(context)) == ["wf_1"]
+    ids: Any = Context(a=[{"wf_1": ["t1"]}], b=[{"wf_2": ["t2", "t3"]}])
+    for reference in (a.concat(b), a.zip(b)):
+        assert task_ids_of(reference.resolve(ids)) == {"wf_1": ["t1"], "wf_2": ["t2", "t3"]}
+
+
+@pytest.mark.parametrize("value", [5, [object()], {"other": 1}, "[unfinished"])
+def test_what_holds_no_workflow_ids_is_named(value: object) -> None:
+    with pytest.raises(CleanlistConfigurationError, match="workflow_ids holds"):
+        workflow_ids_of(value)
