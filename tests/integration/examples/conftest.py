@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import re
 import shutil
 import sqlite3
 import subprocess
@@ -22,7 +23,9 @@ from airflow_provider_cleanlist.sandbox.server import SandboxServer
 
 HERE = Path(__file__).parent
 EXAMPLES = HERE.parents[2] / "dags_examples"
-RUNS = (
+GUIDES = HERE.parents[2] / "docs" / "howto"
+CRM_ROWS = "SELECT id, first_name, email FROM crm_contacts ORDER BY id"
+RUNS: tuple[dict[str, Any], ...] = (
     {"dag": "first_enrichment"},
     {"dag": "contacts_from_sql", "date": "2026-03-02"},  # run by hand, for the day before
     {"dag": "contacts_from_sql", "date": "2026-03-03"},
@@ -52,13 +55,46 @@ Jo Frame,Email Only Ltd,UNQUALIFIED
 """
 
 
+def guide_text() -> str:
+    """Return the guide of the example that writes back."""
+    return (GUIDES / "write-back.md").read_text()
+
+
+def guide_sql(name: str) -> list[str]:
+    """Return the statements of a file that the guide makes."""
+    (text,) = re.findall(rf"cat > {name} <<'END'\n(.*?)END\n", guide_text(), re.DOTALL)
+    return [statement.strip() for statement in text.split(";") if statement.strip()]
+
+
+def guide_rows(day: int) -> list[str]:
+    """Return the rows of the CRM that the guide shows at the end of a day."""
+    shown = re.findall(r"python show\.py\n(?:curl .*\n)?```\n```\n(.*?)```", guide_text(), re.DOTALL)
+    return [line for line in shown[day - 1].splitlines() if line[0].isdigit()]
+
+
+def write_back_runs(files: Path) -> list[dict[str, Any]]:
+    """Return the two nights of the guide, in a CRM of its own with the ledger in it."""
+    crm = json.dumps({"conn_type": "sqlite", "host": str(files / "write_back.db")})
+    env = {"AIRFLOW_CONN_CRM": crm, "AIRFLOW__CLEANLIST__LEDGER_CONN_ID": "crm"}
+    return [
+        {
+            "dag": "write_back",
+            "date": f"2026-03-0{day}",
+            "env": env,
+            "before": {"crm": guide_sql(f"day-{day}.sql")},
+            "after": {"crm": CRM_ROWS},
+        }
+        for day in (1, 2)
+    ]
+
+
 @dataclass(frozen=True)
 class Examples:
     """What came of the runs.
 
     Attributes:
         dags: ids of all DAGs in the folder.
-        runs: each with its DAG, state, states of task instances and XComs, in the order of RUNS.
+        runs: each with its DAG, state, states of task instances, XComs and rows asked for, in order.
         warehouse: SQLite database behind the connection ``warehouse``.
         files: folder behind the variables that name files.
         ledger: what the sandbox was asked.
@@ -153,7 +189,8 @@ def examples(empty_database: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     shutil.copy(empty_database, home)
     files = home / "files"
     write_sources(files)
-    (home / "runs.json").write_text(json.dumps(RUNS))
+    runs = [*RUNS, *write_back_runs(files)]  # the last ones, because they change the environment
+    (home / "runs.json").write_text(json.dumps(runs))
     command = [sys.executable, HERE / "run_examples.py", EXAMPLES, home / "runs.json", home / "result.json"]
     with SandboxServer(requests_per_minute=100_000) as sandbox:
         sandbox.state.add_leads("Prospects", 7)

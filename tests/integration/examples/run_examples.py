@@ -1,14 +1,17 @@
 """Run example DAGs with ``dag.test()`` in this process, and write down what came of them.
 
 Usage: run_examples.py <folder of the examples> <runs.json> <result.json>. A run names a DAG and, if it matters, its
-logical date. Works on every Airflow that the provider supports.
+logical date, further environment variables (``env``), SQL to execute before it and a query to ask after it (``before``
+and ``after``, by connection). Works on every Airflow that the provider supports.
 """
 
 from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import sys
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -51,6 +54,24 @@ def parsed(value: Any) -> Any:
         return value
 
 
+def run_entry(dag: Any, entry: dict[str, Any]) -> dict[str, Any]:
+    """Run a DAG with what is to be done before and asked afterwards."""
+    from airflow.providers.common.compat.sdk import BaseHook
+
+    os.environ.update(entry.get("env", {}))
+    for conn_id, statements in entry.get("before", {}).items():
+        with closing(BaseHook.get_connection(conn_id).get_hook().get_conn()) as connection:
+            for statement in statements:  # not by the hook, which logs what it runs
+                connection.cursor().execute(statement)
+            connection.commit()
+    happened = run(dag, entry.get("date"))
+    rows = {
+        conn_id: [list(row) for row in BaseHook.get_connection(conn_id).get_hook().get_records(query)]
+        for conn_id, query in entry.get("after", {}).items()
+    }
+    return happened | {"rows": rows}
+
+
 def run(dag: Any, logical_date: str | None) -> dict[str, Any]:
     from airflow.utils.session import create_session
 
@@ -81,7 +102,7 @@ def execution_date(when: datetime | None) -> dict[str, Any]:
 def main() -> None:
     folder, runs, result = map(Path, sys.argv[1:])
     found = dags(folder)
-    happened = [run(found[entry["dag"]], entry.get("date")) for entry in json.loads(runs.read_text())]
+    happened = [run_entry(found[entry["dag"]], entry) for entry in json.loads(runs.read_text())]
     result.write_text(json.dumps({"dags": sorted(found), "runs": happened}, default=str))
 
 

@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from .conftest import guide_rows
+
 if TYPE_CHECKING:
-    from conftest import Examples
+    from .conftest import Examples
 
 OWN_TESTS = Path(__file__).parents[3] / "dags_examples" / "tests"
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(1500)]
@@ -93,15 +95,22 @@ def test_the_account_is_found_through_a_secrets_backend(examples: Examples) -> N
     assert 90_000 < examples.returned(run, "check", 0) < 100_000
 
 
+def test_emails_are_written_back_as_the_guide_shows(examples: Examples) -> None:
+    nights = examples.of("write_back")
+    shown = [[" ".join(map(str, row)) for row in night["rows"]["crm"]] for night in nights]
+    assert shown == [guide_rows(1), guide_rows(2)]
+    assert [examples.returned(night, "enrich")["contacts_submitted"] for night in nights] == [4, 1]
+
+
 def test_nobody_is_submitted_twice_within_a_run(examples: Examples) -> None:
     times = examples.ledger.times_submitted()
     twice = [count for count in times.values() if count > 1]
-    assert len(times) == 4 + 3 + 2 + 2
+    assert len(times) == 4 + 3 + 2 + 2 + 5
     assert twice == [2] * 4, "the people of the tutorial, once by each of the two DAGs that read its file"
 
 
 def test_logs_hold_no_contact(examples: Examples) -> None:
-    for name in ("Lindqvist", "Okafor", "first-day.example", "Datei"):
+    for name in ("Lindqvist", "Okafor", "first-day.example", "Datei", "Ekberg", "email-only.example"):
         assert name not in examples.log
 
 

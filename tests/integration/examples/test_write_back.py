@@ -1,0 +1,210 @@
+"""The example that writes emails back into a CRM, on every kind of database that its guide names.
+
+The CRM's table is that of the guide. ``test_examples.py`` runs the same DAG with Airflow's own ``dag.test()``.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import runpy
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from airflow_provider_cleanlist.sandbox.server import SandboxServer
+
+from .conftest import EXAMPLES, guide_rows, guide_sql, guide_text
+
+pytestmark = [
+    pytest.mark.integration,
+    pytest.mark.cleanlist_sandbox(requests_per_minute=100_000, task_ids="shuffled"),
+]
+
+every_kind = pytest.mark.parametrize("kind", ["sqlite", "postgresql", "elsewhere"])
+FURTHER = """
+INSERT INTO crm_contacts VALUES
+    (9, 'Pia', 'Aalto', 'Email Only Ltd', 'email-only.example', NULL),
+    (10, 'Uma', 'Solo', NULL, NULL, NULL)
+"""
+OWN_EMAIL = "UPDATE crm_contacts SET email = 'pia@own.example' WHERE id = 9"
+FURTHER_ROWS = ["9 Pia pia@own.example", "10 Uma None"]
+
+
+def example_elsewhere() -> str:
+    """Return the example as the guide changes it for a CRM in another database than the ledger."""
+    (argument,) = re.findall(r"```python\n(        source_rows_table=.*\n)```", guide_text())
+    changes = {
+        '        table="enrichment_results",\n': f'        table="enrichment_results",\n{argument}',
+        "JOIN cleanlist_source_rows s": "JOIN crm_source_rows s",
+    }
+    text = (EXAMPLES / "write_back.py").read_text()
+    for old, new in changes.items():
+        assert text.count(old) == 1
+        text = text.replace(old, new)
+    return text
+
+
+@dataclass
+class Crm:
+    """A CRM and the DAG that writes into it.
+
+    Attributes:
+        engine: Its database.
+        example: The DAG's file.
+        sandbox: Cleanlist.
+        results: What ``enrich`` returned in each run.
+    """
+
+    engine: sa.engine.Engine
+    example: Path
+    sandbox: SandboxServer
+    results: list[dict[str, Any]] = field(default_factory=list)
+
+    def run(self, *statements: str) -> None:
+        """Change the CRM."""
+        with self.engine.begin() as connection:
+            for statement in statements:
+                connection.execute(sa.text(statement))
+
+    def query(self, text: str) -> list[tuple[Any, ...]]:
+        """Ask the CRM's database."""
+        with self.engine.connect() as connection:
+            return [tuple(row) for row in connection.execute(sa.text(text))]
+
+    def rows(self) -> list[str]:
+        """Return the CRM's rows as the guide shows them."""
+        rows = self.query("SELECT id, first_name, email FROM crm_contacts ORDER BY id")
+        return [" ".join(map(str, row)) for row in rows]
+
+    def night(
+        self, run_id: str, meanwhile: str = "", tasks: tuple[str, ...] = ("enrich", "load", "update")
+    ) -> None:
+        """Run tasks of the DAG one after the other; the CRM may be changed after the first."""
+        xcoms: dict[tuple[str, str], Any] = {}
+        found = runpy.run_path(str(self.example))
+        for task_id in tasks:
+            self._execute(found[task_id], run_id, xcoms)
+            if task_id == "enrich":
+                self.results.append(xcoms["enrich", "return_value"])
+                self.run(*filter(None, [meanwhile]))
+
+    def _execute(self, task: Any, run_id: str, xcoms: dict[tuple[str, str], Any]) -> None:
+        ti = SimpleNamespace(
+            dag_id=task.dag_id,
+            run_id=run_id,
+            task_id=task.task_id,
+            map_index=-1,
+            try_number=1,
+            max_tries=3,
+            start_date=datetime.now(UTC),
+            xcom_push=lambda key, value: xcoms.update({(task.task_id, key): value}),
+            xcom_pull=lambda task_ids, key, **_: xcoms[task_ids, key],
+        )
+        context = {
+            "ti": ti,
+            "task": task,
+            "dag": task.dag,
+            "run_id": run_id,
+            "ds": "2026-03-01",
+            "outlet_events": {},
+        }
+        task.render_template_fields(context)
+        task.deferrable, task.poll_interval = False, 1
+        xcoms[task.task_id, "return_value"] = task.execute(context)
+
+
+@pytest.fixture
+def crm(
+    kind: str,
+    request: pytest.FixtureRequest,
+    cleanlist_sandbox: SandboxServer,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Crm]:
+    """A CRM as it is before the guide's first night, and a ledger where the guide wants it."""
+    example, connection = (
+        EXAMPLES / "write_back.py",
+        {"conn_type": "sqlite", "host": str(tmp_path / "crm.db")},
+    )
+    if kind == "postgresql":
+        url = request.getfixturevalue("postgres_database")
+        connection = {
+            "conn_type": "postgres",
+            "host": url.query["host"],
+            "schema": url.database,
+            "login": url.username,
+        }
+        engine = request.getfixturevalue("open_postgres")("psycopg2")
+    else:
+        engine = sa.create_engine(f"sqlite:///{tmp_path}/crm.db")
+    ledger = connection
+    if kind == "elsewhere":
+        ledger = connection | {"host": str(tmp_path / "ledger.db")}
+        example = tmp_path / "write_back.py"
+        example.write_text(example_elsewhere())
+    cleanlist = json.loads(cleanlist_sandbox.connection_json())
+    cleanlist["extra"] |= {"rate_limit_store": "memory://"}
+    for name, value in {"CRM": connection, "LEDGER": ledger, "CLEANLIST_DEFAULT": cleanlist}.items():
+        monkeypatch.setenv(f"AIRFLOW_CONN_{name}", json.dumps(value))
+    monkeypatch.setenv("AIRFLOW__CLEANLIST__LEDGER_CONN_ID", "ledger")
+    crm = Crm(engine, example, cleanlist_sandbox)
+    crm.run(*guide_sql("day-1.sql"))
+    yield crm
+    engine.dispose()
+
+
+@every_kind
+def test_the_crm_is_as_the_guide_shows_it_night_after_night(crm: Crm, kind: str) -> None:
+    crm.night("first")
+    assert crm.rows() == guide_rows(1)
+    crm.run(*guide_sql("day-2.sql"), FURTHER)
+    crm.night("second", meanwhile=OWN_EMAIL)
+    expected, known = guide_rows(2) + FURTHER_ROWS, 2
+    if kind == "elsewhere":  # a further row of a known person waits until that person is submitted again
+        expected[6], known = "7 Nora None", 3
+    assert crm.rows() == expected
+    assert ("pia.aalto@email-only.example",) in crm.query("SELECT primary_email FROM enrichment_results")
+    for run_id in ("second", "third"):  # cleared; and a night on which nothing has happened
+        crm.night(run_id)
+        assert crm.rows() == expected
+    assert [result["contacts_submitted"] for result in crm.results] == [4, 2, 2, 0]
+    assert [result["known_contacts"] for result in crm.results] == [0, 3, known, known]
+    assert [result["invalid_contacts"] for result in crm.results] == [0, 1, 1, 1]
+    assert sorted(crm.sandbox.ledger.times_submitted().values()) == [1] * 6
+
+
+@every_kind
+def test_nothing_is_there_to_do(crm: Crm) -> None:
+    crm.run("DELETE FROM crm_contacts WHERE id <> 5")
+    crm.night("first")
+    assert crm.rows() == ["5 Ada ada@brandt.example"]
+    assert crm.sandbox.ledger.times_submitted() == {}
+
+
+@pytest.mark.parametrize("kind", ["postgresql"])
+def test_the_newest_of_several_usable_emails_counts(crm: Crm) -> None:
+    crm.night("first", tasks=("enrich", "load"))
+    copies = (("newer", "new@x.example", "verified"), ("newest", "doubtful@x.example", "risky"))
+    for number, (task_id, email, status) in enumerate(copies, start=1):
+        crm.run(
+            "INSERT INTO enrichment_results (task_id, _cleanlist_person, _cleanlist_synced_at, primary_email, "
+            f"primary_email_status) SELECT '{task_id}', _cleanlist_person, '209{number}-01-01', '{email}', '{status}' "
+            "FROM enrichment_results WHERE prospect_first_name = 'Ravi'"
+        )
+    crm.night("first", tasks=("update",))
+    assert crm.rows()[1] == "2 Ravi new@x.example"
+
+
+@pytest.mark.parametrize("kind", ["sqlite"])
+def test_a_row_that_has_become_somebody_else_gets_that_persons_email(crm: Crm) -> None:
+    crm.night("first", tasks=("enrich", "load"))
+    crm.run("UPDATE crm_contacts SET first_name = 'Omar', last_name = 'Haddad' WHERE id = 2")
+    crm.night("second")
+    assert crm.rows()[1] == "2 Omar omar.haddad@email-only.example"
