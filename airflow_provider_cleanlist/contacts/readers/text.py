@@ -7,10 +7,11 @@ import gzip
 import io
 import re
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol
 
 from airflow_provider_cleanlist.contacts.errors import EmptyFileError, EncodingError, MalformedFileError
+from airflow_provider_cleanlist.contacts.readers.western import WesternText
 
 CHUNK_BYTES = 256 * 1024
 MAX_LINE_CHARACTERS = 8 * 1024 * 1024
@@ -28,7 +29,7 @@ _BINARY_FORMATS = (
     (b"\x1f\x8b", "gzip-compressed; its name should end in .gz"),
     (b"PAR1", "a Parquet file"),
 )
-_FOREIGN_LETTERS = re.compile(rb"[\xc0-\xff]{5}")
+_ESCAPED_TEXT = re.compile(rb"\x1b\$[@AB(]|~\{[!-}]{2,}~\}")
 _UTF8_REMAINS = re.compile(
     rb"\xc3[\x80-\xbf]|\xe2\x80[\x80-\xbf]|(?:[\xc2-\xdf][\x80-\xbf]){2}|(?:[\xe3-\xe9][\x80-\xbf]{2}){2}"
 )
@@ -47,7 +48,7 @@ class Decoder:
     A byte order mark decides; without one, NUL bytes reveal UTF-16 and its byte order. Otherwise the text is plain
     ASCII until the first chunk that is not, and that chunk decides for good: UTF-8 if it is valid UTF-8, else
     Windows-1252. Bytes that look like another encoding, or like two mixed, are refused rather than turned into
-    wrong names.
+    wrong names; where a few words could be either, at the end.
 
     Args:
         encoding: The encoding, if it is known: the name of any text codec of Python. Then nothing is detected, but a
@@ -64,6 +65,7 @@ class Decoder:
         self.encoding = "ascii"
         self._decoder: codecs.IncrementalDecoder | None = None
         self._lines = 0
+        self._western: WesternText | None = None
         self._is_given = encoding is not None
         if encoding is not None:
             check_encoding(encoding)
@@ -124,37 +126,44 @@ class Decoder:
         return self._decoder
 
     def _decode(self, data: bytes, *, final: bool = False) -> str:
+        may_switch = self._decoder is None and (b"\x1b$" in data or b"~{" in data)
+        if may_switch and (match := _ESCAPED_TEXT.search(data)):
+            self._lines += data.count(b"\n", 0, match.start())
+            raise self._error("it switches between character sets, as ISO-2022 and HZ do")
         if self._decoder is None and data.isascii():
             self._lines += data.count(b"\n")
             return data.decode("ascii")
         decoder = self._decoder or self._use("utf-8" if _is_utf8(data) else "cp1252")
-        if self.encoding == "cp1252" and not self._is_given:
-            self._check_western(data)
+        is_western = self.encoding == "cp1252" and not self._is_given
+        if is_western and (match := _UTF8_REMAINS.search(data)):
+            self._lines += data.count(b"\n", 0, match.start())
+            raise self._error("it mixes UTF-8 with something else")
         try:
             text = decoder.decode(data, final)
         except UnicodeError as error:  # some codecs do not say where
             self._lines += data.count(b"\n", 0, getattr(error, "start", 0))
             raise self._error(f"its bytes are not valid {self.encoding}") from None
+        if is_western:
+            self._check_western(text, final=final)
         self._lines += text.count("\n")
         return text
 
-    def _check_western(self, data: bytes) -> None:
-        for pattern, what in (
-            (_FOREIGN_LETTERS, "it is neither UTF-8 nor Windows-1252"),
-            (_UTF8_REMAINS, "it mixes UTF-8 with something else"),
-        ):
-            if match := pattern.search(data):
-                self._lines += data.count(b"\n", 0, match.start())
-                raise self._error(what)
+    def _check_western(self, text: str, *, final: bool) -> None:
+        if self._western is None:
+            self._western = WesternText(self._lines + 1)
+        self._western.add(text)
+        if not (self._western.is_plausible() if final else self._western.is_possible()):
+            raise self._error("it is neither UTF-8 nor Windows-1252", self._western.odd_lines)
 
-    def _error(self, what: str) -> EncodingError:
+    def _error(self, what: str, lines: Sequence[int] = ()) -> EncodingError:
+        numbers = ", ".join(map(str, lines or [self._lines + 1]))
+        where = f"near {'lines' if len(lines) > 1 else 'line'} {numbers}"
         if self._is_given:
             return EncodingError(
-                f"The file is not in the given encoding: {what} (near line {self._lines + 1}). Correct encoding, or "
-                "leave it out."
+                f"The file is not in the given encoding: {what} ({where}). Correct encoding, or leave it out."
             )
         return EncodingError(
-            f"The file's encoding is not supported: {what} (near line {self._lines + 1}). "
+            f"The file's encoding is not supported: {what} ({where}). "
             "Save it as UTF-8 (in Excel: 'CSV UTF-8'), or name its encoding with encoding='...'."
         )
 

@@ -1,0 +1,101 @@
+"""Windows-1252 and what only looks like it."""
+
+# ruff: noqa: RUF001
+
+from __future__ import annotations
+
+import random
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from airflow_provider_cleanlist.contacts.errors import EncodingError
+from airflow_provider_cleanlist.contacts.readers.text import Decoder
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[4] / "benchmarks"))
+from wrong_encodings import ENCODINGS, WESTERN, languages, outcome, outcomes, people
+
+ENGLISH = "First Name;Last Name;Company\n" + "Harriet;Miller;Northfold\n" * 300
+
+
+def decoded(data: bytes, size: int = 1 << 20) -> str:
+    return "".join(Decoder().decode(data[start : start + size] for start in range(0, len(data), size)))
+
+
+@pytest.mark.parametrize(("rows", "most"), [(5, 1), (25, 0)])
+def test_text_of_any_language_in_any_encoding_is_refused_or_read_right(rows, most):
+    # One word alone can be plausible in two encodings: Ścieszka is Úcieszka. benchmarks/wrong_encodings.py has shares.
+    found = Counter(result for *_, result in outcomes(rows, 1, seed=3))
+    assert found["wrong"] <= most
+    assert found["refused"] > found["right"] > 50
+    assert len(languages()) >= 20
+    assert len(ENCODINGS) >= 25
+
+
+@pytest.mark.parametrize("language", WESTERN)
+@pytest.mark.parametrize("rows", [1, 5, 25, 300])
+def test_western_text_in_windows_1252_is_read(language, rows):
+    rng = random.Random(rows)
+    assert outcome(people(languages()[language], rows, rng), "cp1252") in ("right", "ascii")
+
+
+@pytest.mark.parametrize(
+    ("names", "encoding"),
+    [
+        ("李娜;王伟", "gb18030"),
+        ("林美玲;陳志明", "big5"),
+        ("Ян;Юй", "cp1251"),
+        ("علي;هدى", "cp1256"),
+        ("김민수;이서연", "euc_kr"),
+        ("Łukasz;Wiśniewski", "cp1250"),
+        ("Jiří;Dvořák", "cp1250"),
+        ("Çağlar;Yılmaz", "cp1254"),
+        ("José;García", "mac_roman"),
+        ("Jürgen;Groß", "cp850"),
+        ("佐藤;葵", "iso2022_jp"),
+        ("李娜;王伟", "hz"),
+    ],
+)
+@pytest.mark.parametrize("size", [100, 1 << 20])
+def test_few_foreign_names_after_hundreds_of_english_ones(names, encoding, size):
+    with pytest.raises(EncodingError, match=r"encoding is not supported: .* \(near lines? \d") as caught:
+        decoded((ENGLISH + f"{names};x\n" * 2).encode(encoding), size)
+    assert "line 302" in str(caught.value) or "lines 302" in str(caught.value)
+    assert "encoding='...'" in str(caught.value)
+
+
+def test_the_rows_are_named():
+    text = ENGLISH.replace("Harriet;Miller", "Łukasz;Wójcik", 1) + "Bożena;Żak;x\n"
+    with pytest.raises(EncodingError, match=r"nor Windows-1252 \(near lines 2, 302\)"):
+        decoded(text.encode("cp1250"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Chloé D’Angelo; O´Neill, Mª José, Nº 5, MªCarmen",
+        "Paral·lel; Col·legi d’Enginyers; l’Oréal; rock’n’roll",
+        "Foo® & Bar™; 10 €; 5 m²; £20; § 3; © 2026; °C; ½ Foo",
+        "Zürich–Genève; “Café”; «Été»; „Größe“; ¡Olé!; ¿Qué?; €uro",
+        "Thistle\xa0and Sons; Ana\xa0de la Peña; 7\xa0000",
+        "Zoë Noël, Anaïs Haïti, Björk Guðmundsdóttir, Þórður, Søren Kjær, Åsa Öberg, João Magalhães, Sá",
+        "Žižka; Aleš; Škoda; Miloš",  # the same bytes in Windows-1250
+    ],
+)
+def test_what_is_western_stays_so(text):
+    assert decoded(f"x;y\n{text}\n".encode("cp1252")) == f"x;y\n{text}\n"
+
+
+def test_a_few_odd_words_among_many_are_names_from_elsewhere():
+    western = ";".join(languages()["fr"]["first"] + languages()["de"]["last"])
+    text = f"{western}\nHôa;Zêba\n"
+    assert decoded(text.encode("cp1252")) == text
+
+
+def test_who_knows_better_may_say_so():
+    text = "Hôa;Zêba;Wiœ\n"
+    with pytest.raises(EncodingError):
+        decoded(text.encode("cp1252"))
+    assert "".join(Decoder("cp1252").decode([text.encode("cp1252")])) == text
