@@ -23,7 +23,7 @@ class WorkflowState(StrEnum):
     """What a workflow's status word means.
 
     Attributes:
-        RUNNING: Not ended, or a word that is not documented.
+        RUNNING: Not ended, or an unknown word.
         COMPLETED: Ended, whether or not anything was found.
         FAILED: Failed or cancelled.
     """
@@ -33,19 +33,39 @@ class WorkflowState(StrEnum):
     FAILED = "failed"
 
 
+_RUNNING_WORDS = frozenset(
+    {"processing", "pending", "running", "queued", "in_progress", "started", "submitted"}
+)
+_COMPLETED_WORDS = frozenset(
+    {
+        "completed",
+        "complete",
+        "completed_with_errors",
+        "partially_completed",
+        "completed_partially",
+        "success",
+        "succeeded",
+        "done",
+        "finished",
+    }
+)
 _FAILED_WORDS = frozenset({"failed", "cancelled", "canceled", "error", "errored", "terminated", "timed_out"})
 
 
 def workflow_state(status: str | None) -> WorkflowState:
-    """Return what a status word means; an undocumented one means running.
+    """Return what a status word means; one that says no end means running.
 
     Args:
-        status: The word as the API sent it, in any letter case, or None.
+        status: The word as the API sent it, in any letter case, with underscores, hyphens or spaces, or None.
     """
-    word = (status or "").strip().lower()
-    if word == "completed":
+    word = _word(status)
+    if word in _COMPLETED_WORDS:
         return WorkflowState.COMPLETED
     return WorkflowState.FAILED if word in _FAILED_WORDS else WorkflowState.RUNNING
+
+
+def _word(status: str | None) -> str:
+    return "_".join((status or "").lower().replace("-", " ").replace("_", " ").split())
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -80,6 +100,11 @@ class WorkflowStatus:
     def state(self) -> WorkflowState:
         """What the status word means."""
         return workflow_state(self.status)
+
+    @property
+    def is_unknown(self) -> bool:
+        """Whether the status word says neither that the workflow runs nor that it has ended."""
+        return self.state is WorkflowState.RUNNING and _word(self.status) not in _RUNNING_WORDS
 
     @property
     def progress(self) -> float | None:

@@ -231,11 +231,11 @@ class ResultReader:
 
     def _with_status(self, workflow_id: str, delivered: Rows) -> _Found:
         status = self._access.workflow(workflow_id)
-        is_final = status.state is not WorkflowState.RUNNING
+        is_final = _state_of(status) is not WorkflowState.RUNNING
         if not is_final and not self._skip_unfinished:
             raise ResultsNotReadyError(workflow_id)
         found = self._results_in(status, is_final=is_final)
-        if status.state is WorkflowState.COMPLETED:
+        if found.state is WorkflowState.COMPLETED:
             self._statuses_carry_results = bool(found.rows)
         self.counts.from_workflows += len(found.rows.keys() - delivered.keys())
         return _Found(delivered | found.rows, found.expected, found.state)
@@ -284,7 +284,7 @@ class ResultReader:
 
     def _requested_state(self, workflow_id: str) -> WorkflowState:
         """Return the state of a workflow of which a task is reported as running."""
-        state = self._access.workflow(workflow_id).state
+        state = _state_of(self._access.workflow(workflow_id))
         if state is WorkflowState.RUNNING and not self._skip_unfinished:
             raise ResultsNotReadyError(workflow_id)
         return state
@@ -301,6 +301,12 @@ class ResultReader:
         if digest != self.digest:
             raise CursorOfOtherResultsError
         return int(index), int(offset)
+
+
+def _state_of(status: WorkflowStatus) -> WorkflowState:
+    """Return a workflow's state: an unknown one counts as completed when all contacts are processed."""
+    is_complete = status.is_unknown and status.progress == 1.0
+    return WorkflowState.COMPLETED if is_complete else status.state
 
 
 def _digest(workflow_ids: Sequence[str], task_ids: Mapping[str, Sequence[str]]) -> str:

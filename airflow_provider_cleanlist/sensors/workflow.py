@@ -124,13 +124,14 @@ class WorkflowSensor(BaseSensorOperator):
         store = context.get("task_state_store")
         if store is not None and isinstance(snapshot := store.get(STATE_KEY), dict):
             tracker.restore(snapshot)
-        running_before = tracker.in_flight
+        before = tracker.snapshot()
         outcome = check_once(hook, request, self.log, tracker, poll=self._is_poll_due(request))
         if outcome is not None:
             self._tracker = None  # whose ends are recorded now
             return PokeReturnValue(is_done=True, xcom_value=finish(outcome, self.log))
-        if store is not None and tracker.in_flight < running_before:
-            store.set(STATE_KEY, tracker.snapshot())
+        after = tracker.snapshot()
+        if store is not None and after | {"typical": None} != before | {"typical": None}:
+            store.set(STATE_KEY, after)
         self.log.info("Workflow %s is still running.", tracker.running[-1])
         return PokeReturnValue(is_done=False)
 

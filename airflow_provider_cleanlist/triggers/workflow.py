@@ -144,7 +144,9 @@ class WorkflowTrigger(BaseTrigger):
                     try:
                         action = flow.send(Reply(clock(), poller.others(tracker), requests.collect()))
                     except StopIteration as done:
-                        return done.value  # type: ignore[no-any-return]  # the flow's own return value
+                        outcome: WaitOutcome = done.value
+                        break
+        return outcome
 
     def _may_have_predecessor(self, now: float) -> bool:
         """Return whether another triggerer may have saved progress: not right after deferral, nor for one workflow."""

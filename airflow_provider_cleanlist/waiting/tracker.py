@@ -27,7 +27,9 @@ TOLERATED_ERRORS = 5
 
 MIN_POLL_INTERVAL_SECONDS = 1.0
 
-_RUNNING_WORDS = ("processing", "pending", "running", "queued", "in_progress", "started", "submitted")
+SETTLED_SECONDS = 30.0
+"""How long a workflow of unknown status must have had all its contacts processed to count as completed."""
+
 _LONGEST_WORD = 40
 
 
@@ -115,6 +117,8 @@ class WorkflowProgress:
     counts: Counts = field(default_factory=Counts)
     estimate: ProgressEstimate = field(default_factory=ProgressEstimate)
     checked_at: float | None = None
+    all_processed_since: float | None = None
+    """When all contacts were first seen processed although the status is unknown."""
     is_being_checked: bool = False
     errors_in_a_row: int = 0
 
@@ -158,7 +162,7 @@ class WorkflowTracker:
         self._probe_age = self._rule.shortest_gap  # infinite as soon as something is known
         self._durations: dict[str, float] = {}
         self._exponent = 1.0
-        self._unknown_words = dict.fromkeys(_RUNNING_WORDS, False)
+        self._reported_words: set[str] = set()
         self._status: WaitStatus | None = None
         self.typical = self._rule.typical
         self.error: errors.CleanlistError | None = None
@@ -211,24 +215,53 @@ class WorkflowTracker:
         """
         self._all[workflow_id].is_being_checked = True
 
-    def on_status(self, status: WorkflowStatus, now: float) -> None:
+    def on_status(self, status: WorkflowStatus, now: float) -> str | None:
         """Take in an answer.
 
         Args:
             status: The answer.
             now: When it came, seconds since the epoch.
+
+        Returns:
+            A warning if the status is unknown: the first time, and when the workflow counts as completed nevertheless.
         """
         workflow = self._checked(status.workflow_id, now)
         if workflow.outcome is not None:
-            return
+            return None
         workflow.errors_in_a_row = 0
         workflow.counts = Counts.of(status)
         age = max(0.0, now - workflow.submitted_at)  # the submitter's clock may be ahead
-        if status.state is not WorkflowState.RUNNING:
-            self._end(workflow, WorkflowOutcome(status.state))
+        state, warning = self._state(workflow, status, now)
+        if state is WorkflowState.RUNNING:
+            self._estimate(workflow, status, age)
+        else:
+            self._end(workflow, WorkflowOutcome(state))
             self._learn(workflow, min(max(self.typical, workflow.estimate.age), age))
-            return
-        self._unknown_words.setdefault(status.status.strip().lower()[:_LONGEST_WORD], True)
+        return warning
+
+    def _state(
+        self, workflow: WorkflowProgress, status: WorkflowStatus, now: float
+    ) -> tuple[WorkflowState, str | None]:
+        """Return the state of a workflow and, if its status is unknown, what to warn of."""
+        since = workflow.all_processed_since
+        is_complete = status.is_unknown and status.progress == 1.0
+        workflow.all_processed_since = (now if since is None else since) if is_complete else None
+        if not status.is_unknown:
+            return status.state, None
+        name, word = workflow.workflow_id, status.status.strip().lower()[:_LONGEST_WORD]
+        if is_complete and since is not None and now >= since + SETTLED_SECONDS:
+            return WorkflowState.COMPLETED, (
+                f"Workflow {name} has the unknown status {word!r}, but all its contacts were processed "
+                f"{now - since:.0f} s ago: treated as completed."
+            )
+        if word in self._reported_words:
+            return WorkflowState.RUNNING, None
+        self._reported_words.add(word)
+        return WorkflowState.RUNNING, (
+            f"Workflow {name} has the unknown status {word!r}: treated as still running."
+        )
+
+    def _estimate(self, workflow: WorkflowProgress, status: WorkflowStatus, age: float) -> None:
         workflow.estimate = workflow.estimate.after(age, status.processed or 0, status.total or 0)
         exponents = [one.estimate.exponent for one in self._all.values() if one.estimate.exponent]
         self._exponent = max(statistics.median(exponents or [1.0]), self._flattest)
@@ -327,12 +360,6 @@ class WorkflowTracker:
         ]
         return min(max([now, *ends]), self._deadline)
 
-    def new_unknown_words(self) -> list[str]:
-        """Return status words that nobody has documented, each once."""
-        words = [word for word, is_new in self._unknown_words.items() if is_new]
-        self._unknown_words.update(dict.fromkeys(words, False))
-        return words
-
     # For a successor
 
     def snapshot(self) -> dict[str, Any]:
@@ -346,6 +373,11 @@ class WorkflowTracker:
                 [index, one.outcome.value, *one.counts.numbers()]
                 for index, one in enumerate(self._all.values())
                 if one.outcome in (WorkflowOutcome.COMPLETED, WorkflowOutcome.FAILED)
+            ],
+            "all_processed": [
+                [index, one.all_processed_since]
+                for index, one in enumerate(self._all.values())
+                if one.all_processed_since is not None and one.outcome is None
             ],
             "typical": round(self.typical, 3),
         }
@@ -368,12 +400,17 @@ class WorkflowTracker:
                 (all_[index], WorkflowOutcome(word), Counts(*counts))
                 for index, word, *counts in snapshot["done"]
             ]
+            all_processed = [
+                (all_[index], float(since)) for index, since in snapshot.get("all_processed", [])
+            ]
         except (KeyError, IndexError, TypeError, ValueError):
             return False
         for workflow, outcome, counts in done:
             workflow.counts = counts
             self._end(workflow, outcome)
             self._learn(workflow, typical)
+        for workflow, since in all_processed:
+            workflow.all_processed_since = since
         return True
 
     def _fingerprint(self) -> str:

@@ -246,14 +246,8 @@ def _perform(tracker: WorkflowTracker, action: Action) -> Generator[Action, Repl
 def _record(tracker: WorkflowTracker, workflow_id: str, result: StatusResult, now: float) -> list[LogLine]:
     """Pass a result to the tracker, and return what to log about it."""
     if isinstance(result, WorkflowStatus):
-        tracker.on_status(result, now)
-        return [
-            LogLine(
-                f"Workflow {workflow_id} has the unknown status {word!r}: treated as still running.",
-                logging.WARNING,
-            )
-            for word in tracker.new_unknown_words()
-        ]
+        warning = tracker.on_status(result, now)
+        return [] if warning is None else [LogLine(warning, logging.WARNING)]
     tracker.on_error(workflow_id, result, now)
     if workflow_id in tracker.running and tracker.error is None:
         return [LogLine(f"{result} The status will be checked again.", logging.WARNING)]
@@ -333,7 +327,9 @@ def wait(
         try:
             action = flow.send(Reply(clock(), results=results))
         except StopIteration as done:
-            return finish(done.value, log, hook, ledger_conn_id=ledger_conn_id)
+            outcome: WaitOutcome = done.value
+            break
+    return finish(outcome, log, hook, ledger_conn_id=ledger_conn_id)
 
 
 def finish(
@@ -401,7 +397,7 @@ def check_once(
     Args:
         hook: Access to the API.
         request: What to wait for.
-        log: Receives a warning for each failed status check.
+        log: Receives a warning for each failed status check, and one line if the wait has ended.
         tracker: The request's tracker; records the results.
         poll: Whether to send status requests, too.
 
@@ -416,8 +412,12 @@ def check_once(
             log.log(line.level, line.text)
         if tracker.error is not None or workflow_id in tracker.running:
             break
-    step = tracker.next_step(clock())
-    return WaitOutcome.of(tracker, step, request.failure_policy) if isinstance(step, WaitStatus) else None
+    now = clock()
+    step = tracker.next_step(now)
+    if not isinstance(step, WaitStatus):
+        return None
+    log.info(progress_line(tracker, now))
+    return WaitOutcome.of(tracker, step, request.failure_policy)
 
 
 def _status_result(client: CleanlistClient, call: Call[WorkflowStatus]) -> StatusResult:
@@ -438,6 +438,8 @@ def opening_line(workflows: int, deadline: float, now: float) -> str:
         deadline: When the wait gives up, in seconds since the epoch.
         now: Seconds since the epoch.
     """
+    if not workflows:
+        return "No workflows to wait for."
     return (
         f"Waiting for {counted(workflows, 'workflow')}, "
         f"until {_clock_text(deadline)} at the latest ({max(0.0, deadline - now):.0f} s)."

@@ -13,28 +13,39 @@ from airflow_provider_cleanlist.client.results import (
     workflow_state,
 )
 
-RUNNING_WORDS = [
-    "processing",
-    "pending",
-    "running",
-    "queued",
-    "Partially_Completed",
-    "",
-    None,
+RUNNING_WORDS = ["processing", "Pending", "running", "queued", "in_progress", "In progress", "started"]
+UNKNOWN_WORDS = ["", None, "paused", "wrapping_up", "not completed", "completed_soon", "successful?"]
+COMPLETED_WORDS = [
+    "completed",
     "complete",
+    "completed_with_errors",
+    "Completed with errors",
+    "completed-with-errors",
+    "partially_completed",
+    "completed_partially",
+    "success",
+    "succeeded",
     "done",
+    "finished",
 ]
 FAILED_WORDS = ["failed", "cancelled", "canceled", "error", "errored", "terminated", "timed_out"]
 
 
-@pytest.mark.parametrize("word", RUNNING_WORDS)
+@pytest.mark.parametrize("word", RUNNING_WORDS + UNKNOWN_WORDS)
 def test_unknown_words_mean_running(word: str | None) -> None:
     assert workflow_state(word) is WorkflowState.RUNNING
+    assert WorkflowStatus("w", word or "").is_unknown == (word in UNKNOWN_WORDS)
+
+
+@pytest.mark.parametrize("word", COMPLETED_WORDS + FAILED_WORDS)
+def test_words_that_say_an_end_are_known(word: str) -> None:
+    assert not WorkflowStatus("w", word).is_unknown
 
 
 @pytest.mark.parametrize("change", [str, str.upper, str.title, lambda word: f" {word}\n"])
 def test_known_words_mean_the_same_in_any_case(change: Any) -> None:
-    assert workflow_state(change("completed")) is WorkflowState.COMPLETED
+    for word in COMPLETED_WORDS:
+        assert workflow_state(change(word)) is WorkflowState.COMPLETED
     for word in FAILED_WORDS:
         assert workflow_state(change(word)) is WorkflowState.FAILED
 

@@ -183,6 +183,27 @@ def test_a_running_workflow_stops_before_any_task_is_asked() -> None:
     assert api.asked == ["a"]
 
 
+def test_an_unknown_status_is_final_once_all_contacts_are_processed() -> None:
+    api = Cleanlist("a")
+    counts = {"total": 3, "successful": 2, "failed": 0}
+    api.status["a"] = {"status": "wrapping_up", "summary": counts}
+    with pytest.raises(ResultsNotReadyError):
+        ids(api.reader(api.tasks))
+    api.status["a"] = {"status": "wrapping_up", "summary": counts | {"failed": 1}}
+    assert ids(api.reader(api.tasks)) == api.tasks["a"]
+    api.status["a"] = {"status": "processing", "summary": counts | {"failed": 1}}
+    with pytest.raises(ResultsNotReadyError):
+        ids(api.reader(api.tasks))
+
+
+@pytest.mark.parametrize("word", ["completed_with_errors", "done"])
+def test_results_in_an_answer_that_says_an_end_in_other_words_are_read(word: str) -> None:
+    api = Cleanlist("a")
+    api.status["a"] = {"status": word, "results": api.results("a")}
+    assert ids(api.reader(api.tasks)) == api.tasks["a"]
+    assert api.asked == ["a"]
+
+
 def test_a_running_task_of_a_running_workflow_stops() -> None:
     api = Cleanlist("a", "b")
     api.status["b"], api.task_status["b-1"] = {"status": "processing"}, "processing"

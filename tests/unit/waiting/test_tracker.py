@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import random
 from dataclasses import dataclass, field
@@ -330,18 +331,59 @@ class TestStrangeWords:
         assert (tracker.running == ("a",)) == (status.state.value == "running")
 
     def test_each_is_reported_once(self):
-        tracker = tracker_of(["a", "b"])
+        tracker, warnings = tracker_of(["a", "b"]), []
         for at, (workflow_id, word) in enumerate([("a", "Paused"), ("b", "paused "), ("a", "odd")]):
-            tracker.on_status(running(workflow_id, word=word), T0 + at)
-        assert tracker.new_unknown_words() == ["paused", "odd"]
-        tracker.on_status(running("a", word="PAUSED"), T0 + 9)
-        assert tracker.new_unknown_words() == []
+            warnings.append(tracker.on_status(running(workflow_id, word=word), T0 + at))
+        assert warnings == [
+            "Workflow a has the unknown status 'paused': treated as still running.",
+            None,
+            "Workflow a has the unknown status 'odd': treated as still running.",
+        ]
+        assert tracker.on_status(running("a", word="PAUSED"), T0 + 9) is None
 
     def test_usual_words_are_not_reported(self):
         tracker = tracker_of(["a"])
-        for word in ("processing", "Pending", "RUNNING", "queued", "in_progress"):
-            tracker.on_status(running("a", word=word), T0 + 5)
-        assert tracker.new_unknown_words() == []
+        for word in ("processing", "Pending", "RUNNING", "queued", "in_progress", "In progress"):
+            assert tracker.on_status(running("a", word=word), T0 + 5) is None
+
+    @pytest.mark.parametrize("word", ["wrapping_up", ""])
+    def test_with_all_contacts_processed_for_a_while_it_is_an_end(self, word: str):
+        tracker = tracker_of(["a"])
+        for seconds in (100, 110, 129):
+            tracker.on_status(running("a", done=250, word=word), T0 + seconds)
+        assert tracker.running == ("a",)
+        warning = tracker.on_status(running("a", done=250, word=word), T0 + 130)
+        assert tracker.ended(WorkflowOutcome.COMPLETED) == ("a",)
+        assert warning == (
+            f"Workflow a has the unknown status {word!r}, but all its contacts were processed 30 s ago: "
+            "treated as completed."
+        )
+
+    @pytest.mark.parametrize(
+        ("word", "done"), [("wrapping_up", 249), ("wrapping_up", None), ("processing", 250), ("queued", 250)]
+    )
+    def test_it_is_none_while_contacts_remain_or_the_word_says_that_it_runs(
+        self, word: str, done: int | None
+    ):
+        tracker = tracker_of(["a"])
+        for seconds in range(100, 1000, 50):
+            tracker.on_status(running("a", done=done, word=word), T0 + seconds)
+        assert tracker.running == ("a",)
+
+    def test_the_time_counts_anew_when_contacts_remain_again(self):
+        tracker = tracker_of(["a"])
+        for seconds, done in ((100, 250), (120, 200), (140, 250), (169, 250)):
+            tracker.on_status(running("a", done=done, word="odd"), T0 + seconds)
+        assert tracker.running == ("a",)
+        tracker.on_status(running("a", done=250, word="odd"), T0 + 170)
+        assert tracker.running == ()
+
+    def test_a_successor_goes_on_counting(self):
+        tracker, successor = tracker_of(["a", "b"]), tracker_of(["a", "b"])
+        tracker.on_status(running("b", done=250, word="odd"), T0 + 100)
+        assert successor.restore(json.loads(json.dumps(tracker.snapshot())))
+        successor.on_status(running("b", done=250, word="odd"), T0 + 140)
+        assert successor.running == ("a",)
 
 
 class TestErrors:

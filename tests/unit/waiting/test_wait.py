@@ -195,6 +195,20 @@ class TestFlow:
         assert len(warnings) == 1
         assert "'paused'" in warnings[0]
 
+    def test_an_unknown_status_of_a_workflow_that_is_through_ends_it_with_a_warning(self):
+        def answer(workflow_id: str, now: float) -> WorkflowStatus:
+            done = min(250, int(now - T0))
+            return WorkflowStatus(workflow_id, "wrapping_up", total=250, processed=done)
+
+        wait = drive(request_for("a"), answer)
+        assert conclude(wait.outcome)["completed"] == 1
+        assert T0 + 280 <= wait.end < T0 + 300
+        warnings = [text for _, level, text in wait.lines if level == logging.WARNING]
+        assert [text.rpartition(": ")[2] for text in warnings] == [
+            "treated as still running.",
+            "treated as completed.",
+        ]
+
 
 class TestProgressLines:
     def test_they_come_soon_and_then_every_half_minute_at_most(self):
@@ -228,6 +242,9 @@ class TestProgressLines:
     def test_the_opening_line_says_until_when(self):
         line = opening_line(1, T0 + 90, T0)
         assert line == "Waiting for 1 workflow, until 2023-11-14 22:14:50 UTC at the latest (90 s)."
+
+    def test_without_workflows_it_says_so(self):
+        assert opening_line(0, T0 + 90, T0) == "No workflows to wait for."
 
 
 class TestSaving:
