@@ -147,7 +147,7 @@ def end_of(sandbox: SandboxServer, workflow_id: str) -> float:
 
 def storm(folder: Path, webhooks: int, failures: float) -> str:
     """Deliver workflows of 250 results within a minute, as Cleanlist would, and return a row of the table."""
-    inbox = FailingInbox.at(f"file://{folder}")
+    inbox, announcing = FailingInbox.at(f"file://{folder}"), Inbox.at(f"file://{folder}")
     inbox.share = failures
     results = [
         {
@@ -166,7 +166,9 @@ def storm(folder: Path, webhooks: int, failures: float) -> str:
 
     def deliver(number: int) -> bool:
         time.sleep(max(0.0, begun + number * 50 / webhooks - time.monotonic()))
-        token = sign(SECRET, batch_name("s", "r", str(number)), time.time() + 600)
+        batch = batch_name("s", "r", str(number))
+        announcing.announce(f"w{number}", batch)
+        token = sign(SECRET, batch, time.time() + 600)
         body = json.dumps({"event": "enrichment.completed", "workflow_id": f"w{number}", "results": results})
         for attempt in range(5):
             sent = time.monotonic()

@@ -1,14 +1,18 @@
 """What webhooks delivered, in a directory on object storage that receivers, workers and triggerers share.
 
-Four kinds of files, each written once and as a whole::
+Four kinds of files, each written as a whole::
 
-    expected/<workflow>                empty: a webhook is expected for this workflow
-    batches/<batch>.json               the workflow that a batch became
-    workflows/<workflow>.json          the delivered payload; holds personal data
-    markers/<ten minutes>/<workflow>   empty: something was delivered for this workflow
+    expected/<workflow>                     the batch that became this workflow: announced by the task that submitted it
+    batches/<batch>.json                    the workflow that a batch became
+    workflows/<workflow>-<batch>.json       what was delivered for a workflow by a batch's address; personal data
+    markers/<ten minutes>/<workflow>        empty: something was delivered for this workflow
 
-A batch belongs to the first workflow that is delivered for it. Workflows are named by a hash of their id, because ids
-are opaque and may contain anything.
+Whoever has the address of one batch must not deliver for the workflow of another. So the task that submitted a batch
+announces which workflow it became, the receiver refuses what contradicts that, and readers take only what came by the
+address of the announced batch. Results may be faster than the announcement, and the answer to a submission may be lost:
+what arrives for a workflow that nobody announced is kept, and used once it is announced. Until then a batch belongs to
+the first workflow that is delivered for it. Workflows are named by a hash of their id, because ids are opaque and may
+contain anything.
 """
 
 from __future__ import annotations
@@ -16,6 +20,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import re
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -23,7 +28,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from airflow_provider_cleanlist.durable_files import create_file
+from airflow_provider_cleanlist.durable_files import create_file, replace_file
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import ObjectStoragePath
@@ -38,6 +43,9 @@ MARKER_FOLDER_SECONDS = 600
 _CONCURRENT_FILES = 8
 """Files that are created or checked at the same time: one after another is slow on object storage."""
 
+BATCH_FORM = re.compile(r"[0-9a-f]{32}", re.ASCII)
+"""Names of batches, as :func:`.tokens.batch_name` makes them."""
+
 _locks = [threading.Lock() for _ in range(64)]
 
 
@@ -50,7 +58,7 @@ class DamagedDeliveryError(InboxUnavailableError):
 
 
 class ForeignWorkflowError(Exception):
-    """The batch has already been delivered as another workflow."""
+    """The batch and the workflow do not belong together: one of them is known to belong to another."""
 
 
 class Inbox:
@@ -109,28 +117,61 @@ class Inbox:
             Whether it is new; a repeated delivery changes nothing.
 
         Raises:
-            ForeignWorkflowError: The batch belongs to another workflow.
+            ForeignWorkflowError: The batch belongs to another workflow, or the workflow to another batch.
             InboxUnavailableError: The inbox cannot be read or written.
         """
-        is_own = self._create(self._batch_path(batch), {"workflow_id": workflow_id})
-        if not is_own and self.workflow_of(batch) != workflow_id:
+        announced = self.batch_of(workflow_id)
+        if announced not in (None, batch):
+            raise ForeignWorkflowError
+        is_first = self._create(self._batch_path(batch), {"workflow_id": workflow_id})
+        if not is_first and announced is None and self.workflow_of(batch) != workflow_id:
             raise ForeignWorkflowError
         received_at = datetime.fromtimestamp(now, UTC).isoformat(timespec="milliseconds")
-        document = {"workflow_id": workflow_id, "received_at": received_at, "payload": payload}
-        is_new = self._create(self._workflow_path(workflow_id), document)
+        document = {
+            "workflow_id": workflow_id,
+            "batch": batch,
+            "received_at": received_at,
+            "payload": payload,
+        }
+        is_new = self._create(self._workflow_path(workflow_id, batch), document)
         self._create(self._marker_folder(now) / marker_name(workflow_id))
         return is_new
 
-    def mark_expected(self, workflow_id: str) -> None:
-        """Note that a workflow was submitted with a webhook address whose deliveries come here.
+    def announce(self, workflow_id: str, batch: str) -> None:
+        """Note that a batch became a workflow, and that its webhook comes here. The first announcement counts.
+
+        Args:
+            workflow_id: The workflow.
+            batch: Name of the batch.
+
+        Raises:
+            InboxUnavailableError: The inbox cannot be read or written.
+        """
+        self._create(self._expected_path(workflow_id), {"workflow_id": workflow_id, "batch": batch})
+        if self.batch_of(workflow_id) != batch:
+            return
+        belongs = {"workflow_id": workflow_id}
+        is_new = self._create(self._batch_path(batch), belongs)
+        if not is_new and self.workflow_of(batch) != workflow_id:  # somebody else was faster with the address
+            self._replace(self._batch_path(batch), belongs)
+
+    def batch_of(self, workflow_id: str) -> str | None:
+        """Return the batch that became a workflow, or None if nobody has announced it.
 
         Args:
             workflow_id: The workflow.
 
         Raises:
-            InboxUnavailableError: The inbox cannot be written.
+            InboxUnavailableError: The inbox cannot be read.
         """
-        self._create(self._expected_path(workflow_id))
+        try:
+            document = self._read(self._expected_path(workflow_id))
+        except DamagedDeliveryError:
+            return None
+        if document is None or document.get("workflow_id") != workflow_id:
+            return None
+        batch = document.get("batch")
+        return batch if isinstance(batch, str) and BATCH_FORM.fullmatch(batch) else None
 
     def is_expected(self, workflow_id: str) -> bool:
         """Return whether a webhook is expected for a workflow, or was expected and has been delivered.
@@ -156,7 +197,9 @@ class Inbox:
         return None if document is None else str(document["workflow_id"])
 
     def payload(self, workflow_id: str) -> Mapping[str, Any] | None:
-        """Return the payload that was delivered for a workflow, or None if nothing was.
+        """Return what was delivered for a workflow by the address of its batch, or None if nothing was.
+
+        Nothing counts as delivered until the workflow is announced.
 
         Args:
             workflow_id: The workflow.
@@ -165,10 +208,11 @@ class Inbox:
             DamagedDeliveryError: The stored file is damaged.
             InboxUnavailableError: The inbox cannot be read.
         """
-        document = self._read(self._workflow_path(workflow_id))
-        if document is None or document.get("workflow_id") != workflow_id:
+        batch = self.batch_of(workflow_id)
+        document = None if batch is None else self._read(self._workflow_path(workflow_id, batch))
+        if document is None or (document.get("workflow_id"), document.get("batch")) != (workflow_id, batch):
             return None
-        payload = document["payload"]
+        payload = document.get("payload")
         return payload if isinstance(payload, Mapping) else None
 
     def markers(self, since: float, now: float) -> frozenset[str]:
@@ -233,6 +277,13 @@ class Inbox:
 
         return self._guarded(create)
 
+    def _replace(self, path: ObjectStoragePath, document: Mapping[str, Any]) -> None:
+        text = json.dumps(document)
+        if self._is_local:
+            self._guarded(lambda: replace_file(Path(path.path), text))
+        else:
+            self._guarded(lambda: path.write_text(text, encoding="utf-8"))
+
     def _make_folder(self, folder: ObjectStoragePath) -> None:
         """Make a folder, once per process: every call costs a request, even on storages without folders."""
         if str(folder) not in self._made:
@@ -251,8 +302,8 @@ class Inbox:
     def _batch_path(self, batch: str) -> ObjectStoragePath:
         return self._root / "batches" / f"{batch}.json"
 
-    def _workflow_path(self, workflow_id: str) -> ObjectStoragePath:
-        return self._root / "workflows" / f"{marker_name(workflow_id)}.json"
+    def _workflow_path(self, workflow_id: str, batch: str) -> ObjectStoragePath:
+        return self._root / "workflows" / f"{marker_name(workflow_id)}-{batch}.json"
 
     def _marker_folder(self, moment: float) -> ObjectStoragePath:
         start = moment // MARKER_FOLDER_SECONDS * MARKER_FOLDER_SECONDS
@@ -288,21 +339,26 @@ def marker_name(workflow_id: str) -> str:
     return hashlib.blake2b(workflow_id.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
 
-def mark_expected(workflow_ids: Sequence[str]) -> None:
-    """Note in the configured inbox that webhooks are expected for workflows; does nothing without an inbox.
+def announce(batches: Mapping[str, str]) -> bool:
+    """Note in the configured inbox which batches became which workflows; does nothing without an inbox.
 
     Never raises because of the storage: waits then poll the workflows as if no webhook were expected.
 
     Args:
-        workflow_ids: Workflows that were submitted with a webhook address of the provider's receiver.
+        batches: Names of batches by the workflow that each became.
+
+    Returns:
+        Whether all are noted.
     """
     try:
-        inbox = Inbox.configured() if workflow_ids else None
+        inbox = Inbox.configured() if batches else None
         if inbox is not None:
             with ThreadPoolExecutor(_CONCURRENT_FILES) as pool:
-                list(pool.map(inbox.mark_expected, workflow_ids))
+                list(pool.map(inbox.announce, batches.keys(), batches.values()))
     except InboxUnavailableError as error:
         log.warning("Webhooks cannot be marked as expected, so these workflows will be polled: %s.", error)
+        return False
+    return True
 
 
 def expected(workflow_ids: Sequence[str]) -> list[str]:

@@ -222,7 +222,6 @@ class BulkEnrichOperator(BaseOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Submit what no earlier attempt has submitted, wait if asked to, and return the result as described above."""
-        from airflow_provider_cleanlist.inbox.inbox import mark_expected
         from airflow_provider_cleanlist.submission.report import (
             estimate_line,
             submission_line,
@@ -242,7 +241,6 @@ class BulkEnrichOperator(BaseOperator):
         self.log.info("%s", submission_line(result, report))
         for workflow_id in report.workflow_ids[:1]:
             WorkflowLink.remember(context, workflow_id)
-        mark_expected(report.workflow_ids if self.webhook else ())
         if self.push_task_ids:
             context["ti"].xcom_push(key="task_ids", value=report.task_ids)
         if self.wait_for_completion:

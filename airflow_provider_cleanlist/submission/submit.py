@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import islice
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from airflow_provider_cleanlist.client import errors
 from airflow_provider_cleanlist.client.models import EnrichmentType
@@ -39,6 +39,9 @@ from airflow_provider_cleanlist.submission.rejects import REFUSED_BY_CLEANLIST, 
 from airflow_provider_cleanlist.submission.report import Estimate, SubmissionReport, Tallies
 from airflow_provider_cleanlist.task_log import TaskLog
 from airflow_provider_cleanlist.wording import counted
+
+if TYPE_CHECKING:
+    from airflow_provider_cleanlist.submission.webhook_addresses import BatchAddresses
 
 PROGRESS_SECONDS = 30.0
 MAX_RESUBMISSIONS = 3
@@ -119,8 +122,7 @@ class Submission:
         log: Receives counts and ids, never contacts.
         balance: Reads the organisation's credits; returns None if the key may not.
         rejects: Takes contacts that are left out or stop the task, if the user wants it.
-        webhook_url: Makes the address that receives a batch's results, from the hashes of its contacts; by default
-            the options', for all.
+        addresses: Makes the address that receives a batch's results; by default the options' one is used for all.
         clock: Seconds since the epoch.
     """
 
@@ -133,7 +135,7 @@ class Submission:
         *,
         balance: Callable[[], float | None] = lambda: None,
         rejects: Rejects | None = None,
-        webhook_url: Callable[[bytes], str] | None = None,
+        addresses: BatchAddresses | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._options = options
@@ -142,7 +144,7 @@ class Submission:
         self._log = log
         self._balance = balance
         self._rejects = rejects
-        self._webhook_url = webhook_url
+        self._addresses = addresses
         self._clock = clock
         self._tallies = Tallies()
         self._left: dict[EnrichmentType, int] = {}
@@ -217,6 +219,8 @@ class Submission:
             if now - reported >= PROGRESS_SECONDS and left:
                 reported = now
                 self._log.info("%s", _progress(total - left, total, now - started))
+        if self._addresses is not None:
+            self._addresses.announce_all()
         return self.report()
 
     def stop(self) -> None:
@@ -359,9 +363,10 @@ class Submission:
         recorder = BatchRecorder(
             self._journal, kind, batch, log=self._log, clock=self._clock, may_send=may_send, is_due=is_due
         )
-        contacts = [item.contact for item in batch]
+        contacts, address = [item.contact for item in batch], self._address(batch)
         try:
-            recorder.accepted(self._send_batch(contacts, kind, self._address(batch), recorder))
+            answer = self._send_batch(contacts, kind, address, recorder)
+            recorder.accepted(answer)
         except errors.SubmissionUnknownError as error:
             recorder.lost(_note(error))
             raise
@@ -374,6 +379,8 @@ class Submission:
             raise self._not_accepted(kind, len(batch), error) from None
         finally:
             recorder.end()
+        if self._addresses is not None and address is not None:
+            self._addresses.accepted(address, answer.workflow_id)
 
     def _not_accepted(self, kind: EnrichmentType, batch: int, error: errors.ApiError) -> errors.ApiError:
         return not_accepted(
@@ -395,9 +402,9 @@ class Submission:
             return None
 
     def _address(self, batch: Sequence[Accepted]) -> str | None:
-        if self._webhook_url is None:
+        if self._addresses is None:
             return self._options.webhook_url
-        return self._webhook_url(b"".join(item.identity for item in batch))
+        return self._addresses.url(b"".join(item.identity for item in batch))
 
     # Removing contacts from a batch
 

@@ -18,7 +18,11 @@ from airflow_provider_cleanlist.submission.journal_stores import open_store
 from airflow_provider_cleanlist.submission.organisation import HostKeyMemory, organisation_of
 from airflow_provider_cleanlist.submission.stored_journal import NO_LEDGER, StoredJournal
 from airflow_provider_cleanlist.submission.submit import Submission
-from airflow_provider_cleanlist.submission.webhook_addresses import WebhookAddresses, open_webhook_addresses
+from airflow_provider_cleanlist.submission.webhook_addresses import (
+    BatchAddresses,
+    WebhookAddresses,
+    open_webhook_addresses,
+)
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -77,7 +81,7 @@ def open_submission(
         log,
         balance=lambda: balance(hook, log),
         rejects=rejects,
-        webhook_url=None if addresses is None else addresses.addresses(journal),
+        addresses=None if addresses is None else BatchAddresses(addresses, journal),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
@@ -13,7 +13,7 @@ from airflow.providers.common.compat.sdk import conf
 from airflow_provider_cleanlist.client.results import EnrichmentResult, WorkflowStatus
 from airflow_provider_cleanlist.client.settings import ClientSettings, is_loopback
 from airflow_provider_cleanlist.exceptions import CleanlistConfigurationError
-from airflow_provider_cleanlist.inbox.inbox import Inbox, InboxUnavailableError
+from airflow_provider_cleanlist.inbox.inbox import Inbox, InboxUnavailableError, announce
 from airflow_provider_cleanlist.inbox.settings import URL_PREFIX, WEBHOOK_PATH
 from airflow_provider_cleanlist.inbox.tokens import TOKEN_LIFE_SECONDS, batch_name, parse_secrets, sign
 from airflow_provider_cleanlist.submission.journal import Batch, Journal
@@ -45,16 +45,19 @@ class WebhookAddresses:
             batches: All batches so far.
             now: Seconds since the epoch.
         """
-        token = sign(self.secret, self._name(identities, batches), now + TOKEN_LIFE_SECONDS)
+        token = sign(self.secret, self.name(identities, batches), now + TOKEN_LIFE_SECONDS)
         return f"{self.base_url}{URL_PREFIX}{WEBHOOK_PATH}{token}"
 
-    def addresses(self, journal: Journal) -> Callable[[bytes], str]:
-        """Return a function from the hashes of a batch's contacts to its address.
+    def name(self, identities: bytes, earlier: Sequence[Batch]) -> str:
+        """Return the name of a batch: by its contacts, and by how often these may have been accepted before.
 
         Args:
-            journal: The loaded journal, which knows how often the same contacts were submitted before.
+            identities: Hashes of its contacts.
+            earlier: The batches before it.
         """
-        return lambda identities: self.url(identities, journal.batches, time.time())
+        digest = hashlib.blake2b(identities, digest_size=16).hexdigest()
+        again = sum(batch.may_be_billed and batch.identities == identities for batch in earlier)
+        return batch_name(self.scope, self.run, f"{digest}.{again}")
 
     def settle(self, journal: Journal, inbox: Inbox, now: float) -> list[str]:
         """Record as accepted those batches of unknown outcome whose webhook was delivered.
@@ -76,8 +79,10 @@ class WebhookAddresses:
         for index, batch in enumerate(batches):
             if not batch.is_unknown:
                 continue
-            workflow_id = inbox.workflow_of(self._name(batch.identities, batches[:index]))
-            if workflow_id is not None:
+            name = self.name(batch.identities, batches[:index])
+            workflow_id = inbox.workflow_of(name)
+            if workflow_id is not None and inbox.batch_of(workflow_id) in (None, name):
+                inbox.announce(workflow_id, name)
                 task_ids = _task_ids(inbox, workflow_id)
                 journal.settle(batch, workflow_id, task_ids if len(task_ids) == batch.size else (), now)
                 settled.append(workflow_id)
@@ -107,11 +112,52 @@ class WebhookAddresses:
                 counted(len(settled), "batch", "batches"),
             )
 
-    def _name(self, identities: bytes, earlier: Sequence[Batch]) -> str:
-        """Return the name of a batch: by its contacts, and by how often these may have been accepted before."""
-        digest = hashlib.blake2b(identities, digest_size=16).hexdigest()
-        again = sum(batch.may_be_billed and batch.identities == identities for batch in earlier)
-        return batch_name(self.scope, self.run, f"{digest}.{again}")
+
+class BatchAddresses:
+    """The webhook addresses of a submission, one for each batch, and what became of the batches.
+
+    Args:
+        addresses: Makes the addresses.
+        journal: The loaded journal, which knows how often the same contacts were submitted before.
+    """
+
+    def __init__(self, addresses: WebhookAddresses, journal: Journal) -> None:
+        self._addresses = addresses
+        self._journal = journal
+        self._names: dict[str, str] = {}
+        self._can_announce = True
+
+    def url(self, identities: bytes) -> str:
+        """Return the address for a batch that is about to be submitted.
+
+        Args:
+            identities: Hashes of its contacts.
+        """
+        batches = self._journal.batches
+        url = self._addresses.url(identities, batches, time.time())
+        self._names[url] = self._addresses.name(identities, batches)
+        return url
+
+    def accepted(self, url: str, workflow_id: str) -> None:
+        """Announce at once which workflow a batch became, so that its results are taken by no other address.
+
+        Args:
+            url: The batch's address.
+            workflow_id: The workflow.
+        """
+        if self._can_announce:
+            self._can_announce = announce({workflow_id: self._names[url]})
+
+    def announce_all(self) -> None:
+        """Announce the workflows of all attempts: a killed one may have left some out."""
+        batches = list(self._journal.batches)
+        announce(
+            {
+                batch.workflow_id: self._addresses.name(batch.identities, batches[:index])
+                for index, batch in enumerate(batches)
+                if batch.workflow_id is not None
+            }
+        )
 
 
 def _task_ids(inbox: Inbox, workflow_id: str) -> list[str]:

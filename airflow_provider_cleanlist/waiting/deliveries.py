@@ -32,6 +32,8 @@ LIST_EVERY_SECONDS = 1.0
 """Seconds between two listings of the inbox by one wait."""
 LOOKUPS_PER_CALL = 20
 """Workflows that one call looks up at the start of a wait; later deliveries leave a marker."""
+LOOK_AGAIN_SECONDS = 10.0
+"""Seconds between two lookups of a delivery that cannot be used yet, because its workflow is not announced."""
 PATIENCE_SECONDS = 2.0
 """Seconds that a wait on an event loop gives a slow storage before it continues without it."""
 
@@ -51,6 +53,7 @@ class DeliveryWatcher:
         self._names: dict[str, str] = {}
         self._unchecked: set[str] | None = None
         self._unreadable: set[str] = set()
+        self._look_again_at: dict[str, float] = {}
         self._is_unavailable = False
         self._pending: asyncio.Future[list[WorkflowStatus]] | None = None
 
@@ -116,11 +119,12 @@ class DeliveryWatcher:
             is_notified = self._name(workflow_id) in notified
             if not is_notified and workflow_id not in lookups:
                 continue
+            if now < self._look_again_at.get(workflow_id, now):
+                continue
             if (status := self._final_status(listing.inbox, workflow_id)) is not None:
                 statuses.append(status)
             elif is_notified:
-                self._unreadable.add(workflow_id)
-                log.warning("The webhook delivery of workflow %s cannot be read.", workflow_id)
+                self._look_again_at[workflow_id] = now + LOOK_AGAIN_SECONDS
         self._unchecked.difference_update(lookups)
         return statuses
 
@@ -128,6 +132,8 @@ class DeliveryWatcher:
         try:
             payload = inbox.payload(workflow_id)
         except DamagedDeliveryError:
+            self._unreadable.add(workflow_id)
+            log.warning("The webhook delivery of workflow %s cannot be read.", workflow_id)
             return None
         if payload is None:
             return None

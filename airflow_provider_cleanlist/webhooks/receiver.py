@@ -33,11 +33,13 @@ BODY_SECONDS = 9.0
 """How long a body may take. Cleanlist gives up after 10 s, so a slower sender is not Cleanlist."""
 STORE_SECONDS = 9.0
 """How long storing may take before the response says that it failed."""
+UNANNOUNCED_SECONDS = (1.0, 4.0, 15.0, 60.0, 300.0)
+"""Pauses after which the receiver checks whether a workflow that was delivered early has been announced."""
 COMPLETED_EVENT = "enrichment.completed"
 """The event of a workflow that has ended."""
 
 OnNew = Callable[[str, Mapping[str, Any]], None]
-"""Called with the workflow and the payload of each new delivery."""
+"""Called with the workflow and the payload of each new delivery, once the workflow is announced."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +89,7 @@ class Receiver:
     Args:
         secrets: Secrets that tokens may be signed with.
         open_inbox: Returns the inbox; called for each delivery, on a thread that may block.
-        on_new: Called with each new delivery after it was stored, on a thread of its own; its errors are logged.
+        on_new: Called on a thread of its own with each new delivery, once its workflow is announced; errors are logged.
         clock: Returns the time in seconds since the epoch.
     """
 
@@ -136,20 +138,43 @@ class Receiver:
         except TimeoutError:
             raise Refusal(503, f"the inbox took longer than {STORE_SECONDS:g} s") from None
         except ForeignWorkflowError:
-            raise Refusal(404, "the batch has already been delivered as another workflow") from None
+            raise Refusal(404, "the batch and the workflow do not belong together") from None
         except InboxUnavailableError as error:
             raise Refusal(503, str(error)) from None
         if is_new and self._on_new is not None:
-            self._notifiers.submit(self._notify, self._on_new, workflow_id, payload)
+            self._notify_later(loop, self._on_new, workflow_id, UNANNOUNCED_SECONDS)
 
     def _store_blocking(self, batch: str, workflow_id: str, payload: Mapping[str, Any]) -> bool:
         return self._open_inbox().store(batch, workflow_id, payload, self._clock())
 
-    def _notify(self, on_new: OnNew, workflow_id: str, payload: Mapping[str, Any]) -> None:
+    def _notify_later(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        on_new: OnNew,
+        workflow_id: str,
+        pauses: Sequence[float],
+    ) -> None:
+        """Notify of a delivery on another thread, now or after one of the pauses, once its workflow is announced."""
+
+        def notify() -> None:
+            if self._notify(on_new, workflow_id) or not pauses or loop.is_closed():
+                return
+            loop.call_soon_threadsafe(
+                loop.call_later, pauses[0], self._notify_later, loop, on_new, workflow_id, pauses[1:]
+            )
+
+        self._notifiers.submit(notify)
+
+    def _notify(self, on_new: OnNew, workflow_id: str) -> bool:
+        """Notify of a delivery, and return False if its workflow is not announced yet."""
         try:
+            payload = self._open_inbox().payload(workflow_id)
+            if payload is None:
+                return False
             on_new(workflow_id, payload)
         except Exception as error:  # noqa: BLE001  # the payload is stored, with or without the event
             log.warning("No asset event was emitted for workflow %r: %s.", workflow_id, type(error).__name__)
+        return True
 
 
 def build_app(receiver: Receiver, prefix: str = "") -> FastAPI:

@@ -103,6 +103,7 @@ def deliver(sandbox: SandboxServer, inbox: Inbox, workflow_id: str, limit: int =
         "results": list(status.results)[:limit],
         "results_truncated": max(0, len(status.results) - limit),
     }
+    inbox.announce(workflow_id, batch_name("s", "r", workflow_id))
     inbox.store(batch_name("s", "r", workflow_id), workflow_id, payload, time.time())
 
 

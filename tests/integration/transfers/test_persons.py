@@ -147,6 +147,7 @@ def deliver(server: SandboxServer, path: Path, workflow_ids: list[str]) -> None:
             "results": results,
             "results_truncated": 0,
         }
+        inbox.announce(workflow_id, batch_name("s", "r", workflow_id))
         inbox.store(batch_name("s", "r", workflow_id), workflow_id, payload, time.time())
     server.settings.change(status_variant="summary")
 

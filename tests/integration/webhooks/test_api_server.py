@@ -25,7 +25,7 @@ from fsspec.implementations.local import LocalFileSystem
 
 from airflow_provider_cleanlist.exceptions import CleanlistSubmissionUnknownError
 from airflow_provider_cleanlist.hooks.cleanlist import CleanlistHook
-from airflow_provider_cleanlist.inbox.inbox import Inbox
+from airflow_provider_cleanlist.inbox.inbox import Inbox, marker_name
 from airflow_provider_cleanlist.inbox.tokens import batch_name, sign
 from airflow_provider_cleanlist.sandbox.server import SandboxServer
 from airflow_provider_cleanlist.sensors.workflow import WorkflowSensor
@@ -252,14 +252,17 @@ def eventually(condition, seconds=40.0):
         time.sleep(0.05)
 
 
-def test_webhooks_through_airflow(api_server, connect, task, inbox):
+def test_webhooks_through_airflow(api_server, connect, task, inbox, storage):
     sandbox = connect(webhook_base_url=api_server.url)
     # told three times each, cut, and before the answer of the submission was heard
     sandbox.settings.change(webhook_copies=3, webhook_results_limit=15)
     sandbox.faults.drop("enrich_bulk", after=True)
     with pytest.raises(CleanlistSubmissionUnknownError):
         task.run(60, batch_size=20)
-    eventually(lambda: inbox.payload(sandbox.ledger.accepted_submits[0].workflow_id) is not None)
+    (submitted,) = sandbox.ledger.accepted_submits
+    kept = f"{marker_name(submitted.workflow_id)}-*"
+    eventually(lambda: any((storage / "cleanlist" / "inbox" / "workflows").glob(kept)))
+    assert inbox.payload(submitted.workflow_id) is None  # nobody knows yet which batch became it
     result = task.run(60, batch_size=20, wait_for_completion=True, deferrable=False)
     assert result["summary"]["completed"] == 3
     assert result["summary"]["emails_found"] == 60

@@ -95,6 +95,18 @@ def foreign(lab: Lab) -> set[int]:
     return {lab.post(payload={**PAYLOAD, "workflow_id": "another"})}
 
 
+def address_of_another(lab: Lab) -> set[int]:
+    return {lab.post(lab.token(batch="1"))}
+
+
+def early(lab: Lab) -> set[int]:
+    told = {lab.post()}
+    assert lab.inbox.payload("w") is None
+    lab.inbox.announce("w", batch_name("s", "r", "0"))
+    assert lab.inbox.payload("w") == PAYLOAD
+    return told
+
+
 def paths(lab: Lab) -> set[int]:
     token = lab.token()
     targets = [
@@ -129,7 +141,7 @@ def malformed(lab: Lab) -> set[int]:
 
 def odd_id(lab: Lab) -> set[int]:
     told = {lab.post(payload={**PAYLOAD, "workflow_id": ODD_ID})}
-    assert lab.inbox.payload(ODD_ID) is not None
+    assert lab.inbox.workflow_of(batch_name("s", "r", "0")) == ODD_ID
     return told
 
 
@@ -183,6 +195,8 @@ ATTACKS: dict[str, tuple[Attack, int]] = {
     "Unknown, forged or altered token": (forged, NOTHING),
     "Expired token": (expired, NOTHING),
     "Genuine token of a batch that was delivered as another workflow": (foreign, NOTHING),
+    "Genuine token of a batch, for a workflow that another batch became": (address_of_another, NOTHING),
+    "Genuine token, before the task has noted which workflow its batch became": (early, ONCE),
     "Path tricks: `..`, `%2f`, `//`, further segments, a trailing slash": (paths, NOTHING),
     "Any method but POST": (methods, NOTHING),
     "Body that is not a JSON object, is nested too deeply, or names no workflow": (malformed, NOTHING),
@@ -203,6 +217,8 @@ def test_what_the_guide_says(lab: Lab, request_: str, caplog: pytest.LogCaptureF
     attack, workflows = ATTACKS[request_]
     if attack is foreign:
         lab.post()
+    if attack is address_of_another:
+        lab.inbox.announce("w", batch_name("s", "r", "0"))
     before = lab.stored()
     answer, stored = documented()[request_]
     assert attack(lab) == {int(answer.split()[0].rstrip(",:"))}

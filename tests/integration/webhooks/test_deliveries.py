@@ -7,8 +7,10 @@ import logging
 import socket
 import time
 from datetime import UTC, datetime
+from pathlib import Path
 from types import SimpleNamespace
 
+import httpx
 import pytest
 from airflow.providers.common.compat.sdk import TaskDeferred
 
@@ -17,6 +19,7 @@ from airflow_provider_cleanlist.exceptions import (
     CleanlistSubmissionUnknownError,
 )
 from airflow_provider_cleanlist.hooks.cleanlist import CleanlistHook
+from airflow_provider_cleanlist.inbox.inbox import marker_name
 from airflow_provider_cleanlist.sensors.workflow import WorkflowSensor
 from airflow_provider_cleanlist.waiting.outcome import CleanlistWaitTimeoutError
 from airflow_provider_cleanlist.waiting.wait import summary_of_event
@@ -57,6 +60,11 @@ def test_a_waiting_task_needs_no_poll(sandbox, task):
     assert polls(sandbox) == 0
     assert (result["summary"]["completed"], result["summary"]["emails_found"]) == (4, 100)
     assert ended - last_delivery(result["workflow_ids"]) < 2 + 1  # the log tells whole seconds
+
+
+def is_kept(inbox, workflow_id):
+    """Whether something was delivered for a workflow, announced or not."""
+    return any((Path(inbox._root.path) / "workflows").glob(f"{marker_name(workflow_id)}-*"))
 
 
 def event_of(trigger):
@@ -185,7 +193,7 @@ def test_a_lost_answer_is_settled_by_its_webhook(sandbox, task, inbox):
     with pytest.raises(CleanlistSubmissionUnknownError):
         task.run(30)
     (submit,) = sandbox.ledger.accepted_submits
-    eventually(lambda: inbox.payload(submit.workflow_id) is not None)
+    eventually(lambda: is_kept(inbox, submit.workflow_id))
     result = task.run(30)
     assert result["workflow_ids"] == [submit.workflow_id]
     assert (result["contacts_submitted"], result["worst_case_credits"]) == (30, 30)
@@ -197,9 +205,26 @@ def test_what_is_resubmitted_has_an_address_of_its_own(sandbox, task, inbox):
     result = task.run(30, on_unknown_submission="resubmit")
     first, second = sandbox.ledger.accepted_submits
     assert result["workflow_ids"] == [second.workflow_id]
-    eventually(
-        lambda: inbox.payload(first.workflow_id) is not None and inbox.payload(second.workflow_id) is not None
+    eventually(lambda: is_kept(inbox, first.workflow_id) and is_kept(inbox, second.workflow_id))
+    assert inbox.payload(first.workflow_id) is None  # whose answer was lost, so nobody announced it
+    assert inbox.payload(second.workflow_id) is not None
+
+
+def test_the_address_of_one_batch_does_not_end_the_wait_for_another(
+    sandbox, receiver, task, inbox, monkeypatch
+):
+    """A leaked address: it delivers for its own workflow, and for no other that a log may show."""
+    sandbox.settings.seconds_to_complete = 600
+    urls = []
+    monkeypatch.setattr(
+        "airflow_provider_cleanlist.submission.webhook_addresses.WebhookAddresses.url", _noting(urls)
     )
+    first, _ = task.run(40, batch_size=20)["workflow_ids"]
+    forged = {"event": "enrichment.completed", "workflow_id": first, "status": "completed", "results": []}
+    assert httpx.post(urls[1], json=forged).status_code == 404
+    assert inbox.payload(first) is None
+    assert httpx.post(urls[0], json=forged).status_code == 200
+    assert inbox.payload(first) == forged
 
 
 def test_a_webhook_that_is_not_there_settles_nothing(sandbox, task):

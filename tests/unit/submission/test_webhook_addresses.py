@@ -9,10 +9,11 @@ import pytest
 
 from airflow_provider_cleanlist.contacts.identity import IDENTITY_BYTES
 from airflow_provider_cleanlist.inbox.inbox import Inbox
-from airflow_provider_cleanlist.inbox.tokens import TOKEN_LIFE_SECONDS, verify
+from airflow_provider_cleanlist.inbox.tokens import TOKEN_LIFE_SECONDS, batch_name, verify
 from airflow_provider_cleanlist.submission.journal import Batch, BatchState
 from airflow_provider_cleanlist.submission.stored_journal import StoredJournal
 from airflow_provider_cleanlist.submission.webhook_addresses import (
+    BatchAddresses,
     WebhookAddresses,
     check_base_url,
     signing_secret,
@@ -59,6 +60,12 @@ def batch_of(url: str) -> str:
     token = verify([SECRET], url.rpartition("/")[2], NOW)
     assert token is not None
     assert token.expires_at == NOW + TOKEN_LIFE_SECONDS
+    return token.batch
+
+
+def batch_of_any_life(url: str) -> str:
+    token = verify([SECRET], url.rpartition("/")[2], NOW)
+    assert token is not None
     return token.batch
 
 
@@ -130,6 +137,36 @@ def test_task_ids_of_a_cut_delivery_are_not_taken(inbox: Inbox) -> None:
     inbox.store(name, "w", {"results": [{"task_id": "t"}], "results_truncated": 1}, NOW)
     CALLBACKS.settle(journal := store.next_try(), inbox, NOW)
     assert journal.batches[0].task_ids == ()
+
+
+def test_an_address_that_names_the_workflow_of_another_batch_settles_nothing(inbox: Inbox) -> None:
+    store = Store()
+    name = lost(StoredJournal(store), ONE)
+    inbox.store(name, "w", {"forged": True}, NOW)
+    inbox.announce("w", batch_name("organisation", "another run", "0"))
+    assert CALLBACKS.settle(journal := store.next_try(), inbox, NOW) == []
+    assert journal.unknown_contacts == 1
+
+
+def test_accepted_batches_are_announced_at_once_and_by_a_later_attempt(
+    tmp_path: Path, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW__CLEANLIST__WEBHOOK_INBOX", f"file://{tmp_path}")
+    store = Store()
+    journal = StoredJournal(store)
+    addresses = BatchAddresses(CALLBACKS, journal)
+    names = {}
+    for workflow_id, contacts in (("w", ONE), ("v", ONE), ("u", TWO)):
+        url = addresses.url(contacts)
+        names[workflow_id] = batch_of_any_life(url)
+        batch = begun(journal, [contacts], "partial", NOW)
+        journal.accept(batch, workflow_id, (), NOW)
+        if workflow_id != "v":  # as if the attempt had been killed in between
+            addresses.accepted(url, workflow_id)
+    assert {name: inbox.batch_of(name) for name in "wvu"} == names | {"v": None}
+    BatchAddresses(CALLBACKS, store.next_try()).announce_all()
+    assert {name: inbox.batch_of(name) for name in "wvu"} == names
+    assert len(set(names.values())) == 3
 
 
 @pytest.mark.parametrize("url", ["https://a.example", "https://a.example/airflow/", "http://127.0.0.1:8080"])

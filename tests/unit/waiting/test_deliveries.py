@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from airflow_provider_cleanlist.inbox.inbox import Inbox, InboxUnavailableError, mark_expected, marker_name
+from airflow_provider_cleanlist.inbox.inbox import Inbox, InboxUnavailableError, announce, marker_name
 from airflow_provider_cleanlist.inbox.listing import InboxListing
 from airflow_provider_cleanlist.waiting import deliveries as module
 from airflow_provider_cleanlist.waiting.deliveries import (
@@ -25,6 +25,7 @@ from airflow_provider_cleanlist.waiting.tracker import WorkflowTracker
 
 NOW = 1_780_000_000.0
 DAY = 24 * 3600
+BATCH, NEXT = marker_name("a batch"), marker_name("the next")
 
 
 @pytest.fixture
@@ -39,6 +40,7 @@ def watcher(inbox: Inbox) -> DeliveryWatcher:
 
 
 def deliver(inbox: Inbox, workflow_id: str, now: float, **payload: object) -> None:
+    inbox.announce(workflow_id, marker_name(f"batch of {workflow_id}"))
     inbox.store(marker_name(f"batch of {workflow_id}"), workflow_id, {"status": "completed"} | payload, now)
 
 
@@ -98,11 +100,35 @@ def test_one_damaged_delivery_hides_no_other(
     watcher.finished(["w", "v"], NOW)
     deliver(inbox, "w", NOW)
     deliver(inbox, "v", NOW)
-    (tmp_path / f"workflows/{marker_name('w')}.json").write_text("{")
+    (tmp_path / f"workflows/{marker_name('w')}-{marker_name('batch of w')}.json").write_text("{")
     assert ids(watcher.finished(["w", "v"], NOW + 1)) == ["v"]
     for second in range(2, 9):
         assert watcher.finished(["w"], NOW + second) == []
     assert caplog.text.count("The webhook delivery of workflow w cannot be read") == 1
+
+
+def test_what_is_not_announced_is_looked_up_again_but_not_each_second(
+    watcher: DeliveryWatcher, inbox: Inbox, monkeypatch
+) -> None:
+    payload, looked_up = inbox.payload, []
+    monkeypatch.setattr(inbox, "payload", lambda one: (looked_up.append(one), payload(one))[1])
+    watcher.finished(["w"], NOW)
+    inbox.store(BATCH, "w", {"status": "completed"}, NOW + 1)
+    for second in range(1, 25):
+        assert watcher.finished(["w"], NOW + second) == []
+    assert len(looked_up) == 1 + 3
+    inbox.announce("w", BATCH)
+    assert [ids(watcher.finished(["w"], NOW + second)) for second in range(25, 32)].count(["w"]) == 1
+
+
+def test_a_forged_delivery_does_not_hide_the_genuine_one(watcher: DeliveryWatcher, inbox: Inbox) -> None:
+    watcher.finished(["w"], NOW)
+    inbox.store(NEXT, "w", {"status": "failed"}, NOW)
+    inbox.announce("w", BATCH)
+    assert watcher.finished(["w"], NOW + 1) == []
+    inbox.store(BATCH, "w", {"status": "completed"}, NOW + 2)
+    ends = [status for second in range(2, 14) for status in watcher.finished(["w"], NOW + second)]
+    assert {(status.workflow_id, status.state.value) for status in ends} == {("w", "completed")}
 
 
 def test_an_inbox_that_cannot_be_opened(caplog) -> None:
@@ -197,25 +223,25 @@ def configured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("configured")
 def test_workflows_whose_webhooks_are_expected_are_rarely_polled() -> None:
-    mark_expected(IDS)
+    announce(dict.fromkeys(IDS, BATCH))
     assert safety_poll_interval(None, IDS) == SAFETY_POLL_SECONDS == 600
 
 
 @pytest.mark.usefixtures("configured")
 def test_what_the_user_says_counts() -> None:
-    mark_expected(IDS)
+    announce(dict.fromkeys(IDS, BATCH))
     assert safety_poll_interval(30, IDS) == 30
 
 
 @pytest.mark.usefixtures("configured")
 @pytest.mark.parametrize("ids", [[], ["another"], ["another", *IDS], [*IDS, "another"]])
 def test_one_workflow_without_a_webhook_keeps_the_usual_schedule(ids: list[str]) -> None:
-    mark_expected(IDS)
+    announce(dict.fromkeys(IDS, BATCH))
     assert safety_poll_interval(None, ids) is None
 
 
 def test_without_an_inbox_everything_is_polled() -> None:
-    mark_expected(IDS)
+    announce(dict.fromkeys(IDS, BATCH))
     assert safety_poll_interval(None, IDS) is None
 
 

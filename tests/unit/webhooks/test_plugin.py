@@ -56,7 +56,9 @@ def test_the_receiver_works_where_it_is_mounted(monkeypatch, tmp_path):
     token = sign(SECRET, batch_name("s", "r", "0"), time.time() + 60)
     assert asyncio.run(post(f"/cleanlist/webhook/{token}")) == 200
     assert asyncio.run(post(f"/cleanlist/webhook/{token[::-1]}")) == 404
-    assert Inbox.at(f"file://{tmp_path}/inbox").payload("w") is not None
+    inbox = Inbox.at(f"file://{tmp_path}/inbox")
+    inbox.announce("w", batch_name("s", "r", "0"))
+    assert inbox.payload("w") is not None
 
 
 @pytest.mark.parametrize(

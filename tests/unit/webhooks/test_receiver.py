@@ -43,6 +43,11 @@ class Setup:
     def token(self, secret: str = SECRET, batch: str = BATCH, life: float = TOKEN_LIFE_SECONDS) -> str:
         return sign(secret, batch, time.time() + life)
 
+    def announce(self, workflow_id: str = "w", batch: str = BATCH) -> Inbox:
+        """Announce a workflow, as the task that submitted it does, and return the inbox."""
+        self.inbox.announce(workflow_id, batch)
+        return self.inbox
+
     async def _request(self, method: str, path: str, **body: Any) -> httpx.Response:
         async with httpx.AsyncClient(transport=self.transport, base_url="http://receiver") as client:
             return await client.request(method, path, **body)
@@ -69,6 +74,7 @@ def setup(tmp_path: Path) -> Setup:
 
 
 def test_a_genuine_webhook(setup, caplog):
+    setup.announce()
     assert setup.post(setup.token()) == 200
     assert setup.inbox.payload("w") == PAYLOAD
     assert setup.inbox.workflow_of(BATCH) == "w"
@@ -77,6 +83,7 @@ def test_a_genuine_webhook(setup, caplog):
 
 
 def test_a_repeated_one_is_reported_once(setup):
+    setup.announce()
     for _ in range(3):
         assert setup.post(setup.token()) == 200
     assert setup.was_notified.wait(5)
@@ -98,7 +105,7 @@ def test_a_token_of_the_secret_before(setup):
 )
 def test_other_shapes(setup, payload):
     assert setup.post(setup.token(), payload) == 200
-    assert setup.inbox.payload(str(payload["workflow_id"])) == payload
+    assert setup.announce(str(payload["workflow_id"])).payload(str(payload["workflow_id"])) == payload
 
 
 def test_what_is_no_end_is_taken_and_not_kept(setup):
@@ -107,7 +114,7 @@ def test_what_is_no_end_is_taken_and_not_kept(setup):
     assert setup.post(setup.token(), progress) == 200
     assert setup.is_empty
     assert setup.post(setup.token()) == 200
-    assert setup.inbox.payload("w") == PAYLOAD
+    assert setup.announce().payload("w") == PAYLOAD
 
 
 # --- the attack list -------------------------------------------------------------------------------------------
@@ -145,7 +152,37 @@ def test_a_changed_batch(setup):
 def test_a_token_used_for_another_workflow(setup):
     assert setup.post(setup.token()) == 200
     assert setup.post(setup.token(), {**PAYLOAD, "workflow_id": "v"}) == 404
-    assert setup.inbox.payload("v") is None
+    assert setup.announce("v").payload("v") is None
+
+
+def test_an_address_of_one_batch_used_for_the_workflow_of_another(setup):
+    setup.announce("w", BATCH)
+    other = batch_name("s", "r", "another")
+    setup.announce("v", other)
+    assert setup.post(setup.token(batch=other)) == 404
+    assert setup.inbox.payload("w") is None
+    assert setup.post(setup.token()) == 200
+    assert setup.inbox.payload("w") == PAYLOAD
+
+
+def test_what_comes_before_its_announcement_is_kept_and_reported_after_it(setup, monkeypatch):
+    import asyncio
+
+    monkeypatch.setattr(module, "UNANNOUNCED_SECONDS", (0.05,) * 100)
+
+    async def early() -> list[str]:
+        path = f"/cleanlist/webhook/{setup.token()}"
+        response = await setup._request("POST", path, json=PAYLOAD)
+        assert response.status_code == 200
+        await asyncio.sleep(0.2)
+        before = list(setup.notified)
+        setup.announce()
+        await asyncio.to_thread(setup.was_notified.wait, 4)
+        return before
+
+    assert asyncio.run(early()) == []
+    assert setup.notified == ["w"]
+    assert setup.inbox.payload("w") == PAYLOAD
 
 
 @pytest.mark.parametrize(
@@ -201,7 +238,7 @@ def test_odd_workflow_ids_stay_inside(setup):
         token = setup.token(batch=batch_name("s", "r", str(number)))
         body = json.dumps({**PAYLOAD, "workflow_id": workflow_id}).encode()
         assert setup.post(token, content=body) == 200
-        assert setup.inbox.payload(workflow_id) is not None
+        assert setup.announce(workflow_id, batch_name("s", "r", str(number))).payload(workflow_id) is not None
     assert [path.name for path in setup.root.parent.iterdir()] == ["inbox"]
 
 
@@ -226,7 +263,7 @@ def test_a_store_that_fails_makes_cleanlist_try_again(setup):
     assert setup.post(setup.token()) == 503
     setup.root.unlink()
     assert setup.post(setup.token()) == 200
-    assert setup.inbox.payload("w") == PAYLOAD
+    assert setup.announce().payload("w") == PAYLOAD
 
 
 def test_a_store_that_hangs_makes_cleanlist_try_again(setup, monkeypatch):
