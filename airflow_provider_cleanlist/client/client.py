@@ -36,7 +36,8 @@ class CleanlistClient:
     """Every endpoint that the provider uses, as a typed method that paces itself and retries.
 
     Safe to share between threads, event loops and forked processes. All methods raise subclasses of
-    :class:`.errors.ApiError`, and :class:`.errors.ConfigurationError` for invalid arguments.
+    :class:`.errors.ApiError`, and :class:`.errors.ConfigurationError` for invalid arguments and for settings of this
+    machine that keep requests from leaving.
 
     Args:
         settings: Host, key, timeouts and API surface.
@@ -70,7 +71,7 @@ class CleanlistClient:
         """
         try:
             return self._transport.run(call, observer)
-        except errors.ApiError as error:
+        except (errors.ApiError, errors.ConfigurationError) as error:
             raise self._translate(error) from None
 
     async def arun(self, call: Call[T], on_sending: Callable[[], None] | None = None) -> T:
@@ -82,7 +83,7 @@ class CleanlistClient:
         """
         try:
             return await self._transport.arun(call, on_sending)
-        except errors.ApiError as error:
+        except (errors.ApiError, errors.ConfigurationError) as error:
             raise self._translate(error) from None
 
     def validate_key(self, *, max_wait: float = DEFAULT_MAX_WAIT_SECONDS) -> models.KeyValidation:

@@ -21,8 +21,9 @@ import urllib3.exceptions
 from requests.auth import AuthBase
 
 from airflow_provider_cleanlist._version import __version__
-from airflow_provider_cleanlist.client import messages, protocol
+from airflow_provider_cleanlist.client import errors, messages, protocol
 from airflow_provider_cleanlist.client.endpoints import Call
+from airflow_provider_cleanlist.client.environment import setting_at_fault
 from airflow_provider_cleanlist.client.rate_limit.core import Decision, RateLimiter
 from airflow_provider_cleanlist.client.settings import is_loopback
 
@@ -35,6 +36,7 @@ THREADS_PER_LOOP = 4
 RESPONSE_TIMEOUTS = 4
 """How many times ``timeout_seconds`` a response may take to be complete."""
 _CHUNK_BYTES = 65536
+_FAILURES = (requests.RequestException, urllib3.exceptions.HTTPError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,7 @@ class SendObserver(Protocol):
         """The request leaves right after this returns."""
 
     def not_accepted(self) -> None:
-        """The request just sent was certainly not accepted; it will be sent again later."""
+        """The request just sent was certainly not accepted; if it is sent again, that is announced again."""
 
 
 class _Senders:
@@ -130,6 +132,7 @@ class Transport:
 
         Raises:
             ApiError: The request failed for good.
+            ConfigurationError: A setting of this machine keeps requests from leaving.
         """
         flow = self._flow(call)
         result: Any = None
@@ -149,7 +152,7 @@ class Transport:
                 time.sleep(step.seconds)
                 result = None
             else:
-                result = self._perform(step)
+                result = self._performed(step, observer)
 
     async def arun(self, call: Call[T], on_sending: Callable[[], None] | None = None) -> T:
         """Make one call from an event loop, which stays free while the call waits, and return its result.
@@ -160,6 +163,7 @@ class Transport:
 
         Raises:
             ApiError: The request failed for good.
+            ConfigurationError: A setting of this machine keeps requests from leaving.
         """
         senders = self._senders_of(asyncio.get_running_loop())
         sender: ThreadPoolExecutor | None = None
@@ -192,6 +196,16 @@ class Transport:
             call.request, call.parse, self._limits, clock=time.monotonic, jitter=random.random
         )
 
+    def _performed(
+        self, step: protocol.Slot | messages.Request | protocol.Penalty, observer: SendObserver | None
+    ) -> Any:
+        try:
+            return self._perform(step)
+        except errors.ConfigurationError:
+            if observer is not None and isinstance(step, messages.Request):
+                observer.not_accepted()  # it has not left
+            raise
+
     def _perform(self, step: protocol.Slot | messages.Request | protocol.Penalty) -> Any:
         if isinstance(step, protocol.Slot):
             return self._reserve(step)
@@ -217,7 +231,11 @@ class Transport:
                 with _new_session() as session:
                     return self._receive(session, request, body if payload else None)
             return self._receive(self._session(), request, body if payload else None)
-        except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
+        except (*_FAILURES, OSError, ValueError) as error:
+            if not body.tell() and (fault := setting_at_fault(error, self._host)):
+                raise errors.ConfigurationError(fault) from None
+            if isinstance(error, ValueError) and not isinstance(error, _FAILURES):
+                raise
             # requests reads the last part of the body when all before it has left; without it the request is incomplete
             return messages.TransportFailure(sent=body.tell() == len(payload), reason=_reason(error))
 

@@ -138,6 +138,8 @@ class CleanlistHook(BaseHook):
             return False, str(error)
         except CleanlistError as error:
             return False, f"{connection_form.failure_text(error)} Host: {self.settings.host}."
+        except Exception as error:  # noqa: BLE001  # Airflow would show a traceback, or nothing
+            return False, connection_form.UNEXPECTED.format(kind=type(error).__name__)
         return True, connection_form.CONNECTED
 
     def validate_key(self) -> KeyValidation:

@@ -17,6 +17,10 @@ DEFAULT_PORT = 443
 """What the form shows in the empty field for the port."""
 CONNECTED = "Connected to Cleanlist: the API key is valid."
 """The result of a test that succeeded."""
+UNEXPECTED = (
+    "The connection could not be tested on this machine ({kind}): the log of the API server may say more."
+)
+"""The result of a test that failed for a reason that nobody has foreseen."""
 FAILURES: tuple[tuple[type[errors.CleanlistError], str], ...] = (
     (errors.AuthenticationError, "Cleanlist refused the API key: it may be mistyped, expired or revoked."),
     (errors.PermissionDeniedError, "The API key is known, but its plan does not include API access."),

@@ -152,6 +152,114 @@ def test_a_certificate_of_ones_own_authority_is_accepted(
     assert len(server.complete) == 1
 
 
+# A setting of this machine
+
+
+class Recorder:
+    """What a submission is told."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+
+    def sending(self) -> None:
+        self.told.append("sending")
+
+    def not_accepted(self) -> None:
+        self.told.append("not accepted")
+
+
+@pytest.fixture
+def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[str, str], None]:
+    """Set a variable to a value in which {tmp} is a folder, with all others of the kind unset."""
+    for name in (
+        "REQUESTS_CA_BUNDLE",
+        "CURL_CA_BUNDLE",
+        "SSLKEYLOGFILE",
+        "HTTPS_PROXY",
+        "ALL_PROXY",
+        "NO_PROXY",
+    ):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "text").write_text("no certificate")
+    return lambda name, value: monkeypatch.setenv(name, value.format(tmp=tmp_path))
+
+
+FAULTS = {
+    "no such bundle": ("REQUESTS_CA_BUNDLE", "{tmp}/none.pem", "REQUESTS_CA_BUNDLE names .* does not exist"),
+    "no such bundle of curl": ("CURL_CA_BUNDLE", "{tmp}/none.pem", "CURL_CA_BUNDLE names .* does not exist"),
+    "no certificates": (
+        "REQUESTS_CA_BUNDLE",
+        "{tmp}/text",
+        "REQUESTS_CA_BUNDLE .* without usable certificates",
+    ),
+    "keys into a folder": ("SSLKEYLOGFILE", "{tmp}/folder", "SSLKEYLOGFILE names .* cannot be written"),
+    "keys nowhere": ("SSLKEYLOGFILE", "{tmp}/no/such", "SSLKEYLOGFILE names .* cannot be written"),
+    "a proxy's port": ("HTTPS_PROXY", "http://user:hunter2@proxy:port", "HTTPS_PROXY is not the address"),
+    "a proxy's brackets": ("https_proxy", "http://user:hunter2@[proxy", "https_proxy is not the address"),
+    "a proxy's scheme": ("ALL_PROXY", "gopher://user:hunter2@proxy", "ALL_PROXY is not the address"),
+    "a proxy without a name": ("HTTPS_PROXY", "http://", "HTTPS_PROXY is not the address"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_setting_that_keeps_requests_from_leaving_is_named_and_nothing_is_unknown(
+    serve: Any,
+    connect: Any,
+    contacts: Any,
+    tls: ssl.SSLContext,
+    environment: Callable[[str, str], None],
+    fault: str,
+) -> None:
+    name, value, message = FAULTS[fault]
+    environment(name, value)
+    server = serve(context=tls)
+    host = "https://api.cleanlist.invalid" if "proxy" in name.lower() else server.url
+    recorder, started = Recorder(), time.monotonic()
+    with pytest.raises(errors.ConfigurationError, match=message) as caught:
+        connect(host, max_retries=5).submit_bulk_enrichment(contacts, observer=recorder)
+    assert time.monotonic() - started < 2  # no retry
+    assert recorder.told == ["sending", "not accepted"]
+    assert server.requests == []
+    assert "hunter2" not in str(caught.value)
+    with pytest.raises(errors.ConfigurationError, match=message):
+        connect(host, max_retries=5).get_credit_balance()
+
+
+def test_a_bundle_that_is_not_needed_harms_nobody(
+    serve: Any, always: Any, connect: Any, contacts: Any, environment: Callable[[str, str], None]
+) -> None:
+    """Plain http to this machine, as to the sandbox; and .netrc is not read whatever it is."""
+    environment("REQUESTS_CA_BUNDLE", "{tmp}/none.pem")
+    environment("NETRC", "{tmp}/folder")
+    environment("HTTPS_PROXY", "http://proxy:port")
+    server = serve(always(ACCEPTED))
+    assert connect(server.url).submit_bulk_enrichment(contacts).workflow_id == "w-1"
+
+
+def test_what_may_have_left_stays_unknown_whatever_the_settings(
+    serve: Any,
+    connect: Any,
+    contacts: Any,
+    tls: ssl.SSLContext,
+    certificate: Path,
+    environment: Callable[[str, str], None],
+) -> None:
+    """The bundle is deleted while the request is on its way."""
+
+    def cut_after_deleting(peer: Any) -> None:
+        peer.read_request()
+        certificate.unlink()
+        peer.reset()
+
+    environment("REQUESTS_CA_BUNDLE", str(certificate))
+    recorder = Recorder()
+    with pytest.raises(errors.SubmissionUnknownError):
+        connect(serve(cut_after_deleting, tls).url).submit_bulk_enrichment(contacts, observer=recorder)
+    assert recorder.told == ["sending"]
+
+
 # The request left, no response arrived
 
 

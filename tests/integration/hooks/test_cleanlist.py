@@ -151,6 +151,28 @@ def test_a_list_is_found_by_its_name_in_any_normal_form(sandbox: SandboxServer, 
     assert hook.find_lead_list("Cafe leads") is None
 
 
+def test_the_test_button_names_a_setting_of_this_machine(use: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/no/such/bundle.pem")
+    assert use("https://127.0.0.1:9").test_connection() == (
+        False,
+        "Nothing was sent to Cleanlist: the environment variable REQUESTS_CA_BUNDLE names a file of certificates that "
+        "does not exist.",
+    )
+
+
+@pytest.mark.parametrize(
+    "error", [OSError(5, "user:hunter2"), RuntimeError("hunter2"), MemoryError("hunter2")]
+)
+def test_the_test_button_never_raises(use: Any, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("airflow_provider_cleanlist.hooks.cleanlist._new_client", fail)
+    works, message = use("http://127.0.0.1:9").test_connection()
+    assert not works
+    assert message.startswith(f"The connection could not be tested on this machine ({type(error).__name__})")
+
+
 def test_the_test_button_does_not_wait_for_ever(use: Any, answering: Any) -> None:
     started = time.monotonic()
     works, message = use(answering(200, seconds=3.0), timeout_seconds=0.3, max_retries=9).test_connection()

@@ -171,6 +171,15 @@ def test_a_server_that_is_not_there_becomes_a_typed_event(monkeypatch: pytest.Mo
         conclude(outcome_from_json(fire(request_for(["wf1"]))))
 
 
+def test_a_setting_of_the_triggerer_becomes_a_typed_event(monkeypatch: pytest.MonkeyPatch):
+    connection = {"conn_type": "cleanlist", "password": "k", "host": "https://127.0.0.1:9"}
+    connection["extra"] = {"max_retries": 5, "rate_limit_store": "memory://", "window_seconds": 0.1}  # type: ignore[assignment]
+    monkeypatch.setenv("AIRFLOW_CONN_CLEANLIST_DEFAULT", json.dumps(connection))
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/no/such/bundle.pem")
+    with pytest.raises(exceptions.CleanlistConfigurationError, match="REQUESTS_CA_BUNDLE"):
+        conclude(outcome_from_json(fire(request_for(["wf1"]))))
+
+
 @pytest.mark.cleanlist_sandbox(seconds_to_complete=2, duration_sigma=0.5, window_seconds=2)
 def test_a_successor_polls_only_what_had_not_ended(
     cleanlist_sandbox: SandboxServer, connect: Connect, monkeypatch: pytest.MonkeyPatch

@@ -363,3 +363,16 @@ def test_progress_is_logged_now_and_then() -> None:
     assert lines
     assert "of 6 contacts" in lines[0]
     assert "a minute" in lines[0]
+
+
+def test_a_setting_that_keeps_a_request_from_leaving_leaves_nothing_unknown() -> None:
+    def never_left(observer: SendObserver) -> None:
+        observer.not_accepted()
+        raise errors.ConfigurationError("the environment variable REQUESTS_CA_BUNDLE names nothing")
+
+    store = Store()
+    with pytest.raises(errors.ConfigurationError, match="REQUESTS_CA_BUNDLE"):
+        Bench(Api(never_left), store).run(2)
+    again = Bench(Api(), store)
+    assert again.submission._journal.unknown_contacts == 0
+    assert len(again.run(2).batches) == 1
