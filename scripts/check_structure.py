@@ -52,7 +52,8 @@ RULES = Rules(
         ("links", "lineage", "retry_policy", "xcom"),  # small modules that several of the above share
         ("assets", "durable_files", "exceptions", "storage", "task_log"),  # smaller ones, on which those rest
         ("client", "sandbox", "warehouse"),  # side by side: none imports another
-        ("_version", "wording"),  # for everybody
+        ("redaction",),  # for everybody, as is what follows
+        ("_version", "input_limits", "wording"),
     ),
     not_imported=frozenset({"sandbox"}),
     without={"client": ("airflow",), "contacts": ("airflow",), "warehouse": ("airflow",)},

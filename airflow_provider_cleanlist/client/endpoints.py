@@ -11,6 +11,7 @@ from airflow_provider_cleanlist.client import errors, models, results
 from airflow_provider_cleanlist.client.messages import Repeat, Request, Surface
 from airflow_provider_cleanlist.client.protocol import Ok
 from airflow_provider_cleanlist.client.rate_limit.core import Priority
+from airflow_provider_cleanlist.input_limits import PAGE
 from airflow_provider_cleanlist.wording import counted
 
 T = TypeVar("T")
@@ -211,7 +212,7 @@ def list_lead_lists(surface: Surface, cursor: str | None, folder_id: str | None)
         folder_id: Only the lists of this folder; None reads all.
     """
     params = _params(limit=MAX_LISTS_PER_PAGE, cursor=cursor, folder_id=folder_id)
-    request = Request("read the lead lists", "GET", surface, "/lead-lists", params=params)
+    request = Request("read the lead lists", "GET", surface, "/lead-lists", params=params, limit=PAGE)
     return Call(request, _model(models.LeadListPage))
 
 
@@ -270,6 +271,7 @@ def get_leads(surface: Surface, list_id: str, page_size: int, cursor: str | None
         surface,
         f"{_path(list_id)}/leads",
         params=_params(limit=_page_size(page_size), cursor=cursor),
+        limit=PAGE,
     )
     return Call(request, lambda ok: _lead_page(list_id, _body(ok)))
 
@@ -295,6 +297,7 @@ def export_json(
             **_params(list_id=_id(list_id), limit=_page_size(page_size), cursor=cursor),
             **({"columns": list(columns)} if columns else {}),
         },
+        limit=PAGE,
     )
     return Call(request, lambda ok: _lead_page(list_id, _body(ok), needs_id=not columns))
 

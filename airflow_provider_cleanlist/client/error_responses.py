@@ -13,37 +13,50 @@ from typing import Any
 
 from airflow_provider_cleanlist.client import errors
 from airflow_provider_cleanlist.client.messages import Request, Response
-from airflow_provider_cleanlist.client.redaction import identifier_or_none, redacted
+from airflow_provider_cleanlist.input_limits import (
+    EXAMINED_BYTES,
+    FIELD_ERROR_TEXTS,
+    FIELD_ERRORS,
+    HEADER_CHARACTERS,
+)
+from airflow_provider_cleanlist.redaction import REDACTED, Redactor
 from airflow_provider_cleanlist.wording import counted
 
 HOST_HINT = "Check the host of the connection: is it the Cleanlist API?"
 """Hint for responses that cannot be from Cleanlist."""
+MAX_SCOPES = 50
+"""Most scopes that a message names."""
+MAX_LOCATION = 10
+"""Most steps of a path into the request that are read."""
 _SECONDS = re.compile(r"[+-]?\d+(\.\d*)?", re.ASCII)
-_TAG = re.compile(r"<[^>]*>")
+_TAG = re.compile(r"<[^<>]*>")  # linear: it is not tried again inside a tag that never ends
 
 
-def error_info(request: Request, response: Response) -> errors.ErrorInfo:
+def error_info(request: Request, response: Response, secrets: Sequence[str] = ()) -> errors.ErrorInfo:
     """Return what an error response says, whichever envelope it uses, without any value that the request carried.
 
     Args:
         request: What was sent.
         response: A response with a status of 300 or more.
+        secrets: What was sent besides, and must not be quoted either: the API key.
     """
     body = response.json()
     envelope = body.get("error") if isinstance(body, dict) else None
     newer: Mapping[str, Any] = envelope if isinstance(envelope, dict) else {}
-    contacts = _contacts(request)
-    message = _message(body, newer) if isinstance(body, dict) else _plain_text(response.body, contacts)
+    redactor = Redactor(_sent(request), secrets)
+    message = (
+        _message(body, newer, redactor) if isinstance(body, dict) else _plain_text(request, response.body)
+    )
     header_wait = retry_after_seconds(response.headers, response.received_at)
     return errors.ErrorInfo(
         operation=request.operation,
-        message=redacted(message, contacts),
+        message=redactor.quoted(message),
         status=response.status,
-        code=identifier_or_none(newer.get("code")),
+        code=redactor.identifier(newer.get("code")),
         retryable=newer.get("retryable") if isinstance(newer.get("retryable"), bool) else None,
         retry_after=header_wait if header_wait is not None else _milliseconds(newer.get("retry_after_ms")),
-        request_id=identifier_or_none(newer.get("request_id")),
-        field_errors=tuple(_field_errors(body, contacts)),
+        request_id=redactor.identifier(newer.get("request_id")),
+        field_errors=tuple(_field_errors(body, redactor)),
         hint=_host_hint(request, response, isinstance(body, dict)),
     )
 
@@ -96,6 +109,8 @@ def retry_after_seconds(headers: Mapping[str, str], received_at: float) -> float
         received_at: Wall clock at arrival, seconds since the epoch.
     """
     text = headers.get("retry-after", "").strip()
+    if len(text) > HEADER_CHARACTERS:
+        return None
     if _SECONDS.fullmatch(text):
         seconds = float(text)
         return max(0.0, seconds) if math.isfinite(seconds) else None
@@ -107,6 +122,8 @@ def retry_after_seconds(headers: Mapping[str, str], received_at: float) -> float
 
 
 def _http_date(text: str) -> float | None:
+    if len(text) > HEADER_CHARACTERS:
+        return None
     try:
         moment = email.utils.parsedate_to_datetime(text)
     except (ValueError, TypeError, IndexError, OverflowError):
@@ -124,10 +141,10 @@ def _milliseconds(value: Any) -> float | None:
     return max(0.0, seconds) if math.isfinite(seconds) else None
 
 
-def _message(body: Mapping[str, Any], newer: Mapping[str, Any]) -> str:
+def _message(body: Mapping[str, Any], newer: Mapping[str, Any], redactor: Redactor) -> str:
     if newer:
         parts = [text for key in ("problem", "cause", "fix") if (text := _text(newer.get(key)))]
-        return " ".join([*(parts or [_text(newer.get("message"))]), *_scopes(newer.get("details"))])
+        return " ".join([*(parts or [_text(newer.get("message"))]), *_scopes(newer.get("details"), redactor)])
     for key in ("error", "detail", "message"):
         value = body.get(key)
         if isinstance(value, str) and value:
@@ -139,28 +156,37 @@ def _message(body: Mapping[str, Any], newer: Mapping[str, Any]) -> str:
     return ""
 
 
-def _scopes(details: Any) -> Iterator[str]:
+def _scopes(details: Any, redactor: Redactor) -> Iterator[str]:
     """Spell out which scopes a 403 requires and which the key has."""
     for name in ("required", "granted"):
         scopes = details.get(name) if isinstance(details, Mapping) else None
         if isinstance(scopes, list):
-            yield f"{name.capitalize()}: {', '.join(filter(None, map(identifier_or_none, scopes))) or 'none'}."
+            names = filter(None, map(redactor.identifier, scopes[:MAX_SCOPES]))
+            yield f"{name.capitalize()}: {', '.join(names) or 'none'}."
 
 
-def _plain_text(raw: bytes, contacts: Any) -> str:
-    """Quote a response that is not JSON, unless it could echo contacts in an unforeseen spelling."""
-    if contacts or not raw.strip():
+def _plain_text(request: Request, raw: bytes) -> str:
+    """Quote the start of a response that is not JSON, unless it could echo contacts in an unforeseen spelling."""
+    sent_contacts = bool(request.body and request.body.get("contacts"))
+    if sent_contacts or not raw.strip():
         return "the response is not JSON" if raw.strip() else ""
-    return _TAG.sub(" ", raw.decode("utf-8", "replace"))
+    return " ".join(_TAG.sub(" ", raw[:EXAMINED_BYTES].decode("utf-8", "replace")).split())
 
 
-def _field_errors(body: Any, contacts: Any) -> Iterator[errors.FieldError]:
+def _field_errors(body: Any, redactor: Redactor) -> Iterator[errors.FieldError]:
     entries = body.get("detail") if isinstance(body, dict) else None
-    for entry in entries if isinstance(entries, list) else ():
+    quoted: dict[str, str] = {}
+
+    def quote(text: str) -> str:
+        if text not in quoted and len(quoted) < FIELD_ERROR_TEXTS:
+            quoted[text] = redactor.quoted(text)
+        return quoted.get(text, REDACTED)
+
+    for entry in entries[:FIELD_ERRORS] if isinstance(entries, list) else ():
         if isinstance(entry, dict) and isinstance(entry.get("loc"), list):
-            parts = [part for part in entry["loc"] if isinstance(part, str | int)]
-            location = tuple(redacted(part, contacts) if isinstance(part, str) else part for part in parts)
-            message = redacted(_text(entry.get("msg")), contacts) or "rejected"
+            parts = [part for part in entry["loc"][:MAX_LOCATION] if isinstance(part, str | int)]
+            location = tuple(quote(part) if isinstance(part, str) else part for part in parts)
+            message = quote(_text(entry.get("msg"))) or "rejected"
             yield errors.FieldError(location, message, _contact_index(parts))
 
 
@@ -182,8 +208,9 @@ def _host_hint(request: Request, response: Response, is_json: bool) -> str | Non
     return None
 
 
-def _contacts(request: Request) -> Any:
-    return request.body.get("contacts") if request.body else None
+def _sent(request: Request) -> list[Any]:
+    """Return what a request carried, except for words of the API itself."""
+    return [value for name, value in (request.body or {}).items() if name != "enrichment_type"]
 
 
 def _text(value: Any) -> str:

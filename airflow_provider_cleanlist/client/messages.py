@@ -11,6 +11,7 @@ from typing import Any
 from pydantic_core import from_json
 
 from airflow_provider_cleanlist.client.rate_limit.core import Priority
+from airflow_provider_cleanlist.input_limits import RESPONSE, InputLimit
 
 DEFAULT_MAX_WAIT_SECONDS = 900.0
 """How long one request may keep waiting, for whatever reason."""
@@ -54,6 +55,7 @@ class Request:
         priority: Its class in the shared request budget.
         max_wait: Seconds from the start of the call for which it may keep waiting, whether for the request budget, for
             a rate limit or before a retry.
+        limit: How large a successful response may be.
     """
 
     operation: str
@@ -65,6 +67,7 @@ class Request:
     repeat: Repeat = Repeat.SAFE
     priority: Priority = Priority.WORK
     max_wait: float = DEFAULT_MAX_WAIT_SECONDS
+    limit: InputLimit = RESPONSE
 
     def __repr__(self) -> str:
         """Name the request without its body or parameters."""
@@ -78,17 +81,21 @@ class Response:
     Attributes:
         status: HTTP status.
         headers: Header names in lower case.
-        body: Raw body.
+        body: Raw body, decompressed.
         received_at: Wall clock at arrival, seconds since the epoch.
+        problem: Why the body was not read to its end; empty if it was.
     """
 
     status: int
     headers: Mapping[str, str]
     body: bytes
     received_at: float
+    problem: str = ""
 
     def json(self) -> Any:
-        """Return the decoded body, or None if it is not JSON."""
+        """Return the decoded body, or None if it is not JSON or was not read to its end."""
+        if self.problem:
+            return None
         try:
             # twice as fast as json.loads, but refuses lone surrogates
             return from_json(self.body, cache_strings="keys")

@@ -9,7 +9,7 @@ A flow that continues after it sent a credit-spending request knows that the req
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
@@ -129,7 +129,13 @@ class RetryLimits:
 
 
 def interpret(
-    request: Request, result: SendResult, *, failures: int, limits: RetryLimits, jitter: float
+    request: Request,
+    result: SendResult,
+    *,
+    failures: int,
+    limits: RetryLimits,
+    jitter: float,
+    secrets: Sequence[str] = (),
 ) -> Outcome:
     """Decide what the result of sending a request means.
 
@@ -139,6 +145,7 @@ def interpret(
         failures: Transient failures of this request so far, not counting this one and not counting 429s.
         limits: How persistent to be.
         jitter: A number in [0, 1) that spreads the retries of many clients.
+        secrets: What errors must not quote besides the request: the API key.
 
     Returns:
         Success, a retry, or failure.
@@ -147,7 +154,7 @@ def interpret(
         return _transport_failure(request, result, failures, limits, jitter)
     if 200 <= result.status < 300:
         return _success(request, result)
-    info = error_responses.error_info(request, result)
+    info = error_responses.error_info(request, result, secrets)
     if result.status == 429:
         return _rate_limit(info, limits, jitter)
     if result.status >= 500:
@@ -170,6 +177,8 @@ def _transport_failure(
 
 
 def _success(request: Request, response: Response) -> Outcome:
+    if response.problem:
+        return Fail(_unreadable(request, response.status, f"the response cannot be read: {response.problem}"))
     body = response.json() if response.body.strip() else {}
     if isinstance(body, dict | list):
         return Ok(body, response.status)
@@ -217,6 +226,7 @@ def exchange(
     *,
     clock: Callable[[], float],
     jitter: Callable[[], float],
+    secrets: Sequence[str] = (),
 ) -> Generator[Step, Any, T]:
     """Run one request to its end: the flow that every driver executes.
 
@@ -226,6 +236,7 @@ def exchange(
         limits: How persistent to be.
         clock: The driver's monotonic clock, in seconds.
         jitter: Source of numbers in [0, 1).
+        secrets: What errors must not quote besides the request: the API key.
 
     Yields:
         Steps. The driver sends back a :class:`.rate_limit.core.Decision` for a :class:`Slot`, the result of sending
@@ -239,7 +250,9 @@ def exchange(
     while True:
         yield from _wait_for_slot(request, deadline, clock)
         result: SendResult = yield request
-        outcome = interpret(request, result, failures=failures, limits=limits, jitter=jitter())
+        outcome = interpret(
+            request, result, failures=failures, limits=limits, jitter=jitter(), secrets=secrets
+        )
         if isinstance(outcome, Ok):
             return _parsed(request, outcome, parse)
         if isinstance(outcome, Fail):

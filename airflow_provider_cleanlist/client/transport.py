@@ -13,7 +13,7 @@ from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from http.cookiejar import DefaultCookiePolicy
-from typing import Any, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 from urllib.parse import urlsplit
 
 import requests
@@ -25,7 +25,16 @@ from airflow_provider_cleanlist.client import errors, messages, protocol
 from airflow_provider_cleanlist.client.endpoints import Call
 from airflow_provider_cleanlist.client.environment import setting_at_fault
 from airflow_provider_cleanlist.client.rate_limit.core import Decision, RateLimiter
+from airflow_provider_cleanlist.client.receiving import (
+    ACCEPTED_ENCODING,
+    ResponseDeadline,
+    limit_for,
+    read_body,
+    watch_connections,
+    within,
+)
 from airflow_provider_cleanlist.client.settings import is_loopback
+from airflow_provider_cleanlist.input_limits import ERROR_SECONDS, RESPONSE_TIMEOUTS
 
 T = TypeVar("T")
 
@@ -33,10 +42,9 @@ CONNECT_TIMEOUT_SECONDS = 10.0
 """How long opening a connection may take."""
 THREADS_PER_LOOP = 4
 """Threads that send the requests of one event loop."""
-RESPONSE_TIMEOUTS = 4
-"""How many times ``timeout_seconds`` a response may take to be complete."""
-_CHUNK_BYTES = 65536
 _FAILURES = (requests.RequestException, urllib3.exceptions.HTTPError)
+PARSED_ON_LOOP_BYTES = 16 * 1024
+"""Largest response that an event loop parses itself; larger ones are parsed on the thread that received them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,10 +146,9 @@ class Transport:
         result: Any = None
         sent = False
         while True:
-            try:
-                step = flow.send(result)
-            except StopIteration as done:
-                return done.value  # type: ignore[no-any-return]  # the flow's own return value
+            step = _next_step(flow, result)
+            if isinstance(step, _Done):
+                return step.value
             if observer is not None:
                 if isinstance(step, messages.Request):
                     observer.sending()
@@ -171,10 +178,12 @@ class Transport:
         result: Any = None
         try:
             while True:
-                try:
-                    step = flow.send(result)
-                except StopIteration as done:
-                    return done.value  # type: ignore[no-any-return]  # the flow's own return value
+                if sender is not None and _is_large(result):
+                    step = await senders.loop.run_in_executor(sender, _next_step, flow, result)
+                else:
+                    step = _next_step(flow, result)
+                if isinstance(step, _Done):
+                    return step.value
                 if isinstance(step, protocol.Sleep):
                     if sender is not None:
                         senders.give_back(sender)
@@ -193,7 +202,12 @@ class Transport:
 
     def _flow(self, call: Call[T]) -> Generator[protocol.Step, Any, T]:
         return protocol.exchange(
-            call.request, call.parse, self._limits, clock=time.monotonic, jitter=random.random
+            call.request,
+            call.parse,
+            self._limits,
+            clock=time.monotonic,
+            jitter=random.random,
+            secrets=(self._auth.api_key,),
         )
 
     def _performed(
@@ -242,7 +256,23 @@ class Transport:
     def _receive(
         self, session: requests.Session, request: messages.Request, body: io.BytesIO | None
     ) -> messages.Response:
-        give_up_at = time.monotonic() + RESPONSE_TIMEOUTS * self._timeout[1]
+        with ResponseDeadline(RESPONSE_TIMEOUTS * self._timeout[1]) as deadline:
+            try:
+                response = self._exchange(session, request, body, deadline)
+            except Exception:
+                if not deadline.is_over:
+                    raise
+            if deadline.is_over:  # what looks like the end of the response is that of the connection
+                raise requests.exceptions.ReadTimeout
+            return response
+
+    def _exchange(
+        self,
+        session: requests.Session,
+        request: messages.Request,
+        body: io.BytesIO | None,
+        deadline: ResponseDeadline,
+    ) -> messages.Response:
         with session.request(
             request.method,
             f"{self._host}{request.surface.value}{request.path}",
@@ -255,16 +285,18 @@ class Transport:
             allow_redirects=False,
             stream=True,
         ) as response:
-            parts = []
-            while part := response.raw.read1(_CHUNK_BYTES, decode_content=True):
-                parts.append(part)
-                if time.monotonic() > give_up_at:
-                    raise requests.exceptions.ReadTimeout
+            content, problem = read_body(
+                lambda size: response.raw.read1(size, decode_content=False),
+                response.headers.get("Content-Encoding", ""),
+                limit_for(response.status_code, request.limit),
+                within(ERROR_SECONDS) if response.status_code >= 300 else lambda: deadline.is_over,
+            )
             return messages.Response(
                 status=response.status_code,
                 headers={name.lower(): value for name, value in response.headers.items()},
-                body=b"".join(parts),
+                body=content,
                 received_at=time.time(),
+                problem=problem,
             )
 
     def _session(self) -> requests.Session:
@@ -288,11 +320,31 @@ def _nothing() -> None:
     pass
 
 
+@dataclass(frozen=True, slots=True)
+class _Done(Generic[T]):
+    """The result of a flow, which ends with it."""
+
+    value: T
+
+
+def _next_step(flow: Generator[protocol.Step, Any, T], result: Any) -> protocol.Step | _Done[T]:
+    try:
+        return flow.send(result)
+    except StopIteration as done:
+        return _Done(done.value)
+
+
+def _is_large(result: Any) -> bool:
+    return isinstance(result, messages.Response) and len(result.body) > PARSED_ON_LOOP_BYTES
+
+
 def _new_session() -> requests.Session:
     session = requests.Session()
     session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=()))
     session.headers["User-Agent"] = f"airflow-provider-cleanlist/{__version__}"
     session.headers["Accept"] = "application/json"
+    session.headers["Accept-Encoding"] = ACCEPTED_ENCODING
+    watch_connections(session)
     return session
 
 

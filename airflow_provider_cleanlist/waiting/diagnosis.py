@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from airflow_provider_cleanlist.client.endpoints import list_webhook_deliveries
 from airflow_provider_cleanlist.client.errors import CleanlistError
-from airflow_provider_cleanlist.client.redaction import redacted
 from airflow_provider_cleanlist.inbox.inbox import InboxUnavailableError, expected
+from airflow_provider_cleanlist.redaction import redacted
 from airflow_provider_cleanlist.wording import counted
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def why_no_webhook(hook: CleanlistHook, workflow_id: str) -> str:
         deliveries = hook.get_conn().run(call)
     except CleanlistError as error:
         return f"no webhook was delivered, and Cleanlist's delivery log cannot be read ({error})"
-    return describe(deliveries)
+    return describe(deliveries, hook.settings.api_key)
 
 
 def why_still_waiting(hook: CleanlistHook, running_ids: Sequence[str]) -> str:
@@ -54,11 +54,12 @@ def why_still_waiting(hook: CleanlistHook, running_ids: Sequence[str]) -> str:
     )
 
 
-def describe(deliveries: Sequence[WebhookDelivery]) -> str:
+def describe(deliveries: Sequence[WebhookDelivery], *secrets: str) -> str:
     """Return a clause on delivery attempts: how many there were, and how the last one ended.
 
     Args:
         deliveries: The attempts, in any order.
+        *secrets: What the log must not be quoted with, besides addresses and personal data: the API key.
     """
     if not deliveries:
         return (
@@ -68,9 +69,9 @@ def describe(deliveries: Sequence[WebhookDelivery]) -> str:
     last = max(deliveries, key=lambda delivery: delivery.attempt or 0)
     code = last.response_status_code
     answer = f"the receiver answered {code}" if code is not None else "the receiver did not answer"
-    reason = redacted(last.error_message or "", None)
+    reason = redacted(last.error_message or "", secrets)
     detail = f": {reason}" if reason else ""
     return (
         f"Cleanlist tried {counted(len(deliveries), 'time')} to deliver its webhook, and at the last attempt {answer} "
-        f"(status {last.status or 'unknown'}{detail})"
+        f"(status {redacted(last.status or '', secrets) or 'unknown'}{detail})"
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from airflow_provider_cleanlist.client.redaction import MAX_MESSAGE_LENGTH
+from airflow_provider_cleanlist import input_limits
 from airflow_provider_cleanlist.contacts.identity import IDENTITY_BYTES
 from airflow_provider_cleanlist.inbox.tokens import (
     MIN_SECRET_LENGTH,
@@ -27,7 +27,7 @@ TEXT = " ".join((Path(__file__).parents[2] / "docs" / "security.md").read_text(e
     "statement",
     [
         f"{IDENTITY_BYTES} bytes of BLAKE2b",
-        f"in at most {MAX_MESSAGE_LENGTH} characters",
+        f"in at most {input_limits.QUOTED_CHARACTERS} characters",
         f"once it is {ABANDONED_AFTER // timedelta(hours=1)} hours old",
         f"Addresses are {TOKEN_LENGTH} characters",
         f"again every {['', 'one', 'two', 'three', 'four', 'five'][int(CONNECTION_LIFE_SECONDS // 60)]} minutes",
@@ -36,6 +36,32 @@ TEXT = " ".join((Path(__file__).parents[2] / "docs" / "security.md").read_text(e
 )
 def test_a_number(statement: str) -> None:
     assert statement in TEXT
+
+
+@pytest.mark.parametrize(
+    ("what", "limit", "seconds"),
+    [
+        (
+            "A page of leads or lists",
+            input_limits.PAGE,
+            f"{input_limits.RESPONSE_TIMEOUTS} times `timeout_seconds`",
+        ),
+        (
+            "Any other successful response",
+            input_limits.RESPONSE,
+            f"{input_limits.RESPONSE_TIMEOUTS} times `timeout_s",
+        ),
+        (
+            "A response with status 422",
+            input_limits.REJECTION,
+            f"{input_limits.ERROR_SECONDS:g} s for its body",
+        ),
+        ("Any other error response", input_limits.ERROR, f"{input_limits.ERROR_SECONDS:g} s for its body"),
+    ],
+)
+def test_a_limit(what: str, limit: input_limits.InputLimit, seconds: str) -> None:
+    size = f"{limit.size // 1024**2} MB" if limit.size >= 1024**2 else f"{limit.size // 1024} KB"
+    assert f"| {what} | {size} | {limit.values:,} | {seconds}" in TEXT
 
 
 def test_the_largest_body() -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import pickle
+import time
 from typing import Any
 
 import pytest
 
 from airflow_provider_cleanlist.client import error_responses, errors
 from airflow_provider_cleanlist.client.messages import Repeat, Request, Response, Surface
+from airflow_provider_cleanlist.redaction import REDACTED
 
 CONTACTS = [
     {
@@ -144,7 +146,67 @@ def test_an_answer_that_is_no_json_is_not_quoted_when_contacts_were_sent() -> No
     assert read(502, b"", SUBMIT).message == ""
 
 
+HOSTILE = [
+    b"<" * 200_000,
+    b"<" * 1_000_000,
+    b"<a " * 300_000,
+    b"<<>" * 300_000,
+    b"<a><b>" * 150_000,
+    b"&" * 1_000_000,
+    b"&#" * 500_000,
+    b"%25" * 300_000,
+    b"@" * 1_000_000,
+    b"a@" * 500_000,
+    b"http://" * 100_000,
+    b"linkedin.com" * 80_000,
+    b"+1" * 500_000,
+    "\u0301\u0316".encode() * 200_000,
+    "\ufdfa".encode() * 300_000,
+]
+
+
+@pytest.mark.parametrize("text", HOSTILE, ids=[repr(text[:12]) for text in HOSTILE])
+@pytest.mark.parametrize("is_json", [False, True], ids=["page", "JSON"])
+def test_hostile_text_costs_little(text: bytes, is_json: bool) -> None:
+    body = json.dumps({"detail": text.decode()}).encode() if is_json else text
+    started = time.process_time()
+    assert len(read(502, body).message) <= 500 + len(REDACTED) * 100
+    assert time.process_time() - started < 0.05
+
+
+def test_what_looks_like_tags_and_is_none_stays() -> None:
+    assert read(502, b"1 < 2, 3 > 2 <br/> x <unfinished").message == "1 2 x <unfinished"
+
+
 # 422
+
+
+def test_a_rejection_of_250_contacts_costs_little() -> None:
+    """Compiling a pattern per entry took 12 s."""
+    contacts = [
+        {"first_name": f"Mara{n}", "last_name": f"Okafor{n}", "company_domain": f"quill{n}.example"}
+        for n in range(250)
+    ]
+    request = Request("s", "POST", Surface.V1, "/x", body={"contacts": contacts})
+    detail = [
+        {"loc": ["body", "contacts", n], "msg": f"Mara{n} of quill{n}.example is odd", "type": "t"}
+        for n in range(250)
+    ]
+    started = time.process_time()
+    info = read(422, {"detail": detail}, request)
+    assert time.process_time() - started < 0.5
+    assert [item.index for item in info.field_errors] == list(range(250))
+    assert info.field_errors[7].message == f"{REDACTED} of {REDACTED} is odd"
+    assert info.field_errors[249].message == REDACTED
+    assert info.message == "250 fields rejected"
+
+
+def test_entries_beyond_any_request_are_not_read() -> None:
+    entry = {"loc": ["body", *["contacts"] * 50], "msg": "m" * 900}
+    info = read(422, {"detail": [entry] * 1200})
+    assert len(info.field_errors) == 1000
+    assert info.field_errors[0].location == ("body", *["contacts"] * 9)
+    assert info.message == "1,200 fields rejected"
 
 
 def test_rejected_fields_carry_place_reason_and_index() -> None:

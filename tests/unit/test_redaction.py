@@ -10,12 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_cleanlist.client.redaction import (
-    MAX_MESSAGE_LENGTH,
-    REDACTED,
-    identifier_or_none,
-    redacted,
-)
+from airflow_provider_cleanlist.input_limits import QUOTED_CHARACTERS
+from airflow_provider_cleanlist.redaction import REDACTED, identifier_or_none, redacted
 
 CONTACTS = [
     {
@@ -70,16 +66,16 @@ def test_what_looks_personal_goes_without_knowing_it(said: str, expected: str | 
 
 def test_a_message_is_one_line_of_limited_length() -> None:
     assert redacted(" a\n\n b\tc ", None) == "a b c"
-    assert redacted("x" * 9000, None) == "x" * MAX_MESSAGE_LENGTH
+    assert redacted("x" * 9000, None) == "x" * QUOTED_CHARACTERS
 
 
-@pytest.mark.parametrize("before", range(MAX_MESSAGE_LENGTH - 20, MAX_MESSAGE_LENGTH + 3))
+@pytest.mark.parametrize("before", range(QUOTED_CHARACTERS - 20, QUOTED_CHARACTERS + 3))
 def test_a_value_cut_by_the_limit_leaves_no_part_of_itself(before: int) -> None:
     said = "-" * (before - 1) + " Quill and Sextant, mara@quill.example"
     shown = redacted(said, CONTACTS)
     assert "Q" not in shown
     assert "m" not in shown
-    assert len(shown) <= MAX_MESSAGE_LENGTH + len(REDACTED)
+    assert len(shown) <= QUOTED_CHARACTERS + len(REDACTED)
 
 
 # A few letters, such as U+FC70, are spelled with a space in the form that is compared.

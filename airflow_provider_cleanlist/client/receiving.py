@@ -1,0 +1,223 @@
+"""Reading a response within its limits of size and time, whatever the server does."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import socket
+import threading
+import time
+import zlib
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, Self
+
+import urllib3.connection
+import urllib3.exceptions
+from requests.adapters import HTTPAdapter
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+
+from airflow_provider_cleanlist import input_limits
+from airflow_provider_cleanlist.input_limits import InputLimit
+from airflow_provider_cleanlist.redaction import redacted
+
+if TYPE_CHECKING:
+    import requests
+
+ACCEPTED_ENCODING = "gzip"
+"""The one compression that requests offer: its decoder stops at any size."""
+_CHUNK_BYTES = 65536
+_thread = threading.local()
+
+
+class ResponseDeadline:
+    """Ends the connection of a response that takes too long, wherever reading it hangs, while the context lasts.
+
+    A timeout of the socket is for one read, so a server that sends a byte now and then would never meet it.
+
+    Args:
+        seconds: How long the response may take from the start of the context, in seconds.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self.is_over = False
+        self._timer = threading.Timer(seconds, self._end)
+        self._timer.daemon = True
+        self._socket: Any = None
+
+    def __enter__(self) -> Self:
+        """Start."""
+        _thread.deadline = self
+        self._timer.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stop."""
+        self._timer.cancel()
+        _thread.deadline = None
+
+    def watch(self, connected: Any) -> None:
+        """Take the socket that the response comes from.
+
+        Args:
+            connected: The socket.
+        """
+        self._socket = connected
+        if self.is_over:
+            self._end()
+
+    def _end(self) -> None:
+        self.is_over = True
+        with contextlib.suppress(OSError, TypeError):
+            # not the method of a TLS socket, which would change it under the reader
+            socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
+
+
+class _WatchedConnection(urllib3.connection.HTTPConnection):
+    def getresponse(self) -> Any:
+        _watch(self.sock)
+        return super().getresponse()
+
+
+class _WatchedTlsConnection(urllib3.connection.HTTPSConnection):
+    def getresponse(self) -> Any:
+        _watch(self.sock)
+        return super().getresponse()
+
+
+def _watch(connected: Any) -> None:
+    deadline: ResponseDeadline | None = getattr(_thread, "deadline", None)
+    if deadline is not None:
+        deadline.watch(connected)
+
+
+class _Pool(HTTPConnectionPool):
+    ConnectionCls = _WatchedConnection
+
+
+class _TlsPool(HTTPSConnectionPool):
+    ConnectionCls = _WatchedTlsConnection
+
+
+class _WatchedAdapter(HTTPAdapter):
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, **kwargs)
+        self.poolmanager.pool_classes_by_scheme = _POOLS
+
+    def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:
+        manager = super().proxy_manager_for(*args, **kwargs)
+        manager.pool_classes_by_scheme = _POOLS
+        return manager
+
+
+_POOLS = {"http": _Pool, "https": _TlsPool}
+
+
+def watch_connections(session: requests.Session) -> None:
+    """Let a :class:`ResponseDeadline` end the responses that a session receives.
+
+    Args:
+        session: The session, before its first request.
+    """
+    for scheme in ("https://", "http://"):
+        session.mount(scheme, _WatchedAdapter())
+
+
+def limit_for(status: int, success: InputLimit) -> InputLimit:
+    """Return how large a response may be.
+
+    Args:
+        status: Its HTTP status.
+        success: The limit if it is a success.
+    """
+    if 200 <= status < 300:
+        return success
+    return input_limits.REJECTION if status == 422 else input_limits.ERROR
+
+
+def read_body(
+    read: Callable[[int], bytes], encoding: str, limit: InputLimit, is_late: Callable[[], bool]
+) -> tuple[bytes, str]:
+    """Read a body, decompressed, until it ends or exceeds a limit.
+
+    Args:
+        read: Returns at most so many bytes as they arrive; none at the end.
+        encoding: ``Content-Encoding`` of the response; empty if it has none.
+        limit: How large it may be.
+        is_late: Whether time is up; asked after each read.
+
+    Returns:
+        What was read, and why that is not all; the reason is empty if it is.
+
+    Raises:
+        DecodeError: It cannot be decompressed.
+    """
+    parts: list[bytes] = []
+    size = arrived = 0
+    decode = _decoder(encoding)
+    while chunk := read(_CHUNK_BYTES):
+        arrived += len(chunk)
+        for part in decode(chunk):
+            parts.append(part)
+            size += len(part)
+            if size > limit.size:
+                break
+        if size > limit.size or arrived > limit.size:
+            return b"".join(parts)[: limit.size], limit.problem(bytes(limit.size + 1))
+        if is_late():
+            return b"".join(parts), "it takes too long"
+    body = b"".join(parts)
+    return body, limit.problem(body)
+
+
+def _decoder(encoding: str) -> Callable[[bytes], Iterator[bytes]]:
+    name = encoding.strip().lower()
+    if name in ("", "identity"):
+        return lambda chunk: iter((chunk,))
+    if name not in ("gzip", "x-gzip"):
+        raise urllib3.exceptions.DecodeError
+    return _Gunzip().decode
+
+
+class _Gunzip:
+    """Decompresses gzip in parts of 64 KB, however much a few bytes become."""
+
+    def __init__(self) -> None:
+        self._member = zlib.decompressobj(16 + zlib.MAX_WBITS)
+
+    def decode(self, chunk: bytes) -> Iterator[bytes]:
+        while True:
+            if self._member.eof:
+                if not chunk.startswith(b"\x1f"):  # no further member: padding
+                    return
+                self._member = zlib.decompressobj(16 + zlib.MAX_WBITS)
+            try:
+                part = self._member.decompress(chunk, _CHUNK_BYTES)
+            except zlib.error:
+                raise urllib3.exceptions.DecodeError from None
+            yield part
+            chunk = self._member.unused_data if self._member.eof else self._member.unconsumed_tail
+            if not chunk and len(part) < _CHUNK_BYTES:
+                return
+
+
+class _RedactingFilter(logging.Filter):
+    """Redacts what urllib3 logs about responses to the client: it quotes headers that it cannot read."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if getattr(_thread, "deadline", None) is not None:
+            record.msg, record.args = redacted(record.getMessage()), ()
+            record.exc_info = record.exc_text = None
+        return True
+
+
+logging.getLogger("urllib3.connection").addFilter(_RedactingFilter())
+
+
+def within(seconds: float) -> Callable[[], bool]:
+    """Return a function that tells whether time is up.
+
+    Args:
+        seconds: How long it lasts, from this call on, in seconds.
+    """
+    end = time.monotonic() + seconds
+    return lambda: time.monotonic() > end

@@ -1,0 +1,76 @@
+"""How much of anything foreign is taken in, in bytes, values and seconds: the one place of these numbers.
+
+What comes from elsewhere (responses, error pages, webhooks) may be endless, compressed a thousandfold or slow. Whoever
+reads it stops at these limits. ``docs/security.md`` has them as a table.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+KB, MB = 1024, 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class InputLimit:
+    """How large a body may be.
+
+    Attributes:
+        size: Most bytes, as they arrive and after decompression.
+        values: Most JSON values, roughly: a few bytes of JSON become a hundred of memory, and parsing holds Python's
+            interpreter lock, so that every other thread stands still meanwhile.
+    """
+
+    size: int
+    values: int
+
+    def problem(self, body: bytes) -> str:
+        """Return what is wrong with the size of a body; empty if nothing is.
+
+        Args:
+            body: The body, or the part of it that was read before its reader stopped.
+        """
+        if len(body) > self.size:
+            amount = f"{self.size // MB} MB" if self.size >= MB else f"{self.size // KB} KB"
+            return f"it is larger than {amount}"
+        if len(body) > self.values and sum(map(body.count, (b",", b"[", b"{"))) > self.values:
+            return f"it has more than {self.values:,} values"
+        return ""
+
+
+PAGE = InputLimit(64 * MB, 2_000_000)
+"""A page of lists or leads, read by workers only: 500 leads of 128 KB each."""
+RESPONSE = InputLimit(4 * MB, 50_000)
+"""Any other successful response, also read on a triggerer's event loop: 250 results of 16 KB each."""
+REJECTION = InputLimit(MB, 50_000)
+"""A response with status 422, which may repeat all 250 contacts of the request."""
+ERROR = InputLimit(64 * KB, 50_000)
+"""Any other error response; what it has beyond that is not read."""
+WEBHOOK = InputLimit(4 * MB, 50_000)
+"""The body of a webhook: as much as a status response, which has the same contents."""
+
+ERROR_SECONDS = 10.0
+"""How long the body of an error response may take; its status is known before."""
+RESPONSE_TIMEOUTS = 4
+"""How many times ``timeout_seconds`` a response may take to be complete, from the request to its last byte."""
+WEBHOOK_SECONDS = 9.0
+"""How long the body of a webhook may take. Cleanlist gives up after 10 s, so a slower sender is not Cleanlist."""
+WEBHOOKS_AT_ONCE = 2
+"""Webhook bodies that are read and parsed at the same time; more wait for their turn."""
+WEBHOOK_ATTEMPTS = 30
+"""Deliveries to one webhook address in an hour. Cleanlist makes 5 attempts within a minute."""
+
+QUOTED_CHARACTERS = 500
+"""Most characters of a foreign text in a message."""
+EXAMINED_CHARACTERS = 2048
+"""Characters of a foreign text that are looked at to quote it."""
+EXAMINED_BYTES = 8 * KB
+"""Bytes of an error page that are looked at to quote it."""
+FIELD_ERRORS = 1000
+"""Entries of a 422 response that are read: four for each of 250 contacts."""
+FIELD_ERROR_TEXTS = 50
+"""Different texts in these entries that are quoted; usually there are a few that repeat."""
+ID_CHARACTERS = 512
+"""Longest id of a workflow, task or list that is accepted."""
+HEADER_CHARACTERS = 128
+"""Longest ``Retry-After`` or ``Date`` header that is read."""

@@ -1,0 +1,214 @@
+"""Foreign text in messages: what others wrote, without personal data, secrets and control characters.
+
+Every text that comes from outside (the API, its delivery log, a database driver) goes through :func:`redacted` or a
+:class:`Redactor` before it reaches a log, an exception or a page.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+import unicodedata
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from typing import Any
+from urllib.parse import unquote
+
+from airflow_provider_cleanlist.input_limits import EXAMINED_CHARACTERS, QUOTED_CHARACTERS
+
+REDACTED = "<redacted>"
+"""Replaces personal data and secrets."""
+
+_DECODINGS = 4
+"""How often a text may be encoded for URLs, HTML or JSON, one around the other, and still be understood."""
+_LONGEST_VALUE = 300
+"""Characters by which a value is recognised; what follows a longer one goes with it."""
+# Linear: no alternative is tried in the middle of what it would match (lookbehinds), or it has a fixed start.
+_SENSITIVE = re.compile(
+    r"(?<![^\s@<>\"'(),;:])[^\s@<>\"'(),;:]+@[^\s@<>\"'(),;:]+"  # e-mail addresses
+    r"|(?<![^\s\"'<>])[^\s\"'<>]*linkedin\.com/[^\s\"'<>]*"
+    r"|linkedin\.com/[^\s\"'<>]*"
+    r"|\+\d[\d ().-]{6,}\d"  # international phone numbers
+    r"|\bclapi_[a-z0-9_-]+"  # API keys
+    r"|(?<=\bbearer )[^\s\"'<>]+"
+    r"|(?<=\bwebhook/)[^\s\"'<>/?#]+"
+    r"|(?-i:(?<![A-Za-z0-9_-])A[Q-Za-f][A-Za-z0-9_-]{30,})",  # tokens of webhook addresses
+    re.IGNORECASE,
+)
+_URL = re.compile(
+    r"(?P<origin>\b[a-z][a-z0-9+.-]{0,30}://(?P<host>[^\s\"'<>/?#\\@]*))(?P<rest>[^\s\"'<>]*)", re.IGNORECASE
+)
+_PUBLIC_HOST = "docs.cleanlist.ai"
+_WORD = re.compile(r"[^\W_]+")
+_JSON_ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|(/))")
+_IDENTIFIER = re.compile(r"[A-Za-z0-9_.:-]{1,100}", re.ASCII)
+_Span = tuple[int, int]
+
+
+class Redactor:
+    """Redacts texts that may contain values of one request; building one is dearer than using it.
+
+    Args:
+        *sent: What was sent, nested in any way: contacts, addresses, the API key. No text that occurs in it survives.
+    """
+
+    def __init__(self, *sent: Any) -> None:
+        self._by_first_word: dict[str, set[str]] = defaultdict(set)
+        self._wordless: set[str] = set()
+        for text in _texts_in(sent):
+            for value in _spellings(text):
+                self._learn(value)
+
+    def quoted(self, text: str) -> str:
+        """Return one line of at most 500 characters without any value that was sent.
+
+        Email addresses, LinkedIn profiles, international phone numbers, API keys, tokens of webhook addresses and all
+        but the origin of URLs are removed whatever was sent. Values are found in any letter case, also where they are
+        encoded for URLs, JSON or HTML. A single letter stays: it identifies nobody. Control characters go, too.
+
+        Args:
+            text: What somebody else wrote.
+        """
+        line = _one_line(text)
+        parts = []
+        at = 0
+        for start, end in _merged([*_sensitive(line), *self._sent(line)]):
+            if start >= QUOTED_CHARACTERS:
+                break
+            parts += [line[at:start], REDACTED]
+            at = end
+        return "".join([*parts, line[at:QUOTED_CHARACTERS]]).strip()
+
+    def identifier(self, value: Any) -> str | None:
+        """Return an identifier, such as an error code; None for anything that contains more than that.
+
+        Args:
+            value: What the API sent.
+        """
+        found = identifier_or_none(value)
+        return found if found is not None and self.quoted(found) == found else None
+
+    def _learn(self, value: str) -> None:
+        folded = _folded(value)[0]
+        first = _WORD.search(folded)
+        if first is None or not any(map(_is_cased_or_digit, first.group())):
+            self._wordless.add(folded[:_LONGEST_VALUE])
+        else:
+            self._by_first_word[first.group()].add(folded[first.start() : first.start() + _LONGEST_VALUE])
+
+    def _sent(self, line: str) -> Iterator[_Span]:
+        """Yield where values of the request are: not inside a longer word, so "Con" leaves "Contact" readable."""
+        folded, origin = _folded(line)
+        found = [
+            (word.start(), word.start() + len(value), len(value))
+            for word in _WORD.finditer(folded)
+            for value in self._by_first_word.get(word.group(), ())
+            if folded.startswith(value, word.start()) and _ends_word(folded, word.start() + len(value))
+        ]
+        for value in self._wordless:
+            at = folded.find(value)
+            while at >= 0:
+                found.append((at, at + len(value), len(value)))
+                at = folded.find(value, at + 1)
+        for start, end, length in found:
+            yield origin[start], len(line) if length == _LONGEST_VALUE else origin[end]
+
+
+def redacted(text: str, *sent: Any) -> str:
+    """Return a foreign text as one line without personal data, secrets and control characters.
+
+    Args:
+        text: What somebody else wrote.
+        *sent: What was sent before, nested in any way, as for :class:`Redactor`.
+    """
+    return Redactor(*sent).quoted(text)
+
+
+def identifier_or_none(value: Any) -> str | None:
+    """Return an identifier, such as an error code; None for anything that could contain more than that.
+
+    Args:
+        value: What the API sent.
+    """
+    return value if isinstance(value, str) and _IDENTIFIER.fullmatch(value) else None
+
+
+def _sensitive(line: str) -> Iterator[_Span]:
+    for match in _SENSITIVE.finditer(line):
+        yield match.span()
+    for match in _URL.finditer(line):
+        rest = match["rest"]
+        if "@" in rest:
+            yield match.span()  # a password, perhaps with a slash in it
+        elif rest.strip("/") and (match["host"].lower() != _PUBLIC_HOST or "?" in rest):
+            yield match.start("rest") + rest.startswith("/"), match.end()
+
+
+def _merged(spans: list[_Span]) -> Iterator[_Span]:
+    """Yield spans in order, those as one that overlap or touch."""
+    start, end = -1, -1
+    for next_start, next_end in sorted(spans):
+        if next_start > end:
+            if end >= 0:
+                yield start, end
+            start, end = next_start, next_end
+        end = max(end, next_end)
+    if end >= 0:
+        yield start, end
+
+
+def _spellings(value: str) -> Iterator[str]:
+    line = _one_line(value)
+    last_part = line.rstrip("/").rpartition("/")[2]
+    for text in {line, last_part, json.dumps(line, ensure_ascii=False)[1:-1]}:
+        if len(text) > 1:
+            yield text
+
+
+def _one_line(text: str) -> str:
+    """Return a text decoded, on one line, without control characters, invisible ones and a value cut in two."""
+    plain = text[:EXAMINED_CHARACTERS]
+    for _ in range(_DECODINGS):
+        decoded = html.unescape(unquote(_JSON_ESCAPE.sub(_unescaped, plain)))[:EXAMINED_CHARACTERS]
+        if decoded == plain:
+            break
+        plain = decoded
+    # surrogates that belong together become one character, lone ones U+FFFD
+    plain = plain.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    line = " ".join(unicodedata.normalize("NFKC", plain)[:EXAMINED_CHARACTERS].split())
+    line = "".join(filter(str.isprintable, line))
+    if len(text) > EXAMINED_CHARACTERS:
+        line = line[: max(0, len(line) - _LONGEST_VALUE)]
+    return line[: QUOTED_CHARACTERS + _LONGEST_VALUE]
+
+
+def _unescaped(match: re.Match[str]) -> str:
+    return chr(int(match[1], 16)) if match[1] else "/"
+
+
+def _folded(text: str) -> tuple[str, list[int]]:
+    """Return a text without differences of letter case, and for each of its characters the place in the original."""
+    folded = [character.casefold() for character in text.replace("+", " ")]
+    origin = [index for index, characters in enumerate(folded) for _ in characters]
+    return "".join(folded), [*origin, len(text)]
+
+
+def _is_cased_or_digit(character: str) -> bool:
+    """Whether a script writes spaces between words, as far as its letter case tells; Chinese, say, does not."""
+    return character.isdigit() or character.upper() != character.lower()
+
+
+def _ends_word(text: str, end: int) -> bool:
+    return end >= len(text) or _WORD.match(text, end) is None
+
+
+def _texts_in(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for nested in value.values():
+            yield from _texts_in(nested)
+    elif isinstance(value, list | tuple):
+        for nested in value:
+            yield from _texts_in(nested)

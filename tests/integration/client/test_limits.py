@@ -1,0 +1,264 @@
+"""Hostile responses over real sockets: too large, compressed a thousandfold, endless, slow; blocking and on a loop."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import json
+import resource
+import time
+import zlib
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from airflow_provider_cleanlist import input_limits
+from airflow_provider_cleanlist.client import endpoints, errors, receiving, transport
+from airflow_provider_cleanlist.client.messages import Surface
+from airflow_provider_cleanlist.input_limits import KB, MB, InputLimit
+
+pytestmark = pytest.mark.integration
+
+WHOAMI = endpoints.whoami(Surface.V2)
+BEGIN = b"HTTP/1.1 200 OK\r\nConnection: close\r\n"
+FAILED = b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\n"
+
+
+def blocking(client: Any) -> Any:
+    return client.run(WHOAMI)
+
+
+def on_a_loop(client: Any) -> Any:
+    return asyncio.run(client.arun(WHOAMI))
+
+
+ways = pytest.mark.parametrize("ask", [blocking, on_a_loop], ids=["blocking", "on a loop"])
+
+
+def sends(head: bytes, *parts: bytes, again: bytes = b"", pause: float = 0.0) -> Callable[[Any], None]:
+    """Answer with parts, then with ``again`` until the client hangs up."""
+
+    def behave(peer: Any) -> None:
+        peer.read_request()
+        try:
+            peer.sock.sendall(head + b"\r\n" + b"".join(parts))
+            while again:
+                peer.sock.sendall(again)
+                time.sleep(pause)
+        except OSError:
+            pass
+
+    return behave
+
+
+def zeros(size: int) -> bytes:
+    packer = zlib.compressobj(9, wbits=16 + zlib.MAX_WBITS)
+    return b"".join(packer.compress(bytes(MB)) for _ in range(size // MB)) + packer.flush()
+
+
+@ways
+@pytest.mark.parametrize(
+    "behave",
+    [
+        sends(BEGIN, again=b"x" * 65536),
+        sends(BEGIN + b"Content-Encoding: gzip\r\n", zeros(64 * MB)),
+        sends(BEGIN + b"Transfer-Encoding: chunked\r\n", again=b"10000\r\n" + b" " * 65536 + b"\r\n"),
+    ],
+    ids=["endless", "64 MB in 64 KB", "endless chunks"],
+)
+def test_a_success_that_is_too_large_is_refused_early(
+    serve: Any, connect: Any, ask: Callable[[Any], Any], behave: Any
+) -> None:
+    client = connect(serve(behave).url)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    started = time.process_time()
+    with pytest.raises(errors.UnexpectedResponseError, match="cannot be read: it is larger than 4 MB"):
+        ask(client)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 40 * KB  # in KB: 40 MB
+    assert time.process_time() - started < 1.5
+
+
+@ways
+def test_a_submission_with_an_answer_that_is_too_large_is_unknown(
+    serve: Any, connect: Any, contacts: Any, ask: Callable[[Any], Any]
+) -> None:
+    server = serve(sends(BEGIN, again=b"x" * 65536))
+    call = endpoints.submit_bulk_enrichment(contacts, endpoints.models.EnrichmentType.PARTIAL, None)
+    client = connect(server.url)
+    with pytest.raises(errors.SubmissionUnknownError):
+        asyncio.run(client.arun(call)) if ask is on_a_loop else client.run(call)
+    assert len(server.requests) == 1
+
+
+def test_a_page_may_be_larger_than_a_status_but_not_endless(
+    serve: Any, connect: Any, monkeypatch: Any
+) -> None:
+    leads = [{"lead_id": str(number), "text": "x" * 40_000} for number in range(200)]
+    body = gzip.compress(json.dumps({"leads": leads}).encode())
+    head = BEGIN + b"Content-Encoding: gzip\r\n"
+    (page,) = connect(serve(sends(head, body)).url).iter_lead_pages("l")
+    assert len(page.leads) == 200
+    monkeypatch.setattr(endpoints, "PAGE", InputLimit(7 * MB, 10**6))
+    with pytest.raises(errors.UnexpectedResponseError, match="it is larger than 7 MB"):
+        list(connect(serve(sends(head, body)).url).iter_lead_pages("l"))
+
+
+def test_many_values_in_few_bytes_are_not_parsed(serve: Any, always: Any, connect: Any) -> None:
+    with pytest.raises(errors.UnexpectedResponseError, match="more than 50,000 values"):
+        connect(serve(always(b"[" + b"[]," * 50_000 + b"[]]")).url).whoami()
+
+
+# Errors: their status is known, whatever their body does
+
+
+@ways
+@pytest.mark.parametrize(
+    "behave",
+    [
+        sends(FAILED, b"<html>", again=b"x" * 65536),
+        sends(FAILED + b"Content-Encoding: gzip\r\n", zeros(16 * MB)),
+        sends(FAILED, b"<" * 200_000),
+        sends(FAILED, b"<" * MB),
+        sends(FAILED, b"<a <b " * 200_000),
+        sends(FAILED, b"[" * MB),
+        sends(FAILED, b'{"error":{"problem":"' + b"<" * MB + b'"}}'),
+    ],
+    ids=["endless", "16 MB in 16 KB", "200 KB of <", "1 MB of <", "nested", "1 MB of [", "in JSON"],
+)
+def test_an_error_page_is_read_up_to_its_limit_and_costs_little(
+    serve: Any, connect: Any, ask: Callable[[Any], Any], behave: Any
+) -> None:
+    client = connect(serve(behave).url, max_retries=0)
+    started = time.process_time()
+    with pytest.raises(errors.ServerError) as caught:
+        ask(client)
+    assert caught.value.info.status == 503
+    assert len(str(caught.value)) < 700
+    assert time.process_time() - started < 0.5
+
+
+def test_an_error_page_that_never_ends_is_left_after_a_while(
+    serve: Any, connect: Any, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr(transport, "ERROR_SECONDS", 0.3)
+    client = connect(serve(sends(FAILED, b"Down", again=b".", pause=0.05)).url, max_retries=0)
+    started = time.monotonic()
+    with pytest.raises(errors.ServerError, match=r"HTTP 503.*Down"):
+        client.whoami()
+    assert time.monotonic() - started < 1.5
+
+
+def test_a_rejection_that_repeats_250_contacts_is_read(serve: Any, always: Any, connect: Any) -> None:
+    entry = {"type": "value_error", "msg": "m", "input": {"company_name": "x" * 1000}}
+    detail = [{**entry, "loc": ["body", "contacts", number]} for number in range(250)]
+    assert len(json.dumps(detail)) > input_limits.ERROR.size
+    with pytest.raises(errors.InvalidRequestError) as caught:
+        connect(serve(always({"detail": detail}, "422 Unprocessable")).url).whoami()
+    assert [item.index for item in caught.value.info.field_errors] == list(range(250))
+
+
+# Slow ones: a byte now and then keeps a socket's own timeout from ever passing
+
+
+@ways
+@pytest.mark.parametrize(
+    ("head", "again"),
+    [
+        (b"HTTP/1.1 200 OK\r\n", b"X-More: x\r\n"),
+        (b"HTTP/1.1 200 OK\r\nX-Long: ", b"x"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1;", b"x"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n{", b" "),
+        (b"HTTP/1.1 200 OK\r\n\r\n{", b" "),
+        (b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 100 Continue\r\n\r\n"),
+    ],
+    ids=["headers", "a header", "a chunk's size", "a body", "a body without a length", "interim responses"],
+)
+def test_a_response_that_trickles_ends_with_its_deadline(
+    serve: Any, connect: Any, monkeypatch: Any, ask: Callable[[Any], Any], head: bytes, again: bytes
+) -> None:
+    monkeypatch.setattr(transport, "RESPONSE_TIMEOUTS", 1.5)
+
+    def behave(peer: Any) -> None:
+        peer.read_request()
+        try:
+            peer.sock.sendall(head)
+            while True:
+                time.sleep(0.1)
+                peer.sock.sendall(again)
+        except OSError:
+            pass
+
+    client = connect(serve(behave).url, timeout_seconds=0.4, max_retries=0)
+    started = time.monotonic()
+    with pytest.raises(errors.TransportError, match="did not arrive in time"):
+        ask(client)
+    assert 0.5 < time.monotonic() - started < 2
+
+
+def test_a_submission_whose_response_trickles_is_unknown_and_sent_once(
+    serve: Any, connect: Any, contacts: Any, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr(transport, "RESPONSE_TIMEOUTS", 1.5)
+    server = serve(sends(b"HTTP/1.1 200 OK\r\n", again=b" ", pause=0.1))
+    with pytest.raises(errors.SubmissionUnknownError, match="did not arrive in time"):
+        connect(server.url, timeout_seconds=0.4).submit_bulk_enrichment(contacts)
+    assert len(server.requests) == 1
+
+
+def test_a_connection_outlives_the_deadline_of_an_earlier_response(
+    serve: Any, connect: Any, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr(transport, "RESPONSE_TIMEOUTS", 1)
+    server = serve()
+    client = connect(server.url, timeout_seconds=0.2)
+    for _ in range(4):
+        client.whoami()
+        time.sleep(0.15)
+    assert server.connections == 1
+
+
+# The loop of a triggerer
+
+
+def large_status() -> bytes:
+    result = {"task_id": "t", "status": "completed", "prospect": {str(n): "x" * 40 for n in range(200)}}
+    body = json.dumps({"status": "completed", "results": [result] * 250}).encode()
+    assert len(body) < input_limits.RESPONSE.size
+    return body
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        (large_status(), "200 OK"),
+        (b"[" + b"[]," * 45_000 + b"[]]", "200 OK"),
+        (b"{" + b",".join(b'"%x":1' % number for number in range(45_000)) + b"}", "200 OK"),
+        (b"<" * MB, "500 Error"),
+        (json.dumps({"detail": [{"loc": ["body", "a" * 900], "msg": "m" * 900}] * 500}).encode(), "422 No"),
+    ],
+    ids=["a legitimate 3 MB", "lists", "keys", "an error page", "422"],
+)
+def test_a_large_response_does_not_stop_the_event_loop(
+    serve: Any, always: Any, connect: Any, body: bytes, status: str
+) -> None:
+    client = connect(serve(always(body, status)).url, max_retries=0)
+    call = endpoints.get_workflow_status("w")
+
+    async def main() -> float:
+        work = asyncio.gather(client.arun(call), return_exceptions=True)
+        worst = 0.0
+        while not work.done():
+            before = time.perf_counter()
+            await asyncio.sleep(0.001)
+            worst = max(worst, time.perf_counter() - before)
+        return worst
+
+    asyncio.run(main())  # imports, the connection
+    assert any(asyncio.run(main()) < 0.1 for _ in range(5))  # other work on the machine delays a loop, too
+
+
+def test_only_the_compression_that_stops_in_time_is_offered(serve: Any, connect: Any) -> None:
+    server = serve()
+    connect(server.url).whoami()
+    assert server.requests[0].header("Accept-Encoding") == receiving.ACCEPTED_ENCODING == "gzip"
