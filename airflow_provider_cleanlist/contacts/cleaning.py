@@ -1,4 +1,4 @@
-"""Cleaning of single values: text, LinkedIn URLs, company domains, e-mail addresses.
+"""Cleaning of single values: text, LinkedIn URLs, e-mail addresses.
 
 Pure functions. What they return goes into a contact's identity (:mod:`.contacts`), and so decides what was
 already paid for: a change here changes identities and must be treated like a change of a stored format.
@@ -18,7 +18,7 @@ _INVISIBLE = (
     "\u2060\u2066\u2067\u2068\u2069\ufeff"
 )
 _EDGES = _WHITESPACE + _INVISIBLE
-_HIDDEN = re.compile(
+HIDDEN = re.compile(
     f"[{_EDGES}]"
 )  # rather than isprintable(), which depends on the Unicode version of Python
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0e-\x1f\x7f\ud800-\udfff]")
@@ -99,7 +99,7 @@ _PROFILE = "https://www.linkedin.com/in/"
 _COMMON_PROFILE = re.compile(re.escape(_PROFILE) + r"([a-z0-9][a-z0-9-]*)/?")
 _PLAIN_SLUG = re.compile(r"[a-z0-9][a-z0-9-]*")
 _LINKEDIN = re.compile(
-    r"(?:[a-z][a-z0-9+.-]*:)?/*(?:[^/?#@\s]*@)?(?:[a-z0-9-]+\.)*linkedin\.com\.?(?::\d+)?(?=[/?#]|$)([^?#]*)",
+    r"(?:[a-z][a-z0-9+.-]*:)?/*(?:[^/?#@\s]*@)?(?:[a-z0-9-]+\.)*linkedin\.(?:com|cn)\.?(?::\d+)?(?=[/?#]|$)([^?#]*)",
     re.IGNORECASE,
 )
 _SHORT_LINK = re.compile(r"(?:https?:)?/*(?:www\.)?lnkd\.in/([A-Za-z0-9_-]+)/?(?:[?#].*)?", re.IGNORECASE)
@@ -109,7 +109,18 @@ _MEMBER_ID = re.compile(r"AC[A-Za-z]AA[A-Za-z0-9_-]{12,}")
 _MEMBER_PAGES = frozenset(
     {"sales/lead", "sales/people", "sales/profile", "talent/profile", "recruiter/profile"}
 )
-_WRAPPING = " <>\"'()[],;"
+_PLACEHOLDERS = frozenset(
+    ["me", "n-a", "na", "nan", "none", "not-available", "null", "unavailable", "undefined", "unknown"]
+)
+"""What tools write as the name of a profile that they do not know; ``/in/me`` is whoever opens it."""
+
+_BEFORE_PROFILE = frozenset({"comm", "incareer", "m", "mwlite"})
+WRAPPING = " \t\r\n<>\"'()[],;|"
+_BETWEEN_URLS = re.compile(r"[\s,;|](?=https?:|//|www\.|[a-z]{0,3}\.?linkedin\.)", re.IGNORECASE)
+_LINK = re.compile(
+    r"""=\s*HYPERLINK\(\s*"([^"]+)" | \[[^\]]*\]\(\s*([^)\s]+) | <a\s[^>]*?href=["']([^"']+)""",
+    re.IGNORECASE | re.VERBOSE,
+)
 
 
 def parse_linkedin_url(text: str) -> LinkedInUrl | None:
@@ -121,14 +132,29 @@ def parse_linkedin_url(text: str) -> LinkedInUrl | None:
     as given.
 
     Args:
-        text: A cell's text.
+        text: A cell's text. Of several URLs the first that is a person's counts; links as spreadsheets, Markdown and
+            HTML write them are read.
 
     Returns:
-        The URL, or None when the text is not a LinkedIn URL, or not a person's (company, school, job, post).
+        The URL, or None when the text is not a LinkedIn URL, or not a person's (company, school, job, post, or what
+        tools write for a profile that they do not know).
     """
     if common := _COMMON_PROFILE.fullmatch(text):
         return _profile(common[1])
-    text = text.strip(_WRAPPING)
+    urls = map(_parse_url, _BETWEEN_URLS.split(link_target(text)))
+    return next(filter(None, urls), None)
+
+
+def link_target(text: str) -> str:
+    """Return the URL of a link as spreadsheets, Markdown and HTML write it; any other text as it is."""
+    if "(" not in text and "<" not in text and text[:1] != "=":
+        return text
+    link = _LINK.match(text.lstrip())
+    return next(filter(None, link.groups())) if link else text.lstrip("=")
+
+
+def _parse_url(text: str) -> LinkedInUrl | None:
+    text = text.strip(WRAPPING)
     if _BARE_PROFILE.fullmatch(text):
         return _profile(text.strip("/").removeprefix("in/"))
     if short := _SHORT_LINK.fullmatch(text):
@@ -137,23 +163,27 @@ def parse_linkedin_url(text: str) -> LinkedInUrl | None:
     if match is None:
         return None
     segments = [segment for segment in match[1].split("/") if segment]
-    if segments[:1] == ["mwlite"]:
+    if segments and segments[0].lower() in _BEFORE_PROFILE:
         del segments[:1]
     if segments[:2] == ["profile", "in"]:
         del segments[:1]
     if segments[:1] and segments[0].lower() == "in":
-        return _profile(segments[1]) if len(segments) > 1 else None
+        is_placeholder = [segment.lower() for segment in segments[1:3]] == ["n", "a"]
+        return _profile(segments[1]) if len(segments) > 1 and not is_placeholder else None
     return _other_person_url(text, segments)
 
 
 def _profile(segment: str) -> LinkedInUrl | None:
     if _PLAIN_SLUG.fullmatch(segment):
-        return LinkedInUrl(_PROFILE + segment, f"in/{segment}")
-    slug = unicodedata.normalize("NFC", _unquote(segment).strip(_EDGES))
-    if not _SLUG.fullmatch(slug) or _HIDDEN.search(slug) or not slug.strip("-_.~&'+"):
+        return None if segment in _PLACEHOLDERS else LinkedInUrl(_PROFILE + segment, f"in/{segment}")
+    slug = _unquote(segment).partition(",")[0]  # what follows a comma is the search it was found by
+    slug = unicodedata.normalize("NFC", slug.strip(_EDGES))
+    if not _SLUG.fullmatch(slug) or HIDDEN.search(slug) or not slug.strip("-_.~&'+"):
         return None
     if not _MEMBER_ID.fullmatch(slug):  # a member id, unlike a chosen name, is case-sensitive
         slug = unicodedata.normalize("NFC", slug.lower())
+    if slug in _PLACEHOLDERS:
+        return None
     return LinkedInUrl(_PROFILE + quote(slug, safe="-_.~"), f"in/{slug}")
 
 
@@ -181,58 +211,26 @@ def _unquote(segment: str) -> str:
     return segment
 
 
-_FREE_MAIL = """
-    126.com 163.com aol.com att.net bk.ru bluewin.ch bol.com.br btinternet.com comcast.net daum.net fastmail.com
-    foxmail.com free.fr freenet.de gmail.com gmx.at gmx.ch gmx.com gmx.de gmx.net googlemail.com hanmail.net
-    hotmail.co.uk hotmail.com hotmail.de hotmail.fr hotmail.it icloud.com inbox.ru interia.pl laposte.net libero.it
-    list.ru live.co.uk live.com live.fr mac.com mail.com mail.ru me.com msn.com naver.com o2.pl onet.pl orange.fr
-    outlook.com outlook.de outlook.fr pm.me proton.me protonmail.com qq.com rambler.ru rediffmail.com rocketmail.com
-    sbcglobal.net seznam.cz sina.com sohu.com t-online.de telenet.be terra.com.br tutanota.com ukr.net uol.com.br
-    verizon.net virgilio.it wanadoo.fr web.de wp.pl yahoo.co.in yahoo.co.jp yahoo.co.uk yahoo.com yahoo.de yahoo.es
-    yahoo.fr yahoo.it yandex.com yandex.ru ymail.com
-"""
-FREE_MAIL_DOMAINS = frozenset(_FREE_MAIL.split())
-"""Domains of mailboxes open to everybody: they say nothing about where a person works."""
-
-_SHARED = """
-    facebook.com github.com instagram.com linkedin.com linktr.ee medium.com sites.google.com twitter.com x.com
-    xing.com youtube.com
-"""
-_SHARED_HOSTS = frozenset(_SHARED.split())
-_SCHEME = re.compile(r"^(?:[a-z][a-z0-9+.-]*://|mailto:|//)", re.IGNORECASE)
-_HOST_END = re.compile(r"[/?#\s,;|]")
-_LETTER = "[a-z\u00a1-\U0010ffff]"
-_EDGE = "[a-z0-9_\u00a1-\U0010ffff]"
-_INNER = "[a-z0-9_\u00a1-\U0010ffff-]"
-_HOST = re.compile(rf"(?:{_EDGE}(?:{_INNER}*{_EDGE})?\.)+{_LETTER}{_INNER}*{_EDGE}")
-
-
-def clean_domain(text: str) -> str | None:
-    """Return the company domain that a cell's text names.
-
-    Args:
-        text: A bare domain, a URL of any kind, or an e-mail address; of several, the first counts.
-
-    Returns:
-        The host in lower case without ``www.``, or None when the text holds no host name with a dot, an IP
-        address, a free e-mail provider, or a page on a site that many companies share.
-    """
-    rest = _SCHEME.sub("", text.strip(_WRAPPING))
-    host = _HOST_END.split(rest, maxsplit=1)[0]
-    has_page = bool(rest[len(host) :].split("?")[0].split("#")[0].strip("/ ,;|"))
-    host = unicodedata.normalize("NFC", host.rpartition("@")[2].partition(":")[0].strip(".").lower())
-    host = host.removeprefix("www.")
-    if not _HOST.fullmatch(host) or _HIDDEN.search(host) or host in FREE_MAIL_DOMAINS:
-        return None
-    if has_page and any(host == shared or host.endswith(f".{shared}") for shared in _SHARED_HOSTS):
-        return None
-    return host
-
-
 _EMAIL = re.compile(r"[^\s@,;<>]+@[^\s@,;<>]+\.[^\s@,;<>]+")
+_PLAIN_EMAIL = re.compile(r"[A-Za-z0-9._+-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+")
+_BETWEEN_EMAILS = re.compile(r"[\s,;|]+")
+_LONGEST_EMAIL = 320
+_LOCKED_MAILBOX = "email_not_unlocked@"  # Apollo's placeholder
 
 
 def clean_email(text: str) -> str | None:
-    """Return the text when it is one e-mail address (``mailto:`` is removed), else None."""
-    address = re.sub(r"^mailto:", "", text.strip(_WRAPPING), flags=re.IGNORECASE)
-    return address if _EMAIL.fullmatch(address) else None
+    """Return the e-mail address that a text holds, the first of several, without ``mailto:``; None without one."""
+    if _PLAIN_EMAIL.fullmatch(text) and len(text) <= _LONGEST_EMAIL and not is_locked(text):
+        return text
+    for part in _BETWEEN_EMAILS.split(link_target(text)):
+        address = part.strip(WRAPPING)
+        if address[:7].lower() == "mailto:":
+            address = address[7:].partition("?")[0]
+        if len(address) <= _LONGEST_EMAIL and _EMAIL.fullmatch(address) and not is_locked(address):
+            return address
+    return None
+
+
+def is_locked(address: str) -> bool:
+    """Return whether an e-mail address is Apollo's placeholder for one that was not paid for."""
+    return address.lower().startswith(_LOCKED_MAILBOX)

@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import NamedTuple, Self
 
 from airflow_provider_cleanlist.client.models import CONTACT_FIELDS, Contact
-from airflow_provider_cleanlist.contacts.cleaning import is_blank
+from airflow_provider_cleanlist.contacts.cells import chosen_values, cleaned_values, is_nothing
 from airflow_provider_cleanlist.contacts.columns import (
     ColumnPlan,
     check_mapping,
@@ -154,12 +154,13 @@ def read_contacts(
     wanted = WantedColumns(mapping, also=(source_ids.column,) if source_ids else ())
     for row in source.rows(wanted):
         plan = plans.of(source.columns or tuple(row.values))
-        values = {name: _first_value(row.values, columns) for name, columns in plan.sources.items()}
-        if _is_blank_row(row, values):
+        values = chosen_values(row.values, plan.sources)
+        fields = cleaned_values(values)
+        if _is_blank_row(row, fields):
             report.blank.add(row.number)
             continue
         report.rows += 1
-        contact = normalise(values)
+        contact = normalise(fields)
         rejection = Rejection(RejectionReason.MALFORMED_ROW) if row.is_overlong else validate(contact)
         if rejection is not None:
             report.refused.setdefault(rejection.reason, Tally()).add(row.number)
@@ -181,18 +182,10 @@ def read_contacts(
         source_ids.finish()
 
 
-def _is_blank_row(row: SourceRow, values: Mapping[str, object]) -> bool:
-    if row.is_overlong or any(value is not None for value in values.values()):
+def _is_blank_row(row: SourceRow, fields: Mapping[str, object]) -> bool:
+    if row.is_overlong or fields.get("last_name") or fields.get("first_name") or fields.get("company_name"):
         return False
-    return all(map(is_blank, row.values.values()))
-
-
-def _first_value(values: Mapping[str, object], columns: Sequence[str]) -> object:
-    for column in columns:
-        value = values.get(column)
-        if not is_blank(value):
-            return value
-    return None
+    return all(map(is_nothing, fields.values())) and all(map(is_nothing, row.values.values()))
 
 
 class _Plans:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Self
 
+from airflow_provider_cleanlist.contacts.cells import unwrapped
 from airflow_provider_cleanlist.contacts.cleaning import clean_text
 from airflow_provider_cleanlist.contacts.columns import find_column
 from airflow_provider_cleanlist.contacts.errors import ColumnError
@@ -72,7 +73,7 @@ class SourceIds:
         Raises:
             ColumnError: The source has no such column.
         """
-        source_id = clean_text(values.get(self._name_of(tuple(values))))
+        source_id = clean_text(unwrapped(values.get(self._name_of(tuple(values)))))
         if not source_id:
             self.unusable.blank.add(number)
         elif len(source_id) > MAX_ID_LENGTH:

@@ -22,7 +22,7 @@ from typing import IO, TYPE_CHECKING, Any, NamedTuple, Protocol, cast
 from airflow_provider_cleanlist.client.models import CONTACT_FIELDS, Contact
 from airflow_provider_cleanlist.contacts.columns import find_column, plan_columns
 from airflow_provider_cleanlist.contacts.errors import MissingFileError, SourceError, UnknownFormatError
-from airflow_provider_cleanlist.contacts.readers.delimited import DELIMITERS, DelimitedFile
+from airflow_provider_cleanlist.contacts.readers.delimited import DELIMITERS, DelimitedFile, unique_names
 from airflow_provider_cleanlist.contacts.readers.json_text import read_json_array, read_json_lines
 from airflow_provider_cleanlist.contacts.readers.parquet import read_parquet
 from airflow_provider_cleanlist.contacts.readers.query import read_query
@@ -143,7 +143,7 @@ class RecordsSource:
     def rows(self, wanted: WantedColumns = WantedColumns(), /) -> Iterator[SourceRow]:
         """Read the contacts from the first."""
         if self._frame is not None:
-            self.columns = tuple(map(str, self._frame.columns))
+            self.columns = unique_names([str(column) for column in self._frame.columns])
             for number, cells in enumerate(self._frame.itertuples(index=False, name=None), start=1):
                 yield SourceRow(number, dict(zip(self.columns, cells, strict=True)))
             return

@@ -11,14 +11,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from airflow_provider_cleanlist.contacts.cleaning import (
-    FREE_MAIL_DOMAINS,
-    clean_domain,
-    clean_email,
-    clean_text,
-    is_blank,
-    parse_linkedin_url,
-)
+from airflow_provider_cleanlist.contacts.cleaning import clean_email, clean_text, is_blank, parse_linkedin_url
+from airflow_provider_cleanlist.contacts.domains import FREE_MAIL_DOMAINS, clean_domain
 
 PROFILE = "https://www.linkedin.com/in/mara-okafor-example"
 
@@ -106,6 +100,20 @@ SPELLINGS = [
     '"https://www.linkedin.com/in/mara-okafor-example",',
     "/in/mara-okafor-example",
     "in/mara-okafor-example/",
+    "https://www.linkedin.com/comm/in/mara-okafor-example?midToken=x",
+    "https://www.linkedin.com/m/in/mara-okafor-example/",
+    "https://www.linkedin.com/mwlite/profile/in/mara-okafor-example/",
+    "https://www.linkedin.cn/in/mara-okafor-example",
+    "https://www.linkedin.cn/incareer/in/mara-okafor-example",
+    "[Mara](https://www.linkedin.com/in/mara-okafor-example)",
+    '=HYPERLINK("https://www.linkedin.com/in/mara-okafor-example")',
+    '=HYPERLINK("https://www.linkedin.com/in/mara-okafor-example";"Mara")',
+    '<a href="https://www.linkedin.com/in/mara-okafor-example">Mara</a>',
+    "https://www.linkedin.com/in/mara-okafor-example; https://www.linkedin.com/in/teo",
+    "https://www.linkedin.com/in/mara-okafor-example,https://www.linkedin.com/in/teo",
+    "https://www.linkedin.com/in/mara-okafor-example\nde.linkedin.com/in/teo",
+    "https://www.linkedin.com/company/northfold | https://www.linkedin.com/in/mara-okafor-example",
+    "https://northfold.example https://www.linkedin.com/in/mara-okafor-example",
 ]
 
 
@@ -151,6 +159,40 @@ def test_member_ids_keep_their_case():
     assert upper.identity != lower.identity
 
 
+def test_a_member_id_may_carry_the_search_it_was_found_by():
+    found = parse_linkedin_url("https://www.linkedin.com/in/ACwAAAB1234567890abcDEF,NAME_SEARCH,ab12")
+    assert found == parse_linkedin_url("https://www.linkedin.com/in/ACwAAAB1234567890abcDEF")
+    assert found is not None
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "undefined",
+        "Undefined",
+        "null",
+        "none",
+        "unavailable",
+        "me",
+        "me/",
+        "n/a",
+        "N/A/",
+        "n%2Fa",
+        "nan",
+        "unknown",
+        "null?x=1",
+    ],
+)
+def test_a_placeholder_is_nobody(name):
+    assert parse_linkedin_url(f"https://www.linkedin.com/in/{name}") is None
+    assert parse_linkedin_url(f"in/{name}") is None
+
+
+@pytest.mark.parametrize("name", ["null-okafor", "me-and-mara", "nonetta", "comm", "n", "a/n"])
+def test_names_that_only_begin_like_placeholders_are_people(name):
+    assert parse_linkedin_url(f"https://www.linkedin.com/in/{name}") is not None
+
+
 @pytest.mark.parametrize(
     ("spelling", "identity"),
     [
@@ -185,7 +227,6 @@ def test_other_person_urls_are_kept_as_given(spelling, identity):
         "https://www.linkedin.com/sales/lead/",
         "https://www.linkedin.com/sales/company/12345",
         "https://www.linkedin.com/in/mara okafor",
-        "https://www.linkedin.com/in/mara; https://www.linkedin.com/in/teo",
         "https://www.linkedin.com/in/mara%2Fteo",
         "https://www.linkedin.com/in/mara%00",
         "https://www.linkedin.com/in/-/",
@@ -242,6 +283,25 @@ def test_a_linkedin_url_never_shows_itself():
         ("https://www.linkedin.com/company/foo-example", None),
         ("https://www.facebook.com/foo-example", None),
         ("https://de.linkedin.com/company/foo-example", None),
+        *[
+            (f"mara@{domain}", None)
+            for domain in ("yahoo.com.br", "hotmail.es", "live.nl", "sfr.fr", "139.com", "gmx.at")
+        ],
+        ("email_not_unlocked@domain.com", None),
+        ("mara@domain.com", "domain.com"),
+        ("https://bit.ly/3xYz", None),
+        ("https://t.me/foo", None),
+        ("https://www.crunchbase.com/organization/foo", None),
+        ("https://maps.google.com/?cid=7", "maps.google.com"),
+        ("https://www.google.com/maps/place/Foo", None),
+        ("https://www.crunchbase.com", "crunchbase.com"),
+        ("https://about.crunchbase.com/careers", "about.crunchbase.com"),
+        ("https://www.google.com/about", "google.com"),
+        ("https://bitly.com/pages", "bitly.com"),
+        ("yahoo.example", "yahoo.example"),
+        ("livenation.com", "livenation.com"),
+        ('=HYPERLINK("https://foo.example/x","Foo")', "foo.example"),
+        ("[Foo](https://foo.example)", "foo.example"),
         ("", None),
         ("https://", None),
     ],
@@ -263,7 +323,12 @@ def test_free_mail_domains_are_domains():
         ("<mara@foo.example>", "mara@foo.example"),
         ("mara@foo", None),
         ("mara", None),
-        ("mara@foo.example; teo@foo.example", None),
+        ("mara@foo.example; teo@foo.example", "mara@foo.example"),
+        ("n/a, teo@foo.example", "teo@foo.example"),
+        ("Teo Lindqvist <teo@foo.example>", "teo@foo.example"),
+        ('=HYPERLINK("mailto:teo@foo.example","Teo")', "teo@foo.example"),
+        ("email_not_unlocked@domain.com", None),
+        ("email_not_unlocked@domain.com, teo@foo.example", "teo@foo.example"),
         ("mara @foo.example", None),
     ],
 )

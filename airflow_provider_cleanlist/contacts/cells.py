@@ -1,0 +1,179 @@
+"""What the cells of a row say about a contact: the first usable value of each field, without what stands for nothing.
+
+Spreadsheets, databases and tools leave marks in text that are nobody's name: ``NULL``, ``#N/A``, ``-``, ``="Bo"``.
+They are taken off here, before :func:`.identity.normalise`, which takes values at their word. Pure functions.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+
+from airflow_provider_cleanlist.contacts.cleaning import clean_email, clean_text, is_blank, parse_linkedin_url
+from airflow_provider_cleanlist.contacts.domains import clean_domain
+
+_NAMES = ("first_name", "last_name")
+_TEXTS = (*_NAMES, "company_name")
+
+_WORDS = """
+    n/a|n.a.|n.a|none|undefined|not available|not applicable|not provided|not specified|not given|not set|not found
+    no data|no value|unknown|unspecified|tbd|tba|k.a.|k. a.|keine angabe|nicht angegeben|unbekannt|non renseigné
+    non renseignée|non communiqué|inconnu|non disponible|non disponibile|sconosciuto|no disponible|desconocido
+    sin datos|não informado|nao informado|desconhecido|onbekend|n.v.t.|brak danych|nieznany|neuvedeno|bilinmiyor|нет
+    нет данных|неизвестно|не указано|не указана|なし|該当なし|不明|未入力|無|无|未知|未填写|暂无|暫無|없음|미입력
+"""
+_MARKERS = frozenset(word.strip() for line in _WORDS.strip().splitlines() for word in line.split("|"))
+"""Words that tools and people write for nothing, in lower case."""
+
+_POSSIBLE_NAMES = frozenset({"na", "nan", "nil", "null"})
+"""Markers that are also somebody's name."""
+
+_COMPANY_MARKERS = _POSSIBLE_NAMES | {"brak"}
+_BRACKETED = (
+    _MARKERS
+    | _COMPANY_MARKERS
+    | {"", "blank", "empty", "leer", "missing", "no name", "object object", "vide"}
+)
+_ERRORS = (
+    "#n/a #n/d #null! #ref! #value! #name? #div/0! #num! #error! #nv #bezug! #wert! #zahl! #calc! #spill! \\n"
+)
+_SPELLED_BY_PROGRAMS = frozenset({"NULL", "null", "NaN", "nan", "NaT"})
+_SUSPECT = _MARKERS | _COMPANY_MARKERS | {"nat"}
+_MARKS = frozenset(_ERRORS.split())
+_BRACKETS = {"[": "]", "<": ">", "(": ")", "{": "}"}
+
+_TEXT_FORMULA = re.compile(r'=\s*"((?:[^"]|"")*)"')
+_ELISION = re.compile(r"'[dknst][\s-]", re.IGNORECASE)  # 't Hooft, 's-Gravesande
+_UP_TO_SEMICOLON = re.compile(r"(?:[^;&]|&(?:#?\w{1,10};)?)+")  # the semicolon of &amp; separates nothing
+
+_CHECKS: Mapping[str, Callable[[str], object]] = {
+    "linkedin_url": parse_linkedin_url,
+    "company_domain": clean_domain,
+    "email": clean_email,
+}
+
+
+def chosen_values(values: Mapping[str, object], sources: Mapping[str, Sequence[str]]) -> dict[str, object]:
+    """Return the value that counts for each field, as it stands in the row.
+
+    Args:
+        values: The row's values by column.
+        sources: The columns of each contact field, the most trusted first.
+
+    Returns:
+        The first usable value of each field; without a usable one the first that is not blank, else None.
+    """
+    return {
+        field: _first_usable(field, values, columns) if len(columns) > 1 else _filled(values.get(columns[0]))
+        for field, columns in sources.items()
+    }
+
+
+def _filled(value: object) -> object:
+    return None if is_blank(value) else value
+
+
+def _first_usable(field: str, values: Mapping[str, object], columns: Sequence[str]) -> object:
+    filled = [value for column in columns if not is_blank(value := values.get(column))]
+    if len(filled) < 2:
+        return filled[0] if filled else None
+    return next((value for value in filled if _is_usable(field, value)), filled[0])
+
+
+def _is_usable(field: str, value: object) -> bool:
+    text = clean_text(unwrapped(value))
+    if text is None or is_marker(text) or text.casefold() in _COMPANY_MARKERS:
+        return False
+    check = _CHECKS.get(field)
+    return check is None or bool(check(text))
+
+
+def cleaned_values(chosen: Mapping[str, object]) -> Mapping[str, object]:
+    """Return the chosen values as they are meant.
+
+    In names and companies, what keeps a spreadsheet from changing a text is removed, and markers for nothing become
+    None; of several companies in a cell the first is kept. URLs, domains and e-mail addresses are cleaned by what
+    reads them, which refuses markers.
+
+    Args:
+        chosen: From :func:`chosen_values`.
+    """
+    cleaned = None
+    for field in _TEXTS:
+        value = chosen.get(field)
+        if isinstance(value, str) and not _is_plain(value):
+            cleaned = cleaned or dict(chosen)
+            text = clean_text(unwrapped(value))
+            cleaned[field] = None if text and _says_nothing(field, text, chosen) else text
+    company = (cleaned or chosen).get("company_name")
+    if isinstance(company, str) and ";" in company and (first := _UP_TO_SEMICOLON.search(company)):
+        return {**(cleaned or chosen), "company_name": first[0]}
+    return cleaned or chosen
+
+
+def _says_nothing(field: str, text: str, chosen: Mapping[str, object]) -> bool:
+    """Return whether a field's text stands for nothing.
+
+    A name may be Null, Nan, Nil or Na: written like a name it is one, unless the row says the same elsewhere; in
+    capitals NA, NAN and NIL are names beside another name in capitals. Initials such as N.A. are a name, too.
+    """
+    if field not in _NAMES:
+        return is_marker(text) or text.casefold() in _COMPANY_MARKERS
+    if is_marker(text):
+        return not ("." in text and text.isupper())
+    word = text.casefold()
+    if word not in _POSSIBLE_NAMES:
+        return False
+    others = [value.strip() for name, value in chosen.items() if name != field and isinstance(value, str)]
+    if any(other.casefold() == word for other in others):
+        return True
+    if text.istitle():
+        return False
+    other_name = chosen.get(_NAMES[field == _NAMES[0]])
+    return not (text.isupper() and isinstance(other_name, str) and other_name.isupper())
+
+
+def is_marker(text: str) -> bool:
+    """Return whether a text stands for nothing in any field: a marker, or nothing but punctuation.
+
+    Args:
+        text: From :func:`.cleaning.clean_text`.
+    """
+    if text[0].isalnum():
+        return text in _SPELLED_BY_PROGRAMS or text.casefold() in _MARKERS
+    if text.casefold() in _MARKS or not any(map(str.isalnum, text)):
+        return True
+    return text[-1] == _BRACKETS.get(text[0]) and text[1:-1].strip().casefold() in _BRACKETED
+
+
+def is_nothing(value: object) -> bool:
+    """Return whether a cell is blank or holds a marker for nothing."""
+    if not isinstance(value, str):
+        return is_blank(value)
+    if _is_plain(value):
+        return False
+    text = clean_text(unwrapped(value))
+    return text is None or is_marker(text)
+
+
+def _is_plain(text: str) -> bool:
+    """Return whether a text can neither be a marker nor be wrapped, as nearly all are."""
+    if text[-1:].isalnum() and text[0].isalnum():
+        return text.casefold() not in _SUSPECT
+    text = text.strip()
+    return text[:1].isalnum() and text.casefold() not in _SUSPECT
+
+
+def unwrapped(value: object) -> object:
+    """Return a text without what only keeps a spreadsheet from changing it: ``="Bo"`` and ``'Bo`` are ``Bo``.
+
+    The apostrophe of an elision, as in ``'t Hooft``, stays, and so do apostrophes at both ends.
+    """
+    if not isinstance(value, str):
+        return value
+    text = value.strip()
+    if formula := _TEXT_FORMULA.fullmatch(text):
+        return formula[1].replace('""', '"')
+    if text[:1] == "'" and text[-1:] != "'" and not _ELISION.match(text):
+        return text[1:]
+    return value

@@ -1,0 +1,303 @@
+"""What the cells of a row say: the value that counts, and what stands for nothing."""
+
+from __future__ import annotations
+
+import csv
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from airflow_provider_cleanlist.client.models import CONTACT_FIELDS
+from airflow_provider_cleanlist.contacts.cells import cleaned_values, is_nothing, unwrapped
+from airflow_provider_cleanlist.contacts.cleaning import clean_email, parse_linkedin_url
+from airflow_provider_cleanlist.contacts.domains import clean_domain
+from airflow_provider_cleanlist.contacts.identity import RejectionReason
+from airflow_provider_cleanlist.contacts.reading import Accepted, Refused, read_contacts
+from airflow_provider_cleanlist.contacts.report import ReadReport
+from airflow_provider_cleanlist.contacts.sources import RecordsSource
+
+FROZEN = list(
+    csv.DictReader(
+        Path(__file__)
+        .with_name("frozen_identities.csv")
+        .read_text(encoding="utf-8")
+        .splitlines(keepends=True)
+    )
+)
+MARKERS = [
+    *[
+        "NULL",
+        "null",
+        "#N/A",
+        "#REF!",
+        "\\N",
+        "[NULL]",
+        "<NA>",
+        "-",
+        "[not provided]",
+        "N/A",
+        "n/a",
+        "None",
+        "NaN",
+        "nan",
+    ],
+    *[
+        "--",
+        "\u2013",
+        "?",
+        "...",
+        "(blank)",
+        "<null>",
+        "{}",
+        "#VALUE!",
+        "#DIV/0!",
+        "#NV",
+        "undefined",
+        "Unknown",
+        "k.A.",
+    ],
+    *[
+        "nicht angegeben",
+        "non renseigné",
+        "não informado",
+        "нет данных",
+        "不明",
+        "未填写",
+        "없음",
+        '="NULL"',
+        "'-",
+        " - ",
+    ],
+]
+PROFILE = "https://www.linkedin.com/in/mara-okafor-example"
+MARA = {"first_name": "Mara", "last_name": "Okafor", "company_name": "Northfold"}
+
+
+def read(*records: dict[str, object]) -> tuple[list[Accepted | Refused], ReadReport]:
+    report = ReadReport()
+    return list(read_contacts(RecordsSource(list(records)), report, deduplicate=False)), report
+
+
+def contact(record: dict[str, object]) -> dict[str, object]:
+    [row], _ = read(record)
+    assert isinstance(row, Accepted), row
+    return row.contact.payload()
+
+
+@pytest.mark.parametrize("number", range(len(FROZEN)))
+def test_whoever_was_read_right_keeps_their_identity(number: int) -> None:
+    """Ledgers and journals hold these hashes: another one would pay for the same person again."""
+    [row], _ = read({name: FROZEN[number][name] for name in CONTACT_FIELDS})
+    assert isinstance(row, Accepted)
+    assert row.identity.hex() == FROZEN[number]["identity"]
+
+
+# --- markers for nothing -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("marker", MARKERS)
+@pytest.mark.parametrize("field", ["first_name", "last_name", "company_name"])
+def test_a_marker_is_nobody_and_no_company(marker: str, field: str) -> None:
+    [row], report = read({**MARA, field: marker})
+    assert isinstance(row, Refused)
+    missing = RejectionReason.MISSING_COMPANY if field == "company_name" else RejectionReason.MISSING_NAME
+    assert report.refused[missing].first_rows == [1]
+    profile = {"linkedin_url": "https://www.linkedin.com/in/mara-okafor-example"}
+    [row], report = read({**MARA, **profile, field: marker})
+    assert isinstance(row, Accepted)
+    assert getattr(row.contact, field) is None
+    assert report.left_out[field].first_rows == [1]
+
+
+@pytest.mark.parametrize("marker", MARKERS)
+def test_a_row_of_markers_is_blank_and_counted(marker: str) -> None:
+    rows, report = read(dict.fromkeys(CONTACT_FIELDS, marker) | {"Note": ""})
+    assert rows == []
+    assert report.blank.first_rows == [1]
+
+
+@pytest.mark.parametrize(
+    ("first", "last"),
+    [
+        ("Jennifer", "Null"),
+        ("Hyun Jin", "Na"),
+        ("HYUN JIN", "NA"),
+        ("Nan", "Goldfinch"),
+        ("Nil", "Yalter"),
+        ("N.A.", "Rao"),
+    ],
+)
+def test_names_that_look_like_markers_stay_names(first: str, last: str) -> None:
+    person = {"first_name": first, "last_name": last, "company_name": "Northfold"}
+    assert contact(person) == person
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        {"first_name": "Null", "last_name": "Null", "company_name": "Northfold"},
+        {
+            "first_name": "Mara",
+            "last_name": "Null",
+            "company_name": "Null",
+            "company_domain": "northfold.example",
+        },
+        {"first_name": "Mara", "last_name": "NULL", "company_name": "Northfold"},
+        {"first_name": "MARA", "last_name": "NULL", "company_name": "NORTHFOLD"},
+        {"first_name": "Mara", "last_name": "NA", "company_name": "Northfold"},
+        {"first_name": "mara", "last_name": "nan", "company_name": "northfold"},
+        {"first_name": "Mara", "last_name": "None", "company_name": "Northfold"},
+    ],
+)
+def test_written_as_programs_write_it_or_repeated_it_is_a_marker(record: dict[str, object]) -> None:
+    [row], report = read(record)
+    assert isinstance(row, Refused)
+    assert report.refused.keys() == {RejectionReason.MISSING_NAME}
+
+
+@pytest.mark.parametrize(
+    "company", ["None of the Above Ltd", "#paid", "(RED)", "7", "Unknown Worlds", "AT&amp;T"]
+)
+def test_companies_that_only_begin_like_markers_stay(company: str) -> None:
+    assert contact({**MARA, "company_name": company})["company_name"] == company
+
+
+def test_values_that_are_no_text_are_no_markers() -> None:
+    assert is_nothing(None)
+    assert not is_nothing(7)
+    assert cleaned_values({"first_name": 7, "company_name": ["Foo"]}) == {
+        "first_name": 7,
+        "company_name": ["Foo"],
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('="Bo"', "Bo"),
+        (' ="Bo" ', "Bo"),
+        ('="The ""Bo"" Co"', 'The "Bo" Co'),
+        ("'Bo", "Bo"),
+        ("'+49 30 1", "+49 30 1"),
+        ("'t Hooft", "'t Hooft"),
+        ("'s-Gravesande", "'s-Gravesande"),
+        ("'Bo'", "'Bo'"),
+        ("=mc2 Labs", "=mc2 Labs"),
+        ("O'Neill", "O'Neill"),
+    ],
+)
+def test_what_keeps_a_spreadsheet_from_changing_a_text(text: str, expected: str) -> None:
+    assert unwrapped(text) == expected
+
+
+def test_wrapped_values_are_sent_unwrapped() -> None:
+    wrapped = {name: f'="{value}"' for name, value in MARA.items()} | {
+        "company_domain": "'https://northfold.example"
+    }
+    assert contact(wrapped) == {**MARA, "company_domain": "northfold.example"}
+
+
+# --- the value that counts ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "first", ["-", "", "N/A", "https://www.linkedin.com/company/northfold", "linkedin.com/in/undefined"]
+)
+def test_the_first_usable_profile_wins(first: str) -> None:
+    assert contact({"LinkedIn": first, "Profile URL": PROFILE}) == {"linkedin_url": PROFILE}
+
+
+def test_the_first_usable_domain_company_and_name_win() -> None:
+    record = {
+        **{"First Name": "-", "Given Name": "Mara", "Last Name": "Okafor"},
+        **{
+            "Company": "NULL",
+            "Account Name": "Northfold",
+            "Website": "N/A",
+            "Email Domain": "northfold.example",
+        },
+        **{"Email": "email_not_unlocked@domain.com", "Work Email": "mara@northfold.example"},
+    }
+    assert contact(record) == {
+        **MARA,
+        "company_domain": "northfold.example",
+        "email": "mara@northfold.example",
+    }
+
+
+def test_an_object_beside_its_name_is_not_the_name() -> None:
+    record = {
+        "first_name": "Mara",
+        "last_name": "Okafor",
+        "organization": {"id": 7},
+        "organization_name": "Northfold",
+    }
+    assert contact(record) == MARA
+
+
+def test_the_first_column_wins_while_it_is_usable() -> None:
+    assert contact({**MARA, "Account Name": "Elsewhere"})["company_name"] == "Northfold"
+
+
+def test_without_a_usable_value_the_row_says_what_is_wrong() -> None:
+    [row], report = read({"LinkedIn": "linkedin.com/in/undefined", "Profile URL": "-"})
+    assert isinstance(row, Refused)
+    assert report.refused.keys() == {RejectionReason.NOT_A_PERSON_URL}
+    assert row.values["linkedin_url"] == "linkedin.com/in/undefined"
+
+
+def test_repeated_columns_of_a_data_frame_are_read_in_order() -> None:
+    rows = [["Mara", "Okafor", "Acme Ltd", "Wrong Corp"], ["Teo", "Lindqvist", None, "Harbor"]]
+    frame = pd.DataFrame(rows, columns=["first_name", "last_name", "company", "company"])
+    found = list(read_contacts(RecordsSource(frame), ReadReport()))
+    assert [row.contact.company_name for row in found] == ["Acme Ltd", "Harbor"]
+
+
+def test_three_people_with_a_placeholder_profile_are_three() -> None:
+    people = [
+        {**MARA, "first_name": name, "LinkedIn URL": "https://www.linkedin.com/in/undefined"}
+        for name in "ABC"
+    ]
+    report = ReadReport()
+    rows = list(read_contacts(RecordsSource(people), report))
+    assert [row.contact.first_name for row in rows] == ["A", "B", "C"]
+    assert report.left_out["linkedin_url"].count == 3
+
+
+@pytest.mark.parametrize(
+    ("cell", "company"),
+    [
+        ("Thistle;Side Co", "Thistle"),
+        (";Thistle", "Thistle"),
+        ("Smith &amp; Sons;Other", "Smith &amp; Sons"),
+        ("A & B", "A & B"),
+    ],
+)
+def test_the_first_of_several_companies_in_a_cell(cell: str, company: str) -> None:
+    assert contact({**MARA, "company_name": cell})["company_name"] == company
+
+
+# --- foreign text costs no more than its length ------------------------------------------------------------------
+
+PATTERNS = [
+    *[".", " ", ";", "&", "'", '"', "-", "=", "[", "a.", "@a", "](", "<a ", ",;| ", "www.", "%25", "a@."],
+    *["linkedin.com/in/", '=HYPERLINK("'],
+]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [pattern * (20_000 // len(pattern)) for pattern in PATTERNS],
+    ids=lambda text: text[:12],
+)
+def test_hostile_cells_take_linear_time(text: str) -> None:
+    started = time.process_time()
+    for wrapped in (text, f"x@{text} @", f'="{text}', f"https://www.linkedin.com/in/{text} ", f"'{text}"):
+        parse_linkedin_url(wrapped)
+        clean_domain(wrapped)
+        clean_email(wrapped)
+        cleaned_values(dict.fromkeys(CONTACT_FIELDS, wrapped))
+        is_nothing(wrapped)
+    assert time.process_time() - started < 1
