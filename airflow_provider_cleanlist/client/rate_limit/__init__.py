@@ -2,7 +2,8 @@
 
 :func:`open_limiter` returns the limiter that the setting ``rate_limit_store`` names. `core` holds the rules, as pure
 functions of state, time and request, and the interface of a limiter; `memory` what all stores have in common and the
-store for one process; `file` the store for one host, in one of the `directories`; `redis` the one for many hosts.
+store for one process; `file` the store for one host, in one of the `directories`; `redis` the one for many hosts, whose
+address `redis_url` checks.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ from airflow_provider_cleanlist.client.rate_limit.memory import (
     MemoryRateLimiter,
     MemoryState,
 )
-from airflow_provider_cleanlist.client.rate_limit.redis import SCHEMES, RedisRateLimiter
+from airflow_provider_cleanlist.client.rate_limit.redis import RedisRateLimiter
+from airflow_provider_cleanlist.client.rate_limit.redis_url import SCHEMES
 
 _limiters: dict[tuple[str, str, Budget], BaseRateLimiter] = {}
 _memory: dict[str, MemoryState] = {}
@@ -65,9 +67,12 @@ def _open(store: str, scope: str, budget: Budget) -> BaseRateLimiter:
 
 
 def _directory(store: str) -> Path:
-    parts = urlsplit(store)
+    try:
+        parts = urlsplit(store)
+    except ValueError:
+        parts = urlsplit("")
     path = Path(unquote(parts.path))
-    if parts.netloc not in ("", "localhost") or not parts.path.strip("/"):
+    if "\0" in str(path) or parts.netloc not in ("", "localhost") or not parts.path.strip("/"):
         raise ConfigurationError(
             "rate_limit_store must name a directory of this host: file:///var/lib/cleanlist"
         )

@@ -10,7 +10,6 @@ to for what it has lately sent (see :class:`.memory.LocalCooldown`), so that nei
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import logging
 import math
 import os
@@ -19,9 +18,7 @@ import threading
 import time
 from dataclasses import replace
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
 
-from airflow_provider_cleanlist.client.errors import ConfigurationError
 from airflow_provider_cleanlist.client.rate_limit.core import (
     Budget,
     BudgetState,
@@ -40,6 +37,7 @@ from airflow_provider_cleanlist.client.rate_limit.memory import (
     is_plausible,
     new_state,
 )
+from airflow_provider_cleanlist.client.rate_limit.redis_url import checked_url
 
 T = TypeVar("T")
 
@@ -54,8 +52,8 @@ RECONNECTS_PER_WINDOW = 12
 CLOCK_JUMP_SECONDS = 1.0
 """Step ahead after which the server's clock counts as set, and its log as lost."""
 
-SCHEMES = {"redis": "redis", "rediss": "rediss", "valkey": "redis", "valkeys": "rediss"}
-"""URL schemes, and what the Redis client calls them."""
+WARN_AGAIN_SECONDS = 600.0
+"""How often an outage is reported while it lasts."""
 
 
 class ServerUnavailableError(Exception):
@@ -169,15 +167,15 @@ class RedisRateLimiter(BaseRateLimiter):
 
     def __init__(self, url: str, scope: str, budget: Budget, fallback: BaseRateLimiter) -> None:
         super().__init__(budget, fallback.clock)
-        self._address = _checked_address(url)
-        scheme, _, rest = url.partition("://")
+        address, self._address = checked_url(url)
         name = hashlib.blake2b(scope.encode(), digest_size=12).hexdigest()
-        self._key = RedisKey(f"{SCHEMES[scheme]}://{rest}", f"cleanlist:budget:1:{name}")
+        self._key = RedisKey(address, f"cleanlist:budget:1:{name}")
         self._lock = threading.Lock()
         os.register_at_fork(after_in_child=self._start_over)
         self._fallback = fallback
         self._is_down = False
         self._reconnect_at = 0.0
+        self._warn_at = 0.0
         self._born = 0
         self._clock_offset = 0.0
 
@@ -283,25 +281,11 @@ class RedisRateLimiter(BaseRateLimiter):
         self._key.disconnect()
         if not was_down:
             self._fallback.hold(self.cooldown.seconds(now))
+        if not was_down or now >= self._warn_at:
+            self._warn_at = now + WARN_AGAIN_SECONDS
             log.warning(
                 "The Cleanlist request budget at %s cannot be used (%s). Until it can, this host keeps a budget of "
                 "its own.",
                 self._address,
                 type(error).__name__,
             )
-
-
-def _checked_address(url: str) -> str:
-    """Return host and port of a valid URL."""
-    if importlib.util.find_spec("redis") is None:
-        raise ConfigurationError(
-            "rate_limit_store needs the Redis client: pip install 'airflow-provider-cleanlist[redis]'"
-        )
-    try:
-        parts = urlsplit(url)
-        host, port = parts.hostname, parts.port
-    except ValueError:
-        host, port = None, None
-    if host is None:
-        raise ConfigurationError("rate_limit_store must look like redis://host:6379/0")
-    return f"{host}:{port or 6379}"

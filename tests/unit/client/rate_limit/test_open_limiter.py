@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from airflow_provider_cleanlist.client.errors import ConfigurationError
-from airflow_provider_cleanlist.client.rate_limit import open_limiter
+from airflow_provider_cleanlist.client.rate_limit import open_limiter, redis_url
 from airflow_provider_cleanlist.client.rate_limit import redis as redis_store
 from airflow_provider_cleanlist.client.rate_limit.core import GO, Budget, Priority, Verdict
 from airflow_provider_cleanlist.client.rate_limit.file import FileRateLimiter
@@ -83,6 +83,8 @@ def test_one_limiter_per_process(scope):
         (f"redis://:{SECRET}@:6379/0", "redis://host:6379/0"),
         (f"redis://:{SECRET}@host:port/0", "redis://host:6379/0"),
         (f"redis://:{SECRET}@[host/0", "redis://host:6379/0"),
+        (f"file://[{SECRET}", "directory of this host"),
+        (f"file:///a%00{SECRET}", "directory of this host"),
     ],
 )
 def test_a_store_that_makes_no_sense_is_named_without_its_secrets(scope, store, problem):
@@ -95,13 +97,13 @@ def test_a_store_that_makes_no_sense_is_named_without_its_secrets(scope, store, 
 def test_a_missing_client_names_the_extra(scope, monkeypatch):
     find = importlib.util.find_spec
     monkeypatch.setattr(
-        redis_store.importlib.util, "find_spec", lambda name: None if name == "redis" else find(name)
+        redis_url.importlib.util, "find_spec", lambda name: None if name == "redis" else find(name)
     )
     with pytest.raises(ConfigurationError, match=r"airflow-provider-cleanlist\[redis\]"):
         open_limiter("redis://localhost", scope, Budget())
 
 
-@pytest.mark.parametrize("query", ["", "?socket_timeout=soon"])
+@pytest.mark.parametrize("query", ["", "?socket_timeout=0.5&socket_keepalive=true"])
 def test_an_unusable_server_is_reported_once_without_its_secrets(scope, caplog, query):
     url = f"redis://user:{SECRET}@localhost:1/0{query}"
     limiter = open_limiter(url, scope, Budget())
@@ -126,3 +128,14 @@ def test_the_redis_client_is_imported_only_when_a_server_is_used():
         "sys.exit('redis' in sys.modules)\n"
     )
     subprocess.run([sys.executable, "-c", script], check=True)
+
+
+def test_an_outage_that_lasts_is_reported_again(scope, caplog, monkeypatch):
+    limiter = open_limiter("redis://localhost:1/0", scope, Budget())
+    now = [0.0]
+    monkeypatch.setattr(limiter, "clock", lambda: now[0])
+    for minute in range(25):
+        now[0] = 60.0 * minute
+        work(limiter)
+    records = [record for record in caplog.records if record.name == redis_store.__name__]
+    assert len(records) == 3
