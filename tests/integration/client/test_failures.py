@@ -7,7 +7,6 @@ import ssl
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -81,42 +80,6 @@ def test_a_server_without_tls_never_gets_the_request(serve: Any, connect: Any, c
         client.submit_bulk_enrichment(contacts)
     assert seen
     assert b"Bearer" not in b"".join(seen)
-
-
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A self-signed certificate of 127.0.0.1, with its key, in one PEM file."""
-    import ipaddress
-
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
-
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
-    now = datetime.now(UTC)
-    signed = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(
-            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False
-        )
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    path = tmp_path_factory.mktemp("tls") / "server.pem"
-    path.write_bytes(
-        signed.public_bytes(serialization.Encoding.PEM)
-        + key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
-    )
-    return path
 
 
 @pytest.fixture
@@ -245,15 +208,18 @@ def test_what_may_have_left_stays_unknown_whatever_the_settings(
     tls: ssl.SSLContext,
     certificate: Path,
     environment: Callable[[str, str], None],
+    tmp_path: Path,
 ) -> None:
     """The bundle is deleted while the request is on its way."""
+    bundle = tmp_path / "bundle.pem"
+    bundle.write_bytes(certificate.read_bytes())
 
     def cut_after_deleting(peer: Any) -> None:
         peer.read_request()
-        certificate.unlink()
+        bundle.unlink()
         peer.reset()
 
-    environment("REQUESTS_CA_BUNDLE", str(certificate))
+    environment("REQUESTS_CA_BUNDLE", str(bundle))
     recorder = Recorder()
     with pytest.raises(errors.SubmissionUnknownError):
         connect(serve(cut_after_deleting, tls).url).submit_bulk_enrichment(contacts, observer=recorder)

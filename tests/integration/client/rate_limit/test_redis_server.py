@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -239,6 +240,31 @@ def test_a_password_works_and_a_wrong_one_is_not_shown(start_redis, caplog) -> N
     assert work(new(server)) == GO
     assert "cannot be used (AuthenticationError)" in caplog.text
     assert "battery-staple" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("options", "works"),
+    [
+        ("ssl_cert_reqs=CERT_NONE", True),
+        ("ssl_cert_reqs=CERT_REQUIRED&ssl_ca_certs={certificate}", True),
+        ("ssl_cert_reqs=required&ssl_ca_certs={certificate}", True),
+        ("ssl_cert_reqs=CERT_REQUIRED", False),
+    ],
+)
+def test_the_url_of_a_celery_installation(
+    start_redis, certificate: Path, caplog, options: str, works: bool
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    pem = str(certificate)
+    files = ["--tls-cert-file", pem, "--tls-key-file", pem, "--tls-ca-cert-file", pem]
+    server = start_redis("--tls-port", str(port), "--tls-auth-clients", "no", *files)
+    server.url = f"rediss://127.0.0.1:{port}/0?{options.format(certificate=pem)}"
+    assert [work(new(server, Budget(1))).verdict for _ in range(2)] == [
+        Verdict.GO,
+        Verdict.WAIT if works else Verdict.GO,
+    ]
+    assert ("cannot be used" in caplog.text) is not works
 
 
 def test_a_server_that_hangs_is_left_after_a_second(redis_server) -> None:
