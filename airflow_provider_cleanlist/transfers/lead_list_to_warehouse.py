@@ -37,9 +37,9 @@ class LeadListToWarehouseOperator(WarehouseLoadOperator):
     staged. Memory does not grow with the list, and no lead appears in logs, XCom or errors.
 
     Besides the leads' own fields every row holds ``_cleanlist_list_id``, ``_cleanlist_synced_at`` (UTC, the same for
-    all rows of a load) and ``_cleanlist_run_id`` (``dag_id/run_id``). The table is created when it is missing, for
-    ``merge`` with ``key`` as its primary key. Fields become text columns in snake case; lists and objects become
-    compact JSON. See ``docs/loading.md``.
+    all rows that a load writes) and ``_cleanlist_run_id`` (``dag_id/run_id``). The table is created when it is
+    missing, for ``merge`` with ``key`` as its primary key. Fields become text columns in snake case; lists and objects
+    become compact JSON. See ``docs/loading.md``.
 
     Args:
         list_id: The lead list. Exactly one of ``list_id`` and ``list_name``.
@@ -47,9 +47,10 @@ class LeadListToWarehouseOperator(WarehouseLoadOperator):
         warehouse_conn_id: Airflow connection of the warehouse; any whose hook is a ``DbApiHook``.
         table: The target, ``table`` or ``schema.table``. A part in double quotes is taken verbatim.
         schema: Schema of the target; ``table`` is then a single name, dots included.
-        mode: ``merge`` replaces leads of the same key and adds the others. ``replace`` makes the list's rows, or the
-            whole table, exactly the list. ``append`` adds the list as it is now; a re-run of the same DAG run replaces
-            what that run added. ``snapshot`` keeps one copy of the list per ``snapshot_date``.
+        mode: ``merge`` updates leads of the same key in place, where anything differs, and adds the others.
+            ``replace`` makes the list's rows, or the whole table, exactly the list. ``append`` adds the list as it is
+            now; a re-run of the same DAG run replaces what that run added. ``snapshot`` keeps one copy of the list per
+            ``snapshot_date``.
         key: Columns that identify a lead. ``("lead_id",)`` makes a table of people over all lists.
         replace_scope: What ``replace`` and ``snapshot`` replace: the rows of this ``list``, or the whole ``table``
             (for ``snapshot``: the whole day).

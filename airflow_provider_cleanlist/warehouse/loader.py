@@ -14,7 +14,7 @@ from airflow_provider_cleanlist.warehouse.dialects import database_errors, datab
 from airflow_provider_cleanlist.warehouse.errors import CursorRefusedError, LoadError
 from airflow_provider_cleanlist.warehouse.plan import TargetPlan, check_counts, check_keys, plan_target
 from airflow_provider_cleanlist.warehouse.publication import Publication
-from airflow_provider_cleanlist.warehouse.publish import check_mergeable, check_writable, publish
+from airflow_provider_cleanlist.warehouse.publish import check_writable, publish
 from airflow_provider_cleanlist.warehouse.reading import Pacing, ReadPages, StageWriter
 from airflow_provider_cleanlist.warehouse.spec import LoadSpec
 from airflow_provider_cleanlist.warehouse.staging import BATCH_ROWS, Stage
@@ -95,7 +95,7 @@ def load(
     target = tables.columns_of(engine, spec.table)
     plan = plan_target(spec, RowMaker(spec, target=target).fields, target)
     if target is not None:
-        check_writable(engine, spec.table, [name for name in plan.written if name in target])
+        check_writable(engine, spec, [name for name in plan.written if name in target])
     stage = Stage.open(engine, spec, utc_now())
     if stage.checkpoint.report is not None:
         log.info("An earlier attempt published this load; only cleaning up is left.")
@@ -151,7 +151,6 @@ def _publish(engine: Engine, spec: LoadSpec, stage: Stage, now: datetime) -> Loa
         on_missing = "keep"
     plan, added = _prepare_target(engine, spec, stage.checkpoint.fields)
     publication = Publication(spec, plan, stage.table, counts, on_missing, now, database_of(engine))
-    check_mergeable(engine, publication)
     with database_errors(engine, f"Publishing into {spec.table}"), engine.begin() as connection:
         removed = publish(connection, publication)
         report = LoadReport(stage.checkpoint.rows, counts.keys, removed, stage.checkpoint.pages, added)

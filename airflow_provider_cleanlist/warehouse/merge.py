@@ -116,7 +116,10 @@ def _by_key(publication: Publication, on_missing: OnMissing) -> Merge:
     updated: dict[str, Any] = {name: value for name, value in incoming.items() if name not in key}
     if naming.DELETED_AT in publication.plan.meta:
         updated[naming.DELETED_AT] = sa.null()
-    matched.append(_Action("UPDATE", updated))
+    if publication.spec.mode != "merge":
+        matched.append(_Action("UPDATE", updated))
+    elif differences := publication.differences(target, incoming):
+        matched.append(_Action("UPDATE", updated, sa.or_(*differences).self_group()))
     on = sa.and_(*(target.c[name] == rows.c[name] for name in key))
     return Merge(target, rows, on, matched, _Action("INSERT", incoming, rows.c[DROP].is_(None)))
 

@@ -134,14 +134,12 @@ class TargetPlan:
         meta: The loader's own columns, in order.
         key: The key's columns in the target.
         added: Columns that the target lacks; all of them if there is no target yet.
-        foreign: Columns of the target that this load does not own.
     """
 
     columns: tuple[Column, ...]
     meta: tuple[str, ...]
     key: tuple[str, ...]
     added: tuple[str, ...]
-    foreign: tuple[str, ...] = ()
 
     @property
     def written(self) -> tuple[str, ...]:
@@ -193,11 +191,9 @@ def plan_target(spec: LoadSpec, fields: Sequence[str], target: TargetColumns | N
             f"{spec.table} has no column for {forbidden}, and schema_evolution={spec.schema_evolution!r} adds none. "
             "Add the columns, leave the fields out with columns= or exclude_columns=, or set schema_evolution='add'."
         )
-    own = TargetColumns((*names.values(), *naming.META_COLUMNS, naming.EXTRA), existing.ignores_case)
-    foreign = tuple(name for name in existing if name not in own)
     fields_of_key = iter(spec.key_fields)
     key = tuple(part if part in naming.META_COLUMNS else names[next(fields_of_key)] for part in spec.key)
-    return TargetPlan(columns, meta, key, added, foreign)
+    return TargetPlan(columns, meta, key, added)
 
 
 def column_names(spec: LoadSpec, fields: Sequence[str], existing: Container[str] = ()) -> dict[str, str]:

@@ -1,12 +1,13 @@
 """What is published, as SQL: which rows of the target are deleted, and which staged ones are written.
 
-Every mode deletes what the load replaces and inserts the staged records, the last copy of each. Only a merge into a
-table with further columns updates rows in place, so that those columns keep their values.
+A merge updates rows in place, and only those in which something differs: rows of other tables can refer to them, and
+columns that the load does not own keep their values. Every other mode deletes what the load replaces and inserts the
+staged records, the last copy of each.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -52,11 +53,6 @@ class Publication:
         return tables.target_table(self.spec, self.plan, self.database)
 
     @property
-    def updates_in_place(self) -> bool:
-        """Whether existing rows are updated instead of replaced, to preserve columns this load does not own."""
-        return self.spec.mode == "merge" and bool(self.plan.foreign)
-
-    @property
     def compares_keys(self) -> bool:
         """Whether rows of the target are compared with staged records by key."""
         spec = self.spec
@@ -70,18 +66,14 @@ class Publication:
         The rows affected by those named ``removed`` are the rows that the load removes.
         """
         target, source = self.target, self.source()
-        if self.updates_in_place:
+        if self.spec.mode == "merge":
             return [
                 *self._missing(target, ~self._staged(target)),
-                ("updated", self._update(target, source)),
+                *self._update(target, source),
                 ("inserted", self._insert(target, source, skip_existing=True)),
             ]
-        if self.spec.mode == "merge":
-            replaced = [("replaced", target.delete().where(self._staged(target)))]
-            replaced += self._missing(target)
-        else:
-            replaced = [("removed", target.delete().where(*self.scope(target)))]
-        return [*replaced, ("inserted", self._insert(target, source))]
+        removed = target.delete().where(*self.scope(target))
+        return [("removed", removed), ("inserted", self._insert(target, source))]
 
     def removals(self) -> list[Any]:
         """Return statements that would remove what the load removes, if they ran first."""
@@ -105,14 +97,9 @@ class Publication:
         return sa.select(*(ranked.c[name] for name in columns)).where(ranked.c["_rank"] == 1).subquery()
 
     def _constants(self) -> dict[str, ColumnElement[Any]]:
-        values = {
-            naming.LIST_ID: self.spec.list_id,
-            naming.SYNCED_AT: self.now,
-            naming.RUN_ID: self.spec.run_id,
-            naming.SNAPSHOT_DATE: self.spec.snapshot_date,
-        }
+        now = sa.literal(self.now, tables.meta_type(self.database, naming.SYNCED_AT))
         return {
-            name: sa.literal(values[name], tables.meta_type(self.database, name))
+            name: now if name == naming.SYNCED_AT else fixed_value(self.spec, name, self.database)
             for name in self.plan.meta
             if name != naming.DELETED_AT
         }
@@ -126,12 +113,39 @@ class Publication:
             rows = rows.select_from(source.outerjoin(old, self.same_key(old, source))).where(absent)
         return target.insert().from_select([*values], rows)
 
-    def _update(self, target: sa.Table, source: FromClause) -> Any:
+    def _update(self, target: sa.Table, source: FromClause) -> list[tuple[str, Any]]:
         values = self.values(source)
+        differences = self.differences(target, values)
+        if not differences:
+            return []
+        fixed = self.plan.key
+        if self.database.folds_keys:
+            fixed = tuple(name for name in fixed if name in naming.META_COLUMNS)
+        changed = {name: value for name, value in values.items() if name not in fixed}
         if naming.DELETED_AT in self.plan.meta:
-            values[naming.DELETED_AT] = sa.null()
-        changed = {name: value for name, value in values.items() if name not in self.plan.key}
-        return target.update().values(changed).where(self.same_key(target, source))
+            changed[naming.DELETED_AT] = sa.null()
+        same_key = self.same_key(target, source)
+        return [("updated", self.database.update(target, source, changed, same_key, sa.or_(*differences)))]
+
+    def differences(
+        self, target: FromClause, values: Mapping[str, ColumnElement[Any]]
+    ) -> list[ColumnElement[bool]]:
+        """Return what makes a row of the target outdated; when and by which run it was written does not.
+
+        Args:
+            target: The target.
+            values: What would be written to its columns.
+        """
+        differs = self.database.differs
+        compared = {column.target: column.type for column in self.plan.columns}
+        if not self.database.folds_keys:
+            compared = {name: kind for name, kind in compared.items() if name not in self.plan.key}
+        if naming.LIST_ID not in self.plan.key:
+            compared[naming.LIST_ID] = "text"
+        differences = [differs(target.c[name], values[name], kind) for name, kind in compared.items()]
+        if naming.DELETED_AT in self.plan.meta:
+            differences.append(target.c[naming.DELETED_AT].is_not(None))
+        return differences
 
     def values(self, source: FromClause) -> dict[str, ColumnElement[Any]]:
         """Return what is written to each column for a staged record."""
@@ -166,9 +180,9 @@ class Publication:
         staging, constants = self._staging_names(), self._constants()
         fixed = [target.c[name] == constants[name] for name in self.plan.key if name in constants]
         names = [name for name in self.plan.key if name in staging]
-        if len(names) > 1:  # not every database compares tuples
+        if len(names) > 1 or self.database.plans_exists:  # not every database compares tuples
             same = (target.c[name] == self.stage.c[staging[name]] for name in names)
-            return sa.and_(*fixed, sa.exists().where(*same))
+            return sa.exists().where(*fixed, *same)
         return sa.and_(*fixed, target.c[names[0]].in_(sa.select(self.stage.c[staging[names[0]]])))
 
     def of_list(self, target: FromClause) -> ColumnElement[bool]:
@@ -188,15 +202,21 @@ class Publication:
 
     def scope(self, target: Any) -> Sequence[ColumnElement[bool]]:
         """Return the conditions of the rows that ``replace``, ``append`` and ``snapshot`` replace."""
-        constants = self._constants()
-        whole_table = self.spec.replace_scope == "table"
-        if self.spec.mode == "append":
-            return self.of_list(target), target.c[naming.RUN_ID] == constants[naming.RUN_ID]
-        if self.spec.mode == "snapshot":
-            day = target.c[naming.SNAPSHOT_DATE] == constants[naming.SNAPSHOT_DATE]
-            return (day,) if whole_table else (day, self.of_list(target))
-        if whole_table:
-            return ()
         if self.compares_keys:
             return (sa.or_(self.of_list(target), self._staged(target)),)
-        return (self.of_list(target),)
+        return scope(self.spec, target, self.database)
+
+
+def fixed_value(spec: LoadSpec, name: str, database: Database) -> ColumnElement[Any]:
+    """Return what the spec alone says about one of the loader's columns."""
+    values = {
+        naming.LIST_ID: spec.list_id,
+        naming.RUN_ID: spec.run_id,
+        naming.SNAPSHOT_DATE: spec.snapshot_date,
+    }
+    return sa.literal(values[name], tables.meta_type(database, name))
+
+
+def scope(spec: LoadSpec, target: Any, database: Database) -> list[ColumnElement[bool]]:
+    """Return the conditions of the rows that a load in a scope of its own replaces."""
+    return [target.c[name] == fixed_value(spec, name, database) for name in spec.scope]

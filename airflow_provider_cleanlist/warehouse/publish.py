@@ -3,39 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from airflow_provider_cleanlist.warehouse import naming, tables
+from airflow_provider_cleanlist.warehouse import tables
 from airflow_provider_cleanlist.warehouse.dialects import database_errors, database_of
 from airflow_provider_cleanlist.warehouse.dialects.base import count_affected
 from airflow_provider_cleanlist.warehouse.errors import LoadConfigurationError, LoadError
 from airflow_provider_cleanlist.warehouse.merge import merge_statement
-from airflow_provider_cleanlist.warehouse.publication import Publication
+from airflow_provider_cleanlist.warehouse.publication import Publication, scope
+from airflow_provider_cleanlist.warehouse.spec import LoadSpec
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection, Engine
-
-
-def check_mergeable(engine: Engine, publication: Publication) -> None:
-    """Refuse a merge that would lose values of columns this load does not own.
-
-    Raises:
-        LoadConfigurationError: The target has such columns, and SQLAlchemy has no ``UPDATE .. FROM`` for the database.
-    """
-    if publication.database.publishes_by_merge:
-        return
-    try:
-        for _, statement in publication.statements():
-            statement.compile(dialect=engine.dialect)
-    except (NotImplementedError, sa.exc.CompileError):
-        foreign = ", ".join(publication.plan.foreign)
-        raise LoadConfigurationError(
-            f"{publication.spec.table} has columns that this load does not write: {foreign}. A merge "
-            f"would have to update rows in place, which SQLAlchemy {sa.__version__} cannot on {engine.dialect.name}. "
-            "Nothing was written. Use mode='replace', or a table without these columns."
-        ) from None
 
 
 def publish(connection: Connection, publication: Publication) -> int:
@@ -49,9 +30,11 @@ def publish(connection: Connection, publication: Publication) -> int:
         Number of rows removed from the target: gone from the list, or in the scope that was replaced.
 
     Raises:
+        LoadConfigurationError: Rows would be deleted to which other tables refer.
         LoadError: The staging table is not as it was counted.
     """
     database = publication.database
+    _check_references(connection, publication.spec, publication.target)
     if database.build_script is None and not database.publishes_by_merge:
         return _publish_statements(connection, publication)
     removed = sum(count_affected(connection, removal) for removal in publication.removals())
@@ -95,18 +78,53 @@ def _analyze_stage(connection: Connection, publication: Publication) -> None:
             connection.execute(analyze(publication.stage, publication.staged_key_names()))
 
 
-def check_writable(engine: Engine, table: naming.TableName, columns: Sequence[str]) -> None:
-    """Check, before anything is read, that rows of an existing target can be deleted and inserted.
+def check_writable(engine: Engine, spec: LoadSpec, columns: Sequence[str]) -> None:
+    """Check, before anything is read, that rows of an existing target can be changed as the load will.
+
+    Args:
+        engine: The warehouse.
+        spec: The load.
+        columns: The target's columns that will be written.
 
     Raises:
-        LoadConfigurationError: They cannot: it is a view, privileges are missing, or a column is generated.
+        LoadConfigurationError: They cannot: it is a view, privileges are missing, a column is generated, or other
+            tables refer to rows that would be deleted.
     """
+    table = spec.table
     target = sa.Table(table.name, sa.MetaData(), *(sa.Column(name) for name in columns), schema=table.schema)
     never = sa.text("1 = 0")
-    doing = f"Checking that rows of {table} can be deleted and inserted"
+    statements: dict[str, Any] = {}
+    if spec.deletes_rows:
+        statements["deleted"] = target.delete().where(never)
+    if spec.updates_rows:
+        statements["updated"] = target.update().values({column: column for column in target.c}).where(never)
+    statements["inserted"] = target.insert().from_select([*columns], sa.select(*target.c).where(never))
+    doing = f"Checking that rows of {table} can be {' and '.join(statements)}"
     with database_errors(engine, doing), engine.connect() as connection:
         transaction = connection.begin()
         database_of(engine).check_target(connection, target)
-        connection.execute(target.delete().where(never))
-        connection.execute(target.insert().from_select([*columns], sa.select(*target.c).where(never)))
+        for statement in statements.values():
+            connection.execute(statement)
+        if set(spec.scope) <= {*columns}:
+            _check_references(connection, spec, target)
         transaction.rollback()
+
+
+def _check_references(connection: Connection, spec: LoadSpec, target: sa.Table) -> None:
+    """Refuse to delete rows that another table refers to, which would fail or change that table.
+
+    ``replace`` deletes rows by nature; ``append`` and ``snapshot`` when they repeat an earlier load.
+
+    Raises:
+        LoadConfigurationError: There is a foreign key, and rows would be deleted.
+    """
+    if spec.mode == "merge":
+        return
+    database = database_of(connection)
+    keys = database.referring_keys(connection, target)
+    repeated = target.delete().where(*scope(spec, target, database))
+    if keys and (spec.mode == "replace" or count_affected(connection, repeated)):
+        raise LoadConfigurationError(
+            f"mode={spec.mode!r} would delete rows of {spec.table} to which other tables refer: {', '.join(keys)}. "
+            "Nothing was written. Use mode='merge', which updates rows in place, or drop the foreign key."
+        )

@@ -159,6 +159,28 @@ class LoadSpec:
         )
 
     @property
+    def updates_rows(self) -> bool:
+        """Whether the load updates rows of the target in place."""
+        return self.mode == "merge"
+
+    @property
+    def deletes_rows(self) -> bool:
+        """Whether the load, or a repetition of it, deletes rows of the target."""
+        return self.mode != "merge" or self.on_missing == "delete"
+
+    @property
+    def scope(self) -> tuple[str, ...]:
+        """The loader's columns that say which rows ``replace``, ``append`` and ``snapshot`` replace; empty for all."""
+        lists = (naming.LIST_ID,) if self.replace_scope == "list" else ()
+        match self.mode:
+            case "append":
+                return (naming.LIST_ID, naming.RUN_ID)
+            case "snapshot":
+                return (naming.SNAPSHOT_DATE, *lists)
+            case _:
+                return lists
+
+    @property
     def stage(self) -> TableName:
         """The staging table of this load, the same for every attempt."""
         digest = hashlib.sha256("\0".join((self.load_id, self.list_id, str(self.table))).encode()).hexdigest()

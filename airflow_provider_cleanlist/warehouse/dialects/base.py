@@ -11,16 +11,37 @@ import sqlalchemy as sa
 from sqlalchemy.ext.compiler import compiles
 
 from airflow_provider_cleanlist.warehouse.errors import ErrorCodes, LoadError
-from airflow_provider_cleanlist.warehouse.types import DatabaseTypes, Row
+from airflow_provider_cleanlist.warehouse.types import ColumnType, DatabaseTypes, Row
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection, Dialect, Engine
+    from sqlalchemy.sql.elements import ColumnElement
+    from sqlalchemy.sql.selectable import FromClause
 
 InsertRows = Callable[["Connection", sa.Table, Sequence[Row]], None]
 """Inserts rows, which have a value for each of the table's columns, in order."""
 
 BuildScript = Callable[["Dialect", sa.Table, int, Sequence[Any]], tuple[str, dict[str, Any]]]
 """Makes one script, with its parameters, of a staging table, the number of rows it must hold, and statements."""
+
+UpdateRows = Callable[
+    [
+        sa.Table,
+        "FromClause",
+        Mapping[str, "ColumnElement[Any]"],
+        "ColumnElement[bool]",
+        "ColumnElement[bool]",
+    ],
+    Any,
+]
+"""Makes the statement that updates rows in place: of the target, the staged records, the value of each column that is
+written, which rows and records belong together, and in which of them something differs."""
+
+Differs = Callable[["ColumnElement[Any]", "ColumnElement[Any]", ColumnType], "ColumnElement[bool]"]
+"""Whether a stored value, which can be NULL, is not the given one, to the letter; the type is that of the given one."""
+
+ReferringKeys = Callable[["Connection", sa.Table], Sequence[str]]
+"""Returns the foreign keys that refer to a table, each as a table and what it calls the key."""
 
 
 class RowStream(Protocol):
@@ -104,6 +125,66 @@ def execute_many(connection: Connection, table: sa.Table, rows: Sequence[Row]) -
     connection.execute(table.insert(), [dict(zip(names, row, strict=True)) for row in rows])
 
 
+def update_by_subqueries(
+    target: sa.Table,
+    source: FromClause,
+    values: Mapping[str, ColumnElement[Any]],
+    same_key: ColumnElement[bool],
+    differs: ColumnElement[bool],
+) -> sa.Update:
+    """Return an UPDATE in the SQL of every database, with a subquery for each column."""
+    found = {name: sa.select(value).select_from(source).where(same_key) for name, value in values.items()}
+    changed = sa.exists(
+        sa.select(sa.literal(1)).select_from(source).where(same_key, differs).correlate(target)
+    )
+    return (
+        target.update()
+        .values({name: query.correlate(target).scalar_subquery() for name, query in found.items()})
+        .where(changed)
+    )
+
+
+def update_from(
+    target: sa.Table,
+    _: FromClause,
+    values: Mapping[str, ColumnElement[Any]],
+    same_key: ColumnElement[bool],
+    differs: ColumnElement[bool],
+) -> sa.Update:
+    """Return an UPDATE that joins the target with the staged records."""
+    return target.update().values(values).where(same_key, differs)
+
+
+def one_is_null(old: ColumnElement[Any], new: ColumnElement[Any]) -> ColumnElement[bool]:
+    """Return whether one of two values is NULL and the other is not."""
+    return sa.or_(sa.and_(old.is_(None), new.is_not(None)), sa.and_(old.is_not(None), new.is_(None)))
+
+
+def differs_portably(old: ColumnElement[Any], new: ColumnElement[Any], _: ColumnType) -> ColumnElement[bool]:
+    """Return whether two values differ, in the SQL of every database."""
+    return sa.or_(old != new, one_is_null(old, new))
+
+
+def is_distinct(old: ColumnElement[Any], new: ColumnElement[Any], _: ColumnType) -> ColumnElement[bool]:
+    """Return whether two values differ, by ``IS DISTINCT FROM``."""
+    return old.is_distinct_from(new)
+
+
+def keys_by_query(query: str) -> ReferringKeys:
+    """Return how to ask a catalog for foreign keys.
+
+    Args:
+        query: A query with the parameters ``:name`` and ``:place``, of the table and its schema, which can be NULL. It
+            returns the name of a table and of its foreign key.
+    """
+
+    def find(connection: Connection, table: sa.Table) -> list[str]:
+        parameters = {"name": table.name, "place": table.schema}
+        return [f"{name} ({key})" for name, key in connection.execute(sa.text(query), parameters)]
+
+    return find
+
+
 def driver_connection(connection: Connection) -> Any:
     """Return the driver's own connection below SQLAlchemy's."""
     return connection.connection.driver_connection
@@ -141,7 +222,7 @@ SQLSTATES = ErrorCodes(
     text=primary_message,
     missing=re.compile("42P01|3F000|ProgrammingError|OperationalError"),
     configuration=re.compile("(?:0A|28|3D|3F|42(?!P01)|55000).*|ProgrammingError"),
-    data=re.compile("(?:22|23502|23514).*|DataError"),
+    data=re.compile("(?:22|23502|23503|23514).*|DataError"),
     harmless=re.compile("(?:0A|08|23|25|28|3D|3F|40|42|53|55|57).*"),
     mistyped=re.compile("42804|42883|22P02"),
 )
@@ -179,9 +260,14 @@ class Database:
         staging_settings: Statements that begin a transaction that stages rows.
         count_settings: Statements that begin a transaction that counts distinct values.
         counts_affected: Whether the driver reports how many rows a statement affected.
+        referring_keys: Finds the enforced foreign keys that refer to a table.
         lock: How loads wait for each other while they publish. None where there is one writer at a time, or where
             concurrent transactions conflict anyway.
         analyze: Makes the statement that gathers statistics on columns of a table that was just filled.
+        update: Makes the statement that updates rows of the target in place.
+        differs: Whether a value of the target is not the staged one.
+        folds_keys: Whether texts of the target's key can equal others, as a collation or a type makes them.
+        plans_exists: Whether EXISTS is planned as a join, and ``IN`` below a ``NOT`` is not.
         publishes_by_merge: Whether a transaction can hold only one statement, so that it must be a MERGE.
         build_script: Makes the one script that publishes, where a connection has no transaction.
     """
@@ -214,9 +300,14 @@ class Database:
     staging_settings: Sequence[str] = ()
     count_settings: Sequence[str] = ()
     counts_affected: bool = True
+    referring_keys: ReferringKeys = lambda *_: ()
 
     lock: Lock | None = None
     analyze: Callable[[sa.Table, Sequence[str]], Any] | None = None
+    update: UpdateRows = update_by_subqueries
+    differs: Differs = differs_portably
+    folds_keys: bool = False
+    plans_exists: bool = False
     publishes_by_merge: bool = False
     build_script: BuildScript | None = None
 

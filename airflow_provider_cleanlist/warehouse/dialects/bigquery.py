@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import sqlalchemy as sa
 
-from airflow_provider_cleanlist.warehouse.dialects.base import Database, driver_connection
+from airflow_provider_cleanlist.warehouse.dialects.base import Database, driver_connection, update_from
 from airflow_provider_cleanlist.warehouse.errors import ErrorCodes, LoadConfigurationError, any_of
-from airflow_provider_cleanlist.warehouse.types import DatabaseTypes, NamedType, Row
+from airflow_provider_cleanlist.warehouse.types import ColumnType, DatabaseTypes, NamedType, Row
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection, Dialect, Engine
+    from sqlalchemy.sql.elements import ColumnElement
 
 _PARAMETER = re.compile(r"%\(([^:)]+)")
 
@@ -118,6 +119,13 @@ def _code(error: Any) -> str:
     return reasons[0] if reasons else str(getattr(cause, "code", "") or "")
 
 
+def _differs(old: ColumnElement[Any], new: ColumnElement[Any], kind: ColumnType) -> ColumnElement[bool]:
+    """Return whether two values differ; JSON can be compared as text only."""
+    if kind == "json":
+        old, new = sa.func.to_json_string(old), sa.func.to_json_string(new)
+    return old.is_distinct_from(new)
+
+
 BIGQUERY = Database(
     name="bigquery",
     types=DatabaseTypes(
@@ -140,5 +148,7 @@ BIGQUERY = Database(
     unquotable={"bigquery": '`"\\'},
     enforces_keys=False,
     insert_by_driver={"bigquery": _insert},
+    update=update_from,
+    differs=_differs,
     build_script=build_script,
 )

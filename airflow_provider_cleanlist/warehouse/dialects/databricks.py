@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from airflow_provider_cleanlist.warehouse.dialects.base import Database
+from airflow_provider_cleanlist.warehouse.dialects.base import Database, is_distinct
 from airflow_provider_cleanlist.warehouse.dialects.json_unnest import DOCUMENT, JsonUnnest
 from airflow_provider_cleanlist.warehouse.errors import NEVER, ErrorCodes, any_of
 from airflow_provider_cleanlist.warehouse.types import DatabaseTypes, NamedType
@@ -35,5 +35,6 @@ DATABRICKS = Database(
         max_bytes=4_000_000,
     ),
     counts_affected=False,
+    differs=is_distinct,
     publishes_by_merge=True,
 )

@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from airflow_provider_cleanlist.warehouse.dialects.base import Database
+import sqlalchemy as sa
+
+from airflow_provider_cleanlist.warehouse.dialects.base import Database, keys_by_query, update_from
 from airflow_provider_cleanlist.warehouse.dialects.json_unnest import DOCUMENT, JsonUnnest
 from airflow_provider_cleanlist.warehouse.errors import ErrorCodes, any_of
-from airflow_provider_cleanlist.warehouse.types import DatabaseTypes, NamedType
+from airflow_provider_cleanlist.warehouse.types import ColumnType, DatabaseTypes, NamedType
 
-_OF_VALUE = re.compile("NOT NULL|CHECK")
+if TYPE_CHECKING:
+    from sqlalchemy.sql.elements import ColumnElement
+
+_OF_VALUE = re.compile("NOT NULL|CHECK|foreign key")
+_REFERRING_KEYS = """
+SELECT concat(schema_name, '.', table_name), constraint_name
+FROM duckdb_constraints()
+WHERE constraint_type = 'FOREIGN KEY' AND lower(referenced_table) = lower(:name)
+AND COALESCE(:place, current_schema()) IN (schema_name, concat(database_name, '.', schema_name))
+ORDER BY 1, 2
+"""
 
 
 def _prepare(connection: Any) -> None:
@@ -26,6 +38,12 @@ def _category(error: Any) -> str:
     """Return the class; constraints have one for all, so the text shows which a value broke by itself."""
     name = _class_name(error)
     return "ValueConstraint" if name == "ConstraintException" and _OF_VALUE.search(str(error)) else name
+
+
+def _differs(old: ColumnElement[Any], new: ColumnElement[Any], _: ColumnType) -> ColumnElement[bool]:
+    """Return whether two values differ as bytes of text, which every type has and no collation folds."""
+    stored, given = (sa.func.encode(sa.cast(value, sa.Text())) for value in (old, new))
+    return stored.is_distinct_from(given)
 
 
 DUCKDB = Database(
@@ -47,4 +65,7 @@ DUCKDB = Database(
         max_bytes=16_000_000,
     ),
     counts_affected=False,
+    referring_keys=keys_by_query(_REFERRING_KEYS),
+    update=update_from,
+    differs=_differs,
 )

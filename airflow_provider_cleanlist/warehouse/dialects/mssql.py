@@ -2,16 +2,35 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from airflow_provider_cleanlist.warehouse.dialects.base import Database, Lock, driver_package, first_argument
+from airflow_provider_cleanlist.warehouse.dialects.base import (
+    Database,
+    Lock,
+    differs_portably,
+    driver_package,
+    first_argument,
+    keys_by_query,
+    one_is_null,
+    update_from,
+)
 from airflow_provider_cleanlist.warehouse.errors import ErrorCodes, any_of
-from airflow_provider_cleanlist.warehouse.types import DatabaseTypes
+from airflow_provider_cleanlist.warehouse.types import ColumnType, DatabaseTypes
+
+if TYPE_CHECKING:
+    from sqlalchemy.sql.elements import ColumnElement
 
 _TEXT = sa.NVARCHAR(None)
 _KEY_LENGTH = 220  # two of them fit into the 900 bytes of a clustered index
+_REFERRING_KEYS = """
+SELECT CONCAT(OBJECT_SCHEMA_NAME(parent_object_id), '.', OBJECT_NAME(parent_object_id)), name
+FROM sys.foreign_keys
+WHERE is_disabled = 0
+AND referenced_object_id = OBJECT_ID(CONCAT(COALESCE(CONCAT(QUOTENAME(:place), '.'), ''), QUOTENAME(:name)))
+ORDER BY 1, 2
+"""
 
 
 def _adopt(connection: Any) -> None:
@@ -25,6 +44,14 @@ def _lock(table: sa.Table, _: sa.Table, seconds: int) -> sa.TextClause:
         "SET NOCOUNT ON; DECLARE @answer int; EXEC @answer = sp_getapplock @Resource = :name, "
         f"@LockMode = 'Exclusive', @LockOwner = 'Transaction', @LockTimeout = {seconds * 1000}; SELECT @answer"
     ).bindparams(name=f"{table.schema}.{table.name}")
+
+
+def _differs(old: ColumnElement[Any], new: ColumnElement[Any], kind: ColumnType) -> ColumnElement[bool]:
+    """Return whether two values differ; texts as bytes, because collations ignore case or spaces at the end."""
+    if kind not in ("text", "json"):
+        return differs_portably(old, new, kind)
+    stored, given = (sa.cast(sa.cast(value, _TEXT), sa.VARBINARY(None)) for value in (old, new))
+    return sa.or_(stored != given, one_is_null(old, new))
 
 
 MSSQL = Database(
@@ -46,6 +73,9 @@ MSSQL = Database(
     adopt=_adopt,
     ignores_case=True,
     add_column="ADD",
+    referring_keys=keys_by_query(_REFERRING_KEYS),
+    update=update_from,
+    differs=_differs,
     # By name, because a lock on the table would keep readers out.
     lock=Lock(statement=_lock, is_granted=lambda answer: answer >= 0),
 )

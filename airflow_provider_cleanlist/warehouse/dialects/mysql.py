@@ -8,19 +8,34 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 from sqlalchemy.dialects import mysql
 
-from airflow_provider_cleanlist.warehouse.dialects.base import Database, Lock, driver_package, first_argument
+from airflow_provider_cleanlist.warehouse.dialects.base import (
+    Database,
+    Lock,
+    driver_package,
+    first_argument,
+    keys_by_query,
+    update_from,
+)
 from airflow_provider_cleanlist.warehouse.errors import ErrorCodes, LoadConfigurationError, any_of
-from airflow_provider_cleanlist.warehouse.types import DatabaseTypes
+from airflow_provider_cleanlist.warehouse.types import ColumnType, DatabaseTypes
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
+    from sqlalchemy.sql.elements import ColumnElement
 
 _EXACT = {"charset": "utf8mb4", "collation": "utf8mb4_bin"}
 _TEXT = mysql.LONGTEXT(**_EXACT)
+_CHARACTERS = mysql.CHAR(charset="utf8mb4")
 _KEY_LENGTH = 255  # three of them fit into an index
 
 _ABOUT_OBJECTS = "1044 1045 1049 1054 1142 1143 1146 1227 1288 1347 1471 1059"
-_ABOUT_COLUMNS = "1048 1264 1364 1406 3819 4025"
+_ABOUT_COLUMNS = "1048 1264 1364 1406 1451 1452 3819 4025"
+_REFERRING_KEYS = """
+SELECT DISTINCT CONCAT(table_schema, '.', table_name), constraint_name
+FROM information_schema.key_column_usage
+WHERE referenced_table_schema = COALESCE(:place, DATABASE()) AND referenced_table_name = :name
+ORDER BY 1, 2
+"""
 
 
 def _adopt(connection: Any) -> None:
@@ -66,6 +81,12 @@ def _lock(table: sa.Table, _: sa.Table, seconds: int) -> sa.Select[Any]:
     return sa.select(sa.func.get_lock(name, seconds))
 
 
+def _differs(old: ColumnElement[Any], new: ColumnElement[Any], _: ColumnType) -> ColumnElement[bool]:
+    """Return whether two values differ as bytes of text: collations ignore case, accents or spaces at the end."""
+    stored, given = (sa.cast(sa.cast(value, _CHARACTERS), sa.BINARY()) for value in (old, new))
+    return stored.is_distinct_from(given)
+
+
 MYSQL = Database(
     name="mysql",
     types=DatabaseTypes(
@@ -79,7 +100,7 @@ MYSQL = Database(
         code=first_argument,
         missing=any_of("1146 1049"),
         configuration=any_of(_ABOUT_OBJECTS, "1064 1071 1101 1103 1118 1166 1170 1267"),
-        data=any_of(_ABOUT_COLUMNS, "1265 1292 1366 1452 3140"),
+        data=any_of(_ABOUT_COLUMNS, "1265 1292 1366 3140"),
         harmless=any_of(_ABOUT_OBJECTS, _ABOUT_COLUMNS, "1205 1213 2006 2013"),
     ),
     connects_by_hook=True,
@@ -90,6 +111,10 @@ MYSQL = Database(
     unquotable={"mysqlconnector": "%"},  # it is doubled, and sent so where a statement has no parameters
     table_options={"mysql_engine": "InnoDB", "mariadb_engine": "InnoDB"},
     check_target=_check,
+    referring_keys=keys_by_query(_REFERRING_KEYS),
+    update=update_from,
+    differs=_differs,
+    folds_keys=True,
     # By name, because LOCK TABLES would end the transaction.
     lock=Lock(statement=_lock, is_granted=lambda answer: answer == 1, by_session=True),
 )

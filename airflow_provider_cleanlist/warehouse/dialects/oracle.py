@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.base import Executable
+from sqlalchemy.sql.elements import ClauseElement
 
-from airflow_provider_cleanlist.warehouse.dialects.base import Database, driver_package, table_lock
+from airflow_provider_cleanlist.warehouse.dialects.base import (
+    Database,
+    differs_portably,
+    driver_package,
+    one_is_null,
+    table_lock,
+)
 from airflow_provider_cleanlist.warehouse.errors import ErrorCodes, any_of
-from airflow_provider_cleanlist.warehouse.types import DatabaseTypes, NamedType
+from airflow_provider_cleanlist.warehouse.types import ColumnType, DatabaseTypes, NamedType
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Connection
+    from sqlalchemy.sql.elements import ColumnElement
+    from sqlalchemy.sql.selectable import FromClause
 
 
 def _adopt(connection: Any) -> None:
@@ -22,8 +37,74 @@ def _prepare(connection: Any) -> None:
         cursor.execute("ALTER SESSION SET TIME_ZONE = 'UTC'")
 
 
+_REFERRING_KEYS = sa.text("""
+SELECT k.owner || '.' || k.table_name, k.constraint_name
+FROM all_constraints k JOIN all_constraints t ON t.owner = k.r_owner AND t.constraint_name = k.r_constraint_name
+WHERE k.constraint_type = 'R' AND k.status = 'ENABLED'
+AND t.table_name = :name AND t.owner = COALESCE(:place, SYS_CONTEXT('USERENV', 'CURRENT_SCHEMA'))
+ORDER BY 1, 2
+""")
+
+
+def _referring_keys(connection: Connection, table: sa.Table) -> list[str]:
+    """Return the foreign keys that refer to a table; names in lower case mean those in upper case."""
+    stored = connection.dialect.denormalize_name
+    names = {"name": stored(table.name), "place": stored(table.schema) if table.schema else None}
+    return [f"{name} ({key})" for name, key in connection.execute(_REFERRING_KEYS, names)]
+
+
 def _code(error: Any) -> str:
     return str(getattr(error.args[0], "code", "")) if error.args else ""
+
+
+class MergeUpdate(Executable, ClauseElement):
+    """``MERGE`` that only updates, which does what ``UPDATE .. FROM`` does elsewhere.
+
+    Args:
+        target: The target.
+        source: The staged records.
+        values: The value of each column that is written.
+        same_key: Which rows and records belong together.
+        differs: In which of them something differs.
+    """
+
+    inherit_cache = False
+    supports_execution = True
+
+    def __init__(
+        self,
+        target: sa.Table,
+        source: FromClause,
+        values: Mapping[str, ColumnElement[Any]],
+        same_key: ColumnElement[bool],
+        differs: ColumnElement[bool],
+    ) -> None:
+        self.target, self.source, self.values = target, source, values
+        self.same_key, self.differs = same_key, differs
+
+
+@compiles(MergeUpdate)
+def _compile_merge_update(element: MergeUpdate, compiler: Any, **options: Any) -> str:
+    written = [
+        f"{compiler.process(element.target.c[name], **options)} = {compiler.process(value, **options)}"
+        for name, value in element.values.items()
+    ]
+    return "\n".join(
+        (
+            f"MERGE INTO {compiler.preparer.format_table(element.target)}",
+            f"USING {compiler.process(element.source, asfrom=True, **options)}",
+            f"ON ({compiler.process(element.same_key, **options)})",
+            f"WHEN MATCHED THEN UPDATE SET {', '.join(written)}",
+            f"WHERE {compiler.process(element.differs, **options)}",
+        )
+    )
+
+
+def _differs(old: ColumnElement[Any], new: ColumnElement[Any], kind: ColumnType) -> ColumnElement[bool]:
+    """Return whether two values differ; JSON is a CLOB, which no operator compares."""
+    if kind == "json":
+        return sa.or_(sa.func.dbms_lob.compare(old, new) != 0, one_is_null(old, new))
+    return differs_portably(old, new, kind)
 
 
 ORACLE = Database(
@@ -38,13 +119,16 @@ ORACLE = Database(
         code=_code,
         missing=any_of("942"),
         configuration=any_of("904 910 932 972 1017 1031 1720 1732 1733 1779 1918 1950"),
-        data=any_of("1400 1401 1407 1438 1722 18[0-9]{2} 2290 2291 12899"),
-        harmless=any_of("60 904 942 1031 1400 1407 1950 2290"),
+        data=any_of("1400 1401 1407 1438 1722 18[0-9]{2} 2290 2291 2292 12899"),
+        harmless=any_of("60 904 942 1031 1400 1407 1950 2290 2291 2292 12899"),
     ),
     connects_by_hook=True,
     adopt=_adopt,
     prepare=_prepare,
     add_column="ADD",
     drop_if_exists=False,  # it came with 23ai
+    referring_keys=_referring_keys,
+    update=MergeUpdate,
+    differs=_differs,
     lock=table_lock("LOCK TABLE {table} IN EXCLUSIVE MODE"),
 )

@@ -10,12 +10,15 @@ import sqlalchemy as sa
 from airflow_provider_cleanlist.warehouse.dialects.base import (
     SQLSTATES,
     Database,
+    differs_portably,
+    one_is_null,
     sqlstate,
     standard_class,
     table_lock,
+    update_from,
 )
 from airflow_provider_cleanlist.warehouse.dialects.json_unnest import DOCUMENT, JsonUnnest
-from airflow_provider_cleanlist.warehouse.types import DatabaseTypes, NamedType
+from airflow_provider_cleanlist.warehouse.types import ColumnType, DatabaseTypes, NamedType
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Engine
@@ -41,6 +44,13 @@ def _cast(cell: ColumnElement[Any], to: TypeEngine[Any]) -> ColumnElement[Any]:
     return text == sa.literal_column("'true'") if isinstance(to, sa.Boolean) else sa.cast(text, to)
 
 
+def _differs(old: ColumnElement[Any], new: ColumnElement[Any], kind: ColumnType) -> ColumnElement[bool]:
+    """Return whether two values differ; SUPER is compared as text."""
+    if kind == "json":
+        return sa.or_(sa.func.json_serialize(old) != sa.func.json_serialize(new), one_is_null(old, new))
+    return differs_portably(old, new, kind)
+
+
 REDSHIFT = Database(
     name="redshift",
     types=DatabaseTypes(
@@ -63,5 +73,7 @@ REDSHIFT = Database(
         max_bytes=65_000,  # a text ends at 65,535
         cast=_cast,
     ),
+    update=update_from,
+    differs=_differs,
     lock=table_lock("LOCK {table}"),
 )

@@ -13,12 +13,14 @@ from airflow_provider_cleanlist.warehouse.dialects.base import (
     driver_connection,
     driver_package,
     execute_many,
+    update_from,
 )
 from airflow_provider_cleanlist.warehouse.errors import ErrorCodes, any_of
-from airflow_provider_cleanlist.warehouse.types import DatabaseTypes, NamedType, Row
+from airflow_provider_cleanlist.warehouse.types import ColumnType, DatabaseTypes, NamedType, Row
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
+    from sqlalchemy.sql.elements import ColumnElement
 
 MIN_FILE_ROWS = 5_000
 """From this many rows on, a file in a stage of Snowflake is faster than statements."""
@@ -61,6 +63,13 @@ def _lock(table: sa.Table, registry: sa.Table, _: int) -> sa.Update:
     return registry.update().values(attempt=registry.c.attempt).where(same_table)
 
 
+def _differs(old: ColumnElement[Any], new: ColumnElement[Any], kind: ColumnType) -> ColumnElement[bool]:
+    """Return whether two values differ; JSON is compared as text."""
+    if kind == "json":
+        old, new = sa.func.to_json(old), sa.func.to_json(new)
+    return old.is_distinct_from(new)
+
+
 SNOWFLAKE = Database(
     name="snowflake",
     types=DatabaseTypes(
@@ -82,6 +91,8 @@ SNOWFLAKE = Database(
     unquotable={"snowflake": "%"},  # it is doubled, and sent so where a statement has no parameters
     enforces_keys=False,
     insert_by_driver={"snowflake": _insert},
+    update=update_from,
+    differs=_differs,
     # There is no lock to ask for, but a load waits for a row that another one has written.
     lock=Lock(statement=_lock),
 )

@@ -3,18 +3,31 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.base import Executable
+from sqlalchemy.sql.elements import ClauseElement
 
 from airflow_provider_cleanlist.warehouse.dialects.base import Database, driver_connection
 from airflow_provider_cleanlist.warehouse.errors import ErrorCodes
-from airflow_provider_cleanlist.warehouse.types import Row
+from airflow_provider_cleanlist.warehouse.types import ColumnType, Row
 
 if TYPE_CHECKING:
-    import sqlalchemy as sa
     from sqlalchemy.engine import Connection
+    from sqlalchemy.sql.elements import ColumnElement
+    from sqlalchemy.sql.selectable import FromClause
 
 BUSY_TIMEOUT_SECONDS = 60
+
+_REFERRING_KEYS = """
+SELECT m.name, group_concat(k."from", ', ')
+FROM {master} m, pragma_foreign_key_list(m.name, :place) k, pragma_foreign_keys e
+WHERE e.foreign_keys AND m.type = 'table' AND lower(k."table") = lower(:name)
+GROUP BY m.name, k.id ORDER BY 1, 2
+"""
 
 
 def _prepare(connection: Any) -> None:
@@ -39,6 +52,61 @@ def _encode(row: Row, encoders: Sequence[tuple[int, Callable[[Any], Any]]]) -> l
     return values
 
 
+def _referring_keys(connection: Connection, table: sa.Table) -> list[str]:
+    """Return the foreign keys that refer to a table, if the session enforces any."""
+    place = table.schema or "main"
+    master = f"{connection.dialect.identifier_preparer.quote(place)}.sqlite_master"
+    query = sa.text(_REFERRING_KEYS.format(master=master))
+    found = connection.execute(query, {"name": table.name, "place": place})
+    return [f"{name} (FOREIGN KEY ({columns}))" for name, columns in found]
+
+
+class UpdateFrom(Executable, ClauseElement):
+    """``UPDATE .. FROM``, which SQLAlchemy 1.4 lacks for SQLite.
+
+    Args:
+        target: The target.
+        source: The staged records.
+        values: The value of each column that is written.
+        same_key: Which rows and records belong together.
+        differs: In which of them something differs.
+    """
+
+    inherit_cache = False
+    supports_execution = True
+
+    def __init__(
+        self,
+        target: sa.Table,
+        source: FromClause,
+        values: Mapping[str, ColumnElement[Any]],
+        same_key: ColumnElement[bool],
+        differs: ColumnElement[bool],
+    ) -> None:
+        self.target, self.source, self.values = target, source, values
+        self.same_key, self.differs = same_key, differs
+
+
+@compiles(UpdateFrom)
+def _compile_update_from(element: UpdateFrom, compiler: Any, **options: Any) -> str:
+    def sql(clause: Any) -> str:
+        return str(compiler.process(clause, **options))
+
+    written = [f"{compiler.preparer.quote(name)} = {sql(value)}" for name, value in element.values.items()]
+    lines = [
+        f"UPDATE {compiler.preparer.format_table(element.target)}",
+        f"SET {', '.join(written)}",
+        f"FROM {compiler.process(element.source, asfrom=True, **options)}",
+        f"WHERE {sql(element.same_key)} AND ({sql(element.differs)})",
+    ]
+    return "\n".join(lines)
+
+
+def _differs(old: ColumnElement[Any], new: ColumnElement[Any], _: ColumnType) -> ColumnElement[bool]:
+    """Return whether two values differ, whatever the collation of the column."""
+    return sa.type_coerce(old, sa.Text()).collate("BINARY").is_distinct_from(sa.type_coerce(new, sa.Text()))
+
+
 SQLITE = Database(
     name="sqlite",
     errors=ErrorCodes(
@@ -50,10 +118,14 @@ SQLITE = Database(
             ".*(readonly|no such column|unknown database|cannot modify|unable to open|syntax|has no column).*",
             re.DOTALL,
         ),
-        data=re.compile(".*(datatype mismatch|NOT NULL|CHECK|too big).*", re.DOTALL),
+        data=re.compile(".*(datatype mismatch|NOT NULL|CHECK|FOREIGN KEY|too big).*", re.DOTALL),
         harmless=re.compile(".*", re.DOTALL),
     ),
     prepare=_prepare,
     ignores_case=True,
+    referring_keys=_referring_keys,
+    update=UpdateFrom,
+    differs=_differs,
+    folds_keys=True,
     insert_by_driver={"pysqlite": _execute_many},
 )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from airflow_provider_cleanlist.warehouse.dialects.base import Database
+from airflow_provider_cleanlist.warehouse.dialects.base import Database, is_distinct
 from airflow_provider_cleanlist.warehouse.dialects.json_unnest import DOCUMENT, JsonUnnest
 from airflow_provider_cleanlist.warehouse.errors import ErrorCodes, any_of
 from airflow_provider_cleanlist.warehouse.types import DatabaseTypes, NamedType
@@ -50,5 +50,6 @@ TRINO = Database(
         cast=_cast,
     ),
     counts_affected=False,
+    differs=is_distinct,
     publishes_by_merge=True,
 )

@@ -139,7 +139,7 @@ def test_a_name_that_would_be_cut_is_refused(engine, make_spec, paged):
             "CREATE VIEW leads AS SELECT 'x' AS lead_id UNION SELECT 'y'",
             {},
             LoadConfigurationError,
-            'cannot delete from view "leads"',
+            'cannot update view "leads"',
         ),
         ("CREATE TABLE leads (lead_id uuid)", {}, LoadConfigurationError, "column_types"),
         (

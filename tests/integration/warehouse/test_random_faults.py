@@ -209,6 +209,11 @@ class MovingList:
 RowOfModel = tuple[str, str, int, bool, dict[str, Any]]
 
 
+def cells(lead: dict[str, Any]) -> dict[str, str]:
+    """What is stored of a lead."""
+    return {raw: value.replace("\x00", "") for raw, value in lead.items() if value is not None}
+
+
 @dataclass(frozen=True)
 class Model:
     """The table as rows ``(list, run, day, deleted, lead)``, and what each mode promises."""
@@ -227,7 +232,14 @@ class Model:
             if missing == "soft_delete":
                 kept += [(*row[:3], True, row[4]) for row in gone]
         new = [(run.list_id, run.run_id, run.day, False, lead) for lead in read.values()]
-        return replace(self, rows=(*kept, *new))
+        return replace(self, rows=(*kept, *(self._unchanged(row) or row for row in new)))
+
+    def _unchanged(self, new: RowOfModel) -> RowOfModel | None:
+        """The row that a merge leaves alone, because it holds what would be written."""
+        same = (
+            row for row in self.rows if (row[0], row[3], cells(row[4])) == (new[0], new[3], cells(new[4]))
+        )
+        return next(same, None) if self.options["mode"] == "merge" else None
 
     def _replaces(self, run: Run, row: RowOfModel, read: dict[str, Any]) -> bool:
         same_list = row[0] == run.list_id
@@ -244,7 +256,7 @@ class Model:
     def table(self) -> list[str]:
         result = []
         for list_id, run_id, day, deleted, lead in self.rows:
-            row = {NAMES[raw]: value.replace("\x00", "") for raw, value in lead.items() if value is not None}
+            row = {NAMES[raw]: value for raw, value in cells(lead).items()}
             row |= {"_cleanlist_list_id": list_id, "_cleanlist_run_id": run_id}
             if self.options["mode"] == "snapshot":
                 row["_cleanlist_snapshot_date"] = f"2026-01-0{day}"

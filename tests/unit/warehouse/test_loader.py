@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from datetime import date, timedelta
 
 import pytest
 import sqlalchemy as sa
 
 from airflow_provider_cleanlist.warehouse import loader, tables
+from airflow_provider_cleanlist.warehouse.dialects import DATABASES
+from airflow_provider_cleanlist.warehouse.dialects.base import GENERIC
+from airflow_provider_cleanlist.warehouse.dialects.sqlite import SQLITE
 from airflow_provider_cleanlist.warehouse.errors import (
     CursorRefusedError,
     LoadConfigurationError,
@@ -17,10 +21,6 @@ from airflow_provider_cleanlist.warehouse.errors import (
 )
 from airflow_provider_cleanlist.warehouse.loader import LoadReport, load
 from airflow_provider_cleanlist.warehouse.spec import LEAD_FIELDS
-
-needs_update_from = pytest.mark.skipif(
-    sa.__version__ < "2", reason="SQLAlchemy 1.4 lacks UPDATE .. FROM for SQLite"
-)
 
 META = ("_cleanlist_list_id", "_cleanlist_synced_at", "_cleanlist_run_id")
 
@@ -161,7 +161,7 @@ def test_snapshot_keeps_one_copy_per_day(load_pages, rows_of):
     ]
 
 
-@pytest.mark.parametrize("foreign", [False, pytest.param(True, marks=needs_update_from)])
+@pytest.mark.parametrize("foreign", [False, True])
 @pytest.mark.parametrize("on_missing", ["keep", "soft_delete", "delete"])
 def test_leads_gone_from_the_list(engine, load_pages, rows_of, on_missing, foreign):
     load_pages([lead(1), lead(2)])
@@ -193,7 +193,6 @@ def test_nothing_is_deleted_unless_the_count_is_right(
     assert "Rows that are gone from the list are kept" in caplog.text
 
 
-@needs_update_from
 def test_columns_of_somebody_else_keep_their_values_in_a_merge(engine, load_pages, rows_of):
     load_pages([lead(1), lead(2)])
     execute(
@@ -487,12 +486,11 @@ def test_null_keys_stop_the_load(load_pages, engine):
         ),
         ("CREATE TABLE leads (id TEXT)", {"schema_evolution": "fail"}, LoadConfigurationError, "'lead_id'"),
         ("CREATE TABLE leads (id TEXT)", {"schema_evolution": "ignore"}, LoadConfigurationError, "lead_id"),
-        pytest.param(
+        (
             "CREATE TABLE leads (lead_id TEXT, owner TEXT NOT NULL)",
             {},
             LoadDataError,
             "NOT NULL constraint failed: leads.owner",
-            marks=needs_update_from,
         ),
         ("CREATE TABLE leads (lead_id INTEGER PRIMARY KEY)", {}, LoadDataError, "datatype mismatch"),
         ("SELECT 1", {"table": "nowhere.leads"}, LoadConfigurationError, "unknown database nowhere"),
@@ -528,17 +526,18 @@ def test_a_read_only_database(engine, make_spec, paged, tmp_path):
         load(sa.create_engine(url, hide_parameters=True), make_spec(), paged([[lead(1)]]))
 
 
-def test_a_merge_that_would_lose_somebody_elses_columns_is_refused(engine, load_pages, rows_of, monkeypatch):
-    def cannot(*args, **kwargs):
-        raise NotImplementedError
-
-    load_pages([lead(1)])
+def test_a_database_that_nothing_is_known_about_merges_in_place_too(engine, load_pages, rows_of, monkeypatch):
+    portable = replace(SQLITE, update=GENERIC.update, differs=GENERIC.differs, folds_keys=False)
+    monkeypatch.setitem(DATABASES, "sqlite", portable)
+    load_pages([lead(1, email="old"), lead(2, email="a"), lead(3)])
     execute(engine, "ALTER TABLE leads ADD COLUMN owner TEXT DEFAULT 'Ada'")
-    monkeypatch.setattr(engine.dialect.statement_compiler, "update_from_clause", cannot)
-    with pytest.raises(LoadConfigurationError, match="columns that this load does not write: owner"):
-        load_pages([lead(1, email="new")])
-    assert rows_of() == [row(1, owner="Ada")]
-    load_pages([lead(1, email="new")], mode="replace")
+    load_pages([lead(1, email="older"), lead(2, email="a"), lead(4)], [lead(1, email="new")], run_id="next")
+    assert rows_of() == [
+        row(1, run_id="next", email="new", owner="Ada"),
+        row(2, email="a", owner="Ada"),
+        row(3, owner="Ada"),
+        row(4, run_id="next", owner="Ada"),
+    ]
 
 
 def test_a_stage_emptied_right_before_publishing_never_empties_the_target(

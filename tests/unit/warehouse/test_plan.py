@@ -27,7 +27,6 @@ def test_a_new_table_gets_every_column(make_spec):
     }
     assert plan.written == plan.added == ("lead_id", "icp_score", *META)
     assert plan.key == ("_cleanlist_list_id", "lead_id")
-    assert plan.foreign == ()
 
 
 def test_a_column_is_decided_once(make_spec):
@@ -46,14 +45,13 @@ def test_a_column_is_decided_once(make_spec):
 def test_an_existing_table_gets_only_what_it_lacks(make_spec):
     plan = plan_target(make_spec(), ["lead_id", "score"], TargetColumns(("lead_id", "owner", *META)))
     assert plan.added == ("score",)
-    assert plan.foreign == ("owner",)
 
 
 def test_names_are_compared_as_the_database_does(make_spec):
     names = ("Lead_ID", "Email", *META)
     assert plan_target(make_spec(), ["lead_id", "email"], TargetColumns(names, ignores_case=True)).added == ()
     exact = plan_target(make_spec(), ["lead_id", "email"], TargetColumns(names))
-    assert (exact.added, exact.foreign) == (("lead_id", "email"), ("Lead_ID", "Email"))
+    assert exact.added == ("lead_id", "email")
 
 
 def test_soft_delete_and_snapshot_have_a_column_of_their_own(make_spec):
@@ -67,7 +65,6 @@ def test_soft_delete_and_snapshot_have_a_column_of_their_own(make_spec):
 
 def test_a_deleted_mark_of_earlier_loads_is_the_loaders_own(make_spec):
     plan = plan_target(make_spec(), ["lead_id"], TargetColumns(("lead_id", "_cleanlist_deleted_at", *META)))
-    assert plan.foreign == ()
     assert plan.meta[-1] == "_cleanlist_deleted_at"
 
 

@@ -65,7 +65,7 @@ FROM "Sales"._cleanlist_stage_d14ef77fd354da91
 WHERE (SELECT count(*) AS count_1
 FROM "Sales"._cleanlist_stage_d14ef77fd354da91 AS counted) = ?) AS s
 ON t._cleanlist_list_id = s._cleanlist_list_id AND t.lead_id = s.lead_id
-WHEN MATCHED THEN UPDATE SET "x'; DROP TABLE ""y"" -- [z] :p ?" = s."x'; DROP TABLE ""y"" -- [z] :p ?", score = s.score, staff = s.staff, vip = s.vip, hired = s.hired, seen = s.seen, tags = s.tags, _cleanlist_synced_at = s._cleanlist_synced_at, _cleanlist_run_id = s._cleanlist_run_id
+WHEN MATCHED AND (t."x'; DROP TABLE ""y"" -- [z] :p ?" IS DISTINCT FROM s."x'; DROP TABLE ""y"" -- [z] :p ?" OR t.score IS DISTINCT FROM s.score OR t.staff IS DISTINCT FROM s.staff OR t.vip IS DISTINCT FROM s.vip OR t.hired IS DISTINCT FROM s.hired OR t.seen IS DISTINCT FROM s.seen OR t.tags IS DISTINCT FROM s.tags) THEN UPDATE SET "x'; DROP TABLE ""y"" -- [z] :p ?" = s."x'; DROP TABLE ""y"" -- [z] :p ?", score = s.score, staff = s.staff, vip = s.vip, hired = s.hired, seen = s.seen, tags = s.tags, _cleanlist_synced_at = s._cleanlist_synced_at, _cleanlist_run_id = s._cleanlist_run_id
 WHEN NOT MATCHED AND s._drop IS NULL THEN INSERT (lead_id, "x'; DROP TABLE ""y"" -- [z] :p ?", score, staff, vip, hired, seen, tags, _cleanlist_list_id, _cleanlist_synced_at, _cleanlist_run_id) VALUES (s.lead_id, s."x'; DROP TABLE ""y"" -- [z] :p ?", s.score, s.staff, s.vip, s.hired, s.seen, s.tags, s._cleanlist_list_id, s._cleanlist_synced_at, s._cleanlist_run_id);
 
 -- publish: merge, duplicates, gone leads deleted
@@ -87,7 +87,7 @@ WHERE (SELECT count(*) AS count_1
 FROM "Sales"._cleanlist_stage_d14ef77fd354da91 AS counted) = ?) AS s
 ON t._cleanlist_list_id = s._cleanlist_list_id AND t.lead_id = s.lead_id
 WHEN MATCHED AND s._drop IS NOT NULL THEN DELETE
-WHEN MATCHED THEN UPDATE SET "x'; DROP TABLE ""y"" -- [z] :p ?" = s."x'; DROP TABLE ""y"" -- [z] :p ?", score = s.score, staff = s.staff, vip = s.vip, hired = s.hired, seen = s.seen, tags = s.tags, _cleanlist_synced_at = s._cleanlist_synced_at, _cleanlist_run_id = s._cleanlist_run_id
+WHEN MATCHED AND (t."x'; DROP TABLE ""y"" -- [z] :p ?" IS DISTINCT FROM s."x'; DROP TABLE ""y"" -- [z] :p ?" OR t.score IS DISTINCT FROM s.score OR t.staff IS DISTINCT FROM s.staff OR t.vip IS DISTINCT FROM s.vip OR t.hired IS DISTINCT FROM s.hired OR t.seen IS DISTINCT FROM s.seen OR t.tags IS DISTINCT FROM s.tags) THEN UPDATE SET "x'; DROP TABLE ""y"" -- [z] :p ?" = s."x'; DROP TABLE ""y"" -- [z] :p ?", score = s.score, staff = s.staff, vip = s.vip, hired = s.hired, seen = s.seen, tags = s.tags, _cleanlist_synced_at = s._cleanlist_synced_at, _cleanlist_run_id = s._cleanlist_run_id
 WHEN NOT MATCHED AND s._drop IS NULL THEN INSERT (lead_id, "x'; DROP TABLE ""y"" -- [z] :p ?", score, staff, vip, hired, seen, tags, _cleanlist_list_id, _cleanlist_synced_at, _cleanlist_run_id) VALUES (s.lead_id, s."x'; DROP TABLE ""y"" -- [z] :p ?", s.score, s.staff, s.vip, s.hired, s.seen, s.tags, s._cleanlist_list_id, s._cleanlist_synced_at, s._cleanlist_run_id);
 
 -- publish: merge, gone leads marked, columns of somebody else's
@@ -103,7 +103,7 @@ WHERE (SELECT count(*) AS count_1
 FROM "Sales"._cleanlist_stage_d14ef77fd354da91 AS counted) = ?) AS s
 ON t._cleanlist_list_id = s._cleanlist_list_id AND t.lead_id = s.lead_id
 WHEN MATCHED AND s._drop IS NOT NULL THEN UPDATE SET _cleanlist_deleted_at = ?
-WHEN MATCHED THEN UPDATE SET "x'; DROP TABLE ""y"" -- [z] :p ?" = s."x'; DROP TABLE ""y"" -- [z] :p ?", score = s.score, staff = s.staff, vip = s.vip, hired = s.hired, seen = s.seen, tags = s.tags, _cleanlist_synced_at = s._cleanlist_synced_at, _cleanlist_run_id = s._cleanlist_run_id, _cleanlist_deleted_at = NULL
+WHEN MATCHED AND (t."x'; DROP TABLE ""y"" -- [z] :p ?" IS DISTINCT FROM s."x'; DROP TABLE ""y"" -- [z] :p ?" OR t.score IS DISTINCT FROM s.score OR t.staff IS DISTINCT FROM s.staff OR t.vip IS DISTINCT FROM s.vip OR t.hired IS DISTINCT FROM s.hired OR t.seen IS DISTINCT FROM s.seen OR t.tags IS DISTINCT FROM s.tags OR t._cleanlist_deleted_at IS NOT NULL) THEN UPDATE SET "x'; DROP TABLE ""y"" -- [z] :p ?" = s."x'; DROP TABLE ""y"" -- [z] :p ?", score = s.score, staff = s.staff, vip = s.vip, hired = s.hired, seen = s.seen, tags = s.tags, _cleanlist_synced_at = s._cleanlist_synced_at, _cleanlist_run_id = s._cleanlist_run_id, _cleanlist_deleted_at = NULL
 WHEN NOT MATCHED AND s._drop IS NULL THEN INSERT (lead_id, "x'; DROP TABLE ""y"" -- [z] :p ?", score, staff, vip, hired, seen, tags, _cleanlist_list_id, _cleanlist_synced_at, _cleanlist_run_id) VALUES (s.lead_id, s."x'; DROP TABLE ""y"" -- [z] :p ?", s.score, s.staff, s.vip, s.hired, s.seen, s.tags, s._cleanlist_list_id, s._cleanlist_synced_at, s._cleanlist_run_id);
 
 -- publish: merge by two fields
@@ -113,7 +113,7 @@ FROM "Sales"._cleanlist_stage_d14ef77fd354da91
 WHERE (SELECT count(*) AS count_1
 FROM "Sales"._cleanlist_stage_d14ef77fd354da91 AS counted) = ?) AS s
 ON t._cleanlist_list_id = s._cleanlist_list_id AND t.lead_id = s.lead_id AND t.staff = s.staff
-WHEN MATCHED THEN UPDATE SET "x'; DROP TABLE ""y"" -- [z] :p ?" = s."x'; DROP TABLE ""y"" -- [z] :p ?", score = s.score, vip = s.vip, hired = s.hired, seen = s.seen, tags = s.tags, _cleanlist_synced_at = s._cleanlist_synced_at, _cleanlist_run_id = s._cleanlist_run_id
+WHEN MATCHED AND (t."x'; DROP TABLE ""y"" -- [z] :p ?" IS DISTINCT FROM s."x'; DROP TABLE ""y"" -- [z] :p ?" OR t.score IS DISTINCT FROM s.score OR t.vip IS DISTINCT FROM s.vip OR t.hired IS DISTINCT FROM s.hired OR t.seen IS DISTINCT FROM s.seen OR t.tags IS DISTINCT FROM s.tags) THEN UPDATE SET "x'; DROP TABLE ""y"" -- [z] :p ?" = s."x'; DROP TABLE ""y"" -- [z] :p ?", score = s.score, vip = s.vip, hired = s.hired, seen = s.seen, tags = s.tags, _cleanlist_synced_at = s._cleanlist_synced_at, _cleanlist_run_id = s._cleanlist_run_id
 WHEN NOT MATCHED AND s._drop IS NULL THEN INSERT (lead_id, staff, "x'; DROP TABLE ""y"" -- [z] :p ?", score, vip, hired, seen, tags, _cleanlist_list_id, _cleanlist_synced_at, _cleanlist_run_id) VALUES (s.lead_id, s.staff, s."x'; DROP TABLE ""y"" -- [z] :p ?", s.score, s.vip, s.hired, s.seen, s.tags, s._cleanlist_list_id, s._cleanlist_synced_at, s._cleanlist_run_id);
 
 -- publish: replace
