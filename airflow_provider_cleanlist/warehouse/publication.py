@@ -60,12 +60,17 @@ class Publication:
             return spec.replace_scope == "list" and naming.LIST_ID not in spec.key
         return spec.mode == "merge"
 
-    def statements(self) -> list[tuple[str, Any]]:
+    def statements(self, *, into_empty: bool = False) -> list[tuple[str, Any]]:
         """Return the statements of the transaction in order, each with the name of its effect.
 
         The rows affected by those named ``removed`` are the rows that the load removes.
+
+        Args:
+            into_empty: Whether the target is known to be empty.
         """
         target, source = self.target, self.source()
+        if into_empty:
+            return [("inserted", self._insert(target, source))]
         if self.spec.mode == "merge":
             return [
                 *self._missing(target, ~self._staged(target)),

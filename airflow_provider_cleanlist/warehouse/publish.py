@@ -58,10 +58,11 @@ def _publish_statements(connection: Connection, publication: Publication) -> int
         raise LoadError(
             f"The staging table holds {staged} rows instead of {publication.counts.rows}: the server lost some."
         )
-    if publication.compares_keys:
-        _analyze_stage(connection, publication)
+    into_empty = _is_surely_empty(connection, publication)
+    if publication.compares_keys and database.analyze is not None and not into_empty:
+        connection.execute(database.analyze(publication.stage, publication.staged_key_names()))
     removed = 0
-    for name, statement in publication.statements():
+    for name, statement in publication.statements(into_empty=into_empty):
         if name == "removed":
             removed += database.execute_counted(connection, statement)
         else:
@@ -69,13 +70,13 @@ def _publish_statements(connection: Connection, publication: Publication) -> int
     return removed
 
 
-def _analyze_stage(connection: Connection, publication: Publication) -> None:
-    """Tell the planner what the stage holds, before it is compared with a target that is not empty."""
-    analyze = publication.database.analyze
-    if analyze is not None:
-        any_row = sa.select(sa.literal(1)).select_from(publication.target).limit(1)
-        if connection.execute(any_row).first() is not None:
-            connection.execute(analyze(publication.stage, publication.staged_key_names()))
+def _is_surely_empty(connection: Connection, publication: Publication) -> bool:
+    """Whether the target has no rows, and nobody else can write any."""
+    lock = publication.database.lock
+    if lock is None or not lock.excludes_writers:
+        return False
+    any_row = sa.select(sa.literal(1)).select_from(publication.target).limit(1)
+    return connection.execute(any_row).first() is None
 
 
 def check_writable(engine: Engine, spec: LoadSpec, columns: Sequence[str]) -> None:

@@ -89,12 +89,14 @@ class Lock:
         seconds: How long it waits, where the statement can limit that.
         is_granted: Whether the statement's answer means that the lock is held; by default it always is.
         by_session: Whether the lock is held until the session ends instead of the transaction.
+        excludes_writers: Whether nobody at all can write to the target while it is held.
     """
 
     statement: Callable[[sa.Table, sa.Table, int], Any]
     seconds: int = 600
     is_granted: Callable[[Any], bool] | None = None
     by_session: bool = False
+    excludes_writers: bool = False
 
     def take(self, connection: Connection, target: sa.Table, registry: sa.Table) -> None:
         """Keep other loads out of a table until the transaction ends.
@@ -116,7 +118,9 @@ class Lock:
 
 def table_lock(text: str) -> Lock:
     """Return a lock taken by a statement of SQL, in which ``{table}`` stands for the table's quoted name."""
-    return Lock(statement=lambda target, _registry, _seconds: TableStatement(text, target))
+    return Lock(
+        statement=lambda target, _registry, _seconds: TableStatement(text, target), excludes_writers=True
+    )
 
 
 def execute_many(connection: Connection, table: sa.Table, rows: Sequence[Row]) -> None:
@@ -261,8 +265,7 @@ class Database:
         count_settings: Statements that begin a transaction that counts distinct values.
         counts_affected: Whether the driver reports how many rows a statement affected.
         referring_keys: Finds the enforced foreign keys that refer to a table.
-        lock: How loads wait for each other while they publish. None where there is one writer at a time, or where
-            concurrent transactions conflict anyway.
+        lock: How loads wait for each other while they publish. None where concurrent transactions conflict anyway.
         analyze: Makes the statement that gathers statistics on columns of a table that was just filled.
         update: Makes the statement that updates rows of the target in place.
         differs: Whether a value of the target is not the staged one.

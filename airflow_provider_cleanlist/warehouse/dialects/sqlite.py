@@ -11,7 +11,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.base import Executable
 from sqlalchemy.sql.elements import ClauseElement
 
-from airflow_provider_cleanlist.warehouse.dialects.base import Database, driver_connection
+from airflow_provider_cleanlist.warehouse.dialects.base import Database, Lock, driver_connection
 from airflow_provider_cleanlist.warehouse.errors import ErrorCodes
 from airflow_provider_cleanlist.warehouse.types import ColumnType, Row
 
@@ -50,6 +50,11 @@ def _encode(row: Row, encoders: Sequence[tuple[int, Callable[[Any], Any]]]) -> l
     for index, encode in encoders:
         values[index] = encode(values[index])
     return values
+
+
+def _lock(table: sa.Table, registry: sa.Table, _: int) -> sa.Update:
+    """Return a statement that changes nothing and makes this connection the one that writes."""
+    return registry.update().values(attempt=registry.c.attempt).where(registry.c.target_table == table.name)
 
 
 def _referring_keys(connection: Connection, table: sa.Table) -> list[str]:
@@ -123,6 +128,7 @@ SQLITE = Database(
     ),
     prepare=_prepare,
     ignores_case=True,
+    lock=Lock(statement=_lock, excludes_writers=True),
     referring_keys=_referring_keys,
     update=UpdateFrom,
     differs=_differs,

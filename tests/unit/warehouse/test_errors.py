@@ -77,7 +77,7 @@ CASES = [
     ("mssql", DriverError(229, b"The INSERT permission was denied"), LoadConfigurationError, "was denied"),
     ("mssql", DriverError(8114, SECRET.encode()), LoadDataError, "8114."),
     ("mssql", DriverError(1205, b"deadlock victim"), LoadError, "deadlock victim"),
-    ("oracle", DriverError(SimpleNamespace(code=12899)), LoadDataError, "12899."),
+    ("oracle", DriverError(SimpleNamespace(code=12899)), LoadDataError, "12899: namespace"),
     ("oracle", DriverError(SimpleNamespace(code=1)), LoadError, "1."),
     ("trino", DriverError(SECRET, error_name="PERMISSION_DENIED"), LoadConfigurationError, None),
     ("trino", DriverError(SECRET, error_name="INVALID_CAST_ARGUMENT"), LoadDataError, "ARGUMENT."),
