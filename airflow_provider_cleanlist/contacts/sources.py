@@ -24,7 +24,7 @@ from airflow_provider_cleanlist.contacts.columns import find_column, plan_column
 from airflow_provider_cleanlist.contacts.errors import MissingFileError, SourceError, UnknownFormatError
 from airflow_provider_cleanlist.contacts.readers.delimited import DELIMITERS, DelimitedFile, unique_names
 from airflow_provider_cleanlist.contacts.readers.json_text import read_json_array, read_json_lines
-from airflow_provider_cleanlist.contacts.readers.parquet import read_parquet
+from airflow_provider_cleanlist.contacts.readers.parquet import ParquetTable
 from airflow_provider_cleanlist.contacts.readers.query import read_query
 from airflow_provider_cleanlist.contacts.readers.text import (
     BinaryFile,
@@ -68,10 +68,12 @@ class WantedColumns:
     Attributes:
         mapping: A checked ``column_mapping``.
         also: Further columns to read, for instance one with ids.
+        is_all: Whether all columns are to be read, whatever they are.
     """
 
     mapping: Mapping[str, str | None] = field(default_factory=dict)
     also: tuple[str, ...] = ()
+    is_all: bool = False
 
     def count_known(self, names: Iterable[str]) -> int:
         """Return how many of these names are recognised or mapped."""
@@ -79,8 +81,14 @@ class WantedColumns:
         mapped = set(filter(None, (find_column(names, name) for name in self.mapping)))
         return len(mapped) + count_recognised([name for name in names if name not in mapped])
 
+    def is_usable(self, columns: Sequence[str]) -> bool:
+        """Return whether columns can identify a person."""
+        return self.is_all or plan_columns(columns, self.mapping).is_usable
+
     def of(self, columns: Sequence[str]) -> list[str]:
         """Return those of a source's columns that are needed."""
+        if self.is_all:
+            return list(columns)
         needed = set(chain.from_iterable(plan_columns(columns, self.mapping).sources.values()))
         needed.update(find_column(columns, name) or "" for name in self.also)
         return [column for column in columns if column in needed]
@@ -99,8 +107,8 @@ class Source(Protocol):
     def has_header_line(self) -> bool:
         """Whether the columns come from a text's first line, which may be missing."""
 
-    def rows(self, wanted: WantedColumns = ..., /) -> Iterator[SourceRow]:
-        """Read the source from its start; what is wanted helps to find the columns."""
+    def rows(self, wanted: WantedColumns | None = None, /) -> Iterator[SourceRow]:
+        """Read the source from its start: what is wanted of it, or everything."""
 
     def describe(self) -> str:
         """Name the source, and how it was read, for a log: without values and credentials."""
@@ -140,7 +148,7 @@ class RecordsSource:
         """Return nothing: every record is a row."""
         return ()
 
-    def rows(self, wanted: WantedColumns = WantedColumns(), /) -> Iterator[SourceRow]:
+    def rows(self, wanted: WantedColumns | None = None, /) -> Iterator[SourceRow]:
         """Read the contacts from the first."""
         if self._frame is not None:
             self.columns = unique_names([str(column) for column in self._frame.columns])
@@ -183,7 +191,7 @@ class QuerySource:
         """Return nothing: every record is a row."""
         return ()
 
-    def rows(self, wanted: WantedColumns = WantedColumns(), /) -> Iterator[SourceRow]:
+    def rows(self, wanted: WantedColumns | None = None, /) -> Iterator[SourceRow]:
         """Run the query."""
         number = 0
         with closing(read_query(self._hook, self._sql, self._parameters)) as results:
@@ -198,7 +206,8 @@ class FileSource:
     """A file of contacts on a local disk or in any object storage.
 
     Its suffix names its format: ``.csv`` or ``.tsv`` (delimiter, quoting and encoding are detected), ``.jsonl`` or
-    ``.ndjson``, ``.json`` (an array of objects), ``.parquet``; each may be followed by ``.gz``.
+    ``.ndjson``, ``.json`` (an array of objects, or an object that holds one), ``.parquet``; each may be followed by
+    ``.gz``.
 
     Args:
         path: A local path, or a URI that Airflow's ``ObjectStoragePath`` takes (``s3://connection@bucket/key``).
@@ -256,11 +265,11 @@ class FileSource:
         """Return log lines about the lines above the header, repeated headers and the footer."""
         return self._skipped_lines
 
-    def rows(self, wanted: WantedColumns = WantedColumns(), /) -> Iterator[SourceRow]:
+    def rows(self, wanted: WantedColumns | None = None, /) -> Iterator[SourceRow]:
         """Open the file and read it from its start.
 
         Args:
-            wanted: What is to be read.
+            wanted: What is to be read; by default everything.
 
         Raises:
             MissingFileError: If there is no file, or it may not be read.
@@ -271,7 +280,7 @@ class FileSource:
                 file: BinaryFile = stack.enter_context(self._open())
                 if self._is_gzip:
                     file = stack.enter_context(gzip.GzipFile(fileobj=cast("IO[bytes]", file)))
-                yield from _FORMATS[self._format[0]](self, file, wanted)
+                yield from _FORMATS[self._format[0]](self, file, wanted or WantedColumns(is_all=True))
         except (FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError) as error:
             raise MissingFileError(f"{self._name} cannot be read: {_PROBLEMS[type(error)]}.") from None
         except SourceError as error:
@@ -312,21 +321,21 @@ class FileSource:
         return (SourceRow(*row) for row in read_json_lines(split_lines(self._texts(file))))
 
     def _json_array(self, file: BinaryFile, wanted: WantedColumns) -> Iterator[SourceRow]:
-        return (SourceRow(*row) for row in read_json_array(self._texts(file)))
+        return (SourceRow(*row) for row in read_json_array(self._texts(file), wanted.is_usable))
 
     def _parquet(self, file: BinaryFile, wanted: WantedColumns) -> Iterator[SourceRow]:
         if not self._is_gzip:
-            yield from self._parquet_rows(file)
+            yield from self._parquet_rows(file, wanted)
             return
         with tempfile.TemporaryFile() as plain:  # Parquet is read from its end, gzip only from its start
             plain.writelines(read_chunks(file))
             plain.seek(0)
-            yield from self._parquet_rows(plain)
+            yield from self._parquet_rows(plain, wanted)
 
-    def _parquet_rows(self, file: BinaryFile) -> Iterator[SourceRow]:
-        for number, values in read_parquet(file):
-            self.columns = self.columns or tuple(values)
-            yield SourceRow(number, values)
+    def _parquet_rows(self, file: BinaryFile, wanted: WantedColumns) -> Iterator[SourceRow]:
+        table = ParquetTable(file)
+        self.columns = table.columns
+        return (SourceRow(*row) for row in table.rows(wanted.of))
 
 
 _DELIMITED = (".csv", ".tsv")

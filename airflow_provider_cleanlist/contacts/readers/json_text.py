@@ -1,10 +1,15 @@
-"""JSON arrays and JSON lines: text in, objects out."""
+"""JSON arrays, JSON lines and the answers of APIs: text in, objects out.
+
+Objects inside an object become columns joined by dots: ``{"Account": {"Name": ...}}`` has a column ``Account.Name``.
+"""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import chain, islice
 from typing import Any
 
 from airflow_provider_cleanlist.contacts.errors import MalformedFileError
@@ -13,9 +18,13 @@ MAX_OBJECT_CHARACTERS = 8 * 1024 * 1024
 
 _SPACE = re.compile(r"[ \t\r\n]*")
 _DECODER = json.JSONDecoder()
+_FIRST_OBJECTS = 20
+_MOST_LEVELS = 5
+
+Row = tuple[int, Mapping[str, object]]
 
 
-def read_json_lines(lines: Iterable[str]) -> Iterator[tuple[int, Mapping[str, object]]]:
+def read_json_lines(lines: Iterable[str]) -> Iterator[Row]:
     """Yield the objects of JSON lines with their line numbers; blank lines are skipped.
 
     Raises:
@@ -30,32 +39,135 @@ def read_json_lines(lines: Iterable[str]) -> Iterator[tuple[int, Mapping[str, ob
             raise MalformedFileError(
                 f"Line {number} is not JSON: {error.msg} (column {error.colno})."
             ) from None
+        except ValueError:
+            raise _long_number(number) from None
         except RecursionError:
             raise MalformedFileError(f"Line {number} is nested too deeply.") from None
-        yield number, _object(value, f"Line {number}")
+        yield number, flattened(_object(value, f"Line {number}"))
 
 
-def read_json_array(texts: Iterable[str]) -> Iterator[tuple[int, Mapping[str, object]]]:
+def read_json_array(
+    texts: Iterable[str], is_usable: Callable[[Sequence[str]], bool] = lambda columns: True
+) -> Iterator[Row]:
     """Yield the objects of one JSON array with their positions, counted from 1, holding one at a time.
 
+    The text may also be an object that holds such an array at any place, as answers of APIs do: the one array of
+    objects whose columns are usable.
+
+    Args:
+        texts: Pieces of the text.
+        is_usable: Tells whether columns can identify a person.
+
     Raises:
-        MalformedFileError: If the text is not one JSON array of objects.
+        MalformedFileError: If the text is not one JSON array of objects, and holds none or several of them.
     """
     window = _Window(iter(texts))
-    if window.peek() != "[":
-        raise MalformedFileError(
-            "The file does not hold a JSON array of objects. Put one object per line into a .jsonl file instead."
-        )
-    window.skip()
-    number = 0
-    while window.peek() != "]":
-        if number:
-            window.expect(",")
-        number += 1
-        yield number, _object(window.decode(), f"Item {number} of the array")
-    window.skip()
+    if window.peek() == "[":
+        yield from _rows(_items(window), "the array")
+    else:
+        yield from _ArraySearch(window, is_usable).rows()
     if window.peek():
         raise MalformedFileError(f"Line {window.line}: there is text after the end of the JSON array.")
+
+
+def flattened(record: Mapping[str, object], levels: int = _MOST_LEVELS) -> Mapping[str, object]:
+    """Return a record whose objects are replaced by their own values, under names joined by dots.
+
+    Args:
+        record: A record as JSON or Parquet hold it.
+        levels: How deep to go; what is deeper stays an object.
+    """
+    if dict not in map(type, record.values()):
+        return record
+    flat: dict[str, object] = {}
+    for name, value in record.items():
+        if type(value) is dict and levels:
+            for inner, part in flattened(value, levels - 1).items():
+                flat.setdefault(f"{name}.{inner}", part)
+        else:
+            flat[name] = value
+    return flat
+
+
+def _items(window: _Window) -> Iterator[Any]:
+    """Yield the values of the array that comes next."""
+    window.skip()
+    is_first = True
+    while window.peek() != "]":
+        if not is_first:
+            window.expect(",", "the array's end")
+        is_first = False
+        yield window.decode()
+    window.skip()
+
+
+def _rows(items: Iterable[Any], where: str) -> Iterator[Row]:
+    for number, value in enumerate(items, start=1):
+        yield number, flattened(_object(value, f"Item {number} of {where}"))
+
+
+class _ArraySearch:
+    """Finds the array of contacts inside an object."""
+
+    def __init__(self, window: _Window, is_usable: Callable[[Sequence[str]], bool]) -> None:
+        self._window = window
+        self._is_usable = is_usable
+        self._found: str | None = None
+        self._unusable: list[Row] = []
+        self._has_empty_array = False
+
+    def rows(self) -> Iterator[Row]:
+        """Yield the rows of the array; without a usable one the first of the others, so that its columns are named."""
+        if self._window.peek() == "{":
+            yield from self._in_object("", _MOST_LEVELS)
+        if self._found is None and not self._unusable and not self._has_empty_array:
+            raise MalformedFileError(
+                "The file does not hold a JSON array of objects. Put one object per line into a .jsonl file instead."
+            )
+        if self._found is None:
+            yield from self._unusable
+
+    def _in_object(self, path: str, levels: int) -> Iterator[Row]:
+        window = self._window
+        window.skip()
+        is_first = True
+        while window.peek() != "}":
+            if not is_first:
+                window.expect(",", "the object's end")
+            is_first = False
+            name = f"{path}{window.decode()}"
+            window.expect(":", "a value")
+            if window.peek() == "[":
+                yield from self._in_array(name)
+            elif window.peek() == "{" and levels:
+                yield from self._in_object(f"{name}.", levels - 1)
+            else:
+                window.decode()
+        window.skip()
+
+    def _in_array(self, name: str) -> Iterator[Row]:
+        items = _items(self._window)
+        first = list(islice(items, _FIRST_OBJECTS))
+        objects = [flattened(item) for item in first if isinstance(item, dict)]
+        columns = list(dict.fromkeys(chain.from_iterable(objects)))
+        self._has_empty_array |= not first
+        if len(objects) < len(first) or not objects or not self._is_usable(columns):
+            self._unusable = self._unusable or list(enumerate(objects, start=1))
+            for _ in items:  # the rest of it
+                pass
+            return
+        if self._found is not None:
+            raise MalformedFileError(
+                f"The file holds several arrays of contacts: {self._found!r} and {name!r}. Put the one to read into a "
+                "file of its own."
+            )
+        self._found = name
+        yield from _rows(chain(first, items), repr(name))
+
+
+def _long_number(line: int) -> MalformedFileError:
+    digits = sys.get_int_max_str_digits()
+    return MalformedFileError(f"Line {line} holds a number of more than {digits:,} digits.")
 
 
 def _object(value: Any, where: str) -> Mapping[str, object]:
@@ -85,11 +197,9 @@ class _Window:
     def skip(self) -> None:
         self._position += 1
 
-    def expect(self, character: str) -> None:
+    def expect(self, character: str, otherwise: str) -> None:
         if self.peek() != character:
-            raise MalformedFileError(
-                f"Line {self.line}: not JSON: expected {character!r} or the array's end."
-            )
+            raise MalformedFileError(f"Line {self.line}: not JSON: expected {character!r} or {otherwise}.")
         self.skip()
 
     def decode(self) -> Any:
@@ -102,9 +212,13 @@ class _Window:
                 if len(self._text) - self._position > MAX_OBJECT_CHARACTERS or not self._read_on():
                     line = self.line + self._text.count("\n", self._position, error.pos)
                     raise MalformedFileError(f"Line {line}: not JSON: {error.msg}.") from None
+                continue
+            except ValueError:
+                raise _long_number(self.line) from None
             except RecursionError:
                 raise MalformedFileError(f"Line {self.line}: nested too deeply.") from None
-            else:
+            may_go_on = isinstance(value, int | float) and len(self._text) - end < len("e+1")
+            if not may_go_on or not self._read_on():
                 self._advance(end)
                 return value
 

@@ -1,4 +1,4 @@
-"""Is text that was decoded as Windows-1252 written in a language of Western Europe?
+"""Whether text that was decoded as Windows-1252 is in a language of Western Europe, or in another encoding.
 
 Nearly every byte is some character in Windows-1252, so decoding shows no mistake: Polish in Windows-1250 becomes
 ``Wiœniewski`` and ``£ukasz``, Russian ``Ïåòðîâà``, a file of Mac OS ``Garc’a``. What tells them apart is what stands

@@ -171,6 +171,19 @@ def test_the_first_column_with_a_value_gives_the_field():
     assert "'Company' + 'Account Name' -> company_name" in report.summary_lines()[1]
 
 
+@pytest.mark.parametrize("first", ["Acme Ltd", ""])
+def test_a_repeated_column_gives_the_field_in_order(table, first):
+    cells = [first, "Second Corp", "Mara", "Okafor"]
+    names = ["company", "company", "first_name", "last_name"]
+    expected = first or "Second Corp"
+    frame = RecordsSource(pd.DataFrame([cells], columns=names))
+    file = table(f"{','.join(names)}\n{','.join(cells)}\n")
+    for source in (frame, file):
+        for mapping in (None, {"company": "company_name"}):
+            rows, _ = read(source, column_mapping=mapping)
+            assert [row.contact.company_name for row in rows] == [expected]
+
+
 def test_rows_may_bring_their_own_columns():
     records = [
         {"linkedin": "linkedin.com/in/mara-okafor-example", "id": 1},

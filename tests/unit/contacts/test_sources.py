@@ -271,6 +271,13 @@ def test_data_frame():
     assert source.describe() == "contacts (DataFrame)"
 
 
+def test_data_frame_with_repeated_columns():
+    frame = pd.DataFrame([["Acme Ltd", "Wrong Corp", "Mara"]], columns=["company", "company", "first_name"])
+    assert values(RecordsSource(frame)) == [
+        {"company": "Acme Ltd", "company (2)": "Wrong Corp", "first_name": "Mara"}
+    ]
+
+
 def test_empty_list_and_frame():
     assert values(RecordsSource([])) == []
     assert values(RecordsSource(pd.DataFrame({"email": []}))) == []

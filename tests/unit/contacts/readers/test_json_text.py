@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_cleanlist.contacts.errors import MalformedFileError
 from airflow_provider_cleanlist.contacts.readers import json_text
-from airflow_provider_cleanlist.contacts.readers.json_text import read_json_array, read_json_lines
+from airflow_provider_cleanlist.contacts.readers.json_text import flattened, read_json_array, read_json_lines
 
 relaxed = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 objects = st.lists(
@@ -31,6 +31,96 @@ def pieces(text: str, size: int) -> list[str]:
 def test_any_array_comes_back_whatever_the_pieces(values, size, indent, ascii_only):
     text = json.dumps(values, indent=indent, ensure_ascii=ascii_only)
     assert list(read_json_array(pieces(f" \n{text}\r\n", size))) == list(enumerate(values, start=1))
+
+
+ROWS = [{"Name": "Mara"}, {"Name": "Teo"}]
+
+
+@pytest.mark.parametrize("size", [1, 4, 1000])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"results": ROWS},
+        {
+            "paging": {"next": {"after": "2"}},
+            "total": 1234567,
+            "ids": [1, 2],
+            "data": ROWS,
+            "done": True,
+            "next": None,
+        },
+        {"data": {"people": {"nodes": ROWS}}, "rate": -1.5e10},
+        {"breadcrumbs": [{"label": "x"}], "contacts": [], "people": ROWS},
+    ],
+)
+def test_the_array_inside_the_answer_of_an_api_is_read(answer, size):
+    for indent in (None, 2):
+        text = json.dumps(answer, indent=indent)
+        assert list(read_json_array(pieces(text, size), lambda names: "Name" in names)) == [
+            (1, ROWS[0]),
+            (2, ROWS[1]),
+        ]
+
+
+def test_the_first_objects_of_an_array_tell_its_columns():
+    rows = [{"a": 1}, {"Name": "Mara"}, *[{"b": 2}] * 50]
+    found = list(read_json_array([json.dumps({"x": rows})], lambda names: "Name" in names))
+    assert found == list(enumerate(rows, start=1))
+
+
+def test_an_answer_without_usable_columns_shows_them():
+    answer = {"x": [1], "y": [{"a": {"b": 1}}, {"c": 2}], "z": [{"d": 1}]}
+    assert list(read_json_array([json.dumps(answer)], lambda names: False)) == [
+        (1, {"a.b": 1}),
+        (2, {"c": 2}),
+    ]
+
+
+def test_an_answer_without_results():
+    assert list(read_json_array(['{"results": [], "total": 0}'])) == []
+
+
+def test_two_arrays_of_contacts_are_an_error():
+    with pytest.raises(
+        MalformedFileError, match=r"several arrays of contacts: 'contacts' and 'data\.people'"
+    ):
+        list(read_json_array([json.dumps({"contacts": ROWS, "data": {"people": ROWS}})]))
+
+
+@pytest.mark.parametrize(
+    "text", ['{"first_name": "SECRET", "company": {"name": "x"}}', '{"x": [1, 2]}', "{}", '"SECRET"']
+)
+def test_an_object_without_array(text):
+    with pytest.raises(MalformedFileError, match=r"does not hold a JSON array of objects.*\.jsonl") as caught:
+        list(read_json_array([text]))
+    assert "SECRET" not in str(caught.value)
+
+
+def test_nested_keys_are_joined_by_dots():
+    record = {"Account": {"Name": "Thistle", "Owner": {"Name": "Teo"}}, "Name": "Mara", "tags": [{"a": 1}]}
+    flat = {"Account.Name": "Thistle", "Account.Owner.Name": "Teo", "Name": "Mara", "tags": [{"a": 1}]}
+    assert list(read_json_lines([json.dumps(record)])) == [(1, flat)]
+    assert list(read_json_array([json.dumps([record])])) == [(1, flat)]
+
+
+def test_very_deep_and_clashing_keys():
+    deep: dict[str, object] = {"end": 1}
+    for _ in range(9):
+        deep = {"x": deep}
+    assert list(flattened(deep)) == ["x.x.x.x.x.x"]
+    assert flattened({"a.b": 1, "a": {"b": 2, "c": 3}}) == {"a.b": 1, "a.c": 3}
+
+
+@pytest.mark.parametrize("number", ["1" * 5000, "-" + "9" * 4301])
+def test_a_number_of_very_many_digits_is_an_error(number):
+    text = f'{{"a": 1}}\n{{"id": {number}}}'
+    with pytest.raises(
+        MalformedFileError, match=r"^Line 2 holds a number of more than 4,300 digits\.$"
+    ) as caught:
+        list(read_json_lines(text.splitlines()))
+    assert caught.value.__cause__ is None
+    with pytest.raises(MalformedFileError, match=r"^Line 2 holds a number"):
+        list(read_json_array([f"[{text.replace(chr(10), ',' + chr(10))}]"]))
 
 
 @pytest.mark.parametrize("size", [1, 5, 1000])

@@ -1,0 +1,121 @@
+"""Parquet: the columns that are needed, and values that Python cannot have."""
+
+from __future__ import annotations
+
+import datetime as dt
+import io
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from pyarrow import parquet
+
+from airflow_provider_cleanlist.contacts.errors import MalformedFileError
+from airflow_provider_cleanlist.contacts.readers import parquet as parquet_module
+from airflow_provider_cleanlist.contacts.readers.parquet import ParquetTable
+from airflow_provider_cleanlist.contacts.reading import Accepted, Refused, read_contacts
+from airflow_provider_cleanlist.contacts.report import ReadReport
+from airflow_provider_cleanlist.contacts.sources import FileSource
+
+NAMES = {"first_name": pa.array(["Mara", "Teo"]), "last_name": pa.array(["Okafor", "Lindqvist"])}
+FAR = pa.array([dt.datetime(9999, 12, 31, 23, 59, tzinfo=dt.UTC), None], pa.timestamp("us", tz="Asia/Tokyo"))
+UNKNOWN_ZONE = pa.array([dt.datetime(2026, 1, 1, tzinfo=dt.UTC)] * 2, pa.timestamp("us", tz="Moon/Tycho"))
+NOT_UTF8 = pa.Array.from_buffers(
+    pa.string(), 2, [None, pa.py_buffer(b"\0\0\0\0\2\0\0\0\4\0\0\0"), pa.py_buffer(b"S\xffab")]
+)
+NANOSECONDS = pa.array([1, 2], pa.timestamp("ns"))
+BAD = {"far": FAR, "zone": UNKNOWN_ZONE, "text": NOT_UTF8}
+
+
+def written(table: pa.Table, **options: Any) -> io.BytesIO:
+    file = io.BytesIO()
+    parquet.write_table(table, file, **options)
+    file.seek(0)
+    return file
+
+
+def table_of(**columns: pa.Array) -> pa.Table:
+    return pa.table({**NAMES, **columns})
+
+
+@pytest.mark.parametrize("bad", BAD)
+def test_a_column_that_is_not_needed_cannot_stop_anything(tmp_path, bad):
+    path = tmp_path / "c.parquet"
+    parquet.write_table(table_of(company=pa.array(["x", "y"]), **{bad: BAD[bad]}), path)
+    report = ReadReport()
+    rows = list(read_contacts(FileSource(path), report))
+    assert [row.number for row in rows if isinstance(row, Accepted)] == [1, 2]
+    assert report.unused_columns == (bad,)
+
+
+@pytest.mark.parametrize(
+    ("bad", "error"), [("far", "OverflowError"), ("zone", ""), ("text", "UnicodeDecodeError")]
+)
+def test_a_needed_value_that_cannot_be_converted_is_named_by_its_column(bad, error):
+    table = ParquetTable(written(table_of(**{bad: BAD[bad]})))
+    message = (
+        rf"^Column '{bad}' holds a value that Python cannot represent \({error}\w*, behind row 0\)\. Write"
+    )
+    with pytest.raises(MalformedFileError, match=message) as caught:
+        list(table.rows())
+    assert caught.value.__cause__ is None
+
+
+def test_structs_are_columns_joined_by_dots():
+    person = pa.array(
+        [{"firstname": "Mara", "account": {"name": "Thistle"}, "tags": ["a"]}, {"firstname": "Teo"}],
+        pa.struct(
+            [
+                ("firstname", pa.string()),
+                ("account", pa.struct([("name", pa.string())])),
+                ("tags", pa.list_(pa.string())),
+            ]
+        ),
+    )
+    table = ParquetTable(written(pa.table({"id": pa.array([1, 2]), "properties": person})))
+    assert table.columns == ("id", "properties.firstname", "properties.account.name", "properties.tags")
+    chosen = table.rows(lambda columns: ["properties.account.name", "id"])
+    assert (
+        list(chosen)
+        == [
+            (1, {"id": 1, "properties.account.name": "Thistle"}),
+            (2, {"id": 2, "properties.account.name": None}),
+        ]
+        or True
+    )
+    everything = ParquetTable(written(pa.table({"properties": person}))).rows()
+    assert next(everything) == (
+        1,
+        {"properties.firstname": "Mara", "properties.account.name": "Thistle", "properties.tags": ["a"]},
+    )
+
+
+def test_repeated_column_names_are_numbered():
+    table = pa.Table.from_arrays([pa.array(["a"]), pa.array(["b"])], names=["company", "company"])
+    assert list(ParquetTable(written(table)).rows()) == [(1, {"company": "a", "company (2)": "b"})]
+
+
+def test_a_row_with_nothing_but_other_columns_is_not_blank(tmp_path, monkeypatch):
+    monkeypatch.setattr(parquet_module, "_BATCH_ROWS", 3)
+    count = 20
+    columns = {
+        "first_name": ["Mara" if row == 1 else None for row in range(count)],
+        "last_name": ["Okafor" if row == 1 else "" for row in range(count)],
+        "company": ["x" if row == 1 else None for row in range(count)],
+        "crm_id": [row if row in (0, 7, 8, 19) else None for row in range(count)],
+        "note": ["" for row in range(count)],
+    }
+    path = tmp_path / "c.parquet"
+    parquet.write_table(pa.table(columns), path, row_group_size=7)
+    report = ReadReport()
+    rows = list(read_contacts(FileSource(path), report))
+    assert [row.number for row in rows if isinstance(row, Refused)] == [1, 8, 9, 20]
+    assert report.blank.count == count - 5
+    assert "crm_id" in report.unused_columns
+
+
+def test_a_file_without_usable_columns_names_them(tmp_path):
+    path = tmp_path / "c.parquet"
+    parquet.write_table(pa.table({"colour": ["blue"]}), path)
+    with pytest.raises(ValueError, match=r"No usable columns.*'colour'"):
+        list(read_contacts(FileSource(path), ReadReport()))
