@@ -66,7 +66,7 @@ class BulkEnrichOperator(BaseOperator):
         enrichment_type: ``none``, ``partial`` (emails, 1 credit each), ``phone_only`` (phones, 10 credits each) or
             ``full`` (both).
         batch_size: Contacts per request, 1 to 250.
-        deduplicate: Submit each person once, however often the source names them.
+        deduplicate: Submit each person once, however often the source names them. A ledger always does.
         on_invalid_contact: What to do about rows that Cleanlist cannot look up: ``fail`` before anything is submitted,
             or ``skip`` them.
         max_credits: Most credits that the task may cost in the worst case, or None. Checked before any

@@ -66,6 +66,8 @@ class WorkflowSensor(BaseSensorOperator):
             (``BulkEnrichOperator(webhook=True)``), it polls every ten minutes only.
         failure_policy: When failed workflows fail the task: ``any`` of them (default), only ``all`` of them, or
             ``never``.
+        ledger_conn_id: Airflow connection of the ledger that records how the workflows ended (templated); by default
+            ``[cleanlist] ledger_conn_id``.
         **kwargs: Arguments of every sensor, such as ``soft_fail`` and ``mode``.
 
     Returns:
@@ -79,7 +81,7 @@ class WorkflowSensor(BaseSensorOperator):
         CleanlistConfigurationError: An argument or the connection is invalid.
     """
 
-    template_fields: Sequence[str] = ("workflow_ids", "cleanlist_conn_id")
+    template_fields: Sequence[str] = ("workflow_ids", "cleanlist_conn_id", "ledger_conn_id")
     operator_extra_links = (WorkflowLink(),)
     ui_color = "#d7ecef"
 
@@ -92,6 +94,7 @@ class WorkflowSensor(BaseSensorOperator):
         timeout: timedelta | float = 3600,
         poll_interval: float | None = None,
         failure_policy: FailurePolicy = "any",
+        ledger_conn_id: str | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(
@@ -102,6 +105,7 @@ class WorkflowSensor(BaseSensorOperator):
         self.deferrable = deferrable
         self.poll_interval = number("poll_interval", poll_interval)
         self.failure_policy = failure_policy
+        self.ledger_conn_id = ledger_conn_id
         self._tracker: WorkflowTracker | None = None
 
     def execute(self, context: Context) -> WaitSummary:
@@ -120,7 +124,8 @@ class WorkflowSensor(BaseSensorOperator):
         request = self._request(_first_poke(context) if self.reschedule else None)
         self._tracker = tracker = request.tracker(rule_for(hook))
         if not self.reschedule:
-            return PokeReturnValue(is_done=True, xcom_value=wait(hook, request, self.log, tracker))
+            summary = wait(hook, request, self.log, tracker, ledger_conn_id=given(self.ledger_conn_id))
+            return PokeReturnValue(is_done=True, xcom_value=summary)
         store = context.get("task_state_store")
         if store is not None and isinstance(snapshot := store.get(STATE_KEY), dict):
             tracker.restore(snapshot)
@@ -128,7 +133,7 @@ class WorkflowSensor(BaseSensorOperator):
         outcome = check_once(hook, request, self.log, tracker, poll=self._is_poll_due(request))
         if outcome is not None:
             self._tracker = None  # whose ends are recorded now
-            return PokeReturnValue(is_done=True, xcom_value=finish(outcome, self.log))
+            return PokeReturnValue(is_done=True, xcom_value=self._finish(outcome))
         after = tracker.snapshot()
         if store is not None and after | {"typical": None} != before | {"typical": None}:
             store.set(STATE_KEY, after)
@@ -137,7 +142,8 @@ class WorkflowSensor(BaseSensorOperator):
 
     def execute_complete(self, context: Context, event: Mapping[str, Any]) -> WaitSummary:
         """Resume the task after the trigger's event, and return the summary."""
-        return summary_of_event(event, self.log, CleanlistHook(self.cleanlist_conn_id))
+        hook = CleanlistHook(self.cleanlist_conn_id)
+        return summary_of_event(event, self.log, hook, ledger_conn_id=given(self.ledger_conn_id))
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         """Return the result after deferral; a timeout by Airflow names the workflows that continue."""
@@ -165,8 +171,11 @@ class WorkflowSensor(BaseSensorOperator):
             poll = self._is_poll_due(request)
             outcome = check_once(hook, request, self.log, request.tracker(rule_for(hook)), poll=poll)
             if outcome is not None:
-                return finish(outcome, self.log)
+                return self._finish(outcome)
         self._defer(request)
+
+    def _finish(self, outcome: WaitOutcome) -> WaitSummary:
+        return finish(outcome, self.log, ledger_conn_id=given(self.ledger_conn_id))
 
     def _execute_here(self, context: Context) -> WaitSummary:
         workflow_ids = workflow_ids_of(self.workflow_ids)
@@ -180,7 +189,7 @@ class WorkflowSensor(BaseSensorOperator):
             if self._tracker is None or isinstance(error, CleanlistWaitTimeoutError):
                 raise
             if self.reschedule:
-                record_ends(self._tracker.ends, self.log)
+                record_ends(self._tracker.ends, self.log, given(self.ledger_conn_id))
             if isinstance(error, AirflowSkipException):
                 raise
             running = self._tracker.running

@@ -185,6 +185,10 @@ class Journal(Protocol):
     def contacts_of_index(self) -> int | None:
         """How many contacts this map index has submitted, if the journal cannot see the others of a mapped task."""
 
+    @property
+    def is_shared(self) -> bool:
+        """Whether it is the organisation's ledger, in which nobody is submitted twice for one run and task."""
+
     def histories(self, identities: Sequence[bytes]) -> Sequence[ContactHistory]:
         """Return what is known of each contact.
 

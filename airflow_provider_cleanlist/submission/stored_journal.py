@@ -193,6 +193,9 @@ class StoredJournal:
         """See :class:`.journal.Journal`."""
         return self._index.unknown
 
+    is_shared = False
+    """See :class:`.journal.Journal`."""
+
     @property
     def contacts_of_index(self) -> int | None:
         """See :class:`.journal.Journal`."""

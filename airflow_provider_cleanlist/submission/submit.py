@@ -163,7 +163,7 @@ class Submission:
         Args:
             source: The contacts.
             column_mapping: As of :func:`.reading.read_contacts`.
-            deduplicate: As of :func:`.reading.read_contacts`.
+            deduplicate: As of :func:`.reading.read_contacts`; a ledger submits each person once, whatever this says.
             source_ids: Collects the ids of the rows, to be recorded in the ledger.
 
         Raises:
@@ -175,6 +175,9 @@ class Submission:
         """
         if self._rejects is None and not self._options.estimate_only:
             self._check_unknown()
+        if self._journal.is_shared and not deduplicate:
+            self._log.info("deduplicate=False does not apply: with a ledger each person is submitted once.")
+            deduplicate = True
         read = ReadReport()
         rows = read_contacts(
             source, read, column_mapping=column_mapping, deduplicate=deduplicate, source_ids=source_ids

@@ -76,6 +76,7 @@ class EnrichmentResultsToWarehouseOperator(WarehouseLoadOperator):
         source_rows_table: A further table of the warehouse, ``table`` or ``schema.table`` (templated), into which the
             ledger's ``source``, ``source_id`` and ``person`` of these workflows are merged, for a warehouse that is not
             the ledger's database. Needs a ledger, and rows kept by ``BulkEnrichOperator(id_column=...)``.
+        ledger_conn_id: Airflow connection of the ledger (templated); by default ``[cleanlist] ledger_conn_id``.
         on_unfinished: What to do while a workflow is still running: ``fail`` (the retry resumes), or ``skip`` its
             unfinished contacts.
         warehouse_conn_id: Airflow connection of the warehouse; any whose hook is a ``DbApiHook``.
@@ -117,6 +118,7 @@ class EnrichmentResultsToWarehouseOperator(WarehouseLoadOperator):
         "workflow_ids",
         "task_ids",
         "source_rows_table",
+        "ledger_conn_id",
         *WarehouseLoadOperator.template_fields,
     )
     operator_extra_links = (WorkflowLink(),)
@@ -129,6 +131,7 @@ class EnrichmentResultsToWarehouseOperator(WarehouseLoadOperator):
         table: str,
         task_ids: Any = None,
         source_rows_table: str | None = None,
+        ledger_conn_id: str | None = None,
         on_unfinished: str = "fail",
         schema: str | None = None,
         mode: str = "merge",
@@ -164,13 +167,17 @@ class EnrichmentResultsToWarehouseOperator(WarehouseLoadOperator):
         self.workflow_ids = workflow_ids
         self.task_ids = task_ids
         self.source_rows_table = source_rows_table
+        self.ledger_conn_id = ledger_conn_id
         self.on_unfinished = on_unfinished
 
     def _load(self, context: Context, hook: CleanlistHook, started: float) -> dict[str, Any]:
         from airflow_provider_cleanlist.submission.ledger.results import open_ledger
 
         workflow_ids = workflow_ids_of(self.workflow_ids)
-        with _result_errors_for_airflow(hook), open_ledger(given(self.source_rows_table)) as ledger:
+        with (
+            _result_errors_for_airflow(hook),
+            open_ledger(given(self.ledger_conn_id), given(self.source_rows_table)) as ledger,
+        ):
             reader = self._reader(hook, workflow_ids)
             for workflow_id in workflow_ids[:1]:
                 WorkflowLink.remember(context, workflow_id)

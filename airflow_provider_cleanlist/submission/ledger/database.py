@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from itertools import islice
@@ -188,6 +188,8 @@ class LedgerDatabase:
     def record_ends(self, ends: Sequence[WorkflowEnd], now: float) -> int:
         """Record how workflows ended and what they cost; the first record of an end stays.
 
+        A later record of the same end adds counts that the first one did not have.
+
         Args:
             ends: The ends; workflows that are not in the ledger are passed over.
             now: Seconds since the epoch.
@@ -200,26 +202,52 @@ class LedgerDatabase:
         )
 
     def _record_ends(self, connection: Connection, *, ends: Sequence[WorkflowEnd], now: float) -> int:
-        batches = self.tables.batches
+        columns = self.tables.batches.c
         by_id = {end.workflow_id: end for end in ends}
-        query = sa.select(batches.c.batch_id, batches.c.workflow_id, batches.c.enrichment_type).where(
-            batches.c.workflow_id.in_(list(by_id)), batches.c.ended_at.is_(None)
+        query = (
+            sa.select(
+                columns.batch_id,
+                columns.workflow_id,
+                columns.enrichment_type,
+                columns.ended_at,
+                columns.workflow_status,
+                columns.emails_found,
+                columns.phones_found,
+            )
+            .where(
+                columns.workflow_id.in_(list(by_id)),
+                sa.or_(
+                    columns.ended_at.is_(None), columns.emails_found.is_(None), columns.phones_found.is_(None)
+                ),
+            )
+            .order_by(columns.batch_id)
         )
-        changed = 0
-        for batch_id, workflow_id, enrichment_type in sorted(connection.execute(query).all()):
-            end = by_id[workflow_id]
-            changed += connection.execute(
-                batches.update()
-                .where(batches.c.batch_id == batch_id, batches.c.ended_at.is_(None))
-                .values(
-                    ended_at=moment(now),
-                    workflow_status=end.status[:50],
-                    emails_found=end.emails_found,
-                    phones_found=end.phones_found,
-                    credits_spent=workflow_credits(enrichment_type, end),
-                )
-            ).rowcount
-        return changed
+        rows = connection.execute(query).all()
+        return sum(self._record_end(connection, row, by_id[row.workflow_id], now) for row in rows)
+
+    def _record_end(self, connection: Connection, row: Any, end: WorkflowEnd, now: float) -> int:
+        """Record the end of a batch's workflow; return 1 if that changed the batch, else 0."""
+        batches = self.tables.batches
+        status = end.status[:50]
+        emails = end.emails_found if row.emails_found is None else row.emails_found
+        phones = end.phones_found if row.phones_found is None else row.phones_found
+        counts = {
+            "emails_found": emails,
+            "phones_found": phones,
+            "credits_spent": workflow_credits(
+                row.enrichment_type, replace(end, emails_found=emails, phones_found=phones)
+            ),
+        }
+        is_as_read: Any
+        if row.ended_at is None:
+            is_as_read = batches.c.ended_at.is_(None)
+            values = {"ended_at": moment(now), "workflow_status": status, **counts}
+        elif row.workflow_status == status and (emails, phones) != (row.emails_found, row.phones_found):
+            is_as_read, values = batches.c.workflow_status == status, counts
+        else:
+            return 0
+        update = batches.update().where(batches.c.batch_id == row.batch_id, is_as_read).values(values)
+        return int(connection.execute(update).rowcount)
 
     # Which row is whose?
 

@@ -136,6 +136,9 @@ class LedgerJournal:
         """See :class:`.journal.Journal`: a ledger sees all map indexes."""
         return None
 
+    is_shared = True
+    """See :class:`.journal.Journal`."""
+
     @property
     def unknown_contacts(self) -> int:
         """See :class:`.journal.Journal`: those of this map index only; others stop their own map index."""

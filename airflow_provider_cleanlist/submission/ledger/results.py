@@ -115,10 +115,11 @@ def source_row_pages(
 
 
 @contextmanager
-def open_ledger(source_rows_table: str | None) -> Iterator[LedgerDatabase | None]:
-    """Open the configured ledger, or yield None where there is none; its errors tell Airflow whether to retry.
+def open_ledger(conn_id: str | None, source_rows_table: str | None) -> Iterator[LedgerDatabase | None]:
+    """Open the ledger, or yield None where there is none; its errors tell Airflow whether to retry.
 
     Args:
+        conn_id: Airflow connection of its database; None takes ``[cleanlist] ledger_conn_id``.
         source_rows_table: The table for source rows, which needs a ledger; None for none.
 
     Raises:
@@ -126,12 +127,13 @@ def open_ledger(source_rows_table: str | None) -> Iterator[LedgerDatabase | None
         CleanlistLoadError: It cannot be used at present.
     """
     try:
-        ledger = ledger_database()
+        ledger = ledger_database(conn_id)
         if ledger is None:
             if source_rows_table:
                 raise CleanlistConfigurationError(
-                    "source_rows_table needs a ledger: set [cleanlist] ledger_conn_id to the Airflow connection of a "
-                    "PostgreSQL, MySQL, MariaDB or SQLite database that BulkEnrichOperator used, too."
+                    "source_rows_table needs a ledger: set ledger_conn_id, or [cleanlist] ledger_conn_id, to the "
+                    "Airflow connection of the PostgreSQL, MySQL, MariaDB or SQLite database that BulkEnrichOperator "
+                    "used, too."
                 )
             yield None
             return

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import json
+import re
 import sqlite3
 from collections.abc import Callable
 from datetime import timedelta
@@ -30,6 +32,8 @@ pytestmark = [
 
 SUBMIT = "enrich_bulk"
 WINDOW = timedelta(days=30)
+TABLES = ("batches", "contacts", "source_rows", "attempts", "organisations", "keys", "ledger")
+EXAMPLES = Path(__file__).parents[3] / "dags_examples" / "data"
 
 
 def people(*numbers: int) -> list[dict[str, str]]:
@@ -238,6 +242,16 @@ class TestAcrossRuns:
         assert "saved at most 22 credits" in text
         assert "Quxley" not in text
 
+    def test_a_person_whom_the_source_names_again_is_submitted_once_whatever_deduplicate_says(
+        self, runs: Runs, ledger: Any, logged: Callable[[], str]
+    ) -> None:
+        result = runs(people(1, 1, 2, 3, 1), batch_size=2, deduplicate=False)
+        assert runs.times() == [1, 1, 1]
+        assert result["contacts_submitted"] == 3
+        text = logged()
+        assert "deduplicate=False does not apply: with a ledger each person is submitted once." in text
+        assert "Duplicates dropped: 2 (rows 2, 5)." in text
+
 
 class TestSourceRows:
     def test_every_row_is_kept_duplicates_and_known_ones_too(self, runs: Runs, ledger: Any) -> None:
@@ -275,9 +289,42 @@ class TestSourceRows:
 
     def test_no_personal_data_is_in_any_table(self, runs: Runs, ledger: Any) -> None:
         runs(people(1, 2), id_column="crm_id", force_resubmit="Zofia")
-        tables = ("batches", "contacts", "source_rows", "attempts", "organisations", "keys", "ledger")
-        text = repr([ledger(f"SELECT * FROM cleanlist_{table}") for table in tables])
+        text = repr([ledger(f"SELECT * FROM cleanlist_{table}") for table in TABLES])
         assert not any(word in text for word in ("Zofia", "Quxley", "harborlight", "clapi_"))
+
+    @pytest.mark.parametrize(
+        ("file", "encoding", "delimiter", "id_column"),
+        [
+            ("first_contacts.csv", "utf-8", ",", None),
+            ("hubspot_contacts.csv", "utf-8-sig", ",", "Record ID"),
+            ("salesforce_leads.csv", "cp1252", ";", "Lead ID"),
+        ],
+    )
+    def test_nothing_of_the_example_files_is_in_any_table_but_the_ids(
+        self, runs: Runs, ledger: Any, file: str, encoding: str, delimiter: str, id_column: str | None
+    ) -> None:
+        outcome = runs(
+            None,
+            contacts_path=EXAMPLES / file,
+            id_column=id_column,
+            on_invalid_contact="skip",
+            enrichment_type="full",
+        )
+        found = {table: ledger(f"SELECT * FROM cleanlist_{table}") for table in TABLES}
+        assert len(found["contacts"]) == outcome["contacts_submitted"] > 3
+        assert bool(found["source_rows"]) == bool(id_column)
+        with (EXAMPLES / file).open(newline="", encoding=encoding) as opened:
+            rows = list(csv.DictReader(opened, delimiter=delimiter))
+        cells = (cell for row in rows for cell in row.items() if cell[0] not in (id_column, None))
+        values = {(value or "").strip().lower() for _, value in cells}
+        words = {word for value in values for word in (value, *re.split(r"\W+", value)) if len(word) > 1}
+        words = {word for word in words if not word.isdigit()}  # ids of batches are full of digits
+        assert len(words) > 10
+        kept = (cell for rows in found.values() for row in rows for cell in row)
+        texts = {cell.lower() for cell in kept if isinstance(cell, str)}
+        assert words.isdisjoint(texts)
+        everything = "\n".join(texts)
+        assert [word for word in words if len(word) > 5 and word in everything] == []
 
 
 class TestEstimate:
@@ -392,3 +439,11 @@ def test_a_cleared_mapped_run_with_a_directory_pays_for_the_new_one_only(
     for index in range(4):
         runs(grown[10 * index : 10 * index + 10], index=index, attempt=2)
     assert runs.times() == [1] * 31
+
+
+def test_without_a_ledger_deduplicate_false_submits_every_row(
+    runs: Runs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW__CLEANLIST__JOURNAL_PATH", str(tmp_path))
+    assert runs(people(1, 1, 2, 1), batch_size=2, deduplicate=False)["contacts_submitted"] == 4
+    assert runs.times() == [1, 3]

@@ -280,6 +280,16 @@ def test_it_may_be_left_out(tasks: Tasks, ledger: Path, warehouse: sa.engine.Eng
     assert PERSON not in rows(warehouse)[0]
 
 
+def test_a_ledger_that_the_tasks_name_themselves(
+    tasks: Tasks, ledger: Path, sqlite_warehouse: sa.engine.Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("AIRFLOW__CLEANLIST__LEDGER_CONN_ID")
+    given = tasks.enrich(people(4), ledger_conn_id="ledger")
+    result = tasks.load(**given, ledger_conn_id="ledger", source_rows_table="source_rows")
+    assert {row["task_id"]: row[PERSON] for row in rows(sqlite_warehouse)} == tasks.persons()
+    assert (result["persons_unknown"], result["source_rows"]) == (0, 4)
+
+
 class TestWithoutLedger:
     @pytest.mark.parametrize("absent", [None, "", "None"])
     def test_there_is_no_such_column(

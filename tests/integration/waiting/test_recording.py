@@ -176,6 +176,30 @@ class TestSensor:
         assert tasks.wait([*foreign, *result["workflow_ids"]], **mode)["completed"] == 3
         assert tasks.ends().keys() == set(result["workflow_ids"])
 
+    @pytest.mark.parametrize("mode", MODES)
+    @pytest.mark.parametrize(("given", "is_configured"), [("ledger", False), ("None", False), ("None", True)])
+    def test_its_own_ledger(
+        self,
+        tasks: Tasks,
+        mode: dict[str, Any],
+        given: str,
+        is_configured: bool,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        result = tasks.enrich(contacts=20)
+        if not is_configured:
+            monkeypatch.delenv("AIRFLOW__CLEANLIST__LEDGER_CONN_ID")
+        tasks.wait(result, ledger_conn_id=given, **mode)
+        assert tasks.ends() == (tasks.judge() if given == "ledger" or is_configured else {})
+
+    def test_counts_that_the_first_wait_was_not_told_are_added_by_a_later_one(self, tasks: Tasks) -> None:
+        tasks.server.settings.change(status_variant="sparse")
+        result = tasks.enrich(contacts=20)
+        tasks.wait(result)
+        tasks.server.settings.change(status_variant="summary")
+        tasks.wait(result)
+        assert tasks.ends() == tasks.judge()
+
 
 class TestOperator:
     @pytest.mark.parametrize("deferrable", [False, True])

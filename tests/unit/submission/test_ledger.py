@@ -335,6 +335,36 @@ class TestEnds:
         row = "SELECT workflow_status, emails_found, phones_found, credits_spent FROM cleanlist_batches"
         assert ledger.query(row) == [("completed", emails, phones, cost)]
 
+    @pytest.mark.parametrize(
+        ("kind", "first", "later", "expected"),
+        [
+            (FULL, (None, None), (2, 1), (2, 1, 12)),
+            (FULL, (1, None), (2, 1), (1, 1, 11)),
+            (FULL, (None, 0), (2, None), (2, 0, 2)),
+            (PARTIAL, (None, None), (2, None), (2, None, 2)),
+            (FULL, (None, 1), (None, 2), (None, 1, None)),
+        ],
+    )
+    def test_counts_that_were_not_told_are_added_later(
+        self,
+        ledger: Ledger,
+        kind: EnrichmentType,
+        first: tuple[int | None, int | None],
+        later: tuple[int | None, int | None],
+        expected: tuple[int | None, ...],
+    ) -> None:
+        journal = ledger.journal()
+        journal.accept(begun(journal, [A, B], kind), "wf", [], START)
+        record = ledger.database.record_ends
+        assert record([WorkflowEnd("wf", "completed", *first)], START) == 1
+        (before,) = ledger.query("SELECT ended_at FROM cleanlist_batches")
+        assert record([WorkflowEnd("wf", "failed", *later)], START + 5) == 0
+        assert record([WorkflowEnd("wf", "completed", *later)], START + 9) == (expected[:2] != first)
+        assert record([WorkflowEnd("wf", "completed", *later)], START + 9) == 0
+        row = "SELECT emails_found, phones_found, credits_spent FROM cleanlist_batches"
+        assert ledger.query(row) == [expected]
+        assert ledger.query("SELECT ended_at FROM cleanlist_batches") == [before]
+
     def test_there_may_be_none(self, ledger: Ledger) -> None:
         assert ledger.database.record_ends([], START) == 0
 
