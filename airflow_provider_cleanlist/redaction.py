@@ -33,7 +33,7 @@ _SENSITIVE = re.compile(
     r"|\bclapi_[a-z0-9_-]+"  # API keys
     r"|(?<=\bbearer )[^\s\"'<>]+"
     r"|(?<=\bwebhook/)[^\s\"'<>/?#]+"
-    r"|(?-i:(?<![A-Za-z0-9_-])A[Q-Za-f][A-Za-z0-9_-]{30,})",  # tokens of webhook addresses
+    r"|(?-i:A[Q-Za-f][A-Za-z0-9_-]{30,})",  # tokens of webhook addresses
     re.IGNORECASE,
 )
 _URL = re.compile(

@@ -94,20 +94,27 @@ class Response:
 
     def json(self) -> Any:
         """Return the decoded body, or None if it is not JSON or was not read to its end."""
-        if self.problem:
-            return None
-        try:
-            # twice as fast as json.loads, but refuses lone surrogates
-            return from_json(self.body, cache_strings="keys")
-        except ValueError:
-            try:
-                return json.loads(self.body)
-            except (ValueError, RecursionError):
-                return None
+        return None if self.problem else json_or_none(self.body)
 
     def __repr__(self) -> str:
         """Show status and size: bodies hold personal data."""
         return f"Response({self.status}, <{len(self.body)} bytes>)"
+
+
+def json_or_none(body: bytes) -> Any:
+    """Return what a JSON document says, or None if it is not one.
+
+    Args:
+        body: The document.
+    """
+    try:
+        # twice as fast as json.loads, but refuses lone surrogates
+        return from_json(body, cache_strings="keys")
+    except ValueError:
+        try:
+            return json.loads(body)
+        except (ValueError, RecursionError):
+            return None
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 MAX_CONTACTS_PER_REQUEST = 250
 """The API's limit for the contacts in one submission."""
+MAX_COUNT = 2**31 - 1
+"""Largest count that is read from a response: what a database column for whole numbers takes."""
 MANAGED_LIST_NAMES = ("Extension Leads", "DEFAULT")
 """Names of the list to which Cleanlist adds every enriched contact: today's, and that of older vendor pages."""
 
@@ -113,7 +115,7 @@ def text_or_none(value: object) -> str | None:
 
 
 def count_or_none(value: object) -> int | None:
-    """Return a number, or a text that contains one, as a whole number; anything else as None.
+    """Return a number, or a text that contains one, as a whole number; anything else as None, and what no count can be.
 
     Args:
         value: Whatever a response contained.
@@ -121,9 +123,10 @@ def count_or_none(value: object) -> int | None:
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         return None
     try:
-        return int(float(value))
+        number = int(float(value))
     except (ValueError, OverflowError):
         return None
+    return number if abs(number) <= MAX_COUNT else None
 
 
 def texts(value: object) -> list[str]:

@@ -49,6 +49,7 @@ _COMPLETED_WORDS = frozenset(
         "finished",
     }
 )
+_LONGEST_WORD = 64
 _FAILED_WORDS = frozenset({"failed", "cancelled", "canceled", "error", "errored", "terminated", "timed_out"})
 
 
@@ -65,7 +66,7 @@ def workflow_state(status: str | None) -> WorkflowState:
 
 
 def _word(status: str | None) -> str:
-    return "_".join((status or "").lower().replace("-", " ").replace("_", " ").split())
+    return "_".join((status or "")[:_LONGEST_WORD].lower().replace("-", " ").replace("_", " ").split())
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -6,21 +6,23 @@ from collections.abc import Mapping
 from typing import Any
 
 from airflow_provider_cleanlist.assets import MANAGED_LIST, SCHEME, lead_list_asset
-from airflow_provider_cleanlist.client.results import WorkflowStatus
+from airflow_provider_cleanlist.client.results import WorkflowState, WorkflowStatus
 
 
 def finished_event_extra(workflow_id: str, payload: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the ``extra`` of the event: ids and counts.
+    """Return the ``extra`` of the event: the id, ``completed`` or ``failed``, and counts.
 
     Args:
         workflow_id: The workflow.
         payload: The payload that its webhook delivered.
     """
     status = WorkflowStatus.parse(workflow_id, payload)
+    # the payload's own word may be any text, and an event is shown and kept
+    state = WorkflowState.FAILED if status.state is WorkflowState.FAILED else WorkflowState.COMPLETED
     return {
         SCHEME: {
             "workflow_ids": [workflow_id],
-            "status": status.status,
+            "status": state.value,
             "total": status.total,
             "successful": status.successful,
             "failed": status.failed,

@@ -8,6 +8,7 @@ a webhook contains its secret token; so the token is removed from the path that 
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Awaitable, Callable, MutableMapping
 from functools import cache
 from typing import Any
@@ -20,9 +21,11 @@ from airflow_provider_cleanlist.inbox.settings import (
     ReceiverSettings,
     receiver_settings,
 )
+from airflow_provider_cleanlist.inbox.tokens import TOKEN_LENGTH
 
 log = logging.getLogger(__name__)
 
+_TOKEN = re.compile(rf"A[Q-Za-f][A-Za-z0-9_-]{{{TOKEN_LENGTH - 2},}}")  # the first byte is the version
 _Message = MutableMapping[str, Any]
 _Send = Callable[[_Message], Awaitable[None]]
 
@@ -80,8 +83,46 @@ def fastapi_apps() -> list[dict[str, Any]]:
     return [{"name": "cleanlist", "app": LazyReceiver(settings), "url_prefix": URL_PREFIX}]
 
 
+class TokenMask:
+    """An ASGI middleware that removes tokens from the paths that access logs of the API server show.
+
+    The receiver does so for requests that reach it. This is for those that miss it, such as ``//cleanlist/webhook/``
+    or another letter case, but carry a token all the same.
+
+    Args:
+        app: The application behind it.
+    """
+
+    def __init__(self, app: Callable[..., Awaitable[None]]) -> None:
+        self._app = app
+
+    async def __call__(
+        self, scope: _Message, receive: Callable[[], Awaitable[_Message]], send: _Send
+    ) -> None:
+        """Pass a request on as it is, and mask its token for what logs it afterwards."""
+        path, query = scope.get("path", ""), scope.get("query_string", b"")
+        if len(path) + len(query) < TOKEN_LENGTH or not _TOKEN.search(f"{path} {query.decode('latin-1')}"):
+            await self._app(scope, receive, send)
+            return
+        request = dict(scope)
+        scope["path"] = _TOKEN.sub("***", path)
+        scope["raw_path"] = scope["path"].encode("utf-8", "replace")
+        scope["query_string"] = _TOKEN.sub("***", query.decode("latin-1")).encode("latin-1")
+        await self._app(request, receive, send)
+
+
+def root_middlewares(apps: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the middlewares that the API server needs: the one that masks tokens, if there is a receiver.
+
+    Args:
+        apps: What the plugin serves.
+    """
+    return [{"name": "cleanlist", "middleware": TokenMask, "args": [], "kwargs": {}}] if apps else []
+
+
 class CleanlistPlugin(AirflowPlugin):
     """Receives Cleanlist's webhooks at ``/cleanlist/webhook/<token>``."""
 
     name = "cleanlist"
     fastapi_apps = fastapi_apps()
+    fastapi_root_middlewares = root_middlewares(fastapi_apps)

@@ -7,7 +7,6 @@ request without a genuine token reveals nothing and stores nothing. Bodies and t
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -16,21 +15,25 @@ from dataclasses import dataclass
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
+from starlette.requests import ClientDisconnect
 
+from airflow_provider_cleanlist.client.messages import json_or_none
 from airflow_provider_cleanlist.client.models import text_or_none
 from airflow_provider_cleanlist.client.results import WorkflowState, workflow_state
 from airflow_provider_cleanlist.inbox import tokens
 from airflow_provider_cleanlist.inbox.inbox import ForeignWorkflowError, Inbox, InboxUnavailableError
 from airflow_provider_cleanlist.inbox.settings import WEBHOOK_PATH
+from airflow_provider_cleanlist.input_limits import (
+    ID_CHARACTERS,
+    WEBHOOK,
+    WEBHOOK_ADDRESSES,
+    WEBHOOK_ATTEMPTS,
+    WEBHOOK_SECONDS,
+    WEBHOOKS_AT_ONCE,
+)
 
 log = logging.getLogger(__name__)
 
-MAX_BODY_BYTES = 16 * 1024 * 1024
-"""Largest body that is accepted."""
-MAX_ID_LENGTH = 512
-"""Longest workflow id that is accepted, in characters."""
-BODY_SECONDS = 9.0
-"""How long a body may take. Cleanlist gives up after 10 s, so a slower sender is not Cleanlist."""
 STORE_SECONDS = 9.0
 """How long storing may take before the response says that it failed."""
 UNANNOUNCED_SECONDS = (1.0, 4.0, 15.0, 60.0, 300.0)
@@ -83,6 +86,31 @@ class QuietLog:
         self._next, self._suppressed = now + self._seconds, 0
 
 
+class Attempts:
+    """Counts the requests to each address, so that one whose holder never ends anything costs little.
+
+    Args:
+        clock: A monotonic clock, in seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._counts: dict[str, int] = {}
+        self._until = -float("inf")
+
+    def allow(self, batch: str) -> bool:
+        """Count a request, and return whether it is one of the first of this hour.
+
+        Args:
+            batch: Name of the batch that the address is for.
+        """
+        now = self._clock()
+        if now >= self._until or len(self._counts) >= WEBHOOK_ADDRESSES:
+            self._counts, self._until = {}, now + 3600
+        self._counts[batch] = self._counts.get(batch, 0) + 1
+        return self._counts[batch] <= WEBHOOK_ATTEMPTS
+
+
 class Receiver:
     """Verifies and stores deliveries.
 
@@ -106,6 +134,8 @@ class Receiver:
         self._clock = clock
         self._refusals = QuietLog()
         self._failures = QuietLog()
+        self._attempts = Attempts()
+        self._parsers = ThreadPoolExecutor(WEBHOOKS_AT_ONCE, thread_name_prefix="cleanlist-webhook-parser")
         self._stores = ThreadPoolExecutor(max_workers=8, thread_name_prefix="cleanlist-webhook")
         self._notifiers = ThreadPoolExecutor(max_workers=1, thread_name_prefix="cleanlist-webhook-event")
 
@@ -120,7 +150,11 @@ class Receiver:
             genuine = tokens.verify(self._secrets, token, self._clock())
             if genuine is None:
                 raise Refusal(404, "the token is not genuine or has expired")
-            workflow_id, payload = read_payload(await _body(request))
+            if not self._attempts.allow(genuine.batch):
+                raise Refusal(429, f"an address was used {WEBHOOK_ATTEMPTS} times within an hour")
+            body = await _body(request)
+            loop = asyncio.get_running_loop()
+            workflow_id, payload = await loop.run_in_executor(self._parsers, read_payload, body)
             if not is_final(payload):
                 return 200
             await self._store(genuine.batch, workflow_id, payload)
@@ -204,12 +238,13 @@ def read_payload(body: bytes) -> tuple[str, dict[str, Any]]:
     Raises:
         Refusal: The body is not a valid payload.
     """
-    try:
-        payload = json.loads(body)
-    except (ValueError, RecursionError):
-        raise Refusal(400, "the body is not JSON") from None
+    if problem := WEBHOOK.problem(body):
+        raise Refusal(400, f"the body is refused: {problem}")
+    payload = json_or_none(body)
+    if payload is None:
+        raise Refusal(400, "the body is not JSON")
     workflow_id = text_or_none(payload.get("workflow_id")) if isinstance(payload, dict) else None
-    if workflow_id is None or len(workflow_id) > MAX_ID_LENGTH:
+    if workflow_id is None or len(workflow_id) > ID_CHARACTERS:
         raise Refusal(400, "the body contains no valid workflow id")
     return workflow_id, payload
 
@@ -227,18 +262,20 @@ def is_final(payload: Mapping[str, Any]) -> bool:
 
 async def _body(request: Request) -> bytes:
     """Return the body, unless it is too long or arrives too slowly."""
-    too_long = Refusal(413, f"the body is longer than {MAX_BODY_BYTES} bytes")
+    too_long = Refusal(413, f"the body is longer than {WEBHOOK.size} bytes")
     length = request.headers.get("content-length", "")
-    if length.isdecimal() and int(length[:20]) > MAX_BODY_BYTES:
+    if length.isdecimal() and int(length[:20]) > WEBHOOK.size:
         raise too_long
     parts, size = [], 0
     try:
-        async with asyncio.timeout(BODY_SECONDS):
+        async with asyncio.timeout(WEBHOOK_SECONDS):
             async for part in request.stream():
                 size += len(part)
-                if size > MAX_BODY_BYTES:
+                if size > WEBHOOK.size:
                     raise too_long
                 parts.append(part)
     except TimeoutError:
-        raise Refusal(408, f"the body took longer than {BODY_SECONDS:g} s") from None
+        raise Refusal(408, f"the body took longer than {WEBHOOK_SECONDS:g} s") from None
+    except ClientDisconnect:
+        raise Refusal(400, "the sender hung up") from None
     return b"".join(parts)

@@ -57,6 +57,7 @@ def test_a_number(statement: str) -> None:
             f"{input_limits.ERROR_SECONDS:g} s for its body",
         ),
         ("Any other error response", input_limits.ERROR, f"{input_limits.ERROR_SECONDS:g} s for its body"),
+        ("The body of a webhook", input_limits.WEBHOOK, f"{input_limits.WEBHOOK_SECONDS:g} s"),
     ],
 )
 def test_a_limit(what: str, limit: input_limits.InputLimit, seconds: str) -> None:
@@ -65,10 +66,8 @@ def test_a_limit(what: str, limit: input_limits.InputLimit, seconds: str) -> Non
 
 
 def test_the_largest_body() -> None:
-    pytest.importorskip("fastapi")
-    from airflow_provider_cleanlist.webhooks.receiver import MAX_BODY_BYTES
-
-    assert f"at most {MAX_BODY_BYTES // 1024**2} MB" in TEXT
+    assert f"at most {input_limits.WEBHOOK.size // 1024**2} MB" in TEXT
+    assert f"| {input_limits.WEBHOOK_ATTEMPTS} in an hour |" in TEXT
 
 
 def test_an_address_lives_as_long_as_it_says_and_holds_248_bits() -> None:

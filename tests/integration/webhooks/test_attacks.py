@@ -15,6 +15,7 @@ import pytest
 
 from airflow_provider_cleanlist.inbox.inbox import Inbox, InboxUnavailableError
 from airflow_provider_cleanlist.inbox.tokens import batch_name, sign
+from airflow_provider_cleanlist.input_limits import InputLimit
 from airflow_provider_cleanlist.webhooks import receiver as module
 
 from .conftest import SECRET, ReceiverServer
@@ -131,6 +132,7 @@ def methods(lab: Lab) -> set[int]:
 
 def malformed(lab: Lab) -> set[int]:
     bodies = [b"", b"{", b"null", b"[]", b'"w"', b"\xff\xfe", b"[" * 100_000, b'{"workflow_id": ""}', b"{}"]
+    bodies += [b'{"event": "enrichment.completed", "workflow_id": "w", "x": [%s0]}' % (b"0," * 50_000)]
     bodies += [
         b'{"workflow_id": ["w"]}',
         b'{"workflow_id": {"a": 1}}',
@@ -147,12 +149,19 @@ def odd_id(lab: Lab) -> set[int]:
 
 def oversized(lab: Lab) -> set[int]:
     declared = lab.raw(f"/cleanlist/webhook/{lab.token()}", headers="Content-Length: 17000000\r\n")
-    lab.patch.setattr(module, "MAX_BODY_BYTES", 100_000)
+    lab.patch.setattr(module, "WEBHOOK", InputLimit(100_000, 1000))
     return {declared, lab.post(content=iter([b"[" * 50_000] * 3))}
 
 
+def insistent(lab: Lab) -> set[int]:
+    progress = {"event": "enrichment.progress", "workflow_id": "w", "status": "processing"}
+    told = [lab.post(payload=progress) for _ in range(31)]
+    assert set(told[:30]) == {200}
+    return set(told[30:])
+
+
 def slow_body(lab: Lab) -> set[int]:
-    lab.patch.setattr(module, "BODY_SECONDS", 0.5)
+    lab.patch.setattr(module, "WEBHOOK_SECONDS", 0.5)
     return {lab.raw(f"/cleanlist/webhook/{lab.token()}", headers="Content-Length: 5\r\n")}
 
 
@@ -199,9 +208,13 @@ ATTACKS: dict[str, tuple[Attack, int]] = {
     "Genuine token, before the task has noted which workflow its batch became": (early, ONCE),
     "Path tricks: `..`, `%2f`, `//`, further segments, a trailing slash": (paths, NOTHING),
     "Any method but POST": (methods, NOTHING),
-    "Body that is not a JSON object, is nested too deeply, or names no workflow": (malformed, NOTHING),
+    "Body that is not a JSON object, is nested too deeply, has more than 50,000 values, or names no workflow": (
+        malformed,
+        NOTHING,
+    ),
     "Workflow id that looks like a path": (odd_id, ONCE),
-    "Body over 16 MB, with or without a declared length": (oversized, NOTHING),
+    "Body over 4 MB, with or without a declared length": (oversized, NOTHING),
+    "More than 30 requests to one address within an hour": (insistent, NOTHING),
     "Body that takes longer than 9 s": (slow_body, NOTHING),
     "Two hundred senders that never finish their headers, and one that does": (slow_headers, NOTHING),
     "Inbox full, failing or hanging": (failing_store, NOTHING),

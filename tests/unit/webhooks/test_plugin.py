@@ -17,7 +17,12 @@ from airflow_provider_cleanlist.inbox.settings import receiver_settings
 from airflow_provider_cleanlist.inbox.tokens import batch_name, sign
 from airflow_provider_cleanlist.waiting.diagnosis import describe
 from airflow_provider_cleanlist.webhooks.events import finished_event_extra
-from airflow_provider_cleanlist.webhooks.plugin import CleanlistPlugin, fastapi_apps, without_token
+from airflow_provider_cleanlist.webhooks.plugin import (
+    CleanlistPlugin,
+    fastapi_apps,
+    root_middlewares,
+    without_token,
+)
 
 SECRET = "a secret of some length"
 
@@ -107,6 +112,44 @@ def test_tokens_are_not_seen_by_what_logs_requests(monkeypatch, tmp_path):
     assert shown == [("/cleanlist/webhook/***", b"/cleanlist/webhook/***")] * 3
 
 
+@pytest.mark.parametrize(
+    ("path", "shown"),
+    [
+        ("//cleanlist/webhook/{}", "//cleanlist/webhook/***"),
+        ("/CLEANLIST/Webhook/{}", "/CLEANLIST/Webhook/***"),
+        ("/cleanlist/webhook;x/{};y", "/cleanlist/webhook;x/***;y"),
+        ("/elsewhere/{}x?a={}", "/elsewhere/***?a=***"),
+        ("/api/v2/dags/a_dag_of_ordinary_length?x=1", "/api/v2/dags/a_dag_of_ordinary_length?x=1"),
+    ],
+)
+def test_a_token_that_misses_the_receiver_is_masked_for_access_logs(monkeypatch, tmp_path, path, shown):
+    monkeypatch.setenv("AIRFLOW__CLEANLIST__WEBHOOK_SECRET", SECRET)
+    monkeypatch.setenv("AIRFLOW__CLEANLIST__WEBHOOK_INBOX", f"file://{tmp_path}")
+    (middleware,) = root_middlewares(fastapi_apps())
+    seen = []
+
+    def target_of(scope):
+        return f"{scope['path']}?{scope['query_string'].decode()}".rstrip("?")
+
+    async def airflow(scope, receive, send):
+        seen.append(target_of(scope))
+
+    token = sign(SECRET, batch_name("s", "r", "0"), time.time() + 60)
+    path, _, query = path.replace("{}", token).partition("?")
+    scope = {"type": "http", "path": path, "raw_path": path.encode(), "query_string": query.encode()}
+    asked = target_of(scope)
+    asyncio.run(
+        middleware["middleware"](airflow, *middleware["args"], **middleware["kwargs"])(scope, None, None)
+    )
+    assert seen == [asked]
+    assert target_of(scope) == shown
+    assert token.encode() not in scope["raw_path"]
+
+
+def test_without_a_receiver_nothing_is_masked():
+    assert CleanlistPlugin.fastapi_root_middlewares == root_middlewares([]) == []
+
+
 def test_an_inbox_that_cannot_be_opened_is_a_server_error(monkeypatch, caplog):
     app, _ = serve(monkeypatch, "nonsense://inbox")
     assert post(app, sign(SECRET, batch_name("s", "r", "0"), time.time() + 60)) == 503
@@ -144,6 +187,24 @@ def test_the_standalone_receiver_says_what_is_missing():
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 2
     assert "[cleanlist] webhook_secret is not set" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("given", "status"),
+    [
+        ({"status": "completed"}, "completed"),
+        ({"status": "COMPLETED"}, "completed"),
+        ({"status": "cancelled"}, "failed"),
+        ({"event": "enrichment.completed"}, "completed"),
+        ({"event": "enrichment.completed", "status": "x" * 4_000_000}, "completed"),
+        ({"event": "enrichment.completed", "status": {"email": "a@b.example"}}, "completed"),
+        ({"status": "failed", "summary": {"total": 10**300, "emails_found": "9" * 4000}}, "failed"),
+    ],
+)
+def test_an_event_has_words_and_counts_of_its_own(given, status):
+    extra = finished_event_extra("w", given)
+    assert extra["cleanlist"]["status"] == status
+    assert len(json.dumps(extra)) < 250
 
 
 def test_the_event_contains_counts_only():

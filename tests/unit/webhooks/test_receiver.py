@@ -14,8 +14,15 @@ import pytest
 
 from airflow_provider_cleanlist.inbox.inbox import Inbox
 from airflow_provider_cleanlist.inbox.tokens import TOKEN_LIFE_SECONDS, batch_name, sign
+from airflow_provider_cleanlist.input_limits import (
+    KB,
+    WEBHOOK,
+    WEBHOOK_ADDRESSES,
+    WEBHOOK_ATTEMPTS,
+    InputLimit,
+)
 from airflow_provider_cleanlist.webhooks import receiver as module
-from airflow_provider_cleanlist.webhooks.receiver import QuietLog, Receiver, build_app, is_final
+from airflow_provider_cleanlist.webhooks.receiver import Attempts, QuietLog, Receiver, build_app, is_final
 
 SECRET, OLD_SECRET = "the present secret", "the secret before it"
 BATCH = batch_name("s", "r", "0")
@@ -209,7 +216,7 @@ def test_malformed_bodies(setup, body):
 
 @pytest.mark.parametrize("is_expected", [True, False])
 def test_an_oversized_body(setup, monkeypatch, is_expected):
-    monkeypatch.setattr(module, "MAX_BODY_BYTES", 1000)
+    monkeypatch.setattr(module, "WEBHOOK", InputLimit(1000, 100))
 
     async def parts():
         for _ in range(20):
@@ -219,10 +226,92 @@ def test_an_oversized_body(setup, monkeypatch, is_expected):
     assert setup.is_empty
 
 
+def test_the_largest_body_and_one_beyond(setup):
+    largest = json.dumps({**PAYLOAD, "x": ""}).encode()
+    largest = largest.replace(b'"x": ""', b'"x": "' + b"x" * (WEBHOOK.size - len(largest)) + b'"')
+    assert setup.post(setup.token(batch=batch_name("s", "r", "1")), content=largest + b" ") == 413
+    assert setup.post(setup.token(), content=largest) == 200
+
+
+def test_a_body_of_many_values_is_not_parsed(setup):
+    assert setup.post(setup.token(), {**PAYLOAD, "x": [[]] * WEBHOOK.values}) == 400
+    assert setup.is_empty
+
+
+def test_an_address_that_ends_nothing_is_refused_after_a_while(setup):
+    progress = {"workflow_id": "w", "event": "enrichment.progress", "status": "processing"}
+    statuses = [setup.post(setup.token(), progress) for _ in range(WEBHOOK_ATTEMPTS + 2)]
+    assert statuses == [200] * WEBHOOK_ATTEMPTS + [429] * 2
+    assert setup.post(setup.token(batch=batch_name("s", "r", "another"))) == 200
+
+
+def test_attempts_are_counted_by_the_hour_and_by_the_address():
+    now = [0.0]
+    attempts = Attempts(lambda: now[0])
+    assert [attempts.allow("a") for _ in range(WEBHOOK_ATTEMPTS + 1)] == [True] * WEBHOOK_ATTEMPTS + [False]
+    assert attempts.allow("b")
+    now[0] = 3599
+    assert not attempts.allow("a")
+    now[0] = 3601
+    assert attempts.allow("a")
+    for number in range(2 * WEBHOOK_ADDRESSES):
+        attempts.allow(str(number))
+    assert len(vars(attempts)["_counts"]) <= WEBHOOK_ADDRESSES
+
+
+def test_large_bodies_do_not_stop_the_event_loop(setup):
+    """The API server's own pages are served by the same loop."""
+    import asyncio
+
+    results = [{"task_id": "t", "prospect": {str(n): "x" * 40 for n in range(180)}}] * 250
+    body = json.dumps({**PAYLOAD, "results": results}).encode()
+    assert 2000 * KB < len(body) <= WEBHOOK.size
+
+    async def lag(number: int) -> float:
+        path = f"/cleanlist/webhook/{setup.token(batch=batch_name('s', 'r', str(number)))}"
+        posting = asyncio.gather(*(setup._request("POST", path, content=body) for _ in range(4)))
+        worst = 0.0
+        while not posting.done():
+            before = time.perf_counter()
+            await asyncio.sleep(0.001)
+            worst = max(worst, time.perf_counter() - before)
+        assert {response.status_code for response in await posting} <= {200, 404}
+        return worst
+
+    assert any(asyncio.run(lag(number)) < 0.1 for number in range(5))
+
+
+def test_a_sender_that_hangs_up_leaves_one_line(setup, caplog):
+    import asyncio
+
+    async def hang_up() -> list[int]:
+        app, sent = setup.transport.app, []
+        path = f"/cleanlist/webhook/{setup.token()}"
+        messages = [
+            {"type": "http.request", "body": b"{", "more_body": True},
+            {"type": "http.disconnect"},
+        ]
+
+        async def receive():
+            return messages.pop(0)
+
+        async def send(message):
+            sent.append(message)
+
+        scope = {"type": "http", "method": "POST", "path": path, "raw_path": path.encode(), "headers": []}
+        scope |= {"query_string": b"", "root_path": "", "http_version": "1.1", "scheme": "http"}
+        await app({**scope, "client": ("127.0.0.1", 1), "server": ("127.0.0.1", 2)}, receive, send)
+        return [message["status"] for message in sent if message["type"] == "http.response.start"]
+
+    assert asyncio.run(hang_up()) == [400]
+    assert "the sender hung up" in caplog.text
+    assert "Traceback" not in caplog.text
+
+
 def test_a_slow_body(setup, monkeypatch):
     import asyncio
 
-    monkeypatch.setattr(module, "BODY_SECONDS", 0.2)
+    monkeypatch.setattr(module, "WEBHOOK_SECONDS", 0.2)
 
     async def parts():
         while True:
