@@ -249,13 +249,13 @@ def test_a_large_response_does_not_stop_the_event_loop(
         work = asyncio.gather(client.arun(call), return_exceptions=True)
         worst = 0.0
         while not work.done():
-            before = time.perf_counter()
+            before = time.process_time()  # of all threads; other work on the machine does not count
             await asyncio.sleep(0.001)
-            worst = max(worst, time.perf_counter() - before)
+            worst = max(worst, time.process_time() - before)
         return worst
 
     asyncio.run(main())  # imports, the connection
-    assert any(asyncio.run(main()) < 0.1 for _ in range(5))  # other work on the machine delays a loop, too
+    assert min(asyncio.run(main()) for _ in range(2)) < 0.1
 
 
 def test_only_the_compression_that_stops_in_time_is_offered(serve: Any, connect: Any) -> None:

@@ -272,13 +272,13 @@ def test_large_bodies_do_not_stop_the_event_loop(setup):
         posting = asyncio.gather(*(setup._request("POST", path, content=body) for _ in range(4)))
         worst = 0.0
         while not posting.done():
-            before = time.perf_counter()
+            before = time.process_time()  # of all threads; other work on the machine does not count
             await asyncio.sleep(0.001)
-            worst = max(worst, time.perf_counter() - before)
+            worst = max(worst, time.process_time() - before)
         assert {response.status_code for response in await posting} <= {200, 404}
         return worst
 
-    assert any(asyncio.run(lag(number)) < 0.1 for number in range(5))
+    assert min(asyncio.run(lag(number)) for number in range(2)) < 0.1
 
 
 def test_a_sender_that_hangs_up_leaves_one_line(setup, caplog):
