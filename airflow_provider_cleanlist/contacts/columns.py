@@ -8,7 +8,10 @@ from dataclasses import dataclass
 from airflow_provider_cleanlist.client.models import CONTACT_FIELDS
 from airflow_provider_cleanlist.contacts.errors import ColumnError
 from airflow_provider_cleanlist.contacts.known_names import FULL_NAME, header_key
-from airflow_provider_cleanlist.contacts.recognition import base_names, recognise
+from airflow_provider_cleanlist.contacts.recognition import base_names, is_header, recognise
+
+_LONGEST_SHOWN = 60  # characters of a column's name in a message
+_MOST_TO_MAP = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,8 +21,8 @@ class ColumnPlan:
     Attributes:
         sources: The columns of each field that has any. The first one with a usable value in a row gives the field.
         unused: The other columns.
-        is_header: Whether the columns are surely names: one is in the mapping or at least two are recognised.
-            Otherwise a file may lack its header, and its "columns" may be a person's data.
+        is_header: Whether the columns are surely names: one is in the mapping, or :func:`.recognition.is_header`
+            says so. Otherwise a file may lack its header, and its "columns" may be a person's data.
     """
 
     sources: Mapping[str, tuple[str, ...]]
@@ -86,7 +89,7 @@ def plan_columns(columns: Sequence[str], mapping: Mapping[str, str | None]) -> C
     return ColumnPlan(
         sources={field: tuple(sources[field]) for field in CONTACT_FIELDS if sources.get(field)},
         unused=tuple(column for column in columns if column not in used),
-        is_header=bool(mapped) or len(recognised) > 1,
+        is_header=bool(mapped) or is_header(columns),
     )
 
 
@@ -129,10 +132,18 @@ def unusable_columns_error(plan: ColumnPlan, columns: Sequence[str]) -> ColumnEr
         "Needed: a LinkedIn URL, or first name, last name and a company's name or domain. "
         "Name the columns with column_mapping={'<column>': '<contact field>'}."
     )
+    if columns and (
+        unread := [column for column in plan.unused if len(column) <= _LONGEST_SHOWN][:_MOST_TO_MAP]
+    ):
+        to_copy = ", ".join(f"{column!r}: None" for column in unread)
+        sentences.append(
+            f"To copy, with a contact field ({', '.join(CONTACT_FIELDS)}) instead of None where one fits: "
+            f"column_mapping={{{to_copy}}}"
+        )
     return ColumnError(" ".join(sentences))
 
 
 def listed(names: Sequence[str], most: int = 50) -> str:
     """Return column names for a message: quoted, each at most 60 characters, at most ``most`` of them."""
-    shown = ", ".join(repr(name[:60]) for name in names[:most])
+    shown = ", ".join(repr(name[:_LONGEST_SHOWN]) for name in names[:most])
     return f"{shown} and {len(names) - most} more" if len(names) > most else shown

@@ -40,6 +40,19 @@ _OTHERS = frozenset(_OTHER_WORDS.split())
 
 _ONLY_WHOLE = frozenset({"url"})
 
+_HEADER_WORDS = """
+    address adresse cargo ciudad city code comment comments country created currency datum date department description
+    email employees enriched fax fonction function funktion gender id ids indirizzo industry key language link mail
+    mobile name names nom nombre note notes number numero pais pays phone plz poste position postcode region revenue
+    role score seniority size sources state status tags tel telefon telefone telefono telefoon telephone time title
+    tipo type updated url value ville website zip
+    电话 電話 住所 地址 役職 部署 职位 전화 주소 직책
+    город телефон адрес должность
+"""
+_HEADER_KEYS = frozenset(map(header_key, _HEADER_WORDS.split()))
+_SNAKE_CASE = re.compile(r"[a-z]+(?:_[a-z0-9]+)+")
+_DATA = re.compile(r"@|//|www\.|\d{3}")
+
 
 def recognise(columns: Sequence[str]) -> dict[str, KnownName]:
     """Return what the columns mean.
@@ -59,6 +72,28 @@ def recognise(columns: Sequence[str]) -> dict[str, KnownName]:
 def count_recognised(headers: Iterable[str]) -> int:
     """Return how many headers are recognised; a reader finds delimiter and header by it."""
     return len(recognise(list(dict.fromkeys(headers))))
+
+
+def is_header(columns: Sequence[str]) -> bool:
+    """Return whether columns are surely names, and not a person's data that stands where a header should be.
+
+    At least two of them are recognised; or more than half are made of words that headers are made of, and none looks
+    like an address, a URL or a number.
+    """
+    recognised = recognise(columns)
+    if len(recognised) > 1:
+        return True
+    if any(_DATA.search(column) or len(column) > _LONGEST_PREFIXED for column in columns):
+        return False
+    named = sum(column in recognised or _is_header_name(column) for column in columns)
+    return named > 1 and named * 2 > len(columns)
+
+
+def _is_header_name(column: str) -> bool:
+    words = _WORD.findall(_CAMEL_CASE.sub(" ", column))
+    return bool(_SNAKE_CASE.fullmatch(column)) or (
+        bool(words) and all(header_key(word) in _HEADER_KEYS for word in words)
+    )
 
 
 def base_names(columns: Sequence[str]) -> Iterator[str]:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from pathlib import Path
 
 import pytest
 
 from airflow_provider_cleanlist.client.models import CONTACT_FIELDS
-from airflow_provider_cleanlist.contacts.columns import check_mapping, listed, plan_columns
+from airflow_provider_cleanlist.contacts.columns import (
+    check_mapping,
+    listed,
+    plan_columns,
+    unusable_columns_error,
+)
 from airflow_provider_cleanlist.contacts.errors import ColumnError
 from airflow_provider_cleanlist.contacts.known_names import FULL_NAME, header_key, known_names
 
@@ -202,10 +208,19 @@ def test_an_exact_name_is_preferred():
     [
         (["Mara", "Okafor", "LinkedIn"], {}, False),
         (["Mara", "Okafor", "Northfold"], {}, False),
-        (["Email", "Ort"], {}, False),
-        (["Email", "Ort"], {"Ort": "company_name"}, True),
+        (["Email", "Kunde"], {}, False),
+        (["Email", "Kunde"], {"Kunde": "company_name"}, True),
         (["Email", "Company"], {}, True),
         (["Email", "Full Name"], {}, True),
+        (["Phone", "City", "Status"], {}, True),
+        (["contact_nm", "org_nm", "tel"], {}, True),
+        (["Rufname", "Zweitname", "Datum", "Telefon"], {}, False),
+        (["Mara", "Okafor", "Account Manager", "Sales Lead"], {}, False),
+        (["Mara", "Okafor", "Lead Engineer", "Status"], {}, False),
+        (["Name", "Status", "mara@northfold.example"], {}, False),
+        (["Title", "Status", "Phone", "+49 30 123456"], {}, False),
+        (["Title", "Website", "https://northfold.example"], {}, False),
+        (["McDonald", "deVries", "Northfold"], {}, False),
     ],
 )
 def test_a_header_is_sure_by_two_names_or_the_mapping(columns, mapping, is_header):
@@ -216,6 +231,25 @@ def test_mapping_to_an_unknown_field_is_an_error():
     with pytest.raises(ColumnError, match=r"'firstname', 'phone'.*first_name") as caught:
         check_mapping({"A": "phone", "B": "firstname", "C": "email", "D": None})
     assert "'email'" not in str(caught.value)
+
+
+def test_the_message_holds_a_mapping_to_copy():
+    columns = ["Kontakt", "Status", "City", "Email", "x" * 61]
+    message = str(unusable_columns_error(plan_columns(columns, {}), columns))
+    assert "Recognised: 'Email' as email. Columns seen: 'Kontakt', 'Status', 'City', 'Email'" in message
+    mapping = ast.literal_eval(message.rpartition("column_mapping=")[2])
+    assert mapping == {"Kontakt": None, "Status": None, "City": None}
+    check_mapping(mapping)
+    assert all(field in message for field in CONTACT_FIELDS)
+
+
+def test_what_may_be_a_person_is_not_in_the_message():
+    columns = ["Mara", "Okafor", "Northfold"]
+    plan = plan_columns(columns, {})
+    assert not plan.is_header
+    message = str(unusable_columns_error(plan, ()))
+    assert not [word for word in columns if word in message]
+    assert "column_mapping={'<column>': '<contact field>'}" in message
 
 
 def test_long_lists_are_cut():
