@@ -22,7 +22,6 @@ from airflow_provider_cleanlist.contacts.report import ReadReport
 from airflow_provider_cleanlist.contacts.source_ids import SourceIds
 from airflow_provider_cleanlist.contacts.sources import Source
 from airflow_provider_cleanlist.exceptions import CleanlistRejectsFileError
-from airflow_provider_cleanlist.submission.batch import BatchRecorder, ContactsNotDueError, SendBatch
 from airflow_provider_cleanlist.submission.credits import check_credits, may_have_cost, worst_case_credits
 from airflow_provider_cleanlist.submission.errors import (
     moved_contacts,
@@ -33,7 +32,12 @@ from airflow_provider_cleanlist.submission.errors import (
     unknown_outcome,
 )
 from airflow_provider_cleanlist.submission.history import ContactHistory, ContactStatus, OnUnknown, decide
-from airflow_provider_cleanlist.submission.journal import Journal
+from airflow_provider_cleanlist.submission.journal import (
+    BatchRecorder,
+    ContactsNotDueError,
+    Journal,
+    SendBatch,
+)
 from airflow_provider_cleanlist.submission.options import OnInvalid, SubmissionOptions
 from airflow_provider_cleanlist.submission.rejects import REFUSED_BY_CLEANLIST, UNKNOWN_OUTCOME, Rejects
 from airflow_provider_cleanlist.submission.report import Estimate, SubmissionReport, Tallies

@@ -26,7 +26,7 @@ from airflow_provider_cleanlist.exceptions import (
 )
 from airflow_provider_cleanlist.operators.bulk_enrich import BulkEnrichOperator
 from airflow_provider_cleanlist.sandbox.server import SandboxServer
-from airflow_provider_cleanlist.submission.batch import BatchRecorder
+from airflow_provider_cleanlist.submission.journal import BatchRecorder
 
 pytestmark = [
     pytest.mark.integration,
