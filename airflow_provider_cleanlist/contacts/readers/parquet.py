@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_cleanlist.contacts.cleaning import is_blank
+from airflow_provider_cleanlist.contacts.cells import is_nothing
 from airflow_provider_cleanlist.contacts.errors import MalformedFileError, MissingDependencyError
 from airflow_provider_cleanlist.contacts.readers.delimited import unique_names
 from airflow_provider_cleanlist.contacts.readers.json_text import flattened
@@ -81,7 +81,7 @@ class ParquetTable:
                 for cells in zip(*columns, strict=True):
                     self._number += 1
                     row = flattened(dict(zip(names, cells, strict=True)))
-                    if rest is not None and all(map(is_blank, row.values())):
+                    if rest is not None and all(map(is_nothing, row.values())):
                         row = {**row, **rest.value_in(self._number)}
                     yield self._number, row
         except self._errors as error:
@@ -131,7 +131,7 @@ class _OtherColumns:
 
 def _has_value(scalar: Any) -> bool:
     try:
-        return not is_blank(scalar.as_py())
+        return not is_nothing(scalar.as_py())
     except _CONVERSION_ERRORS:
         return True
 

@@ -1,7 +1,12 @@
-"""SQL queries through any DbApiHook: rows out, streamed by the server where the driver can."""
+"""SQL queries through any DbApiHook: rows out, streamed by the server where the driver can, and nothing is written.
+
+A source that writes loses its marks when the task fails after paying, or commits them when nothing was paid. So the
+text of a query is checked, and where the database has read-only transactions, it runs in one.
+"""
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing
@@ -12,7 +17,37 @@ from airflow_provider_cleanlist.contacts.readers.delimited import unique_names
 
 _FETCH_ROWS = 2_000
 _POSTGRES_DRIVERS = frozenset({"psycopg", "psycopg2"})
+_READ_ONLY = {
+    "MySQLdb": "START TRANSACTION READ ONLY",
+    "mariadb": "START TRANSACTION READ ONLY",
+    "mysql": "START TRANSACTION READ ONLY",
+    "psycopg": "SET TRANSACTION READ ONLY",
+    "psycopg2": "SET TRANSACTION READ ONLY",
+    "pymysql": "START TRANSACTION READ ONLY",
+    "sqlite3": "PRAGMA query_only = ON",
+}
+"""What makes a connection read only, by the package of its driver."""
 _DATA_ERROR_CLASSES = ("22", "23")  # SQLSTATE: data exception, integrity constraint violation
+_UNSUPPORTED_CLASSES = ("0A", "42")  # SQLSTATE: feature not supported, syntax error
+_READ_ONLY_STATE = "25006"
+_READ_ONLY_CODE = 1792  # of MySQL and MariaDB
+_READ_ONLY_TEXT = "attempt to write a readonly database"  # of SQLite
+
+_QUOTED = r"""\$(\w*)\$.*?\$\1\$|--[^\n]*|/\*.*?\*/|(?P<name>"(?:[^"]|"")*"|`[^`]*`)"""
+_NOT_CODE = (
+    re.compile(rf"(?<![\w])[eE]'(?:[^'\\]|\\.|'')*'|'(?:[^']|'')*'|{_QUOTED}", re.DOTALL),
+    re.compile(rf"'(?:[^'\\]|\\.|'')*'|{_QUOTED}", re.DOTALL),  # with backslashes, as MySQL reads strings
+)
+_WRITING_WORDS = """
+    ALTER ATTACH BEGIN CLUSTER COMMIT COPY CREATE DELETE DETACH DO DROP GRANT IMPORT INSERT LOAD LOCK MERGE NOTIFY
+    REFRESH REINDEX RENAME REPLACE RESET REVOKE ROLLBACK SAVEPOINT SET START TRUNCATE UNLOAD UPDATE UPSERT VACUUM
+"""
+_FIRST_WORD = re.compile(rf"[\s(]*({'|'.join(_WRITING_WORDS.split())})\b", re.IGNORECASE)
+_INNER_WRITE = re.compile(
+    r"[()]\s*(?:(INSERT)\s+(?:\w+\s+){0,3}INTO|(DELETE)\s+FROM|(MERGE)\s+INTO|(REPLACE)\s+INTO"
+    r"|(UPDATE)\s+[\w.]+(?:\s+\w+){0,2}\s+SET)\b",
+    re.IGNORECASE,
+)
 
 
 class ConnectionHook(Protocol):
@@ -36,10 +71,13 @@ def read_query(
         parameters: What the driver binds to the query's placeholders, in the driver's own style.
 
     Raises:
-        QueryError: If the data made the query fail (a cast, an overflow). Other errors of the driver pass through.
+        QueryError: If the query writes, or the data made it fail (a cast, an overflow). Other errors of the driver pass
+            through.
     """
+    check_reads_only(sql)
     with closing(hook.get_conn()) as connection:
         try:
+            _make_read_only(connection)
             cursor = _open_cursor(connection)
             cursor.execute(sql, parameters) if parameters else cursor.execute(sql)
             rows = cursor.fetchmany(_FETCH_ROWS)
@@ -52,17 +90,70 @@ def read_query(
                 for row in rows:
                     yield (tuple(row), tuple(row.values())) if isinstance(row, Mapping) else (columns, row)
                 rows = cursor.fetchmany(_FETCH_ROWS)
+        except QueryError:
+            raise
         except Exception as error:
+            if _is_about_writing(error):
+                raise QueryError(_WRITES.format(what="in a read-only transaction")) from None
             if _is_about_data(error):
                 raise QueryError(_explain(error)) from None
             raise
 
 
+_WRITES = (
+    "The query writes to the database ({what}): it is not a SELECT that only reads. What it writes would be undone or "
+    "kept whatever becomes of the contacts. Give a query that only reads, and write in a task of its own, "
+    "after this one."
+)
+
+
+def check_reads_only(sql: str) -> None:
+    """Check the text of a query: one statement, and none that obviously writes.
+
+    Args:
+        sql: The text. Strings, quoted names and comments do not count.
+
+    Raises:
+        QueryError: It is not a single query, or it writes.
+    """
+    readings = [
+        not_code.sub(lambda match: " q " if match["name"] else " ", sql).strip().rstrip("; \n\t")
+        for not_code in _NOT_CODE
+    ]
+    if all(";" in code for code in readings):
+        raise QueryError("sql holds several statements. Give a single query.")
+    writes = [_FIRST_WORD.match(code) or _INNER_WRITE.search(code) for code in readings]
+    if writes[0] and all(writes):
+        word = next(filter(None, writes[0].groups()))
+        raise QueryError(_WRITES.format(what=word.upper()))
+
+
+def _make_read_only(connection: Any) -> None:
+    driver = _driver(connection)
+    statement = _READ_ONLY.get(driver)
+    if statement is None:
+        return
+    if driver in _POSTGRES_DRIVERS and connection.autocommit:
+        connection.autocommit = False  # else each statement is a transaction of its own
+    cursor = connection.cursor()
+    try:
+        cursor.execute(statement)
+    except Exception as error:  # a server that only speaks the protocol of the database, such as Redshift
+        if not (_sql_state(error) or "").startswith(_UNSUPPORTED_CLASSES):
+            raise
+        connection.rollback()
+    finally:
+        cursor.close()
+
+
+def _driver(connection: Any) -> str:
+    return type(connection).__module__.partition(".")[0]
+
+
 def _open_cursor(connection: Any) -> Any:
-    if type(connection).__module__.partition(".")[0] not in _POSTGRES_DRIVERS:
+    if _driver(connection) not in _POSTGRES_DRIVERS:
         return connection.cursor()
-    name = f"cleanlist_{uuid.uuid4().hex}"
-    return connection.cursor(name=name, withhold=bool(connection.autocommit))
+    return connection.cursor(name=f"cleanlist_{uuid.uuid4().hex}")
 
 
 def _sql_state(error: Exception) -> str | None:
@@ -70,11 +161,19 @@ def _sql_state(error: Exception) -> str | None:
     return state if isinstance(state, str) else None
 
 
+def _is_about_writing(error: Exception) -> bool:
+    if _sql_state(error) == _READ_ONLY_STATE or error.args[:1] == (_READ_ONLY_CODE,):
+        return True
+    return _READ_ONLY_TEXT in str(error)
+
+
 def _is_about_data(error: Exception) -> bool:
     names = {cls.__name__ for cls in type(error).__mro__}
-    return bool(names & {"DataError", "IntegrityError"}) or (_sql_state(error) or "").startswith(
-        _DATA_ERROR_CLASSES
-    )
+    if names & {"DataError", "IntegrityError"} or isinstance(error, ValueError | ArithmeticError):
+        return True  # the latter two from drivers that convert values
+    if str(error).startswith("Could not decode to UTF-8"):  # SQLite
+        return True
+    return (_sql_state(error) or "").startswith(_DATA_ERROR_CLASSES)
 
 
 def _explain(error: Exception) -> str:

@@ -131,6 +131,36 @@ def test_an_error_about_the_data_shows_no_value(hook):
     assert hook.connections[-1].closed
 
 
+WRITING = [
+    "UPDATE crm SET notes = '' WHERE id < 5 RETURNING id, li",
+    "WITH gone AS (DELETE FROM crm RETURNING id, li) SELECT * FROM gone",
+    "SELECT mark() AS li",
+    "SELECT nextval('counter') AS li",
+    "SELECT li FROM crm WHERE id = 8 FOR UPDATE",
+]
+
+
+@pytest.mark.parametrize("sql", WRITING)
+def test_a_query_that_writes_is_a_named_error_and_writes_nothing(hook, uri, sql):
+    with psycopg.connect(uri) as connection:
+        connection.execute("CREATE SEQUENCE IF NOT EXISTS counter")
+        connection.execute(
+            "CREATE OR REPLACE FUNCTION mark() RETURNS text LANGUAGE sql AS "
+            "$$ UPDATE crm SET notes = 'marked' WHERE id = 7 RETURNING li $$"
+        )
+    with pytest.raises(
+        QueryError, match=r"^The query writes to the database \(.*in a task of its own"
+    ) as caught:
+        list(QuerySource(hook, sql).rows())
+    assert caught.value.__cause__ is None
+    assert all(connection.closed for connection in hook.connections)
+    with psycopg.connect(uri) as connection:
+        counts = connection.execute(
+            "SELECT count(*), count(*) FILTER (WHERE notes = 'marked') FROM crm"
+        ).fetchone()
+    assert counts == (ROWS, 0)
+
+
 def test_other_errors_pass(hook):
     with pytest.raises((psycopg.errors.UndefinedTable, psycopg2.errors.UndefinedTable)):
         list(QuerySource(hook, "SELECT * FROM absent").rows())

@@ -7,6 +7,8 @@ from dataclasses import replace
 import pytest
 import sqlalchemy as sa
 
+from airflow_provider_cleanlist.contacts.errors import QueryError
+from airflow_provider_cleanlist.contacts.sources import open_source
 from airflow_provider_cleanlist.warehouse.dialects.mysql import MYSQL
 from airflow_provider_cleanlist.warehouse.errors import LoadConfigurationError, LoadDataError, LoadError
 from airflow_provider_cleanlist.warehouse.loader import load
@@ -130,3 +132,22 @@ def test_the_lock_is_free_after_the_load(mariadb_database, make_spec, paged, cha
         load(mariadb_database.engine, make_spec(load_id=str(number)), paged([[lead(number)]]))
         load(mariadb_database.open(), make_spec(load_id=f"other {number}"), paged([[lead(number)]]))
     assert len(mariadb_database.rows()) == 2
+
+
+@pytest.mark.parametrize("fixture", ["mariadb_database", "connector_database"])
+def test_contacts_are_read_in_a_read_only_transaction(request, fixture):
+    database = request.getfixturevalue(fixture)
+    database.execute("CREATE TABLE crm (email VARCHAR(50), queued INT)")
+    database.execute("INSERT INTO crm VALUES ('a@x.example', 0)")
+    database.execute(
+        "CREATE FUNCTION mark() RETURNS VARCHAR(50) MODIFIES SQL DATA BEGIN UPDATE crm SET queued = 1; RETURN 'x'; END"
+    )
+
+    def read(sql: str) -> list[dict]:
+        source = open_source(sql=sql, sql_conn_id="warehouse")
+        return [dict(row.values) for row in source.rows()]
+
+    assert read("SELECT email FROM crm") == [{"email": "a@x.example"}]
+    with pytest.raises(QueryError, match=r"writes to the database \(in a read-only transaction\)"):
+        read("SELECT mark() AS email")
+    assert read("SELECT queued FROM crm") == [{"queued": 0}]

@@ -8,6 +8,7 @@ import json
 import sqlite3
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pandas as pd
 import pyarrow as pa
@@ -25,6 +26,7 @@ from airflow_provider_cleanlist.contacts.errors import (
     SourceError,
     UnknownFormatError,
 )
+from airflow_provider_cleanlist.contacts.readers.query import check_reads_only
 from airflow_provider_cleanlist.contacts.sources import (
     FileSource,
     QuerySource,
@@ -371,6 +373,93 @@ def test_a_statement_that_is_no_query(database):
     with pytest.raises(QueryError, match="not a SELECT"):
         values(QuerySource(database, "DELETE FROM people"))
     assert len(values(QuerySource(database, "SELECT * FROM people"))) == 5000
+
+
+@pytest.mark.parametrize(
+    ("sql", "word"),
+    [
+        (
+            "UPDATE people SET company = 'x' WHERE rowid IN (SELECT rowid FROM people LIMIT 5) RETURNING *",
+            "UPDATE",
+        ),
+        ("/* mark; them */ -- first\n insert into people values (1, 2, 3) returning first_name", "INSERT"),
+        ("WITH few AS (SELECT 1) UPDATE people AS p SET company = 'x' RETURNING *", "UPDATE"),
+        ("WITH gone AS (DELETE FROM people RETURNING *) SELECT * FROM gone", "DELETE"),
+        ('WITH x AS (UPDATE "my crm" SET a = 1 RETURNING *) SELECT * FROM x', "UPDATE"),
+        ("WITH x AS (SELECT 1) INSERT OR REPLACE INTO people SELECT 1, 2, 3 RETURNING *", "INSERT"),
+        ("CREATE TABLE copy AS SELECT * FROM people", "CREATE"),
+        ("COMMIT", "COMMIT"),
+    ],
+)
+def test_a_query_that_writes_is_an_error_before_it_runs(database, sql, word):
+    before = len(database.opened)
+    with pytest.raises(
+        QueryError, match=rf"writes to the database \({word}\): .*, and write in a task of its own"
+    ):
+        values(QuerySource(database, sql))
+    assert len(database.opened) == before
+
+
+@pytest.mark.parametrize(
+    "sql", ["SELECT 1; UPDATE people SET company = ''", "SELECT ';' AS a; COMMIT; SELECT 2"]
+)
+def test_several_statements_are_an_error(database, sql):
+    with pytest.raises(QueryError, match="several statements"):
+        values(QuerySource(database, sql))
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT first_name FROM people WHERE company <> 'x; UPDATE people SET company = 1' LIMIT 1;\n",
+        "-- one; two\n/* DELETE FROM people; */ SELECT first_name FROM people LIMIT 1",
+        "SELECT replace(first_name, 'a', 'it''s; b') AS \"set; x\", (replace(company, 'a', 'b')) FROM people LIMIT 1",
+        'WITH updated AS (SELECT * FROM people) SELECT updated.company AS "update" FROM updated LIMIT 1',
+        "SELECT 'a\\' AS a, '; b' AS b FROM people LIMIT 1",
+        "VALUES (1)",
+    ],
+)
+def test_queries_that_only_look_like_writing(database, sql):
+    assert len(values(QuerySource(database, sql))) == 1
+
+
+def test_strings_of_mysql_may_have_backslashes():
+    check_reads_only(r"SELECT 'it\'s; x' AS a, `b; c` FROM t WHERE n = 'd'")
+    check_reads_only("SELECT $tag$a; b$tag$, E'it\\'s; x' FROM t")
+
+
+def test_what_the_text_does_not_show_the_database_refuses(database):
+    def get_conn() -> sqlite3.Connection:
+        connection = SqliteFile.get_conn(database)
+        connection.create_function("mark", 0, lambda: connection.execute("DELETE FROM people").rowcount)
+        return connection
+
+    database.get_conn = get_conn
+    with pytest.raises((QueryError, sqlite3.OperationalError)):
+        values(QuerySource(database, "SELECT mark() AS email"))
+    del database.get_conn
+    assert len(values(QuerySource(database, "SELECT * FROM people"))) == 5000
+    assert database.opened[0].execute("PRAGMA query_only").fetchone() == (0,), (
+        "only the source's own connection"
+    )
+
+
+def test_text_that_sqlite_cannot_decode_is_not_quoted(database):
+    sql = "SELECT CAST(x'534543524554ff' AS TEXT) AS first_name"
+    with pytest.raises(QueryError, match=r"failed on the data it reads \(OperationalError\)") as caught:
+        values(QuerySource(database, sql))
+    assert "SECRET" not in str(caught.value)
+    assert caught.value.__suppress_context__
+
+
+def test_values_that_a_driver_cannot_convert_are_not_quoted(tmp_path):
+    hook = SimpleNamespace(
+        get_conn=lambda: sqlite3.connect(tmp_path / "x.db", detect_types=sqlite3.PARSE_COLNAMES)
+    )
+    sqlite3.register_converter("strange", int)
+    with pytest.raises(QueryError, match=r"failed on the data it reads \(ValueError\)") as caught:
+        values(QuerySource(hook, "SELECT 'SECRET' AS 'email [strange]'"))
+    assert "SECRET" not in str(caught.value)
 
 
 def test_errors_of_the_database_pass(database):
