@@ -7,7 +7,6 @@ Every text that comes from outside (the API, its delivery log, a database driver
 from __future__ import annotations
 
 import html
-import json
 import re
 import unicodedata
 from collections import defaultdict
@@ -41,7 +40,8 @@ _URL = re.compile(
 )
 _PUBLIC_HOST = "docs.cleanlist.ai"
 _WORD = re.compile(r"[^\W_]+")
-_JSON_ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|(/))")
+_JSON_ESCAPE = re.compile(r"(?<!\\)\\+(?:u([0-9a-fA-F]{4})|/)")
+_TERMINAL_SEQUENCE = re.compile(r"(?:\x1b\[|\x9b)[0-?]{0,50}[ -/]{0,5}[@-~]")
 _IDENTIFIER = re.compile(r"[A-Za-z0-9_.:-]{1,100}", re.ASCII)
 _Span = tuple[int, int]
 
@@ -93,7 +93,7 @@ class Redactor:
         folded = _folded(value)[0]
         first = _WORD.search(folded)
         if first is None or not any(map(_is_cased_or_digit, first.group())):
-            self._wordless.add(folded[:_LONGEST_VALUE])
+            self._wordless.update({folded[:_LONGEST_VALUE]} - {""})
         else:
             self._by_first_word[first.group()].add(folded[first.start() : first.start() + _LONGEST_VALUE])
 
@@ -104,7 +104,8 @@ class Redactor:
             (word.start(), word.start() + len(value), len(value))
             for word in _WORD.finditer(folded)
             for value in self._by_first_word.get(word.group(), ())
-            if folded.startswith(value, word.start()) and _ends_word(folded, word.start() + len(value))
+            if folded.startswith(value, word.start())
+            and (len(value) == _LONGEST_VALUE or _ends_word(folded, word.start() + len(value)))
         ]
         for value in self._wordless:
             at = folded.find(value)
@@ -112,7 +113,7 @@ class Redactor:
                 found.append((at, at + len(value), len(value)))
                 at = folded.find(value, at + 1)
         for start, end, length in found:
-            yield origin[start], len(line) if length == _LONGEST_VALUE else origin[end]
+            yield origin[start], len(line) if length == _LONGEST_VALUE else origin[end - 1] + 1
 
 
 def redacted(text: str, *sent: Any) -> str:
@@ -161,7 +162,7 @@ def _merged(spans: list[_Span]) -> Iterator[_Span]:
 def _spellings(value: str) -> Iterator[str]:
     line = _one_line(value)
     last_part = line.rstrip("/").rpartition("/")[2]
-    for text in {line, last_part, json.dumps(line, ensure_ascii=False)[1:-1]}:
+    for text in {line, last_part}:
         if len(text) > 1:
             yield text
 
@@ -176,6 +177,7 @@ def _one_line(text: str) -> str:
         plain = decoded
     # surrogates that belong together become one character, lone ones U+FFFD
     plain = plain.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    plain = _TERMINAL_SEQUENCE.sub("", plain)
     line = " ".join(unicodedata.normalize("NFKC", plain)[:EXAMINED_CHARACTERS].split())
     line = "".join(filter(str.isprintable, line))
     if len(text) > EXAMINED_CHARACTERS:
@@ -188,10 +190,13 @@ def _unescaped(match: re.Match[str]) -> str:
 
 
 def _folded(text: str) -> tuple[str, list[int]]:
-    """Return a text without differences of letter case, and for each of its characters the place in the original."""
-    folded = [character.casefold() for character in text.replace("+", " ")]
-    origin = [index for index, characters in enumerate(folded) for _ in characters]
-    return "".join(folded), [*origin, len(text)]
+    """Return a text as values are compared, and for each of its characters the place in the original.
+
+    Letter case, pluses for spaces, and the backslashes in front of quotation marks make no difference.
+    """
+    folded = [character.casefold() for character in text.replace("+", " ").replace("\\", "\0")]
+    origin = [index for index, characters in enumerate(folded) for _ in characters if characters != "\0"]
+    return "".join(folded).replace("\0", ""), origin
 
 
 def _is_cased_or_digit(character: str) -> bool:

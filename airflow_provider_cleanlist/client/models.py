@@ -14,6 +14,8 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from airflow_provider_cleanlist.input_limits import ID_CHARACTERS
+
 MAX_CONTACTS_PER_REQUEST = 250
 """The API's limit for the contacts in one submission."""
 MAX_COUNT = 2**31 - 1
@@ -142,6 +144,17 @@ def _text_or_empty(value: object) -> str:
     return text_or_none(value) or ""
 
 
+def _id_or_empty(value: object) -> str:
+    text = text_or_none(value) or ""
+    return text if len(text) <= ID_CHARACTERS and text.isprintable() else ""
+
+
+def _ids(value: object) -> list[str]:
+    """Return a list of ids; an empty one if any is unusable, because the next would be taken for its contact's."""
+    found = texts(value)
+    return found if all(map(_id_or_empty, found)) else []
+
+
 def _is_true(value: object) -> bool:
     return value is True
 
@@ -152,6 +165,10 @@ def _list_or_empty(value: object) -> object:
 
 Text = Annotated[str, BeforeValidator(_text_or_empty)]
 """A text; empty where the response has none."""
+Id = Annotated[str, BeforeValidator(_id_or_empty), Field(min_length=1)]
+"""An id: any text that can be printed, of at most 512 characters."""
+Ids = Annotated[list[str], BeforeValidator(_ids)]
+"""A list of ids; empty where the response has none."""
 OptionalText = Annotated[str | None, BeforeValidator(text_or_none)]
 """A text, or None where the response has none."""
 OptionalCount = Annotated[int | None, BeforeValidator(count_or_none)]
@@ -237,10 +254,10 @@ class BulkEnrichment(ApiModel):
         total_contacts: Contacts accepted, or None.
     """
 
-    workflow_id: Text = Field(min_length=1)
+    workflow_id: Id
     status: Text = ""
     message: Text = ""
-    task_ids: Texts = Field(default_factory=list)
+    task_ids: Ids = Field(default_factory=list)
     total_contacts: OptionalCount = None
 
 
@@ -260,7 +277,7 @@ class LeadList(ApiModel):
         reused: Whether creating it found an existing list of that name.
     """
 
-    list_id: Text = Field(min_length=1)
+    list_id: Id
     name: Text = ""
     description: OptionalText = None
     lead_count: OptionalCount = None

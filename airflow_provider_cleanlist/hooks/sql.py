@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import AirflowException, AirflowNotFoundException, BaseHook
 
 from airflow_provider_cleanlist.exceptions import CleanlistConfigurationError
+from airflow_provider_cleanlist.redaction import redacted
 
 if TYPE_CHECKING:
     from airflow.providers.common.sql.hooks.sql import DbApiHook
@@ -34,7 +35,8 @@ def sql_hook(conn_id: str, argument: str) -> DbApiHook:
         ) from None
     except (AirflowException, ImportError) as error:
         raise CleanlistConfigurationError(
-            f"Connection {conn_id!r} has no usable hook ({error}): install the Airflow provider of its type."
+            f"Connection {conn_id!r} has no usable hook ({redacted(str(error))}): "
+            "install the Airflow provider of its type."
         ) from None
     if not isinstance(hook, DbApiHook):
         raise CleanlistConfigurationError(

@@ -14,6 +14,7 @@ from airflow_provider_cleanlist.exceptions import (
 )
 from airflow_provider_cleanlist.hooks.cleanlist import CleanlistHook
 from airflow_provider_cleanlist.links import LeadListLink
+from airflow_provider_cleanlist.redaction import redacted
 from airflow_provider_cleanlist.transfers.base import MAX_PAGE_SIZE, WarehouseLoadOperator
 from airflow_provider_cleanlist.warehouse.errors import CursorRefusedError
 from airflow_provider_cleanlist.wording import counted
@@ -191,7 +192,7 @@ class LeadListToWarehouseOperator(WarehouseLoadOperator):
                 f"There is no lead list named {name!r} that this API key may see. {_nearest_names(hook, name)} "
                 "Check the name in the Cleanlist portal, or give list_id."
             )
-        self.log.info("List %r has the id %s.", found.name, found.list_id)
+        self.log.info("List %r has the id %s.", redacted(found.name), found.list_id)
         return found.list_id, found.name
 
     def _pages(self, hook: CleanlistHook, list_id: str) -> ReadPages:
@@ -213,7 +214,9 @@ class LeadListToWarehouseOperator(WarehouseLoadOperator):
 def _nearest_names(hook: CleanlistHook, name: str) -> str:
     """Say which lists have a name like this one, else how many there are."""
     names = {item.name.casefold(): item.name for item in hook.iter_lead_lists()}
-    near = [repr(names[found]) for found in get_close_matches(name.casefold(), names, n=3, cutoff=0.5)]
+    near = [
+        repr(redacted(names[found])) for found in get_close_matches(name.casefold(), names, n=3, cutoff=0.5)
+    ]
     return (
         f"Similar names: {', '.join(near)}." if near else f"It may see {counted(len(names), 'other list')}."
     )

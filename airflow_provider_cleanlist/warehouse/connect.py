@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import sqlalchemy as sa
 
+from airflow_provider_cleanlist.redaction import redacted
 from airflow_provider_cleanlist.warehouse.dialects import DATABASES, database_of
 from airflow_provider_cleanlist.warehouse.dialects.base import driver_package
 from airflow_provider_cleanlist.warehouse.errors import LoadConfigurationError, LoadError
@@ -64,9 +65,9 @@ def open_engine(source: ConnectionSource, name: str) -> Engine:
         with engine.connect():
             return engine
     except sa.exc.DBAPIError as error:
-        raise _unreachable(name, error.orig or error) from None
+        raise _unreachable(name, error.orig or error, engine) from None
     except driver.Error as error:
-        raise _unreachable(name, error) from None
+        raise _unreachable(name, error, engine) from None
 
 
 def _engine_of(source: Any, options: dict[str, Any]) -> Engine:
@@ -78,6 +79,6 @@ def _engine_of(source: Any, options: dict[str, Any]) -> Engine:
     return engine
 
 
-def _unreachable(name: str, error: BaseException) -> LoadError:
-    reason = " ".join(str(error).split())
+def _unreachable(name: str, error: BaseException, engine: Engine) -> LoadError:
+    reason = redacted(str(error), str(engine.url.password or ""))
     return LoadError(f"Cannot connect to warehouse {name!r}: {reason}")

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_cleanlist.redaction import redacted
+
 if TYPE_CHECKING:
     import sqlalchemy as sa
 
@@ -83,7 +85,7 @@ class ErrorCodes:
             doing: What was being done, to begin the message with: "Creating table leads".
         """
         category = self._category(error)
-        text = self.text(error) if self.harmless.fullmatch(category) else ""
+        text = redacted(self.text(error)) if self.harmless.fullmatch(category) else ""
         kind = " ".join(dict.fromkeys(filter(None, (type(error).__name__, self.code(error)))))
         message = f"{doing} failed: {kind}{f': {text}' if text else ''}. The target's rows are unchanged."
         if self.mistyped.fullmatch(category):

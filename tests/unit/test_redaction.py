@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 import unicodedata
-from urllib.parse import quote
+from urllib.parse import quote, quote_plus
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_cleanlist.input_limits import QUOTED_CHARACTERS
+from airflow_provider_cleanlist.inbox.tokens import batch_name, sign
+from airflow_provider_cleanlist.input_limits import EXAMINED_CHARACTERS, QUOTED_CHARACTERS
 from airflow_provider_cleanlist.redaction import REDACTED, identifier_or_none, redacted
 
 CONTACTS = [
@@ -98,3 +100,121 @@ def test_identifiers_pass(code: str) -> None:
 @pytest.mark.parametrize("code", [None, "", 7, True, [], "Mara Okafor", "m@x", "X" * 101, "a\n", "ü"])
 def test_what_could_say_more_than_an_identifier_does_not(code: object) -> None:
     assert identifier_or_none(code) is None
+
+
+# Whatever somebody may write
+
+
+TOKEN = sign("a secret of some length", batch_name("s", "r", "0"), 2_000_000_000)
+ADDRESS = f"https://airflow.northfold.example/cleanlist/webhook/{TOKEN}"
+KEY = "clapi_live_0123456789abcdefghijklmn"
+SIGNED = "https://files.example/export.csv?X-Amz-Signature=0123456789abcdef&X-Amz-Expires=60"
+
+
+def twice(text: str) -> str:
+    return quote(quote(text, safe=""), safe="")
+
+
+ENCODINGS = {
+    "plain": str,
+    "URL": lambda text: quote(text, safe=""),
+    "URL, lower case": lambda text: re.sub("%..", lambda it: it[0].lower(), quote(text, safe="")),
+    "URL, every letter": lambda text: "".join(f"%{byte:02x}" for byte in text.encode()),
+    "URL twice": twice,
+    "form": quote_plus,
+    "JSON": json.dumps,
+    "JSON in JSON": lambda text: json.dumps(json.dumps({"a": text})),
+    "JSON, every letter": lambda text: "".join(f"\\u{ord(character):04x}" for character in text),
+    "HTML": lambda text: "".join(f"&#{ord(character)};" for character in text),
+    "invisible characters": "\u200b".join,
+    "bold escape": lambda text: f"\x1b[1m{text}\x1b[0m",
+}
+
+
+@pytest.mark.parametrize("encode", ENCODINGS.values(), ids=ENCODINGS.keys())
+@pytest.mark.parametrize("secret", [ADDRESS, TOKEN, KEY, SIGNED, "mara@quill.example"])
+def test_secrets_go_however_they_are_encoded(encode, secret) -> None:
+    shown = redacted(f"Delivery to {encode(secret)} failed: 404 Not Found")
+    assert shown.startswith("Delivery to")
+    assert shown.endswith("failed: 404 Not Found")
+    for part in (TOKEN, TOKEN[20:], KEY[-20:], "0123456789abcdef", "mara", quote(TOKEN)):
+        assert part not in shown
+
+
+@pytest.mark.parametrize("encode", ENCODINGS.values(), ids=ENCODINGS.keys())
+@pytest.mark.parametrize(
+    "value", ["Quill and Sextant", "Jürgen Müßig", "O'Brien & Søn", "100% Fun", "陳大文"]
+)
+def test_what_was_sent_goes_however_it_is_encoded(encode, value) -> None:
+    shown = redacted(f"The value {encode(value)} is odd", [{"company_name": value}])
+    assert shown.startswith("The value")
+    assert shown.endswith("is odd")
+    for word in re.findall(r"\w{3,}", value):
+        assert word.lower() not in shown.lower()
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        (f"see {ADDRESS} now", f"see https://airflow.northfold.example/{REDACTED} now"),
+        (f"POST /cleanlist/webhook/{TOKEN} failed", f"POST /cleanlist/webhook/{REDACTED} failed"),
+        (f"token {TOKEN[:40]} cut off", f"token {REDACTED} cut off"),
+        ("https://hooks.example/services/T0/B0/abc", f"https://hooks.example/{REDACTED}"),
+        ("HTTPS://Hooks.Example?key=1", f"HTTPS://Hooks.Example{REDACTED}"),
+        ("postgresql://user:pa/ss@db.example/x failed", f"{REDACTED} failed"),
+        ("redis://:secret@cache.example:6379/0", REDACTED),
+        ("Authorization: Bearer abc.def-ghi", f"Authorization: Bearer {REDACTED}"),
+        ("connect to https://api.example failed", None),
+        ("connect to https://api.example/ failed", None),
+        ("see https://docs.cleanlist.ai/errors/validation-error", None),
+        ("https://docs.cleanlist.ai/errors?email=x", f"https://docs.cleanlist.ai/{REDACTED}"),
+        (
+            "https://docs.cleanlist.ai.evil.example/errors",
+            f"https://docs.cleanlist.ai.evil.example/{REDACTED}",
+        ),
+        ("50% of 3 < 4 & 5 > 2; A&B", None),
+        ('relation "sales.leads" does not exist', None),
+    ],
+)
+def test_addresses_and_what_stays_of_them(said: str, expected: str | None) -> None:
+    assert redacted(said) == (said if expected is None else expected)
+
+
+@pytest.mark.parametrize(
+    "control",
+    ["\x00", "\x07", "\x08", "\x1b", "\x7f", "\x80", "\u202e", "\u2066", "\u200f", "\ufeff", "\ue000"],
+)
+def test_control_characters_go(control: str) -> None:
+    assert redacted(f"a{control}b") == "ab"
+
+
+@pytest.mark.parametrize("sequence", ["\x1b[31m", "\x9b1;31m", "\x1b[2J", "\x1b[?25l", "\x1b[38;2;1;2;3m"])
+def test_terminal_sequences_go(sequence: str) -> None:
+    assert redacted(f"a{sequence}b [31m") == "ab [31m"
+
+
+@pytest.mark.parametrize("space", ["\n", "\r\n", "\t", "\x0b", "\x85", "\u2028", "\xa0", "   "])
+def test_a_text_is_one_line(space: str) -> None:
+    assert redacted(f"a{space}b") == "a b"
+
+
+def test_a_text_that_needs_no_change_has_none() -> None:
+    said = "Größe 10, naïve Überschrift, 中文, 🚚 und 'Zitat' (HTTP 404): [x] {y} a_b-c/d.e"
+    assert redacted(said) == said
+
+
+@given(st.text(), st.lists(st.text(max_size=20), max_size=4))
+def test_any_text_is_one_printable_line_of_limited_length(said: str, sent: list[str]) -> None:
+    shown = redacted(said, sent)
+    assert all(part.isprintable() for part in shown)
+    assert len(shown.replace(REDACTED, "")) <= QUOTED_CHARACTERS
+
+
+def test_a_value_cut_in_two_by_what_is_looked_at_leaves_nothing() -> None:
+    for before in range(EXAMINED_CHARACTERS - 60, EXAMINED_CHARACTERS + 5):
+        assert "Qui" not in redacted(" " * before + "Quill and Sextant, Quill and Sextant", CONTACTS)
+
+
+def test_a_value_longer_than_its_pattern_goes_with_what_follows() -> None:
+    value = "Quill " * 100
+    assert redacted(f"The value {value} is odd", [value]) == f"The value {REDACTED}"

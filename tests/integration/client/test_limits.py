@@ -158,6 +158,18 @@ def test_a_rejection_that_repeats_250_contacts_is_read(serve: Any, always: Any, 
     assert [item.index for item in caught.value.info.field_errors] == list(range(250))
 
 
+def test_what_urllib3_logs_about_broken_headers_is_redacted(
+    serve: Any, connect: Any, key: str, caplog: Any
+) -> None:
+    echo = f"mara@quill.example {key} \x1b[31m https://x.example/?sig=abcdef0123".encode()
+    client = connect(serve(sends(BEGIN + b"no header: " + echo + b"\r\n : " + echo + b"\r\n", b"{}")).url)
+    with caplog.at_level("DEBUG"), pytest.raises(errors.UnexpectedResponseError):
+        client.get_credit_balance()
+    assert "Failed to parse headers" in caplog.text
+    for secret in (key, "mara@quill", "abcdef0123", "\x1b"):
+        assert secret not in caplog.text
+
+
 # Slow ones: a byte now and then keeps a socket's own timeout from ever passing
 
 

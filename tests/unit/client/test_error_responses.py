@@ -6,6 +6,7 @@ import json
 import pickle
 import time
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -306,6 +307,41 @@ def test_the_sentence_of_an_error_says_what_how_and_what_to_do() -> None:
 
 
 # Personal data
+
+
+ADDRESS = f"https://airflow.northfold.example/cleanlist/webhook/{'AR' + 'aZ0-' * 17}"
+
+
+@pytest.mark.parametrize("spell", [str, quote, lambda text: quote(quote(text, safe="")).lower()])
+@pytest.mark.parametrize("shape", [lambda text: {"detail": text}, lambda text: {"error": {"code": text}}])
+@pytest.mark.parametrize("status", [400, 422, 500])
+def test_the_address_and_the_key_that_were_sent_are_not_quoted(status: int, shape: Any, spell: Any) -> None:
+    request = Request("s", "POST", Surface.V1, "/x", body={"contacts": CONTACTS, "webhook_url": ADDRESS})
+    for secret in (ADDRESS, ADDRESS.rpartition("/")[2], "an-odd-key-0123"):
+        body = json.dumps(shape(f"refused {spell(secret)} there")).encode()
+        info = error_responses.error_info(request, Response(status, {}, body, 0.0), ["an-odd-key-0123"])
+        assert "aZ0-aZ0-" not in f"{info!r}".replace("az0", "aZ0")
+        assert "an-odd-key" not in f"{info!r}"
+
+
+def test_an_own_address_that_was_sent_is_not_quoted_in_part() -> None:
+    own = "https://hooks.northfold.example/in?secret=correct-horse"
+    request = Request("s", "POST", Surface.V1, "/x", body={"webhook_url": own})
+    body = {"detail": f"{own} is not public; in?secret=correct-horse; hooks.northfold.example"}
+    info = read(400, body, request)
+    assert "correct-horse" not in info.message
+
+
+def test_a_redirect_says_nothing_of_its_target() -> None:
+    info = read(302, b"", headers={"location": "https://user:pass@files.example/x?sig=abc"})
+    assert "files.example" not in f"{info!r} {error_responses.client_error(info)}"
+
+
+def test_words_of_the_api_stay_readable() -> None:
+    request = Request(
+        "s", "POST", Surface.V1, "/x", body={"contacts": CONTACTS, "enrichment_type": "partial"}
+    )
+    assert read(400, {"detail": "partial is not allowed"}, request).message == "partial is not allowed"
 
 
 ECHOES = [

@@ -134,6 +134,16 @@ def test_a_submission_without_a_workflow_id_was_not_understood(workflow_id: Any)
         models.BulkEnrichment.model_validate({} if workflow_id is ... else {"workflow_id": workflow_id})
 
 
+@pytest.mark.parametrize("odd", ["a\x1b[31m", "a\u202eb", "a\nb", "\ud800", "w" * 513])
+def test_an_id_that_would_not_be_shown_as_it_is_was_not_understood(odd: str) -> None:
+    with pytest.raises(ValidationError):
+        models.BulkEnrichment.model_validate({"workflow_id": odd})
+    with pytest.raises(ValidationError):
+        models.LeadList.model_validate({"list_id": odd})
+    assert models.BulkEnrichment.model_validate({"workflow_id": "w", "task_ids": ["t", odd]}).task_ids == []
+    assert models.BulkEnrichment.model_validate({"workflow_id": "w" * 512}).workflow_id == "w" * 512
+
+
 @pytest.mark.parametrize("workflow_id", ["public_bulk_1", "a/b?c", "ü", 17, " x "])
 def test_ids_are_opaque(workflow_id: Any) -> None:
     assert models.BulkEnrichment.model_validate({"workflow_id": workflow_id}).workflow_id == str(workflow_id)

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import time
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -216,6 +217,21 @@ def test_the_event_contains_counts_only():
     extra = finished_event_extra("w", payload)["cleanlist"]
     assert (extra["workflow_ids"], extra["total"], extra["emails_found"]) == (["w"], 3, 2)
     assert "a@b" not in json.dumps(extra)
+
+
+def test_a_delivery_log_with_addresses_is_quoted_without_them():
+    """Whoever reads the log could forge results."""
+    token = sign(SECRET, batch_name("s", "r", "0"), time.time() + 60)
+    address = f"https://airflow.northfold.example/cleanlist/webhook/{token}"
+    said = f"POST {address} -> 404, key clapi_abc\x1b[31m, {quote(quote(address, safe=''), safe='')}"
+    row = WebhookDelivery(
+        attempt=1, response_status_code=404, status=f"failed: {address}", error_message=said
+    )
+    shown = describe([row], "clapi_abc")
+    assert token[:30] not in shown
+    assert "clapi_abc" not in shown
+    assert shown.isprintable()
+    assert "status failed: https://airflow.northfold.example/<redacted>" in shown
 
 
 @pytest.mark.parametrize(
