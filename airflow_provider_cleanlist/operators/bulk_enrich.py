@@ -88,6 +88,8 @@ class BulkEnrichOperator(BaseOperator):
             cost. Nothing is sent.
         rejects_path: Local path or object storage URI, templated, of a CSV with row number, reason code and contact
             fields of every row that was refused or whose outcome is unknown. This file holds personal data.
+        rejects_escape_formulas: Put an apostrophe before values of that file that begin with ``=``, ``+``, ``-``, ``@``,
+            a tab or a carriage return, so that no spreadsheet runs them as formulas.
         webhook: Have the results delivered to the receiver of this provider, whose public address is the connection's
             ``webhook_base_url``; see ``docs/webhooks.md``. Waiting then costs next to no requests.
         webhook_url: HTTPS address of a receiver of your own, instead.
@@ -170,6 +172,7 @@ class BulkEnrichOperator(BaseOperator):
         id_column: str | None = None,
         estimate_only: bool = False,
         rejects_path: str | None = None,
+        rejects_escape_formulas: bool = True,
         webhook: bool = False,
         webhook_url: str | None = None,
         push_task_ids: bool = False,
@@ -201,6 +204,7 @@ class BulkEnrichOperator(BaseOperator):
         self.id_column = id_column
         self.estimate_only = estimate_only
         self.rejects_path = rejects_path
+        self.rejects_escape_formulas = rejects_escape_formulas
         self.webhook = webhook
         self.webhook_url = webhook_url
         self.push_task_ids = push_task_ids
@@ -325,7 +329,9 @@ class BulkEnrichOperator(BaseOperator):
         rejects_path, id_column = given(self.rejects_path), given(self.id_column)
         with (
             submission_errors(),
-            Rejects(rejects_path) if rejects_path else nullcontext() as rejects,
+            Rejects(rejects_path, escape_formulas=self.rejects_escape_formulas)
+            if rejects_path
+            else nullcontext() as rejects,
             SourceIds(id_column) if id_column else nullcontext() as source_ids,
         ):
             self._submission = open_submission(

@@ -10,10 +10,12 @@ import io
 import shutil
 import tempfile
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import IO, Self
 
 from airflow_provider_cleanlist.client.models import CONTACT_FIELDS
+from airflow_provider_cleanlist.durable_files import replaced_file
 from airflow_provider_cleanlist.exceptions import CleanlistRejectsFileError
 from airflow_provider_cleanlist.storage import open_file
 
@@ -22,6 +24,9 @@ REFUSED_BY_CLEANLIST = "refused_by_cleanlist"
 UNKNOWN_OUTCOME = "unknown_outcome"
 """Reason of a contact that Cleanlist may or may not have accepted."""
 REJECT_COLUMNS = ("row", "reason", *CONTACT_FIELDS)
+
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+"""First characters by which spreadsheets take a value for a formula."""
 
 _MEMORY_BYTES = 1024 * 1024
 
@@ -33,10 +38,12 @@ class Rejects:
 
     Args:
         path: A local path, or a URI that Airflow's ``ObjectStoragePath`` takes.
+        escape_formulas: Put an apostrophe before values that a spreadsheet would take for a formula.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, *, escape_formulas: bool = True) -> None:
         self._path = path
+        self._escape_formulas = escape_formulas
         self._bytes = tempfile.SpooledTemporaryFile(max_size=_MEMORY_BYTES, mode="w+b")  # noqa: SIM115
         self._text = io.TextIOWrapper(
             self._bytes, encoding="utf-8", errors="backslashreplace", newline="", write_through=True
@@ -57,9 +64,12 @@ class Rejects:
             reason: Why it was not submitted, as a code.
             values: Its values by contact field.
         """
-        fields = ("" if values.get(name) is None else values[name] for name in CONTACT_FIELDS)
-        self._csv.writerow([row, reason, *fields])
+        self._csv.writerow([row, reason, *(self._cell(values.get(name)) for name in CONTACT_FIELDS)])
         self._count += 1
+
+    def _cell(self, value: object) -> str:
+        text = "" if value is None else str(value)
+        return f"'{text}" if self._escape_formulas and text.startswith(FORMULA_STARTS) else text
 
     def save(self) -> None:
         """Write the file, unless it is already complete.
@@ -82,10 +92,13 @@ class Rejects:
             self._bytes.seek(0, io.SEEK_END)
         self._saved = self._count
 
-    def _open(self) -> IO[bytes]:
-        if "://" not in self._path:
-            Path(self._path).parent.mkdir(parents=True, exist_ok=True)
-        return open_file(self._path, "wb")
+    def _open(self) -> AbstractContextManager[IO[bytes]]:
+        if "://" in self._path:
+            return open_file(self._path, "wb")
+        path = Path(self._path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # what somebody else may have put there is neither followed nor kept
+        return path.open("wb") if path.is_char_device() or path.is_fifo() else replaced_file(path)
 
     def close(self) -> None:
         """Release the disk space."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import os
+import stat
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ import pytest
 from airflow_provider_cleanlist.exceptions import CleanlistRejectsFileError
 from airflow_provider_cleanlist.submission import rejects
 from airflow_provider_cleanlist.submission.rejects import (
+    FORMULA_STARTS,
     REFUSED_BY_CLEANLIST,
     REJECT_COLUMNS,
     Rejects,
@@ -103,3 +106,47 @@ def test_many_rows_go_through_the_disk(tmp_path: Path, monkeypatch: pytest.Monke
         file.add(500, "a", {"last_name": "Quxley"})
         file.save()
     assert [int(row["row"]) for row in rows_of(path)] == list(range(501))
+
+
+@pytest.mark.parametrize("start", FORMULA_STARTS)
+def test_a_value_that_a_spreadsheet_would_run_is_made_harmless(tmp_path: Path, start: str) -> None:
+    path = tmp_path / "rejects.csv"
+    value = f'{start}HYPERLINK("https://evil.example","x")'
+    for escape, expected in ((True, f"'{value}"), (False, value)):
+        with Rejects(str(path), escape_formulas=escape) as file:
+            file.add(1, "a", {"company_name": value, "last_name": "O'Brien-Quay", "first_name": "Zoë = 1"})
+            file.save()
+        (row,) = rows_of(path)
+        assert row["company_name"] == expected
+        assert (row["last_name"], row["first_name"]) == ("O'Brien-Quay", "Zoë = 1")
+
+
+def test_the_file_is_for_this_user_and_its_group(tmp_path: Path) -> None:
+    path = tmp_path / "rejects.csv"
+    path.touch(mode=0o666)
+    umask = os.umask(0o002)
+    try:
+        with Rejects(str(path)) as file:
+            file.save()
+    finally:
+        os.umask(umask)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o660
+    assert [file.name for file in tmp_path.iterdir()] == ["rejects.csv"]
+
+
+def test_a_link_that_somebody_has_put_there_is_not_followed(tmp_path: Path) -> None:
+    precious = tmp_path / "precious"
+    precious.write_text("precious")
+    (tmp_path / "rejects.csv").symlink_to(precious)
+    with Rejects(str(tmp_path / "rejects.csv")) as file:
+        file.add(1, "a", {})
+        file.save()
+    assert precious.read_text() == "precious"
+    assert len(rows_of(tmp_path / "rejects.csv")) == 1
+
+
+def test_a_device_is_written_to(tmp_path: Path) -> None:
+    with Rejects("/dev/null") as file:
+        file.add(1, "a", {})
+        file.save()
+    assert Path("/dev/null").is_char_device()
