@@ -46,12 +46,14 @@ with DAG(
 
     @task
     def finished_workflows(triggering_asset_events: Any = None) -> list[str]:
-        """Return the ids of the workflows in this run's events."""
+        """Return the ids of the workflows in this run's events; events made by hand name none."""
+        events = [event for events in triggering_asset_events.values() for event in events]
+        finished = [(event.extra or {}).get("cleanlist") for event in events]
         return [
             workflow_id
-            for events in triggering_asset_events.values()
-            for event in events
-            for workflow_id in event.extra["cleanlist"]["workflow_ids"]
+            for workflows in finished
+            if isinstance(workflows, dict)
+            for workflow_id in workflows.get("workflow_ids") or []
         ]
 
     EnrichmentResultsToWarehouseOperator(

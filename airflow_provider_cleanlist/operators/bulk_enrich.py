@@ -88,8 +88,8 @@ class BulkEnrichOperator(BaseOperator):
             cost. Nothing is sent.
         rejects_path: Local path or object storage URI, templated, of a CSV with row number, reason code and contact
             fields of every row that was refused or whose outcome is unknown. This file holds personal data.
-        rejects_escape_formulas: Put an apostrophe before values of that file that begin with ``=``, ``+``, ``-``, ``@``,
-            a tab or a carriage return, so that no spreadsheet runs them as formulas.
+        rejects_escape_formulas: Put an apostrophe before values of that file that begin with ``=``, ``+``, ``-`` or
+            ``@``, a tab or a carriage return, so that no spreadsheet runs them as formulas.
         webhook: Have the results delivered to the receiver of this provider, whose public address is the connection's
             ``webhook_base_url``; see ``docs/webhooks.md``. Waiting then costs next to no requests.
         webhook_url: HTTPS address of a receiver of your own, instead.

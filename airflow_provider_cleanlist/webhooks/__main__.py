@@ -40,6 +40,7 @@ def main(arguments: list[str] | None = None) -> int:
         import uvicorn
 
         from airflow_provider_cleanlist.inbox.inbox import Inbox, InboxUnavailableError
+        from airflow_provider_cleanlist.webhooks.connections import BoundedProtocol
         from airflow_provider_cleanlist.webhooks.receiver import Receiver, build_app
     except ModuleNotFoundError as error:
         parser.error(
@@ -51,6 +52,7 @@ def main(arguments: list[str] | None = None) -> int:
         parser.error(str(error))
     config = uvicorn.Config(
         build_app(Receiver(settings.secrets, lambda: inbox), URL_PREFIX),
+        http=BoundedProtocol,
         access_log=False,  # it would contain tokens
         server_header=False,
         timeout_graceful_shutdown=GRACE_SECONDS,

@@ -2,6 +2,7 @@
 
 from dataclasses import asdict
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Depends, HTTPException, Request
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -14,10 +15,29 @@ from airflow_provider_cleanlist.sandbox.state.webhooks import is_loopback
 
 
 def _loopback_only(request: Request) -> None:
+    """Refuse what is not of this machine, web pages in a browser of this machine included.
+
+    A page of another site sends its own ``Origin``, and by a name that leads to 127.0.0.1 its own ``Host``.
+    """
     if request.client is None or not (
         is_loopback(request.client.host) or request.client.host == "testclient"
     ):
         raise HTTPException(403, "The admin endpoints answer to loopback only")
+    origins = request.headers.getlist("origin")
+    names = [request.headers.get("host", ""), *(origin.partition("://")[2] for origin in origins)]
+    if not all(_is_own_name(name) for name in names):
+        raise HTTPException(
+            403, "The admin endpoints answer to requests for localhost only, of no other site"
+        )
+
+
+def _is_own_name(name: str) -> bool:
+    """Return whether a host with or without a port is this machine."""
+    try:
+        host = urlsplit(f"//{name}").hostname
+    except ValueError:
+        return False
+    return is_loopback(host) or host == "testserver"
 
 
 class LeadsBody(BaseModel):

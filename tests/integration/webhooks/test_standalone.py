@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import re
+import resource
 import signal
 import socket
 import subprocess
@@ -93,6 +95,33 @@ def test_it_receives_logs_no_address_and_ends_well(start, connect, task, inbox, 
     assert "A webhook request was answered with 404" in logged
     assert logged.count("webhook/") == logged.count("webhook/<token>") == 1
     assert "found-both" not in logged
+
+
+def test_a_thousand_idle_connections_silence_nobody(start, monkeypatch, tmp_path):
+    """More than the process has file descriptors; and each is closed when its headers take too long."""
+    receiver = start(NEW)
+    host, _, port = receiver.url.rpartition("/")[2].partition(":")
+    idle = []
+    resource.setrlimit(resource.RLIMIT_NOFILE, (4096, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+    try:
+        for number in range(1_100):
+            idle.append(socket.create_connection((host, int(port)), timeout=20))
+            if number % 2:
+                idle[-1].sendall(b"POST /cleanlist/webhook/x HTTP/1.1\r\nHost: ")
+        started = time.monotonic()
+        with httpx.Client(base_url=receiver.url, timeout=20) as client:
+            answers = [client.post(f"/cleanlist/webhook/{'A' * 70}", json={}).status_code for _ in range(20)]
+        assert answers == [404] * 20
+        assert time.monotonic() - started < 5
+        for connection in idle:
+            with contextlib.suppress(ConnectionError):
+                assert connection.recv(1) == b""
+        assert 5 < time.monotonic() - started < 15
+    finally:
+        for connection in idle:
+            connection.close()
+    assert receiver.stop() == 0
+    assert "Traceback" not in receiver.log.read_text()
 
 
 def test_a_secret_is_changed_without_losing_a_webhook(start, connect, task, inbox, monkeypatch):

@@ -136,3 +136,38 @@ def test_only_loopback_may_ask(api):
     assert with_address.post("/sandbox/reset").status_code == 403
     local = type(api.client)(api.client.app, client=("127.0.0.1", 5000))
     assert local.get("/sandbox").status_code == 200
+
+
+SITES = [
+    {"Host": "attacker.example"},
+    {"Host": "attacker.example:8123"},
+    {"Host": ""},
+    {"Host": "127.0.0.1.attacker.example"},
+    {"Origin": "https://attacker.example"},
+    {"Origin": "null"},
+    {"Origin": "http://localhost.attacker.example:8123"},
+    {"Host": "localhost:8123", "Origin": "http://attacker.example"},
+    {"Host": "[", "Origin": "http://["},
+]
+
+
+@pytest.mark.parametrize("headers", SITES)
+def test_a_web_page_of_another_site_is_refused(api, headers):
+    for method, path in (("GET", "/sandbox"), ("POST", "/sandbox/reset"), ("GET", "/sandbox/ledger")):
+        answer = api.client.request(method, path, headers=headers)
+        assert answer.status_code == 403
+        assert "localhost only" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"Host": "localhost"},
+        {"Host": "127.0.0.1:8123"},
+        {"Host": "[::1]:8123"},
+        {"Host": "LOCALHOST:1", "Origin": "http://127.0.0.1:8123"},
+    ],
+)
+def test_this_machine_is_answered_by_every_name(api, headers):
+    assert api.client.get("/sandbox", headers=headers).status_code == 200
