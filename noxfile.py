@@ -101,6 +101,13 @@ def warehouses(session: nox.Session) -> None:
 
 
 @nox.session
+def ledger_runs(session: nox.Session) -> None:
+    """Runs with a ledger in a real Airflow: cleared after their list grew, robbed of their state, made again."""
+    session.env["LEDGER_RUNS"] = "1"
+    run(session, "pytest", "-q", "tests/e2e/test_ledger_runs.py", *session.posargs)
+
+
+@nox.session
 def dbt(session: nox.Session) -> None:
     """The example that goes on with dbt, with a real dbt, which cannot share an environment with Airflow."""
     environment = ROOT / ".nox" / "dbt"

@@ -81,10 +81,13 @@ class AirflowApi:
                 raise TimeoutError(f"Airflow did not find the DAG {dag_id} in {timeout:.0f} s: {traces}")
             self._sleep(0.5)
 
-    def trigger_run(self, dag_id: str, conf: dict[str, Any] | None = None) -> str:
-        """Unpause a DAG, start a run of it and return the run's id."""
+    def trigger_run(
+        self, dag_id: str, conf: dict[str, Any] | None = None, *, run_id: str | None = None
+    ) -> str:
+        """Unpause a DAG, start a run of it, with this id or one of Airflow's, and return the run's id."""
         self.call("PATCH", f"/dags/{dag_id}", {"is_paused": False})
-        run = self.call("POST", f"/dags/{dag_id}/dagRuns", self._new_run(conf or {}))
+        body = self._new_run(conf or {}) | ({"dag_run_id": run_id} if run_id else {})
+        run = self.call("POST", f"/dags/{dag_id}/dagRuns", body)
         return cast("str", run["dag_run_id"])
 
     def _new_run(self, conf: dict[str, Any]) -> dict[str, Any]:

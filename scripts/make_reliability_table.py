@@ -1,6 +1,6 @@
 """Write the tables in docs/reliability.md from the tests that show them.
 
-Usage: make_reliability_table.py. Runs the fault tests, in a real Airflow and in-process: about ten minutes.
+Usage: make_reliability_table.py. Runs the fault tests, in a real Airflow and in-process: about a quarter of an hour.
 """
 
 from __future__ import annotations
@@ -17,10 +17,19 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "reliability.md"
 TESTS = (
     "tests/e2e/test_pay_once.py",
+    "tests/e2e/test_ledger_runs.py",
     "tests/e2e/test_load_killed.py",
     "tests/integration/submission/test_pay_once.py",
 )
 AIRFLOW_COLUMNS = ("What goes wrong", "What happens", "Contacts billed twice", "Contacts lost")
+LEDGER_COLUMNS = (
+    "What happens to a run that has succeeded",
+    "Contacts submitted at first",
+    "New contacts",
+    "Contacts submitted afterwards",
+    "Submitted twice",
+    "Lost",
+)
 LOAD_COLUMNS = ("Killed", "Committed pages read again", "Rows lost", "Rows doubled", "Rows stale")
 RANDOM_COLUMNS = ("What struck", "Scenarios", "Finished", "Stopped for the user", "Billed twice", "Lost")
 
@@ -57,14 +66,16 @@ def main() -> int:
         Exit status: that of the tests.
     """
     with tempfile.TemporaryDirectory() as folder:
-        env = os.environ | {"CLEANLIST_RELIABILITY": folder, "LOAD_KILLS": "all"}
+        env = os.environ | {"CLEANLIST_RELIABILITY": folder, "LEDGER_RUNS": "1", "LOAD_KILLS": "all"}
         tests = subprocess.run([sys.executable, "-m", "pytest", "-q", *TESTS], cwd=ROOT, env=env, check=False)
         if tests.returncode == 0:
             airflow = json.loads(Path(folder, "real-airflow.json").read_text())
             happened = json.loads(Path(folder, "in-process.json").read_text())
+            runs = json.loads(Path(folder, "ledger-runs.json").read_text())
             loads = json.loads(Path(folder, "loads.json").read_text())
             tables = {
                 "real Airflow": table(AIRFLOW_COLUMNS, airflow),
+                "ledger runs": table(LEDGER_COLUMNS, runs),
                 "loads": table(LOAD_COLUMNS, loads),
                 "random": table(RANDOM_COLUMNS, random_rows(happened)),
             }

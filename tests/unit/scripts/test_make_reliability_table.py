@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from make_reliability_table import (
     AIRFLOW_COLUMNS,
+    LEDGER_COLUMNS,
     LOAD_COLUMNS,
     PAGE,
     RANDOM_COLUMNS,
@@ -25,7 +26,12 @@ def rows_of(name: str) -> list[list[str]]:
 
 @pytest.mark.parametrize(
     ("name", "columns", "least"),
-    [("real Airflow", AIRFLOW_COLUMNS, 20), ("random", RANDOM_COLUMNS, 20), ("loads", LOAD_COLUMNS, 12)],
+    [
+        ("real Airflow", AIRFLOW_COLUMNS, 20),
+        ("ledger runs", LEDGER_COLUMNS, 3),
+        ("random", RANDOM_COLUMNS, 20),
+        ("loads", LOAD_COLUMNS, 12),
+    ],
 )
 def test_nothing_is_billed_twice_doubled_or_lost(name: str, columns: tuple[str, ...], least: int) -> None:
     header, _, *rows = rows_of(name)
