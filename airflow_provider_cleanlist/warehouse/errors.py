@@ -21,6 +21,10 @@ class LoadConfigurationError(LoadError):
     """The arguments, the connection, privileges or the target table must be changed before it can succeed."""
 
 
+class MissingKeyError(LoadConfigurationError):
+    """The server demands a primary key of every table."""
+
+
 class LoadDataError(LoadError):
     """The records do not fit the target; the message names columns, pages and rows, never values."""
 
@@ -60,6 +64,7 @@ class ErrorCodes:
         data: Categories of values that do not fit.
         harmless: Categories whose message names objects and never quotes values.
         mistyped: Categories of a value that has another type than its column.
+        keyless: Categories of a table that needs a primary key.
     """
 
     code: Callable[[Any], str]
@@ -70,6 +75,7 @@ class ErrorCodes:
     data: re.Pattern[str]
     harmless: re.Pattern[str]
     mistyped: re.Pattern[str] = NEVER
+    keyless: re.Pattern[str] = NEVER
 
     def is_missing_table(self, error: sa.exc.DBAPIError) -> bool:
         """Whether reading a table failed because there is none."""
@@ -90,6 +96,8 @@ class ErrorCodes:
         message = f"{doing} failed: {kind}{f': {text}' if text else ''}. The target's rows are unchanged."
         if self.mistyped.fullmatch(category):
             message += " Column types do not fit: name them in column_types, or change the table."
+        if self.keyless.fullmatch(category):
+            return MissingKeyError(message)
         if self.configuration.fullmatch(category):
             return LoadConfigurationError(message)
         return LoadDataError(message) if self.data.fullmatch(category) else LoadError(message)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_cleanlist.warehouse import tables
 from airflow_provider_cleanlist.warehouse.dialects import database_errors, database_of
-from airflow_provider_cleanlist.warehouse.errors import CursorRefusedError, LoadError
+from airflow_provider_cleanlist.warehouse.errors import CursorRefusedError, LoadError, MissingKeyError
 from airflow_provider_cleanlist.warehouse.plan import TargetPlan, check_counts, check_keys, plan_target
 from airflow_provider_cleanlist.warehouse.publication import Publication
 from airflow_provider_cleanlist.warehouse.publish import check_writable, publish
@@ -166,7 +166,12 @@ def _prepare_target(
     before = tables.columns_of(engine, spec.table)
     plan = plan_target(spec, fields, before)
     if before is None:
-        tables.ensure_table(engine, tables.target_table(spec, plan, database))
+        try:
+            tables.ensure_table(engine, tables.target_table(spec, plan, database))
+        except MissingKeyError:
+            if spec.mode == "merge":
+                raise
+            tables.ensure_table(engine, tables.target_table(spec, plan, database, with_key=True))
         plan = plan_target(spec, fields, tables.columns_of(engine, spec.table))
     tables.ensure_columns(engine, tables.target_table(spec, plan, database), plan.added)
     return plan, () if before is None else plan.added

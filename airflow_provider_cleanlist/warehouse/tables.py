@@ -30,8 +30,10 @@ def stage_table(spec: LoadSpec, columns: Sequence[StagedColumn], database: Datab
     return sa.Table(
         spec.stage.name,
         sa.MetaData(),
-        sa.Column(PAGE, sa.Integer),
-        sa.Column(ROW, sa.Integer),
+        *(
+            sa.Column(name, sa.Integer, primary_key=database.keys_stages, autoincrement=False)
+            for name in (PAGE, ROW)
+        ),
         *(sa.Column(column.staging, _type(database, column, staged=True)) for column in columns),
         schema=spec.stage.schema,
         prefixes=list(database.staging_prefixes),
@@ -57,17 +59,27 @@ def registry_table(spec: LoadSpec, database: Database) -> sa.Table:
     )
 
 
-def target_table(spec: LoadSpec, plan: TargetPlan, database: Database) -> sa.Table:
-    """Return the target with the columns that the load writes, and with a primary key if the load merges."""
+def target_table(spec: LoadSpec, plan: TargetPlan, database: Database, *, with_key: bool = False) -> sa.Table:
+    """Return the target with the columns that the load writes, and with a primary key if the load merges.
+
+    Args:
+        spec: The load.
+        plan: The target's columns.
+        database: The database.
+        with_key: Whether it has a primary key in every mode: the key within what the mode replaces.
+    """
+    key = tuple(dict.fromkeys((*(spec.scope if spec.mode != "replace" else ()), *plan.key)))
     types = {column.target: _type(database, column) for column in plan.columns}
     types |= {name: meta_type(database, name) for name in plan.meta}
+    if with_key and naming.RUN_ID in key:
+        types[naming.RUN_ID] = database.types.key
     columns = [sa.Column(name, types[name], autoincrement=False) for name in plan.written]
-    key = [sa.PrimaryKeyConstraint(*plan.key)] if spec.mode == "merge" else []
+    keys = [sa.PrimaryKeyConstraint(*key)] if with_key or spec.mode == "merge" else []
     return sa.Table(
         spec.table.name,
         sa.MetaData(),
         *columns,
-        *key,
+        *keys,
         schema=spec.table.schema,
         **database.table_options,
     )

@@ -82,6 +82,53 @@ def open_postgres(postgres_database: sa.engine.URL) -> Iterator[Callable[..., sa
         engine.dispose()
 
 
+@pytest.fixture
+def pgbouncer(postgres_database: sa.engine.URL) -> Iterator[Mapping[str, Any]]:
+    """The parts of an Airflow connection to this test's database through pgbouncer.
+
+    It pools by transaction, and a session forgets everything after each: as if the next one had another session.
+    """
+    binary = shutil.which("pgbouncer", path=f"{os.environ['PATH']}:/usr/sbin")
+    if binary is None:
+        reason = "pgbouncer is not installed (Debian package pgbouncer)"
+        cannot_run(reason, required=os.environ.get("CI") == "true")
+    sockets, name = postgres_database.query["host"], postgres_database.database
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    settings = f"""
+        [databases]
+        {name} = host={sockets} user=postgres
+        [pgbouncer]
+        listen_addr = 127.0.0.1
+        listen_port = {port}
+        unix_socket_dir =
+        auth_type = any
+        pool_mode = transaction
+        server_reset_query_always = 1
+        server_reset_query = DISCARD ALL
+    """
+    owner = next(Path(str(sockets)).glob(".s.PGSQL.*[0-9]")).stat()
+    account = {"user": owner.st_uid, "group": owner.st_gid} if os.geteuid() == 0 else {}
+    folder = Path(tempfile.mkdtemp(prefix="cleanlist-pgbouncer-"))
+    folder.chmod(0o755)
+    file = folder / "pgbouncer.ini"
+    file.write_text("\n".join(line.strip() for line in settings.splitlines()))
+    with subprocess.Popen([binary, str(file)], stderr=subprocess.DEVNULL, cwd=folder, **account) as server:
+        try:
+            _wait_for_port(port, server)
+            yield {
+                "conn_type": "postgres",
+                "host": "127.0.0.1",
+                "port": port,
+                "schema": name,
+                "login": "postgres",
+            }
+        finally:
+            server.terminate()
+            shutil.rmtree(folder, ignore_errors=True)
+
+
 def cannot_run(reason: str, *, required: bool) -> None:
     if required:
         pytest.fail(reason)

@@ -254,6 +254,7 @@ class Database:
         table_options: Arguments of every ``sqlalchemy.Table``.
         staging_prefixes: Words between CREATE and TABLE for a table that a crash of the server may empty.
         enforces_keys: Whether primary keys are enforced; if not, declaring one could only mislead the planner.
+        keys_stages: Whether staging tables have a primary key, which servers may demand of every table.
         add_column: How ``ALTER TABLE .. ADD COLUMN`` is spelled.
         drop_if_exists: Whether there is ``DROP TABLE IF EXISTS``.
         ddl_settings: Statements that begin a transaction with DDL.
@@ -292,6 +293,7 @@ class Database:
     table_options: Mapping[str, Any] = field(default_factory=dict)
     staging_prefixes: Sequence[str] = ()
     enforces_keys: bool = True
+    keys_stages: bool = False
     add_column: str = "ADD COLUMN"
     drop_if_exists: bool = True
     ddl_settings: Sequence[str] = ()

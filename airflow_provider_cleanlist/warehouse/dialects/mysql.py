@@ -28,7 +28,7 @@ _TEXT = mysql.LONGTEXT(**_EXACT)
 _CHARACTERS = mysql.CHAR(charset="utf8mb4")
 _KEY_LENGTH = 255  # three of them fit into an index
 
-_ABOUT_OBJECTS = "1044 1045 1049 1054 1142 1143 1146 1227 1288 1347 1471 1059"
+_ABOUT_OBJECTS = "1044 1045 1049 1054 1142 1143 1146 1173 1227 1288 1347 1471 1059 3750"
 _ABOUT_COLUMNS = "1048 1264 1364 1406 1451 1452 3819 4025"
 _REFERRING_KEYS = """
 SELECT DISTINCT CONCAT(table_schema, '.', table_name), constraint_name
@@ -97,6 +97,7 @@ MYSQL = Database(
         document=_TEXT,
     ),
     errors=ErrorCodes(
+        keyless=any_of("1173 3750"),
         code=first_argument,
         missing=any_of("1146 1049"),
         configuration=any_of(_ABOUT_OBJECTS, "1064 1071 1101 1103 1118 1166 1170 1267"),
@@ -110,6 +111,7 @@ MYSQL = Database(
     ignores_case=True,
     unquotable={"mysqlconnector": "%"},  # it is doubled, and sent so where a statement has no parameters
     table_options={"mysql_engine": "InnoDB", "mariadb_engine": "InnoDB"},
+    keys_stages=True,
     check_target=_check,
     referring_keys=keys_by_query(_REFERRING_KEYS),
     update=update_from,

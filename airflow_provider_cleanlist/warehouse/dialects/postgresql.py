@@ -121,6 +121,15 @@ def _adopt(connection: Any) -> None:
             connection.cursor_factory = None
 
 
+def _prepare(connection: Any) -> None:
+    """Prepare no statements (psycopg 3): behind pgbouncer, the next transaction can have another session.
+
+    Nothing else outlives a transaction either: settings are ``SET LOCAL``, and locks are the transaction's.
+    """
+    if driver_package(connection) == "psycopg":
+        connection.prepare_threshold = None
+
+
 def _differs(old: ColumnElement[Any], new: ColumnElement[Any], _: ColumnType) -> ColumnElement[bool]:
     """Return whether two values differ as texts: every type has one, and ``json`` and ``citext`` compare otherwise."""
     return sa.cast(old, sa.Text()).collate("C").is_distinct_from(sa.cast(new, sa.Text()))
@@ -131,6 +140,7 @@ POSTGRESQL = Database(
     types=DatabaseTypes(json=postgresql.JSONB()),
     connects_by_hook=True,
     adopt=_adopt,
+    prepare=_prepare,
     staging_prefixes=("UNLOGGED",),
     # A worker cut off from the network can hold a table for as long as the server believes that it is alive.
     ddl_settings=("SET LOCAL lock_timeout = '60s'",),

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import date
 
 import pytest
 import sqlalchemy as sa
 
 from airflow_provider_cleanlist.contacts.errors import QueryError
 from airflow_provider_cleanlist.contacts.sources import open_source
+from airflow_provider_cleanlist.submission.ledger.database import LedgerDatabase
 from airflow_provider_cleanlist.warehouse.dialects.mysql import MYSQL
 from airflow_provider_cleanlist.warehouse.errors import LoadConfigurationError, LoadDataError, LoadError
 from airflow_provider_cleanlist.warehouse.loader import load
@@ -151,3 +153,58 @@ def test_contacts_are_read_in_a_read_only_transaction(request, fixture):
     with pytest.raises(QueryError, match=r"writes to the database \(in a read-only transaction\)"):
         read("SELECT mark() AS email")
     assert read("SELECT queued FROM crm") == [{"queued": 0}]
+
+
+@pytest.fixture
+def demanding_database(mariadb_database):
+    """A server that takes no table without a primary key."""
+    mariadb_database.execute("SET GLOBAL innodb_force_primary_key = ON")
+    yield mariadb_database
+    mariadb_database.execute("SET GLOBAL innodb_force_primary_key = OFF")
+
+
+KEYS = {
+    "merge": ["_cleanlist_list_id", "lead_id"],
+    "replace": ["_cleanlist_list_id", "lead_id"],
+    "append": ["_cleanlist_list_id", "_cleanlist_run_id", "lead_id"],
+    "snapshot": ["_cleanlist_snapshot_date", "_cleanlist_list_id", "lead_id"],
+}
+
+
+@pytest.mark.parametrize("mode", KEYS)
+def test_a_server_may_demand_primary_keys(demanding_database, make_spec, paged, mode):
+    day = date(2026, 1, 2)
+    for number in range(2):
+        spec = make_spec(mode=mode, load_id=str(number), snapshot_date=day)
+        load(demanding_database.engine, spec, paged([[lead(1, email="a")], [lead(1, email="b"), lead(2)]]))
+    spec = make_spec(mode=mode, load_id="other", list_id="M", snapshot_date=day)
+    load(demanding_database.engine, spec, paged([[lead(1)]]))
+    assert len(demanding_database.rows()) == 3
+    keys = (
+        "SELECT column_name FROM information_schema.key_column_usage WHERE constraint_name = 'PRIMARY' "
+        "AND table_schema = DATABASE() AND table_name = 'leads' ORDER BY ordinal_position"
+    )
+    assert [name for (name,) in demanding_database.execute(keys)] == KEYS[mode]
+
+
+def test_a_key_that_the_server_cannot_have_is_not_tried_again(demanding_database, make_spec, paged):
+    key = ("_cleanlist_list_id", "lead_id", "email", "title")
+    record = lead(1, email="a", title="b")
+    with pytest.raises(LoadConfigurationError, match="1071"):
+        load(demanding_database.engine, make_spec(mode="append", key=key), paged([[record]]))
+
+
+def test_a_ledger_and_its_tables_have_the_keys_that_a_server_demands(demanding_database):
+    LedgerDatabase(demanding_database.engine, "ledger").introduce("organisation", 0.0)
+    assert demanding_database.execute("SELECT count(*) FROM cleanlist_organisations") == [(1,)]
+
+
+@pytest.mark.parametrize("mode", ["replace", "append", "snapshot"])
+def test_new_tables_have_no_key_where_none_is_demanded(mariadb_database, make_spec, paged, mode):
+    spec = make_spec(mode=mode, run_id="r" * 300, snapshot_date=date(2026, 1, 2))
+    load(mariadb_database.engine, spec, paged([[lead(1)]]))
+    keys = (
+        "SELECT count(*) FROM information_schema.key_column_usage "
+        "WHERE table_schema = DATABASE() AND table_name = 'leads'"
+    )
+    assert mariadb_database.execute(keys) == [(0,)]
