@@ -15,6 +15,17 @@ FOLDER_MODE = 0o770
 """Mode of folders, before the process's umask."""
 
 
+def make_folder(folder: Path) -> None:
+    """Create a folder and the missing ones above it, closed to other users; existing ones stay as they are.
+
+    Args:
+        folder: The folder.
+    """
+    if not folder.is_dir():
+        make_folder(folder.parent)
+        folder.mkdir(mode=FOLDER_MODE, exist_ok=True)
+
+
 def replace_file(path: Path, text: str) -> None:
     """Write a local file so that a crash, even of the machine, leaves the old or the new content.
 

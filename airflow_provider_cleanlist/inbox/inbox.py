@@ -28,7 +28,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from airflow_provider_cleanlist.durable_files import FILE_MODE, FOLDER_MODE, create_file, replace_file
+from airflow_provider_cleanlist.durable_files import FILE_MODE, create_file, make_folder, replace_file
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import ObjectStoragePath
@@ -313,7 +313,7 @@ class Inbox:
 def _create_local(path: Path, text: str) -> bool:
     if path.exists():
         return False
-    path.parent.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
+    make_folder(path.parent)
     if text:
         return create_file(path, text)
     try:

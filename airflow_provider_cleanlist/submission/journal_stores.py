@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from airflow_provider_cleanlist.durable_files import replace_file
+from airflow_provider_cleanlist.durable_files import make_folder, replace_file
 from airflow_provider_cleanlist.submission.journal import (
     JournalCorruptError,
     JournalMissingError,
@@ -109,16 +109,23 @@ class ObjectStorageJournalStore:
     def __init__(self, root: ObjectStoragePath, task: tuple[str, str, str], map_index: int) -> None:
         name = hashlib.blake2b("\0".join(task).encode(), digest_size=16).hexdigest()
         self._folder = root / name
+        self._is_local = root.protocol in ("file", "local")
         self.sees_all_indexes = True
         self._owner = f"owner.{map_index}"
         own = f"{map_index}.{time.time_ns():019d}-{uuid.uuid4().hex[:12]}"
-        self._guarded(lambda: self._folder.mkdir(parents=True, exist_ok=True))
+        self._guarded(self._make_folder)
         self.write(f"{_OPENED}{own}", {"task_instance": [*task, map_index]})
         self.write(self._owner, {"part": own})
         parts = [part for part in self._all_parts() if part != own]
         mine = [part for part in parts if part.partition(".")[0] == str(map_index)]
         self.others: Sequence[str] = [part for part in parts if part not in set(mine)]
         self.parts: Sequence[str] = [*mine, own]
+
+    def _make_folder(self) -> None:
+        if self._is_local:
+            make_folder(Path(self._folder.path))
+        else:
+            self._folder.mkdir(parents=True, exist_ok=True)
 
     def read(self, key: str) -> Any:
         """See :class:`.stored_journal.JournalStore`."""
@@ -133,7 +140,7 @@ class ObjectStorageJournalStore:
         """See :class:`.stored_journal.JournalStore`."""
         path = self._folder / f"{key}.json"
         text = json.dumps(value)
-        if path.protocol in ("file", "local"):
+        if self._is_local:
             self._guarded(lambda: replace_file(Path(path.path), text))
         else:
             self._guarded(lambda: path.write_text(text))

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO, Self
 
 from airflow_provider_cleanlist.client.models import CONTACT_FIELDS
-from airflow_provider_cleanlist.durable_files import replaced_file
+from airflow_provider_cleanlist.durable_files import make_folder, replaced_file
 from airflow_provider_cleanlist.exceptions import CleanlistRejectsFileError
 from airflow_provider_cleanlist.storage import open_file
 
@@ -96,7 +96,7 @@ class Rejects:
         if "://" in self._path:
             return open_file(self._path, "wb")
         path = Path(self._path)
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         # what somebody else may have put there is neither followed nor kept
         return path.open("wb") if path.is_char_device() or path.is_fifo() else replaced_file(path)
 
