@@ -351,6 +351,12 @@ class TestEstimate:
         assert runs(people(1, 2), estimate_only=True)["estimate"]["worst_case_credits"] == 2
         assert runs.times() == []
 
+    def test_it_logs_what_was_read(self, runs: Runs, logged: Callable[[], str]) -> None:
+        runs([*people(1, 2), {"first_name": "Mara"}], estimate_only=True, on_invalid_contact="skip")
+        lines = logged()
+        assert "Read 3 rows from contacts: 2 contacts to enrich." in lines
+        assert "missing_name: 1 (row 3)" in lines
+
 
 class TestBadSettings:
     @pytest.mark.parametrize("arguments", [{"skip_submitted_within": WINDOW}, {"id_column": "crm_id"}])
