@@ -89,7 +89,7 @@ def plan_columns(columns: Sequence[str], mapping: Mapping[str, str | None]) -> C
     return ColumnPlan(
         sources={field: tuple(sources[field]) for field in CONTACT_FIELDS if sources.get(field)},
         unused=tuple(column for column in columns if column not in used),
-        is_header=bool(mapped) or is_header(columns),
+        is_header=bool(mapped) or is_header(columns, recognised),
     )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 
 from airflow_provider_cleanlist.contacts.known_names import KnownName, header_key, names_by_key
 
@@ -18,6 +19,7 @@ _CAMEL_CASE = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _WORD = re.compile(r"[^\W_]+")
 _LONGEST_PREFIXED = 100  # characters; a longer "name" is data
 _LONGEST_PREFIX = 3  # words
+_REMEMBERED = 2_000  # names of columns; rows of JSON may each bring their own
 
 _OBJECT_WORDS = """
     attributes candidate candidates contact contacts custom data field fields individual lead leads
@@ -74,13 +76,16 @@ def count_recognised(headers: Iterable[str]) -> int:
     return len(recognise(list(dict.fromkeys(headers))))
 
 
-def is_header(columns: Sequence[str]) -> bool:
+def is_header(columns: Sequence[str], recognised: Mapping[str, KnownName]) -> bool:
     """Return whether columns are surely names, and not a person's data that stands where a header should be.
 
     At least two of them are recognised; or more than half are made of words that headers are made of, and none looks
     like an address, a URL or a number.
+
+    Args:
+        columns: The columns of one source.
+        recognised: From :func:`recognise`.
     """
-    recognised = recognise(columns)
     if len(recognised) > 1:
         return True
     if any(_DATA.search(column) or len(column) > _LONGEST_PREFIXED for column in columns):
@@ -110,8 +115,7 @@ def base_names(columns: Sequence[str]) -> Iterator[str]:
 
 def _known(names: Mapping[str, str]) -> dict[str, KnownName]:
     """Return the known name of each column, given what the columns are called."""
-    table = names_by_key()
-    meanings = {column: found for column, name in names.items() if (found := table.get(header_key(name)))}
+    meanings = {column: found for column, name in names.items() if (found := _meanings(name))}
     certain = {known.field for found in meanings.values() for known in found if not known.beside}
     holders: dict[tuple[str, str], set[str]] = {}
     for column, found in meanings.items():
@@ -130,6 +134,11 @@ def _known(names: Mapping[str, str]) -> dict[str, KnownName]:
         if applicable := [known for known in found if applies(known, column)]:
             chosen[column] = min(applicable, key=lambda known: (known.beside is None, known.rank))
     return chosen
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _meanings(name: str) -> tuple[KnownName, ...]:
+    return names_by_key().get(header_key(name), ())
 
 
 def _behind_prefixes(names: Mapping[str, str], whole: Mapping[str, KnownName]) -> dict[str, KnownName]:
@@ -166,10 +175,12 @@ def _behind_prefixes(names: Mapping[str, str], whole: Mapping[str, KnownName]) -
     return found if is_ambiguous else persons[0] | found
 
 
-def _splits(name: str) -> Iterator[tuple[tuple[str, ...], str]]:
-    """Yield the prefixes behind which a known name stands, as lists of words, with that name."""
+@lru_cache(maxsize=_REMEMBERED)
+def _splits(name: str) -> tuple[tuple[tuple[str, ...], str], ...]:
+    """Return the prefixes behind which a known name stands, as lists of words, with that name."""
     if len(name) > _LONGEST_PREFIXED:
-        return
+        return ()
+    found = []
     words = _WORD.findall(_CAMEL_CASE.sub(" ", name))
     for cut in range(1, min(len(words), _LONGEST_PREFIX + 1)):
         prefix, rest = tuple(word.casefold() for word in words[:cut]), words[cut:]
@@ -177,4 +188,5 @@ def _splits(name: str) -> Iterator[tuple[tuple[str, ...], str]]:
             rest = rest[:-1]  # HubSpot's first API: properties.firstname.value
         key = header_key("".join(rest))
         if key in names_by_key() and key not in _ONLY_WHOLE:
-            yield prefix, " ".join(rest)
+            found.append((prefix, " ".join(rest)))
+    return tuple(found)

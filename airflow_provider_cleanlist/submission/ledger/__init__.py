@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from airflow_provider_cleanlist.client.models import Contact
+from airflow_provider_cleanlist.contacts.cells import cleaned_values
 from airflow_provider_cleanlist.contacts.identity import identity, normalise
 
 
@@ -18,7 +19,7 @@ def person(contact: Contact | Mapping[str, object]) -> str:
 
     Args:
         contact: A contact, or its fields: ``linkedin_url``, ``first_name``, ``last_name``, ``company_name``,
-            ``company_domain``.
+            ``company_domain``, written as in any source of contacts.
     """
     fields = contact.payload() if isinstance(contact, Contact) else contact
-    return identity(normalise(fields)).hex()
+    return identity(normalise(cleaned_values(fields))).hex()

@@ -400,6 +400,11 @@ def test_a_person_has_one_hash_however_the_fields_are_given() -> None:
     assert len(person(contact)) == 24
 
 
+def test_a_person_has_the_hash_under_which_a_source_submits_them() -> None:
+    fields = {"first_name": '="Zofia"', "last_name": "'Quxley", "company_name": "Harbor;Side Co"}
+    assert person(fields) == person({"first_name": "Zofia", "last_name": "Quxley", "company_name": "Harbor"})
+
+
 def test_a_database_without_row_locks_is_refused_by_name() -> None:
     engine = sa.create_mock_engine("mssql://", lambda *_: None)
     with pytest.raises(JournalConfigurationError, match="is a database of type 'mssql', which lacks"):
