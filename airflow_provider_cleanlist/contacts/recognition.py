@@ -22,23 +22,26 @@ _LONGEST_PREFIX = 3  # words
 _REMEMBERED = 2_000  # names of columns; rows of JSON may each bring their own
 
 _OBJECT_WORDS = """
-    attributes candidate candidates contact contacts custom data field fields individual lead leads
-    payload people person properties property prospect prospects record traits
+    ansprechpartner attributes candidate candidates contact contacto contacts contato contatto custom
+    data field fields individual kontakt kontaktperson lead leads osoba payload people person persona
+    personne persoon pessoa properties property prospect prospects record traits
 """
 _OBJECTS = frozenset(_OBJECT_WORDS.split())
-"""Words for the object that a row is, and for what loaders put around it: a prefix of these says nothing."""
+"""Keys of words for the object that a row is, and for what loaders put around it: a prefix of these says nothing."""
 
 _OTHER_WORDS = """
-    account accounts advisor agent alternate alternative assistant assistants author billing boss
-    business by colleague companies company created creator editor education email emergency employer
-    facebook firm former from github instagram introducer investor invoice last manager managers modified
-    modifier office old organisation organisations organization organizations other owner owners parent
-    partner past previous prior recruiter reference referral referred referrer rep reports representative
-    school second secondary sender shipping sponsor spouse supervisor support twitter university updated
-    xing youtube
+    account accounts advisor agare agent alternate alternative assistant assistants assistent assistentin
+    author beheerder besitzer betreuer billing boss business by colleague companies company created
+    creator editor education eier eigenaar eigentumer ejer email emergency employer facebook firm former
+    from github inhaber instagram introducer investor invoice last manager managers modified modifier
+    office old organisation organisations organization organizations other owner owners parent partner
+    past previous prior propietario proprietaire proprietario recruiter reference referral referred
+    referrer rep reports representative responsabile responsable responsavel sahibi school second
+    secondary sender shipping sponsor spouse supervisor support twitter university updated
+    verantwortlicher vlastnik vorgesetzter własciciel xing youtube владелец ответственныи 所有者 负责人
 """
 _OTHERS = frozenset(_OTHER_WORDS.split())
-"""Words for somebody or something else: what stands behind a prefix with one of them is not the row's person."""
+"""Keys of words for somebody or something else: what stands behind one of them is not the row's person."""
 
 _ONLY_WHOLE = frozenset({"url"})
 
@@ -183,7 +186,7 @@ def _splits(name: str) -> tuple[tuple[tuple[str, ...], str], ...]:
     found = []
     words = _WORD.findall(_CAMEL_CASE.sub(" ", name))
     for cut in range(1, min(len(words), _LONGEST_PREFIX + 1)):
-        prefix, rest = tuple(word.casefold() for word in words[:cut]), words[cut:]
+        prefix, rest = tuple(map(header_key, words[:cut])), words[cut:]
         if len(rest) > 1 and rest[-1].casefold() == "value" and _OBJECTS.issuperset(prefix):
             rest = rest[:-1]  # HubSpot's first API: properties.firstname.value
         key = header_key("".join(rest))

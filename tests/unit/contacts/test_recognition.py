@@ -95,6 +95,9 @@ def test_any_prefix_counts_for_the_only_person() -> None:
         "previousCompany",
         "Referrer",
         "created_by_",
+        "Eigentümer",
+        "Propriétaire du contact",
+        "Владелец",
     ],
 )
 def test_other_people_stay_who_they_are(prefix: str) -> None:
