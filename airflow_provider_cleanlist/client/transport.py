@@ -237,21 +237,22 @@ class Transport:
         )
 
     def _send(self, request: messages.Request) -> messages.SendResult:
-        payload = b"" if request.body is None else json.dumps(request.body).encode()
-        body = io.BytesIO(payload)
+        # no variable holds the text: tools that report errors show the variables of each frame
+        body = io.BytesIO(b"" if request.body is None else json.dumps(request.body).encode())
+        size = body.getbuffer().nbytes
         try:
             # A kept connection may be closing at this very moment, which looks like a lost response.
             if request.repeat is messages.Repeat.SPENDS_CREDITS:
                 with _new_session() as session:
-                    return self._receive(session, request, body if payload else None)
-            return self._receive(self._session(), request, body if payload else None)
+                    return self._receive(session, request, body if size else None)
+            return self._receive(self._session(), request, body if size else None)
         except (*_FAILURES, OSError, ValueError) as error:
             if not body.tell() and (fault := setting_at_fault(error, self._host)):
                 raise errors.ConfigurationError(fault) from None
             if isinstance(error, ValueError) and not isinstance(error, _FAILURES):
                 raise
             # requests reads the last part of the body when all before it has left; without it the request is incomplete
-            return messages.TransportFailure(sent=body.tell() == len(payload), reason=_reason(error))
+            return messages.TransportFailure(sent=body.tell() == size, reason=_reason(error))
 
     def _receive(
         self, session: requests.Session, request: messages.Request, body: io.BytesIO | None

@@ -21,6 +21,16 @@ from airflow_provider_cleanlist.task_log import TaskLog
 from airflow_provider_cleanlist.wording import counted
 
 
+class WebhookUrl(str):
+    """A webhook address, which is a secret: it shows nothing of itself where variables are shown."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        """Show that it is an address."""
+        return "WebhookUrl(...)"
+
+
 @dataclass(frozen=True, slots=True)
 class WebhookAddresses:
     """Makes the webhook addresses of one task instance.
@@ -46,7 +56,7 @@ class WebhookAddresses:
             now: Seconds since the epoch.
         """
         token = sign(self.secret, self.name(identities, batches), now + TOKEN_LIFE_SECONDS)
-        return f"{self.base_url}{URL_PREFIX}{WEBHOOK_PATH}{token}"
+        return WebhookUrl(f"{self.base_url}{URL_PREFIX}{WEBHOOK_PATH}{token}")
 
     def name(self, identities: bytes, earlier: Sequence[Batch]) -> str:
         """Return the name of a batch: by its contacts, and by how often these may have been accepted before.

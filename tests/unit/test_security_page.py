@@ -78,8 +78,10 @@ def test_an_address_lives_as_long_as_it_says_and_holds_248_bits() -> None:
     assert f"{(TOKEN_LENGTH * 6 // 8 - 1 - 4 - 16) * 8} bits" in TEXT
 
 
-def test_contacts_are_not_templated_and_all_that_is_shown_is_named() -> None:
-    assert "contacts" not in BulkEnrichOperator.template_fields
+def test_contacts_are_not_shown_and_all_that_is_shown_is_named() -> None:
+    contacts = BulkEnrichOperator(task_id="t", contacts=[{"last_name": "Quxley"}]).contacts
+    assert "contacts are personal data" in contacts.serialize() == str(contacts) == repr(contacts)
+    assert "Quxley" not in contacts.serialize()
     for name in ("sql", "parameters", "column_mapping", "webhook_url"):
         assert name in BulkEnrichOperator.template_fields
         assert f"`{name}`" in TEXT
