@@ -144,7 +144,7 @@ def measure(database: Any, server: Any, contacts: int, known: int) -> None:
         )
 
     everybody = persons(contacts, known)
-    opening, asking, intents, answers, again = (Timed() for _ in range(5))
+    opening, asking, intents, answers, again, new_rows, same_rows = (Timed() for _ in range(7))
     before, cpu, cpu_server = memory(), time.process_time(), server.cpu()
     journal = opening(opened)
     due: list[bytes] = []
@@ -158,6 +158,8 @@ def measure(database: Any, server: Any, contacts: int, known: int) -> None:
             lambda batch=batch, ids=ids, number=number: journal.accept(batch, f"w{number}", ids, time.time())
         )
     cpu, cpu_server = time.process_time() - cpu, server.cpu() - cpu_server
+    for timed in (new_rows, same_rows):
+        timed(lambda: journal.keep_source_rows((f"C-{n}", person) for n, person in enumerate(everybody)))
     added = memory() - before
     reopened = again(opened)
     assert sum(batch.size for batch in reopened.batches) == len(due) == contacts - contacts // 10
@@ -177,6 +179,8 @@ def measure(database: Any, server: Any, contacts: int, known: int) -> None:
             f"{run_seconds(batches, journal=0.0):.1f} s without, {run_seconds(batches, journal=in_the_way):.1f} s with "
             "intents and answers in the way of the next request",
         ),
+        ("with id_column: source rows, new", new_rows),
+        ("with id_column: source rows, the next night", same_rows),
         ("memory added at most", f"{added:.1f} MB (50 was asked)"),
         ("opening again, by a later attempt", f"{again}; {memory() - before - added:.1f} MB more"),
     ]
