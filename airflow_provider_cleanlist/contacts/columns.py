@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from airflow_provider_cleanlist.client.models import CONTACT_FIELDS
 from airflow_provider_cleanlist.contacts.errors import ColumnError
-from airflow_provider_cleanlist.contacts.known_names import FULL_NAME, header_key
+from airflow_provider_cleanlist.contacts.known_names import FULL_NAME, KnownName, header_key
 from airflow_provider_cleanlist.contacts.recognition import base_names, is_header, recognise
 
 _LONGEST_SHOWN = 60  # characters of a column's name in a message
@@ -58,8 +58,8 @@ def plan_columns(columns: Sequence[str], mapping: Mapping[str, str | None]) -> C
     """Decide which columns to read.
 
     A field named in the mapping comes from its mapped columns only, in the order of the mapping; the others
-    from recognised columns, the most trusted name first. A column in the mapping serves nothing else. A column that
-    comes several times serves each time.
+    from recognised columns, the most trusted name first, and names behind a prefix last. A column in the mapping
+    serves nothing else. A column that comes several times serves each time.
 
     Args:
         columns: The source's columns.
@@ -70,20 +70,18 @@ def plan_columns(columns: Sequence[str], mapping: Mapping[str, str | None]) -> C
     """
     names = dict(zip(columns, base_names(columns), strict=True))
     sources: dict[str, list[str]] = {}
-    mapped: set[str] = set()
-    for name, field in mapping.items():
-        found = find_column(columns, name)
-        repeated = (
-            []
-            if found is None
-            else [column for column in columns if column == found or names[column] == found]
-        )
-        mapped.update(repeated)
+    mapped = {
+        column: field for name, field in mapping.items() if (column := find_column(columns, name)) is not None
+    }
+    repeated = {column: name for column, name in names.items() if name in mapped and column not in mapped}
+    for column, field in mapped.items():
         if field is not None:
-            sources.setdefault(field, []).extend(repeated)
+            same = (other for other, name in repeated.items() if name == column)
+            sources.setdefault(field, []).extend([column, *same])
     recognised = recognise(columns)
-    for column, known in sorted(recognised.items(), key=lambda entry: entry[1].rank):
-        if known.field != FULL_NAME and known.field not in mapping.values() and column not in mapped:
+    for column, known in sorted(recognised.items(), key=lambda entry: _trust(names[entry[0]], entry[1])):
+        is_free = column not in mapped and column not in repeated and known.field not in mapping.values()
+        if is_free and known.field != FULL_NAME:
             sources.setdefault(known.field, []).append(column)
     used = {column for several in sources.values() for column in several}
     return ColumnPlan(
@@ -91,6 +89,11 @@ def plan_columns(columns: Sequence[str], mapping: Mapping[str, str | None]) -> C
         unused=tuple(column for column in columns if column not in used),
         is_header=bool(mapped) or is_header(columns, recognised),
     )
+
+
+def _trust(name: str, known: KnownName) -> tuple[bool, int]:
+    """Return what columns of one field are ordered by: whole names before those behind a prefix, then their rank."""
+    return header_key(name) != header_key(known.name), known.rank
 
 
 def find_column(columns: Sequence[str], name: str) -> str | None:

@@ -77,6 +77,12 @@ def test_a_prefix_that_names_share_is_left_aside(prefix: str) -> None:
     assert plan.unused == (columns[3],)
 
 
+def test_whole_names_come_before_those_behind_a_prefix() -> None:
+    found = sources("First Name|Last Name|person_company_name|person_website|Company|Email Domain")
+    assert found["company_name"] == ("Company", "person_company_name")
+    assert found["company_domain"] == ("Email Domain", "person_website")
+
+
 def test_any_prefix_counts_for_the_only_person() -> None:
     buyer = "Buyer First Name|Buyer Last Name|Buyer Company"
     assert sources(f"{buyer}|Date").keys() == {*NAMES, "company_name"}
@@ -138,6 +144,9 @@ def test_a_mapping_means_all_columns_of_that_name() -> None:
     plan = plan_columns(columns, {"Kunde": "company_name", "Company": None})
     assert plan.sources["company_name"] == ("Kunde", "Kunde (2)")
     assert plan.unused == ("Company", "Company (2)")
+    both = plan_columns(columns, {"Kunde": "company_name", "Kunde (2)": "company_domain"})
+    assert both.sources["company_name"] == ("Kunde",)
+    assert both.sources["company_domain"] == ("Kunde (2)",)
     assert plan_columns(columns, {"Kunde (2)": "company_name"}).sources["company_name"] == ("Kunde (2)",)
 
 
