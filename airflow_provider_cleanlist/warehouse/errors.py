@@ -18,7 +18,13 @@ class LoadError(Exception):
 
 
 class LoadConfigurationError(LoadError):
-    """The arguments, the connection, privileges or the target table must be changed before it can succeed."""
+    """The arguments, the connection, privileges or the target table must be changed before it can succeed.
+
+    Attributes:
+        lacks_privilege: Whether the database denied what was asked.
+    """
+
+    lacks_privilege = False
 
 
 class MissingKeyError(LoadConfigurationError):
@@ -26,7 +32,13 @@ class MissingKeyError(LoadConfigurationError):
 
 
 class LoadDataError(LoadError):
-    """The records do not fit the target; the message names columns, pages and rows, never values."""
+    """The records do not fit the target; the message names columns, pages and rows, never values.
+
+    Attributes:
+        is_too_long: Whether a text is longer than its column allows.
+    """
+
+    is_too_long = False
 
 
 class CursorRefusedError(LoadError):
@@ -65,6 +77,8 @@ class ErrorCodes:
         harmless: Categories whose message names objects and never quotes values.
         mistyped: Categories of a value that has another type than its column.
         keyless: Categories of a table that needs a primary key.
+        denied: Categories of a privilege that is missing.
+        too_long: Categories of a text that is longer than its column allows.
     """
 
     code: Callable[[Any], str]
@@ -76,6 +90,8 @@ class ErrorCodes:
     harmless: re.Pattern[str]
     mistyped: re.Pattern[str] = NEVER
     keyless: re.Pattern[str] = NEVER
+    denied: re.Pattern[str] = NEVER
+    too_long: re.Pattern[str] = NEVER
 
     def is_missing_table(self, error: sa.exc.DBAPIError) -> bool:
         """Whether reading a table failed because there is none."""
@@ -99,8 +115,14 @@ class ErrorCodes:
         if self.keyless.fullmatch(category):
             return MissingKeyError(message)
         if self.configuration.fullmatch(category):
-            return LoadConfigurationError(message)
-        return LoadDataError(message) if self.data.fullmatch(category) else LoadError(message)
+            misfit = LoadConfigurationError(message)
+            misfit.lacks_privilege = bool(self.denied.fullmatch(category))
+            return misfit
+        if self.data.fullmatch(category):
+            unfit = LoadDataError(message)
+            unfit.is_too_long = bool(self.too_long.fullmatch(category))
+            return unfit
+        return LoadError(message)
 
     def _category(self, error: BaseException) -> str:
         return self.code(error) if self.category is None else self.category(error)

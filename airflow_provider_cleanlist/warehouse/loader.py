@@ -11,10 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_cleanlist.warehouse import tables
 from airflow_provider_cleanlist.warehouse.dialects import database_errors, database_of
-from airflow_provider_cleanlist.warehouse.errors import CursorRefusedError, LoadError, MissingKeyError
+from airflow_provider_cleanlist.warehouse.errors import (
+    CursorRefusedError,
+    LoadConfigurationError,
+    LoadError,
+    MissingKeyError,
+)
 from airflow_provider_cleanlist.warehouse.plan import TargetPlan, check_counts, check_keys, plan_target
 from airflow_provider_cleanlist.warehouse.publication import Publication
-from airflow_provider_cleanlist.warehouse.publish import check_writable, publish
+from airflow_provider_cleanlist.warehouse.publish import check_writable, naming_short_columns, publish
 from airflow_provider_cleanlist.warehouse.reading import Pacing, ReadPages, StageWriter
 from airflow_provider_cleanlist.warehouse.spec import LoadSpec
 from airflow_provider_cleanlist.warehouse.staging import BATCH_ROWS, Stage
@@ -91,6 +96,24 @@ def load(
         LoadDataError: The records do not fit.
         LoadError: The database failed, or the list changed while it was read and ``row_count_check="fail"``.
     """
+    try:
+        return _load(
+            engine, spec, read_pages, Pacing(utc_now, clock, batch_rows, pages_ahead), before_cleanup
+        )
+    except LoadConfigurationError as error:
+        if error.lacks_privilege:
+            raise LoadConfigurationError(f"{error} {spec.privileges}") from None
+        raise
+
+
+def _load(
+    engine: Engine,
+    spec: LoadSpec,
+    read_pages: ReadPages,
+    pacing: Pacing,
+    before_cleanup: Callable[[LoadReport], None],
+) -> LoadReport:
+    utc_now = pacing.utc_now
     tables.check_names(engine, spec)
     target = tables.columns_of(engine, spec.table)
     plan = plan_target(spec, RowMaker(spec, target=target).fields, target)
@@ -101,7 +124,6 @@ def load(
         log.info("An earlier attempt published this load; only cleaning up is left.")
         report = LoadReport.from_dict(stage.checkpoint.report)
     else:
-        pacing = Pacing(utc_now, clock, batch_rows, pages_ahead)
         try:
             StageWriter(stage, spec, target, pacing).read(read_pages)
         except CursorRefusedError:
@@ -151,7 +173,11 @@ def _publish(engine: Engine, spec: LoadSpec, stage: Stage, now: datetime) -> Loa
         on_missing = "keep"
     plan, added = _prepare_target(engine, spec, stage.checkpoint.fields)
     publication = Publication(spec, plan, stage.table, counts, on_missing, now, database_of(engine))
-    with database_errors(engine, f"Publishing into {spec.table}"), engine.begin() as connection:
+    with (
+        naming_short_columns(engine, publication),
+        database_errors(engine, f"Publishing into {spec.table}"),
+        engine.begin() as connection,
+    ):
         removed = publish(connection, publication)
         report = LoadReport(stage.checkpoint.rows, counts.keys, removed, stage.checkpoint.pages, added)
         stage.save(connection, replace(stage.checkpoint, report=asdict(report)), now)

@@ -169,6 +169,17 @@ class LoadSpec:
         return self.mode != "merge" or self.on_missing == "delete"
 
     @property
+    def privileges(self) -> str:
+        """What the load must be allowed to do, for messages."""
+        changes = ["UPDATE"] * self.updates_rows + ["DELETE"] * self.deletes_rows
+        schema = f"schema {self.stage.schema}" if self.stage.schema else "the schema of the connection"
+        return (
+            f"This load needs {', '.join(('SELECT', 'INSERT', *changes))} on {self.table} (ALTER too, to add columns; "
+            f"CREATE in its schema, if it is new), SELECT, INSERT, UPDATE, DELETE on {self.registry}, and CREATE in "
+            f"{schema}, for staging tables, which it alters and drops."
+        )
+
+    @property
     def scope(self) -> tuple[str, ...]:
         """The loader's columns that say which rows ``replace``, ``append`` and ``snapshot`` replace; empty for all."""
         lists = (naming.LIST_ID,) if self.replace_scope == "list" else ()

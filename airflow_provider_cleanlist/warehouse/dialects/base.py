@@ -43,6 +43,9 @@ Differs = Callable[["ColumnElement[Any]", "ColumnElement[Any]", ColumnType], "Co
 ReferringKeys = Callable[["Connection", sa.Table], Sequence[str]]
 """Returns the foreign keys that refer to a table, each as a table and what it calls the key."""
 
+TextLengths = Callable[["Connection", sa.Table], Mapping[str, int]]
+"""Returns the columns of a table that limit the length of a text, with their characters."""
+
 
 class RowStream(Protocol):
     """Rows on their way into a table; nothing else can be done on the connection before the stream is closed."""
@@ -174,6 +177,21 @@ def is_distinct(old: ColumnElement[Any], new: ColumnElement[Any], _: ColumnType)
     return old.is_distinct_from(new)
 
 
+def lengths_by_query(query: str) -> TextLengths:
+    """Return how to ask a catalog for the lengths of columns.
+
+    Args:
+        query: A query with the parameters ``:name`` and ``:place``, of the table and its schema, which can be NULL. It
+            returns the name of a column and its length.
+    """
+
+    def find(connection: Connection, table: sa.Table) -> dict[str, int]:
+        parameters = {"name": table.name, "place": table.schema}
+        return {name: int(length) for name, length in connection.execute(sa.text(query), parameters)}
+
+    return find
+
+
 def keys_by_query(query: str) -> ReferringKeys:
     """Return how to ask a catalog for foreign keys.
 
@@ -224,6 +242,8 @@ SQLSTATES = ErrorCodes(
     code=sqlstate,
     category=lambda error: sqlstate(error) or standard_class(error),
     text=primary_message,
+    denied=re.compile("42501"),
+    too_long=re.compile("22001"),
     missing=re.compile("42P01|3F000|ProgrammingError|OperationalError"),
     configuration=re.compile("(?:0A|28|3D|3F|42(?!P01)|55000).*|ProgrammingError"),
     data=re.compile("(?:22|23502|23503|23514).*|DataError"),
@@ -265,6 +285,7 @@ class Database:
         staging_settings: Statements that begin a transaction that stages rows.
         count_settings: Statements that begin a transaction that counts distinct values.
         counts_affected: Whether the driver reports how many rows a statement affected.
+        text_lengths: Finds the columns that limit the length of a text.
         referring_keys: Finds the enforced foreign keys that refer to a table.
         lock: How loads wait for each other while they publish. None where concurrent transactions conflict anyway.
         analyze: Makes the statement that gathers statistics on columns of a table that was just filled.
@@ -305,6 +326,7 @@ class Database:
     staging_settings: Sequence[str] = ()
     count_settings: Sequence[str] = ()
     counts_affected: bool = True
+    text_lengths: TextLengths = lambda *_: {}
     referring_keys: ReferringKeys = lambda *_: ()
 
     lock: Lock | None = None

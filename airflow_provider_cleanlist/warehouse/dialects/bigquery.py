@@ -137,6 +137,7 @@ BIGQUERY = Database(
     ),
     errors=ErrorCodes(
         code=_code,
+        denied=any_of("accessDenied 403"),
         missing=any_of("notFound 404"),
         configuration=any_of("notFound 404 accessDenied 403 invalidQuery"),
         data=any_of("invalid"),

@@ -22,6 +22,7 @@ DATABRICKS = Database(
     types=DatabaseTypes(float=NamedType("DOUBLE"), timestamp=NamedType("TIMESTAMP")),
     errors=ErrorCodes(
         code=_error_class,
+        denied=any_of("INSUFFICIENT_PERMISSIONS PERMISSION_DENIED"),
         missing=any_of("TABLE_OR_VIEW_NOT_FOUND SCHEMA_NOT_FOUND"),
         configuration=any_of(".*_NOT_FOUND INSUFFICIENT_PERMISSIONS PERMISSION_DENIED UNRESOLVED_.*"),
         data=any_of("CAST_.* DELTA_.*CONSTRAINT.* NUMERIC_VALUE_OUT_OF_RANGE"),

@@ -13,6 +13,7 @@ from airflow_provider_cleanlist.warehouse.dialects.base import (
     driver_package,
     first_argument,
     keys_by_query,
+    lengths_by_query,
     one_is_null,
     update_from,
 )
@@ -30,6 +31,11 @@ FROM sys.foreign_keys
 WHERE is_disabled = 0
 AND referenced_object_id = OBJECT_ID(CONCAT(COALESCE(CONCAT(QUOTENAME(:place), '.'), ''), QUOTENAME(:name)))
 ORDER BY 1, 2
+"""
+_TEXT_LENGTHS = """
+SELECT column_name, character_maximum_length
+FROM information_schema.columns
+WHERE table_schema = COALESCE(:place, SCHEMA_NAME()) AND table_name = :name AND character_maximum_length > 0
 """
 
 
@@ -64,6 +70,8 @@ MSSQL = Database(
     ),
     errors=ErrorCodes(
         code=first_argument,
+        denied=any_of("229 230 262"),
+        too_long=any_of("8152 2628"),
         missing=any_of("208"),
         configuration=any_of("102 207 229 230 262 468 2760 4405 4406 4902 206 15247"),
         data=any_of("515 547 220 241 242 245 8114 8115 8152 2628"),
@@ -73,6 +81,7 @@ MSSQL = Database(
     adopt=_adopt,
     ignores_case=True,
     add_column="ADD",
+    text_lengths=lengths_by_query(_TEXT_LENGTHS),
     referring_keys=keys_by_query(_REFERRING_KEYS),
     update=update_from,
     differs=_differs,

@@ -14,6 +14,7 @@ from airflow_provider_cleanlist.warehouse.dialects.base import (
     driver_package,
     first_argument,
     keys_by_query,
+    lengths_by_query,
     update_from,
 )
 from airflow_provider_cleanlist.warehouse.errors import ErrorCodes, LoadConfigurationError, any_of
@@ -35,6 +36,11 @@ SELECT DISTINCT CONCAT(table_schema, '.', table_name), constraint_name
 FROM information_schema.key_column_usage
 WHERE referenced_table_schema = COALESCE(:place, DATABASE()) AND referenced_table_name = :name
 ORDER BY 1, 2
+"""
+_TEXT_LENGTHS = """
+SELECT column_name, character_maximum_length
+FROM information_schema.columns
+WHERE table_schema = COALESCE(:place, DATABASE()) AND table_name = :name AND character_maximum_length > 0
 """
 
 
@@ -99,6 +105,8 @@ MYSQL = Database(
     errors=ErrorCodes(
         keyless=any_of("1173 3750"),
         code=first_argument,
+        denied=any_of("1044 1142 1143 1227"),
+        too_long=any_of("1406"),
         missing=any_of("1146 1049"),
         configuration=any_of(_ABOUT_OBJECTS, "1064 1071 1101 1103 1118 1166 1170 1267"),
         data=any_of(_ABOUT_COLUMNS, "1265 1292 1366 3140"),
@@ -113,6 +121,7 @@ MYSQL = Database(
     table_options={"mysql_engine": "InnoDB", "mariadb_engine": "InnoDB"},
     keys_stages=True,
     check_target=_check,
+    text_lengths=lengths_by_query(_TEXT_LENGTHS),
     referring_keys=keys_by_query(_REFERRING_KEYS),
     update=update_from,
     differs=_differs,

@@ -117,6 +117,7 @@ ORACLE = Database(
     ),
     errors=ErrorCodes(
         code=_code,
+        denied=any_of("1031"),
         missing=any_of("942"),
         configuration=any_of("904 910 932 972 1017 1031 1720 1732 1733 1779 1918 1950"),
         data=any_of("1400 1401 1407 1438 1722 18[0-9]{2} 2290 2291 2292 12899"),

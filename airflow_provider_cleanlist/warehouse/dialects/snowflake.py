@@ -81,6 +81,7 @@ SNOWFLAKE = Database(
     ),
     errors=ErrorCodes(
         code=lambda error: str(getattr(error, "errno", None) or ""),
+        denied=any_of("3001"),
         missing=any_of("2003 2043"),
         configuration=any_of("2003 2043 3001 904 1003 2022 90105 90106"),
         data=any_of("100035 100038 100040 100072 100078 100132"),

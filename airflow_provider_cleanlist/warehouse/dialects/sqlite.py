@@ -112,18 +112,26 @@ def _differs(old: ColumnElement[Any], new: ColumnElement[Any], _: ColumnType) ->
     return sa.type_coerce(old, sa.Text()).collate("BINARY").is_distinct_from(sa.type_coerce(new, sa.Text()))
 
 
+def _text(error: Any) -> str:
+    """Return the message, unless it can quote values: of text that is not UTF-8, or as a trigger words it."""
+    by_trigger = getattr(error, "sqlite_errorname", "") == "SQLITE_CONSTRAINT_TRIGGER"
+    return "" if by_trigger or str(error).startswith("Could not decode") else str(error)
+
+
 SQLITE = Database(
     name="sqlite",
     errors=ErrorCodes(
         code=lambda _: "",
         category=str,
-        text=str,
+        text=_text,
         missing=re.compile("(no such table|unknown database).*", re.DOTALL),
         configuration=re.compile(
             ".*(readonly|no such column|unknown database|cannot modify|unable to open|syntax|has no column).*",
             re.DOTALL,
         ),
-        data=re.compile(".*(datatype mismatch|NOT NULL|CHECK|FOREIGN KEY|too big).*", re.DOTALL),
+        data=re.compile(
+            ".*(datatype mismatch|NOT NULL|CHECK|FOREIGN KEY|too big|Could not decode).*", re.DOTALL
+        ),
         harmless=re.compile(".*", re.DOTALL),
     ),
     prepare=_prepare,

@@ -36,6 +36,7 @@ TRINO = Database(
     ),
     errors=ErrorCodes(
         code=lambda error: str(getattr(error, "error_name", None) or ""),
+        denied=any_of("PERMISSION_DENIED"),
         missing=any_of("TABLE_NOT_FOUND SCHEMA_NOT_FOUND CATALOG_NOT_FOUND"),
         configuration=any_of(".*_NOT_FOUND PERMISSION_DENIED NOT_SUPPORTED TYPE_MISMATCH SYNTAX_ERROR"),
         data=any_of("INVALID_CAST_ARGUMENT NUMERIC_VALUE_OUT_OF_RANGE CONSTRAINT_VIOLATION"),

@@ -204,6 +204,34 @@ def test_sqlite_errors_are_told_by_their_text(text, expected):
     assert type(explain("sqlite", sqlite3.OperationalError(text), "Staging")) is expected
 
 
+@pytest.mark.parametrize(
+    ("statements", "expected"),
+    [
+        (
+            ["CREATE TABLE t AS SELECT CAST(x'6a' || x'fc' AS TEXT) AS name", "SELECT name FROM t"],
+            LoadDataError,
+        ),
+        (
+            [
+                "CREATE TABLE t (name TEXT)",
+                f"CREATE TRIGGER no BEFORE INSERT ON t BEGIN SELECT RAISE(ABORT, '{SECRET} is known'); END",
+                "INSERT INTO t VALUES ('x')",
+            ],
+            LoadError,
+        ),
+    ],
+)
+def test_texts_of_sqlite_that_can_quote_values_are_left_out(engine, statements, expected):
+    *setup, last = statements
+    with engine.begin() as connection:
+        for statement in setup:
+            connection.exec_driver_sql(statement)
+    with pytest.raises(LoadError) as caught, database_errors(engine, "Trying"), engine.begin() as connection:
+        list(connection.exec_driver_sql(last))
+    assert type(caught.value) is expected
+    assert str(caught.value).endswith("Error. The target's rows are unchanged.")
+
+
 def test_nothing_of_a_statement_comes_out(engine):
     with pytest.raises(LoadError) as caught, database_errors(engine, "Trying"), engine.begin() as connection:
         connection.execute(sa.text("INSERT INTO missing VALUES (:x)"), {"x": SECRET})

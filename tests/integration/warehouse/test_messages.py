@@ -1,0 +1,100 @@
+"""What a load says when the database refuses: which columns are too short, and which privileges it needs."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import pytest
+import sqlalchemy as sa
+
+from airflow_provider_cleanlist.warehouse.errors import LoadConfigurationError, LoadDataError
+from airflow_provider_cleanlist.warehouse.loader import load
+
+pytestmark = pytest.mark.integration
+
+LEAD = {"lead_id": "1", "email": "secret@x.example", "title": "äöüß€"}
+
+
+@pytest.mark.parametrize(
+    ("columns", "told"),
+    [
+        ("email VARCHAR(5), title VARCHAR(5)", ["email (5 characters; the longest value has 16)"]),
+        (
+            "email VARCHAR(15), title CHAR(4), _cleanlist_run_id VARCHAR(3)",
+            [
+                "email (15 characters; the longest value has 16), title (4 characters; the longest value has 5), ",
+                "_cleanlist_run_id (3 characters; the longest value has 7)",
+            ],
+        ),
+        ("email VARCHAR(16), title CHAR(5)", []),
+    ],
+)
+def test_columns_that_are_too_short_are_named(database, make_spec, paged, columns, told):
+    if database.dialect not in ("postgresql", "mysql"):
+        pytest.skip("it takes texts of any length")
+    database.execute(f"CREATE TABLE leads (lead_id VARCHAR(20), {columns})")
+    if not told:
+        assert load(database.engine, make_spec(), paged([[LEAD]])).rows_written == 1
+        return
+    with pytest.raises(LoadDataError) as caught:
+        load(database.engine, make_spec(), paged([[LEAD]]))
+    message = str(caught.value)
+    assert f"Too short for what is staged: {''.join(told)}. Widen the columns" in message
+    assert "secret" not in message
+    assert database.execute("SELECT count(*) FROM leads") == [(0,)]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "changes"),
+    [
+        ({}, "SELECT, INSERT, UPDATE"),
+        ({"on_missing": "delete"}, "SELECT, INSERT, UPDATE, DELETE"),
+        ({"on_missing": "soft_delete"}, "SELECT, INSERT, UPDATE"),
+        ({"mode": "replace"}, "SELECT, INSERT, DELETE"),
+        ({"mode": "append"}, "SELECT, INSERT, DELETE"),
+        ({"mode": "snapshot"}, "SELECT, INSERT, DELETE"),
+    ],
+)
+def test_the_privileges_that_a_message_asks_for_are_enough(
+    open_postgres, make_spec, paged, arguments, changes
+):
+    owner, role = open_postgres("psycopg"), f"loader_{abs(hash((*arguments.items(), changes)))}"
+
+    def run(*statements: str) -> None:
+        with owner.begin() as connection:
+            for statement in statements:
+                connection.exec_driver_sql(statement)
+
+    run("CREATE SCHEMA staging")
+    arguments = {**arguments, "snapshot_date": date(2026, 1, 2), "staging_schema": "staging"}
+    load(owner, make_spec(load_id="earlier", **arguments), paged([[{"lead_id": "1"}, {"lead_id": "2"}]]))
+    run(f"CREATE ROLE {role}", f"GRANT USAGE, CREATE ON SCHEMA staging TO {role}")
+    engine = open_postgres("psycopg")
+    sa.event.listen(engine, "connect", lambda connection, _: connection.execute(f"SET ROLE {role}") and None)
+    sa.event.listen(engine, "connect", lambda connection, _: connection.commit())
+    needed = (
+        rf"This load needs {changes} on leads \(.*SELECT, INSERT, UPDATE, DELETE on staging._cleanlist_loads"
+    )
+    for table, grants in (("leads", changes), ("staging._cleanlist_loads", "SELECT, INSERT, UPDATE, DELETE")):
+        pages = paged([[{"lead_id": "1", "email": "x"}]])
+        with pytest.raises(LoadConfigurationError, match=f"permission denied for table .*{needed}"):
+            load(engine, make_spec(**arguments), pages)
+        assert pages.reads == []
+        run(f"GRANT {grants} ON {table} TO {role}")
+    assert load(engine, make_spec(**arguments), pages).rows_written == 1
+    run(f"DROP OWNED BY {role}", f"DROP ROLE {role}")
+
+
+@pytest.mark.warehouse
+def test_a_denial_of_another_kind_names_them_too(mariadb_database, make_spec, paged):
+    load(mariadb_database.engine, make_spec(load_id="earlier"), paged([[{"lead_id": "1"}]]))
+    mariadb_database.execute(
+        "CREATE OR REPLACE USER writer@'127.0.0.1'",
+        "GRANT SELECT, INSERT, UPDATE ON leads TO writer@'127.0.0.1'",
+    )
+    engine = sa.create_engine(mariadb_database.engine.url.set(username="writer"), hide_parameters=True)
+    with pytest.raises(
+        LoadConfigurationError, match="DELETE on _cleanlist_loads, and CREATE in the schema of"
+    ):
+        load(engine, make_spec(), paged([[{"lead_id": "1"}]]))
+    engine.dispose()
