@@ -68,7 +68,8 @@ def target_table(spec: LoadSpec, plan: TargetPlan, database: Database, *, with_k
         database: The database.
         with_key: Whether it has a primary key in every mode: the key within what the mode replaces.
     """
-    key = tuple(dict.fromkeys((*(spec.scope if spec.mode != "replace" else ()), *plan.key)))
+    scope = spec.scope if spec.mode in ("append", "snapshot") else ()
+    key = tuple(dict.fromkeys((*scope, *plan.key)))
     types = {column.target: _type(database, column) for column in plan.columns}
     types |= {name: meta_type(database, name) for name in plan.meta}
     if with_key and naming.RUN_ID in key:

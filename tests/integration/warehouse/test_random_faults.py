@@ -422,7 +422,7 @@ def make_warehouse(request, tmp_path):
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
-@given(runs=runs, chosen=options, foreign=st.booleans() if sa.__version__ >= "2" else st.just(False))
+@given(runs=runs, chosen=options, foreign=st.booleans())
 @pytest.mark.timeout(1800)
 def test_no_row_is_lost_doubled_or_stale(make_warehouse, runs, chosen, foreign):
     warehouse = make_warehouse(foreign)
