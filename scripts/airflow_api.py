@@ -54,7 +54,7 @@ class AirflowApi:
         """
         self._log_in()
         url = f"{self.base_url}{self.prefix}{path}"
-        answer = self._session.request(method, url, timeout=30, **options)
+        answer = self._session.request(method, url, timeout=90, **options)  # a busy machine stalls
         answer.raise_for_status()
         return answer
 

@@ -44,8 +44,8 @@ class Scenario:
         name: Short and unique; part of its contacts' LinkedIn URLs.
         fault: What goes wrong, for people.
         troubles: Accidents by try: what, where, at which passing.
-        tries: Tries that it takes in all, at least: on a busy machine Airflow 3.3 may repeat a task that waits, when
-            the report that it was deferred arrives after it was queued to go on.
+        tries: Tries that it takes in all, apart from those that Airflow 3 itself fails on a busy machine: when a task
+            cannot be started in time, or when the report that a task was deferred is read after it was queued to go on.
         unknown: Contacts whose outcome the task calls unknown.
         user: What the user does each time the run has ended: ``clear``, or ``skip`` (set the argument, then clear).
         sandbox: Which Cleanlist it talks to.
@@ -198,6 +198,10 @@ SCENARIOS = (
     Scenario("poor", "402 in the middle", user=("clear",), sandbox="poor"),
 )
 ENDED = ("success", "failed")
+FAILED_BY_AIRFLOW = ("state mismatch", "heartbeat timeout")
+"""Events that Airflow 3 records when it fails a try itself, whatever the task did."""
+NOT_STARTED = "state attribute is queued"
+"""In the record of a try that Airflow failed before the task ran."""
 TAKEN_OVER = (
     "Task exited with return code 0"
     if airflow_2.IS_INSTALLED
@@ -213,6 +217,7 @@ class Outcome:
     Attributes:
         states: How the run ended, each time.
         tries: Tries of the task instance with the most.
+        failed_by_airflow: What Airflow 3 has recorded each time when it failed a try itself.
         results: What the task returned, by map index (-1 for none).
         first_log: What its first try wrote.
         logs: What all its tries, and the triggerer for them, wrote.
@@ -221,6 +226,7 @@ class Outcome:
 
     states: list[str] = field(default_factory=list)
     tries: int = 0
+    failed_by_airflow: list[str] = field(default_factory=list)
     results: dict[int, dict[str, Any]] = field(default_factory=dict)
     first_log: str = ""
     logs: list[str] = field(default_factory=list)
@@ -378,6 +384,10 @@ class Stage:
                 index = row["map_index"]
                 outcome.tries = max(outcome.tries, row["try_number"])
                 outcome.results[index] = self._api.xcom(scenario.dag, run_id, "enrich", map_index=index)
+        if not airflow_2.IS_INSTALLED:
+            for event in FAILED_BY_AIRFLOW:
+                found = self._api.call("GET", "/eventLogs", dag_id=scenario.dag, run_id=run_id, event=event)
+                outcome.failed_by_airflow += [row["extra"] for row in found["event_logs"]]
         files = self._log_files(scenario)
         outcome.logs = [path.read_text() for path in files]
         outcome.waited_in_triggerer = any(".trigger." in path.name for path in files)

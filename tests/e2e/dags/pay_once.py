@@ -98,7 +98,7 @@ class TroubledEnrichOperator(BulkEnrichOperator):
 
 
 TRIES: dict[str, Any] = {
-    "retries": 3,
+    "retries": 10,  # planned accidents take two; on a busy machine Airflow itself fails tries, see Scenario.tries
     "retry_delay": timedelta(seconds=1),
     "execution_timeout": timedelta(hours=1),
     "cleanlist_conn_id": "{{ dag_run.conf['connection'] }}",
