@@ -20,10 +20,13 @@ from airflow_provider_cleanlist.exceptions import (
 )
 from airflow_provider_cleanlist.hooks.cleanlist import CleanlistHook
 from airflow_provider_cleanlist.inbox.inbox import marker_name
+from airflow_provider_cleanlist.inbox.tokens import batch_name, sign
 from airflow_provider_cleanlist.sensors.workflow import WorkflowSensor
 from airflow_provider_cleanlist.waiting.outcome import CleanlistWaitTimeoutError
 from airflow_provider_cleanlist.waiting.wait import summary_of_event
 from airflow_provider_cleanlist.webhooks import receiver as module
+
+from .conftest import SECRET
 
 pytestmark = [pytest.mark.integration, pytest.mark.cleanlist_sandbox(requests_per_minute=100_000)]
 
@@ -303,20 +306,16 @@ def test_raw_paths(receiver, inbox, tmp_path, target):
 
 
 def test_slow_senders_do_not_keep_others_waiting(sandbox, receiver, task, inbox, monkeypatch):
-    """Two hundred connections that never finish their bodies, with a token that is genuine."""
-    monkeypatch.setattr(module, "BODY_SECONDS", 2.0)
-    urls = []
-    monkeypatch.setattr(
-        "airflow_provider_cleanlist.submission.webhook_addresses.WebhookAddresses.url", _noting(urls)
-    )
+    """Two hundred connections that never finish their bodies, with tokens that are genuine."""
+    monkeypatch.setattr(module, "WEBHOOK_SECONDS", 2.0)
     sandbox.settings.seconds_to_complete = 1
     (workflow_id,) = task.run(5)["workflow_ids"]
-    path = urls[0].partition("/cleanlist")[2]
-    head = f"POST /cleanlist{path} HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n".encode()
     slow = []
-    for _ in range(200):
+    for number in range(200):
+        token = sign(SECRET, batch_name("s", "r", str(number)), time.time() + 60)
+        head = f"POST /cleanlist/webhook/{token} HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n"
         connection = socket.create_connection(("127.0.0.1", receiver.port), timeout=20)
-        connection.sendall(head + b"{")
+        connection.sendall(head.encode() + b"{")
         slow.append(connection)
     eventually(lambda: inbox.payload(workflow_id) is not None, 10)
     answers = {connection.recv(20).split()[1] for connection in slow}
