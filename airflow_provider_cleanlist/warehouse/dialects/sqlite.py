@@ -52,9 +52,10 @@ def _encode(row: Row, encoders: Sequence[tuple[int, Callable[[Any], Any]]]) -> l
     return values
 
 
-def _lock(table: sa.Table, registry: sa.Table, _: int) -> sa.Update:
-    """Return a statement that changes nothing and makes this connection the one that writes."""
-    return registry.update().values(attempt=registry.c.attempt).where(registry.c.target_table == table.name)
+def _lock(table: sa.Table, _registry: sa.Table, _seconds: int) -> sa.Update:
+    """Return a statement that changes nothing and makes this connection the one that writes to the table's file."""
+    column = next(iter(table.columns))
+    return table.update().values({column: column}).where(sa.text("1 = 0"))
 
 
 def _referring_keys(connection: Connection, table: sa.Table) -> list[str]:

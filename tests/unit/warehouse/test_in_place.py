@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from datetime import date
 
 import pytest
@@ -133,3 +134,23 @@ def test_keys_that_are_not_enforced_refuse_nothing(engine, load_leads):
     with engine.begin() as connection:
         connection.execute(sa.text(NOTES))
     assert load_leads(LEADS[0], mode="replace").rows_removed == 3
+
+
+def test_a_table_that_is_empty_is_filled_only_while_nobody_else_can_write(engine, execute, load_leads):
+    """Whoever writes between the look into the table and the INSERT would be written twice."""
+    execute("CREATE TABLE leads (lead_id TEXT, email TEXT)")
+    locked = []
+
+    @sa.event.listens_for(engine, "before_cursor_execute")
+    def write_too(connection, cursor, statement, *_):
+        if statement.startswith("INSERT INTO leads") and "1 = 0" not in statement:
+            with (
+                sqlite3.connect(engine.url.database, timeout=0) as other,
+                pytest.raises(sqlite3.OperationalError),
+            ):
+                other.execute("INSERT INTO leads (lead_id) VALUES ('1')")
+            locked.append(statement)
+
+    load_leads(*LEADS)
+    assert len(locked) == 1
+    assert execute("SELECT count(*) FROM leads") == [(3,)]
