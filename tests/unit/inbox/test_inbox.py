@@ -131,7 +131,7 @@ def test_readers_check_what_receivers_have_stored(tmp_path):
     assert inbox.payload("w") is None
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(
     content=st.binary(max_size=200)
     | st.recursive(

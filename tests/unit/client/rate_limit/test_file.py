@@ -402,7 +402,7 @@ foreign_states = st.builds(
 )
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(content=st.binary(max_size=300) | foreign_states, poll=st.booleans())
 def test_whatever_is_in_the_file_requests_go_on(tmp_path, caplog, content, poll):
     """A file of any content: no raw error, no warning, and a request goes out within the wait of a day."""

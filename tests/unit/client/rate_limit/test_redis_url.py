@@ -91,7 +91,7 @@ def test_a_mistake_is_named_and_nothing_of_a_password_shown(url, problem):
 passwords = st.text(st.characters(codec="utf-8", exclude_categories=["Cc"]), min_size=6, max_size=14)
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(passwords, st.booleans())
 def test_no_password_is_ever_shown(password, encoded):
     """A password of any characters; encoded it arrives, as it is it may be refused, and is shown in neither case."""
