@@ -227,6 +227,9 @@ class _RecordReader:
                 reader = self._csv(self._lines)
             if record is None:
                 return
+            if self.width not in (None, len(record)) and self._has_backslashed_quote():
+                record = self._with_backslashes() or next(reader)
+                reader = self._csv(self._lines)
             self._line += len(self._lines.taken)
             self._lines.taken.clear()
             yield record
@@ -234,9 +237,22 @@ class _RecordReader:
     def _csv(self, lines: Iterable[str], **dialect: Any) -> Iterator[list[str]]:
         return csv.reader(lines, delimiter=self._delimiter, skipinitialspace=True, strict=True, **dialect)
 
+    def _has_backslashed_quote(self) -> bool:
+        return any(r"\"" in line for line in self._lines.taken)
+
+    def _with_backslashes(self) -> list[str] | None:
+        """Read the record once more, as one with backslashes before quotation marks, if it fits the header then."""
+        self._lines.put_back()
+        with contextlib.suppress(csv.Error):
+            record = next(self._csv(self._lines, escapechar="\\"))
+            if len(record) == self.width:
+                return record
+        self._lines.put_back()
+        return None
+
     def _reread(self, problem: str) -> list[str]:
         dialects: list[dict[str, Any]] = [{}]
-        if any(r"\"" in line for line in self._lines.taken):
+        if self._has_backslashed_quote():
             dialects.insert(0, {"escapechar": "\\"})
         for dialect in dialects:
             self._lines.put_back()

@@ -224,6 +224,7 @@ def test_a_repeated_header_is_skipped_and_counted():
         ('"Mara" ,"Thistle"\t', ["Mara", "Thistle"]),
         ('"Mara" , "Thistle ""T"""  ', ["Mara", 'Thistle "T"']),
         (r'"Mara" ,"Thistle \"T\" Inc"', ["Mara", 'Thistle "T" Inc']),
+        (r'"Mara","\",;"', ["Mara", '",;']),
         (r'"Mara","C:\dir"', ["Mara", r"C:\dir"]),  # well-formed: a backslash is a character
     ],
 )
