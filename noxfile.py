@@ -9,6 +9,7 @@ import os
 import shutil
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import nox
@@ -105,6 +106,24 @@ def ledger_runs(session: nox.Session) -> None:
     """Runs with a ledger in a real Airflow: cleared after their list grew, robbed of their state, made again."""
     session.env["LEDGER_RUNS"] = "1"
     run(session, "pytest", "-q", "tests/e2e/test_ledger_runs.py", *session.posargs)
+
+
+@nox.session
+def fuzz(session: nox.Session) -> None:
+    """Ten minutes of new inputs for whatever reads from the network; ``-- 60`` for so many seconds."""
+    end = time.monotonic() + float(session.posargs[0] if session.posargs else 600)
+    while time.monotonic() < end:
+        env = {"FUZZ_EXAMPLES": "200"}
+        session.run(
+            sys.executable,
+            "-m",
+            "pytest",
+            "-q",
+            "tests/unit/test_fuzz.py",
+            env=env,
+            external=True,
+            silent=True,
+        )
 
 
 @nox.session
