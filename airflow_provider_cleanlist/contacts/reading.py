@@ -215,7 +215,7 @@ class _Plans:
         """Check the columns of the whole source, and add them to the report."""
         report.source = self._source.describe()
         report.skipped_lines = tuple(self._source.skipped_lines())
-        if self._source.columns is not None and not self._plans:
+        if self._source.columns and not self._plans:
             self.of(self._source.columns)
         if not self._plans:
             return

@@ -294,6 +294,12 @@ def test_no_records_is_no_error():
     assert report.summary_lines() == ["Read 0 rows from contacts: 0 contacts to enrich."]
 
 
+def test_an_empty_data_frame_is_no_error():
+    rows, report = read(RecordsSource(pd.DataFrame()))
+    assert rows == []
+    assert report.summary_lines() == ["Read 0 rows from contacts (DataFrame): 0 contacts to enrich."]
+
+
 def test_values_that_are_no_text_are_left_out_and_counted():
     records = [
         {"linkedin_url": "linkedin.com/in/mara-example", "company": {"name": "Foo"}, "email": ["a@b.example"]}
