@@ -35,7 +35,26 @@ def given(value: Any) -> str | None:
     Args:
         value: The argument, see :func:`is_absent`.
     """
-    return None if is_absent(value) else str(value).strip() or None
+    return None if is_absent(value) else unicode_text(str(value).strip()) or None
+
+
+def unicode_text(text: str) -> str:
+    """Return a text that can be stored and sent.
+
+    Args:
+        text: The text.
+
+    Raises:
+        CleanlistConfigurationError: It holds half of a surrogate pair, as badly decoded bytes do.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise CleanlistConfigurationError(
+            f"An argument or id is not valid Unicode: its character {error.start + 1} is half of a pair, as text that "
+            "was decoded with a wrong encoding holds."
+        ) from None
+    return text
 
 
 def whole_number(argument: str, value: Any) -> int | None:
@@ -88,6 +107,10 @@ def mapping(argument: str, value: Any) -> Mapping[str, Any] | None:
         return None
     if not isinstance(value, Mapping):
         raise CleanlistConfigurationError(f"{argument} must be a mapping, not {type(value).__name__}.")
+    if not all(isinstance(key, str) for key in value):
+        raise CleanlistConfigurationError(
+            f"{argument} must be a mapping of names: some of its keys are no text."
+        )
     return value
 
 
@@ -194,7 +217,7 @@ def _ids_in(value: Any) -> Iterable[str]:
         if text[:1] in ("[", "{"):
             yield from _ids_in(_workflow_ids_literal(text))
         elif text and text != "None":
-            yield text
+            yield unicode_text(text)
     elif isinstance(value, Mapping):
         if "workflow_ids" not in value:
             raise _unusable_workflow_ids("a mapping without the key 'workflow_ids'")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import ParamSpec, Protocol, TypeVar
 
 from airflow_provider_cleanlist.client import endpoints, errors, models, results
 from airflow_provider_cleanlist.client.endpoints import OMITTED, Call, Omitted
-from airflow_provider_cleanlist.client.messages import DEFAULT_MAX_WAIT_SECONDS, Surface
+from airflow_provider_cleanlist.client.messages import DEFAULT_MAX_WAIT_SECONDS, Surface, check_sendable
 from airflow_provider_cleanlist.client.protocol import RetryLimits
 from airflow_provider_cleanlist.client.rate_limit.core import RateLimiter
 from airflow_provider_cleanlist.client.settings import ClientSettings
@@ -253,7 +253,7 @@ class CleanlistClient:
         """
         return sum(
             self._ask(endpoints.add_leads, self._surface, list_id, chunk, uuid.uuid4().hex).added or 0
-            for chunk in _chunks(lead_ids, endpoints.MAX_LEADS_PER_ADD)
+            for chunk in _chunks(self._list_of_ids(lead_ids), endpoints.MAX_LEADS_PER_ADD)
         )
 
     def remove_leads(self, list_id: str, lead_ids: Sequence[str]) -> int:
@@ -268,7 +268,7 @@ class CleanlistClient:
         """
         return sum(
             self._ask(endpoints.remove_leads, self._surface, list_id, chunk).removed or 0
-            for chunk in _chunks(lead_ids, endpoints.MAX_LEADS_PER_REMOVE)
+            for chunk in _chunks(self._list_of_ids(lead_ids), endpoints.MAX_LEADS_PER_REMOVE)
         )
 
     def iter_lead_pages(
@@ -320,15 +320,29 @@ class CleanlistClient:
         return self.run(self._call(endpoint, *args, **kwargs))
 
     def _call(self, endpoint: Callable[P, Call[T]], *args: P.args, **kwargs: P.kwargs) -> Call[T]:
+        """Return a call whose request can be sent; an argument that makes it impossible is the caller's mistake."""
         try:
-            return endpoint(*args, **kwargs)
+            call = endpoint(*args, **kwargs)
+            check_sendable(call.request)
         except errors.ConfigurationError as error:
             raise self._translate(error) from None
+        except (AttributeError, TypeError, ValueError) as error:
+            problem = f"an argument of {endpoint.__name__} has a type or value that no request can hold"
+            raise self._translate(errors.ConfigurationError(f"{problem} ({type(error).__name__})")) from None
+        return call
 
-    def _pages(
-        self, operation: str, fetch: Callable[[str | None], PageT], cursor: str | None
-    ) -> Iterator[PageT]:
+    def _list_of_ids(self, lead_ids: Sequence[str]) -> list[str]:
+        if isinstance(lead_ids, str) or not isinstance(lead_ids, Iterable):
+            found = type(lead_ids).__name__
+            raise self._translate(errors.ConfigurationError(f"lead_ids must be a list of ids, not {found}"))
+        return list(lead_ids)
+
+    def _pages(self, operation: str, fetch: Callable[[str | None], PageT], start: object) -> Iterator[PageT]:
         """Follow cursors to the end; refuse those that would never get there."""
+        cursor = start if isinstance(start, str) else None
+        if cursor is not start:
+            found = type(start).__name__
+            raise self._translate(errors.ConfigurationError(f"cursor must be text or None, not {found}"))
         seen = {cursor}
         empty_pages = 0
         while True:

@@ -347,13 +347,13 @@ def _path(list_id: str) -> str:
 
 def _id(value: str) -> str:
     """Refuse ids that would turn the request into another one: empty ones, and dots as path segments."""
-    if value.strip(". ") == "":
+    if not isinstance(value, str) or value.strip(". ") == "":
         raise errors.ConfigurationError(f"{value!r} is not a valid id")
     return value
 
 
 def _page_size(value: int) -> int:
-    if not 1 <= value <= MAX_LEADS_PER_PAGE:
+    if not isinstance(value, int) or not 1 <= value <= MAX_LEADS_PER_PAGE:
         raise errors.ConfigurationError(f"page_size must be 1 to {MAX_LEADS_PER_PAGE}, not {value}")
     return value
 

@@ -249,8 +249,6 @@ class Transport:
         except (*_FAILURES, OSError, ValueError) as error:
             if not body.tell() and (fault := setting_at_fault(error, self._host)):
                 raise errors.ConfigurationError(fault) from None
-            if isinstance(error, ValueError) and not isinstance(error, _FAILURES):
-                raise
             # requests reads the last part of the body when all before it has left; without it the request is incomplete
             return messages.TransportFailure(sent=body.tell() == size, reason=_reason(error))
 
@@ -358,6 +356,7 @@ _REASONS: tuple[tuple[type[Exception], str], ...] = (
     (requests.exceptions.ConnectionError, "the connection failed or was lost"),
     (urllib3.exceptions.ProtocolError, "the connection was lost in the middle of the response"),
     (urllib3.exceptions.DecodeError, "the response could not be decompressed"),
+    (ValueError, "the headers of the response could not be read"),
 )
 
 

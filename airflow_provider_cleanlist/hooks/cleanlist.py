@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property, lru_cache
@@ -181,6 +181,8 @@ class CleanlistHook(BaseHook):
             raise CleanlistConfigurationError(
                 f"enrichment_type must be one of {', '.join(EnrichmentType)}, not {enrichment_type!r}."
             )
+        if not isinstance(contacts, Iterable):
+            raise CleanlistConfigurationError(f"contacts must be a list, not {type(contacts).__name__}.")
         typed = [item if isinstance(item, Contact) else _contact(item) for item in contacts]
         record_submission(self)
         return self._client.submit_bulk_enrichment(typed, EnrichmentType(enrichment_type), webhook_url)
@@ -259,8 +261,8 @@ class CleanlistHook(BaseHook):
         Raises:
             CleanlistConfigurationError: The name is empty, or several lists have it: use the id.
         """
-        if not name.strip():
-            raise CleanlistConfigurationError("The name of the lead list is empty.")
+        if not isinstance(name, str) or not name.strip():
+            raise CleanlistConfigurationError("The name of the lead list must be text, and not empty.")
         # a list that moves to another page during the reading is yielded twice
         lists = {item.list_id: item for item in self.iter_lead_lists()}
         found = _best_match(name, list(lists.values()))

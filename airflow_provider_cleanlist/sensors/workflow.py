@@ -15,7 +15,7 @@ from airflow.providers.common.compat.sdk import (
     PokeReturnValue,
 )
 
-from airflow_provider_cleanlist.exceptions import CleanlistWaitTimeoutError
+from airflow_provider_cleanlist.exceptions import CleanlistConfigurationError, CleanlistWaitTimeoutError
 from airflow_provider_cleanlist.hooks.cleanlist import CleanlistHook
 from airflow_provider_cleanlist.links import WorkflowLink
 from airflow_provider_cleanlist.waiting.outcome import (
@@ -97,9 +97,12 @@ class WorkflowSensor(BaseSensorOperator):
         ledger_conn_id: str | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(
-            timeout=timeout if isinstance(timeout, timedelta) else number("timeout", timeout) or 0.0, **kwargs
+        seconds = (
+            timeout.total_seconds() if isinstance(timeout, timedelta) else number("timeout", timeout) or 0.0
         )
+        if seconds < 0:
+            raise CleanlistConfigurationError(f"timeout must not be negative, as {timeout!r} is.")
+        super().__init__(timeout=seconds, **kwargs)
         self.workflow_ids = workflow_ids
         self.cleanlist_conn_id = cleanlist_conn_id
         self.deferrable = deferrable

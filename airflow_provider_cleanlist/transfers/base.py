@@ -22,8 +22,8 @@ from airflow_provider_cleanlist.hooks.cleanlist import CleanlistHook
 from airflow_provider_cleanlist.hooks.sql import sql_hook
 from airflow_provider_cleanlist.lineage import load_lineage
 from airflow_provider_cleanlist.warehouse.errors import LoadConfigurationError, LoadDataError, LoadError
-from airflow_provider_cleanlist.warehouse.naming import parse_table
-from airflow_provider_cleanlist.xcom import given, is_absent, mapping, whole_number
+from airflow_provider_cleanlist.warehouse.naming import TableName, parse_table
+from airflow_provider_cleanlist.xcom import given, is_absent, mapping, unicode_text, whole_number
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -134,7 +134,7 @@ class WarehouseLoadOperator(BaseOperator):
             return None
         return load_lineage(
             warehouse_conn_id=self.warehouse_conn_id,
-            table=parse_table(self.table, given(self.schema)),
+            table=self._table(),
             default_schema=self._default_schema,
             # a load that names no list is of enrichment results: of contacts in the managed list
             result={"list_id": MANAGED_LIST, "list_name": None, **self._loaded},
@@ -158,6 +158,9 @@ class WarehouseLoadOperator(BaseOperator):
                     f"{argument} is required, and is empty here: a template may have rendered as nothing."
                 )
         self._page_size()
+
+    def _table(self) -> TableName:
+        return parse_table(given(self.table) or "", given(self.schema))
 
     def _page_size(self) -> int:
         size = whole_number("page_size", self.page_size)
@@ -183,7 +186,7 @@ class WarehouseLoadOperator(BaseOperator):
             list_id=list_id,
             load_id=f"{run}/{ti.task_id}/{ti.map_index}",
             run_id=run,
-            table=parse_table(self.table, given(self.schema)),
+            table=self._table(),
             mode=cast("Mode", mode),
             key=_names("key", self.key),
             schema_evolution=cast("SchemaEvolution", self.schema_evolution),
@@ -302,15 +305,19 @@ def open_warehouse(conn_id: str) -> Engine:
 def _names(argument: str, names: Collection[str] | None) -> tuple[str, ...]:
     if names is None or is_absent(names):
         return ()
-    if isinstance(names, str) or not isinstance(names, Collection):
+    is_list = isinstance(names, Collection) and not isinstance(names, str | bytes | Mapping)
+    if not is_list or not all(isinstance(name, str) for name in names):
         raise CleanlistConfigurationError(f"{argument} must be a list of names, not {names!r}.")
-    return tuple(map(str, names))
+    return tuple(map(unicode_text, names))
 
 
 def _columns(columns: Sequence[str] | Mapping[str, str | None] | None) -> dict[str, str | None] | None:
     if columns is None or is_absent(columns):
         return None
-    return dict(columns) if isinstance(columns, Mapping) else dict.fromkeys(_names("columns", columns))
+    if not isinstance(columns, Mapping):
+        return dict.fromkeys(_names("columns", columns))
+    fields = _names("columns", list(columns))
+    return dict(zip(fields, (given(name) for name in columns.values()), strict=True))
 
 
 def _snapshot_date(value: Any, context: Context) -> date:
