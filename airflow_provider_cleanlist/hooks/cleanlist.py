@@ -177,7 +177,7 @@ class CleanlistHook(BaseHook):
             CleanlistSubmissionUnknownError: It is not known whether the API accepted the request.
             CleanlistConfigurationError: An argument is invalid; nothing was sent.
         """
-        if enrichment_type not in set(EnrichmentType):
+        if enrichment_type not in list(EnrichmentType):
             raise CleanlistConfigurationError(
                 f"enrichment_type must be one of {', '.join(EnrichmentType)}, not {enrichment_type!r}."
             )

@@ -30,6 +30,7 @@ def test_the_defaults_are_those_of_the_public_interface():
     del defaults["snapshot_date"]
     assert defaults == {
         "task_ids": None,
+        "ledger_conn_id": None,
         "source_rows_table": None,
         "on_unfinished": "fail",
         "schema": None,
