@@ -61,6 +61,28 @@ class _BearerAuth(AuthBase):
         return "_BearerAuth(...)"
 
 
+class _Body(io.BytesIO):
+    """The body of a request, which knows how much of it went out, even after something rewound it."""
+
+    furthest = 0
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        part = super().read(size)
+        self.furthest = max(self.furthest, self.tell())
+        return part
+
+
+class _Session(requests.Session):
+    """A session that leaves redirects alone.
+
+    ``allow_redirects=False`` does not do that: ``requests`` still reads the whole body of the redirect, decompressed,
+    and rewinds that of the request.
+    """
+
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        return None
+
+
 class SendObserver(Protocol):
     """Is told when a credit-spending request is sent, so that a crash leaves a record of it."""
 
@@ -238,7 +260,7 @@ class Transport:
 
     def _send(self, request: messages.Request) -> messages.SendResult:
         # no variable holds the text: tools that report errors show the variables of each frame
-        body = io.BytesIO(b"" if request.body is None else json.dumps(request.body).encode())
+        body = _Body(b"" if request.body is None else json.dumps(request.body).encode())
         size = body.getbuffer().nbytes
         try:
             # A kept connection may be closing at this very moment, which looks like a lost response.
@@ -246,14 +268,14 @@ class Transport:
                 with _new_session() as session:
                     return self._receive(session, request, body if size else None)
             return self._receive(self._session(), request, body if size else None)
-        except (*_FAILURES, OSError, ValueError) as error:
-            if not body.tell() and (fault := setting_at_fault(error, self._host)):
+        except (*_FAILURES, OSError, ValueError, RuntimeError) as error:
+            if not body.furthest and (fault := setting_at_fault(error, self._host)):
                 raise errors.ConfigurationError(fault) from None
             # requests reads the last part of the body when all before it has left; without it the request is incomplete
-            return messages.TransportFailure(sent=body.tell() == size, reason=_reason(error))
+            return messages.TransportFailure(sent=body.furthest == size, reason=_reason(error))
 
     def _receive(
-        self, session: requests.Session, request: messages.Request, body: io.BytesIO | None
+        self, session: requests.Session, request: messages.Request, body: _Body | None
     ) -> messages.Response:
         with ResponseDeadline(RESPONSE_TIMEOUTS * self._timeout[1]) as deadline:
             try:
@@ -269,7 +291,7 @@ class Transport:
         self,
         session: requests.Session,
         request: messages.Request,
-        body: io.BytesIO | None,
+        body: _Body | None,
         deadline: ResponseDeadline,
     ) -> messages.Response:
         with session.request(
@@ -338,7 +360,7 @@ def _is_large(result: Any) -> bool:
 
 
 def _new_session() -> requests.Session:
-    session = requests.Session()
+    session = _Session()
     session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=()))
     session.headers["User-Agent"] = f"airflow-provider-cleanlist/{__version__}"
     session.headers["Accept"] = "application/json"

@@ -23,6 +23,7 @@ pytestmark = pytest.mark.integration
 WHOAMI = endpoints.whoami(Surface.V2)
 BEGIN = b"HTTP/1.1 200 OK\r\nConnection: close\r\n"
 FAILED = b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\n"
+MOVED = b"HTTP/1.1 302 Found\r\nConnection: close\r\nLocation: /x\r\n"
 
 
 def blocking(client: Any) -> Any:
@@ -168,6 +169,56 @@ def test_what_urllib3_logs_about_broken_headers_is_redacted(
     assert "Failed to parse headers" in caplog.text
     for secret in (key, "mara@quill", "abcdef0123", "\x1b"):
         assert secret not in caplog.text
+
+
+# Redirects: requests would read all of their body, and rewind that of the request
+
+
+@ways
+@pytest.mark.parametrize(
+    "behave",
+    [sends(MOVED, again=b"x" * 65536), sends(MOVED + b"Content-Encoding: gzip\r\n", zeros(64 * MB))],
+    ids=["endless", "64 MB in 64 KB"],
+)
+def test_the_body_of_a_redirect_is_read_up_to_its_limit(
+    serve: Any, connect: Any, ask: Callable[[Any], Any], behave: Any
+) -> None:
+    client = connect(serve(behave).url)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(errors.BadRequestError, match="Redirects are not followed"):
+        ask(client)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 40 * KB  # in KB: 40 MB
+
+
+@pytest.mark.parametrize("status", [b"302 Found", b"307 Temporary Redirect", b"308 Permanent Redirect"])
+@pytest.mark.parametrize("encoding", [b"foo", b"gzip"])
+def test_a_submission_with_an_unreadable_redirect_is_unknown_and_sent_once(
+    serve: Any, connect: Any, contacts: Any, status: bytes, encoding: bytes
+) -> None:
+    head = b"HTTP/1.1 " + status + b"\r\nConnection: close\r\nLocation: /x\r\nContent-Encoding: " + encoding
+    server = serve(sends(head + b"\r\n", b"{}"))
+    with pytest.raises(errors.SubmissionUnknownError, match="could not be decompressed"):
+        connect(server.url).submit_bulk_enrichment(contacts)
+    assert len(server.requests) == 1
+
+
+def test_a_submission_counts_as_sent_however_its_body_is_rewound(
+    serve: Any, always: Any, connect: Any, contacts: Any, monkeypatch: Any
+) -> None:
+    bodies: list[Any] = []
+    original = transport.Transport._exchange
+
+    def rewinds(self: Any, session: Any, request: Any, body: Any, deadline: Any) -> Any:
+        original(self, session, request, body, deadline)
+        bodies.append(body)
+        body.seek(0)
+        raise RuntimeError
+
+    monkeypatch.setattr(transport.Transport, "_exchange", rewinds)
+    server = serve(always({"workflow_id": "w"}))
+    with pytest.raises(errors.SubmissionUnknownError):
+        connect(server.url).submit_bulk_enrichment(contacts)
+    assert len(server.requests) == len(bodies) == 1
 
 
 # Slow ones: a byte now and then keeps a socket's own timeout from ever passing
