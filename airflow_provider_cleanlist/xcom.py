@@ -38,6 +38,19 @@ def given(value: Any) -> str | None:
     return None if is_absent(value) else unicode_text(str(value).strip()) or None
 
 
+_NO_WORD = frozenset({"false", "no", "off", "0", "null", "none"})
+
+
+def given_word(value: Any) -> str | None:
+    """Return the text of an argument whose presence allows something, or None if it is absent or says no.
+
+    Args:
+        value: The argument; ``False`` and the texts false, no, off, 0, null and none, in any case, say no.
+    """
+    text = given(value)
+    return None if text is None or text.lower() in _NO_WORD else text
+
+
 def unicode_text(text: str) -> str:
     """Return a text that can be stored and sent.
 

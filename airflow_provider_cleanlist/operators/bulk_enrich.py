@@ -21,7 +21,15 @@ from airflow_provider_cleanlist.hooks.cleanlist import CleanlistHook
 from airflow_provider_cleanlist.links import WorkflowLink
 from airflow_provider_cleanlist.submission.history import OnUnknown
 from airflow_provider_cleanlist.submission.options import OnInvalid, SubmissionOptions
-from airflow_provider_cleanlist.xcom import ContactsArgument, given, is_absent, mapping, number, whole_number
+from airflow_provider_cleanlist.xcom import (
+    ContactsArgument,
+    given,
+    given_word,
+    is_absent,
+    mapping,
+    number,
+    whole_number,
+)
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -73,9 +81,10 @@ class BulkEnrichOperator(BaseOperator):
             request, as is the balance.
         on_unknown_submission: What to do about contacts when it is not known whether they were accepted: ``fail``,
             ``skip`` them, or ``resubmit`` them and perhaps pay twice.
-        force_resubmit: Any text, templated; empty and ``None`` mean nothing. A value that this task instance has not
-            seen starts over with all contacts, so it must not change from one attempt to the next. What other runs
-            submitted within ``skip_submitted_within`` stays left out.
+        force_resubmit: Any text, templated. A value that this task instance has not seen starts over with all contacts,
+            so it must not change from one attempt to the next. What other runs submitted within
+            ``skip_submitted_within`` stays left out. Empty text, ``None``, ``False`` and the texts ``false``, ``no``,
+            ``off``, ``0``, ``null`` and ``none``, in any case, are no value: what was submitted under any value counts.
         ledger_conn_id: Airflow connection of the database that holds the organisation's ledger (PostgreSQL, MySQL,
             MariaDB, SQLite), templated; by default ``[cleanlist] ledger_conn_id``. See ``docs/ledger.md``.
         skip_submitted_within: Leave out contacts that anybody who shares the ledger has submitted within that time for
@@ -339,7 +348,7 @@ class BulkEnrichOperator(BaseOperator):
                 hook,
                 options,
                 ledger_conn_id=given(self.ledger_conn_id),
-                token=given(self.force_resubmit) or "",
+                token=given_word(self.force_resubmit) or "",
                 webhook=self.webhook,
                 keep_task_ids=self.push_task_ids,
                 rejects=rejects,

@@ -127,13 +127,13 @@ class EarlierBatch:
     """A batch that contains a person, reduced to what decides about that person.
 
     Attributes:
-        is_here: Whether it is of this run, task and ``force_resubmit`` value.
+        is_here: Whether it is of this run and task, and its ``force_resubmit`` value counts for this attempt.
         is_own: Whether it is of this map index, too.
         state: What is known of it.
         enrichment_type: What was asked for.
         submitted_at: When.
         has_failed: Whether its workflow has failed.
-        is_of_other_token: Whether it is of this run and task under another ``force_resubmit`` value.
+        is_of_other_token: Whether it is of this run and task, under a ``force_resubmit`` value that does not count.
     """
 
     is_here: bool

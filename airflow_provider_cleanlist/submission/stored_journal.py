@@ -136,8 +136,8 @@ class StoredJournal:
 
     Args:
         store: Where records live.
-        token: The user's ``force_resubmit`` token. Each value has a journal of its own, so a value never used before
-            starts over. None is the ordinary journal.
+        token: The user's ``force_resubmit`` token. A value never used before starts over; one that was counts its own
+            batches and all later ones. None counts the batches under every value: a missing word allows nothing.
         organisation: Whose contacts these are, as the API names it; empty if that is not recorded.
         keep_task_ids: Whether batches keep their task ids in memory too.
         sleep: Pauses for a number of seconds.
@@ -157,12 +157,12 @@ class StoredJournal:
         self._store = store
         self._organisation = organisation
         self._clock = clock
-        suffix = "" if not token else "." + hashlib.blake2b(token.encode(), digest_size=6).hexdigest()
-        self._prefix = f"cleanlist_journal{suffix}"
+        self._token = hashlib.blake2b(token.encode(), digest_size=6).hexdigest() if token else ""
+        self._prefix = _prefix(self._token)
         self._keep_task_ids = keep_task_ids
         self._sleep = sleep
         self._earlier: list[Batch] = []
-        self._parts_of_earlier: list[str] = []
+        self._keys_of_earlier: list[str] = []
         self._own: list[Batch] = []
         self._index = JournalIndex(())
 
@@ -179,13 +179,17 @@ class StoredJournal:
             JournalOrganisationError: Contacts were submitted for another organisation.
             JournalUnavailableError: The store cannot be read.
         """
-        *earlier, own = self._store.parts
-        found = [(part, batch) for part in earlier for batch in self._load(part)]
-        self._parts_of_earlier = [part for part, _ in found]
+        *earlier, own = parts = self._store.parts
+        found = [item for part in earlier for item in self._load(part, self._prefix)]
+        self._own = [batch for _, batch in self._load(own, self._prefix)]
+        since = self._first_use([batch for _, batch in found])
+        if since is not None:
+            found += [item for part in parts for item in self._load_other_tokens(part, since)]
+        self._keys_of_earlier = [key for key, _ in found]
         self._earlier = [batch for _, batch in found]
-        self._own = self._load(own)
         with ThreadPoolExecutor(_READ_AT_ONCE) as pool:
-            others = [batch for part in pool.map(self._load, self._store.others) for batch in part]
+            loaded = pool.map(lambda part: self._load_all(part, since), self._store.others)
+            others = [batch for part in loaded for _, batch in part]
         self._index = JournalIndex(self.batches, others, self._clock())
 
     @property
@@ -211,22 +215,47 @@ class StoredJournal:
         """See :class:`.journal.Journal`. What this attempt itself submits does not appear."""
         return [self._index.history(contact) for contact in identities]
 
-    def _load(self, part: str) -> list[Batch]:
-        header = self._store.read(self._header_key(part))
+    def _first_use(self, earlier: Sequence[Batch]) -> float | None:
+        """Return since when batches under other tokens count, too; None if they do not."""
+        if not self._token:
+            return 0.0
+        return min((batch.changed_at for batch in (*earlier, *self._own)), default=None)
+
+    def _load_all(self, part: str, since: float | None) -> list[tuple[str, Batch]]:
+        own = self._load(part, self._prefix)
+        return own if since is None else own + self._load_other_tokens(part, since)
+
+    def _load_other_tokens(self, part: str, since: float) -> list[tuple[str, Batch]]:
+        tokens = _tokens(self._store.read(_tokens_key(part)))
+        prefixes = [_prefix(token) for token in ("", *tokens) if token != self._token]
+        loaded = [item for prefix in prefixes for item in self._load(part, prefix)]
+        return [(key, batch) for key, batch in loaded if batch.changed_at >= since]
+
+    def _load(self, part: str, prefix: str) -> list[tuple[str, Batch]]:
+        """Return the keys and batches of a part under one token."""
+        header = self._store.read(f"{prefix}.{part}")
         count = _batch_count(header)
-        self._check_organisation(header)
+        if prefix == self._prefix or not self._token:  # a new value may start over for another organisation
+            self._check_organisation(header)
         batches = []
         for number in range(count):
-            value = self._store.read(self._key(part, number))
+            key = _key(prefix, part, number)
+            value = self._store.read(key)
             if value is None:
                 raise JournalCorruptError(f"batch record {number} of {count} is missing")
-            batches.append(self._kept(Batch.from_json(number, value)))
-        beyond = self._store.read(self._key(part, count))
+            batches.append((key, self._kept(Batch.from_json(number, value))))
+        beyond = self._store.read(_key(prefix, part, count))
         if beyond is not None and Batch.from_json(count, beyond).state is not BatchState.INTENT:
             raise JournalCorruptError(
                 f"batch record {count} exists, but the header counts only {count} batches"
             )
         return batches
+
+    def _keep_token(self, part: str) -> None:
+        """Record that the part has batches under this token, so that an attempt without a token finds them."""
+        tokens = _tokens(self._store.read(_tokens_key(part)))
+        if self._token not in tokens:
+            self._write(_tokens_key(part), {"version": JOURNAL_VERSION, "tokens": [*tokens, self._token]})
 
     def begin(
         self,
@@ -238,9 +267,11 @@ class StoredJournal:
         """See :class:`.journal.Journal`. Only this task writes here, so every contact that was due still is."""
         number, part = len(self._own), self._store.parts[-1]
         batch = Batch(number, BatchState.INTENT, b"".join(identities), enrichment_type, now)
-        self._write(self._key(part, number), batch.to_json())
+        if self._token and not self._own:
+            self._keep_token(part)
+        self._write(_key(self._prefix, part, number), batch.to_json())
         header = {"version": JOURNAL_VERSION, "batches": number + 1, "organisation": self._organisation}
-        self._write(self._header_key(part), header)
+        self._write(f"{self._prefix}.{part}", header)
         self._own.append(batch)
         return Intent(self._confirmed(batch))
 
@@ -274,7 +305,7 @@ class StoredJournal:
             task_ids=tuple(task_ids),
             changed_at=now,
         )
-        self._write(self._key(self._parts_of_earlier[index], batch.number), accepted.to_json())
+        self._write(self._keys_of_earlier[index], accepted.to_json())
         self._earlier[index] = self._kept(accepted)
         self._index.accept(accepted)
         return accepted
@@ -306,7 +337,7 @@ class StoredJournal:
         return batch
 
     def _settle(self, batch: Batch) -> Batch:
-        self._write(self._key(self._store.parts[-1], batch.number), batch.to_json())
+        self._write(_key(self._prefix, self._store.parts[-1], batch.number), batch.to_json())
         self._own[batch.number] = self._kept(batch)
         return batch
 
@@ -321,11 +352,29 @@ class StoredJournal:
     def _kept(self, batch: Batch) -> Batch:
         return batch if self._keep_task_ids or not batch.task_ids else replace(batch, task_ids=())
 
-    def _header_key(self, part: str) -> str:
-        return f"{self._prefix}.{part}"
 
-    def _key(self, part: str, number: int) -> str:
-        return f"{self._prefix}.{part}.{number:06d}"
+def _prefix(token: str) -> str:
+    return f"cleanlist_journal.{token}" if token else "cleanlist_journal"
+
+
+def _key(prefix: str, part: str, number: int) -> str:
+    return f"{prefix}.{part}.{number:06d}"
+
+
+def _tokens_key(part: str) -> str:
+    return f"cleanlist_tokens.{part}"
+
+
+def _tokens(record: Any) -> list[str]:
+    """Return the tokens under which a part has batches, hashed."""
+    if record is None:
+        return []
+    try:
+        if record["version"] == JOURNAL_VERSION and all(isinstance(token, str) for token in record["tokens"]):
+            return list(record["tokens"])
+    except (KeyError, TypeError):
+        pass
+    raise JournalCorruptError("a list of force_resubmit values is not readable")
 
 
 def _batch_count(header: Any) -> int:

@@ -16,6 +16,7 @@ from airflow_provider_cleanlist.operators.bulk_enrich import BulkEnrichOperator
 from airflow_provider_cleanlist.xcom import (
     ContactsArgument,
     given,
+    given_word,
     is_absent,
     mapping,
     number,
@@ -214,3 +215,18 @@ def test_ids_of_outputs_that_are_concatenated_mapped_and_zipped(dag: DAG) -> Non
 def test_what_holds_no_workflow_ids_is_named(value: object) -> None:
     with pytest.raises(CleanlistConfigurationError, match="workflow_ids holds"):
         workflow_ids_of(value)
+
+
+@pytest.mark.parametrize(
+    "value", [False, 0, None, "", " ", "False", "false", "NO", "Off ", "0", "null", "none", "None"]
+)
+def test_a_word_that_says_no_is_none(value: object) -> None:
+    assert given_word(value) is None
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(True, "True"), ("again", "again"), (" No. 2 ", "No. 2"), (1, "1"), ("00", "00")]
+)
+def test_any_other_word_counts(value: object, text: str) -> None:
+    assert given_word(value) == text
+    assert given(value) == text

@@ -88,7 +88,8 @@ class LedgerJournal:
         task: The task instance.
         try_number: Number of this attempt.
         organisation: Whose contacts these are, as the API names it.
-        token: The ``force_resubmit`` value; empty for none.
+        token: The ``force_resubmit`` value. A new one starts over; one that was used counts its own batches and all
+            later ones of the run and task; empty, for none, counts those under every value.
         window: Leave out contacts that anybody submitted within that time; None leaves none out for that.
         keep_task_ids: Whether batches keep their task ids in memory, too.
         clock: Seconds since the epoch.
@@ -118,6 +119,8 @@ class LedgerJournal:
         self._statements = BatchStatements(database.tables, database.engine.dialect.name)
         self._try_number = try_number
         self._token = hashlib.blake2b(token.encode(), digest_size=6).hexdigest() if token else ""
+        self._since = None if token else moment(0.0)
+        """Since when batches under other tokens count, too; None if they do not."""
         self._window = window
         self._keep_task_ids = keep_task_ids
         self._clock = clock
@@ -251,7 +254,7 @@ class LedgerJournal:
         batches = self._tables.batches
         query = sa.select(batches.c.organisation).where(
             batches.c.task_key == self.task.hash,
-            batches.c.token == self._token,
+            self._is_here(),
             batches.c.organisation != self.organisation,
             batches.c.state != BatchState.REJECTED.value,
         )
@@ -262,17 +265,18 @@ class LedgerJournal:
     def _load(self, connection: Connection) -> list[Batch]:
         """Return the batches of this task instance, oldest first."""
         batches = self._tables.batches
-        query = (
-            sa.select(batches)
-            .where(
-                batches.c.task_key == self.task.hash,
-                batches.c.map_index == self.task.map_index,
-                batches.c.token == self._token,
-                batches.c.organisation == self.organisation,
-            )
-            .order_by(batches.c.submitted_at, batches.c.batch_id)
+        is_own = sa.and_(
+            batches.c.task_key == self.task.hash,
+            batches.c.map_index == self.task.map_index,
+            batches.c.organisation == self.organisation,
         )
-        rows = connection.execute(query).all()
+        if self._token:
+            first = sa.select(sa.func.min(batches.c.submitted_at)).where(
+                is_own, batches.c.token == self._token
+            )
+            self._since = connection.execute(first).scalar()
+        query = sa.select(batches).where(is_own, self._is_here())
+        rows = connection.execute(query.order_by(batches.c.submitted_at, batches.c.batch_id)).all()
         contacts = self._contacts_of(connection, [row.batch_id for row in rows])
         return [
             Batch(
@@ -288,6 +292,11 @@ class LedgerJournal:
             )
             for number, row in enumerate(rows)
         ]
+
+    def _is_here(self) -> Any:
+        batches = self._tables.batches
+        is_same = batches.c.token == self._token
+        return is_same if self._since is None else sa.or_(is_same, batches.c.submitted_at >= self._since)
 
     def _contacts_of(self, connection: Connection, batch_ids: Sequence[str]) -> Mapping[str, _BatchContacts]:
         """Return hashes and, if they are kept, task ids by batch."""
@@ -439,7 +448,8 @@ class LedgerJournal:
 
     def _earlier_batch(self, row: Any) -> EarlierBatch:
         is_this_task = row.task_key == self.task.hash
-        is_here = is_this_task and row.token == self._token
+        is_later = self._since is not None and row.submitted_at >= self._since
+        is_here = is_this_task and (row.token == self._token or is_later)
         status = row.workflow_status
         return EarlierBatch(
             is_here=is_here,

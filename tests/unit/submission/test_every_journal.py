@@ -244,17 +244,60 @@ def test_an_earlier_unknown_batch_can_be_settled(task: Task) -> None:
     assert last.unknown_contacts == 0
 
 
-def test_each_token_starts_over(task: Task) -> None:
-    for token in ("", "one", "two"):
+def test_each_new_token_starts_over(task: Task) -> None:
+    for number, token in enumerate(("", "one", "two")):
         journal = task.attempt(token=token)
         assert list(journal.batches) == []
         assert list(journal.histories([A])) == [NOTHING]
-        journal.accept(begun(journal, A), f"wf-{token}", [], START + 1)
+        moment = START + 10 * number
+        journal.accept(begun(journal, A, now=moment), f"wf-{token}", [], moment + 1)
     assert [task.attempt(token=token).batches[0].workflow_id for token in ("", "one", "two")] == [
         "wf-",
         "wf-one",
         "wf-two",
     ]
+
+
+@pytest.mark.parametrize(
+    ("outcome", "history"), [("accept", SUBMITTED), ("lose", UNKNOWN), ("reject", NOTHING)]
+)
+def test_a_token_that_vanishes_allows_nothing(task: Task, outcome: str, history: ContactHistory) -> None:
+    for number, token in enumerate(("one", "two")):
+        journal = task.attempt(token=token)
+        batch = begun(journal, (A, B)[number], now=START + number)
+        if outcome == "accept":
+            journal.accept(batch, "wf", [], START + number)
+        else:
+            getattr(journal, outcome)(batch, "why", START + number)
+    journal = task.attempt()
+    assert list(journal.histories([A, B, C])) == [history, history, NOTHING]
+    assert journal.unknown_contacts == (2 if history == UNKNOWN else 0)
+    assert sorted(batch.identities for batch in journal.batches) == [A, B]
+
+
+def test_an_unknown_batch_under_a_token_that_vanished_can_be_settled(task: Task) -> None:
+    begun(task.attempt(token="again"), A)
+    journal = task.attempt()
+    journal.settle(journal.batches[0], "wf", [], START + 1)
+    for token in ("", "again"):
+        assert [batch.workflow_id for batch in task.attempt(token=token).batches] == ["wf"]
+
+
+def test_a_token_that_returns_counts_what_came_after_its_first_use(task: Task) -> None:
+    for number, (token, contact) in enumerate((("", A), ("again", B), ("", C), ("other", D))):
+        journal = task.attempt(token=token)
+        moment = START + 10 * number
+        journal.accept(begun(journal, contact, now=moment), f"wf-{number}", [], moment + 1)
+    assert list(task.attempt(token="again").histories([A, B, C, D])) == [NOTHING, *[SUBMITTED] * 3]
+    assert list(task.attempt(token="new").histories([A, B, C, D])) == [NOTHING] * 4
+
+
+def test_a_token_that_vanishes_does_not_hide_another_organisation(task: Task) -> None:
+    journal = task.attempt(token="again", organisation="first")
+    journal.accept(begun(journal, A), "wf", [], START + 1)
+    assert list(task.attempt(token="new", organisation="second").histories([A])) == [NOTHING]
+    with pytest.raises(JournalOrganisationError, match="for the organisation first"):
+        task.attempt(organisation="second")
 
 
 def test_a_replaced_attempt_sends_no_more_and_spoils_nothing(task: Task) -> None:
@@ -312,6 +355,13 @@ class TestMapIndexes:
         task.now = START + age
         assert list(task.attempt(1).histories([A])) == [history]
         assert list(task.attempt(0).histories([A])) == [UNKNOWN]
+
+    def test_what_another_index_submitted_under_a_token_is_known_without_one(self, task: Task) -> None:
+        journal = task.attempt(0, token="again")
+        journal.accept(begun(journal, A), "wf", [], START)
+        assert list(task.attempt(1).histories([A, B])) == [SUBMITTED, NOTHING]
+        assert list(task.attempt(1, token="again").histories([A, B])) == [SUBMITTED, NOTHING]
+        assert list(task.attempt(1, token="new").histories([A, B])) == [NOTHING, NOTHING]
 
 
 def test_the_task_state_store_counts_what_its_index_submitted(tmp_path: Path) -> None:
