@@ -1,6 +1,6 @@
 """Cleaning of single values: text, LinkedIn URLs, e-mail addresses.
 
-Pure functions. What they return goes into a contact's identity (:mod:`.contacts`), and so decides what was
+Pure functions. What they return goes into a contact's identity (:mod:`.identity`), and so decides what was
 already paid for: a change here changes identities and must be treated like a change of a stored format.
 """
 

@@ -1,4 +1,4 @@
-"""What a contact is: how it is cleaned, when it may be sent, and which contacts are the same person.
+"""How cleaned values become a contact, when it may be sent, and which contacts are the same person.
 
 Pure functions, no I/O. :func:`identity` is the key under which a contact was paid for. It is stored in journals
 and must stay the same for the same person in every later version of this package, on every Python; golden values in

@@ -48,8 +48,9 @@ class BulkEnrichOperator(BaseOperator):
     attempt of the task, after any crash, submits only contacts that no earlier attempt has submitted. When the outcome
     of a request is unknown, the task stops and says so: the API has no idempotency key.
 
-    The journal lives in Airflow's task state store (3.3 and later), or in the directory that the configuration option
-    ``[cleanlist] journal_path`` names. With neither, a task has one attempt only.
+    The journal is the organisation's ledger if there is one (``ledger_conn_id``), else the directory that the
+    configuration option ``[cleanlist] journal_path`` names, else Airflow's task state store (3.3 and later). With none
+    of these, a task has one attempt only.
 
     Exactly one of ``contacts``, ``contacts_path`` and ``sql`` is the source. Contacts are personal data: Airflow
     resolves ``contacts`` as a template field and shows no value of it, and only counts, ids and row numbers appear in
@@ -59,7 +60,7 @@ class BulkEnrichOperator(BaseOperator):
         contacts: Mappings with contact fields, ``Contact`` objects, a pandas DataFrame, or outputs of other tasks that
             hold them: one, a list of several, a mapped task's, ``concat()``, ``map()``, the argument of a mapped task
             group. Text in it is not rendered.
-        contacts_path: Local path or object storage URI of a ``.csv``, ``.jsonl``, ``.ndjson``, ``.json`` or
+        contacts_path: Local path or object storage URI of a ``.csv``, ``.tsv``, ``.jsonl``, ``.ndjson``, ``.json`` or
             ``.parquet`` file, optionally ``.gz``.
         encoding: Encoding of ``contacts_path``, templated: the name of a text codec of Python, such as ``cp1250`` or
             ``shift_jis``. By default it is detected, and text that is neither Unicode nor plausible Windows-1252 is

@@ -1,4 +1,4 @@
-"""Where the record of submissions lives: Airflow's task state store, or a directory on object storage."""
+"""Where a stored journal lives: the task state store, a directory, or memory for a first attempt without either."""
 
 from __future__ import annotations
 

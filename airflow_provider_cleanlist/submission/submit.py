@@ -2,7 +2,7 @@
 
 :class:`Submission` reads its source to the end, determines who is due, checks the cost, and only then sends batch by
 batch, keeping the journal. Its decisions are pure functions in :mod:`.history` and :mod:`.credits`; what is recorded
-for one batch, and when, is in :mod:`.batch`.
+for one batch, and when, is in :class:`.journal.BatchRecorder`.
 """
 
 from __future__ import annotations

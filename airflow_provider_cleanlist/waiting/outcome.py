@@ -285,7 +285,7 @@ def outcome_from_json(event: Mapping[str, Any]) -> WaitOutcome:
 
 def _error_to_json(error: errors.CleanlistError) -> dict[str, Any]:
     info = error.info if isinstance(error, errors.ApiError) else errors.ErrorInfo("", str(error))
-    fields = ("operation", "message", "status", "code", "request_id", "hint")
+    fields = ("operation", "message", "status", "code", "request_id", "hint", "connection")
     return {"type": type(error).__name__, **{name: getattr(info, name) for name in fields}}
 
 

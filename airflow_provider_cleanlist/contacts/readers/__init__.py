@@ -1,1 +1,1 @@
-"""Readers of file formats: bytes in, rows out, in bounded memory."""
+"""Readers of file formats and of queries: bytes or a cursor in, rows out, in bounded memory."""
