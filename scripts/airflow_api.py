@@ -54,7 +54,14 @@ class AirflowApi:
         """
         self._log_in()
         url = f"{self.base_url}{self.prefix}{path}"
-        answer = self._session.request(method, url, timeout=90, **options)  # a busy machine stalls
+        try:
+            answer = self._session.request(method, url, timeout=90, **options)  # a busy machine stalls
+        except requests.ConnectionError:
+            if method != "GET":
+                raise
+            answer = self._session.request(
+                method, url, timeout=90, **options
+            )  # the web server renewed its workers
         answer.raise_for_status()
         return answer
 

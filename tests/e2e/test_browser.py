@@ -146,9 +146,10 @@ def test_a_connection_is_tested(scene: Scene) -> None:
     assert not bad
     assert "key" in said
     assert "clapi_wrong_0123456789" not in said
-    nobody, said = ask(f"http://127.0.0.1:{free_port()}", API_KEY)
+    host = f"http://127.0.0.1:{free_port()}"
+    nobody, said = ask(host, API_KEY)
     assert not nobody
-    assert said == "Cleanlist cannot be reached: check the host and the network."
+    assert said == f"Cleanlist cannot be reached: check the host and the network. Host: {host}."
 
 
 @pytest.fixture(scope="module")

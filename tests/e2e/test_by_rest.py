@@ -104,9 +104,10 @@ def test_a_connection_is_tested(airflow: AirflowProcesses, own_sandbox: SandboxP
     assert works is False
     assert "key" in said
     assert WRONG_KEY not in said
-    works, said = ask(f"http://127.0.0.1:{free_port()}", API_KEY)
+    host = f"http://127.0.0.1:{free_port()}"
+    works, said = ask(host, API_KEY)
     assert works is False
-    assert said == "Cleanlist cannot be reached: check the host and the network."
+    assert said == f"Cleanlist cannot be reached: check the host and the network. Host: {host}."
 
 
 def test_a_run_is_seen_waiting_in_the_triggerer_and_done(

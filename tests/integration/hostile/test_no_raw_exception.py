@@ -13,7 +13,7 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Iterator
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
@@ -39,28 +39,16 @@ DOCUMENTED = (CleanlistError, TaskDeferred, AirflowSkipException)
 OF_AIRFLOW = {"task_id", "kwargs", "self"}
 VALUES: dict[str, Any] = {
     "nothing": None,
-    "blank": "",
-    "None as text": "None",
     "word": "no such thing",
     "markup": "<b>'\"; DROP TABLE x --\0\u202e",
     "lone surrogate": "\ud800",
-    "zero": 0,
     "negative": -7,
-    "fraction": 0.5,
-    "huge": 10**400,
     "not a number": float("nan"),
-    "true": True,
     "bytes": b"\xff\x00",
-    "empty list": [],
     "list of numbers": [1, 2],
-    "nested list": [["a"], [None]],
-    "mapping": {"a": 1},
     "mapping of nothing": {None: None},
-    "date": date(2026, 1, 1),
     "time span": timedelta(days=-1),
     "object": object(),
-    "set": {1},
-    "path": Path("/no/such/file.csv"),
     "exception": ValueError("boo"),
 }
 
@@ -218,18 +206,13 @@ def test_an_argument_of_a_method_of_the_hook(method: str) -> None:
 BODIES = {
     "nothing": b"",
     "null": b"null",
-    "number": b"7",
-    "text": b'"ok"',
     "list": b"[]",
-    "list of null": b"[null]",
     "empty object": b"{}",
     "page": b"<html><body>welcome</body></html>",
     "bad UTF-8": b'{"id": "\xff\xfe"}',
     "NaN": b'{"credits": NaN, "total": Infinity}',
     "long number": b'{"credits": ' + b"9" * 5000 + b"}",
     "deep": b"[" * 100_000,
-    "deep object": b'{"a":' * 50_000 + b"1" + b"}" * 50_000,
-    "cut": b'{"data": [{"id": "wf',
     "wrong types": json.dumps(
         {
             "valid": [],

@@ -91,7 +91,10 @@ class TestManyAtOnce:
         in_processes(2, write)
         found = server.query("SELECT person, COUNT(*) FROM cleanlist_contacts GROUP BY person")
         assert Counter(count for _, count in found) == {1: 2_000}
-        assert len(server.query("SELECT DISTINCT map_index FROM cleanlist_batches")) == 2
+        if (
+            server.kind != "sqlite"
+        ):  # whose one lock may stay with the first process until it has written everything
+            assert len(server.query("SELECT DISTINCT map_index FROM cleanlist_batches")) == 2
 
     def test_forty_mapped_tasks_open_at_once(self, server: Any) -> None:
         server.open()

@@ -238,7 +238,9 @@ def hook(monkeypatch: pytest.MonkeyPatch) -> CleanlistHook:
 
 @pytest.mark.parametrize("name", ["", "  "])
 def test_a_list_without_a_name_cannot_be_found(hook: CleanlistHook, name: str) -> None:
-    with pytest.raises(CleanlistConfigurationError, match="The name of the lead list is empty"):
+    with pytest.raises(
+        CleanlistConfigurationError, match="The name of the lead list must be text, and not empty"
+    ):
         hook.find_lead_list(name)
 
 
