@@ -27,12 +27,12 @@ def test_no_frame_of_ours_shows_contacts_keys_or_addresses(sandbox, task, monkey
 
     def crash(self, method: str, path: str, *given: object, **named: object) -> None:
         if method == "POST":
-            raise RuntimeError("boom")
+            raise LookupError("boom")
         request(self, method, path, *given, **named)  # type: ignore[arg-type]
 
     monkeypatch.setattr(WebhookAddresses, "url", noted)
     monkeypatch.setattr(urllib3.connection.HTTPConnection, "request", crash)
-    with pytest.raises(RuntimeError, match="boom") as caught:
+    with pytest.raises(LookupError, match="boom") as caught:
         task.run(5)
     frames = [frame for frame, _ in traceback.walk_tb(caught.value.__traceback__)]
     ours = [frame for frame in frames if frame.f_code.co_filename.startswith(PACKAGE)]
