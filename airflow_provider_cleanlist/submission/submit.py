@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Self
 from airflow_provider_cleanlist.client import errors
 from airflow_provider_cleanlist.client.models import EnrichmentType
 from airflow_provider_cleanlist.contacts.errors import SourceError
+from airflow_provider_cleanlist.contacts.identity import Deduplicator
 from airflow_provider_cleanlist.contacts.reading import Accepted, ContactSpool, Refused, read_contacts
 from airflow_provider_cleanlist.contacts.report import ReadReport
 from airflow_provider_cleanlist.contacts.source_ids import SourceIds
@@ -151,6 +152,7 @@ class Submission:
         self._addresses = addresses
         self._clock = clock
         self._tallies = Tallies()
+        self._found_again = Deduplicator()
         self._left: dict[EnrichmentType, int] = {}
         self._stopping = False
 
@@ -258,7 +260,9 @@ class Submission:
         elif decision.status is ContactStatus.UNKNOWN:
             self._leave_out_unknown([item])
         else:
-            self._tallies.submitted_earlier += decision.status is ContactStatus.SUBMITTED
+            if decision.status is ContactStatus.SUBMITTED:
+                self._tallies.submitted_earlier += 1
+                self._found_again.add(item.identity)
             if decision.status is ContactStatus.KNOWN:
                 self._tallies.known += 1
                 self._tallies.known_credits += self._options.enrichment_type.worst_case_credits
@@ -299,7 +303,7 @@ class Submission:
         recorded = self._journal.contacts_of_index
         if recorded is None or not pending or self._options.on_unknown is OnUnknown.RESUBMIT:
             return
-        if missing := recorded - self._tallies.submitted_earlier:
+        if (missing := recorded - len(self._found_again)) > 0:
             raise moved_contacts(missing, {self._options.enrichment_type: pending})
 
     def _check_refused(self, read: ReadReport) -> None:

@@ -138,7 +138,7 @@ def ledger_tables(schema: str | None) -> LedgerTables:
         column("enrichment_type", _text(20), nullable=False),
         column("contacts", integer, nullable=False),
         column("worst_case_credits", integer, nullable=False),
-        column("workflow_id", _text(200)),
+        column("workflow_id", _text(512)),
         column("note", _text(200), nullable=False),
         column("submitted_at", UtcDateTime, nullable=False),
         column("changed_at", UtcDateTime, nullable=False),

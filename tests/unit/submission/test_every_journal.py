@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,8 +15,10 @@ import pytest
 import sqlalchemy as sa
 from airflow.providers.common.compat.sdk import ObjectStoragePath
 
-from airflow_provider_cleanlist.client.models import EnrichmentType
+from airflow_provider_cleanlist.client.errors import SubmissionUnknownError
+from airflow_provider_cleanlist.client.models import BulkEnrichment, EnrichmentType
 from airflow_provider_cleanlist.contacts.identity import IDENTITY_BYTES
+from airflow_provider_cleanlist.contacts.sources import RecordsSource
 from airflow_provider_cleanlist.submission.history import (
     IN_FLIGHT_SECONDS,
     BatchState,
@@ -35,7 +38,9 @@ from airflow_provider_cleanlist.submission.journal_stores import (
 )
 from airflow_provider_cleanlist.submission.ledger.database import LedgerDatabase
 from airflow_provider_cleanlist.submission.ledger.journal import LedgerJournal, LedgerTask
+from airflow_provider_cleanlist.submission.options import SubmissionOptions
 from airflow_provider_cleanlist.submission.stored_journal import StoredJournal
+from airflow_provider_cleanlist.submission.submit import Submission
 
 try:
     from airflow.sdk import NEVER_EXPIRE
@@ -388,3 +393,48 @@ def test_histories_come_in_the_order_of_the_question(task: Task, size: int) -> N
     asked = list(reversed(everybody))
     expected = [SUBMITTED if contact in set(submitted) else NOTHING for contact in asked]
     assert list(task.attempt().histories(asked)) == expected
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "sent", "missing"),
+    [
+        ("AAB", "AABC", ["C"], None),
+        ("ABZ", "AABD", [], "1 contact that"),
+        ("AB", "ABC", ["C"], None),
+        ("ABYZ", "AAD", [], "3 contacts that"),
+    ],
+    ids=["repeated rows", "a repeated row for one that left", "grown", "several left"],
+)
+def test_a_moved_index_is_noticed_by_people_not_rows(
+    tmp_path: Path, before: str, after: str, sent: list[str], missing: str | None
+) -> None:
+    if NEVER_EXPIRE is None:
+        pytest.skip("Airflow has a task state store since 3.3")
+    left: list[str] = []
+
+    def send(contacts: Any, kind: Any, url: Any, observer: Any) -> BulkEnrichment:
+        observer.sending()
+        left.extend(contact.first_name for contact in contacts)
+        return BulkEnrichment(workflow_id="wf", task_ids=[])
+
+    def run(names: str) -> None:
+        source = RecordsSource(
+            [{"first_name": name, "last_name": "X", "company_name": "Acme"} for name in names]
+        )
+        journal = task.attempt(0)
+        Submission(SubmissionOptions(), journal, send, logging.getLogger(__name__)).run(
+            source, deduplicate=False
+        )
+
+    with ExitStack() as cleanup:
+        task = Task("task state", tmp_path, cleanup)
+        run(before)
+        left.clear()
+        stops = (
+            pytest.raises(SubmissionUnknownError, match=f"has submitted {missing}")
+            if missing
+            else nullcontext()
+        )
+        with stops:
+            run(after)
+    assert left == sent
