@@ -25,6 +25,7 @@ from airflow_provider_cleanlist.submission.history import BatchState, ContactHis
 from airflow_provider_cleanlist.submission.journal import (
     Batch,
     Intent,
+    JournalError,
     JournalOrganisationError,
     JournalTakenOverError,
     JournalUnavailableError,
@@ -468,13 +469,12 @@ class LedgerJournal:
     def _update(self, connection: Connection, batch: Batch, **further: Any) -> None:
         batches = self._tables.batches
         is_it = batches.c.batch_id == batch.batch_id
-        if (
-            batch.state is not BatchState.ACCEPTED
-        ):  # a later attempt may have learned from a webhook that it was
-            is_it = sa.and_(is_it, batches.c.state != BatchState.ACCEPTED.value)
-        connection.execute(
+        may_change = is_it  # but for what a later attempt may have learned from a webhook
+        if batch.state is not BatchState.ACCEPTED:
+            may_change = sa.and_(is_it, batches.c.state != BatchState.ACCEPTED.value)
+        changed = connection.execute(
             batches.update()
-            .where(is_it)
+            .where(may_change)
             .values(
                 state=batch.state.value,
                 workflow_id=batch.workflow_id,
@@ -483,6 +483,11 @@ class LedgerJournal:
                 **further,
             )
         )
+        if (
+            not changed.rowcount
+            and connection.execute(sa.select(batches.c.batch_id).where(is_it)).first() is None
+        ):
+            raise JournalError("the row of a batch is missing in cleanlist_batches; somebody has deleted it")
         if batch.state is BatchState.ACCEPTED and _fit(batch.task_ids, batch.size):
             self._statements.keep_task_ids(connection, batch.batch_id, batch.task_ids)
 

@@ -162,12 +162,12 @@ class TestTexts:
         journal = server.journal(dag=longest, run=longest, task=longest, organisation="ö" * 200)
         batch = journal.begin(identities(1), "phone_only", 1.0, is_new).batch
         journal.lose(batch, "é" * 300, 2.0)
-        journal.accept(batch, "w" * 200, ["t" * 200], 2.0)
+        journal.accept(batch, "w" * 512, ["t" * 200], 2.0)
         journal.keep_source_rows([("🙂" * 200, identities(1)[0])])
         (again,) = server.journal(
             dag=longest, run=longest, task=longest, organisation="ö" * 200, keep_task_ids=True
         ).batches
-        assert (again.workflow_id, again.task_ids) == ("w" * 200, ("t" * 200,))
+        assert (again.workflow_id, again.task_ids) == ("w" * 512, ("t" * 200,))
 
     def test_times_are_utc_and_keep_fractions(self, server: Any, identities: Make) -> None:
         if server.kind == "postgresql":

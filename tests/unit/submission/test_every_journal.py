@@ -29,6 +29,7 @@ from airflow_provider_cleanlist.submission.history import (
 from airflow_provider_cleanlist.submission.journal import (
     Batch,
     Journal,
+    JournalError,
     JournalOrganisationError,
     JournalTakenOverError,
 )
@@ -438,3 +439,27 @@ def test_a_moved_index_is_noticed_by_people_not_rows(
         with stops:
             run(after)
     assert left == sent
+
+
+@pytest.mark.parametrize("outcome", ["accept", "reject", "lose"])
+def test_a_ledger_whose_row_was_deleted_does_not_report_success(tmp_path: Path, outcome: str) -> None:
+    with ExitStack() as cleanup:
+        task = Task("ledger", tmp_path, cleanup)
+        journal = task.attempt()
+        batch = begun(journal, A)
+        journal.database.run(lambda connection: connection.execute(sa.text("DELETE FROM cleanlist_batches")))
+        with pytest.raises(JournalError, match="somebody has deleted it"):
+            if outcome == "accept":
+                journal.accept(batch, "wf", [], START)
+            else:
+                getattr(journal, outcome)(batch, "why", START)
+
+
+def test_a_ledger_keeps_an_acceptance_that_a_late_answer_contradicts(tmp_path: Path) -> None:
+    with ExitStack() as cleanup:
+        task = Task("ledger", tmp_path, cleanup)
+        journal = task.attempt()
+        batch = begun(journal, A)
+        journal.accept(batch, "wf", [], START)
+        journal.lose(batch, "500", START)
+        assert states(task.attempt()) == [(BatchState.ACCEPTED, A)]
