@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from airflow_provider_cleanlist.client.models import CONTACT_FIELDS
 from airflow_provider_cleanlist.contacts.errors import ColumnError
@@ -12,6 +13,7 @@ from airflow_provider_cleanlist.contacts.recognition import base_names, is_heade
 
 _LONGEST_SHOWN = 60  # characters of a column's name in a message
 _MOST_TO_MAP = 20
+_PERSON_FIELDS = ("linkedin_url", "first_name", "last_name", "email")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,11 +25,14 @@ class ColumnPlan:
         unused: The other columns.
         is_header: Whether the columns are surely names: one is in the mapping, or :func:`.recognition.is_header`
             says so. Otherwise a file may lack its header, and its "columns" may be a person's data.
+        of_others: The repeated columns, if they belong to further people: two or more of the fields that name a
+            person repeat. Empty when one field alone repeats, which is a further source of it.
     """
 
     sources: Mapping[str, tuple[str, ...]]
     unused: tuple[str, ...]
     is_header: bool
+    of_others: tuple[str, ...] = ()
 
     @property
     def is_usable(self) -> bool:
@@ -59,7 +64,8 @@ def plan_columns(columns: Sequence[str], mapping: Mapping[str, str | None]) -> C
 
     A field named in the mapping comes from its mapped columns only, in the order of the mapping; the others
     from recognised columns, the most trusted name first, and names behind a prefix last. A column in the mapping
-    serves nothing else. A column that comes several times serves each time.
+    serves nothing else. A column that comes several times serves each time, unless rows hold several people
+    (:attr:`ColumnPlan.of_others`).
 
     Args:
         columns: The source's columns.
@@ -84,10 +90,16 @@ def plan_columns(columns: Sequence[str], mapping: Mapping[str, str | None]) -> C
         if is_free and known.field != FULL_NAME:
             sources.setdefault(known.field, []).append(column)
     used = {column for several in sources.values() for column in several}
+    full_names = [column for column, known in recognised.items() if known.field == FULL_NAME]
+    repetitions = [
+        [column for column in several if column not in mapped and names[column] != column]
+        for several in (*(sources.get(field, []) for field in _PERSON_FIELDS), full_names)
+    ]
     return ColumnPlan(
         sources={field: tuple(sources[field]) for field in CONTACT_FIELDS if sources.get(field)},
         unused=tuple(column for column in columns if column not in used),
         is_header=bool(mapped) or is_header(columns, recognised),
+        of_others=tuple(chain.from_iterable(repetitions)) if sum(map(bool, repetitions)) > 1 else (),
     )
 
 
@@ -144,6 +156,34 @@ def unusable_columns_error(plan: ColumnPlan, columns: Sequence[str]) -> ColumnEr
             f"column_mapping={{{to_copy}}}"
         )
     return ColumnError(" ".join(sentences))
+
+
+def several_people_error(plan: ColumnPlan) -> ColumnError:
+    """Build the error for rows that hold several people, under repeated column names.
+
+    Args:
+        plan: A plan with :attr:`ColumnPlan.of_others`.
+    """
+    to_copy = ", ".join(f"{column!r}: None" for column in plan.of_others if len(column) <= _LONGEST_SHOWN)
+    return ColumnError(
+        f"Each row holds several people: {listed(plan.of_others)} repeat earlier columns. "
+        "Give each person a row of their own, or rename the columns of the others, "
+        f"or leave them out: column_mapping={{{to_copy}}}"
+    )
+
+
+def changing_columns_error(pairs: Sequence[tuple[str, str]]) -> ColumnError:
+    """Build the error for rows whose columns mean something else beside the columns of other rows.
+
+    Args:
+        pairs: The columns concerned, each with the contact field that it was read as.
+    """
+    read = ", ".join(f"{column[:_LONGEST_SHOWN]!r} as {field}" for column, field in pairs[:_MOST_TO_MAP])
+    return ColumnError(
+        f"Rows without the columns of other rows would be read differently from them: {read}. "
+        "Give every row the same keys, with null where it has no value, or name what these columns hold with "
+        "column_mapping={'<column>': '<contact field>'}, None instead of a field to leave a column out."
+    )
 
 
 def listed(names: Sequence[str], most: int = 50) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from types import TracebackType
 from typing import NamedTuple, Self
@@ -18,9 +18,11 @@ from airflow_provider_cleanlist.client.models import CONTACT_FIELDS, Contact
 from airflow_provider_cleanlist.contacts.cells import chosen_values, cleaned_values, is_nothing
 from airflow_provider_cleanlist.contacts.columns import (
     ColumnPlan,
+    changing_columns_error,
     check_mapping,
     find_column,
     plan_columns,
+    several_people_error,
     unknown_mapping_error,
     unusable_columns_error,
 )
@@ -144,8 +146,9 @@ def read_contacts(
         :class:`Accepted` and :class:`Refused` rows in the source's order.
 
     Raises:
-        SourceError: If the source cannot be read, has no usable columns, or lacks a mapped column. For sources
-            whose rows bring their own columns the last two come at the end.
+        SourceError: If the source cannot be read, has no usable columns, lacks a mapped column, or holds several
+            people in a row. For sources whose rows bring their own columns the last three come at the end, and
+            so does that a row lacks columns without which the others mean something else.
     """
     mapping = dict(column_mapping or {})
     check_mapping(mapping)
@@ -228,13 +231,27 @@ class _Plans:
         if len(self._seen) < _MAX_SHAPES:
             self._seen.update(dict.fromkeys(columns))
         for name, sources in plan.sources.items():
+            self._seen.update(dict.fromkeys(sources))
             self._read.setdefault(name, {}).update(dict.fromkeys(sources))
 
     def _whole_plan(self) -> ColumnPlan:
+        """Return the plan of all columns seen, with what was read of each row's own."""
         used = set(chain.from_iterable(self._read.values()))
-        plan = plan_columns(tuple(self._seen), self._mapping)
-        sources = {name: tuple(columns) for name, columns in self._read.items()}
-        return ColumnPlan(sources, tuple(name for name in self._seen if name not in used), plan.is_header)
+        return replace(
+            plan_columns(tuple(self._seen), self._mapping),
+            sources={name: tuple(columns) for name, columns in self._read.items()},
+            unused=tuple(name for name in self._seen if name not in used),
+        )
+
+    def _read_otherwise(self) -> list[tuple[str, str]]:
+        """Return the columns that some row's own plan read as a field for which the plan of all columns does not."""
+        whole = plan_columns(tuple(self._seen), self._mapping).sources
+        return [
+            (column, name)
+            for name, columns in self._read.items()
+            for column in columns
+            if column not in whole.get(name, ())
+        ]
 
     def _are_names(self, plan: ColumnPlan) -> bool:
         return plan.is_header or not self._source.has_header_line
@@ -249,5 +266,9 @@ class _Plans:
                 raise unknown_mapping_error(missing, shown)
             if not plan.is_usable:
                 raise unusable_columns_error(plan, shown)
+            if plan.of_others:
+                raise several_people_error(plan)
+            if changing := self._read_otherwise():
+                raise changing_columns_error(changing)
         except SourceError as error:
             raise type(error)(f"{self._source.describe()}: {error}") from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pandas as pd
@@ -182,6 +183,109 @@ def test_a_repeated_column_gives_the_field_in_order(table, first):
         for mapping in (None, {"company": "company_name"}):
             rows, _ = read(source, column_mapping=mapping)
             assert [row.contact.company_name for row in rows] == [expected]
+
+
+PEOPLE = "Company,First Name,Last Name,LinkedIn,First Name,Last Name,LinkedIn\nBeta,,Turing,,Eve,Online,\n"
+SECOND_PERSON = ("LinkedIn (2)", "First Name (2)", "Last Name (2)")
+
+
+def test_repeated_columns_of_several_people_are_refused_by_name(table):
+    with pytest.raises(ColumnError, match=r"holds several people: 'LinkedIn \(2\)', 'First") as caught:
+        next(read_contacts(table(PEOPLE), ReadReport()))
+    assert "column_mapping={'LinkedIn (2)': None, " in str(caught.value)
+    assert "Turing" not in str(caught.value)
+
+
+def test_the_people_of_further_columns_can_be_left_out_or_chosen(table):
+    rows, _ = read(table(PEOPLE), column_mapping=dict.fromkeys(SECOND_PERSON))
+    assert [row.rejection.reason for row in rows] == [RejectionReason.MISSING_NAME]
+    chosen = {"First Name (2)": "first_name", "Last Name (2)": "last_name", "LinkedIn (2)": "linkedin_url"}
+    rows, _ = read(table(PEOPLE), column_mapping=chosen)
+    assert [row.contact.payload() for row in rows] == [
+        {"first_name": "Eve", "last_name": "Online", "company_name": "Beta"}
+    ]
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        ["Company", "First Name", "Last Name", "Email", "First Name.1", "Email.1"],
+        ["LinkedIn", "Full Name", "LinkedIn", "Full Name"],
+        ["First Name", "Last Name", "Company", "First Name", "Last Name", "Company"],
+    ],
+)
+@pytest.mark.parametrize("mapping", [None, {"Company": "company_name"}, {"First Name": "first_name"}])
+def test_several_people_in_data_frames(columns, mapping):
+    source = RecordsSource(pd.DataFrame([["x"] * len(columns)], columns=columns))
+    known = {name: field for name, field in (mapping or {}).items() if name in columns}
+    with pytest.raises(ColumnError, match="Each row holds several people"):
+        read(source, column_mapping=known)
+
+
+def test_several_people_in_rows_with_their_own_columns():
+    records = [{"LinkedIn": "x", "LinkedIn (2)": "y"}, {"Email": "a@b.example", "Email (2)": "c@d.example"}]
+    with pytest.raises(ColumnError, match="Each row holds several people"):
+        read(RecordsSource(records))
+
+
+@pytest.mark.parametrize("repeated", ["Email", "LinkedIn", "Company"])
+def test_one_repeated_field_of_a_person_is_a_further_source_of_it(table, repeated):
+    source = table(f"{repeated},First Name,Last Name,Company,{repeated},Company\n,Mara,Okafor,Northfold,,x\n")
+    rows, _ = read(source)
+    assert [row.contact.payload()["company_name"] for row in rows] == ["Northfold"]
+
+
+DOCTOR = {"company": "Acme", "doctor": {"first_name": "Greg", "last_name": "House"}}
+
+
+def test_rows_that_omit_keys_do_not_name_somebody_else(tmp_path):
+    path = tmp_path / "people.jsonl"
+    rows = [{"first_name": "Ada", "last_name": "Lovelace", **DOCTOR}, DOCTOR]
+    path.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    with pytest.raises(
+        ColumnError, match=r"'doctor.first_name' as first_name, 'doctor.last_name' as"
+    ) as caught:
+        read(FileSource(path))
+    assert "Greg" not in str(caught.value)
+    people, report = read(
+        FileSource(path), column_mapping={"doctor.first_name": None, "doctor.last_name": None}
+    )
+    assert [type(row) for row in people] == [Accepted, Refused]
+    assert report.refused[RejectionReason.MISSING_NAME].first_rows == [2]
+
+
+def test_objects_of_different_rows_are_not_one_person():
+    records = [
+        {f"{who}.first_name": "Ada", f"{who}.last_name": "L", f"{who}.company": "Acme"}
+        for who in ("buyer", "seller")
+    ]
+    with pytest.raises(ColumnError, match=r"'seller.company' as company_name. Give every row"):
+        read(RecordsSource(records))
+    rows, _ = read(RecordsSource(records[:1] * 2))
+    assert len(rows) == 1
+
+
+def test_columns_beyond_those_remembered_are_compared_too(monkeypatch):
+    monkeypatch.setattr(reading, "_MAX_SHAPES", 5)
+    person = {"first_name": "Ada", "last_name": "L", "company": "Acme"}
+    records = [{**person, f"key {number}": 1} for number in range(20)]
+    doctor = {"company": "Acme", "doctor.first_name": "Greg", "doctor.last_name": "House"}
+    assert len(read(RecordsSource(records))[0]) == 1
+    with pytest.raises(ColumnError, match="doctor"):
+        read(RecordsSource([*records, doctor]))
+
+
+def test_omitted_nulls_of_known_names_are_no_difference():
+    rows, _ = read(
+        RecordsSource(
+            [
+                {"first_name": "Ada", "last_name": "L", "company_name": "Acme", "website": "acme.example"},
+                {"linkedin_url": "linkedin.com/in/ada"},
+                {"last_name": "M", "first_name": "Bo", "company_name": "Acme"},
+            ]
+        )
+    )
+    assert [type(row) for row in rows] == [Accepted, Accepted, Accepted]
 
 
 def test_rows_may_bring_their_own_columns():
