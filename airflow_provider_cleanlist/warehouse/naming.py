@@ -102,7 +102,7 @@ def snake_case(raw: str) -> str:
     Accents are dropped (``Größe`` becomes ``grosse``), and letters without an ASCII form too: the result can be empty.
     """
     folded = unicodedata.normalize("NFKD", raw.replace("ß", "ss")).encode("ascii", "ignore").decode("ascii")
-    words = re.sub(r"([A-Z]+)([A-Z][a-z])", r"\1_\2", folded)
+    words = re.sub(r"([A-Z])(?=[A-Z][a-z])", r"\1_", folded)
     words = re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", words)
     return re.sub(r"[^a-z0-9]+", "_", words.lower()).strip("_")
 
