@@ -38,6 +38,8 @@ class InputLimit:
         return ""
 
 
+JSON_DEPTH = 200
+"""How deeply JSON may be nested. Python's own reader accepts documents that its writer then fails to write."""
 PAGE = InputLimit(64 * MB, 2_000_000)
 """A page of lists or leads, read by workers only: 500 leads of 128 KB each."""
 RESPONSE = InputLimit(4 * MB, 50_000)

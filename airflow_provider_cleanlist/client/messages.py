@@ -11,7 +11,7 @@ from typing import Any
 from pydantic_core import from_json
 
 from airflow_provider_cleanlist.client.rate_limit.core import Priority
-from airflow_provider_cleanlist.input_limits import RESPONSE, InputLimit
+from airflow_provider_cleanlist.input_limits import JSON_DEPTH, RESPONSE, InputLimit
 
 DEFAULT_MAX_WAIT_SECONDS = 900.0
 """How long one request may keep waiting, for whatever reason."""
@@ -116,7 +116,7 @@ class Response:
 
 
 def json_or_none(body: bytes) -> Any:
-    """Return what a JSON document says, or None if it is not one.
+    """Return what a JSON document says, or None if it is not one or is nested too deeply.
 
     Args:
         body: The document.
@@ -126,9 +126,23 @@ def json_or_none(body: bytes) -> Any:
         return from_json(body, cache_strings="keys")
     except ValueError:
         try:
-            return json.loads(body)
+            document = json.loads(body)
         except (ValueError, RecursionError):
             return None
+        return None if _is_deeper(document, JSON_DEPTH) else document
+
+
+def _is_deeper(document: Any, depth: int) -> bool:
+    """Whether lists and objects are nested more deeply; level by level, so that it needs no recursion."""
+    level = [document]
+    for _ in range(depth + 1):
+        level = [
+            item
+            for outer in level
+            if isinstance(outer, dict | list)
+            for item in (outer.values() if isinstance(outer, dict) else outer)
+        ]
+    return bool(level)
 
 
 @dataclass(frozen=True, slots=True)

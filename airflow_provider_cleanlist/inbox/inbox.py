@@ -251,7 +251,7 @@ class Inbox:
         found = self._guarded(text)
         try:
             document = None if found is None else json.loads(found)
-        except ValueError:
+        except (ValueError, RecursionError):
             document = {}
         if document is None or (isinstance(document, dict) and "workflow_id" in document):
             return document

@@ -206,6 +206,7 @@ def test_what_comes_before_its_announcement_is_kept_and_reported_after_it(setup,
         b'{"workflow_id": null, "event": "enrichment.completed"}',
         b'{"workflow_id": ["w"], "event": "enrichment.completed"}',
         json.dumps({**PAYLOAD, "workflow_id": "w" * 513}).encode(),
+        json.dumps(PAYLOAD).encode()[:-1] + b', "x": ' + b"[" * 300 + b"]" * 300 + b"}",
         b'{"workflow_id": "w", "event": "enrichment.completed", "n": ' + b"9" * 5000 + b"}",
     ],
 )
