@@ -472,21 +472,15 @@ class LedgerJournal:
         may_change = is_it  # but for what a later attempt may have learned from a webhook
         if batch.state is not BatchState.ACCEPTED:
             may_change = sa.and_(is_it, batches.c.state != BatchState.ACCEPTED.value)
-        changed = connection.execute(
-            batches.update()
-            .where(may_change)
-            .values(
-                state=batch.state.value,
-                workflow_id=batch.workflow_id,
-                note=batch.note[:200],
-                changed_at=moment(batch.changed_at),
-                **further,
-            )
-        )
-        if (
-            not changed.rowcount
-            and connection.execute(sa.select(batches.c.batch_id).where(is_it)).first() is None
-        ):
+        values = {
+            "state": batch.state.value,
+            "workflow_id": batch.workflow_id,
+            "note": batch.note[:200],
+            **further,
+        }
+        change = batches.update().where(may_change).values(changed_at=moment(batch.changed_at), **values)
+        is_there = sa.select(batches.c.batch_id).where(is_it)
+        if not connection.execute(change).rowcount and connection.execute(is_there).first() is None:
             raise JournalError("the row of a batch is missing in cleanlist_batches; somebody has deleted it")
         if batch.state is BatchState.ACCEPTED and _fit(batch.task_ids, batch.size):
             self._statements.keep_task_ids(connection, batch.batch_id, batch.task_ids)

@@ -448,11 +448,9 @@ def test_a_ledger_whose_row_was_deleted_does_not_report_success(tmp_path: Path, 
         journal = task.attempt()
         batch = begun(journal, A)
         journal.database.run(lambda connection: connection.execute(sa.text("DELETE FROM cleanlist_batches")))
+        further = ("wf", []) if outcome == "accept" else ("why",)
         with pytest.raises(JournalError, match="somebody has deleted it"):
-            if outcome == "accept":
-                journal.accept(batch, "wf", [], START)
-            else:
-                getattr(journal, outcome)(batch, "why", START)
+            getattr(journal, outcome)(batch, *further, START)
 
 
 def test_a_ledger_keeps_an_acceptance_that_a_late_answer_contradicts(tmp_path: Path) -> None:
