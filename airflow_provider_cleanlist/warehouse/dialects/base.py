@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import sqlalchemy as sa
 from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.base import Executable
+from sqlalchemy.sql.elements import ClauseElement
 
 from airflow_provider_cleanlist.warehouse.errors import ErrorCodes, LoadError
 from airflow_provider_cleanlist.warehouse.types import ColumnType, DatabaseTypes, Row
@@ -251,6 +253,32 @@ SQLSTATES = ErrorCodes(
     mistyped=re.compile("42804|42883|22P02"),
 )
 """SQLSTATE as PostgreSQL uses it; where a driver has none, the classes of PEP 249."""
+
+
+class UpdateOfMatches(Executable, ClauseElement):
+    """An update of rows by the staged records of the same key, for databases that need a statement of their own.
+
+    Args:
+        target: The target.
+        source: The staged records.
+        values: The value of each column that is written.
+        same_key: Which rows and records belong together.
+        differs: In which of them something differs.
+    """
+
+    inherit_cache = False
+    supports_execution = True
+
+    def __init__(
+        self,
+        target: sa.Table,
+        source: FromClause,
+        values: Mapping[str, ColumnElement[Any]],
+        same_key: ColumnElement[bool],
+        differs: ColumnElement[bool],
+    ) -> None:
+        self.target, self.source, self.values = target, source, values
+        self.same_key, self.differs = same_key, differs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.compiler import compiles
-from sqlalchemy.sql.base import Executable
-from sqlalchemy.sql.elements import ClauseElement
 
 from airflow_provider_cleanlist.warehouse.dialects.base import (
     Database,
+    UpdateOfMatches,
     differs_portably,
     driver_package,
     one_is_null,
@@ -23,7 +21,6 @@ from airflow_provider_cleanlist.warehouse.types import ColumnType, DatabaseTypes
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
     from sqlalchemy.sql.elements import ColumnElement
-    from sqlalchemy.sql.selectable import FromClause
 
 
 def _adopt(connection: Any) -> None:
@@ -57,30 +54,10 @@ def _code(error: Any) -> str:
     return str(getattr(error.args[0], "code", "")) if error.args else ""
 
 
-class MergeUpdate(Executable, ClauseElement):
-    """``MERGE`` that only updates, which does what ``UPDATE .. FROM`` does elsewhere.
-
-    Args:
-        target: The target.
-        source: The staged records.
-        values: The value of each column that is written.
-        same_key: Which rows and records belong together.
-        differs: In which of them something differs.
-    """
+class MergeUpdate(UpdateOfMatches):
+    """``MERGE`` that only updates, which does what ``UPDATE .. FROM`` does elsewhere."""
 
     inherit_cache = False
-    supports_execution = True
-
-    def __init__(
-        self,
-        target: sa.Table,
-        source: FromClause,
-        values: Mapping[str, ColumnElement[Any]],
-        same_key: ColumnElement[bool],
-        differs: ColumnElement[bool],
-    ) -> None:
-        self.target, self.source, self.values = target, source, values
-        self.same_key, self.differs = same_key, differs
 
 
 @compiles(MergeUpdate)

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.compiler import compiles
-from sqlalchemy.sql.base import Executable
-from sqlalchemy.sql.elements import ClauseElement
 
-from airflow_provider_cleanlist.warehouse.dialects.base import Database, Lock, driver_connection
+from airflow_provider_cleanlist.warehouse.dialects.base import (
+    Database,
+    Lock,
+    UpdateOfMatches,
+    driver_connection,
+)
 from airflow_provider_cleanlist.warehouse.errors import ErrorCodes
 from airflow_provider_cleanlist.warehouse.types import ColumnType, Row
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
     from sqlalchemy.sql.elements import ColumnElement
-    from sqlalchemy.sql.selectable import FromClause
 
 BUSY_TIMEOUT_SECONDS = 60
 
@@ -67,30 +69,10 @@ def _referring_keys(connection: Connection, table: sa.Table) -> list[str]:
     return [f"{name} (FOREIGN KEY ({columns}))" for name, columns in found]
 
 
-class UpdateFrom(Executable, ClauseElement):
-    """``UPDATE .. FROM``, which SQLAlchemy 1.4 lacks for SQLite.
-
-    Args:
-        target: The target.
-        source: The staged records.
-        values: The value of each column that is written.
-        same_key: Which rows and records belong together.
-        differs: In which of them something differs.
-    """
+class UpdateFrom(UpdateOfMatches):
+    """``UPDATE .. FROM``, which SQLAlchemy 1.4 lacks for SQLite."""
 
     inherit_cache = False
-    supports_execution = True
-
-    def __init__(
-        self,
-        target: sa.Table,
-        source: FromClause,
-        values: Mapping[str, ColumnElement[Any]],
-        same_key: ColumnElement[bool],
-        differs: ColumnElement[bool],
-    ) -> None:
-        self.target, self.source, self.values = target, source, values
-        self.same_key, self.differs = same_key, differs
 
 
 @compiles(UpdateFrom)
