@@ -1,9 +1,9 @@
 """Do the tutorial as a new user would, from an empty folder, and write down what happened: docs/new-user-run.md.
 
 Usage: new_user_run.py WHEEL VERSION=LOCK..., for instance ``3.3.2=requirements/demo.txt``. Every block of shell
-commands in docs/tutorial.md runs as it stands, in one shell; only the number of Airflow's version is another. The wheel
-stands in for the package index, the lock file for Airflow's constraints. Takes five minutes for each version, and the
-ports 8080 and 8300.
+commands in docs/tutorial.md runs as it stands, in one shell, and must print what the tutorial says; only the number of
+Airflow's version is another, and the name of one option on Airflow 2. The wheel stands in for the package index, the
+lock file for Airflow's constraints. Takes five minutes for each version, and the ports 8080 and 8300.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from difflib import unified_diff
 from pathlib import Path
 
 from process_group import ProcessGroup, adopt_orphans, end_descendants
@@ -34,10 +35,12 @@ class Block:
     Attributes:
         section: heading that they stand below.
         commands: the commands, as they stand.
+        printed: what the tutorial says that they print; empty where it shows nothing.
     """
 
     section: str
     commands: str
+    printed: str = ""
 
 
 @dataclass(frozen=True)
@@ -56,16 +59,46 @@ class Step:
 
 
 def blocks(page: str) -> list[Block]:
-    """Return the shell commands of a page, in order."""
-    found, section = [], ""
-    for heading, commands in re.findall(
-        r"^## ([^\n]+)$|^```bash\n(.*?)^```$", page, re.MULTILINE | re.DOTALL
+    """Return the shell commands of a page, in order, each with the output that the page shows below it."""
+    found: list[Block] = []
+    section = ""
+    for heading, language, text in re.findall(
+        r"^## ([^\n]+)$|^```(\w*)\n(.*?)^```$", page, re.MULTILINE | re.DOTALL
     ):
         if heading:
             section = heading
-        else:
-            found.append(Block(section, commands))
+        elif language == "bash":
+            found.append(Block(section, text))
+        elif not language and found and found[-1].section == section:
+            found[-1] = replace(found[-1], printed=found[-1].printed + text)
     return found
+
+
+def for_version(part: Block, version: str) -> Block:
+    """Return a block as somebody with that version of Airflow types it."""
+    commands = re.sub(r"(?<=apache-airflow==)[\d.]+", version, part.commands)
+    if version.startswith("2."):
+        commands = commands.replace("--logical-date", "--exec-date")
+    return replace(part, commands=commands)
+
+
+def comparable(output: str) -> list[str]:
+    """Return the lines of an output without what differs from run to run: ids and the width of columns."""
+    return [
+        " ".join(re.sub(r"\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b", "<id>", line).split())
+        for line in output.splitlines()
+    ]
+
+
+def differences(done: list[Step]) -> str:
+    """Return what blocks printed and what the tutorial says, as far as they differ; empty if they do not."""
+    return "\n".join(
+        line
+        for step in done
+        for line in unified_diff(
+            comparable(step.block.printed), comparable(step.output), "the tutorial", "this run", lineterm=""
+        )
+    )
 
 
 def session(parts: list[Block]) -> str:
@@ -151,18 +184,10 @@ def table_block(done: list[Step]) -> int:
 
 HEAD = """# The tutorial, as a new user runs it
 
-Written by `scripts/new_user_run.py`: an empty folder, a fresh virtual environment, the wheel built from this checkout,
-and every block of the [tutorial](tutorial.md) as it stands there, pasted into one shell. Only the number of Airflow's
-version differs. Two cores, with other work running beside it.
-
-What such runs have shown, and what was changed:
-
-- On a busy machine a task can fail before it has begun, because Airflow's API takes longer than the worker's patience:
-  the DAG has three retries, and the waiting ends when the run has failed, too.
-- `@daily` and `ds` mean the day before on Airflow 2, the day of the run on Airflow 3: the examples and the README say
-  which day they mean.
-- The second argument of `Variable.get` has another name on Airflow 2: the examples pass it by position.
-- `dag.test()` in pytest finds a DAG in Airflow's DAGs folder only: the guide says how to set it.
+This page is the evidence for the [tutorial](tutorial.md): what its commands printed, and how long they took. Written by
+`scripts/new_user_run.py`: an empty folder, a fresh virtual environment, the wheel built from this checkout, and every
+block as it stands in the tutorial, pasted into one shell. The script stops when a block prints something else than the
+tutorial says; ids and the width of columns do not count. Two cores, with other work running beside it.
 """
 
 
@@ -175,17 +200,14 @@ def with_section(page: str, version: str, text: str) -> str:
 
 
 def main() -> int:
-    """Run the tutorial on each version and write its section of the page."""
+    """Run the tutorial on each version, write its section of the page, and compare what it printed."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     adopt_orphans()
     wheel = Path(sys.argv[1])
     parts = blocks(TUTORIAL.read_text())
     for argument in sys.argv[2:]:
         version, _, lock = argument.partition("=")
-        asked = [
-            Block(part.section, re.sub(r"(?<=apache-airflow==)[\d.]+", version, part.commands))
-            for part in parts
-        ]
+        asked = [for_version(part, version) for part in parts]
         with tempfile.TemporaryDirectory(prefix="new-user-") as name:
             home = Path(name)
             try:
@@ -194,6 +216,10 @@ def main() -> int:
                 end_descendants()
             page = PAGE.read_text() if PAGE.exists() else HEAD
             PAGE.write_text(with_section(page, version, section(version, done, home)))
+            if differs := differences(done):
+                raise SystemExit(
+                    f"Airflow {version} printed something else than the tutorial says:\n{differs}"
+                )
     return 0
 
 

@@ -6,7 +6,19 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from new_user_run import HEAD, TUTORIAL, Block, blocks, constraints, session, steps, with_section
+from new_user_run import (
+    HEAD,
+    TUTORIAL,
+    Block,
+    Step,
+    blocks,
+    constraints,
+    differences,
+    for_version,
+    session,
+    steps,
+    with_section,
+)
 
 EXAMPLES = Path(__file__).parents[3] / "dags_examples"
 PAGE = """# Title
@@ -31,8 +43,48 @@ false
 """
 
 
-def test_blocks_of_shell_commands_with_their_headings() -> None:
-    assert blocks(PAGE) == [Block("1. First", "echo one\n"), Block("2. Second", "echo two\nfalse\n")]
+def test_blocks_of_shell_commands_with_their_headings_and_outputs() -> None:
+    assert blocks(PAGE) == [
+        Block("1. First", "echo one\n", "not run\n"),
+        Block("2. Second", "echo two\nfalse\n"),
+    ]
+
+
+def test_an_output_belongs_to_the_block_above_it_in_its_section() -> None:
+    other = "```\nno\n```\n"
+    page = f"{other}## A\n\n{other}```bash\na\n```\nText.\n```\none\n```\n```python\nno\n```\n## B\n{other}"
+    assert blocks(page) == [Block("A", "a\n", "one\n")]
+
+
+@pytest.mark.parametrize(
+    ("version", "commands"),
+    [
+        ("3.1.8", "pip install apache-airflow==3.1.8\nairflow dags trigger --logical-date 2026-03-02 x\n"),
+        ("2.11.2", "pip install apache-airflow==2.11.2\nairflow dags trigger --exec-date 2026-03-02 x\n"),
+    ],
+)
+def test_a_block_for_a_version_of_airflow(version: str, commands: str) -> None:
+    written = "pip install apache-airflow==3.3.2\nairflow dags trigger --logical-date 2026-03-02 x\n"
+    assert for_version(Block("a", written, "out"), version) == Block("a", commands, "out")
+
+
+LOADED = "Loaded list af2b581c-b1c3-42c3-9913-68cd9c7ab31f: 4 rows"
+
+
+@pytest.mark.parametrize(
+    ("printed", "output", "same"),
+    [
+        ("load | success\n", "load    | success", True),
+        (LOADED, LOADED.replace("af2b581c", "00000000"), True),
+        ("", "", True),
+        (LOADED, LOADED.replace("4 rows", "8 rows"), False),
+        ("contacts 4\n", "contacts 4\ncontacts 8", False),
+        ("contacts 4\n", "", False),
+        ("", "a traceback", False),
+    ],
+)
+def test_what_is_printed_is_compared_with_the_tutorial(printed: str, output: str, same: bool) -> None:
+    assert (differences([Step(Block("a", "x\n", printed), output, 1.0)]) == "") is same
 
 
 def run(parts: list[Block], tmp_path: Path) -> tuple[int, str]:
