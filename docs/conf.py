@@ -24,7 +24,7 @@ source_suffix = {".md": "markdown"}
 language = "en"
 highlight_language = "none"  # blocks without a language show what programs write
 
-myst_enable_extensions = ["colon_fence", "fieldlist"]
+myst_enable_extensions = ["colon_fence", "deflist", "fieldlist", "tasklist"]
 myst_heading_anchors = 4
 
 autodoc_typehints = "description"

@@ -1,4 +1,4 @@
-"""Every query of ``docs/ledger.md``, as it stands there, on a ledger whose answers are known."""
+"""Every query of ``ledger.md`` and ``howto/cost-reports.md``, as it stands there, on a ledger with known answers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from airflow_provider_cleanlist.submission.ledger.tables import ledger_tables, s
 
 pytestmark = pytest.mark.integration
 
-PAGE = (Path(__file__).parents[3] / "docs" / "ledger.md").read_text()
+DOCS = Path(__file__).parents[3] / "docs"
+PAGES = (DOCS / "ledger.md").read_text() + (DOCS / "howto" / "cost-reports.md").read_text()
 TABLES = ledger_tables(None)
 SOME_PERSON = "0123456789abcdef01234567"
 ADA, BO, CY = (
@@ -27,8 +28,8 @@ ADA, BO, CY = (
 
 
 def queries(heading: str) -> list[str]:
-    """Return the SQL blocks below a heading of the page."""
-    (section,) = re.findall(rf"^### {heading}\n(.*?)(?=^##)", PAGE, re.DOTALL | re.MULTILINE)
+    """Return the SQL blocks below a heading of the pages."""
+    (section,) = re.findall(rf"^###? {heading}\n(.*?)(?=^#)", PAGES, re.DOTALL | re.MULTILINE)
     return re.findall(r"```sql\n(.*?)```", section, re.DOTALL)
 
 
@@ -143,17 +144,60 @@ def spending(ledger: Seeded) -> Seeded:
 
 
 def test_credits_by_dag_this_month(spending: Seeded) -> None:
-    (query,) = queries("Credits by DAG this month, and how many lookups found an email")
+    (query,) = queries("By DAG this month, and how many lookups found an email")
     assert spending.ask(query) == [("crm", 57, 0, 10, 7), ("web", 20, 40 + 20 + 33 + 4, 50, 20)]
 
 
 def test_credits_and_find_rates_by_month(spending: Seeded) -> None:
-    (query,) = queries("Credits and find rates by DAG and month")
+    (query,) = queries("By DAG and month, with find rates")
     assert spending.ask(query) == [
         ("crm", "2026-10", 100, 60, 60, None),
         ("crm", "2026-11", 15, 57, 70, pytest.approx(100 * 5 / 15, abs=0.001)),
         ("web", "2026-11", 54, 20, 40, None),
     ]
+
+
+def test_credits_by_day(spending: Seeded) -> None:
+    (query,) = queries("By day")
+    assert spending.ask(query) == [
+        ("2026-11-01", 10, 37),
+        ("2026-11-03", 5, 20),
+        ("2026-11-04", 40, None),
+        ("2026-11-05", 20, None),
+        ("2026-11-07", 3, None),
+        ("2026-11-08", 50, 20),
+        ("2026-11-09", 4, None),
+    ]
+
+
+def test_the_dearest_runs(spending: Seeded) -> None:
+    (query,) = queries("The dearest runs")
+    found = spending.ask(query)
+    assert found[:4] == [
+        ("web", "run-4", 40, 40),
+        ("crm", "run-2", 10, 37),
+        ("web", "run-7", 3, 33),
+        ("crm", "run-3", 5, 20),
+    ]
+    assert [row[1] for row in found[4:]] == ["run-5", "run-8", "run-9"]
+
+
+def test_what_a_contact_costs(spending: Seeded) -> None:
+    (query,) = queries("What a contact costs")
+    assert spending.ask(query) == [
+        ("full", 10, pytest.approx(3.7, abs=0.001)),
+        ("partial", 150, pytest.approx(80 / 150, abs=0.001)),
+        ("phone_only", 5, 4),
+    ]
+
+
+def test_the_months_budget(spending: Seeded) -> None:
+    (query,) = queries("Stop when the month's budget is used")
+    used = 57 + 20 + 40 + 20 + 33 + 4
+    assert spending.ask(query) == [(1,)]
+    assert spending.ask(query.replace("20000", str(used + 1))) == [(1,)]
+    assert spending.ask(query.replace("20000", str(used))) == [(0,)]
+    assert spending.ask(query.replace("2026-11-01", "2027-01-01")) == [(1,)], "a month without a batch"
 
 
 def test_outcomes_that_nobody_knows(spending: Seeded) -> None:
@@ -239,6 +283,6 @@ def test_what_is_older_than_the_retention_goes(people: Seeded) -> None:
     assert left(people, "source_rows", "source_id") == ["2", "3", "4", "x"]
 
 
-def test_every_query_of_the_page_is_run_here() -> None:
+def test_every_query_of_the_pages_is_run_here() -> None:
     used = re.findall(r'queries\("(.*)"\)', Path(__file__).read_text())
-    assert sum(len(queries(heading)) for heading in set(used)) == PAGE.count("```sql")
+    assert sum(len(queries(heading)) for heading in set(used)) == PAGES.count("```sql")
