@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 def counted(number: int, noun: str, plural: str = "") -> str:
     """Return a number with its noun: ``1 page``, ``2 pages``, ``1,500 batches``.
@@ -12,3 +14,20 @@ def counted(number: int, noun: str, plural: str = "") -> str:
         plural: The plural, if it is not the noun with an ``s``.
     """
     return f"{number:,} {noun if number == 1 else plural or f'{noun}s'}"
+
+
+def unique_names(header: Sequence[str]) -> tuple[str, ...]:
+    """Return column names without repetition: ``Email``, ``Email (2)``; nameless ones get their position.
+
+    Args:
+        header: The names as a source has them.
+    """
+    names: dict[str, None] = {}
+    for position, cell in enumerate(header, start=1):
+        base = cell.strip() or f"column {position}"
+        name, repetition = base, 1
+        while name in names:
+            repetition += 1
+            name = f"{base} ({repetition})"
+        names[name] = None
+    return tuple(names)

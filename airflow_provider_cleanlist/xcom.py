@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import XComArg
 
 from airflow_provider_cleanlist.exceptions import CleanlistConfigurationError
+from airflow_provider_cleanlist.wording import unique_names
 
 try:
     from airflow.sdk.definitions._internal.mixins import ResolveMixin
@@ -206,7 +207,7 @@ def _contacts_in(item: Any) -> Iterable[Any]:
     if item is None:  # a task that was skipped
         return ()
     if hasattr(item, "itertuples"):
-        columns = list(map(str, item.columns))
+        columns = unique_names(list(map(str, item.columns)))
         return (dict(zip(columns, row, strict=True)) for row in item.itertuples(index=False, name=None))
     is_list = isinstance(item, Sequence) and not isinstance(item, str | bytes | tuple)
     return item if is_list else (item,)

@@ -30,7 +30,7 @@ def clean_text(value: object) -> str | None:
     Args:
         value: Anything a file, a database or a data frame may hold. Numbers and dates become their usual
             text (``7.0`` becomes ``7``), bytes are read as UTF-8, a list of one value counts as that value.
-            None, NaN, NaT, ``pandas.NA``, booleans, mappings and longer lists give None.
+            None, NaN, NaT, ``pandas.NA``, booleans, mappings, longer lists and bytes that are not UTF-8 give None.
 
     Returns:
         Text without white space (also no-break spaces) and invisible characters at its ends, and without
@@ -57,12 +57,28 @@ def is_blank(value: object) -> bool:
     return value is None or _is_missing(value)
 
 
+def is_undecodable(value: object) -> bool:
+    """Return whether a value is bytes that are not UTF-8, alone or as the only one of a list."""
+    match value:
+        case str():
+            return False
+        case bytes():
+            try:
+                value.decode()
+            except UnicodeDecodeError:
+                return True
+            return False
+        case [single]:
+            return is_undecodable(single)
+    return False
+
+
 def _as_text(value: object) -> str | None:
     match value:
         case None | bool() | Mapping():
             return None
         case bytes():
-            return value.decode("utf-8", errors="ignore")
+            return None if is_undecodable(value) else value.decode()
         case [single]:
             return clean_text(single)
         case _ if isinstance(value, Sized) or _is_missing(value):

@@ -38,6 +38,7 @@ class RejectionReason(StrEnum):
     NOT_A_PERSON_URL = "not_a_person_url"
     NOT_A_COMPANY_DOMAIN = "not_a_company_domain"
     MALFORMED_ROW = "malformed_row"
+    UNREADABLE_TEXT = "unreadable_text"
 
 
 _EXPLANATIONS = {
@@ -51,6 +52,7 @@ _EXPLANATIONS = {
         "share), and there is no company_name"
     ),
     RejectionReason.MALFORMED_ROW: "the row has more cells than the header, so its values may be shifted",
+    RejectionReason.UNREADABLE_TEXT: "a value is bytes that are not UTF-8, whose text cannot be known",
 }
 
 
@@ -198,9 +200,11 @@ def _unicode_label(label: str) -> str:
     if not label.startswith("xn--"):
         return label
     try:
-        return label[4:].encode("ascii").decode("punycode")
+        decoded = label[4:].encode("ascii").decode("punycode")
+        decoded.encode()  # half of a surrogate pair is no letter
     except UnicodeError:
         return label
+    return decoded
 
 
 class Deduplicator:

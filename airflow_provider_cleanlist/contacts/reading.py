@@ -16,6 +16,7 @@ from typing import NamedTuple, Self
 
 from airflow_provider_cleanlist.client.models import CONTACT_FIELDS, Contact
 from airflow_provider_cleanlist.contacts.cells import chosen_values, cleaned_values, is_nothing
+from airflow_provider_cleanlist.contacts.cleaning import is_undecodable
 from airflow_provider_cleanlist.contacts.columns import (
     ColumnPlan,
     changing_columns_error,
@@ -40,6 +41,7 @@ from airflow_provider_cleanlist.contacts.source_ids import SourceIds
 from airflow_provider_cleanlist.contacts.sources import Source, SourceRow, WantedColumns
 
 _MEMORY_BYTES = 1024 * 1024
+_TEXT_OR_NOTHING = frozenset({str, type(None)})
 _MAX_SHAPES = 1_000  # distinct sets of keys, and columns, remembered of rows that each bring their own
 
 
@@ -164,7 +166,7 @@ def read_contacts(
             continue
         report.rows += 1
         contact = normalise(fields)
-        rejection = Rejection(RejectionReason.MALFORMED_ROW) if row.is_overlong else validate(contact)
+        rejection = _rejection_of_row(row, values) or validate(contact)
         if rejection is not None:
             report.refused.setdefault(rejection.reason, Tally()).add(row.number)
             yield Refused(row.number, rejection, values)
@@ -183,6 +185,18 @@ def read_contacts(
     plans.finish(report)
     if source_ids is not None:
         source_ids.finish()
+
+
+def _rejection_of_row(row: SourceRow, values: Mapping[str, object]) -> Rejection | None:
+    """Return why a row's values cannot be trusted, whatever they are."""
+    if row.is_overlong:
+        return Rejection(RejectionReason.MALFORMED_ROW)
+    is_all_text = _TEXT_OR_NOTHING.issuperset(
+        map(type, values.values())
+    )  # fast: of a file's rows nearly all are
+    if not is_all_text and any(map(is_undecodable, values.values())):
+        return Rejection(RejectionReason.UNREADABLE_TEXT)
+    return None
 
 
 def _is_blank_row(row: SourceRow, fields: Mapping[str, object]) -> bool:

@@ -22,7 +22,7 @@ from typing import IO, TYPE_CHECKING, Any, NamedTuple, Protocol, cast
 from airflow_provider_cleanlist.client.models import CONTACT_FIELDS, Contact
 from airflow_provider_cleanlist.contacts.columns import find_column, plan_columns
 from airflow_provider_cleanlist.contacts.errors import MissingFileError, SourceError, UnknownFormatError
-from airflow_provider_cleanlist.contacts.readers.delimited import DELIMITERS, DelimitedFile, unique_names
+from airflow_provider_cleanlist.contacts.readers.delimited import DELIMITERS, DelimitedFile
 from airflow_provider_cleanlist.contacts.readers.json_text import read_json_array, read_json_lines
 from airflow_provider_cleanlist.contacts.readers.parquet import ParquetTable
 from airflow_provider_cleanlist.contacts.readers.query import read_query
@@ -36,6 +36,7 @@ from airflow_provider_cleanlist.contacts.readers.text import (
 )
 from airflow_provider_cleanlist.contacts.recognition import count_recognised
 from airflow_provider_cleanlist.storage import open_file
+from airflow_provider_cleanlist.wording import unique_names
 
 if TYPE_CHECKING:
     from airflow_provider_cleanlist.contacts.readers.query import ConnectionHook

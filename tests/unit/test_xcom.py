@@ -126,6 +126,8 @@ def test_text_in_contacts_is_no_template(dag: DAG) -> None:
         ([[ADA], [BO]], [ADA, BO]),
         ([[ADA], None, BO], [ADA, BO]),
         ([pd.DataFrame([ADA, BO]), [ADA]], [ADA, BO, ADA]),
+        ([pd.DataFrame([[1, 2]], columns=["company", "company"])], [{"company": 1, "company (2)": 2}]),
+        ([pd.DataFrame([[1, 2, 3]], columns=["a", "b", "a"]), ADA], [{"a": 1, "b": 2, "a (2)": 3}, ADA]),
         ([(ADA, BO)], [(ADA, BO)]),
         ([1], [1]),
         (ADA, ADA),

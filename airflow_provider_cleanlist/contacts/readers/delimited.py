@@ -14,6 +14,7 @@ from airflow_provider_cleanlist.contacts.cleaning import parse_linkedin_url
 from airflow_provider_cleanlist.contacts.errors import EmptyFileError, MalformedFileError
 from airflow_provider_cleanlist.contacts.recognition import count_recognised
 from airflow_provider_cleanlist.contacts.report import Tally
+from airflow_provider_cleanlist.wording import unique_names
 
 DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "pipe"}
 """The delimiters that are detected, and their names for messages."""
@@ -325,16 +326,3 @@ def _plausibility(
     width = len(records[header])
     agreeing = sum(len(record) == width for record in records[header:]) if width > 1 else 0
     return (count_known(records[header]), agreeing, width)
-
-
-def unique_names(header: Sequence[str]) -> tuple[str, ...]:
-    """Return column names without repetition: ``Email``, ``Email (2)``; nameless ones get their position."""
-    names: dict[str, None] = {}
-    for position, cell in enumerate(header, start=1):
-        base = cell.strip() or f"column {position}"
-        name, repetition = base, 1
-        while name in names:
-            repetition += 1
-            name = f"{base} ({repetition})"
-        names[name] = None
-    return tuple(names)

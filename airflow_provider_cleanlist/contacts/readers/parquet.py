@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_cleanlist.contacts.cells import is_nothing
 from airflow_provider_cleanlist.contacts.errors import MalformedFileError, MissingDependencyError
-from airflow_provider_cleanlist.contacts.readers.delimited import unique_names
 from airflow_provider_cleanlist.contacts.readers.json_text import flattened
-from airflow_provider_cleanlist.wording import counted
+from airflow_provider_cleanlist.wording import counted, unique_names
 
 if TYPE_CHECKING:
     from airflow_provider_cleanlist.contacts.readers.text import BinaryFile

@@ -13,7 +13,7 @@ from contextlib import closing
 from typing import Any, Protocol
 
 from airflow_provider_cleanlist.contacts.errors import QueryError
-from airflow_provider_cleanlist.contacts.readers.delimited import unique_names
+from airflow_provider_cleanlist.wording import unique_names
 
 _FETCH_ROWS = 2_000
 _POSTGRES_DRIVERS = frozenset({"psycopg", "psycopg2"})

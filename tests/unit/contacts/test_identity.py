@@ -179,6 +179,7 @@ def test_reason_codes_are_stable():
         "missing_name",
         "not_a_company_domain",
         "not_a_person_url",
+        "unreadable_text",
     ]
 
 
@@ -260,7 +261,16 @@ def test_same_internationalised_domain():
     )
 
 
-@pytest.mark.parametrize("domain", ["xn--\u00fc.example", "xn--99999999999.example", "xn--.example"])
+@pytest.mark.parametrize(
+    "domain",
+    [
+        "xn--\u00fc.example",
+        "xn--99999999999.example",
+        "xn--.example",
+        "xn--ab-zd9k.com",
+        "www.xn--x-qo7g.xn--mller-kva.example",  # half of a surrogate pair
+    ],
+)
 def test_a_broken_internationalised_domain_stays_as_it_is(domain):
     assert key(**{**TEO, "company_domain": domain}) == key(**{**TEO, "company_domain": domain.upper()})
 

@@ -413,6 +413,22 @@ def test_values_that_are_no_text_are_left_out_and_counted():
     assert report.left_out["company_name"].count == 1
 
 
+@pytest.mark.parametrize("name", [b"Jos\xe9", b"Jos\xe8", [b"Jos\xe9"]])
+@pytest.mark.parametrize("field", ["first_name", "email", "linkedin_url"])
+def test_bytes_whose_text_is_unknown_are_refused(field, name):
+    person = {"first_name": "José", "last_name": b"Garc\xc3\xada", "company_name": "Acme"}
+    rows, report = read(RecordsSource([{**person, field: name}, person]))
+    assert [type(row) for row in rows] == [Refused, Accepted]
+    assert report.refused[RejectionReason.UNREADABLE_TEXT].first_rows == [1]
+    assert rows[1].contact.last_name == "García"
+
+
+def test_another_column_with_readable_text_is_used():
+    person = {"first_name": b"Jos\xe9", "Given Name": "José", "last_name": "García", "company": "Acme"}
+    rows, _ = read(RecordsSource([person]))
+    assert rows[0].contact.first_name == "José"
+
+
 def test_data_frame_with_missing_values():
     columns = {"First Name": ["Mara", None], "Last Name": ["Okafor", float("nan")], "Company": ["Foo", pd.NA]}
     frame = pd.DataFrame(columns)

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from airflow_provider_cleanlist.contacts.errors import EmptyFileError, MalformedFileError
 from airflow_provider_cleanlist.contacts.readers import delimited
-from airflow_provider_cleanlist.contacts.readers.delimited import DELIMITERS, DelimitedFile, unique_names
+from airflow_provider_cleanlist.contacts.readers.delimited import DELIMITERS, DelimitedFile
+from airflow_provider_cleanlist.wording import unique_names
 
 
 def table_of(text: str, **options: int) -> DelimitedFile:
