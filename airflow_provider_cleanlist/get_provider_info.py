@@ -27,7 +27,7 @@ def get_provider_info() -> dict[str, Any]:
         "hooks": _modules("hooks.cleanlist"),
         "operators": _modules("operators.bulk_enrich"),
         "sensors": _modules("sensors.workflow"),
-        "triggers": _modules("triggers.workflow"),
+        "triggers": _modules("triggers.workflow", "triggers.lead_list"),
         "transfers": [
             {
                 "source-integration-name": _INTEGRATION,
@@ -55,8 +55,8 @@ def get_provider_info() -> dict[str, Any]:
     }
 
 
-def _modules(name: str) -> list[dict[str, Any]]:
-    return [{"integration-name": _INTEGRATION, "python-modules": [f"{_PACKAGE}.{name}"]}]
+def _modules(*names: str) -> list[dict[str, Any]]:
+    return [{"integration-name": _INTEGRATION, "python-modules": [f"{_PACKAGE}.{name}" for name in names]}]
 
 
 def _assets() -> dict[str, Any]:

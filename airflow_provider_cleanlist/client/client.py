@@ -8,7 +8,7 @@ from typing import ParamSpec, Protocol, TypeVar
 
 from airflow_provider_cleanlist.client import endpoints, errors, models, results
 from airflow_provider_cleanlist.client.endpoints import OMITTED, Call, Omitted
-from airflow_provider_cleanlist.client.messages import DEFAULT_MAX_WAIT_SECONDS, Surface, check_sendable
+from airflow_provider_cleanlist.client.messages import DEFAULT_MAX_WAIT_SECONDS, check_sendable
 from airflow_provider_cleanlist.client.protocol import RetryLimits
 from airflow_provider_cleanlist.client.rate_limit.core import RateLimiter
 from airflow_provider_cleanlist.client.settings import ClientSettings
@@ -59,7 +59,7 @@ class CleanlistClient:
             limiter=limiter,
             limits=RetryLimits(max_retries=settings.max_retries, window_seconds=settings.window_seconds),
         )
-        self._surface = Surface.V1 if settings.lead_lists_api == "v1" else Surface.V2
+        self._surface = settings.surface
         self._translate = translate
 
     def run(self, call: Call[T], observer: SendObserver | None = None) -> T:

@@ -16,6 +16,7 @@ from typing import Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
 from airflow_provider_cleanlist.client.errors import ConfigurationError
+from airflow_provider_cleanlist.client.messages import Surface
 from airflow_provider_cleanlist.client.rate_limit.core import Budget
 
 T = TypeVar("T")
@@ -132,6 +133,11 @@ class ClientSettings:
             requests=max(1, int(self.requests_per_minute * self.rate_limit_share)),
             window=self.window_seconds,
         )
+
+    @property
+    def surface(self) -> Surface:
+        """The API surface that serves lead lists."""
+        return Surface.V1 if self.lead_lists_api == "v1" else Surface.V2
 
     @property
     def scope(self) -> str:

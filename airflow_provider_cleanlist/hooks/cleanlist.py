@@ -265,7 +265,7 @@ class CleanlistHook(BaseHook):
             raise CleanlistConfigurationError("The name of the lead list must be text, and not empty.")
         # a list that moves to another page during the reading is yielded twice
         lists = {item.list_id: item for item in self.iter_lead_lists()}
-        found = _best_match(name, list(lists.values()))
+        found = lists_named(name, list(lists.values()))
         if len(found) > 1:
             ids = ", ".join(item.list_id for item in found)
             raise CleanlistConfigurationError(
@@ -406,10 +406,14 @@ def _contact(fields: Mapping[str, str | None]) -> Contact:
     return Contact(**fields)
 
 
-def _best_match(name: str, lists: list[LeadList]) -> list[LeadList]:
+def lists_named(name: str, lists: Sequence[LeadList]) -> list[LeadList]:
     """Return the lists of exactly that name, else of that name in any letter case, else the managed list.
 
     The same name may arrive in different Unicode normal forms: macOS decomposes accents, a web form composes them.
+
+    Args:
+        name: The name.
+        lists: The lists to choose from.
     """
     exact = [item for item in lists if item.name == name]
     for candidate in (name, *(MANAGED_LIST_NAMES if is_managed_list(name) else ())):

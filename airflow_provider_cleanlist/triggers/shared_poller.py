@@ -10,18 +10,20 @@ import asyncio
 import time
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 from weakref import WeakKeyDictionary
 
 from airflow_provider_cleanlist import exceptions
 from airflow_provider_cleanlist.client import errors
 from airflow_provider_cleanlist.client.endpoints import Call
 from airflow_provider_cleanlist.client.errors import CleanlistError
-from airflow_provider_cleanlist.client.results import WorkflowStatus
+from airflow_provider_cleanlist.client.settings import ClientSettings
 from airflow_provider_cleanlist.hooks.cleanlist import CleanlistHook
 from airflow_provider_cleanlist.waiting.schedule import PollRule
 from airflow_provider_cleanlist.waiting.tracker import WorkflowTracker
 from airflow_provider_cleanlist.waiting.wait import StatusCheck, StatusResult, rule_for
+
+T = TypeVar("T")
 
 CONNECTION_LIFE_SECONDS = 300.0
 """How long a connection is used before it is looked up again, in seconds."""
@@ -30,7 +32,7 @@ MAX_IN_FLIGHT = 4
 
 
 class SharedPoller:
-    """Sends the status requests of all waits on one event loop and one connection.
+    """Sends the requests of all triggers on one event loop and one connection.
 
     Args:
         cleanlist_conn_id: The connection.
@@ -72,8 +74,16 @@ class SharedPoller:
         """
         return rule_for(await self._hook_younger_than(CONNECTION_LIFE_SECONDS))
 
-    async def status(self, call: Call[WorkflowStatus], on_sending: Callable[[], None]) -> WorkflowStatus:
-        """Send a status request and return its result.
+    async def settings(self) -> ClientSettings:
+        """Return the connection's settings.
+
+        Raises:
+            CleanlistError: The connection cannot be looked up or used.
+        """
+        return (await self._hook_younger_than(CONNECTION_LIFE_SECONDS)).settings
+
+    async def run(self, call: Call[T], on_sending: Callable[[], None] | None = None) -> T:
+        """Send a request and return its result.
 
         If the API refuses the key, the connection is looked up again, because the key may have been rotated.
 
@@ -190,7 +200,7 @@ class InFlightRequests:
 
     async def _result(self, check: StatusCheck, sent: asyncio.Event) -> StatusResult:
         try:
-            return await self._poller.status(check.call, sent.set)
+            return await self._poller.run(check.call, sent.set)
         except CleanlistError as error:
             return error
         finally:

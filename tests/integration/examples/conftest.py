@@ -34,6 +34,7 @@ RUNS: tuple[dict[str, Any], ...] = (
     {"dag": "nightly_refresh", "date": "2026-03-01"},
     {"dag": "nightly_refresh", "date": "2026-03-02"},
     {"dag": "refresh_lead_lists"},
+    {"dag": "refresh_when_changed"},
     {"dag": "credit_budget"},
     {"dag": "check_account"},
 )

@@ -84,6 +84,12 @@ def test_one_mapped_task_for_each_list(examples: Examples) -> None:
     assert examples.returned(run, "count_rows") == sum(counts)
 
 
+def test_a_watched_list_is_loaded_as_a_whole(examples: Examples) -> None:
+    (run,) = examples.of("refresh_when_changed")
+    (loaded,) = examples.query("SELECT COUNT(*) FROM watched_leads")
+    assert examples.returned(run, "load")["rows_written"] == loaded[0] > 0
+
+
 def test_the_budget_is_a_tenth_of_the_balance_and_the_cost_is_told(examples: Examples) -> None:
     (run,) = examples.of("credit_budget")
     assert 9_900 < examples.returned(run, "budget") < 10_000

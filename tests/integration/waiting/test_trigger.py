@@ -239,16 +239,16 @@ class TestManyTriggers:
         connect(cleanlist_sandbox)
         groups = [submit(cleanlist_sandbox, 12 if number % 6 == 0 else 3) for number in range(24)]
         waits: dict[str, list[float]] = {}
-        status = SharedPoller.status
+        run = SharedPoller.run
 
         async def timed(poller: SharedPoller, call: Any, on_sending: Callable[[], None]) -> WorkflowStatus:
             asked_at = time.monotonic()
-            answer = await status(poller, call, on_sending)
+            answer = await run(poller, call, on_sending)
             group = next(number for number, ids in enumerate(groups) if answer.workflow_id in ids)
             waits.setdefault(str(group), []).append(time.monotonic() - asked_at)
             return answer
 
-        monkeypatch.setattr(SharedPoller, "status", timed)
+        monkeypatch.setattr(SharedPoller, "run", timed)
         requests = [request_for(ids, submitted_at=time.time() - 600) for ids in groups]
 
         async def wait_for_all() -> list[dict[str, Any]]:

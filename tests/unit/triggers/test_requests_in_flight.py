@@ -22,7 +22,7 @@ class ManualPoller:
         self.waiting = self.sent = self.cancelled = 0
         self.error: errors.CleanlistError | None = None
 
-    async def status(self, call: Call[WorkflowStatus], on_sending: Callable[[], None]) -> WorkflowStatus:
+    async def run(self, call: Call[WorkflowStatus], on_sending: Callable[[], None]) -> WorkflowStatus:
         try:
             self.waiting += 1
             await self.places.acquire()

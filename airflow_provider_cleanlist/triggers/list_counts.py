@@ -1,0 +1,131 @@
+"""Reading the counts of lead lists, once for all triggers that watch lists of one connection."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
+from weakref import WeakKeyDictionary
+
+from airflow_provider_cleanlist import exceptions
+from airflow_provider_cleanlist.client import endpoints, errors
+from airflow_provider_cleanlist.client.endpoints import POLL_MAX_WAIT_SECONDS, Call
+from airflow_provider_cleanlist.client.models import LeadList
+from airflow_provider_cleanlist.client.rate_limit.core import Priority
+from airflow_provider_cleanlist.triggers.shared_poller import SharedPoller, shared_poller
+
+T = TypeVar("T")
+
+MAX_PAGES = 100
+"""Most pages of lists that one check reads: 10,000 lists."""
+
+
+@dataclass(slots=True)
+class Reading:
+    """What one check of a connection's lists returned.
+
+    Attributes:
+        read_at: When it was made, by the monotonic clock, in seconds.
+        lists: All lists that the key may see.
+        error: Why they could not be read; None if they could.
+        details: Lists that were read one by one, because the page did not have their ``enriched_count``.
+    """
+
+    read_at: float
+    lists: Sequence[LeadList] = ()
+    error: Exception | None = None
+    details: dict[str, LeadList] = field(default_factory=dict)
+
+
+class SharedCounts:
+    """The counts of all lists of one connection.
+
+    Triggers that check at about the same time share the requests, and :attr:`Reading.read_at` tells all of them when
+    the next check is due, so that they stay together.
+
+    Args:
+        poller: Sends the requests.
+    """
+
+    def __init__(self, poller: SharedPoller) -> None:
+        self._poller = poller
+        self._reading = asyncio.Lock()
+        self._latest: Reading | None = None
+
+    async def latest(self, max_age: float) -> Reading:
+        """Return the latest reading, or make a new one if it is too old. A failed reading is shared, too.
+
+        Args:
+            max_age: Seconds after which a reading is too old.
+        """
+        async with self._reading:
+            if self._latest is None or time.monotonic() - self._latest.read_at >= max_age:
+                self._latest = await self._read()
+            return self._latest
+
+    async def with_enriched_count(self, reading: Reading, found: LeadList) -> LeadList:
+        """Return a list of a reading with its ``enriched_count``, which costs a request if the page did not have it.
+
+        Args:
+            reading: The reading.
+            found: The list in it.
+
+        Raises:
+            CleanlistError: The request failed.
+        """
+        if found.enriched_count is not None:
+            return found
+        async with self._reading:
+            if found.list_id not in reading.details:
+                surface = (await self._poller.settings()).surface
+                reading.details[found.list_id] = await self._run(
+                    endpoints.get_lead_list(surface, found.list_id)
+                )
+            return reading.details[found.list_id]
+
+    async def _read(self) -> Reading:
+        try:
+            lists = await self._all_lists()
+        except Exception as error:  # noqa: BLE001  # each trigger reports it, and checks again later
+            return Reading(time.monotonic(), error=error)
+        return Reading(time.monotonic(), lists)
+
+    async def _all_lists(self) -> Sequence[LeadList]:
+        surface = (await self._poller.settings()).surface
+        lists: dict[str, LeadList] = {}
+        cursor, seen = None, set[str]()
+        for _ in range(MAX_PAGES):
+            page = await self._run(endpoints.list_lead_lists(surface, cursor, None))
+            lists |= {item.list_id: item for item in page.lists}
+            cursor = page.cursor
+            if cursor is None:
+                return tuple(lists.values())
+            if cursor in seen:
+                break
+            seen.add(cursor)
+        info = errors.ErrorInfo(
+            "read the lead lists", "its pages repeat or are too many, so reading would never end", status=200
+        )
+        raise exceptions.CleanlistUnexpectedResponseError(info)
+
+    async def _run(self, call: Call[T]) -> T:
+        """Send a request that waits until submissions and loads leave room for it."""
+        request = replace(call.request, priority=Priority.POLL, max_wait=POLL_MAX_WAIT_SECONDS)
+        return await self._poller.run(replace(call, request=request))
+
+
+_counts: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, SharedCounts]] = WeakKeyDictionary()
+
+
+def shared_counts(cleanlist_conn_id: str) -> SharedCounts:
+    """Return the counts of a connection's lists on the running event loop.
+
+    Args:
+        cleanlist_conn_id: The connection.
+    """
+    counts = _counts.setdefault(asyncio.get_running_loop(), {})
+    if cleanlist_conn_id not in counts:
+        counts[cleanlist_conn_id] = SharedCounts(shared_poller(cleanlist_conn_id))
+    return counts[cleanlist_conn_id]

@@ -1,0 +1,167 @@
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from airflow.triggers import base
+
+from airflow_provider_cleanlist.client.endpoints import Call
+from airflow_provider_cleanlist.client.models import LeadList, LeadListPage
+from airflow_provider_cleanlist.client.rate_limit.core import Priority
+from airflow_provider_cleanlist.client.settings import ClientSettings, build_settings
+from airflow_provider_cleanlist.exceptions import CleanlistConfigurationError
+from airflow_provider_cleanlist.triggers.lead_list import CleanlistListTrigger, _differ, _pause
+from airflow_provider_cleanlist.triggers.list_counts import SharedCounts
+
+needs_airflow_3 = pytest.mark.skipif(
+    not hasattr(base, "BaseEventTrigger"), reason="Airflow 2 has no watchers"
+)
+
+
+class TestArguments:
+    def test_only_names_and_numbers_are_stored(self):
+        path, kwargs = CleanlistListTrigger(list_name="Leads", interval=timedelta(minutes=2)).serialize()
+        assert path == "airflow_provider_cleanlist.triggers.lead_list.CleanlistListTrigger"
+        assert kwargs == {
+            "list_id": None,
+            "list_name": "Leads",
+            "cleanlist_conn_id": "cleanlist_default",
+            "interval": 120.0,
+            "counts": ["lead_count", "enriched_count"],
+        }
+        assert json.loads(json.dumps(kwargs)) == kwargs
+
+    def test_a_trigger_made_again_is_the_same(self):
+        trigger = CleanlistListTrigger(list_id="l1", counts=("enriched_count", "lead_count"), interval=60)
+        assert CleanlistListTrigger(**trigger.serialize()[1]).serialize() == trigger.serialize()
+
+    @needs_airflow_3
+    def test_equal_watchers_have_one_hash_and_others_another(self):
+        def hashed(**arguments: Any) -> int:
+            return base.BaseEventTrigger.hash(*CleanlistListTrigger(**arguments).serialize())
+
+        assert hashed(list_id="l1", interval=300) == hashed(list_id="l1", interval=timedelta(minutes=5))
+        assert hashed(list_id="l1", counts=["enriched_count", "lead_count"]) == hashed(list_id="l1")
+        others = [{"list_id": "l2"}, {"list_name": "l1"}, {"list_id": "l1", "counts": "lead_count"}]
+        assert len({hashed(**arguments) for arguments in [{"list_id": "l1"}, *others]}) == 4
+
+    @needs_airflow_3
+    def test_airflow_takes_it_for_a_watcher(self):
+        from airflow.sdk import Asset, AssetWatcher
+
+        watcher = AssetWatcher(name="counts", trigger=CleanlistListTrigger(list_id="l1"))
+        assert Asset("leads", watchers=[watcher]).watchers == [watcher]
+
+    @pytest.mark.parametrize(
+        ("arguments", "named"),
+        [
+            ({}, "exactly one of list_id and list_name"),
+            ({"list_id": "l1", "list_name": "Leads"}, "exactly one of list_id and list_name"),
+            ({"list_id": "  "}, "exactly one of list_id and list_name"),
+            ({"list_id": "l1", "interval": 29}, "at least 30 seconds"),
+            ({"list_id": "l1", "interval": timedelta(0)}, "at least 30 seconds"),
+            ({"list_id": "l1", "interval": "soon"}, "interval"),
+            ({"list_id": "l1", "counts": ()}, "counts must be some of lead_count, enriched_count"),
+            ({"list_id": "l1", "counts": ("leads",)}, "counts must be some of lead_count, enriched_count"),
+            ({"list_name": "{{ var.value.list }}"}, "does not render"),
+            ({"list_id": "l1", "cleanlist_conn_id": "{{ x }}"}, "does not render"),
+        ],
+    )
+    def test_an_invalid_one_is_named_when_the_dag_is_parsed(self, arguments: dict[str, Any], named: str):
+        with pytest.raises(CleanlistConfigurationError, match=named):
+            CleanlistListTrigger(**arguments)
+
+
+class TestPause:
+    def test_it_doubles_with_each_failure_up_to_an_hour(self):
+        assert [_pause(300, failures) for failures in range(6)] == [300, 600, 1200, 2400, 3600, 3600]
+
+    def test_it_is_never_shorter_than_the_interval(self):
+        assert [_pause(7200, failures) for failures in (0, 1, 5000)] == [7200, 7200, 7200]
+
+
+def counts(leads: int | None, enriched: int | None, list_id: str = "l1") -> dict[str, Any]:
+    return {"list_id": list_id, "lead_count": leads, "enriched_count": enriched}
+
+
+@pytest.mark.parametrize(
+    ("previous", "current", "changed"),
+    [
+        (counts(3, 1), counts(3, 1), False),
+        (counts(3, 1), counts(4, 1), True),
+        (counts(3, 1), counts(2, 1), True),
+        (counts(3, 1), counts(3, 0), True),
+        (counts(0, 0), counts(0, 0), False),
+        (counts(3, None), counts(3, 2), False),
+        (counts(3, 2), counts(3, None), False),
+        (counts(3, 1), counts(3, 1, "l2"), True),
+        ({"list_id": "l1", "lead_count": 3}, counts(3, 1), False),
+    ],
+)
+def test_what_counts_as_a_change(previous: dict[str, Any], current: dict[str, Any], changed: bool):
+    assert _differ(previous, current) is changed
+
+
+class Answers:
+    """A poller that answers from a function of the path and the cursor, and keeps the requests."""
+
+    def __init__(self, answer: Callable[[str, Any], Any]) -> None:
+        self.answer = answer
+        self.calls: list[Call[Any]] = []
+
+    async def settings(self) -> ClientSettings:
+        return build_settings("http://127.0.0.1:9", "clapi_x", {})
+
+    async def run(self, call: Call[Any]) -> Any:
+        self.calls.append(call)
+        await asyncio.sleep(0)
+        return self.answer(call.request.path, call.request.params.get("cursor"))
+
+
+def page(*list_ids: str, cursor: str | None = None) -> LeadListPage:
+    lists = [LeadList(list_id=list_id, lead_count=1) for list_id in list_ids]
+    return LeadListPage(lists=lists, cursor=cursor)
+
+
+class TestSharedCounts:
+    def test_many_ask_at_once_and_one_request_with_low_priority_is_sent(self):
+        poller = Answers(lambda *_: page("a", "b"))
+
+        async def ask() -> list[Any]:
+            shared = SharedCounts(poller)  # type: ignore[arg-type]
+            return await asyncio.gather(*(shared.latest(300.0) for _ in range(20)))
+
+        readings = asyncio.run(ask())
+        assert [item.list_id for item in readings[0].lists] == ["a", "b"]
+        assert all(reading is readings[0] for reading in readings)
+        assert [call.request.priority for call in poller.calls] == [Priority.POLL]
+
+    def test_all_pages_are_read_and_a_list_that_moved_counts_once(self):
+        poller = Answers(lambda _, cursor: page("b", "c") if cursor else page("a", "b", cursor="2"))
+        reading = asyncio.run(SharedCounts(poller).latest(300.0))  # type: ignore[arg-type]
+        assert [item.list_id for item in reading.lists] == ["a", "b", "c"]
+
+    def test_pages_that_never_end_are_an_error(self):
+        poller = Answers(lambda *_: page("a", cursor="again"))
+        reading = asyncio.run(SharedCounts(poller).latest(300.0))  # type: ignore[arg-type]
+        assert "reading would never end" in str(reading.error)
+        assert len(poller.calls) == 2
+
+    def test_the_enriched_count_is_asked_for_once_per_reading_and_only_where_the_page_lacks_it(self):
+        poller = Answers(lambda *_: LeadList(list_id="a", lead_count=2, enriched_count=1))
+        known = LeadList(list_id="b", lead_count=5, enriched_count=5)
+
+        async def ask() -> list[LeadList]:
+            shared = SharedCounts(poller)  # type: ignore[arg-type]
+            poller.answer, single = lambda *_: page("a"), poller.answer
+            reading = await shared.latest(300.0)
+            poller.answer = single
+            wanted = [reading.lists[0], reading.lists[0], known]
+            return [await shared.with_enriched_count(reading, item) for item in wanted]
+
+        assert [item.enriched_count for item in asyncio.run(ask())] == [1, 1, 5]
+        assert [call.request.path for call in poller.calls] == ["/lead-lists", "/lead-lists/a"]
