@@ -272,7 +272,7 @@ def test_an_api_that_fails_for_a_while_does_not_end_the_watch(
 
     async def test() -> None:
         watch = Watch(list_id=watched.list_id)
-        await checks(server, 1)
+        await checks(server, 2)
         server.faults.fail(LISTS, 500, times=6)
         add_lead(server, watched)
         await until(lambda: watch.events, 20.0)
