@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import XComArg
@@ -19,6 +20,9 @@ except ImportError:
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
+
+DEFAULT_TIMEOUT_SECONDS = 3600
+"""Seconds that a task waits for workflows at most, if nothing else is asked for."""
 
 
 def is_absent(value: Any) -> bool:
@@ -104,6 +108,25 @@ def number(argument: str, value: Any) -> float | None:
     parsed = _finite(value)
     if parsed is None:
         raise CleanlistConfigurationError(f"{argument} must be a number, not {value!r}.")
+    return parsed
+
+
+def seconds(argument: str, value: Any, default: float) -> float:
+    """Return an argument that is a duration, in seconds, or the default if it is absent.
+
+    Args:
+        argument: Its name, for the message.
+        value: A number of seconds, the text of one, or a ``timedelta``; see :func:`is_absent`.
+        default: What an absent argument means, in seconds.
+
+    Raises:
+        CleanlistConfigurationError: It is something else, or negative.
+    """
+    parsed = value.total_seconds() if isinstance(value, timedelta) else number(argument, value)
+    if parsed is None:
+        return default
+    if parsed < 0:
+        raise CleanlistConfigurationError(f"{argument} must not be negative, as {value!r} is.")
     return parsed
 
 

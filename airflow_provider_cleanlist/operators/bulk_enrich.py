@@ -22,12 +22,14 @@ from airflow_provider_cleanlist.links import WorkflowLink
 from airflow_provider_cleanlist.submission.history import OnUnknown
 from airflow_provider_cleanlist.submission.options import OnInvalid, SubmissionOptions
 from airflow_provider_cleanlist.xcom import (
+    DEFAULT_TIMEOUT_SECONDS,
     ContactsArgument,
     given,
     given_word,
     is_absent,
     mapping,
     number,
+    seconds,
     whole_number,
 )
 
@@ -108,7 +110,7 @@ class BulkEnrichOperator(BaseOperator):
         deferrable: Wait in the triggerer; by default as Airflow is configured.
         poll_interval: Seconds between two status checks of a workflow, at least 1; None follows a schedule that
             respects the request budget, and polls rarely when webhooks are expected.
-        timeout: Seconds to wait at most.
+        timeout: Seconds to wait at most, or a ``timedelta``; None, ``"None"`` and blank text mean 3600.
         cleanlist_conn_id: Airflow connection of type ``cleanlist``.
 
     Returns:
@@ -189,7 +191,7 @@ class BulkEnrichOperator(BaseOperator):
         wait_for_completion: bool = False,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         poll_interval: float | None = None,
-        timeout: float = 3600,
+        timeout: timedelta | float | None = DEFAULT_TIMEOUT_SECONDS,
         cleanlist_conn_id: str = CleanlistHook.default_conn_name,
         **kwargs: Any,
     ) -> None:
@@ -243,7 +245,7 @@ class BulkEnrichOperator(BaseOperator):
         )
 
         options, poll_interval = self._options(), self._poll_interval()
-        timeout = number("timeout", self.timeout) or 0.0
+        timeout = seconds("timeout", self.timeout, DEFAULT_TIMEOUT_SECONDS)
         hook = CleanlistHook(self.cleanlist_conn_id)
         outcome = self._submit(context, hook, options)
         report = outcome.submitted
@@ -321,7 +323,7 @@ class BulkEnrichOperator(BaseOperator):
         from airflow_provider_cleanlist.submission.task import configured_window
 
         window = self.skip_submitted_within
-        if window is None:
+        if window is None or is_absent(window):
             return configured_window()
         if not isinstance(window, timedelta) or window <= timedelta(0):
             raise CleanlistConfigurationError(

@@ -15,7 +15,7 @@ from airflow.providers.common.compat.sdk import (
     PokeReturnValue,
 )
 
-from airflow_provider_cleanlist.exceptions import CleanlistConfigurationError, CleanlistWaitTimeoutError
+from airflow_provider_cleanlist.exceptions import CleanlistWaitTimeoutError
 from airflow_provider_cleanlist.hooks.cleanlist import CleanlistHook
 from airflow_provider_cleanlist.links import WorkflowLink
 from airflow_provider_cleanlist.waiting.outcome import (
@@ -37,7 +37,13 @@ from airflow_provider_cleanlist.waiting.wait import (
     summary_of_event,
     wait,
 )
-from airflow_provider_cleanlist.xcom import given, number, workflow_ids_of
+from airflow_provider_cleanlist.xcom import (
+    DEFAULT_TIMEOUT_SECONDS,
+    given,
+    number,
+    seconds,
+    workflow_ids_of,
+)
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -60,7 +66,8 @@ class WorkflowSensor(BaseSensorOperator):
             an XComArg of any of these (templated). With no id at all the task succeeds at once.
         cleanlist_conn_id: Airflow connection (templated).
         deferrable: Wait in the triggerer.
-        timeout: Seconds after which the task fails if workflows are still running. They continue at Cleanlist.
+        timeout: Seconds after which the task fails if workflows are still running, or a ``timedelta``; None, ``"None"``
+            and blank text mean 3600. They continue at Cleanlist.
         poll_interval: Seconds between two status checks of a workflow, at least 1. None (default) follows a schedule
             that learns how long workflows take and respects the request budget; when webhooks are expected
             (``BulkEnrichOperator(webhook=True)``), it polls every ten minutes only.
@@ -91,18 +98,13 @@ class WorkflowSensor(BaseSensorOperator):
         workflow_ids: Any,
         cleanlist_conn_id: str = CleanlistHook.default_conn_name,
         deferrable: bool = True,
-        timeout: timedelta | float = 3600,
+        timeout: timedelta | float | None = DEFAULT_TIMEOUT_SECONDS,
         poll_interval: float | None = None,
         failure_policy: FailurePolicy = "any",
         ledger_conn_id: str | None = None,
         **kwargs: Any,
     ) -> None:
-        seconds = (
-            timeout.total_seconds() if isinstance(timeout, timedelta) else number("timeout", timeout) or 0.0
-        )
-        if seconds < 0:
-            raise CleanlistConfigurationError(f"timeout must not be negative, as {timeout!r} is.")
-        super().__init__(timeout=seconds, **kwargs)
+        super().__init__(timeout=seconds("timeout", timeout, DEFAULT_TIMEOUT_SECONDS), **kwargs)
         self.workflow_ids = workflow_ids
         self.cleanlist_conn_id = cleanlist_conn_id
         self.deferrable = deferrable

@@ -76,6 +76,7 @@ class WarehouseLoadOperator(BaseOperator):
         "cleanlist_conn_id",
     )
     ui_color = "#dff3ec"
+    default_page_size = MAX_PAGE_SIZE
 
     def __init__(
         self,
@@ -165,7 +166,7 @@ class WarehouseLoadOperator(BaseOperator):
     def _page_size(self) -> int:
         size = whole_number("page_size", self.page_size)
         if size is None:
-            return MAX_PAGE_SIZE
+            return self.default_page_size
         if not 1 <= size <= MAX_PAGE_SIZE:
             raise CleanlistConfigurationError(f"page_size must be 1 to {MAX_PAGE_SIZE}, not {size}.")
         return size

@@ -122,6 +122,7 @@ class EnrichmentResultsToWarehouseOperator(WarehouseLoadOperator):
         *WarehouseLoadOperator.template_fields,
     )
     operator_extra_links = (WorkflowLink(),)
+    default_page_size = 1
 
     def __init__(
         self,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
@@ -20,6 +20,7 @@ from airflow_provider_cleanlist.xcom import (
     is_absent,
     mapping,
     number,
+    seconds,
     task_ids_of,
     whole_number,
     workflow_ids_of,
@@ -41,7 +42,21 @@ def test_an_absent_value(value: object) -> None:
     assert given(value) is None
     assert whole_number("n", value) is None
     assert number("n", value) is None
+    assert seconds("s", value, 3600) == 3600
     assert mapping("m", value) is None
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"), [(0, 0), ("0", 0), (12.5, 12.5), (" 90 ", 90), (timedelta(minutes=2), 120)]
+)
+def test_a_duration(value: object, expected: float) -> None:
+    assert seconds("timeout", value, 3600) == expected
+
+
+@pytest.mark.parametrize("value", [-1, "-0.5", timedelta(seconds=-1), "an hour", True, "nan"])
+def test_what_is_no_duration(value: object) -> None:
+    with pytest.raises(CleanlistConfigurationError, match="timeout must"):
+        seconds("timeout", value, 3600)
 
 
 @pytest.mark.parametrize("value", [0, False, [], {}, "none of them", "0"])

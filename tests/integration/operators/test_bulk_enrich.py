@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,7 +12,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, Asset
+from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, Asset, TaskDeferred
 
 from airflow_provider_cleanlist.client.models import Contact
 from airflow_provider_cleanlist.exceptions import (
@@ -174,6 +175,13 @@ def test_a_killed_task_says_which_workflows_go_on_and_sends_no_further_batch(
     assert f"(1: {submit.workflow_id})" in logged()
 
 
+@pytest.mark.parametrize("absent", [None, "None", ""])
+def test_an_absent_timeout_waits_for_an_hour(enrich: Any, absent: str | None) -> None:
+    with pytest.raises(TaskDeferred) as deferral:
+        enrich(contacts=people(1), wait_for_completion=True, deferrable=True, timeout=absent)
+    assert deferral.value.trigger.request.deadline == pytest.approx(time.time() + 3600, abs=60)
+
+
 def test_outlets_learn_what_came_about(enrich: Any, task_instance: Any) -> None:
     asset = Asset("contacts")
     task_instance.outlet_events[asset] = SimpleNamespace(extra={})
@@ -253,6 +261,7 @@ class TestJournal:
             "partial, phone_only, full",
         ),
         ({"contacts": people(1), "batch_size": 251}, CleanlistConfigurationError, "1 to 250"),
+        ({"contacts": people(1), "timeout": -1}, CleanlistConfigurationError, "timeout must not be negative"),
         ({"contacts": people(1), "on_invalid_contact": "ignore"}, CleanlistConfigurationError, "fail, skip"),
         (
             {"contacts": people(1), "on_unknown_submission": "?"},

@@ -192,6 +192,13 @@ class TestDeferral:
         deferral = self.deferred(sensor_for(["wf1", "wf2"], timeout=timedelta(minutes=5)), context)
         assert deferral.trigger.request.deadline == pytest.approx(time.time() + 300, abs=5)  # type: ignore[attr-defined]
 
+    @pytest.mark.parametrize(
+        ("timeout", "seconds"), [(None, 3600), ("None", 3600), ("", 3600), ("0", 0), (0, 0)]
+    )
+    def test_an_absent_timeout_is_the_default(self, context: dict[str, Any], timeout: Any, seconds: float):
+        deferral = self.deferred(sensor_for(["wf1", "wf2"], timeout=timeout), context)
+        assert deferral.trigger.request.deadline == pytest.approx(time.time() + seconds, abs=5)  # type: ignore[attr-defined]
+
 
 class TestResumption:
     def test_a_finished_wait_returns_its_summary(self, context: dict[str, Any]):

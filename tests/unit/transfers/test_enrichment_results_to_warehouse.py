@@ -104,3 +104,13 @@ def test_the_output_of_an_enrichment_is_upstream():
 
 def test_unfinished_workflows_are_tried_again():
     assert issubclass(CleanlistResultsNotReadyError, AirflowException)
+
+
+@pytest.mark.parametrize("absent", [None, "None", ""])
+@pytest.mark.parametrize(
+    ("page_size", "expected"), [("absent", 1), (1, 1), ("500", 500)], ids=["absent", "number", "text"]
+)
+def test_an_absent_page_size_is_the_default(absent, page_size, expected):
+    given = absent if page_size == "absent" else page_size
+    operator = EnrichmentResultsToWarehouseOperator(**{**REQUIRED, "page_size": given})
+    assert operator._page_size() == expected
