@@ -169,12 +169,13 @@ def types(session: nox.Session) -> None:
 
 @nox.session
 def docs(session: nox.Session) -> None:
-    """The documentation as a site in ``build/docs``; a warning is an error, and so is anything from another host."""
+    """The documentation as a site in ``build/docs``: no warning, nothing from another host, readable on a phone."""
     shutil.rmtree(SITE, ignore_errors=True)
     with tempfile.TemporaryDirectory() as home:  # or else the builder's own settings would be read
         session.env["AIRFLOW_HOME"] = home
         run(session, "sphinx", "--fail-on-warning", "--keep-going", "--quiet", "docs", str(SITE))
     session.run(sys.executable, "scripts/check_site.py", str(SITE), external=True)
+    session.run(sys.executable, "scripts/check_site_in_browser.py", str(SITE), external=True)
 
 
 @nox.session

@@ -6,6 +6,7 @@ Everything the pages need is in the build: no script, font or style comes from a
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import airflow_provider_cleanlist.sandbox.server  # noqa: F401  # before autodoc touches pydantic's annotations
@@ -35,10 +36,11 @@ napoleon_numpy_docstring = False
 html_theme = "furo"
 html_title = f"{project} {release}"
 html_static_path = ["_static"]
-html_css_files = ["wide-tables.css"]
+html_css_files = ["site.css"]
+html_js_files = ["site.js"]
+html_search_scorer = str(Path(__file__).parent / "_static" / "search_order.js")
 html_show_sphinx = False
 html_copy_source = False
-html_show_search_summary = False  # needs a server; without it the search works from files too
 html_theme_options = {
     "light_css_variables": {"color-brand-primary": "#0f766e", "color-brand-content": "#0f766e"},
     "dark_css_variables": {"color-brand-primary": "#5eead4", "color-brand-content": "#5eead4"},
