@@ -117,7 +117,7 @@ SCENARIOS = (
     ),
     Scenario(
         "between",
-        "killed between two batches, in two tries",
+        "killed between two batches, in two attempts",
         {1: ("SIGKILL", "after accepted", 1), 2: ("SIGKILL", "after accepted", 2)},
         tries=3,
         wait=True,
@@ -152,7 +152,7 @@ SCENARIOS = (
     ),
     Scenario(
         "zombie",
-        "worker frozen, replaced by a new try, and thawed before its next intent",
+        "worker frozen, replaced by a new attempt, and thawed before its next intent",
         {1: ("SIGSTOP to the worker", "before intent", 2)},
     ),
     Scenario("order", "killed; the SQL query returns another order", KILLED, dag="pay_once_sql"),

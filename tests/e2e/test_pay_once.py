@@ -163,7 +163,7 @@ def row_of(stage: Stage, scenario: Scenario) -> list[str]:
     elif scenario.user:
         ending = "the user clears it"
     elif outcome.tries > 1:
-        ending = "a new try goes on by itself"
+        ending = "a new attempt continues automatically"
     else:
-        ending = "the same try goes on"
+        ending = "the same attempt continues"
     return [scenario.fault, ending, str(twice), str(lost)]

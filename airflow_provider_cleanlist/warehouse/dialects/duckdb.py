@@ -35,7 +35,7 @@ def _class_name(error: Any) -> str:
 
 
 def _category(error: Any) -> str:
-    """Return the class; constraints have one for all, so the text shows which a value broke by itself."""
+    """Return the class; all constraints share one, so the text shows which of them a single value broke."""
     name = _class_name(error)
     return "ValueConstraint" if name == "ConstraintException" and _OF_VALUE.search(str(error)) else name
 
