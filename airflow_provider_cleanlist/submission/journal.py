@@ -57,6 +57,10 @@ class JournalOrganisationError(JournalError):
     """This run and task has submitted contacts for another organisation."""
 
 
+SETTLED_BY_WEBHOOK = "accepted, says its webhook"
+"""Note of a batch whose response was lost and whose webhook arrived."""
+
+
 @dataclass(frozen=True, slots=True)
 class Batch:
     """One submission.
@@ -69,7 +73,7 @@ class Batch:
         changed_at: Seconds since the epoch of the last change.
         workflow_id: Workflow that an accepted batch became, else None.
         task_ids: Task ids of an accepted batch, where the API named them.
-        note: Why it was rejected or is unknown; never holds contact data.
+        note: Why it was rejected or is unknown, or that its webhook settled it; never holds contact data.
         batch_id: Its key in a ledger; empty elsewhere.
     """
 
@@ -97,6 +101,11 @@ class Batch:
     def is_unknown(self) -> bool:
         """Whether nobody knows if Cleanlist accepted it."""
         return self.state in (BatchState.INTENT, BatchState.UNKNOWN)
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether only its webhook tells that it was accepted, and as which workflow."""
+        return self.state is BatchState.ACCEPTED and self.note == SETTLED_BY_WEBHOOK
 
     def contacts(self) -> Iterator[bytes]:
         """Yield the hash of each contact."""
@@ -234,8 +243,11 @@ class Journal(Protocol):
     def accept(self, batch: Batch, workflow_id: str, task_ids: Sequence[str], now: float) -> Batch:
         """Record that Cleanlist accepted a batch of this attempt as a workflow. Raises as :meth:`begin`."""
 
-    def settle(self, batch: Batch, workflow_id: str, task_ids: Sequence[str], now: float) -> Batch:
-        """Record that an earlier attempt's batch of unknown outcome was accepted. Raises as :meth:`begin`."""
+    def settle(self, batch: Batch, workflow_id: str, now: float) -> Batch:
+        """Record that, by its webhook, an earlier attempt's batch of unknown outcome was accepted.
+
+        Raises as :meth:`begin`.
+        """
 
     def reject(self, batch: Batch, note: str, now: float) -> Batch:
         """Record that Cleanlist certainly did not accept a batch of this attempt. Raises as :meth:`begin`."""

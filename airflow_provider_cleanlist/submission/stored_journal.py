@@ -20,6 +20,7 @@ from airflow_provider_cleanlist.contacts.identity import Deduplicator
 from airflow_provider_cleanlist.submission.history import BatchState, ContactHistory, is_in_flight
 from airflow_provider_cleanlist.submission.journal import (
     JOURNAL_VERSION,
+    SETTLED_BY_WEBHOOK,
     Batch,
     Intent,
     JournalConfigurationError,
@@ -292,7 +293,7 @@ class StoredJournal:
             )
         )
 
-    def settle(self, batch: Batch, workflow_id: str, task_ids: Sequence[str], now: float) -> Batch:
+    def settle(self, batch: Batch, workflow_id: str, now: float) -> Batch:
         """See :class:`.journal.Journal`.
 
         If that attempt still runs and overwrites the record, the batch is unknown again, which never sends anything.
@@ -302,7 +303,7 @@ class StoredJournal:
             batch,
             state=BatchState.ACCEPTED,
             workflow_id=workflow_id,
-            task_ids=tuple(task_ids),
+            note=SETTLED_BY_WEBHOOK,
             changed_at=now,
         )
         self._write(self._keys_of_earlier[index], accepted.to_json())

@@ -10,7 +10,6 @@ from urllib.parse import urlsplit
 
 from airflow.providers.common.compat.sdk import conf
 
-from airflow_provider_cleanlist.client.results import EnrichmentResult, WorkflowStatus
 from airflow_provider_cleanlist.client.settings import ClientSettings, is_loopback
 from airflow_provider_cleanlist.exceptions import CleanlistConfigurationError
 from airflow_provider_cleanlist.inbox.inbox import Inbox, InboxUnavailableError, announce
@@ -72,6 +71,9 @@ class WebhookAddresses:
     def settle(self, journal: Journal, inbox: Inbox, now: float) -> list[str]:
         """Record as accepted those batches of unknown outcome whose webhook was delivered.
 
+        Whoever has the address of a batch can deliver for it and name any workflow. So such a workflow is not
+        announced: its results come from the API, and nothing else that was delivered is used, task ids included.
+
         Args:
             journal: The loaded journal.
             inbox: What was delivered.
@@ -84,17 +86,19 @@ class WebhookAddresses:
             InboxUnavailableError: The inbox cannot be read.
             JournalError: The journal cannot be written.
         """
-        settled = []
+        settled: list[str] = []
         batches = list(journal.batches)
+        taken = {batch.workflow_id for batch in batches}
         for index, batch in enumerate(batches):
             if not batch.is_unknown:
                 continue
             name = self.name(batch.identities, batches[:index])
             workflow_id = inbox.workflow_of(name)
-            if workflow_id is not None and inbox.batch_of(workflow_id) in (None, name):
-                inbox.announce(workflow_id, name)
-                task_ids = _task_ids(inbox, workflow_id)
-                journal.settle(batch, workflow_id, task_ids if len(task_ids) == batch.size else (), now)
+            if workflow_id is None or workflow_id in taken:
+                continue
+            if inbox.batch_of(workflow_id) in (None, name):
+                journal.settle(batch, workflow_id, now)
+                taken.add(workflow_id)
                 settled.append(workflow_id)
         return settled
 
@@ -159,21 +163,15 @@ class BatchAddresses:
             self._can_announce = announce({workflow_id: self._names[url]})
 
     def announce_all(self) -> None:
-        """Announce the workflows of all attempts: a killed one may have left some out."""
+        """Announce the workflows of all attempts that Cleanlist named: a killed one may have left some out."""
         batches = list(self._journal.batches)
         announce(
             {
                 batch.workflow_id: self._addresses.name(batch.identities, batches[:index])
                 for index, batch in enumerate(batches)
-                if batch.workflow_id is not None
+                if batch.workflow_id is not None and not batch.is_settled
             }
         )
-
-
-def _task_ids(inbox: Inbox, workflow_id: str) -> list[str]:
-    payload = inbox.payload(workflow_id) or {}
-    results = map(EnrichmentResult.parse, WorkflowStatus.parse(workflow_id, payload).results)
-    return [result.task_id for result in results if result.task_id]
 
 
 def open_webhook_addresses(settings: ClientSettings, run: Sequence[object]) -> WebhookAddresses:

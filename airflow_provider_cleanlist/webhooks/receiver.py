@@ -244,7 +244,7 @@ def read_payload(body: bytes) -> tuple[str, dict[str, Any]]:
     if payload is None:
         raise Refusal(400, "the body is not JSON")
     workflow_id = text_or_none(payload.get("workflow_id")) if isinstance(payload, dict) else None
-    if workflow_id is None or len(workflow_id) > ID_CHARACTERS:
+    if workflow_id is None or len(workflow_id) > ID_CHARACTERS or not workflow_id.isprintable():
         raise Refusal(400, "the body contains no valid workflow id")
     return workflow_id, payload
 

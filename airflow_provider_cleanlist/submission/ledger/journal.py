@@ -23,6 +23,7 @@ from airflow_provider_cleanlist.client.models import EnrichmentType
 from airflow_provider_cleanlist.client.results import WorkflowState, workflow_state
 from airflow_provider_cleanlist.submission.history import BatchState, ContactHistory, EarlierBatch, history_of
 from airflow_provider_cleanlist.submission.journal import (
+    SETTLED_BY_WEBHOOK,
     Batch,
     Intent,
     JournalError,
@@ -196,19 +197,13 @@ class LedgerJournal:
 
     def accept(self, batch: Batch, workflow_id: str, task_ids: Sequence[str], now: float) -> Batch:
         """See :class:`.journal.Journal`. It happened, so it is recorded even if another attempt has taken over."""
-        return self._record(
-            replace(
-                batch,
-                state=BatchState.ACCEPTED,
-                workflow_id=workflow_id,
-                task_ids=tuple(task_ids),
-                note="",
-                changed_at=now,
-            )
-        )
+        accepted = replace(batch, state=BatchState.ACCEPTED, workflow_id=workflow_id, changed_at=now)
+        return self._record(replace(accepted, task_ids=tuple(task_ids), note=""))
 
-    settle = accept
-    """A webhook that confirms an earlier attempt's batch is recorded like an answer."""
+    def settle(self, batch: Batch, workflow_id: str, now: float) -> Batch:
+        """See :class:`.journal.Journal`."""
+        accepted = replace(batch, state=BatchState.ACCEPTED, workflow_id=workflow_id, changed_at=now)
+        return self._record(replace(accepted, note=SETTLED_BY_WEBHOOK))
 
     def reject(self, batch: Batch, note: str, now: float) -> Batch:
         """See :class:`.journal.Journal`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import socket
 import time
@@ -24,7 +25,7 @@ pytestmark = [pytest.mark.integration]
 
 GUIDE = Path(__file__).parents[3] / "docs" / "webhooks.md"
 PAYLOAD = {"event": "enrichment.completed", "workflow_id": "w", "results": [{"task_id": "t"}]}
-ODD_ID = "../../../etc/passwd\0%2e%2e"
+ODD_ID = "../../../etc/passwd%00%2e%2e"
 
 
 def documented() -> dict[str, tuple[str, str]]:
@@ -147,6 +148,12 @@ def odd_id(lab: Lab) -> set[int]:
     return told
 
 
+def unprintable_id(lab: Lab) -> set[int]:
+    ids = ["w" * 513, "w\n", "w\x1b[31m", "\0", "w\u200b", "\ud800"]
+    bodies = [json.dumps({"event": "enrichment.completed", "workflow_id": odd}) for odd in ids]
+    return {lab.post(content=body.encode()) for body in bodies}
+
+
 def oversized(lab: Lab) -> set[int]:
     declared = lab.raw(f"/cleanlist/webhook/{lab.token()}", headers="Content-Length: 17000000\r\n")
     lab.patch.setattr(module, "WEBHOOK", InputLimit(100_000, 1000))
@@ -208,8 +215,12 @@ ATTACKS: dict[str, tuple[Attack, int]] = {
     "Genuine token, before the task has noted which workflow its batch became": (early, ONCE),
     "Path tricks: `..`, `%2f`, `//`, further segments, a trailing slash": (paths, NOTHING),
     "Any method but POST": (methods, NOTHING),
-    "Body that is not a JSON object, is nested too deeply, has more than 50,000 values, or names no workflow": (
+    "Body that is not a JSON object, is nested more than 200 deep, has more than 50,000 values, or names no workflow": (
         malformed,
+        NOTHING,
+    ),
+    "Workflow id longer than 512 characters, or with control, invisible or unpaired surrogate characters": (
+        unprintable_id,
         NOTHING,
     ),
     "Workflow id that looks like a path": (odd_id, ONCE),

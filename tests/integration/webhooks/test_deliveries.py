@@ -201,6 +201,7 @@ def test_a_lost_answer_is_settled_by_its_webhook(sandbox, task, inbox):
     assert result["workflow_ids"] == [submit.workflow_id]
     assert (result["contacts_submitted"], result["worst_case_credits"]) == (30, 30)
     assert len(sandbox.ledger.accepted_submits) == 1
+    assert inbox.payload(submit.workflow_id) is None  # its results are asked of the API
 
 
 def test_what_is_resubmitted_has_an_address_of_its_own(sandbox, task, inbox):

@@ -241,11 +241,11 @@ def test_an_earlier_unknown_batch_can_be_settled(task: Task) -> None:
     begun(journal, B, now=START + 2)
     later = task.attempt()
     for number, batch in enumerate(list(later.batches)):
-        later.settle(batch, f"wf{number}", ["t"], START + 3)
+        later.settle(batch, f"wf{number}", START + 3)
     last = task.attempt(keep_task_ids=True)
-    assert [(batch.workflow_id, batch.task_ids) for batch in last.batches] == [
-        ("wf0", ("t",)),
-        ("wf1", ("t",)),
+    assert [(batch.workflow_id, batch.task_ids, batch.is_settled) for batch in last.batches] == [
+        ("wf0", (), True),
+        ("wf1", (), True),
     ]
     assert last.unknown_contacts == 0
 
@@ -284,7 +284,7 @@ def test_a_token_that_vanishes_allows_nothing(task: Task, outcome: str, history:
 def test_an_unknown_batch_under_a_token_that_vanished_can_be_settled(task: Task) -> None:
     begun(task.attempt(token="again"), A)
     journal = task.attempt()
-    journal.settle(journal.batches[0], "wf", [], START + 1)
+    journal.settle(journal.batches[0], "wf", START + 1)
     for token in ("", "again"):
         assert [batch.workflow_id for batch in task.attempt(token=token).batches] == ["wf"]
 

@@ -256,9 +256,19 @@ class TestIntents:
         first = ledger.journal()
         batch = begun(first, [A])
         second = ledger.journal(try_number=2)
-        second.settle(second.batches[0], "wf", [], START)
+        second.settle(second.batches[0], "wf", START)
         getattr(first, outcome)(batch, "no answer", START + 1)
         assert ledger.query("SELECT state, workflow_id FROM cleanlist_batches") == [("accepted", "wf")]
+
+    def test_an_answer_counts_more_than_the_webhook(self, ledger: Ledger) -> None:
+        first = ledger.journal()
+        batch = begun(first, [A])
+        second = ledger.journal(try_number=2)
+        second.settle(second.batches[0], "wf of a webhook", START)
+        assert ledger.journal(try_number=3).batches[0].is_settled
+        first.accept(batch, "wf", [], START + 1)
+        (last,) = ledger.journal(try_number=4).batches
+        assert (last.workflow_id, last.is_settled) == ("wf", False)
 
     def test_a_lock_row_that_was_deleted_lets_nothing_through(self, ledger: Ledger) -> None:
         journal = ledger.journal()

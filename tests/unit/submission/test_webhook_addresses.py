@@ -114,7 +114,7 @@ def test_what_was_delivered_is_accepted_whatever_came_later(inbox: Inbox) -> Non
     assert CALLBACKS.settle(journal, inbox, NOW) == ["w"]
     for again in (journal, store.next_try()):
         states = [(batch.state, batch.workflow_id, batch.task_ids) for batch in again.batches]
-        assert states == [(BatchState.INTENT, None, ()), (BatchState.ACCEPTED, "w", ("t",))]
+        assert states == [(BatchState.INTENT, None, ()), (BatchState.ACCEPTED, "w", ())]
         assert [history.submitted_here for history in again.histories([ONE, TWO])] == [False, True]
         assert again.unknown_contacts == 1
     assert CALLBACKS.settle(store.next_try(), inbox, NOW) == []
@@ -131,12 +131,32 @@ def test_each_of_two_submissions_of_the_same_contacts_is_settled_by_its_own(inbo
     assert [batch.workflow_id for batch in journal.batches] == [None, "w"]
 
 
-def test_task_ids_of_a_cut_delivery_are_not_taken(inbox: Inbox) -> None:
+def test_of_a_delivery_that_settles_nothing_but_the_workflow_is_taken(
+    tmp_path: Path, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever has the address can name the workflow of another batch, which its task announces later, or never."""
+    monkeypatch.setenv("AIRFLOW__CLEANLIST__WEBHOOK_INBOX", f"file://{tmp_path}")
     store = Store()
-    name = lost(StoredJournal(store), ONE + TWO)
-    inbox.store(name, "w", {"results": [{"task_id": "t"}], "results_truncated": 1}, NOW)
+    name = lost(StoredJournal(store), ONE)
+    inbox.store(name, "w", {"results": [{"task_id": "t"}], "forged": True}, NOW)
     CALLBACKS.settle(journal := store.next_try(), inbox, NOW)
-    assert journal.batches[0].task_ids == ()
+    BatchAddresses(CALLBACKS, store.next_try()).announce_all()
+    assert [(batch.workflow_id, batch.task_ids) for batch in journal.batches] == [("w", ())]
+    assert (inbox.payload("w"), inbox.is_expected("w")) == (None, False)
+    genuine = batch_name("organisation", "another run", "0")
+    inbox.announce("w", genuine)
+    assert inbox.store(genuine, "w", {"forged": False}, NOW)
+    assert inbox.payload("w") == {"forged": False}
+
+
+def test_a_workflow_of_the_same_task_settles_no_other_batch(inbox: Inbox) -> None:
+    store = Store()
+    journal = StoredJournal(store)
+    journal.accept(begun(journal, [TWO], "partial", NOW), "w", (), NOW)
+    inbox.store(lost(journal, ONE), "w", {}, NOW)
+    journal = store.next_try()
+    assert CALLBACKS.settle(journal, inbox, NOW) == []
+    assert journal.unknown_contacts == 1
 
 
 def test_an_address_that_names_the_workflow_of_another_batch_settles_nothing(inbox: Inbox) -> None:
