@@ -8,6 +8,7 @@ value is looked for. To add a name, add a line, and a header to ``tests/unit/con
 from __future__ import annotations
 
 import csv
+import re
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,6 +17,10 @@ from pathlib import Path
 
 FULL_NAME = "full_name"
 """What the table calls columns of full names. It is not a contact field: full names are not split."""
+
+_NUMBER = r"^\s*\d{1,2}[.)]\s+"
+_DUTY = r"\s*[(\[]\s*(?:required|optional|mandatory|pflichtfeld|optionnel|obligatoire|obligatorio|opcional)\s*[)\]]\s*$"
+_OF_FORMS = re.compile(f"{_NUMBER}|{_DUTY}", re.IGNORECASE)
 
 _FILE = Path(__file__).with_name("known_names.csv")
 
@@ -43,8 +48,15 @@ class KnownName:
 
 
 def header_key(header: str) -> str:
-    """Return what two spellings of one header share: its letters and digits, without case and accents."""
-    folded = unicodedata.normalize("NFKD", header).casefold().replace("\N{LATIN SMALL LETTER DOTLESS I}", "i")
+    """Return what two spellings of one header share: its letters and digits, without case and accents.
+
+    Numbers of questions and notes of forms and templates are left aside: ``1. First Name``, ``Company (required)``.
+    """
+    folded = (
+        unicodedata.normalize("NFKD", _OF_FORMS.sub("", header))
+        .casefold()
+        .replace("\N{LATIN SMALL LETTER DOTLESS I}", "i")
+    )
     return "".join(filter(str.isalnum, folded))
 
 

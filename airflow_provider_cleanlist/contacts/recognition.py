@@ -24,7 +24,7 @@ _REMEMBERED = 2_000  # names of columns; rows of JSON may each bring their own
 _OBJECT_WORDS = """
     ansprechpartner attributes candidate candidates contact contacto contacts contato contatto custom
     data field fields individual kontakt kontaktperson lead leads osoba payload people person persona
-    personne persoon pessoa properties property prospect prospects record traits
+    personne persoon pessoa profile properties property prospect prospects record traits
 """
 _OBJECTS = frozenset(_OBJECT_WORDS.split())
 """Keys of words for the object that a row is, and for what loaders put around it: a prefix of these says nothing."""
@@ -82,14 +82,14 @@ def count_recognised(headers: Iterable[str]) -> int:
 def is_header(columns: Sequence[str], recognised: Mapping[str, KnownName]) -> bool:
     """Return whether columns are surely names, and not a person's data that stands where a header should be.
 
-    At least two of them are recognised; or more than half are made of words that headers are made of, and none looks
-    like an address, a URL or a number.
+    At least two of them are recognised, or the only one; or more than half are made of words that headers are made of,
+    and none looks like an address, a URL or a number.
 
     Args:
         columns: The columns of one source.
         recognised: From :func:`recognise`.
     """
-    if len(recognised) > 1:
+    if len(recognised) > 1 or len(recognised) == len(columns) == 1:
         return True
     if any(_DATA.search(column) or len(column) > _LONGEST_PREFIXED for column in columns):
         return False

@@ -25,6 +25,8 @@ _HEADER_WITHIN = 20  # records
 _FOOTER_WITHIN = 20  # records
 _NAME_CHARACTERS = 200
 _SAMPLE_LINES = 50
+_LABELS_WITHIN = 2  # records below the header
+_QUESTION_ID = re.compile(r'\{"ImportId":.*\}')  # the third header of Qualtrics
 _EXCEL_HINT = re.compile(r'"?sep=(.)"?[\r\n]*', re.IGNORECASE)
 
 
@@ -36,7 +38,8 @@ class DelimitedFile:
     under which the records agree best on a number of cells. Excel's first line ``sep=;`` is honoured.
 
     Quotation marks inside a quoted cell are doubled, or follow a backslash. Spaces may stand around quoted cells. In
-    tab-separated text, a quotation mark that does not enclose the whole cell belongs to the value.
+    tab-separated text, a quotation mark that does not enclose the whole cell belongs to the value. Apostrophes that
+    enclose every name of the header are quotation marks.
 
     Records are counted from the first line on, as a spreadsheet counts its rows, but from 0, so that the first row
     below a header on top is row 1.
@@ -70,8 +73,12 @@ class DelimitedFile:
         hint = _EXCEL_HINT.fullmatch(head[0]) if head else None
         skipped = 1 if hint else 0
         self.delimiter = hint[1] if hint else sniff_delimiter(head, header_row, count_known)
-        self._reader = _RecordReader(chain(head[skipped:], lines), self.delimiter, first_line=1 + skipped)
+        quote = _quotation_mark(head[skipped:], self.delimiter, count_known)
+        self._reader = _RecordReader(
+            chain(head[skipped:], lines), self.delimiter, quote, first_line=1 + skipped
+        )
         records = enumerate(self._reader)
+        self._count_known = count_known
         head_records = _read_head(records, header_row, count_known)
         position = _find_header(head_records, header_row, count_known)
         self._header_number, self._header = head_records[position]
@@ -79,25 +86,25 @@ class DelimitedFile:
         self._records = chain(head_records[position + 1 :], records)
         self.columns = unique_names(self._header)
         self._reader.width = len(self.columns)
-        self._repeated_headers = Tally()
+        self._further_headers = Tally()
         self._footer = Tally()
 
     def records(self) -> Iterator[tuple[int, list[str]]]:
         """Yield number and cells of each record after the header; a blank line has no cells.
 
-        Repetitions of the header are skipped. So is a footer: records with nothing but a first cell, after a blank one
-        and before the end.
+        Repetitions of the header are skipped, and so are further headers directly below it. So is a footer: records
+        with nothing but a first cell, after a blank one and before the end.
         """
         held: list[tuple[int, list[str]]] = []
         is_after_blank = False
-        for number, cells in self._records:
+        for number, cells in self._below_labels():
             if not _has_value(cells):
                 is_after_blank = True
                 if held:
                     held.append((number, cells))
                     continue
             elif cells == self._header:
-                self._repeated_headers.add(number)
+                self._further_headers.add(number)
                 continue
             elif is_after_blank:
                 if len(held) < _FOOTER_WITHIN and self._may_be_footer(cells):
@@ -113,14 +120,33 @@ class DelimitedFile:
             else:
                 yield number, cells
 
+    def _below_labels(self) -> Iterator[tuple[int, list[str]]]:
+        """Return the records below the header and the labels of its columns that some tools write below it."""
+        for number, cells in islice(self._records, _LABELS_WITHIN):
+            if not self._is_label_line(cells):
+                return chain([(number, cells)], self._records)
+            self._further_headers.add(number)
+        return self._records
+
+    def _is_label_line(self, cells: Sequence[str]) -> bool:
+        """Return whether a record names columns: two known names in columns that are known, or ids of questions."""
+        if any(map(_QUESTION_ID.fullmatch, cells)):
+            return True
+        named = [
+            cell
+            for cell, name in zip(cells, self.columns, strict=False)
+            if self._count_known([name]) and self._count_known([cell])
+        ]
+        return len(named) > 1
+
     def skipped_lines(self) -> list[str]:
         """Return log lines about the records that were skipped so far."""
         lines = []
         if self._lines_above:
             where = f"the header is row {self._header_number + 1} of the file"
             lines.append(f"Lines above the header skipped: {self._lines_above:,} ({where}).")
-        if self._repeated_headers.count:
-            lines.append(f"Repeated header lines skipped: {self._repeated_headers}.")
+        if self._further_headers.count:
+            lines.append(f"Further header lines skipped: {self._further_headers}.")
         if self._footer.count:
             lines.append(f"Footer lines skipped: {self._footer}.")
         return lines
@@ -210,8 +236,9 @@ class _RecordReader:
         width: Number of cells in the header; None before it is known.
     """
 
-    def __init__(self, lines: Iterator[str], delimiter: str, first_line: int) -> None:
+    def __init__(self, lines: Iterator[str], delimiter: str, quote: str, first_line: int) -> None:
         self.width: int | None = None
+        self._quote = quote
         self._lines = _Lines(lines)
         self._line = first_line
         self._delimiter = delimiter
@@ -236,7 +263,14 @@ class _RecordReader:
             yield record
 
     def _csv(self, lines: Iterable[str], **dialect: Any) -> Iterator[list[str]]:
-        return csv.reader(lines, delimiter=self._delimiter, skipinitialspace=True, strict=True, **dialect)
+        return csv.reader(
+            lines,
+            delimiter=self._delimiter,
+            quotechar=self._quote,
+            skipinitialspace=True,
+            strict=True,
+            **dialect,
+        )
 
     def _has_backslashed_quote(self) -> bool:
         return any(r"\"" in line for line in self._lines.taken)
@@ -305,6 +339,13 @@ def sniff_delimiter(
     return max(
         DELIMITERS, key=lambda delimiter: _plausibility(_sample(head, delimiter), header_row, count_known)
     )
+
+
+def _quotation_mark(head: Sequence[str], delimiter: str, count_known: Callable[[Iterable[str]], int]) -> str:
+    """Return what encloses cells: apostrophes if they enclose every name of the header, else quotation marks."""
+    header = next((record for record in _sample(head, delimiter) if count_known(record) > 1), [])
+    names = list(filter(None, map(str.strip, header)))
+    return "'" if names and all(name[0] == name[-1] == "'" for name in names) else '"'
 
 
 def _sample(head: Sequence[str], delimiter: str) -> list[list[str]]:

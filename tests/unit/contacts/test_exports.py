@@ -1,7 +1,8 @@
 """Headers of other tools' exports, in many languages: each names the columns that hold a person.
 
 ``exports.csv`` has one header a line, as its tool writes it; ``Company=company_name`` is a column that holds the
-field, a column without ``=`` must stay unread. The people are invented.
+field, a column without ``=`` must stay unread. ``source`` says where a header was looked up; without one it is general
+knowledge. The people are invented.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import pytest
 
 from airflow_provider_cleanlist.client.models import CONTACT_FIELDS
 from airflow_provider_cleanlist.contacts.columns import plan_columns
+from airflow_provider_cleanlist.contacts.errors import ColumnError
 from airflow_provider_cleanlist.contacts.known_names import header_key, known_names
 from airflow_provider_cleanlist.contacts.reading import Accepted, read_contacts
 from airflow_provider_cleanlist.contacts.report import ReadReport
@@ -60,3 +62,22 @@ def test_an_export_is_read_as_its_tool_means_it(header: list[tuple[str, str]]) -
     [row] = read_contacts(RecordsSource([record]), ReadReport())
     assert isinstance(row, Accepted)
     assert row.contact.payload() == {field: PERSON[field] for field in CONTACT_FIELDS if field in fields}
+
+
+@pytest.mark.parametrize(
+    ("tool", "header"),
+    [
+        ("Close API", "id|lead_id|name|display_name|title|emails|phones|urls|date_created"),
+        ("monday", "Name|Company|Title|Email|Phone|Owner"),
+        ("Intercom", "Name|Email|Phone|Owner|Last seen"),
+    ],
+)
+def test_an_export_of_full_names_is_refused_by_its_columns(tool: str, header: str) -> None:
+    columns = header.split("|")
+    name = next(column for column in columns if column.casefold() == "name")
+    with pytest.raises(ColumnError) as caught:
+        list(read_contacts(RecordsSource([dict.fromkeys(columns, "Mara Okafor")]), ReadReport()))
+    assert f"{name!r}" in str(caught.value)
+    assert "are not split: give first_name and last_name" in str(caught.value)
+    assert "column_mapping={" in str(caught.value)
+    assert "Okafor" not in str(caught.value)

@@ -128,7 +128,7 @@ Confidential
     assert report.rows == 2
     assert report.summary_lines()[1:] == [
         "Lines above the header skipped: 2 (the header is row 4 of the file).",
-        "Repeated header lines skipped: 1 (row 5).",
+        "Further header lines skipped: 1 (row 5).",
         "Footer lines skipped: 2 (rows 8, 9).",
         "Columns read: 'First Name' -> first_name, 'Last Name' -> last_name, 'Company' -> company_name.",
         "Blank rows skipped: 1 (row 7).",

@@ -160,3 +160,21 @@ def test_parsing_a_dag_does_not_read_the_table() -> None:
         [sys.executable, "-c", probe], capture_output=True, text=True, timeout=120, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "First Name *|Last Name *|Company Name (required)",
+        "1. First Name|2. Last Name|3) Company",
+        "Vorname (Pflichtfeld)|Nachname [required]|Firma (optional)",
+        "profile.firstName|profile.lastName|profile.company.name",
+    ],
+)
+def test_what_forms_and_objects_add_to_names_does_not_count(header: str) -> None:
+    assert sources(header).keys() == NAMES | {"company_name"}
+
+
+def test_other_notes_in_a_name_count() -> None:
+    assert sources("First Name (manager)|Last Name (manager)|Company") == {"company_name": ("Company",)}
+    assert sources("Company Profile Url|Profile Views|Company") == {"company_name": ("Company",)}

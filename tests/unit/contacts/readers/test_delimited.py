@@ -213,7 +213,7 @@ def test_what_is_no_footer(rows):
 def test_a_repeated_header_is_skipped_and_counted():
     table = table_of("email,company\na,b\nemail,company\nemail,other\nc,d\nemail,company\n")
     assert list(table.records()) == [(1, ["a", "b"]), (3, ["email", "other"]), (4, ["c", "d"])]
-    assert table.skipped_lines() == ["Repeated header lines skipped: 2 (rows 2, 5)."]
+    assert table.skipped_lines() == ["Further header lines skipped: 2 (rows 2, 5)."]
 
 
 @pytest.mark.parametrize(
@@ -275,3 +275,44 @@ def test_names_are_unique():
         "Email (3)",
         "column 5",
     )
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        "First Name,Last Name,Company Name,\n",
+        'First Name,Last Name,Where do you work?,\n"{""ImportId"":""QID1""}","{""ImportId"":""QID2""}",,\n',
+        "Vorname,Nachname,Firma,\n",
+    ],
+)
+def test_labels_below_the_header_are_no_people(labels):
+    text = "firstname,lastname,company,notes\n"
+    table = table_of(f"{text}{labels}Ada,Park,Thistle,\n")
+    assert [cells[0] for _, cells in table.records()] == ["Ada"]
+    assert table.skipped_lines()[0].startswith("Further header lines skipped: ")
+
+
+@pytest.mark.parametrize(
+    "row", ["Company,Park,Thistle,", "Ada,Park,Company,Email", "Ada,Mail,Thistle,Company"]
+)
+def test_a_person_with_one_name_of_a_column_is_a_person(row):
+    _, _, records = read(f"First Name,Last Name,Company,Notes\n{row}\n")
+    assert records == [row.split(",")]
+
+
+def test_labels_farther_down_are_rows():
+    text = "firstname,lastname,company\nAda,Park,Thistle\nFirst Name,Last Name,Company\n"
+    assert len(read(text)[2]) == 2
+
+
+def test_apostrophes_around_every_name_of_the_header_enclose_cells():
+    text = "'First Name','Last Name','Company'\n'Ada','O''Park','Thistle, Inc.'\nBo,Lind,Side Co\n"
+    _, columns, records = read(text)
+    assert columns == ("First Name", "Last Name", "Company")
+    assert records == [["Ada", "O'Park", "Thistle, Inc."], ["Bo", "Lind", "Side Co"]]
+
+
+@pytest.mark.parametrize("header", ["'First Name',Last Name,Company", "First Name,Last Name,'Company'"])
+def test_other_apostrophes_belong_to_the_text(header):
+    _, _, records = read(f"{header}\n'Ada',Park,'t Hooft\n")
+    assert records == [["'Ada'", "Park", "'t Hooft"]]
