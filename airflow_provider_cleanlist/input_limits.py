@@ -48,6 +48,16 @@ REJECTION = InputLimit(MB, 50_000)
 """A response with status 422, which may repeat all 250 contacts of the request."""
 ERROR = InputLimit(64 * KB, 50_000)
 """Any other error response; what it has beyond that is not read."""
+EXPORT_BYTES = 16 * 1024 * MB
+"""The CSV file of an export, which is read part by part: 10,000,000 leads of 1.6 KB each."""
+EXPORT_PART_BYTES = 256 * KB
+"""A part of it: what is read, parsed and handed on together, and what must arrive in the time of a response."""
+EXPORT_ROW_BYTES = 4 * MB
+"""One row of it."""
+EXPORT_COLUMNS = 2000
+"""Columns of it."""
+EXPORT_SECONDS = 300.0
+"""How long Cleanlist may take to write the file of an export, which it does before it responds."""
 WEBHOOK = InputLimit(4 * MB, 50_000)
 """The body of a webhook: as much as a status response, which has the same contents."""
 

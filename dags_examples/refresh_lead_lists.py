@@ -42,6 +42,7 @@ with DAG(
         warehouse_conn_id="warehouse",
         table="cleanlist_list_members",
         on_missing="soft_delete",
+        read="auto",  # a long list as one file instead of hundreds of pages
         outlets=[Asset("cleanlist_list_members")],
     ).expand(list_name=lists_to_refresh())
 

@@ -52,6 +52,7 @@ MOST_SPELLED_OUT = 2
 NEVER_SEEN = {
     "a batch was accepted without a recorded intent": "an assertion",
     "a lead without an id": "becomes 'the response lacks required fields'",
+    "no address in the response": "becomes 'the response lacks required fields'",
     "no leads in the response": "becomes 'the response lacks required fields'",
     "not a JSON object": "becomes 'the response lacks required fields'",
     "a request budget needs at least 1 request and a window longer than 0 s": "the settings are checked before",

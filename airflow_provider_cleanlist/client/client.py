@@ -8,6 +8,7 @@ from typing import ParamSpec, Protocol, TypeVar
 
 from airflow_provider_cleanlist.client import endpoints, errors, models, results
 from airflow_provider_cleanlist.client.endpoints import OMITTED, Call, Omitted
+from airflow_provider_cleanlist.client.exports import ExportReader
 from airflow_provider_cleanlist.client.messages import DEFAULT_MAX_WAIT_SECONDS, check_sendable
 from airflow_provider_cleanlist.client.protocol import RetryLimits
 from airflow_provider_cleanlist.client.rate_limit.core import RateLimiter
@@ -52,6 +53,7 @@ class CleanlistClient:
         *,
         translate: Callable[[errors.CleanlistError], Exception] = _same,
     ) -> None:
+        self._settings = settings
         self._transport = Transport(
             settings.host,
             settings.api_key,
@@ -315,6 +317,36 @@ class CleanlistClient:
             return self._ask(endpoints.export_json, self._surface, list_id, columns, page_size, at)
 
         return self._pages(f"export list {list_id}", page, cursor)
+
+    def iter_export_file(
+        self, list_id: str, cursor: str | None = None, needed: Sequence[str] = ("lead_id",)
+    ) -> Iterator[models.LeadPage]:
+        """Yield a list's CSV export part by part: any list by one request and one download.
+
+        The leads have the API's default columns and those of smart agents, all as text; an empty cell is None. The last
+        page comes once number of rows and size have proved right.
+
+        Args:
+            list_id: The list.
+            cursor: Where to resume, from a page of an earlier attempt; None asks for a new file.
+            needed: Fields that the file must have.
+
+        Raises:
+            ExportNotResumableError: The file of the earlier attempt cannot be continued.
+            ExportInconsistentError: The file is not what the API says it is, or cannot be read.
+        """
+        reader = ExportReader(
+            list_id,
+            lambda: self._ask(endpoints.export_csv, self._surface, list_id),
+            api_key=self._settings.api_key,
+            timeout=self._transport.timeout,
+            max_retries=self._settings.max_retries,
+            needed=tuple(needed),
+        )
+        try:
+            yield from reader.pages(cursor)
+        except (errors.ApiError, errors.ConfigurationError) as error:
+            raise self._translate(error) from None
 
     def _ask(self, endpoint: Callable[P, Call[T]], *args: P.args, **kwargs: P.kwargs) -> T:
         return self.run(self._call(endpoint, *args, **kwargs))

@@ -11,7 +11,7 @@ from airflow_provider_cleanlist.client import errors, models, results
 from airflow_provider_cleanlist.client.messages import Repeat, Request, Surface
 from airflow_provider_cleanlist.client.protocol import Ok
 from airflow_provider_cleanlist.client.rate_limit.core import Priority
-from airflow_provider_cleanlist.input_limits import PAGE
+from airflow_provider_cleanlist.input_limits import EXPORT_SECONDS, PAGE
 from airflow_provider_cleanlist.wording import counted
 
 T = TypeVar("T")
@@ -300,6 +300,37 @@ def export_json(
         limit=PAGE,
     )
     return Call(request, lambda ok: _lead_page(list_id, _body(ok), needs_id=not columns))
+
+
+def export_csv(surface: Surface, list_id: str) -> Call[models.SignedExport]:
+    """Return the call ``POST /export/csv/signed-url``, which writes a list to a file and returns its signed address.
+
+    Args:
+        surface: API surface.
+        list_id: The list.
+    """
+
+    def parse(ok: Ok) -> models.SignedExport:
+        body = _body(ok)
+        address = body.get("download_url")
+        if not isinstance(address, str) or not address:
+            raise ValueError("no address in the response")
+        return models.SignedExport(
+            list_id,
+            address,
+            models.count_or_none(body.get("row_count")),
+            models.count_or_none(body.get("file_size_bytes")),
+        )
+
+    request = Request(
+        f"export list {list_id}",
+        "POST",
+        surface,
+        "/export/csv/signed-url",
+        body={"list_id": _id(list_id)},
+        slow_seconds=EXPORT_SECONDS,
+    )
+    return Call(request, parse)
 
 
 def add_leads(

@@ -79,6 +79,14 @@ class ConfigurationError(CleanlistError, ValueError):
     """A setting or an argument is invalid; nothing was sent. The text holds no secret and no personal data."""
 
 
+class ExportNotResumableError(CleanlistError):
+    """What an earlier attempt read of an export cannot be continued: its file is gone, or not surely the same."""
+
+
+class ExportInconsistentError(CleanlistError):
+    """The file of an export is not what the API says it is, or cannot be read; nothing of it may be used."""
+
+
 class ApiError(CleanlistError):
     """A request to the API failed for good; ``info`` has the details.
 

@@ -56,6 +56,7 @@ class Request:
         max_wait: Seconds from the start of the call for which it may keep waiting, whether for the request budget, for
             a rate limit or before a retry.
         limit: How large a successful response may be.
+        slow_seconds: Seconds that the server may need before it responds, where that is more than the usual timeout.
     """
 
     operation: str
@@ -68,6 +69,7 @@ class Request:
     priority: Priority = Priority.WORK
     max_wait: float = DEFAULT_MAX_WAIT_SECONDS
     limit: InputLimit = RESPONSE
+    slow_seconds: float = 0.0
 
     def __repr__(self) -> str:
         """Name the request without its body or parameters."""

@@ -334,6 +334,27 @@ class LeadPage:
         return f"LeadPage(list_id={self.list_id!r}, leads=<{len(self.leads)}>, total={self.total})"
 
 
+@dataclass(frozen=True, slots=True, repr=False)
+class SignedExport:
+    """Response of ``POST /export/csv/signed-url``: where the file of an export is, and what it holds.
+
+    Attributes:
+        list_id: The list.
+        download_url: Its signed address, a secret: whoever has it can read the leads.
+        row_count: Leads in the file, or None.
+        file_size_bytes: Size of the file in bytes, or None.
+    """
+
+    list_id: str
+    download_url: str
+    row_count: int | None
+    file_size_bytes: int | None
+
+    def __repr__(self) -> str:
+        """Show counts only: the address is a secret."""
+        return f"SignedExport(list_id={self.list_id!r}, row_count={self.row_count})"
+
+
 class AddedLeads(ApiModel):
     """Response to adding leads to a list.
 

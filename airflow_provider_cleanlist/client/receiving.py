@@ -36,13 +36,16 @@ class ResponseDeadline:
 
     Args:
         seconds: How long the response may take from the start of the context, in seconds.
+        connected: The socket that the response comes from, if it has begun.
+        secret: Whether the address of the request is a secret, so that nothing is logged of it.
     """
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, connected: Any = None, *, secret: bool = False) -> None:
         self.is_over = False
+        self.connected = connected
+        self.secret = secret
         self._timer = threading.Timer(seconds, self._end)
         self._timer.daemon = True
-        self._socket: Any = None
 
     def __enter__(self) -> Self:
         """Start."""
@@ -61,7 +64,7 @@ class ResponseDeadline:
         Args:
             connected: The socket.
         """
-        self._socket = connected
+        self.connected = connected
         if self.is_over:
             self._end()
 
@@ -69,7 +72,7 @@ class ResponseDeadline:
         self.is_over = True
         with contextlib.suppress(OSError, TypeError):
             # not the method of a TLS socket, which would change it under the reader
-            socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
+            socket.socket.shutdown(self.connected, socket.SHUT_RDWR)
 
 
 class _WatchedConnection(urllib3.connection.HTTPConnection):
@@ -210,7 +213,18 @@ class _RedactingFilter(logging.Filter):
         return True
 
 
+class _SecretAddressFilter(logging.Filter):
+    """Leaves out what urllib3 logs about a request whose address is a secret: it quotes path and query."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        del record
+        deadline: ResponseDeadline | None = getattr(_thread, "deadline", None)
+        return deadline is None or not deadline.secret
+
+
 logging.getLogger("urllib3.connection").addFilter(_RedactingFilter())
+for _name in ("urllib3.connection", "urllib3.connectionpool", "urllib3.util.retry"):
+    logging.getLogger(_name).addFilter(_SecretAddressFilter())
 
 
 def within(seconds: float) -> Callable[[], bool]:

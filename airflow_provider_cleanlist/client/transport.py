@@ -42,7 +42,8 @@ CONNECT_TIMEOUT_SECONDS = 10.0
 """How long opening a connection may take."""
 THREADS_PER_LOOP = 4
 """Threads that send the requests of one event loop."""
-_FAILURES = (requests.RequestException, urllib3.exceptions.HTTPError)
+FAILURES = (requests.RequestException, urllib3.exceptions.HTTPError)
+"""What ``requests`` and ``urllib3`` raise; the texts can hold the address."""
 PARSED_ON_LOOP_BYTES = 16 * 1024
 """Largest response that an event loop parses itself; larger ones are parsed on the thread that received them."""
 
@@ -145,7 +146,7 @@ class Transport:
     ) -> None:
         self._host = host
         self._auth = _BearerAuth(api_key)
-        self._timeout = (min(CONNECT_TIMEOUT_SECONDS, timeout), timeout)
+        self.timeout = (min(CONNECT_TIMEOUT_SECONDS, timeout), timeout)
         self._limiter = limiter
         self._limits = limits
         # plain http is for this machine only, and so must not take the key to a proxy
@@ -265,19 +266,19 @@ class Transport:
         try:
             # A kept connection may be closing at this very moment, which looks like a lost response.
             if request.repeat is messages.Repeat.SPENDS_CREDITS:
-                with _new_session() as session:
+                with new_session() as session:
                     return self._receive(session, request, body if size else None)
             return self._receive(self._session(), request, body if size else None)
-        except (*_FAILURES, OSError, ValueError, RuntimeError) as error:
+        except (*FAILURES, OSError, ValueError, RuntimeError) as error:
             if not body.furthest and (fault := setting_at_fault(error, self._host)):
                 raise errors.ConfigurationError(fault) from None
             # requests reads the last part of the body when all before it has left; without it the request is incomplete
-            return messages.TransportFailure(sent=body.furthest == size, reason=_reason(error))
+            return messages.TransportFailure(sent=body.furthest == size, reason=reason_of(error))
 
     def _receive(
         self, session: requests.Session, request: messages.Request, body: _Body | None
     ) -> messages.Response:
-        with ResponseDeadline(RESPONSE_TIMEOUTS * self._timeout[1]) as deadline:
+        with ResponseDeadline(RESPONSE_TIMEOUTS * self._timeout_of(request)[1]) as deadline:
             try:
                 response = self._exchange(session, request, body, deadline)
             except Exception:
@@ -301,7 +302,7 @@ class Transport:
             data=body,
             headers={"Content-Type": "application/json"} if body else None,
             auth=self._auth,
-            timeout=self._timeout,
+            timeout=self._timeout_of(request),
             proxies=self._proxies,
             allow_redirects=False,
             stream=True,
@@ -320,10 +321,13 @@ class Transport:
                 problem=problem,
             )
 
+    def _timeout_of(self, request: messages.Request) -> tuple[float, float]:
+        return self.timeout[0], max(self.timeout[1], request.slow_seconds)
+
     def _session(self) -> requests.Session:
         """Return this thread's session; a forked process must not write to its parent's connections."""
         if getattr(self._local, "process", None) != os.getpid():
-            self._local.session = _new_session()
+            self._local.session = new_session()
             self._local.process = os.getpid()
         session: requests.Session = self._local.session
         return session
@@ -359,7 +363,8 @@ def _is_large(result: Any) -> bool:
     return isinstance(result, messages.Response) and len(result.body) > PARSED_ON_LOOP_BYTES
 
 
-def _new_session() -> requests.Session:
+def new_session() -> requests.Session:
+    """Return a session that keeps no cookies, follows no redirect and can be ended by a deadline."""
     session = _Session()
     session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=()))
     session.headers["User-Agent"] = f"airflow-provider-cleanlist/{__version__}"
@@ -382,6 +387,10 @@ _REASONS: tuple[tuple[type[Exception], str], ...] = (
 )
 
 
-def _reason(error: Exception) -> str:
-    """Describe a failure in fixed words: the original texts contain URLs with parameters."""
+def reason_of(error: Exception) -> str:
+    """Return what happened in fixed words: the original texts contain URLs with parameters.
+
+    Args:
+        error: What was raised.
+    """
     return next((text for kind, text in _REASONS if isinstance(error, kind)), type(error).__name__)

@@ -21,7 +21,12 @@ from airflow_provider_cleanlist.client.models import (
     is_managed_list,
 )
 from airflow_provider_cleanlist.client.settings import ClientSettings, build_settings
-from airflow_provider_cleanlist.exceptions import CleanlistConfigurationError, CleanlistError, to_airflow
+from airflow_provider_cleanlist.exceptions import (
+    CleanlistConfigurationError,
+    CleanlistError,
+    CleanlistUnexpectedResponseError,
+    to_airflow,
+)
 from airflow_provider_cleanlist.hooks import connection_form
 from airflow_provider_cleanlist.lineage import record_list_read, record_submission
 from airflow_provider_cleanlist.xcom import given
@@ -336,25 +341,56 @@ class CleanlistHook(BaseHook):
         record_list_read(self, list_id)
         return self._client.iter_lead_pages(list_id, page_size, cursor)
 
-    def get_leads_df(self, list_id: str) -> pd.DataFrame:
+    def iter_export_file(
+        self, list_id: str, cursor: str | None = None, needed: Sequence[str] = ("lead_id",)
+    ) -> Iterator[LeadPage]:
+        """Yield a list's CSV export part by part: any list by one request and one download.
+
+        The leads have the API's default columns and those of smart agents, all as text; an empty cell is None. The last
+        page comes once number of rows and size have proved right.
+
+        Args:
+            list_id: The list.
+            cursor: Where to resume, from :attr:`LeadPage.cursor` of an earlier attempt; None asks for a new file.
+            needed: Fields that the file must have.
+
+        Raises:
+            ExportNotResumableError: The file of the earlier attempt cannot be continued.
+            ExportInconsistentError: The file is not what the API says it is, or cannot be read.
+        """
+        record_list_read(self, list_id)
+        return self._client.iter_export_file(list_id, cursor, needed)
+
+    def get_leads_df(self, list_id: str, read: str = "pages") -> pd.DataFrame:
         """Read a whole list into memory: one row per lead, the last copy of each.
 
         Args:
             list_id: The list.
+            read: ``pages`` reads it page by page, ``export`` as one CSV file: one request, all values text.
 
         Returns:
             A data frame with the fields of the leads as columns, in the order of their first appearance.
 
         Raises:
-            CleanlistConfigurationError: pandas is not installed.
+            CleanlistConfigurationError: pandas is not installed, or ``read`` is something else.
+            CleanlistUnexpectedResponseError: The export contradicts itself.
         """
+        if read not in ("pages", "export"):
+            raise CleanlistConfigurationError(f"read must be pages or export, not {read!r}.")
         try:
             import pandas as pd
         except ModuleNotFoundError:
             raise CleanlistConfigurationError(
                 "get_leads_df needs pandas: pip install 'airflow-provider-cleanlist[pandas]'."
             ) from None
-        leads = {lead["lead_id"]: lead for page in self.iter_lead_pages(list_id) for lead in page.leads}
+        problem = ""
+        pages = self.iter_lead_pages(list_id) if read == "pages" else self.iter_export_file(list_id)
+        try:
+            leads = {lead["lead_id"]: lead for page in pages for lead in page.leads}
+        except (errors.ExportInconsistentError, errors.ExportNotResumableError) as error:
+            problem = str(error)
+        if problem:
+            raise CleanlistUnexpectedResponseError(errors.ErrorInfo(f"export list {list_id}", problem))
         return pd.DataFrame.from_records(list(leads.values()))
 
     def _settings_of(self, connection: Connection, extra: Mapping[str, Any]) -> ClientSettings:

@@ -27,6 +27,7 @@ EndpointName = Literal[
     "lead_list_remove_leads",
     "export_json",
     "export_csv",
+    "export_download",
 ]
 """Names of the endpoints, as the ledger shows them."""
 

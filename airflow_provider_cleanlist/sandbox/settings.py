@@ -89,6 +89,24 @@ class SandboxSettings(BaseModel):
     duplicate_rows: int = Field(default=0, ge=0)
     """Rows that each page repeats from the previous one."""
 
+    # Exports as CSV
+    export_labels: bool = False
+    """The header has labels (``First Name``) instead of column names."""
+    smart_columns: tuple[str, ...] = ()
+    """Columns of smart agents that every export has after the chosen ones."""
+    export_ranges: bool = True
+    """Downloads can begin in the middle (``Range``)."""
+    export_etags: bool = True
+    """Downloads have an ``ETag``."""
+    export_url_seconds: float = Field(default=86_400, ge=0)
+    """How long a signed URL is valid, in seconds of the sandbox's clock."""
+    export_row_count_error: int = 0
+    """Added to the ``row_count`` of an export, which is then wrong."""
+    export_file_size_error: int = 0
+    """Added to the ``file_size_bytes`` of an export, which is then wrong."""
+    export_bytes_per_second: int | None = Field(default=None, ge=1)
+    """How fast downloads are sent, in real seconds; None is as fast as they are taken."""
+
     # Variations that a client has to tolerate
     answers: Literal["plain", "sparse", "noisy"] = "plain"
     """Response bodies as documented, without their null fields, or with an unknown field in every object."""

@@ -2,29 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_cleanlist.client import errors
 from airflow_provider_cleanlist.exceptions import (
-    CleanlistBadRequestError,
+    CleanlistAuthenticationError,
     CleanlistConfigurationError,
-    CleanlistInvalidRequestError,
+    CleanlistRateLimitedError,
 )
 from airflow_provider_cleanlist.hooks.cleanlist import CleanlistHook
 from airflow_provider_cleanlist.links import LeadListLink
 from airflow_provider_cleanlist.redaction import redacted
 from airflow_provider_cleanlist.transfers.base import MAX_PAGE_SIZE, WarehouseLoadOperator
-from airflow_provider_cleanlist.warehouse.errors import CursorRefusedError
+from airflow_provider_cleanlist.transfers.list_reading import (
+    Choice,
+    Source,
+    choose,
+    export_of,
+    export_spec,
+    lacking_fields,
+    pages_of,
+)
+from airflow_provider_cleanlist.warehouse.errors import CursorRefusedError, SourceInconsistentError
 from airflow_provider_cleanlist.wording import counted
 from airflow_provider_cleanlist.xcom import given
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
+    from sqlalchemy.engine import Engine
 
-    from airflow_provider_cleanlist.client.models import LeadPage
-    from airflow_provider_cleanlist.warehouse.reading import ReadPages
+    from airflow_provider_cleanlist.warehouse.loader import LoadReport
     from airflow_provider_cleanlist.warehouse.spec import LoadSpec
     from airflow_provider_cleanlist.warehouse.types import ColumnType
 
@@ -71,6 +82,10 @@ class LeadListToWarehouseOperator(WarehouseLoadOperator):
             it was due.
         staging_schema: Schema of the staging tables; by default the target's.
         page_size: Leads per request, 1 to 500.
+        read: ``pages`` reads the list page by page; ``export`` as one CSV file, whatever its size, by one request and a
+            download; ``auto`` as an export where the list needs more than three pages, and page by page where the
+            export is refused, fails or contradicts itself. An export has ``domain`` and the columns of smart agents.
+            It lacks ``provider`` and ``full_name``, which is composed if ``columns`` names it.
         row_count_check: Whether to ``warn`` or to ``fail`` when the number of leads read is not the list's own count,
             or ``off``.
         cleanlist_conn_id: Airflow connection of type ``cleanlist``.
@@ -86,10 +101,11 @@ class LeadListToWarehouseOperator(WarehouseLoadOperator):
     Raises:
         CleanlistConfigurationError: An argument, a connection, a privilege or the table does not fit; not retried.
         CleanlistDataError: A lead does not fit the table; not retried.
-        CleanlistLoadError: The warehouse failed, or the count differs and ``row_count_check="fail"``; retried.
+        CleanlistLoadError: The warehouse failed, the count differs and ``row_count_check="fail"``, or an export
+            contradicts itself; retried.
     """
 
-    template_fields: Sequence[str] = ("list_id", "list_name", *WarehouseLoadOperator.template_fields)
+    template_fields: Sequence[str] = ("list_id", "list_name", "read", *WarehouseLoadOperator.template_fields)
     operator_extra_links = (LeadListLink(),)
 
     def __init__(
@@ -112,6 +128,7 @@ class LeadListToWarehouseOperator(WarehouseLoadOperator):
         snapshot_date: str = "{{ ds if ds is defined else dag_run.run_after | ds }}",
         staging_schema: str | None = None,
         page_size: int = MAX_PAGE_SIZE,
+        read: str = "pages",
         row_count_check: str = "warn",
         cleanlist_conn_id: str = CleanlistHook.default_conn_name,
         **kwargs: Any,
@@ -138,16 +155,15 @@ class LeadListToWarehouseOperator(WarehouseLoadOperator):
         self.replace_scope = replace_scope
         self.on_missing = on_missing
         self.row_count_check = row_count_check
+        self.read = read
 
     def _load(self, context: Context, hook: CleanlistHook, started: float) -> dict[str, Any]:
-        from airflow_provider_cleanlist.warehouse.loader import load
-
         draft = self._spec(context, hook.settings.hash_secret)
         with self._open_warehouse() as engine:
-            list_id, list_name = self._find_list(hook)
+            list_id, list_name, lead_count = self._find_list(hook)
             LeadListLink.remember(context, list_id)
             spec = replace(draft, list_id=list_id)
-            report = load(engine, spec, self._pages(hook, list_id))
+            report = self._load_list(engine, spec, hook, lead_count)
         result = self._result(
             spec,
             report,
@@ -167,7 +183,51 @@ class LeadListToWarehouseOperator(WarehouseLoadOperator):
         )
         return result
 
+    def _load_list(
+        self, engine: Engine, spec: LoadSpec, hook: CleanlistHook, lead_count: int | None
+    ) -> LoadReport:
+        """Load the list as ``read`` says."""
+        from airflow_provider_cleanlist.warehouse.loader import load
+
+        read = self._read()
+        if read == "pages":
+            return load(engine, spec, pages_of(hook, spec.list_id, self._page_size()))
+        if read == "export":
+            exported = export_spec(spec)
+            return load(engine, exported, export_of(hook, spec.list_id, exported))
+        choice = self._choose(engine, spec, hook, lead_count)
+        self.log.info("Reading list %s by %s: %s.", spec.list_id, choice.source, choice.reason)
+        if choice.source == "export":
+            exported = export_spec(spec)
+            try:
+                return load(engine, exported, export_of(hook, spec.list_id, exported))
+            except (CleanlistAuthenticationError, CleanlistRateLimitedError):
+                raise
+            except (errors.ApiError, SourceInconsistentError, CursorRefusedError) as error:
+                self.log.warning("The export cannot be used, so the list is read by pages: %s", error)
+        return load(engine, spec, pages_of(hook, spec.list_id, self._page_size()))
+
+    def _choose(self, engine: Engine, spec: LoadSpec, hook: CleanlistHook, lead_count: int | None) -> Choice:
+        from airflow_provider_cleanlist.warehouse.staging import is_resumable
+
+        staged: Source | None = None
+        now = datetime.now(UTC)
+        if is_resumable(engine, spec, now):
+            staged = "pages"
+        elif not lacking_fields(spec) and is_resumable(engine, export_spec(spec), now):
+            staged = "export"
+        if staged is None and lead_count is None:
+            lead_count = hook.get_lead_list(spec.list_id).lead_count
+        return choose(lead_count, self._page_size(), spec, staged=staged)
+
+    def _read(self) -> str:
+        read = given(self.read) or "pages"
+        if read not in ("pages", "export", "auto"):
+            raise CleanlistConfigurationError(f"read must be pages, export or auto, not {self.read!r}.")
+        return read
+
     def _check_arguments(self) -> None:
+        self._read()
         if (given(self.list_id) is None) is (given(self.list_name) is None):
             raise CleanlistConfigurationError("Give exactly one of list_id and list_name.")
         super()._check_arguments()
@@ -182,9 +242,10 @@ class LeadListToWarehouseOperator(WarehouseLoadOperator):
             row_count_check=self.row_count_check,
         )
 
-    def _find_list(self, hook: CleanlistHook) -> tuple[str, str | None]:
+    def _find_list(self, hook: CleanlistHook) -> tuple[str, str | None, int | None]:
+        """Return id and name of the list, and how many leads it has, as far as that is known without a request."""
         if list_id := given(self.list_id):
-            return list_id, None
+            return list_id, None, None
         name = given(self.list_name) or ""
         found = hook.find_lead_list(name)
         if found is None:
@@ -193,22 +254,7 @@ class LeadListToWarehouseOperator(WarehouseLoadOperator):
                 "Check the name in the Cleanlist portal, or give list_id."
             )
         self.log.info("List %r has the id %s.", redacted(found.name), found.list_id)
-        return found.list_id, found.name
-
-    def _pages(self, hook: CleanlistHook, list_id: str) -> ReadPages:
-        def read(cursor: str | None) -> Iterator[LeadPage]:
-            pages = hook.iter_lead_pages(list_id, self._page_size(), cursor)
-            try:
-                first = next(pages, None)
-            except (CleanlistBadRequestError, CleanlistInvalidRequestError) as error:
-                if cursor is None:
-                    raise
-                raise CursorRefusedError from error
-            if first is not None:
-                yield first
-                yield from pages
-
-        return read
+        return found.list_id, found.name, found.lead_count
 
 
 def _nearest_names(hook: CleanlistHook, name: str) -> str:

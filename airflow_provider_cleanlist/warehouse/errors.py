@@ -45,6 +45,10 @@ class CursorRefusedError(LoadError):
     """Reading cannot resume where an earlier attempt stopped; raised by whoever reads the pages."""
 
 
+class SourceInconsistentError(LoadError):
+    """What was read contradicts itself, so nothing of it may be published; raised by whoever reads the pages."""
+
+
 def any_of(*codes: str) -> re.Pattern[str]:
     """Return a pattern for any of some codes: regular expressions, with spaces between them."""
     return re.compile("|".join(f"(?:{code})" for code in " ".join(codes).split()) or r"(?!)", re.DOTALL)

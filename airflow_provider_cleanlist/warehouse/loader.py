@@ -16,6 +16,7 @@ from airflow_provider_cleanlist.warehouse.errors import (
     LoadConfigurationError,
     LoadError,
     MissingKeyError,
+    SourceInconsistentError,
 )
 from airflow_provider_cleanlist.warehouse.plan import TargetPlan, check_counts, check_keys, plan_target
 from airflow_provider_cleanlist.warehouse.publication import Publication
@@ -125,15 +126,19 @@ def _load(
         report = LoadReport.from_dict(stage.checkpoint.report)
     else:
         try:
-            StageWriter(stage, spec, target, pacing).read(read_pages)
-        except CursorRefusedError:
-            log.warning(
-                "Reading cannot resume after page %d, so the list is read again from the start.",
-                stage.checkpoint.pages,
-            )
+            try:
+                StageWriter(stage, spec, target, pacing).read(read_pages)
+            except CursorRefusedError:
+                log.warning(
+                    "Reading cannot resume after page %d, so the list is read again from the start.",
+                    stage.checkpoint.pages,
+                )
+                stage.drop()
+                stage = Stage.open(engine, spec, utc_now())
+                StageWriter(stage, spec, target, pacing).read(read_pages)
+        except SourceInconsistentError:
             stage.drop()
-            stage = Stage.open(engine, spec, utc_now())
-            StageWriter(stage, spec, target, pacing).read(read_pages)
+            raise
         report = _publish(engine, spec, stage, utc_now())
     before_cleanup(report)
     stage.drop()

@@ -18,6 +18,7 @@ ReplaceScope = Literal["list", "table"]
 OnMissing = Literal["keep", "soft_delete", "delete"]
 SchemaEvolution = Literal["add", "ignore", "fail"]
 RowCountCheck = Literal["warn", "fail", "off"]
+Source = Literal["pages", "export"]
 
 LEAD_FIELDS = (
     "lead_id",
@@ -53,6 +54,8 @@ class LoadSpec:
         hash_secret: Key of the HMAC for ``hash_columns``.
         known_fields: Fields that the API documents; a new table has columns for them even if no record has them.
         id_field: The field that identifies a record; every record must have it.
+        source: Whether records come as JSON pages, or as the cells of an export, which are text. A stage never holds
+            both.
     """
 
     list_id: str
@@ -74,6 +77,7 @@ class LoadSpec:
     hash_secret: str | None = field(default=None, repr=False)
     known_fields: tuple[str, ...] = LEAD_FIELDS
     id_field: str = "lead_id"
+    source: Source = "pages"
 
     def __post_init__(self) -> None:
         """Refuse arguments that are invalid or contradict each other.
@@ -213,6 +217,7 @@ class LoadSpec:
             sorted(self.hash_columns),
             sorted(self.column_types.items()),
             self.hash_secret,
+            *((self.source,) if self.source != "pages" else ()),
         )
         return hashlib.sha256(repr(staged_by).encode("utf-8", "surrogatepass")).hexdigest()[:16]
 

@@ -104,6 +104,20 @@ def decide_resume(record: StageRecord | None, spec: LoadSpec, now: datetime) -> 
     return "resume"
 
 
+def is_resumable(engine: Engine, spec: LoadSpec, now: datetime) -> bool:
+    """Whether an earlier attempt at the same load, with the same arguments and source, left something to resume.
+
+    Args:
+        engine: The warehouse.
+        spec: The load.
+        now: The time, in UTC.
+
+    Raises:
+        LoadError: The database refuses.
+    """
+    return Stage(engine, spec).is_resumable(now)
+
+
 def should_commit(rows: int, seconds: float, batch_rows: int = BATCH_ROWS) -> bool:
     """Whether to commit what was read: ``rows`` are waiting, the oldest for ``seconds``."""
     return rows >= batch_rows or (rows > 0 and seconds >= BATCH_SECONDS)
@@ -156,8 +170,25 @@ class Stage:
                 return stage
             log.warning("The staging table lost rows, so the list is read again from the start.")
             record = replace(record, attempt=stage._attempt)
+        elif record is not None and record.checkpoint.pages and record.fingerprint != spec.fingerprint:
+            log.info(
+                "An earlier attempt staged %d rows with other arguments or from another source than the %s, so they "
+                "are discarded.",
+                record.checkpoint.rows,
+                spec.source,
+            )
         stage._begin(record, now)
         return stage
+
+    def is_resumable(self, now: datetime) -> bool:
+        """Whether an earlier attempt left something to resume.
+
+        Args:
+            now: The time, in UTC.
+        """
+        if tables.columns_of(self._engine, self._spec.registry) is None:
+            return False
+        return decide_resume(self._read_record(), self._spec, now) == "resume"
 
     def _reach(self, checkpoint: Checkpoint) -> None:
         self.checkpoint = checkpoint

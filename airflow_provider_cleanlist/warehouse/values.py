@@ -48,6 +48,18 @@ def to_json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
+def parse_document(text: Any) -> Any:
+    """Return what a JSON document says; a text that is none stands for itself."""
+    try:
+        return json.loads(text)
+    except (ValueError, TypeError, RecursionError):
+        return text
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
 def _is_storable(text: str) -> bool:
     if "\x00" in text:
         return False
@@ -251,7 +263,8 @@ class RowMaker:
 
     def _typed(self, values: Sequence[Any], column: StagedColumn) -> Sequence[Any]:
         if column.type == "json":
-            return [None if value is None else self._json(value) for value in values]
+            read = parse_document if self._spec.source == "export" else _same
+            return [None if value is None else self._json(read(value)) for value in values]
         converted = []
         for number, value in enumerate(values, start=1):
             try:

@@ -190,7 +190,7 @@ async def _respond(
     faults, name = sandbox.faults, endpoint.name
     key = _admit(sandbox, request, entry)
     if (fault := faults.take(name, after=False)) is not None:
-        return _failure(fault, entry, request.app.state.close_connection)
+        return failure(fault, entry, request.app.state.close_connection)
     if not key.user.organization.has_api_access:
         raise HttpError(403, fix="Upgrade to Pro or above.")
     context = request.state.context = RequestContext(sandbox, key, entry.time)
@@ -207,7 +207,7 @@ async def _respond(
         entry.fault = fault.name
         await asyncio.sleep(fault.seconds)
         return response
-    return _failure(fault, entry, request.app.state.close_connection)
+    return failure(fault, entry, request.app.state.close_connection)
 
 
 def _admit(sandbox: Sandbox, request: Request, entry: RequestEntry) -> ApiKey:
@@ -230,7 +230,8 @@ def _admit(sandbox: Sandbox, request: Request, entry: RequestEntry) -> ApiKey:
     return key
 
 
-def _failure(fault: Fault, entry: RequestEntry, close_connection: CloseConnection) -> Response:
+def failure(fault: Fault, entry: RequestEntry, close_connection: CloseConnection) -> Response:
+    """Return how a request fails whose fault is its status or the loss of its connection."""
     entry.fault = fault.name
     if fault.kind == "drop":
         return NoResponse(close_connection)

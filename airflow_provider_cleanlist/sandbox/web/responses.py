@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Literal
@@ -55,6 +56,26 @@ class TruncatedResponse(Response):
         body = bytes(self.body)
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         await send({"type": "http.response.body", "body": body[: len(body) // 2], "more_body": True})
+
+
+class SlowResponse(Response):
+    """A response that is sent at a limited speed, in parts of 50 milliseconds."""
+
+    def __init__(self, whole: Response, bytes_per_second: int) -> None:
+        super().__init__(whole.body, whole.status_code, dict(whole.headers))
+        self._at_once = max(1, bytes_per_second // 20)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the response."""
+        del scope, receive
+        body = bytes(self.body)
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        for start in range(0, len(body), self._at_once):
+            await send(
+                {"type": "http.response.body", "body": body[start : start + self._at_once], "more_body": True}
+            )
+            await asyncio.sleep(0.05)
+        await send({"type": "http.response.body", "body": b""})
 
 
 def reshaped(body: Any, style: Literal["plain", "sparse", "noisy"]) -> Any:

@@ -1,0 +1,186 @@
+"""The CSV file of an export, as it arrives: bytes become leads. Pure: no I/O.
+
+The vendor does not say how the file is written. Accepted is what CSV writers agree on: UTF-8 with or without a byte
+order mark, commas, cells in double quotes where they need them, and a header of column names or labels.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from airflow_provider_cleanlist.input_limits import EXPORT_COLUMNS, EXPORT_ROW_BYTES
+
+EXPORT_FIELDS = (
+    "lead_id",
+    "first_name",
+    "last_name",
+    "email",
+    "title",
+    "company",
+    "domain",
+    "linkedin_url",
+    "phone",
+    "location",
+)
+"""Fields of a lead in an export, unless its request names others. Columns of smart agents follow."""
+_OTHER_NAMES = {
+    "id": "lead_id",
+    "job_title": "title",
+    "company_name": "company",
+    "company_domain": "domain",
+    "linkedin": "linkedin_url",
+    "linkedin_profile": "linkedin_url",
+    "phone_number": "phone",
+}
+"""Other labels of these fields."""
+_CELL_CHARACTERS = 131_072
+"""The limit of Python's reader for one cell, unless the process changes it."""
+
+
+class UnreadableExportError(Exception):
+    """The file is not what its reader understands; the text names rows and columns by number, and no value."""
+
+
+def fields_of(header: Sequence[str]) -> tuple[str, ...]:
+    """Return the field of each column of a header: the documented one whose name or label it is, else the text itself.
+
+    Args:
+        header: The cells of the file's first row.
+
+    Raises:
+        UnreadableExportError: Two columns have the same name, one has none, or there are too many.
+    """
+    if len(header) > EXPORT_COLUMNS:
+        raise UnreadableExportError(f"it has more than {EXPORT_COLUMNS} columns")
+    names = [cell.strip() for cell in header]
+    taken = {name for name in names if name in EXPORT_FIELDS}
+    fields = []
+    for name in names:
+        field = _documented(name)
+        if name in EXPORT_FIELDS or field is None or field in taken:
+            fields.append(name)
+        else:
+            taken.add(field)
+            fields.append(field)
+    for number, field in enumerate(fields, start=1):
+        if not field:
+            raise UnreadableExportError(f"column {number} has no name")
+        if fields.index(field) < number - 1:
+            raise UnreadableExportError(f"columns {fields.index(field) + 1} and {number} have the same name")
+    return tuple(fields)
+
+
+def _documented(label: str) -> str | None:
+    form = "_".join(label.replace("_", " ").replace("-", " ").split()).casefold()
+    field = _OTHER_NAMES.get(form, form)
+    return field if field in EXPORT_FIELDS else None
+
+
+class ExportParser:
+    """Turns the bytes of a file into leads, wherever they are cut.
+
+    Args:
+        fields: Fields of the columns, if the header was read before; None begins with the header.
+        at: Number of bytes of the file before the first one that is pushed.
+        rows: Number of leads in these.
+
+    Attributes:
+        fields: Fields of the columns; None before the header is complete.
+        at: Number of bytes that belong to rows returned so far, the header included.
+        rows: Number of leads returned so far.
+    """
+
+    def __init__(self, fields: Sequence[str] | None = None, at: int = 0, rows: int = 0) -> None:
+        self.fields = None if fields is None else tuple(fields)
+        self.at = at
+        self.rows = rows
+        self._rest = b""
+
+    def push(self, data: bytes) -> list[dict[str, Any]]:
+        """Take bytes, and return the leads that are complete with them.
+
+        Args:
+            data: The next bytes of the file, cut anywhere.
+
+        Raises:
+            UnreadableExportError: The file cannot be read.
+        """
+        self._rest += data
+        end = _end_of_rows(self._rest)
+        if len(self._rest) - end > EXPORT_ROW_BYTES:
+            raise UnreadableExportError(f"row {self.rows + 1} is larger than {EXPORT_ROW_BYTES} bytes")
+        block, self._rest = self._rest[:end], self._rest[end:]
+        return self._leads(block)
+
+    def end(self) -> list[dict[str, Any]]:
+        """Return the last lead, if its row does not end in a line break.
+
+        Raises:
+            UnreadableExportError: The file ends in the middle of a row, or has not even a header.
+        """
+        block, self._rest = self._rest, b""
+        leads = self._leads(block)
+        if self.fields is None:
+            raise UnreadableExportError("it is empty, even without a header")
+        return leads
+
+    def _leads(self, block: bytes) -> list[dict[str, Any]]:
+        if not block:
+            return []
+        rows = self._rows(block)
+        if self.fields is None and rows:
+            self.fields = fields_of(rows.pop(0))
+        fields = self.fields or ()
+        leads: list[dict[str, Any]] = []
+        for row in rows:
+            if len(row) != len(fields):
+                raise UnreadableExportError(
+                    f"row {self.rows + len(leads) + 1} has {len(row)} cells instead of {len(fields)}"
+                )
+            leads.append(dict(zip(fields, [cell or None for cell in row], strict=True)))
+        self.at += len(block)
+        self.rows += len(leads)
+        return leads
+
+    def _rows(self, block: bytes) -> list[list[str]]:
+        try:
+            text = block.decode("utf-8-sig" if self.at == 0 else "utf-8")
+        except UnicodeDecodeError:
+            text = None
+        if text is None:
+            raise UnreadableExportError(f"it is not UTF-8 at row {self.rows + 1} or after it")
+        problem = ""
+        try:
+            return [row for row in csv.reader(io.StringIO(text, newline=""), strict=True) if row]
+        except csv.Error:  # its text can quote the file
+            longest = max(map(len, text.split('"')))
+            problem = " (a cell may be too long)" if longest > _CELL_CHARACTERS else ""
+        raise UnreadableExportError(f"it is not CSV at row {self.rows + 1} or after it{problem}")
+
+
+def missing_fields(wanted: Sequence[str], lead: Mapping[str, Any] | Sequence[str]) -> list[str]:
+    """Return which of some fields an export does not have, in order.
+
+    Args:
+        wanted: The fields.
+        lead: Fields that it has.
+    """
+    return [field for field in wanted if field not in lead]
+
+
+def _end_of_rows(data: bytes) -> int:
+    """Return where the last complete row ends: after the last line break that is not inside quotes.
+
+    A quotation mark inside quotes is doubled, so a break is outside if the marks before it are even in number.
+    """
+    marks = data.count(b'"')
+    end = len(data)
+    while (at := data.rfind(b"\n", 0, end)) >= 0:
+        marks -= data.count(b'"', at, end)
+        if marks % 2 == 0:
+            return at + 1
+        end = at
+    return 0

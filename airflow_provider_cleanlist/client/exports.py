@@ -1,0 +1,257 @@
+"""Reading a list's CSV export: asking for the file, downloading while parsing, resuming, checking at the end."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Any
+
+from airflow_provider_cleanlist.client import errors
+from airflow_provider_cleanlist.client.download import (
+    Download,
+    DownloadError,
+    FileChangedError,
+    address_problem,
+)
+from airflow_provider_cleanlist.client.export_csv import ExportParser, UnreadableExportError, missing_fields
+from airflow_provider_cleanlist.client.models import LeadPage, SignedExport
+from airflow_provider_cleanlist.input_limits import EXPORT_BYTES
+from airflow_provider_cleanlist.wording import counted
+
+MAX_BACKOFF_SECONDS = 30.0
+"""Longest pause before a lost download goes on."""
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class _Position:
+    """Where reading an export can resume, as the cursor of its pages holds it; the address is encrypted with the key.
+
+    Attributes:
+        export: The file.
+        etag: Its tag; empty if it has none.
+        offers_ranges: Whether its server serves ranges.
+        at: Bytes of the rows before.
+        rows: Number of these rows.
+        fields: Fields of the columns.
+    """
+
+    export: SignedExport
+    etag: str
+    offers_ranges: bool
+    at: int
+    rows: int
+    fields: tuple[str, ...]
+
+
+class ExportReader:
+    """Reads the CSV export of one list.
+
+    Args:
+        list_id: The list.
+        ask: Asks the API for a new file.
+        api_key: Encrypts the address of the file in cursors; it is sent nowhere from here.
+        timeout: Seconds for connecting, and for a response to begin and to continue.
+        max_retries: How often in a row a download that was lost goes on without having received anything.
+        needed: Fields that the file must have.
+        sleep: Pauses for so many seconds.
+    """
+
+    def __init__(
+        self,
+        list_id: str,
+        ask: Callable[[], SignedExport],
+        *,
+        api_key: str,
+        timeout: tuple[float, float],
+        max_retries: int,
+        needed: tuple[str, ...] = ("lead_id",),
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._list_id = list_id
+        self._ask = ask
+        self._api_key = api_key
+        self._timeout = timeout
+        self._max_retries = max_retries
+        self._needed = needed
+        self._sleep = sleep
+
+    def pages(self, cursor: str | None = None) -> Iterator[LeadPage]:
+        """Yield the leads of the file part by part; the last page comes once the whole file has proved right.
+
+        Args:
+            cursor: Where to resume, from a page of an earlier attempt; None asks for a new file.
+
+        Raises:
+            ApiError: The API or the server of the file refuses or fails.
+            ExportNotResumableError: The file of the earlier attempt cannot be continued.
+            ExportInconsistentError: The file is not what the API says it is.
+        """
+        if cursor is None:
+            export, download = self._begin()
+            parser = ExportParser()
+        else:
+            position = self._unsealed(cursor)
+            export = position.export
+            download = Download(
+                export.download_url, self._timeout, position.etag, offers_ranges=position.offers_ranges
+            )
+            self._resume(download, position.at)
+            parser = ExportParser(position.fields, position.at, position.rows)
+        with closing(download):
+            yield from self._parsed(export, download, parser)
+
+    def _begin(self) -> tuple[SignedExport, Download]:
+        """Ask for a file and open it; an address that is refused at once is asked for anew, once."""
+        reason = ""
+        for attempt in range(2):
+            export = self._ask()
+            if problem := address_problem(export.download_url):
+                raise errors.UnexpectedResponseError(self._info(f"{problem}, so it is not used"))
+            download = Download(export.download_url, self._timeout)
+            reason, refused = self._opened(download, 0)
+            if not reason:
+                return export, download
+            download.close()
+            if not refused or attempt:
+                break
+        raise errors.TransportError(self._info(reason))
+
+    def _resume(self, download: Download, at: int) -> None:
+        try:
+            reason, refused = self._opened(download, at)
+        except FileChangedError:
+            reason, refused = "the file has changed", True
+        if refused:
+            raise errors.ExportNotResumableError(reason)
+        if reason:
+            raise errors.TransportError(self._info(reason))
+
+    def _opened(self, download: Download, at: int) -> tuple[str, bool]:
+        """Open a file, with retries; return why that failed, if it did, and whether its address is refused."""
+        for failures in range(self._max_retries + 1):
+            try:
+                download.open(at)
+            except DownloadError as error:
+                reason, refused = str(error), error.refused
+                if refused or failures == self._max_retries:
+                    return reason, refused
+                self._sleep(min(MAX_BACKOFF_SECONDS, 2.0**failures))
+            else:
+                return "", False
+        return reason, refused
+
+    def _parsed(self, export: SignedExport, download: Download, parser: ExportParser) -> Iterator[LeadPage]:
+        waiting: LeadPage | None = None
+        checked = parser.fields is not None
+        problem = ""
+        try:
+            for part in self._parts(export, download):
+                leads = parser.push(part)
+                if not checked and parser.fields is not None:
+                    self._check_fields(parser.fields)
+                    checked = True
+                if leads:
+                    if waiting is not None:
+                        yield waiting
+                    waiting = LeadPage(
+                        self._list_id, leads, export.row_count, self._sealed(export, download, parser)
+                    )
+            last = parser.end()
+            if not checked:
+                self._check_fields(parser.fields or ())
+        except errors.ApiError:
+            if waiting is not None:
+                yield waiting
+            raise
+        except UnreadableExportError as error:
+            problem = str(error)
+        if problem:
+            raise errors.ExportInconsistentError(f"the file cannot be read: {problem}")
+        self._check_end(export, download, parser)
+        if waiting is not None and not last:
+            yield LeadPage(self._list_id, waiting.leads, waiting.total, None)
+            return
+        if waiting is not None:
+            yield waiting
+        yield LeadPage(self._list_id, last, export.row_count, None)
+
+    def _parts(self, export: SignedExport, download: Download) -> Iterator[bytes]:
+        failures = 0
+        limit = EXPORT_BYTES if export.file_size_bytes is None else export.file_size_bytes
+        while True:
+            reason = ""
+            try:
+                part = download.part()
+            except DownloadError as error:
+                reason = str(error)
+            if reason:
+                if failures == self._max_retries or (download.received and not download.etag):
+                    raise errors.TransportError(self._info(reason))
+                self._sleep(min(MAX_BACKOFF_SECONDS, 2.0**failures))
+                failures += 1
+                self._resume(download, download.received)
+                continue
+            if not part:
+                return
+            failures = 0
+            if download.received > limit:
+                raise errors.ExportInconsistentError(f"the file is larger than {limit:,} bytes")
+            yield part
+
+    def _check_fields(self, fields: tuple[str, ...]) -> None:
+        if lacking := missing_fields(self._needed, fields):
+            raise errors.ExportInconsistentError(f"the file has no column for {', '.join(lacking)}")
+
+    def _check_end(self, export: SignedExport, download: Download, parser: ExportParser) -> None:
+        size, rows = export.file_size_bytes, export.row_count
+        if size is not None and download.received != size:
+            raise errors.ExportInconsistentError(f"{download.received:,} bytes arrived instead of {size:,}")
+        if rows is not None and parser.rows != rows:
+            raise errors.ExportInconsistentError(
+                f"the file has {counted(parser.rows, 'row')} instead of {rows:,}"
+            )
+
+    def _info(self, reason: str) -> errors.ErrorInfo:
+        return errors.ErrorInfo(f"download the export of list {self._list_id}", reason)
+
+    def _sealed(self, export: SignedExport, download: Download, parser: ExportParser) -> str:
+        secret = [export.download_url, export.row_count, export.file_size_bytes]
+        position = {
+            "file": self._cipher().encrypt(json.dumps(secret).encode()).decode(),
+            "etag": download.etag,
+            "ranges": download.offers_ranges,
+            "at": parser.at,
+            "rows": parser.rows,
+            "fields": parser.fields,
+        }
+        return json.dumps(position, separators=(",", ":"))
+
+    def _unsealed(self, cursor: str) -> _Position:
+        from cryptography.fernet import InvalidToken
+
+        try:
+            position: dict[str, Any] = json.loads(cursor)
+            address, rows, size = json.loads(self._cipher().decrypt(position["file"]))
+            export = SignedExport(self._list_id, address, rows, size)
+            return _Position(
+                export,
+                str(position["etag"]),
+                bool(position["ranges"]),
+                int(position["at"]),
+                int(position["rows"]),
+                tuple(position["fields"]),
+            )
+        except (InvalidToken, KeyError, TypeError, ValueError):
+            pass
+        raise errors.ExportNotResumableError("its address was stored with another API key")
+
+    def _cipher(self) -> Any:
+        from cryptography.fernet import Fernet  # of Airflow itself, which encrypts its connections with it
+
+        key = hashlib.blake2b(self._api_key.encode(), digest_size=32, person=b"cleanlist-export").digest()
+        return Fernet(base64.urlsafe_b64encode(key))

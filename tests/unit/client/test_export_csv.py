@@ -1,0 +1,132 @@
+"""The parser of exports, cut at every byte."""
+
+from __future__ import annotations
+
+import csv
+import io
+import random
+
+import pytest
+
+from airflow_provider_cleanlist.client.export_csv import (
+    EXPORT_FIELDS,
+    ExportParser,
+    UnreadableExportError,
+    fields_of,
+    missing_fields,
+)
+from airflow_provider_cleanlist.input_limits import EXPORT_COLUMNS, EXPORT_ROW_BYTES
+
+ROWS = [
+    ["1", 'say "hi"', "two\nlines", "Łódź, Poland"],
+    ["2", "", "a\r\nb", "😀"],
+    ["3", '"', "\n", ",,"],
+    ["4", "plain", "", ""],
+]
+HEADER = ["lead_id", "title", "company", "location"]
+
+
+def file_of(rows, header=HEADER, terminator="\r\n", bom=b""):
+    text = io.StringIO(newline="")
+    csv.writer(text, lineterminator=terminator).writerows([header, *rows])
+    return bom + text.getvalue().encode()
+
+
+def expected(rows, header=HEADER):
+    return [dict(zip(header, [cell or None for cell in row], strict=True)) for row in rows]
+
+
+def parsed(data, cuts=()):
+    parser = ExportParser()
+    leads = []
+    for start, end in zip((0, *cuts), (*cuts, len(data)), strict=True):
+        leads += parser.push(data[start:end])
+    return leads + parser.end(), parser
+
+
+@pytest.mark.parametrize("terminator", ["\r\n", "\n"])
+@pytest.mark.parametrize("bom", [b"", b"\xef\xbb\xbf"])
+def test_a_file_cut_at_any_byte_is_the_same(terminator, bom):
+    data = file_of(ROWS, terminator=terminator, bom=bom)
+    for cut in range(len(data) + 1):
+        leads, parser = parsed(data, (cut,))
+        assert leads == expected(ROWS)
+        assert (parser.at, parser.rows) == (len(data), 4)
+
+
+def test_a_parser_resumes_at_the_end_of_any_row():
+    data = file_of(ROWS * 3)
+    first = ExportParser()
+    before = []
+    for at in range(len(data)):
+        before += first.push(data[at : at + 1])
+        if first.fields is not None:
+            rest = ExportParser(first.fields, first.at, first.rows)
+            assert before + rest.push(data[first.at :]) + rest.end() == expected(ROWS * 3)
+
+
+def test_random_files():
+    dice = random.Random(19)
+    for _ in range(200):
+        rows = [
+            [str(n), *("".join(dice.choices('a,"\n\r é', k=dice.randrange(5))) for _ in range(3))]
+            for n in range(5)
+        ]
+        data = file_of(rows)
+        cuts = sorted(dice.sample(range(len(data)), 4))
+        assert parsed(data, tuple(cuts))[0] == expected(rows)
+
+
+def test_the_last_row_may_lack_its_line_break():
+    assert parsed(b"lead_id,title\r\n1,x")[0] == [{"lead_id": "1", "title": "x"}]
+    assert parsed(b"lead_id,title")[0] == []
+
+
+def test_labels_are_the_fields():
+    labels = ["Lead ID", "First Name", "LAST NAME", "E-mail", "Job Title", "LinkedIn URL", "Company Domain"]
+    assert fields_of(labels) == (
+        "lead_id",
+        "first_name",
+        "last_name",
+        "E-mail",
+        "title",
+        "linkedin_url",
+        "domain",
+    )
+    assert fields_of([name.replace("_", " ").title() for name in EXPORT_FIELDS]) == EXPORT_FIELDS
+
+
+def test_columns_of_smart_agents_keep_their_names_and_displace_no_field():
+    assert fields_of(["lead_id", "ICP Score", "Email", "email"]) == ("lead_id", "ICP Score", "Email", "email")
+    assert fields_of(["lead_id", "domain", "company_domain"]) == ("lead_id", "domain", "company_domain")
+
+
+@pytest.mark.parametrize(
+    ("data", "problem"),
+    [
+        (b"", "empty"),
+        (b"lead_id,lead_id\n", "columns 1 and 2 have the same name"),
+        (b"lead_id,\n", "column 2 has no name"),
+        (b",".join([b"x%d" % n for n in range(EXPORT_COLUMNS + 1)]) + b"\n", "more than 2000 columns"),
+        (b"lead_id,email\n1,a@x.example,secret\n", "row 1 has 3 cells instead of 2"),
+        (b"lead_id,email\n1,a@x.example\n2\n", "row 2 has 1 cells instead of 2"),
+        (b'lead_id,email\n1,"a@x.example', "not CSV at row 1"),
+        (b'lead_id,email\n1,"a"b\n', "not CSV at row 1"),
+        (b"lead_id,email\n1,\xff\n", "not UTF-8 at row 1"),
+        (b'lead_id,email\n1,"' + b"a" * EXPORT_ROW_BYTES, "row 1 is larger than"),
+        (b'lead_id,email\n1,"' + b"a" * 200_000 + b'"\n', "a cell may be too long"),
+    ],
+)
+def test_what_cannot_be_read_is_refused_without_its_values(data, problem, monkeypatch):
+    before = csv.field_size_limit(131_072)
+    try:
+        with pytest.raises(UnreadableExportError, match=problem) as caught:
+            parsed(data)
+    finally:
+        csv.field_size_limit(before)
+    assert "x.example" not in str(caught.value)
+    assert "secret" not in str(caught.value)
+
+
+def test_missing_fields_are_named_in_order():
+    assert missing_fields(("lead_id", "phone", "email"), ("email", "lead_id")) == ["phone"]
