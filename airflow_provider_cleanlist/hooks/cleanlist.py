@@ -341,26 +341,6 @@ class CleanlistHook(BaseHook):
         record_list_read(self, list_id)
         return self._client.iter_lead_pages(list_id, page_size, cursor)
 
-    def iter_export_file(
-        self, list_id: str, cursor: str | None = None, needed: Sequence[str] = ("lead_id",)
-    ) -> Iterator[LeadPage]:
-        """Yield a list's CSV export part by part: any list by one request and one download.
-
-        The leads have the API's default columns and those of smart agents, all as text; an empty cell is None. The last
-        page comes once number of rows and size have proved right.
-
-        Args:
-            list_id: The list.
-            cursor: Where to resume, from :attr:`LeadPage.cursor` of an earlier attempt; None asks for a new file.
-            needed: Fields that the file must have.
-
-        Raises:
-            ExportNotResumableError: The file of the earlier attempt cannot be continued.
-            ExportInconsistentError: The file is not what the API says it is, or cannot be read.
-        """
-        record_list_read(self, list_id)
-        return self._client.iter_export_file(list_id, cursor, needed)
-
     def get_leads_df(self, list_id: str, read: str = "pages") -> pd.DataFrame:
         """Read a whole list into memory: one row per lead, the last copy of each.
 
@@ -384,7 +364,12 @@ class CleanlistHook(BaseHook):
                 "get_leads_df needs pandas: pip install 'airflow-provider-cleanlist[pandas]'."
             ) from None
         problem = ""
-        pages = self.iter_lead_pages(list_id) if read == "pages" else self.iter_export_file(list_id)
+        record_list_read(self, list_id)
+        pages = (
+            self._client.iter_lead_pages(list_id)
+            if read == "pages"
+            else self._client.iter_export_file(list_id)
+        )
         try:
             leads = {lead["lead_id"]: lead for page in pages for lead in page.leads}
         except (errors.ExportInconsistentError, errors.ExportNotResumableError) as error:

@@ -13,6 +13,7 @@ from airflow_provider_cleanlist.exceptions import (
     CleanlistConfigurationError,
     CleanlistInvalidRequestError,
 )
+from airflow_provider_cleanlist.lineage import record_list_read
 from airflow_provider_cleanlist.warehouse.errors import CursorRefusedError, SourceInconsistentError
 
 if TYPE_CHECKING:
@@ -160,8 +161,9 @@ def export_of(hook: CleanlistHook, list_id: str, spec: LoadSpec) -> ReadPages:
 
     def read(cursor: str | None) -> Iterator[LeadPage]:
         problem = ""
+        record_list_read(hook, list_id)
         try:
-            for page in hook.iter_export_file(list_id, cursor, needed_fields(spec)):
+            for page in hook.get_conn().iter_export_file(list_id, cursor, needed_fields(spec)):
                 yield replace(page, leads=[*map(with_full_name, page.leads)]) if composes else page
         except ExportNotResumableError as error:
             raise CursorRefusedError(str(error)) from None

@@ -110,6 +110,14 @@ CALLS: dict[str, tuple[Call[Any], str, Surface, str, dict[str, Any], Any]] = {
         {"list_id": "l", "limit": 10, "columns": ["email", "domain"]},
         None,
     ),
+    "export_csv": (
+        endpoints.export_csv(V2, AWKWARD),
+        "POST",
+        V2,
+        "/export/csv/signed-url",
+        {},
+        {"list_id": AWKWARD},
+    ),
     "add_leads": (
         endpoints.add_leads(V2, AWKWARD, ("a", "b"), "key"),
         "POST",

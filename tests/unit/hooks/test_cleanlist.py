@@ -41,7 +41,7 @@ SIGNATURES = {
     "remove_leads": "(self, list_id: 'str', lead_ids: 'Sequence[str]') -> 'int'",
     "iter_lead_pages": "(self, list_id: 'str', page_size: 'int' = 500, cursor: 'str | None' = None) "
     "-> 'Iterator[LeadPage]'",
-    "get_leads_df": "(self, list_id: 'str') -> 'pd.DataFrame'",
+    "get_leads_df": "(self, list_id: 'str', read: 'str' = 'pages') -> 'pd.DataFrame'",
     "aget_settings": "(self) -> 'ClientSettings'",
     "aget_conn": "(self) -> 'CleanlistClient'",
     "aget_workflow_status": "(self, workflow_id: 'str') -> 'WorkflowStatus'",

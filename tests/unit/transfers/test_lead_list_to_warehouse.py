@@ -42,6 +42,7 @@ def test_the_defaults_are_those_of_the_public_interface():
         "column_types": None,
         "staging_schema": None,
         "page_size": 500,
+        "read": "pages",
         "row_count_check": "warn",
         "cleanlist_conn_id": "cleanlist_default",
     }

@@ -1,0 +1,74 @@
+"""How a list is read: what ``auto`` chooses, and what an export can fulfil."""
+
+from __future__ import annotations
+
+import pytest
+
+from airflow_provider_cleanlist.client.export_csv import EXPORT_FIELDS
+from airflow_provider_cleanlist.exceptions import CleanlistConfigurationError
+from airflow_provider_cleanlist.transfers.list_reading import (
+    choose,
+    export_spec,
+    needed_fields,
+    with_full_name,
+)
+from airflow_provider_cleanlist.warehouse.naming import TableName
+from airflow_provider_cleanlist.warehouse.spec import LoadSpec
+
+
+def spec(**arguments):
+    return LoadSpec(list_id="L", load_id="l", run_id="r", table=TableName("t"), **arguments)
+
+
+@pytest.mark.parametrize(
+    ("leads", "staged", "columns", "source", "reason"),
+    [
+        (0, None, None, "pages", "it has 0 leads"),
+        (1_500, None, None, "pages", "no more than 3 requests"),
+        (1_501, None, None, "export", "would need 4 requests"),
+        (1_000_000, None, None, "export", "would need 2,000 requests"),
+        (1_000_000, "pages", None, "pages", "an earlier attempt staged"),
+        (1, "export", None, "export", "an earlier attempt staged"),
+        (None, None, None, "pages", "its size is not known"),
+        (1_000_000, None, {"provider": None}, "pages", "an export does not have provider"),
+    ],
+)
+def test_auto(leads, staged, columns, source, reason):
+    choice = choose(leads, 500, spec(columns=columns), staged=staged)
+    assert choice.source == source
+    assert reason in choice.reason
+
+
+def test_a_load_by_export_has_a_stage_of_its_own_kind():
+    pages = spec()
+    exported = export_spec(pages)
+    assert (exported.source, exported.known_fields) == ("export", EXPORT_FIELDS)
+    assert exported.fingerprint != pages.fingerprint
+    assert exported.stage == pages.stage
+    for arguments in ({"columns": {"provider": None}}, {"key": ("lead_id", "provider")}):
+        with pytest.raises(CleanlistConfigurationError, match="provider, which an export does not have"):
+            export_spec(spec(**arguments))
+    assert export_spec(spec(exclude_columns=["provider"])).source == "export"
+
+
+def test_fields_that_an_export_must_have():
+    assert needed_fields(export_spec(spec())) == EXPORT_FIELDS
+    assert needed_fields(export_spec(spec(columns={"email": None, "ICP": None}))) == ("lead_id", "email")
+    assert needed_fields(export_spec(spec(columns={"full_name": None}))) == (
+        "lead_id",
+        "first_name",
+        "last_name",
+    )
+
+
+@pytest.mark.parametrize(
+    ("lead", "name"),
+    [
+        ({"first_name": "Ines ", "last_name": "Vogel"}, "Ines Vogel"),
+        ({"first_name": None, "last_name": "Vogel"}, "Vogel"),
+        ({"first_name": None, "last_name": None}, None),
+        ({"first_name": "Ines", "last_name": "Vogel", "full_name": "Dr. Ines Vogel"}, "Dr. Ines Vogel"),
+    ],
+)
+def test_full_names(lead, name):
+    assert with_full_name(lead)["full_name"] == name
