@@ -148,7 +148,7 @@ def test_watchers_of_one_connection_share_one_request(server: SandboxServer) -> 
         await checks(server, 3)
         for watch in watches:
             assert await watch.stop() == []
-        assert len(server.ledger.requests()) == 3
+        assert len(server.ledger.requests()) in (3, 4), "the next check may have begun"
 
     run(test)
 
@@ -274,6 +274,7 @@ def test_an_api_that_fails_for_a_while_does_not_end_the_watch(
         watch = Watch(list_id=watched.list_id)
         await checks(server, 2)
         server.faults.fail(LISTS, 500, times=6)
+        await until(lambda: server.ledger.requests(endpoint=LISTS, status=500))
         add_lead(server, watched)
         await until(lambda: watch.events, 20.0)
         assert len(server.ledger.requests(endpoint=LISTS, status=500)) == 6
