@@ -60,6 +60,8 @@ EXPORT_SECONDS = 300.0
 """How long Cleanlist may take to write the file of an export, which it does before it responds."""
 WEBHOOK = InputLimit(4 * MB, 50_000)
 """The body of a webhook: as much as a status response, which has the same contents."""
+INBOX_FILE = 16 * MB
+"""A file of the webhook inbox: a webhook's body, whose letters outside ASCII take up to three times as much there."""
 
 ERROR_SECONDS = 10.0
 """How long the body of an error response may take; its status is known before."""
@@ -73,6 +75,9 @@ WEBHOOK_ATTEMPTS = 30
 """Requests to one webhook address in an hour whose bodies are read. Cleanlist makes 5 attempts within a minute."""
 WEBHOOK_ADDRESSES = 10_000
 """Webhook addresses whose requests are counted at the same time."""
+
+COLUMNS = 1000
+"""Most columns that the fields of records become; Oracle and SQL Server have no room for more."""
 
 QUOTED_CHARACTERS = 500
 """Most characters of a foreign text in a message."""

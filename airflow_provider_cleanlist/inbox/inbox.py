@@ -29,6 +29,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_provider_cleanlist.durable_files import FILE_MODE, create_file, make_folder, replace_file
+from airflow_provider_cleanlist.input_limits import INBOX_FILE
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import ObjectStoragePath
@@ -242,15 +243,16 @@ class Inbox:
         return self._guarded(names)
 
     def _read(self, path: ObjectStoragePath) -> dict[str, Any] | None:
-        def text() -> str | None:
+        def contents() -> bytes | None:
             try:
-                return str(path.read_text(encoding="utf-8"))
+                with path.open("rb") as file:  # type: ignore[no-untyped-call]
+                    return bytes(file.read(INBOX_FILE + 1))
             except FileNotFoundError:
                 return None
 
-        found = self._guarded(text)
+        found = self._guarded(contents)
         try:
-            document = None if found is None else json.loads(found)
+            document = None if found is None else json.loads(found if len(found) <= INBOX_FILE else b"")
         except (ValueError, RecursionError):
             document = {}
         if document is None or (isinstance(document, dict) and "workflow_id" in document):

@@ -12,8 +12,9 @@ from itertools import repeat
 from operator import itemgetter
 from typing import Any
 
+from airflow_provider_cleanlist.input_limits import COLUMNS
 from airflow_provider_cleanlist.warehouse import naming
-from airflow_provider_cleanlist.warehouse.errors import LoadDataError
+from airflow_provider_cleanlist.warehouse.errors import LoadConfigurationError, LoadDataError
 from airflow_provider_cleanlist.warehouse.plan import (
     StagedColumn,
     TargetColumns,
@@ -158,8 +159,7 @@ class RowMaker:
         self._values_of: Callable[[Mapping[str, Any]], tuple[Any, ...]] = _no_values
         self._goes_into_extra: dict[str, bool] = {}
         self.cleaned = 0
-        for raw in fields or self._first_fields():
-            self._add_column(raw)
+        self._add_columns(fields or self._first_fields())
 
     def _first_fields(self) -> list[str]:
         needed = {self._spec.id_field, *self._spec.key_fields}
@@ -186,7 +186,7 @@ class RowMaker:
 
         Raises:
             LoadDataError: A record has no id, or a value does not have its column's type.
-            LoadConfigurationError: ``schema_evolution`` forbids a field.
+            LoadConfigurationError: ``schema_evolution`` forbids a field, or there are more fields than columns.
         """
         if unmet := set().union(*records) - self._goes_into_extra.keys():
             self._meet_fields(unmet)
@@ -210,17 +210,26 @@ class RowMaker:
             ]
 
     def _meet_fields(self, unmet: Collection[str]) -> None:
+        new = []
         for raw in sorted(unmet):
             wanted = self._spec.is_wanted(raw)
             if wanted and accepts_field(self._spec, raw, self._target):
-                self._add_column(raw)
+                new.append(raw)
             else:
                 self._goes_into_extra[raw] = wanted and self._spec.schema_evolution == "ignore"
+        if new and len(self._columns) + len(new) > COLUMNS:
+            raise LoadConfigurationError(
+                f"The records have more than {COLUMNS:,} fields, and {self._spec.table} would get a column for each. "
+                "The target is unchanged. Name those to load with columns=, or set schema_evolution='ignore', which "
+                "puts new ones into one column."
+            )
+        self._add_columns(new)
 
-    def _add_column(self, raw: str) -> None:
-        column = staged_column(self._spec, len(self._columns), raw)
-        self._columns.append(column)
-        self._converters.append(self._converter(column))
+    def _add_columns(self, fields: Sequence[str]) -> None:
+        for raw in fields:
+            column = staged_column(self._spec, len(self._columns), raw)
+            self._columns.append(column)
+            self._converters.append(self._converter(column))
         if len(self._columns) > 1 and self._extras not in self._converters:
             self._values_of = itemgetter(*self.fields)
         else:

@@ -27,6 +27,7 @@ TEXT = " ".join((Path(__file__).parents[2] / "docs" / "security.md").read_text(e
     "statement",
     [
         f"{IDENTITY_BYTES} bytes of BLAKE2b",
+        f"may be nested {input_limits.JSON_DEPTH} deep",
         f"in at most {input_limits.QUOTED_CHARACTERS} characters",
         f"once it is {ABANDONED_AFTER // timedelta(hours=1)} hours old",
         f"Addresses are {TOKEN_LENGTH} characters",
@@ -68,6 +69,11 @@ def test_a_limit(what: str, limit: input_limits.InputLimit, seconds: str) -> Non
 def test_the_largest_body() -> None:
     assert f"at most {input_limits.WEBHOOK.size // 1024**2} MB" in TEXT
     assert f"| {input_limits.WEBHOOK_ATTEMPTS} in an hour |" in TEXT
+
+
+def test_the_most_columns_and_the_largest_file_of_the_inbox() -> None:
+    assert f"become | | {input_limits.COLUMNS:,} | |" in TEXT
+    assert f"webhook inbox | {input_limits.INBOX_FILE // 1024**2} MB |" in TEXT
 
 
 def test_an_address_lives_as_long_as_it_says_and_holds_248_bits() -> None:

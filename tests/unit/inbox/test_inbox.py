@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_cleanlist.inbox.inbox import (
     MARKER_FOLDER_SECONDS,
+    DamagedDeliveryError,
     ForeignWorkflowError,
     Inbox,
     InboxUnavailableError,
@@ -22,6 +23,7 @@ from airflow_provider_cleanlist.inbox.inbox import (
     marker_name,
 )
 from airflow_provider_cleanlist.inbox.tokens import batch_name
+from airflow_provider_cleanlist.input_limits import INBOX_FILE, WEBHOOK
 
 try:
     from airflow.sdk.io import attach
@@ -218,6 +220,36 @@ def test_a_damaged_file_is_reported(tmp_path):
     (tmp_path / f"inbox/workflows/{marker_name('w')}-{BATCH}.json").write_text('{"workflow')
     with pytest.raises(InboxUnavailableError, match="is damaged: delete it"):
         inbox.payload("w")
+
+
+@pytest.mark.parametrize(
+    ("payload", "is_usable"),
+    [
+        ("[" * 200 + "]" * 200, True),
+        ("[" * 100_000 + "]" * 100_000, False),
+        ('"' + "x" * (INBOX_FILE - 200) + '"', True),
+        ('"' + "x" * INBOX_FILE + '"', False),
+        ('"\xff"', False),
+    ],
+)
+def test_a_stored_file_is_damaged_that_no_receiver_writes(tmp_path, payload, is_usable):
+    inbox = Inbox.at(f"file://{tmp_path}/inbox")
+    inbox.announce("w", BATCH)
+    inbox.store(BATCH, "w", {}, NOW)
+    text = f'{{"workflow_id": "w", "batch": "{BATCH}", "payload": {{"x": {payload}}}}}'
+    (tmp_path / f"inbox/workflows/{marker_name('w')}-{BATCH}.json").write_text(text, encoding="latin-1")
+    if is_usable:
+        assert list(inbox.payload("w")) == ["x"]
+    else:
+        with pytest.raises(DamagedDeliveryError, match="is damaged: delete it"):
+            inbox.payload("w")
+
+
+def test_the_largest_delivery_can_be_read_again(inbox):
+    payload = {"x": "é" * (WEBHOOK.size // 2 - 100), "y": [[]] * 1000}
+    inbox.announce("w", BATCH)
+    inbox.store(BATCH, "w", payload, NOW)
+    assert inbox.payload("w") == payload
 
 
 def test_no_half_written_file_is_left(tmp_path, monkeypatch):

@@ -3,12 +3,14 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import time
 from datetime import UTC, date, datetime
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from airflow_provider_cleanlist.input_limits import COLUMNS
 from airflow_provider_cleanlist.warehouse.errors import LoadConfigurationError, LoadDataError
 from airflow_provider_cleanlist.warehouse.plan import TargetColumns
 from airflow_provider_cleanlist.warehouse.values import RowMaker, clean, convert
@@ -39,6 +41,37 @@ def test_fields_that_appear_later_are_appended_in_alphabetical_order(make_spec):
 def test_a_resumed_maker_keeps_the_numbers_of_the_columns(make_spec):
     maker = RowMaker(make_spec(), fields=("lead_id", "zeta", "email"))
     assert maker.rows([{"lead_id": "a", "email": "x", "zeta": "z"}], page=9) == [(9, 1, "a", "z", "x")]
+
+
+def test_new_fields_become_columns_up_to_a_limit_in_linear_time(make_spec):
+    known = len(RowMaker(make_spec()).fields)
+    names = [f"field {number}" for number in range(COLUMNS - known)]
+    maker = RowMaker(make_spec())
+    started = time.process_time()
+    maker.rows([{"lead_id": "a", **dict.fromkeys(names, 1)}], page=1)
+    assert time.process_time() - started < 0.5
+    assert len(maker.fields) == COLUMNS
+    before = maker.fields
+    with pytest.raises(LoadConfigurationError, match="more than 1,000 fields"):
+        maker.rows([{"lead_id": "b", "one more": 1}], page=2)
+    assert maker.fields == before
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_more_fields_than_columns_are_refused_however_they_come(make_spec, together):
+    fields = [{"lead_id": str(number), f"field {number}": 1} for number in range(20_000)]
+    pages = [[{"lead_id": "a"} | {name: 1 for record in fields for name in record}]] if together else [fields]
+    maker = RowMaker(make_spec())
+    started = time.process_time()
+    with pytest.raises(LoadConfigurationError, match="more than 1,000 fields"):
+        maker.rows(pages[0], page=1)
+    assert time.process_time() - started < 2
+
+
+def test_where_new_fields_go_into_one_column_or_nowhere_any_number_is_taken(make_spec):
+    record = {"lead_id": "a", **{f"field {number}": 1 for number in range(5000)}}
+    for spec in (make_spec(schema_evolution="ignore"), make_spec(columns={"lead_id": None})):
+        assert len(RowMaker(spec).rows([record], page=1)) == 1
 
 
 @pytest.mark.parametrize(
