@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import socket
 import threading
 import time
@@ -30,9 +31,10 @@ _thread = threading.local()
 
 
 class ResponseDeadline:
-    """Ends the connection of a response that takes too long, wherever reading it hangs, while the context lasts.
+    """Ends the connection of a request that takes too long, wherever it hangs, while the context lasts.
 
-    A timeout of the socket is for one read, so a server that sends a byte now and then would never meet it.
+    It covers the tunnel through a proxy, TLS, sending and the response. A timeout of the socket is for one read or
+    write, so a peer that moves a byte now and then would never meet it.
 
     Args:
         seconds: How long the response may take from the start of the context, in seconds.
@@ -46,10 +48,14 @@ class ResponseDeadline:
         self.secret = secret
         self._timer = threading.Timer(seconds, self._end)
         self._timer.daemon = True
+        self._lock = threading.Lock()
+        self._same: socket.socket | None = None
 
     def __enter__(self) -> Self:
         """Start."""
         _thread.deadline = self
+        if self.connected is not None:
+            self.watch(self.connected)
         self._timer.start()
         return self
 
@@ -57,34 +63,62 @@ class ResponseDeadline:
         """Stop."""
         self._timer.cancel()
         _thread.deadline = None
+        self._keep(None)
 
     def watch(self, connected: Any) -> None:
-        """Take the socket that the response comes from.
+        """Take the socket that is used for the request.
 
         Args:
             connected: The socket.
         """
         self.connected = connected
+        same = None
+        with contextlib.suppress(OSError):  # it may be closed
+            # a descriptor of its own ends the connection even while TLS is being set up, which takes the socket over
+            same = socket.socket(fileno=os.dup(connected.fileno()))
+        self._keep(same)
         if self.is_over:
             self._end()
 
+    def _keep(self, same: socket.socket | None) -> None:
+        with self._lock:
+            if self._same is not None:
+                self._same.close()
+            self._same = same
+
     def _end(self) -> None:
         self.is_over = True
-        with contextlib.suppress(OSError, TypeError):
-            # not the method of a TLS socket, which would change it under the reader
-            socket.socket.shutdown(self.connected, socket.SHUT_RDWR)
+        with self._lock, contextlib.suppress(OSError):
+            if self._same is not None:
+                self._same.shutdown(socket.SHUT_RDWR)
 
 
-class _WatchedConnection(urllib3.connection.HTTPConnection):
+class _Watched:
+    """A connection that a deadline watches from its opening on, and with each further request."""
+
+    sock: Any
+
+    def _new_conn(self) -> Any:
+        connected = super()._new_conn()  # type: ignore[misc]
+        _watch(connected)
+        return connected
+
+    def putrequest(self, *args: Any, **kwargs: Any) -> None:
+        if self.sock is not None:
+            _watch(self.sock)
+        super().putrequest(*args, **kwargs)  # type: ignore[misc]
+
     def getresponse(self) -> Any:
         _watch(self.sock)
-        return super().getresponse()
+        return super().getresponse()  # type: ignore[misc]
 
 
-class _WatchedTlsConnection(urllib3.connection.HTTPSConnection):
-    def getresponse(self) -> Any:
-        _watch(self.sock)
-        return super().getresponse()
+class _WatchedConnection(_Watched, urllib3.connection.HTTPConnection):
+    pass
+
+
+class _WatchedTlsConnection(_Watched, urllib3.connection.HTTPSConnection):
+    pass
 
 
 def _watch(connected: Any) -> None:
@@ -116,7 +150,7 @@ _POOLS = {"http": _Pool, "https": _TlsPool}
 
 
 def watch_connections(session: requests.Session) -> None:
-    """Let a :class:`ResponseDeadline` end the responses that a session receives.
+    """Let a :class:`ResponseDeadline` end the requests of a session.
 
     Args:
         session: The session, before its first request.

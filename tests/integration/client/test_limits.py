@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gzip
 import json
 import resource
+import socket
 import time
 import zlib
 from collections.abc import Callable
@@ -16,6 +18,7 @@ import pytest
 from airflow_provider_cleanlist import input_limits
 from airflow_provider_cleanlist.client import endpoints, errors, receiving, transport
 from airflow_provider_cleanlist.client.messages import Surface
+from airflow_provider_cleanlist.client.models import Contact
 from airflow_provider_cleanlist.input_limits import KB, MB, InputLimit
 
 pytestmark = pytest.mark.integration
@@ -256,6 +259,57 @@ def test_a_response_that_trickles_ends_with_its_deadline(
     started = time.monotonic()
     with pytest.raises(errors.TransportError, match="did not arrive in time"):
         ask(client)
+    assert 0.5 < time.monotonic() - started < 2
+
+
+@pytest.mark.parametrize("head", [b"", b"HTTP/1.1 200 OK\r\n"], ids=["TLS", "a tunnel"])
+@ways
+def test_what_trickles_before_the_request_ends_with_its_deadline(
+    serve: Any, connect: Any, monkeypatch: Any, ask: Callable[[Any], Any], head: bytes
+) -> None:
+    monkeypatch.setattr(transport, "RESPONSE_TIMEOUTS", 1.5)
+    record = b"\x16\x03\x03\x3f\xff" + bytes(200)  # the beginning of a TLS record that never ends
+
+    def behave(peer: Any) -> None:
+        if head:
+            peer.read_request()
+        try:
+            peer.sock.sendall(head)
+            for byte in b"X-More: x\r\n" * 100 if head else record:
+                time.sleep(0.1)
+                peer.sock.sendall(bytes([byte]))
+        except OSError:
+            pass
+
+    url = serve(behave).url
+    if head:
+        monkeypatch.setenv("HTTPS_PROXY", url)
+        url = "http://api.cleanlist.invalid"
+    client = connect(url.replace("http:", "https:"), timeout_seconds=0.4, max_retries=0)
+    started = time.monotonic()
+    with pytest.raises(errors.TransportError, match="did not arrive in time"):
+        ask(client)
+    assert 0.5 < time.monotonic() - started < 2
+
+
+def test_a_server_that_reads_slowly_ends_with_the_deadline(
+    serve: Any, connect: Any, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr(transport, "RESPONSE_TIMEOUTS", 1.5)
+
+    def behave(peer: Any) -> None:
+        peer.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        with contextlib.suppress(OSError):
+            while peer.sock.recv(40_000):
+                time.sleep(0.05)
+
+    contacts = [
+        Contact(first_name="Mara", last_name="Okafor", company_name=str(number) * 20_000)
+        for number in range(250)
+    ]
+    started = time.monotonic()
+    with pytest.raises(errors.TransportError, match="did not arrive in time"):
+        connect(serve(behave).url, timeout_seconds=0.4, max_retries=0).submit_bulk_enrichment(contacts)
     assert 0.5 < time.monotonic() - started < 2
 
 
