@@ -51,14 +51,16 @@ class HostKeyMemory:
         """See :class:`KeyMemory`."""
         for directory in self._directories:
             with suppress(OSError, ValueError, KeyError, TypeError), opened_directory(directory) as folder:
-                found = json.loads(_read_own(folder, f"{key_hash}.organisation"))["organisation"]
-                if isinstance(found, str) and found:
+                document = json.loads(_read_own(folder, f"{key_hash}.organisation"))
+                found = document["organisation"]
+                # members of the directory's group can rename files
+                if isinstance(found, str) and found and document["key_hash"] == key_hash:
                     return found
         return None
 
     def remember_key(self, key_hash: str, organisation: str, now: float) -> None:
         """See :class:`KeyMemory`."""
-        content = json.dumps({"organisation": organisation, "checked_at": now}).encode()
+        content = json.dumps({"key_hash": key_hash, "organisation": organisation, "checked_at": now}).encode()
         for directory in self._directories:
             with suppress(OSError), opened_directory(directory) as folder:
                 replace_in(folder, f"{key_hash}.organisation", content, mode=0o600)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -98,7 +99,8 @@ class Rejects:
         path = Path(self._path)
         make_folder(path.parent)
         # what somebody else may have put there is neither followed nor kept
-        return path.open("wb") if path.is_char_device() or path.is_fifo() else replaced_file(path)
+        is_stream = path.is_char_device() or path.is_fifo()
+        return path.open("wb") if is_stream and _is_trusted(path) else replaced_file(path)
 
     def close(self) -> None:
         """Release the disk space."""
@@ -109,3 +111,8 @@ class Rejects:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _is_trusted(path: Path) -> bool:
+    """Whether a path, and what it links to, belong to this user or root."""
+    return {path.lstat().st_uid, path.stat().st_uid} <= {os.geteuid(), 0}

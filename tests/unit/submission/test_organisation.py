@@ -55,7 +55,17 @@ def test_without_any_directory_it_is_asked_each_time(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "{", "[]", "null", '{"organisation": 7}', '{"organisation": ""}', "x" * 5000]
+    "text",
+    [
+        "",
+        "{",
+        "[]",
+        "null",
+        '{"organisation": 7}',
+        '{"organisation": ""}',
+        '{"organisation": "x"}',
+        "x" * 5000,
+    ],
 )
 def test_a_damaged_file_is_as_if_it_were_not_there(tmp_path: Path, text: str) -> None:
     (tmp_path / f"{KEY}.organisation").write_text(text)
@@ -65,7 +75,7 @@ def test_a_damaged_file_is_as_if_it_were_not_there(tmp_path: Path, text: str) ->
 @pytest.mark.parametrize("how", ["writable by others", "symbolic link", "directory"])
 def test_what_somebody_else_may_have_made_does_not_count(tmp_path: Path, how: str) -> None:
     path = tmp_path / f"{KEY}.organisation"
-    text = json.dumps({"organisation": "forged"})
+    text = json.dumps({"organisation": "forged", "key_hash": KEY})
     if how == "directory":
         path.mkdir()
     elif how == "symbolic link":
@@ -75,3 +85,12 @@ def test_what_somebody_else_may_have_made_does_not_count(tmp_path: Path, how: st
         path.write_text(text)
         path.chmod(0o666)
     assert HostKeyMemory([tmp_path]).organisation_of_key(KEY) is None
+
+
+def test_a_file_that_was_given_the_name_of_another_key_is_not_used(tmp_path: Path) -> None:
+    memory = HostKeyMemory([tmp_path])
+    memory.remember_key(KEY, "org_1", 1.0)
+    (tmp_path / f"{KEY}.organisation").rename(tmp_path / f"{'f' * 24}.organisation")
+    assert memory.organisation_of_key("f" * 24) is None
+    memory.remember_key(KEY, "org_1", 1.0)
+    assert memory.organisation_of_key(KEY) == "org_1"

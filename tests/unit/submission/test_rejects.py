@@ -150,3 +150,29 @@ def test_a_device_is_written_to(tmp_path: Path) -> None:
         file.add(1, "a", {})
         file.save()
     assert Path("/dev/null").is_char_device()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file to somebody else")
+@pytest.mark.parametrize("is_linked", [False, True])
+def test_a_pipe_of_somebody_else_is_replaced_and_one_of_ours_written_to(
+    tmp_path: Path, *, is_linked: bool
+) -> None:
+    pipe, path = tmp_path / "pipe", tmp_path / "rejects.csv"
+    os.mkfifo(pipe)
+    if is_linked:
+        path.symlink_to(pipe)
+    else:
+        path = pipe
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        with Rejects(str(path)) as file:
+            file.save()
+            assert os.read(reader, 1000).startswith(b"row,")
+            os.chown(pipe, 12_345, -1)
+            file.add(1, "no_name", {})
+            file.save()
+        assert os.read(reader, 1000) == b""
+    finally:
+        os.close(reader)
+    assert path.is_file()
+    assert not path.is_symlink()
