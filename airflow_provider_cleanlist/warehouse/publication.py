@@ -8,14 +8,14 @@ staged records, the last copy of each.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
 from airflow_provider_cleanlist.warehouse import naming, tables
-from airflow_provider_cleanlist.warehouse.dialects.base import Database
+from airflow_provider_cleanlist.warehouse.dialects.base import Database, StoredForm
 from airflow_provider_cleanlist.warehouse.plan import StageCounts, TargetPlan
 from airflow_provider_cleanlist.warehouse.spec import LoadSpec, OnMissing
 from airflow_provider_cleanlist.warehouse.tables import PAGE, ROW
@@ -37,6 +37,8 @@ class Publication:
         on_missing: What happens to rows of the list that were not read.
         now: The timestamp of the rows.
         database: The database.
+        stored_forms: The target's columns that round values or compare texts in a way of their own, each with the SQL
+            of what becomes of a value, ``{}``, in it.
     """
 
     spec: LoadSpec
@@ -46,6 +48,7 @@ class Publication:
     on_missing: OnMissing
     now: datetime
     database: Database
+    stored_forms: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def target(self) -> sa.Table:
@@ -92,10 +95,11 @@ class Publication:
 
     def source(self) -> FromClause:
         """Return the staged records, one for each key: the last row of the last page wins."""
-        if self.counts.keys == self.counts.rows:
+        names = self._staging_names()
+        key = [self._stored(name, self.stage.c[names[name]]) for name in self.plan.key if name in names]
+        if self.counts.keys == self.counts.rows and self.stored_forms.keys().isdisjoint(self.plan.key):
             return self.stage
         columns = [column.staging for column in self.plan.columns]
-        key = [self.stage.c[name] for name in self.staged_key_names()]
         order = (self.stage.c[PAGE].desc(), self.stage.c[ROW].desc())
         rank = sa.func.row_number().over(partition_by=key, order_by=order).label("_rank")
         ranked = sa.select(*(self.stage.c[name] for name in columns), rank).subquery()
@@ -147,7 +151,9 @@ class Publication:
             compared = {name: kind for name, kind in compared.items() if name not in self.plan.key}
         if naming.LIST_ID not in self.plan.key:
             compared[naming.LIST_ID] = "text"
-        differences = [differs(target.c[name], values[name], kind) for name, kind in compared.items()]
+        differences = [
+            differs(target.c[name], self._stored(name, values[name]), kind) for name, kind in compared.items()
+        ]
         if naming.DELETED_AT in self.plan.meta:
             differences.append(target.c[naming.DELETED_AT].is_not(None))
         return differences
@@ -160,6 +166,11 @@ class Publication:
             for column in self.plan.columns
         }
         return staged | self._constants()
+
+    def _stored(self, name: str, value: ColumnElement[Any]) -> ColumnElement[Any]:
+        """Return what a value is once it is in a column of the target, and how it compares there."""
+        form = self.stored_forms.get(name)
+        return value if form is None else StoredForm(value, form)
 
     def staged_key_names(self) -> list[str]:
         """Return the names of the key's staging columns."""
@@ -175,7 +186,8 @@ class Publication:
         staging, constants = self._staging_names(), self._constants()
         return sa.and_(
             *(
-                target.c[name] == (source.c[staging[name]] if name in staging else constants[name])
+                target.c[name]
+                == self._stored(name, source.c[staging[name]] if name in staging else constants[name])
                 for name in self.plan.key
             )
         )
@@ -183,12 +195,19 @@ class Publication:
     def _staged(self, target: sa.Table) -> ColumnElement[bool]:
         """Whether there is a staged record with the key of a row of the target."""
         staging, constants = self._staging_names(), self._constants()
-        fixed = [target.c[name] == constants[name] for name in self.plan.key if name in constants]
-        names = [name for name in self.plan.key if name in staging]
+        fixed = [
+            target.c[name] == self._stored(name, constants[name])
+            for name in self.plan.key
+            if name in constants
+        ]
+        staged = {
+            name: self._stored(name, self.stage.c[staging[name]]) for name in self.plan.key if name in staging
+        }
+        names = [*staged]
         if len(names) > 1 or self.database.plans_exists:  # not every database compares tuples
-            same = (target.c[name] == self.stage.c[staging[name]] for name in names)
-            return sa.exists().where(*fixed, *same)
-        return sa.and_(*fixed, target.c[names[0]].in_(sa.select(self.stage.c[staging[names[0]]])))
+            same = (target.c[name] == staged[name] for name in names)
+            return sa.exists().select_from(self.stage).where(*fixed, *same)
+        return sa.and_(*fixed, target.c[names[0]].in_(sa.select(staged[names[0]]).select_from(self.stage)))
 
     def of_list(self, target: FromClause) -> ColumnElement[bool]:
         """Whether a row of the target belongs to the list."""

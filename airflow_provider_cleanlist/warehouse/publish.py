@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -36,6 +37,8 @@ def publish(connection: Connection, publication: Publication) -> int:
     """
     database = publication.database
     _check_references(connection, publication.spec, publication.target)
+    if publication.compares_keys:
+        publication = replace(publication, stored_forms=database.stored_forms(connection, publication.target))
     if database.build_script is None and not database.publishes_by_merge:
         return _publish_statements(connection, publication)
     removed = sum(count_affected(connection, removal) for removal in publication.removals())

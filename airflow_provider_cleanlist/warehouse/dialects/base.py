@@ -49,6 +49,11 @@ TextLengths = Callable[["Connection", sa.Table], Mapping[str, int]]
 """Returns the columns of a table that limit the length of a text, with their characters."""
 
 
+StoredForms = Callable[["Connection", sa.Table], Mapping[str, str]]
+"""Returns the columns of a table that round values or compare texts in a way of their own, each with the SQL of what
+becomes of a value, ``{}``, in it."""
+
+
 class RowStream(Protocol):
     """Rows on their way into a table; nothing else can be done on the connection before the stream is closed."""
 
@@ -128,6 +133,30 @@ def table_lock(text: str) -> Lock:
     )
 
 
+class StoredForm(sa.sql.expression.ColumnElement[Any]):
+    """What a column makes of a value.
+
+    Args:
+        value: The value.
+        sql: The SQL, in which ``{}`` stands for the value.
+    """
+
+    inherit_cache = False
+
+    def __init__(self, value: ColumnElement[Any], sql: str) -> None:
+        self.value, self.sql = value, sql
+        self.type = value.type
+
+    @property
+    def _from_objects(self) -> Any:
+        return self.value._from_objects
+
+
+@compiles(StoredForm)
+def _compile_stored_form(element: StoredForm, compiler: Any, **options: Any) -> str:
+    return element.sql.replace("{}", str(compiler.process(element.value, **options)))
+
+
 def execute_many(connection: Connection, table: sa.Table, rows: Sequence[Row]) -> None:
     """Insert rows with SQLAlchemy's ``executemany``, which batches well with most drivers."""
     names = [column.name for column in table.columns]
@@ -190,6 +219,21 @@ def lengths_by_query(query: str) -> TextLengths:
     def find(connection: Connection, table: sa.Table) -> dict[str, int]:
         parameters = {"name": table.name, "place": table.schema}
         return {name: int(length) for name, length in connection.execute(sa.text(query), parameters)}
+
+    return find
+
+
+def forms_by_query(query: str) -> StoredForms:
+    """Return how to ask a catalog for columns that round values or compare texts in a way of their own.
+
+    Args:
+        query: A query with the parameters ``:name`` and ``:place``, of the table and its schema, which can be NULL. It
+            returns the name of a column and the SQL of what becomes of a value, ``{}``, in it.
+    """
+
+    def find(connection: Connection, table: sa.Table) -> dict[str, str]:
+        parameters = {"name": table.name, "place": table.schema}
+        return {name: str(form) for name, form in connection.execute(sa.text(query), parameters)}
 
     return find
 
@@ -314,6 +358,7 @@ class Database:
         count_settings: Statements that begin a transaction that counts distinct values.
         counts_affected: Whether the driver reports how many rows a statement affected.
         text_lengths: Finds the columns that limit the length of a text.
+        stored_forms: Finds the columns that round values or compare texts in a way of their own.
         referring_keys: Finds the enforced foreign keys that refer to a table.
         lock: How loads wait for each other while they publish. None where concurrent transactions conflict anyway.
         analyze: Makes the statement that gathers statistics on columns of a table that was just filled.
@@ -355,6 +400,7 @@ class Database:
     count_settings: Sequence[str] = ()
     counts_affected: bool = True
     text_lengths: TextLengths = lambda *_: {}
+    stored_forms: StoredForms = lambda *_: {}
     referring_keys: ReferringKeys = lambda *_: ()
 
     lock: Lock | None = None

@@ -7,7 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from airflow_provider_cleanlist.warehouse.dialects.base import Database, keys_by_query, update_from
+from airflow_provider_cleanlist.warehouse.dialects.base import (
+    Database,
+    forms_by_query,
+    keys_by_query,
+    update_from,
+)
 from airflow_provider_cleanlist.warehouse.dialects.json_unnest import DOCUMENT, JsonUnnest
 from airflow_provider_cleanlist.warehouse.errors import ErrorCodes, any_of
 from airflow_provider_cleanlist.warehouse.types import ColumnType, DatabaseTypes, NamedType
@@ -22,6 +27,13 @@ FROM duckdb_constraints()
 WHERE constraint_type = 'FOREIGN KEY' AND lower(referenced_table) = lower(:name)
 AND COALESCE(:place, current_schema()) IN (schema_name, concat(database_name, '.', schema_name))
 ORDER BY 1, 2
+"""
+_STORED_FORMS = """
+SELECT column_name, concat('CAST({} AS ', data_type, ')')
+FROM duckdb_columns()
+WHERE table_name = :name
+AND COALESCE(:place, current_schema()) IN (schema_name, concat(database_name, '.', schema_name))
+AND (data_type IN ('FLOAT', 'TIMESTAMP_S', 'TIMESTAMP_MS') OR data_type LIKE 'DECIMAL(%')
 """
 
 
@@ -65,6 +77,7 @@ DUCKDB = Database(
         max_bytes=16_000_000,
     ),
     counts_affected=False,
+    stored_forms=forms_by_query(_STORED_FORMS),
     referring_keys=keys_by_query(_REFERRING_KEYS),
     update=update_from,
     differs=_differs,

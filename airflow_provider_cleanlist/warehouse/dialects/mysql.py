@@ -13,6 +13,7 @@ from airflow_provider_cleanlist.warehouse.dialects.base import (
     Lock,
     driver_package,
     first_argument,
+    forms_by_query,
     keys_by_query,
     lengths_by_query,
     update_from,
@@ -41,6 +42,15 @@ _TEXT_LENGTHS = """
 SELECT column_name, character_maximum_length
 FROM information_schema.columns
 WHERE table_schema = COALESCE(:place, DATABASE()) AND table_name = :name AND character_maximum_length > 0
+"""
+# A text that the column's character set lacks becomes "?" here, and an error where it is written.
+_STORED_FORMS = """
+SELECT column_name, CASE
+WHEN collation_name IS NOT NULL THEN CONCAT('CONVERT({} USING ', character_set_name, ') COLLATE ', collation_name)
+ELSE CONCAT('CAST({} AS ', REPLACE(column_type, ' unsigned', ''), ')') END
+FROM information_schema.columns
+WHERE table_schema = COALESCE(:place, DATABASE()) AND table_name = :name
+AND (collation_name <> 'utf8mb4_bin' AND data_type IN ('char', 'varchar') OR data_type IN ('decimal', 'datetime'))
 """
 
 
@@ -122,6 +132,7 @@ MYSQL = Database(
     keys_stages=True,
     check_target=_check,
     text_lengths=lengths_by_query(_TEXT_LENGTHS),
+    stored_forms=forms_by_query(_STORED_FORMS),
     referring_keys=keys_by_query(_REFERRING_KEYS),
     update=update_from,
     differs=_differs,

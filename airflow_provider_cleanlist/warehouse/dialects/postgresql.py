@@ -15,6 +15,7 @@ from airflow_provider_cleanlist.warehouse.dialects.base import (
     TableStatement,
     driver_connection,
     driver_package,
+    forms_by_query,
     keys_by_query,
     lengths_by_query,
     table_lock,
@@ -41,6 +42,14 @@ _TEXT_LENGTHS = """
 SELECT a.attname, a.atttypmod - 4
 FROM pg_attribute a JOIN pg_class t ON t.oid = a.attrelid JOIN pg_namespace s ON s.oid = t.relnamespace
 WHERE a.atttypid IN (CAST('varchar' AS regtype), CAST('bpchar' AS regtype)) AND a.atttypmod > 4
+AND t.relname = :name AND (s.nspname = :place OR CAST(:place AS text) IS NULL AND pg_table_is_visible(t.oid))
+"""
+_STORED_FORMS = """
+SELECT a.attname, CONCAT('CAST({} AS ', format_type(a.atttypid, a.atttypmod), ')')
+FROM pg_attribute a JOIN pg_type y ON y.oid = a.atttypid
+JOIN pg_class t ON t.oid = a.attrelid JOIN pg_namespace s ON s.oid = t.relnamespace
+WHERE NOT a.attisdropped AND (y.typname IN ('citext', 'float4')
+OR y.typname IN ('numeric', 'timestamp', 'timestamptz') AND a.atttypmod >= 0)
 AND t.relname = :name AND (s.nspname = :place OR CAST(:place AS text) IS NULL AND pg_table_is_visible(t.oid))
 """
 
@@ -158,6 +167,7 @@ POSTGRESQL = Database(
     # By default, 200,000 keys are sorted on disk in 0.21 s; grouping them in memory takes 0.15 s.
     count_settings=("SET LOCAL work_mem = '64MB'", "SET LOCAL max_parallel_workers_per_gather = 0"),
     text_lengths=lengths_by_query(_TEXT_LENGTHS),
+    stored_forms=forms_by_query(_STORED_FORMS),
     referring_keys=keys_by_query(_REFERRING_KEYS),
     update=update_from,
     differs=_differs,

@@ -214,3 +214,31 @@ def test_a_key_that_is_checked_at_the_end_of_the_transaction_allows_to_replace(p
     with pytest.raises(LoadDataError, match="violates foreign key constraint"):
         load(postgres, make_spec(load_id="3", mode="replace", key=("lead_id",)), paged([[{"lead_id": "2"}]]))
     assert run(postgres, "SELECT lead_id FROM leads") == [("1",)]
+
+
+NARROW = {
+    "postgresql": ("numeric(10,2)", "timestamp(0)", "float4"),
+    "mysql": ("DECIMAL(10,2)", "DATETIME(0)", "DOUBLE"),
+    "mariadb": ("DECIMAL(10,2)", "DATETIME(0)", "DOUBLE"),
+    "duckdb": ("DECIMAL(10,2)", "TIMESTAMP_S", "FLOAT"),
+    "sqlite": ("NUMERIC(10,2)", "DATETIME", "REAL"),
+}
+
+
+def test_a_value_is_compared_as_a_narrower_column_holds_it(database, load_leads):
+    if database.engine.dialect.name not in NARROW:
+        pytest.skip("its types are not looked up")
+    price, seen, score = NARROW[database.engine.dialect.name]
+    database.execute(
+        f"CREATE TABLE leads (lead_id VARCHAR(20), price {price}, seen {seen}, score {score}, "
+        "_cleanlist_list_id VARCHAR(20), PRIMARY KEY (_cleanlist_list_id, lead_id))"
+    )
+    types = {"price": "float", "seen": "timestamp", "score": "float"}
+    lead = {"lead_id": "1", "price": 12.3456, "seen": "2026-01-02T03:04:05.3Z", "score": 0.123456789}
+    load_leads(lead, column_types=types, run_id="first")
+    load_leads(lead, column_types=types, run_id="same")
+    assert written_by(database) == {"1": "first"}
+    load_leads(lead | {"price": 12.36}, column_types=types, run_id="price")
+    assert written_by(database) == {"1": "price"}
+    load_leads(lead | {"price": 12.36, "seen": "2026-01-02T03:04:06.3Z"}, column_types=types, run_id="seen")
+    assert written_by(database) == {"1": "seen"}

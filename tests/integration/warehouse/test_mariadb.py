@@ -208,3 +208,41 @@ def test_new_tables_have_no_key_where_none_is_demanded(mariadb_database, make_sp
         "WHERE table_schema = DATABASE() AND table_name = 'leads'"
     )
     assert mariadb_database.execute(keys) == [(0,)]
+
+
+@pytest.mark.parametrize(
+    ("collation", "first", "then"),
+    [
+        ("utf8mb4_general_ci", "abc", "ABC"),
+        ("utf8mb4_unicode_ci", "élan", "elan"),
+        ("utf8mb4_general_ci", "abc", "abc "),
+        ("latin1_swedish_ci", "abc", "aBc"),
+        ("utf8mb4_bin", "abc", "abc "),
+    ],
+)
+@pytest.mark.parametrize("on_missing", ["keep", "delete"])
+def test_a_key_that_the_table_takes_for_the_same_is_updated_in_place(
+    mariadb_database, make_spec, paged, collation, first, then, on_missing
+):
+    character_set = collation.partition("_")[0]
+    mariadb_database.execute(
+        f"CREATE TABLE leads (lead_id VARCHAR(20) CHARACTER SET {character_set} COLLATE {collation}, "
+        "owner VARCHAR(9) DEFAULT 'Ada', email VARCHAR(20), _cleanlist_list_id VARCHAR(20), "
+        "PRIMARY KEY (_cleanlist_list_id, lead_id))"
+    )
+    spec = {"on_missing": on_missing}
+    load(
+        mariadb_database.engine, make_spec(load_id="1", **spec), paged([[{"lead_id": first, "email": "old"}]])
+    )
+    mariadb_database.execute("UPDATE leads SET owner = 'Bo'")
+    pages = paged([[{"lead_id": first, "email": "older"}], [{"lead_id": then, "email": "new"}]])
+    load(mariadb_database.engine, make_spec(load_id="2", **spec), pages)
+    found = mariadb_database.execute("SELECT lead_id, email, owner FROM leads")
+    assert [tuple(row) for row in found] == [(then, "new", "Bo")]
+
+
+def test_keys_that_the_table_tells_apart_are_two(mariadb_database, make_spec, paged):
+    for number in "12":
+        pages = paged([[{"lead_id": "abc"}, {"lead_id": "ABC"}, {"lead_id": "ábc"}]])
+        load(mariadb_database.engine, make_spec(load_id=number), pages)
+    assert len(mariadb_database.rows()) == 3
