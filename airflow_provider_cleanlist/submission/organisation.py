@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from airflow_provider_cleanlist.client.errors import ErrorInfo, UnexpectedResponseError
 from airflow_provider_cleanlist.client.rate_limit.directories import (
     SharedDirectory,
     default_directories,
@@ -90,11 +91,20 @@ def organisation_of(hook: CleanlistHook, memory: KeyMemory, now: float) -> str:
 
     Raises:
         CleanlistError: The API does not know the key, or does not answer.
+        UnexpectedResponseError: The answer names no organisation; nothing is remembered.
         JournalError: The ledger cannot be read or written.
     """
     key_hash = hook.settings.key_hash
     organisation = memory.organisation_of_key(key_hash)
     if organisation is None:
-        organisation = hook.validate_key().organization_id or f"key {key_hash}"
+        organisation = hook.validate_key().organization_id
+        if not organisation:
+            raise UnexpectedResponseError(
+                ErrorInfo(
+                    "validate the API key",
+                    "its answer does not name the organisation",
+                    hint="Without it nobody knows who has paid for what. Nothing was submitted in this attempt.",
+                )
+            )
         memory.remember_key(key_hash, organisation, now)
     return organisation

@@ -24,10 +24,13 @@ from airflow_provider_cleanlist.exceptions import (
     CleanlistStateError,
     CleanlistStoppedError,
     CleanlistSubmissionUnknownError,
+    CleanlistUnexpectedResponseError,
 )
+from airflow_provider_cleanlist.hooks.cleanlist import CleanlistHook
 from airflow_provider_cleanlist.operators.bulk_enrich import BulkEnrichOperator
 from airflow_provider_cleanlist.sandbox.server import SandboxServer
 from airflow_provider_cleanlist.submission.journal import BatchRecorder
+from airflow_provider_cleanlist.submission.organisation import HostKeyMemory
 
 pytestmark = [
     pytest.mark.integration,
@@ -206,6 +209,21 @@ def test_no_contact_field_reaches_log_result_or_state(
     assert "quxley" not in seen
     assert "harborlight" not in seen
     assert cleanlist_sandbox.api_key not in seen
+
+
+def test_a_key_whose_organisation_is_not_named_submits_nothing_until_it_is(
+    enrich: Any, cleanlist_sandbox: SandboxServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(CleanlistHook, "validate_key", lambda _: SimpleNamespace(organization_id=None))
+        patched.setattr(HostKeyMemory, "organisation_of_key", lambda *_: None)
+        with pytest.raises(
+            CleanlistUnexpectedResponseError, match="does not name the organisation"
+        ) as caught:
+            enrich(contacts=people(2))
+    assert not isinstance(caught.value, AirflowFailException)
+    assert cleanlist_sandbox.ledger.requests(endpoint=SUBMIT) == []
+    assert enrich(try_number=2, contacts=people(2))["contacts_submitted"] == 2
 
 
 class TestJournal:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_cleanlist.client.errors import UnexpectedResponseError
 from airflow_provider_cleanlist.submission.organisation import HostKeyMemory, organisation_of
 
 KEY = "0123456789abcdef01234567"
@@ -36,8 +37,18 @@ def test_it_is_asked_once_for_each_key(tmp_path: Path) -> None:
     assert rotated.asked == 1
 
 
-def test_an_answer_without_an_organisation_takes_the_key_for_one(tmp_path: Path) -> None:
-    assert organisation_of(Hook(None), HostKeyMemory([tmp_path]), 1.0) == f"key {KEY}"  # type: ignore[arg-type]
+@pytest.mark.parametrize("nameless", [None, ""])
+def test_an_answer_without_an_organisation_is_an_error_and_not_remembered(
+    tmp_path: Path, nameless: str | None
+) -> None:
+    memory, hook = HostKeyMemory([tmp_path]), Hook(nameless)
+    with pytest.raises(
+        UnexpectedResponseError, match=r"does not name the organisation.*Nothing was submitted"
+    ):
+        organisation_of(hook, memory, 1.0)  # type: ignore[arg-type]
+    assert memory.organisation_of_key(KEY) is None
+    hook.organisation = "org_1"
+    assert organisation_of(hook, memory, 2.0) == "org_1"  # type: ignore[arg-type]
 
 
 def test_the_next_directory_serves_where_the_first_one_cannot_be_written(tmp_path: Path) -> None:
