@@ -10,6 +10,7 @@ import re
 import unicodedata
 from collections.abc import Mapping, Sized
 from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import quote, unquote_to_bytes
 
 _WHITESPACE = "".join(filter(str.isspace, map(chr, range(0x3001))))
@@ -111,6 +112,7 @@ class LinkedInUrl:
     identity: str
 
 
+_REMEMBERED = 4  # URLs: a row's is asked for to clean, to check and to identify it
 _PROFILE = "https://www.linkedin.com/in/"
 _COMMON_PROFILE = re.compile(re.escape(_PROFILE) + r"([a-z0-9][a-z0-9-]*)/?")
 _PLAIN_SLUG = re.compile(r"[a-z0-9][a-z0-9-]*")
@@ -139,6 +141,7 @@ _LINK = re.compile(
 )
 
 
+@lru_cache(maxsize=_REMEMBERED)
 def parse_linkedin_url(text: str) -> LinkedInUrl | None:
     """Recognise a person's LinkedIn URL in any of its spellings.
 
