@@ -49,6 +49,8 @@ CELLS = (
     "readers",
     "http fetch",
     *(f"http {mode}" for mode in MODES),
+    "http export",
+    "http export copy",
     "http dlt rest_api",
     "slow fetch",
     "slow merge",
@@ -127,6 +129,10 @@ class Bench:
             return self._run("fetch", None, list_id=self._list_id)
         if cell in MODES:
             return self._run("operator", mode=cell, list_id=self._list_id)
+        if cell == "export":
+            return self._run("operator", mode="merge", list_id=self._list_id, read="export")
+        if cell == "export copy":
+            return self._download_and_copy()
         if self._database.dlt is None or self._sandbox is None:
             return None
         return self._run(
@@ -137,6 +143,31 @@ class Bench:
             key=API_KEY,
             list_id=self._list_id,
         )
+
+    def _download_and_copy(self) -> dict[str, Any] | None:
+        """Ask for an export, download it to a file, and copy that: the least that a list in a table can take."""
+        copy = getattr(self._database, "copy_export", None)
+        if copy is None or self._sandbox is None:
+            return None
+        started = time.perf_counter()
+        asked = requests.post(
+            f"{self._sandbox.url}/api/v2/export/csv/signed-url",
+            json={"list_id": self._list_id},
+            headers={"Authorization": f"Bearer {API_KEY}"},
+            timeout=600,
+        )
+        file = self._data.folder / "export.csv"
+        with (
+            requests.get(asked.json()["download_url"], stream=True, timeout=600) as response,
+            file.open("wb") as out,
+        ):
+            for chunk in response.iter_content(1 << 20):
+                out.write(chunk)
+        with file.open() as text:
+            columns = text.readline().strip()
+        copy(file, columns, self._list_id)
+        seconds = time.perf_counter() - started
+        return {"seconds": seconds, "rows": count_rows(self._database)[0]}
 
     @contextmanager
     def _slow_answers(self) -> Iterator[None]:

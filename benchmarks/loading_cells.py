@@ -204,7 +204,7 @@ def fetch(_: Data, list_id: str) -> Work:
     return lambda: sum(len(page.leads) for page in pages.iter_lead_pages(list_id))
 
 
-def operator(_: Data, mode: str, list_id: str) -> Work:
+def operator(_: Data, mode: str, list_id: str, read: str = "pages") -> Work:
     """Run the operator: fetch over HTTP, load, publish."""
     import airflow_provider_cleanlist.warehouse.loader  # noqa: F401
     from airflow_provider_cleanlist.hooks.cleanlist import CleanlistHook
@@ -216,6 +216,7 @@ def operator(_: Data, mode: str, list_id: str) -> Work:
         warehouse_conn_id=WAREHOUSE,
         table="leads",
         mode=mode,
+        read=read,
         snapshot_date="2026-01-01",
     )
     hook().get_sqlalchemy_engine()

@@ -122,6 +122,12 @@ class PostgreSQL:
         subprocess.run([self._psql, self._uri, "-qc", command], check=True)
         return time.perf_counter() - started
 
+    def copy_export(self, file: Path, columns: str, list_id: str) -> None:
+        """Load a downloaded export into the empty target, which has the list's id as a default for it."""
+        prepare = f"ALTER TABLE leads ADD domain text, ALTER _cleanlist_list_id SET DEFAULT '{list_id}'"
+        command = f"\\copy leads ({columns}) FROM '{file}' CSV HEADER"
+        subprocess.run([self._psql, self._uri, "-qc", prepare, "-c", command], check=True)
+
     def cpu(self) -> float | None:
         return server_cpu(self._pid)
 

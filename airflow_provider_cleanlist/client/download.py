@@ -179,7 +179,7 @@ class Download:
     def _check(self, response: requests.Response, at: int) -> int:
         """Return how many bytes come before the position."""
         status, headers = response.status_code, response.headers
-        if status == 416:
+        if status == 416 and at:
             raise FileChangedError
         if status not in (200, 206):
             raise DownloadError(

@@ -196,6 +196,7 @@ def test_auto_takes_an_export_beyond_three_pages(sandbox, run_load, sqlite_wareh
         (lambda sandbox: sandbox.faults.fail(EXPORT, 500), "HTTP 500"),
         (lambda sandbox: sandbox.faults.drop(EXPORT, after=False), "lost"),
         (lambda sandbox: sandbox.faults.fail(FILE, 503), "HTTP 503"),
+        (lambda sandbox: sandbox.faults.fail(FILE, 416), "HTTP 416"),
         (lambda sandbox: sandbox.faults.truncate(FILE), "lost in the middle"),
         (lambda sandbox: sandbox.settings.change(export_row_count_error=1), "instead of"),
     ],

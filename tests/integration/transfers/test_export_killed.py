@@ -1,0 +1,122 @@
+"""Loads by export, killed with SIGKILL again and again at random moments, mostly while the file streams.
+
+``EXPORT_KILLS`` (default 4) is the number of kills with and without ranges; ``KILL_SEED`` repeats a run. A sweep:
+``EXPORT_KILLS=50 pytest tests/integration/transfers/test_export_killed.py -s``.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from airflow_provider_cleanlist.sandbox.server import SandboxServer
+
+pytestmark = [
+    pytest.mark.integration,
+    pytest.mark.timeout(1800),
+    pytest.mark.cleanlist_sandbox(requests_per_minute=100_000),
+]
+KILLS = int(os.environ.get("EXPORT_KILLS", "4"))
+LEADS = 12_000
+BYTES_PER_SECOND = 5_000_000
+
+
+class Tries:
+    """Tries of one task, each a process."""
+
+    def __init__(self, list_id: str, log: Path) -> None:
+        helper = Path(__file__).parent / "export_in_tries.py"
+        self._helper = subprocess.Popen(
+            [sys.executable, str(helper), list_id],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log.open("w"),
+            text=True,
+        )
+
+    def run(self, run_id: str, kill_after: float | None) -> int:
+        """Run a try, kill it after some seconds, and return its exit code."""
+        assert self._helper.stdin is not None
+        self._helper.stdin.write(f"{run_id}\n")
+        self._helper.stdin.flush()
+        process = self._answer()
+        if kill_after is not None:
+            time.sleep(kill_after)
+            with suppress(ProcessLookupError):  # it has ended
+                os.kill(process, signal.SIGKILL)
+        return self._answer()
+
+    def close(self) -> None:
+        self._helper.communicate()
+
+    def _answer(self) -> int:
+        assert self._helper.stdout is not None
+        return int(self._helper.stdout.readline())
+
+
+@pytest.fixture
+def warehouse(request: pytest.FixtureRequest, set_connection: Any) -> sa.engine.Engine:
+    database: sa.engine.URL = request.getfixturevalue("postgres_database")
+    set_connection(
+        "warehouse",
+        conn_type="postgres",
+        host=database.query["host"],
+        login=database.username,
+        schema=database.database,
+    )
+    opened: sa.engine.Engine = request.getfixturevalue("open_postgres")()
+    return opened
+
+
+@pytest.fixture
+def tries(sandbox: SandboxServer, warehouse: sa.engine.Engine, tmp_path: Path) -> Iterator[Tries]:
+    del warehouse
+    prospects = sandbox.state.add_leads("Prospects", LEADS)
+    started = Tries(prospects.list_id, tmp_path / "tries.log")
+    yield started
+    started.close()
+
+
+@pytest.mark.parametrize("ranges", [True, False])
+def test_killed_while_the_file_streams(
+    sandbox: SandboxServer, warehouse: sa.engine.Engine, tries: Tries, tmp_path: Path, ranges: bool
+) -> None:
+    """0 leads lost, doubled or stale, in as many loads as the kills take; the list changes between them."""
+    seed = int(os.environ.get("KILL_SEED", random.SystemRandom().getrandbits(32)))
+    chance = random.Random(seed)
+    sandbox.settings.change(export_ranges=ranges, export_bytes_per_second=BYTES_PER_SECOND)
+    kills = loads = attempts = 0
+    size = LEADS
+    while kills < KILLS:
+        run_id, loads, size = f"run {loads}", loads + 1, size - 7
+        sandbox.state.add_leads("Prospects", size)
+        ending, of_this_load = -signal.SIGKILL, 0
+        while ending != 0:
+            patient = of_this_load >= 6 or kills >= KILLS
+            ending = tries.run(run_id, None if patient else chance.uniform(0.05, 1.0))
+            attempts += 1
+            assert ending in (0, -signal.SIGKILL), (seed, (tmp_path / "tries.log").read_text()[-2000:])
+            if ending:
+                kills, of_this_load = kills + 1, of_this_load + 1
+        with warehouse.connect() as connection:
+            counts = "SELECT count(*), count(DISTINCT lead_id) FROM leads"
+            assert tuple(connection.execute(sa.text(counts)).one()) == (size, size), seed
+            stages = "SELECT relname FROM pg_class WHERE relname LIKE '\\_cleanlist\\_stage%'"
+            assert connection.execute(sa.text(stages)).all() == [], seed
+    statuses = [entry.status for entry in sandbox.ledger.requests(endpoint="export_download")]
+    print(
+        f"seed {seed}: ranges {ranges}, {kills} kills, {loads} loads, {attempts} attempts, "
+        f"{statuses.count(206)} resumed by range"
+    )
+    assert ranges or 206 not in statuses
