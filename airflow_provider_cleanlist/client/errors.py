@@ -39,6 +39,7 @@ class ErrorInfo:
         field_errors: Rejected fields of a 422 response.
         hint: What to do about it.
         connection: Which connection and host the request went to, where that may be the mistake; else empty.
+        decision: What a user has to decide, as one short line above an unknown outcome; else empty.
     """
 
     operation: str
@@ -51,6 +52,7 @@ class ErrorInfo:
     field_errors: tuple[FieldError, ...] = ()
     hint: str | None = None
     connection: str = ""
+    decision: str = ""
 
     def __str__(self) -> str:
         """Say what failed, how, and what to do about it."""
@@ -147,12 +149,13 @@ class SubmissionUnknownError(ApiError):
     """A credit-spending request may or may not have been accepted: it must not be repeated blindly."""
 
     def __str__(self) -> str:
-        """Say what is unknown, why, and what to do about it."""
+        """Say what has to be decided, in a line of its own, then what is unknown, why, and what to do about it."""
         if not self.info.operation:
             return self.info.message
         status = f"HTTP {self.info.status}" if self.info.status is not None else ""
         why = ": ".join(filter(None, (status, self.info.message)))
         hint = self.info.hint or "If it was, its contacts are billed: do not repeat it blindly."
-        return (
+        text = (
             f"It is not known whether Cleanlist accepted the request to {self.info.operation} ({why}). {hint}"
         )
+        return f"{self.info.decision}\n{text}" if self.info.decision else text

@@ -72,14 +72,18 @@ def unknown_outcome(
         contacts: Contacts whose outcome is unknown, by what was asked for.
         info: What is known of the request.
     """
+    count = sum(contacts.values())
+    decision = (
+        f"{counted(count, 'contact')} may be billed: clear with on_unknown_submission='skip' or 'resubmit'."
+    )
     hint = (
-        f"It carried {counted(sum(contacts.values()), 'contact')}; if it was accepted, the cost is up to "
+        f"It carried {counted(count, 'contact')}; if it was accepted, the cost is up to "
         f"{counted(worst_case_credits(contacts), 'credit')}. "
         "Nothing was submitted again. Compare the credit balance in the Cleanlist portal, then clear the task with "
         "on_unknown_submission='skip' to leave these contacts out, with on_unknown_submission='resubmit' to submit "
         "them again and perhaps pay twice, or with a new force_resubmit value to start over with all contacts."
     )
-    return errors.SubmissionUnknownError(replace(info, hint=hint))
+    return errors.SubmissionUnknownError(replace(info, hint=hint, decision=decision))
 
 
 def moved_contacts(missing: int, pending: Mapping[EnrichmentType, int]) -> errors.SubmissionUnknownError:

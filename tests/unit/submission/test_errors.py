@@ -7,6 +7,7 @@ import pytest
 from airflow_provider_cleanlist.client import errors
 from airflow_provider_cleanlist.client.models import EnrichmentType
 from airflow_provider_cleanlist.submission.errors import (
+    moved_contacts,
     named_rows,
     not_accepted,
     refused_by_api,
@@ -21,6 +22,22 @@ def test_an_unknown_outcome_says_what_it_may_cost_and_the_three_ways_on() -> Non
     assert "250 contacts" in text
     assert "2,750 credits" in text
     assert all(word in text for word in ("'skip'", "'resubmit'", "force_resubmit"))
+
+
+def test_an_unknown_outcome_puts_the_decision_into_a_short_first_line() -> None:
+    first, rest = str(unknown_outcome({EnrichmentType.PARTIAL: 1_000_000}, INFO)).split("\n")
+    assert first == (
+        "1,000,000 contacts may be billed: clear with on_unknown_submission='skip' or 'resubmit'."
+    )
+    assert len(first) <= 100
+    assert rest.startswith(
+        "It is not known whether Cleanlist accepted the request to submit the bulk enrichment"
+    )
+
+
+def test_what_asks_for_no_decision_is_one_line() -> None:
+    assert str(errors.InvalidRequestError(INFO)).startswith("Cleanlist could not submit")
+    assert "\n" not in str(moved_contacts(1, {EnrichmentType.PARTIAL: 3}))
 
 
 def test_a_refusal_of_contacts_names_rows() -> None:
