@@ -93,6 +93,11 @@ def _options() -> dict[str, Any]:
             default="",
             example="90",
         ),
+        "page_conn_id": _option(
+            "Cleanlist connection whose credits and request budget the page Browse > Cleanlist shows (Airflow 3.1 and "
+            "later).",
+            default="cleanlist_default",
+        ),
         "webhook_inbox": _option(
             "Where the results that Cleanlist delivers by webhook are stored: a local directory shared by API "
             "servers, triggerers and workers, or an object storage URI. Contains personal data. Empty: webhooks are "

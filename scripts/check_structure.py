@@ -41,7 +41,7 @@ class Rules:
 RULES = Rules(
     layers=(
         ("__init__", "get_provider_info"),  # the package's face: names everything, nothing names it
-        ("ui", "webhooks"),  # HTTP faces, loaded by Airflow's API server or as a process of their own
+        ("page", "webhooks"),  # HTTP faces, loaded by Airflow's API server or as a process of their own
         ("operators", "sensors", "transfers"),
         ("triggers",),
         ("waiting",),  # above submission, whose ledger takes how workflows ended
@@ -55,6 +55,7 @@ RULES = Rules(
         ("redaction",),  # for everybody, as is what follows
         ("_version", "input_limits", "wording"),
     ),
+    sideways=frozenset({("webhooks", "page")}),  # one plugin of Airflow serves both
     not_imported=frozenset({"sandbox"}),
     without={"client": ("airflow",), "contacts": ("airflow",), "warehouse": ("airflow",)},
 )

@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from functools import cache
 from typing import Any
 
+from airflow import __version__ as airflow_version
 from airflow.plugins_manager import AirflowPlugin
 
 from airflow_provider_cleanlist.inbox.settings import (
@@ -120,9 +121,88 @@ def root_middlewares(apps: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{"name": "cleanlist", "middleware": TokenMask, "args": [], "kwargs": {}}] if apps else []
 
 
+PAGE_PREFIX = "/cleanlist-page"
+"""Where the page is: not below that of the webhooks, which takes every path below its own."""
+FIRST_VERSION = (3, 1)
+"""The first version of Airflow whose interface shows pages of plugins in every place that this one needs."""
+
+
+class LazyPage:
+    """An ASGI application that is built at its first request."""
+
+    def __init__(self) -> None:
+        self._app: Any = None
+
+    async def __call__(
+        self,
+        scope: MutableMapping[str, Any],
+        receive: Callable[[], Awaitable[MutableMapping[str, Any]]],
+        send: Callable[[MutableMapping[str, Any]], Awaitable[None]],
+    ) -> None:
+        """Respond to a request."""
+        if self._app is None:
+            from airflow_provider_cleanlist.page.app import build_app
+
+            self._app = build_app()
+        await self._app(scope, receive, send)
+
+
+def _view(destination: str, url_route: str, query: str = "", **more: str) -> dict[str, Any]:
+    view = {"name": "Cleanlist", "href": f"{PAGE_PREFIX.lstrip('/')}/{query}", "url_route": url_route}
+    return view | {"destination": destination} | more
+
+
+EXTERNAL_VIEWS = [
+    _view("nav", "cleanlist", category="browse"),
+    _view("dag_run", "cleanlist-run", "?dag_id={DAG_ID}&run_id={RUN_ID}"),
+    _view(
+        "task_instance",
+        "cleanlist-task",
+        "?dag_id={DAG_ID}&run_id={RUN_ID}&task_id={TASK_ID}&map_index={MAP_INDEX}",
+    ),
+]
+"""The page's places in Airflow's interface, which fills in what is in braces."""
+
+
+def has_pages(version: str) -> bool:
+    """Return whether a version of Airflow shows the page.
+
+    Args:
+        version: Such as ``3.1.8``.
+    """
+    return tuple(int(part) for part in version.split(".")[:2]) >= FIRST_VERSION
+
+
+def page_apps(version: str = airflow_version) -> list[dict[str, Any]]:
+    """Return the applications of the page: one, or none where Airflow shows no pages.
+
+    Args:
+        version: Airflow's version.
+    """
+    return (
+        [{"name": "cleanlist_page", "app": LazyPage(), "url_prefix": PAGE_PREFIX}]
+        if has_pages(version)
+        else []
+    )
+
+
+def page_views(version: str = airflow_version) -> list[dict[str, Any]]:
+    """Return the page's places in the interface, or none where Airflow shows no pages.
+
+    Args:
+        version: Airflow's version.
+    """
+    return EXTERNAL_VIEWS if has_pages(version) else []
+
+
+_RECEIVER = fastapi_apps()
+_PAGE = page_apps()
+
+
 class CleanlistPlugin(AirflowPlugin):
-    """Receives Cleanlist's webhooks at ``/cleanlist/webhook/<token>``."""
+    """Receives Cleanlist's webhooks at ``/cleanlist/webhook/<token>``, and adds the page *Browse > Cleanlist*."""
 
     name = "cleanlist"
-    fastapi_apps = fastapi_apps()
-    fastapi_root_middlewares = root_middlewares(fastapi_apps)
+    fastapi_apps = _RECEIVER + _PAGE
+    fastapi_root_middlewares = root_middlewares(_RECEIVER)
+    external_views = page_views()

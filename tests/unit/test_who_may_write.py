@@ -19,6 +19,7 @@ from airflow_provider_cleanlist.client.rate_limit.core import Budget, Priority
 from airflow_provider_cleanlist.client.rate_limit.file import FileRateLimiter
 from airflow_provider_cleanlist.inbox.inbox import Inbox
 from airflow_provider_cleanlist.inbox.tokens import batch_name
+from airflow_provider_cleanlist.page.balance import BalanceStore
 from airflow_provider_cleanlist.submission.journal_stores import ObjectStorageJournalStore
 from airflow_provider_cleanlist.submission.organisation import HostKeyMemory
 from airflow_provider_cleanlist.submission.rejects import Rejects
@@ -102,11 +103,18 @@ def rejects(place: Path) -> list[Path]:
     return [place / "rejects.csv"]
 
 
+def balance(place: Path) -> list[Path]:
+    directory = private_budget(place)
+    assert BalanceStore("scope", [directory]).claim(1_780_000_000.0)
+    return list(directory.glob("*.balance"))
+
+
 MADE: dict[str, Callable[[Path], list[Path]]] = {
     "Directory of the request budget, when the provider creates it": budget_directory,
     "Request budget, `*.budget`": budget,
     "Request budget in a directory that you gave to a group": budget_of_a_group,
     "Organisation of a key, `*.organisation`, without a ledger": organisation,
+    "Local file of the credit balance (`*.balance`), beside the request budget": balance,
     "Folders of a local `webhook_inbox` or `journal_path`": folders,
     "Files of a local inbox": inbox_files,
     "Journal below a local `journal_path`": journal_files,

@@ -193,6 +193,13 @@ class BaseRateLimiter(ABC):
             change: The step to apply. May be applied more than once; only the last result is kept.
         """
 
+    @abstractmethod
+    def peek(self) -> tuple[BudgetState, float] | None:
+        """Return the shared state and the moment on its clock; None if there is none, or it cannot be read.
+
+        Changes nothing.
+        """
+
 
 class MemoryState:
     """The state of a scope in this process, with its lock."""
@@ -225,3 +232,8 @@ class MemoryRateLimiter(BaseRateLimiter):
         with self._state.lock:
             self._state.value, answer = change(self._state.value, self.clock())
         return answer
+
+    def peek(self) -> tuple[BudgetState, float]:
+        """See :meth:`BaseRateLimiter.peek`."""
+        with self._state.lock:
+            return self._state.value, self.clock()

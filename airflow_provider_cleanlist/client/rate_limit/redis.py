@@ -233,6 +233,21 @@ class RedisRateLimiter(BaseRateLimiter):
                 log.warning("The Cleanlist request budget at %s can be used again.", self._address)
             return answer
 
+    def peek(self) -> tuple[BudgetState, float] | None:
+        """See :meth:`BaseRateLimiter.peek`."""
+        import redis
+
+        with self._lock:
+            if self._is_down and self.clock() < self._reconnect_at:
+                return None
+            try:
+                value, now = self._key.read()
+            except (redis.RedisError, OSError, ValueError) as error:
+                self._turn_down(error)
+                return None
+        state = new_state() if value is None else decode(value)[1]
+        return (state, now) if state and is_plausible(state, self.budget, now) else None
+
     def _transact(self, change: Change[T]) -> T:
         """Apply a change in a transaction; repeat it while others are faster."""
         give_up_at = time.monotonic() + CONTENTION_SECONDS

@@ -1,0 +1,222 @@
+"""The organisation's credits: asked for at most once in five minutes, by all processes of a host together.
+
+The answer is kept in a file beside the request budget of the host. Nobody waits for it: whoever finds it old asks in a
+thread of its own, and the page shows what was known before.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import logging
+import math
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from airflow_provider_cleanlist.client import endpoints
+from airflow_provider_cleanlist.client.client import CleanlistClient
+from airflow_provider_cleanlist.client.rate_limit import open_limiter
+from airflow_provider_cleanlist.client.rate_limit.core import Priority
+from airflow_provider_cleanlist.client.rate_limit.directories import (
+    SharedDirectory,
+    default_directories,
+    opened_directory,
+    replace_in,
+)
+from airflow_provider_cleanlist.client.settings import ClientSettings
+
+log = logging.getLogger(__name__)
+
+ASK_AGAIN_SECONDS = 300.0
+"""Seconds between two requests for the balance."""
+MAX_WAIT_SECONDS = 60.0
+"""How long the request may wait for its place in the budget, in seconds."""
+TIMEOUT_SECONDS = 10.0
+"""How long the API may take to answer, in seconds."""
+_LARGEST_FILE = 4096
+_READ_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+
+
+@dataclass(frozen=True, slots=True)
+class Balance:
+    """What is known of the credits left.
+
+    Attributes:
+        credits: Credits left, or None if no answer has come yet.
+        checked_at: When that was, in seconds since the epoch.
+        asked_at: When they were asked for last.
+        has_failed: Whether the last request got no answer.
+        organisation: Whose credits they are, as the API names it; empty if it does not.
+    """
+
+    credits: float | None = None
+    checked_at: float = 0.0
+    asked_at: float = 0.0
+    has_failed: bool = False
+    organisation: str = ""
+
+    def is_due(self, now: float) -> bool:
+        """Return whether it is time to ask again; also when the clock was set back.
+
+        Args:
+            now: Seconds since the epoch.
+        """
+        return abs(now - self.asked_at) >= ASK_AGAIN_SECONDS
+
+
+class BalanceStore:
+    """Keeps the balance of an organisation's budget for all processes of this host; where that fails, for this one.
+
+    Args:
+        scope: Name of the request budget.
+        directories: Where the file may be, best first.
+    """
+
+    def __init__(self, scope: str, directories: Sequence[Path] | None = None) -> None:
+        self._name = f"{scope_hash(scope)}.balance"
+        self._directories = default_directories() if directories is None else directories
+        self._own = Balance()
+        self._lock = threading.Lock()
+
+    def read(self) -> Balance:
+        """Return what is known."""
+        with self._opened() as folder:
+            return self._own if folder is None else self._read(folder)
+
+    def claim(self, now: float) -> bool:
+        """Return whether the caller is the one to ask; then nobody else is for :data:`ASK_AGAIN_SECONDS`.
+
+        Args:
+            now: Seconds since the epoch.
+        """
+        return self._change(lambda known: replace(known, asked_at=now) if known.is_due(now) else None)
+
+    def write(self, balance: Balance) -> None:
+        """Keep an answer.
+
+        Args:
+            balance: The answer.
+        """
+        self._change(lambda known: replace(balance, asked_at=known.asked_at))
+
+    def _change(self, change: Callable[[Balance], Balance | None]) -> bool:
+        """Replace what is known, unless the change is None or somebody else is changing it; return whether."""
+        with self._lock, self._opened() as folder:
+            if folder is None:
+                changed = change(self._own)
+                self._own = changed or self._own
+                return changed is not None
+            try:
+                fcntl.flock(
+                    folder.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB
+                )  # closing the folder releases it
+                changed = change(self._read(folder))
+                if changed is not None:
+                    replace_in(folder, self._name, _encode(changed), 0o600)
+            except OSError:
+                return False
+            return changed is not None
+
+    @contextlib.contextmanager
+    def _opened(self) -> Iterator[SharedDirectory | None]:
+        """Yield the first directory that can hold the file, or None."""
+        with contextlib.ExitStack() as stack:
+            found = None
+            for directory in self._directories:
+                with contextlib.suppress(OSError):
+                    found = stack.enter_context(opened_directory(directory, create=True))
+                    if os.access(".", os.W_OK, dir_fd=found.descriptor):
+                        break
+                found = None
+            yield found
+
+    def _read(self, folder: SharedDirectory) -> Balance:
+        try:
+            file = os.open(self._name, _READ_FLAGS, dir_fd=folder.descriptor)
+            try:
+                folder.check(file)
+                return _decode(os.read(file, _LARGEST_FILE))
+            finally:
+                os.close(file)
+        except (OSError, ValueError, TypeError, KeyError, AttributeError):
+            return Balance()
+
+
+def scope_hash(scope: str) -> str:
+    """Return the name of a budget's file.
+
+    Args:
+        scope: Name of the budget.
+    """
+    return hashlib.blake2b(scope.encode(), digest_size=12).hexdigest()
+
+
+def _encode(balance: Balance) -> bytes:
+    return json.dumps(
+        {
+            "credits": balance.credits,
+            "checked_at": balance.checked_at,
+            "asked_at": balance.asked_at,
+            "has_failed": balance.has_failed,
+            "organisation": balance.organisation[:200],
+        }
+    ).encode()
+
+
+def _decode(data: bytes) -> Balance:
+    found: dict[str, Any] = json.loads(data)
+    credits_left = found["credits"]
+    numbers = [float(found["checked_at"]), float(found["asked_at"])]
+    if credits_left is not None:
+        numbers.append(float(credits_left))
+    if not all(map(math.isfinite, numbers)):
+        return Balance()
+    return Balance(
+        credits=None if credits_left is None else float(credits_left),
+        checked_at=numbers[0],
+        asked_at=numbers[1],
+        has_failed=bool(found["has_failed"]),
+        organisation=str(found["organisation"]),
+    )
+
+
+def current_balance(store: BalanceStore, settings: ClientSettings, now: float) -> Balance:
+    """Return what is known of the balance; if that is old, let somebody ask meanwhile.
+
+    Args:
+        store: Keeps the balance.
+        settings: The connection's settings.
+        now: Seconds since the epoch.
+    """
+    known = store.read()
+    if known.is_due(now) and store.claim(now):
+        threading.Thread(
+            target=_ask, args=(store, settings, known), name="cleanlist-balance", daemon=True
+        ).start()
+    return known
+
+
+def _ask(store: BalanceStore, settings: ClientSettings, known: Balance) -> None:
+    """Make one request for the balance, with the priority of a status check, and keep the answer."""
+    try:
+        limiter = open_limiter(settings.rate_limit_store, settings.scope, settings.budget)
+        timeout = min(TIMEOUT_SECONDS, settings.timeout_seconds)
+        client = CleanlistClient(replace(settings, max_retries=0, timeout_seconds=timeout), limiter)
+        call = endpoints.get_credit_balance()
+        request = replace(call.request, priority=Priority.POLL, max_wait=MAX_WAIT_SECONDS)
+        answer = client.run(replace(call, request=request))
+        left = float(answer.credits)
+        balance = Balance(left, time.time(), organisation=answer.organization_id or "")
+        if not math.isfinite(left):
+            balance = replace(known, has_failed=True)
+    except Exception as error:  # noqa: BLE001  # the page says that there is no answer
+        log.info("The page has not learned the Cleanlist credit balance: %s.", type(error).__name__)
+        balance = replace(known, has_failed=True)
+    store.write(balance)

@@ -1,0 +1,396 @@
+# ruff: noqa: E501 - HTML
+"""The page as HTML. Pure; every text that is not ours is escaped, here and in :mod:`.markup`."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from html import escape
+from urllib.parse import quote, urlencode
+
+from airflow_provider_cleanlist.page.balance import Balance
+from airflow_provider_cleanlist.page.budget import BudgetUse
+from airflow_provider_cleanlist.page.figures import (
+    PACE_DAYS,
+    PERIODS,
+    LedgerFigures,
+    Scope,
+    Sums,
+    days_left,
+)
+from airflow_provider_cleanlist.page.markup import (
+    choices_list,
+    link,
+    moment,
+    numbers_list,
+    open_batches,
+    place_link,
+    scrolled_table,
+    section,
+    sums_table,
+)
+from airflow_provider_cleanlist.page.plots import bar, columns
+from airflow_provider_cleanlist.page.queries import LONGEST_LIST, LedgerProblem
+from airflow_provider_cleanlist.page.reading import PageReading
+from airflow_provider_cleanlist.page.tables import OTHER_DAGS
+from airflow_provider_cleanlist.wording import counted
+
+MOST_DAGS = 25
+"""DAGs that the page lists; the CSV has all."""
+PROBLEMS = {
+    LedgerProblem.NOT_CONFIGURED: (
+        "<p>There is no ledger. Credits, find rates, workflows and unknown outcomes are read from the ledger, a few tables "
+        "in a PostgreSQL, MySQL, MariaDB or SQLite database of yours.</p><ol><li>Add an Airflow connection to the "
+        "database.</li><li>Name it in Airflow's configuration:<pre>[cleanlist]\nledger_conn_id = cleanlist_ledger"
+        "</pre></li><li>Restart Airflow. The first enrichment makes the tables.</li></ol>"
+    ),
+    LedgerProblem.NOT_MADE: (
+        "<p>The ledger is set up and has no tables yet: the first task with <code>BulkEnrichOperator</code> makes them."
+        "</p>"
+    ),
+    LedgerProblem.UNUSABLE: (
+        '<p class="alert">The ledger cannot be used.</p><p>Check that the connection of <code>[cleanlist] '
+        "ledger_conn_id</code> exists, that the API server has the Airflow provider and driver of its type, and that it "
+        "is a PostgreSQL, MySQL, MariaDB or SQLite database.</p>"
+    ),
+    LedgerProblem.UNREACHABLE: (
+        '<p class="alert">The ledger cannot be reached.</p><p>Check that its database is up, that the API server may '
+        "connect to it, and that its user may <code>SELECT</code> from the <code>cleanlist_</code> tables. The API "
+        "server's log names the kind of error.</p>"
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """Who reads the page.
+
+    Attributes:
+        readable: DAGs that they may read.
+    """
+
+    readable: Collection[str]
+
+
+def page(reading: PageReading, reader: Reader) -> str:
+    """Return the page.
+
+    Args:
+        reading: What it shows.
+        reader: Who reads it.
+    """
+    ledger = reading.ledger
+    parts = [_header(reading)]
+    if reading.question.scope.is_everything:
+        parts += [_credits(reading), _budget(reading)]
+    if isinstance(ledger, LedgerProblem):
+        parts.append(section("ledger", "Ledger", PROBLEMS[ledger]))
+    elif not ledger.by_dag and not ledger.unknown:
+        parts.append(section("ledger", "Nothing submitted", _nothing(reading)))
+    else:
+        parts += _ledger_sections(ledger, reading, reader)
+    is_pending = (
+        reading.balance is not None and reading.balance.credits is None and not reading.balance.has_failed
+    )
+    return (
+        '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>Cleanlist</title>'
+        '<meta name="viewport" content="width=device-width, initial-scale=1"><script src="page.js"></script>'
+        f'<link rel="stylesheet" href="page.css"></head><body{" data-pending=1" if is_pending else ""}>'
+        f"{parts[0]}<main>{''.join(parts[1:])}</main></body></html>"
+    )
+
+
+def _nothing(reading: PageReading) -> str:
+    scope = reading.question.scope
+    if scope.is_everything:
+        return f"<p>The ledger holds no submission of the last {reading.question.period} days</p>"
+    return f"<p>The ledger holds no submission of this {'task' if scope.task_id else 'DAG run'}</p>"
+
+
+def _ledger_sections(ledger: LedgerFigures, reading: PageReading, reader: Reader) -> list[str]:
+    everything = reading.question.scope.is_everything
+    return [
+        _unknown(ledger, reading, reader),
+        _in_flight(ledger, reading, reader),
+        *([] if everything else [section("sum", "Credits and finds", _summary(ledger.total))]),
+        *([_days(ledger, reading), _dags(ledger, reading, reader)] if everything else []),
+        _types(ledger, reading),
+    ]
+
+
+def query_string(scope: Scope, period: int, organisation: str = "") -> str:
+    """Return the query of a page's address.
+
+    Args:
+        scope: The part of the ledger.
+        period: How many days back.
+        organisation: Whose numbers; empty for the default.
+    """
+    values = {
+        "dag_id": scope.dag_id,
+        "run_id": scope.run_id,
+        "task_id": scope.task_id,
+        "map_index": scope.map_index,
+        "days": period if scope.is_everything else None,
+        "organisation": organisation or None,
+    }
+    return urlencode({name: value for name, value in values.items() if value is not None}, quote_via=quote)
+
+
+def _header(reading: PageReading) -> str:
+    question, ledger = reading.question, reading.ledger
+    scope = question.scope
+    what = [scope.dag_id, scope.run_id, scope.task_id]
+    what += [f"map index {scope.map_index}"] if scope.map_index is not None else []
+    title = " · ".join(escape(part) for part in what if part)
+    parts = [f"<h1>Cleanlist</h1>{f'<p>{title}</p>' if title else ''}"]
+    if scope.is_everything:
+        periods = (
+            (f"{period} days", query_string(scope, period, question.organisation), period == question.period)
+            for period in PERIODS
+        )
+        parts.append(choices_list("Period", periods))
+    if isinstance(ledger, LedgerFigures) and len(ledger.organisations) > 1:
+        names = (
+            (name, query_string(scope, question.period, name), name == ledger.organisation)
+            for name in ledger.organisations
+        )
+        parts.append(choices_list("Organisation", names))
+    return f"<header>{''.join(parts)}</header>"
+
+
+def _credits(reading: PageReading) -> str:
+    ledger, balance = reading.ledger, reading.balance
+    items = [_credits_left(reading, balance)]
+    if isinstance(ledger, LedgerFigures):
+        total, per_day = ledger.total, ledger.pace.per_day(reading.now)
+        is_own = balance is not None and balance.organisation in ("", ledger.organisation)
+        left = (
+            days_left(balance.credits, ledger.pace, reading.now)
+            if balance and balance.credits is not None and is_own
+            else None
+        )
+        items += [
+            (
+                "They last",
+                "—" if left is None else counted(round(left), "day"),
+                f"at the pace of the last {PACE_DAYS} days",
+            ),
+            ("Pace", f"{per_day:,.0f}", f"credits a day, last {PACE_DAYS} days"),
+            (
+                "Spent",
+                f"{total.credits_spent:,}",
+                f"credits in {reading.question.period} days; up to {total.open_credits:,} more for workflows without a "
+                "recorded end",
+            ),
+        ]
+    return section("credits", "Credits", numbers_list(items))
+
+
+def _credits_left(reading: PageReading, balance: Balance | None) -> tuple[str, str, str]:
+    name = "Credits left"
+    if balance is None:
+        return (
+            name,
+            "—",
+            f"not known: there is no usable connection {reading.conn_id!r} (see [cleanlist] page_conn_id)",
+        )
+    if balance.credits is None:
+        remark = (
+            "Cleanlist gave no answer; asked again in 5 minutes" if balance.has_failed else "being asked for"
+        )
+        return name, "—", remark
+    when = moment(datetime.fromtimestamp(balance.checked_at, UTC))
+    if isinstance(reading.ledger, LedgerFigures) and balance.organisation not in (
+        "",
+        reading.ledger.organisation,
+    ):
+        return name, f"{balance.credits:,.10g}", f"of {balance.organisation}, asked {when}"
+    return (
+        name,
+        f"{balance.credits:,.10g}",
+        f"asked {when}{'; the last request got no answer' if balance.has_failed else ''}",
+    )
+
+
+PLACES = {
+    "host": "of all processes on the API server's host; other hosts keep a budget of their own",
+    "server": "of all hosts that share the budget",
+    "process": "of this process only: rate_limit_store is memory://, so what others send is not known",
+}
+
+
+def _budget(reading: PageReading) -> str:
+    use = reading.budget
+    if not reading.budget_place:
+        body = f"<p>Not known: there is no usable connection {escape(repr(reading.conn_id))}.</p>"
+    elif use is None:
+        body = (
+            "<p>The server that holds the budget cannot be reached.</p>"
+            if reading.budget_place == "server"
+            else "<p>No process of this host has sent a request since it was started.</p>"
+        )
+    else:
+        body = _budget_use(use)
+    return section("budget", "Request budget", body)
+
+
+def _budget_use(use: BudgetUse) -> str:
+    remark = f"of {use.allowed} in {use.window:g} s"
+    lowered = (
+        f"; {use.requests - use.allowed} fewer than allowed, after refusals"
+        if use.allowed < use.requests
+        else ""
+    )
+    waiting = f"requests; the last for {use.wait_seconds:.0f} s" if use.waiting else "requests"
+    stopped = f"for {use.stopped_seconds:.0f} s: Cleanlist asked for a pause" if use.stopped_seconds else "no"
+    step = use.window / len(use.bins)
+    labels = [
+        f"{counted(count, 'request')}, {use.window - place * step:g} to {use.window - (place + 1) * step:g} s ago"
+        for place, count in enumerate(use.bins)
+    ]
+    plot = columns(
+        use.bins,
+        labels,
+        "Requests sent",
+        f"{counted(use.used, 'request')} in the last {use.window:g} seconds",
+    )
+    rows = [(f"{use.window - place * step:g} s ago", f"{count:,}") for place, count in enumerate(use.bins)]
+    return (
+        numbers_list(
+            [
+                ("Sent", f"{use.used:,}", remark + lowered),
+                ("Waiting", f"{use.waiting:,}", waiting),
+                ("Stopped", "yes" if use.stopped_seconds else "no", stopped if use.stopped_seconds else ""),
+            ]
+        )
+        + f'<div class="beside"><figure>{plot}<figcaption><span>{use.window:g} s ago</span><span>now</span></figcaption>'
+        f"</figure>{scrolled_table('Requests sent', ('From', 'Requests'), rows, numbers=1)}</div>"
+        f'<p class="muted">Counted are requests {PLACES[use.place]}. The budget remembers one window, and not who sends; '
+        "status checks that wait for their turn are not counted.</p>"
+    )
+
+
+def _csv(reading: PageReading, name: str) -> str:
+    question = reading.question
+    query = escape(query_string(question.scope, question.period, question.organisation))
+    return f'<p class="csv"><a href="csv/{name}.csv?{query}" download="{name}.csv" data-outside>CSV: {name}</a></p>'
+
+
+def _days(ledger: LedgerFigures, reading: PageReading) -> str:
+    days = ledger.days(reading.now.date(), reading.question.period)
+    values = [sums.credits_spent for _, sums in days]
+    labels = [f"{day}: {counted(sums.credits_spent, 'credit')}" for day, sums in days]
+    dearest = max(range(len(days)), key=values.__getitem__)
+    description = f"From {days[0][0]} to {days[-1][0]}; most on {labels[dearest]}"
+    rows = [
+        (str(day), f"{sums.contacts:,}", f"{sums.credits_spent:,}")
+        for day, sums in reversed(days)
+        if sums.contacts
+    ]
+    return section(
+        "days",
+        "Credits by day",
+        f'<div class="beside"><figure><div class="ends"><span>{values[dearest]:,} credits</span></div>'
+        f"{columns(values, labels, 'Credits by day', description)}<figcaption><span>{days[0][0]}</span><span>{days[-1][0]}"
+        f"</span></figcaption></figure>{scrolled_table('Credits by day of submission (UTC)', ('Day', 'Contacts', 'Credits'), rows, numbers=2)}"
+        f"</div>{_csv(reading, 'days')}",
+    )
+
+
+def _dags(ledger: LedgerFigures, reading: PageReading, reader: Reader) -> str:
+    dags = ledger.dags(reader.readable)
+    rows = [
+        (OTHER_DAGS if dag_id is None else link(f"dags/{quote(dag_id, safe='')}", dag_id), sums)
+        for dag_id, sums in dags[:MOST_DAGS]
+    ]
+    rest = dags[MOST_DAGS:]
+    rows += [(f"{len(rest):,} more", sum((sums for _, sums in rest), Sums()))] if rest else []
+    note = (
+        f'<p class="muted">{OTHER_DAGS.capitalize()}: those that you may not read, or that another Airflow runs.</p>'
+        if any(dag_id is None for dag_id, _ in dags)
+        else ""
+    )
+    table = sums_table("Credits, and lookups that found something, by DAG", "DAG", rows)
+    return section("dags", "By DAG", table + note + _csv(reading, "dags"))
+
+
+def _types(ledger: LedgerFigures, reading: PageReading) -> str:
+    rows = [(escape(kind), sums) for kind, sums in ledger.types()]
+    table = sums_table(
+        "Credits, and lookups that found something, by enrichment type", "Enrichment type", rows
+    )
+    return section("types", "By enrichment type", table + _csv(reading, "types"))
+
+
+def _summary(total: Sums) -> str:
+    emails, phones = total.email_percent, total.phone_percent
+    return numbers_list(
+        [
+            ("Contacts", f"{total.contacts:,}", "submitted"),
+            ("Spent", f"{total.credits_spent:,}", f"credits; up to {total.open_credits:,} more"),
+            (
+                "Found an email",
+                "—" if emails is None else f"{emails:.1f} %",
+                f"{total.emails_found:,} of {total.email_lookups:,}",
+            ),
+            (
+                "Found a phone",
+                "—" if phones is None else f"{phones:.1f} %",
+                f"{total.phones_found:,} of {total.phone_lookups:,}",
+            ),
+        ]
+    )
+
+
+def _in_flight(ledger: LedgerFigures, reading: PageReading, reader: Reader) -> str:
+    shown = [item for item in ledger.in_flight if item.place.dag_id in reader.readable]
+    rows = "".join(
+        f"<tr><th scope=row>{place_link(item.place)}</th><td class=n>{item.ended:,} of {item.workflows:,}</td>"
+        f"<td class=n>{item.contacts_ended:,} of {item.contacts:,}</td><td class=n>{item.percent:.0f} %</td>"
+        f"<td class=plot>{bar(item.percent / 100)}</td><td>{moment(item.since)}</td></tr>"
+        for item in shown
+    )
+    table = (
+        '<div class="scroll" tabindex="0" role="region" aria-label="Workflows in flight"><table><caption>Workflows that have '
+        "ended, by task</caption><thead><tr><th scope=col>Task</th><th scope=col class=n>Workflows</th>"
+        "<th scope=col class=n>Contacts</th><th scope=col class=n>Progress</th><th scope=col class=plot></th>"
+        f"<th scope=col>Since</th></tr></thead><tbody>{rows}</tbody></table></div>{_csv(reading, 'workflows')}"
+        if shown
+        else "<p>None.</p>"
+    )
+    on_their_way = [batch for batch in ledger.on_their_way if batch.place.dag_id in reader.readable]
+    note = (
+        f"<p>Requests on their way, or waiting for their place in the budget:</p>{open_batches(on_their_way, 'Requests on their way')}"
+        if on_their_way
+        else ""
+    )
+    return section(
+        "in-flight",
+        "Workflows in flight",
+        table + note + _hidden(len(ledger.in_flight) - len(shown)) + _limit(ledger.in_flight),
+    )
+
+
+def _unknown(ledger: LedgerFigures, reading: PageReading, reader: Reader) -> str:
+    shown = [batch for batch in ledger.unknown if batch.place.dag_id in reader.readable]
+    body = (
+        '<p class="alert">Nobody knows whether Cleanlist accepted these requests, and so whether they are billed. The log '
+        f"of each task says how to go on.</p>{open_batches(shown, 'Unknown outcomes')}{_csv(reading, 'unknown-outcomes')}"
+        if shown
+        else "<p>None.</p>"
+    )
+    return section(
+        "unknown",
+        "Unknown outcomes",
+        body + _hidden(len(ledger.unknown) - len(shown)) + _limit(ledger.unknown),
+    )
+
+
+def _hidden(number: int) -> str:
+    return f'<p class="muted">And {number:,} of {OTHER_DAGS}.</p>' if number else ""
+
+
+def _limit(items: Sequence[object]) -> str:
+    return f'<p class="muted">The newest {LONGEST_LIST} are shown.</p>' if len(items) >= LONGEST_LIST else ""

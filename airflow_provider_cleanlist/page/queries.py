@@ -1,0 +1,266 @@
+"""The queries behind the page. They read batches only, never a contact, and change nothing."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from airflow_provider_cleanlist.client.models import EnrichmentType
+from airflow_provider_cleanlist.page.figures import (
+    PACE_DAYS,
+    LedgerFigures,
+    OpenBatch,
+    Pace,
+    Scope,
+    Sums,
+    TaskPlace,
+    TaskProgress,
+    start_of_period,
+)
+from airflow_provider_cleanlist.submission.history import IN_FLIGHT_SECONDS, BatchState
+from airflow_provider_cleanlist.submission.ledger.tables import DATABASES, LedgerTables, ledger_tables
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Connection, Engine
+
+STATEMENT_SECONDS = 5
+"""How long a query may take."""
+LONGEST_LIST = 100
+"""Rows of a list at most: workflows in flight, unknown outcomes."""
+WAITED_FOR_DAYS = 2
+"""Days after which a workflow without a recorded end counts as one that nobody waited for."""
+OLDEST_DAYS = 365
+"""Days after which an unknown outcome is not shown."""
+
+
+class LedgerProblem(Enum):
+    """Why there are no numbers of the ledger."""
+
+    NOT_CONFIGURED = "not configured"
+    NOT_MADE = "not made"
+    UNUSABLE = "unusable"
+    UNREACHABLE = "unreachable"
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What a page wants to know of the ledger.
+
+    Attributes:
+        scope: The part of the ledger.
+        period: How many days back.
+        organisation: Whose numbers; empty for the one of the connection.
+    """
+
+    scope: Scope
+    period: int
+    organisation: str = ""
+
+
+def ask(
+    engine: Engine, schema: str | None, question: Question, key_hash: str, now: datetime
+) -> LedgerFigures | LedgerProblem:
+    """Return what the ledger says.
+
+    Args:
+        engine: The ledger's database.
+        schema: Schema of its tables; None for the connection's own.
+        question: What is wanted.
+        key_hash: Hash of the connection's host and key, whose organisation is the default; empty if there is none.
+        now: The current time.
+    """
+    if engine.dialect.name not in DATABASES:
+        return LedgerProblem.UNUSABLE
+    tables = ledger_tables(schema)
+    with _reading(engine) as connection:
+        if not sa.inspect(connection).has_table(tables.batches.name, schema=schema):
+            return LedgerProblem.NOT_MADE
+        organisations = _organisations(connection, tables, key_hash)
+        if not organisations:
+            return LedgerFigures()
+        organisation = question.organisation if question.organisation in organisations else organisations[0]
+        return _figures(
+            _Reader(connection, tables, organisation, question, now), tuple(sorted(organisations))
+        )
+
+
+@contextmanager
+def _reading(engine: Engine) -> Iterator[Connection]:
+    """Yield a connection whose statements end in time and write nothing."""
+    kind = engine.dialect.name
+    with engine.connect() as connection, connection.begin():
+        if kind == "postgresql":
+            connection.exec_driver_sql(
+                f"SET TRANSACTION READ ONLY; SET LOCAL statement_timeout = '{STATEMENT_SECONDS}s'"
+            )
+        elif kind == "sqlite":
+            end = time.monotonic() + STATEMENT_SECONDS
+            driver: Any = connection.connection.dbapi_connection
+            driver.set_progress_handler(lambda: time.monotonic() > end, 100_000)
+        elif getattr(engine.dialect, "is_mariadb", False):
+            connection.exec_driver_sql(f"SET SESSION max_statement_time = {STATEMENT_SECONDS}")
+        else:
+            connection.exec_driver_sql(f"SET SESSION max_execution_time = {1000 * STATEMENT_SECONDS}")
+        yield connection
+
+
+def _organisations(connection: Connection, tables: LedgerTables, key_hash: str) -> list[str]:
+    """Return the organisations that the ledger knows, that of the connection's key first."""
+    query = sa.select(tables.organisations.c.organisation).order_by(tables.organisations.c.first_seen_at)
+    known = [str(row[0]) for row in connection.execute(query)]
+    keys = tables.keys.c
+    own = connection.execute(sa.select(keys.organisation).where(keys.key_hash == key_hash)).scalar()
+    return sorted(known, key=lambda organisation: organisation != own)
+
+
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    """One organisation's batches, as a question sees them."""
+
+    connection: Connection
+    tables: LedgerTables
+    organisation: str
+    question: Question
+    now: datetime
+
+    def batches(self, days: int, *conditions: Any) -> Any:
+        """Return the conditions of a query for batches of the scope and the last days."""
+        columns, scope = self.tables.batches.c, self.question.scope
+        within = [
+            column == value
+            for column, value in (
+                (columns.dag_id, scope.dag_id),
+                (columns.run_id, scope.run_id),
+                (columns.task_id, scope.task_id),
+                (columns.map_index, scope.map_index),
+            )
+            if value is not None
+        ]
+        if scope.is_everything:
+            within.append(columns.submitted_at >= start_of_period(self.now, days))
+        return sa.and_(columns.organisation == self.organisation, *within, *conditions)
+
+    def rows(self, query: Any) -> Sequence[Any]:
+        """Return the rows of a query."""
+        return self.connection.execute(query).all()
+
+
+def _figures(reader: _Reader, organisations: tuple[str, ...]) -> LedgerFigures:
+    return LedgerFigures(
+        organisation=reader.organisation,
+        organisations=organisations,
+        by_day=_by_day(reader),
+        by_dag=_by_dag(reader),
+        pace=_pace(reader),
+        in_flight=_in_flight(reader),
+        on_their_way=_open_batches(reader, is_on_its_way=True),
+        unknown=_open_batches(reader, is_on_its_way=False),
+    )
+
+
+_EMAILS = (EnrichmentType.PARTIAL.value, EnrichmentType.FULL.value)
+_PHONES = (EnrichmentType.PHONE_ONLY.value, EnrichmentType.FULL.value)
+
+
+def _sums(columns: Any) -> list[Any]:
+    """Return the columns of :class:`Sums`, in its order."""
+
+    def total(value: Any, *conditions: Any) -> Any:
+        counted = sa.case((sa.and_(*conditions), value), else_=0) if conditions else value
+        return sa.func.coalesce(sa.func.sum(counted), 0)
+
+    emails = columns.enrichment_type.in_(_EMAILS), columns.emails_found.is_not(None)
+    phones = columns.enrichment_type.in_(_PHONES), columns.phones_found.is_not(None)
+    return [
+        total(columns.contacts),
+        total(columns.credits_spent, columns.credits_spent.is_not(None)),
+        total(columns.worst_case_credits, columns.credits_spent.is_(None)),
+        total(columns.contacts, *emails),
+        total(columns.emails_found, *emails),
+        total(columns.contacts, *phones),
+        total(columns.phones_found, *phones),
+    ]
+
+
+def _by_day(reader: _Reader) -> tuple[tuple[date, Sums], ...]:
+    columns = reader.tables.batches.c
+    moment: Any = columns.submitted_at
+    if reader.connection.dialect.name == "postgresql":
+        moment = sa.func.timezone(sa.literal_column("'UTC'"), moment)  # a parameter would not group
+    day = sa.func.date(moment)
+    condition = reader.batches(reader.question.period, columns.state != BatchState.REJECTED.value)
+    rows = reader.rows(sa.select(day, *_sums(columns)).where(condition).group_by(day).order_by(day))
+    return tuple((date.fromisoformat(str(row[0])[:10]), Sums(*map(int, row[1:]))) for row in rows)
+
+
+def _by_dag(reader: _Reader) -> tuple[tuple[tuple[str, str], Sums], ...]:
+    columns = reader.tables.batches.c
+    keys = columns.dag_id, columns.enrichment_type
+    condition = reader.batches(reader.question.period, columns.state != BatchState.REJECTED.value)
+    rows = reader.rows(sa.select(*keys, *_sums(columns)).where(condition).group_by(*keys))
+    return tuple(((str(row[0]), str(row[1])), Sums(*map(int, row[2:]))) for row in rows)
+
+
+def _pace(reader: _Reader) -> Pace:
+    columns = reader.tables.batches.c
+    condition = reader.batches(PACE_DAYS, columns.state != BatchState.REJECTED.value)
+    spent = sa.func.coalesce(sa.func.sum(columns.credits_spent), 0)
+    (row,) = reader.rows(sa.select(spent, sa.func.min(columns.submitted_at)).where(condition))
+    return Pace(int(row[0]), row[1])
+
+
+def _in_flight(reader: _Reader) -> tuple[TaskProgress, ...]:
+    columns = reader.tables.batches.c
+    keys = columns.dag_id, columns.run_id, columns.task_id
+    ended = columns.ended_at.is_not(None)
+    workflows, since = sa.func.count(), sa.func.min(columns.submitted_at)
+    count_ended = sa.func.sum(sa.case((ended, 1), else_=0))
+    contacts_ended = sa.func.sum(sa.case((ended, columns.contacts), else_=0))
+    is_recent = columns.submitted_at >= reader.now - timedelta(days=WAITED_FOR_DAYS)
+    condition = reader.batches(WAITED_FOR_DAYS + 1, columns.state == BatchState.ACCEPTED.value, is_recent)
+    query = (
+        sa.select(*keys, workflows, count_ended, sa.func.sum(columns.contacts), contacts_ended, since)
+        .where(condition)
+        .group_by(*keys)
+        .having(count_ended < workflows)
+        .order_by(since.desc())
+        .limit(LONGEST_LIST)
+    )
+    return tuple(
+        TaskProgress(
+            TaskPlace(row[0], row[1], row[2]), row[3], int(row[4]), int(row[5]), int(row[6]), _aware(row[7])
+        )
+        for row in reader.rows(query)
+    )
+
+
+def _open_batches(reader: _Reader, *, is_on_its_way: bool) -> tuple[OpenBatch, ...]:
+    columns = reader.tables.batches.c
+    recent = reader.now - timedelta(seconds=IN_FLIGHT_SECONDS)
+    intent, unknown = columns.state == BatchState.INTENT.value, columns.state == BatchState.UNKNOWN.value
+    if is_on_its_way:
+        condition = sa.and_(intent, columns.submitted_at > recent)
+    else:
+        condition = sa.or_(unknown, sa.and_(intent, columns.submitted_at <= recent))
+    place = columns.dag_id, columns.run_id, columns.task_id, columns.map_index
+    query = (
+        sa.select(*place, columns.contacts, columns.worst_case_credits, columns.submitted_at)
+        .where(reader.batches(OLDEST_DAYS, condition))
+        .order_by(columns.submitted_at.desc())
+        .limit(LONGEST_LIST)
+    )
+    return tuple(
+        OpenBatch(TaskPlace(row[0], row[1], row[2], row[3]), row[4], row[5], row[6])
+        for row in reader.rows(query)
+    )
+
+
+def _aware(moment: datetime) -> datetime:
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -1,0 +1,94 @@
+"""The numbers of the page as CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import Any
+
+from airflow_provider_cleanlist.page.figures import LedgerFigures, OpenBatch, Sums, TaskPlace
+
+OTHER_DAGS = "other DAGs"
+"""What stands for DAGs that the reader may not read, or that another Airflow runs."""
+_SUMS = (
+    "contacts",
+    "credits_spent",
+    "open_credits",
+    "email_lookups",
+    "emails_found",
+    "phone_lookups",
+    "phones_found",
+)
+_PLACE = ("dag_id", "run_id", "task_id")
+
+
+def _numbers(sums: Sums) -> list[Any]:
+    return [getattr(sums, name) for name in _SUMS]
+
+
+def _days(figures: LedgerFigures, _: Collection[str]) -> Iterable[list[Any]]:
+    yield ["day", *_SUMS]
+    yield from ([day.isoformat(), *_numbers(sums)] for day, sums in figures.by_day)
+
+
+def _dags(figures: LedgerFigures, readable: Collection[str]) -> Iterable[list[Any]]:
+    yield ["dag_id", *_SUMS]
+    yield from ([dag_id or OTHER_DAGS, *_numbers(sums)] for dag_id, sums in figures.dags(readable))
+
+
+def _types(figures: LedgerFigures, _: Collection[str]) -> Iterable[list[Any]]:
+    yield ["enrichment_type", *_SUMS]
+    yield from ([kind, *_numbers(sums)] for kind, sums in figures.types())
+
+
+def _workflows(figures: LedgerFigures, readable: Collection[str]) -> Iterable[list[Any]]:
+    yield [*_PLACE, "workflows", "workflows_ended", "contacts", "contacts_ended", "since"]
+    for progress in figures.in_flight:
+        if progress.place.dag_id in readable:
+            counts = progress.workflows, progress.ended, progress.contacts, progress.contacts_ended
+            yield [*_place(progress.place), *counts, progress.since.isoformat()]
+
+
+def _unknown(figures: LedgerFigures, readable: Collection[str]) -> Iterable[list[Any]]:
+    yield [*_PLACE, "map_index", "contacts", "worst_case_credits", "submitted_at"]
+    yield from (_open_batch(batch) for batch in figures.unknown if batch.place.dag_id in readable)
+
+
+def _open_batch(batch: OpenBatch) -> list[Any]:
+    counts = batch.place.map_index, batch.contacts, batch.worst_case_credits
+    return [*_place(batch.place), *counts, batch.submitted_at.isoformat()]
+
+
+def _place(place: TaskPlace) -> list[str]:
+    return [place.dag_id, place.run_id, place.task_id]
+
+
+TABLES: Mapping[str, Callable[[LedgerFigures, Collection[str]], Iterable[list[Any]]]] = {
+    "days": _days,
+    "dags": _dags,
+    "types": _types,
+    "workflows": _workflows,
+    "unknown-outcomes": _unknown,
+}
+"""The tables by the names of their files."""
+
+
+def as_csv(name: str, figures: LedgerFigures, readable: Collection[str]) -> str:
+    """Return a table as CSV.
+
+    Args:
+        name: One of :data:`TABLES`.
+        figures: The numbers.
+        readable: DAGs that the reader may read.
+    """
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\r\n").writerows(
+        [_harmless(value) for value in row] for row in TABLES[name](figures, readable)
+    )
+    return text.getvalue()
+
+
+def _harmless(value: Any) -> Any:
+    """Return a cell that no spreadsheet takes for a formula."""
+    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r") else value
