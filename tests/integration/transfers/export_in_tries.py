@@ -14,9 +14,9 @@ from airflow.providers.postgres.hooks.postgres import PostgresHook  # noqa: F401
 from airflow.providers.sqlite.hooks.sqlite import SqliteHook  # noqa: F401
 from cryptography.fernet import Fernet  # noqa: F401  # loaded once for all tries
 
-import airflow_provider_cleanlist.client.client
-import airflow_provider_cleanlist.warehouse.loader  # noqa: F401  # loaded once for all tries
+import airflow_provider_cleanlist.client.client  # noqa: F401  # loaded once for all tries
 from airflow_provider_cleanlist.transfers.lead_list_to_warehouse import LeadListToWarehouseOperator
+from airflow_provider_cleanlist.warehouse import loader
 
 
 def run(list_id: str, run_id: str) -> None:
@@ -31,6 +31,8 @@ def run(list_id: str, run_id: str) -> None:
         table="leads",
     )
     ti = SimpleNamespace(dag_id="dag", task_id="load", map_index=-1, max_tries=9, xcom_push=lambda **_: None)
+    assert loader.load.__kwdefaults__ is not None
+    loader.load.__kwdefaults__["batch_rows"] = 1_000  # commits in the middle of a file that is quickly read
     operator.execute({"ti": ti, "run_id": run_id, "outlet_events": {}})
 
 

@@ -1,19 +1,21 @@
 """Loads by export, killed with SIGKILL again and again at random moments, mostly while the file streams.
 
-``EXPORT_KILLS`` (default 4) is the number of kills with and without ranges; ``KILL_SEED`` repeats a run. A sweep:
+``EXPORT_KILLS`` (default 2) is the number of kills with and without ranges; ``KILL_SEED`` repeats a run. A sweep:
 ``EXPORT_KILLS=50 pytest tests/integration/transfers/test_export_killed.py -s``.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +29,10 @@ pytestmark = [
     pytest.mark.timeout(1800),
     pytest.mark.cleanlist_sandbox(requests_per_minute=100_000),
 ]
-KILLS = int(os.environ.get("EXPORT_KILLS", "4"))
+KILLS = int(os.environ.get("EXPORT_KILLS", "2"))
 LEADS = 8_000
 BYTES_PER_SECOND = 1_000_000
-"""So slow that every part is committed before the next one arrives."""
+"""So slow that parts are committed while the file streams."""
 
 
 class Tries:
@@ -46,14 +48,14 @@ class Tries:
             text=True,
         )
 
-    def run(self, run_id: str, kill_after: float | None) -> int:
-        """Run a try, kill it after some seconds, and return its exit code."""
+    def run(self, run_id: str, until: Callable[[], object] | None = None) -> int:
+        """Run a try, kill it once ``until`` returns, and return its exit code."""
         assert self._helper.stdin is not None
         self._helper.stdin.write(f"{run_id}\n")
         self._helper.stdin.flush()
         process = self._answer()
-        if kill_after is not None:
-            time.sleep(kill_after)
+        if until is not None:
+            until()
             with suppress(ProcessLookupError):  # it has ended
                 os.kill(process, signal.SIGKILL)
         return self._answer()
@@ -105,7 +107,8 @@ def test_killed_while_the_file_streams(
         ending, of_this_load = -signal.SIGKILL, 0
         while ending != 0:
             patient = of_this_load >= 6 or kills >= KILLS
-            ending = tries.run(run_id, None if patient else chance.uniform(0.1, 1.8))
+            seconds = chance.uniform(0.1, 1.8)
+            ending = tries.run(run_id, None if patient else partial(time.sleep, seconds))
             attempts += 1
             assert ending in (0, -signal.SIGKILL), (seed, (tmp_path / "tries.log").read_text()[-2000:])
             if ending:
@@ -121,3 +124,34 @@ def test_killed_while_the_file_streams(
         f"{statuses.count(206)} resumed by range"
     )
     assert ranges or 206 not in statuses
+
+
+def test_a_killed_load_resumes_by_range(
+    sandbox: SandboxServer, warehouse: sa.engine.Engine, tries: Tries, tmp_path: Path
+) -> None:
+    """The killed attempt committed a part: the next one asks for the bytes after it, and for no new export."""
+    sandbox.settings.change(export_ranges=True, export_bytes_per_second=BYTES_PER_SECOND)
+
+    def committed() -> None:
+        give_up_at = time.monotonic() + 60
+        while not _staged_pages(warehouse):
+            assert time.monotonic() < give_up_at, (tmp_path / "tries.log").read_text()[-2000:]
+            time.sleep(0.02)
+
+    assert tries.run("run", committed) == -signal.SIGKILL
+    assert tries.run("run") == 0, (tmp_path / "tries.log").read_text()[-2000:]
+    with warehouse.connect() as connection:
+        counts = "SELECT count(*), count(DISTINCT lead_id) FROM leads"
+        assert tuple(connection.execute(sa.text(counts)).one()) == (LEADS, LEADS)
+    statuses = [entry.status for entry in sandbox.ledger.requests(endpoint="export_download")]
+    assert statuses == [200, 206]
+    assert len(sandbox.ledger.requests(endpoint="export_csv")) == 1
+
+
+def _staged_pages(warehouse: sa.engine.Engine) -> int:
+    """Return how many parts of a load are committed."""
+    if not sa.inspect(warehouse).has_table("_cleanlist_loads"):
+        return 0
+    with warehouse.connect() as connection:
+        checkpoint = connection.execute(sa.text("SELECT checkpoint FROM _cleanlist_loads")).scalar()
+    return int(json.loads(checkpoint)["pages"]) if checkpoint else 0
