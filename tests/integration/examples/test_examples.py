@@ -23,7 +23,7 @@ ELSEWHERE = {
     "enrich_contacts_to_warehouse": "tests/e2e/test_example_dag.py",
     "submit_contacts": "tests/e2e/test_finished_by_webhook.py",
     "enrichment_finished": "tests/e2e/test_finished_by_webhook.py",
-    "approve_costly_run": "tests/e2e/test_by_rest_approval.py",
+    "approve_costly_run": "tests/e2e/test_run_approved.py",
     "notifications": "tests/unit/test_example_notifications.py",
     "leads_to_marts": "tests/integration/examples/test_dbt_example.py",
 }
