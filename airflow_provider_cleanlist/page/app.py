@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.resources
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Annotated
 from urllib.parse import unquote
@@ -10,12 +11,20 @@ from urllib.parse import unquote
 from airflow.api_fastapi.app import get_auth_manager
 from airflow.api_fastapi.auth.managers.models.resource_details import AccessView
 from airflow.api_fastapi.core_api.security import GetUserDep, requires_access_dag, requires_access_view
-from fastapi import Depends, FastAPI, HTTPException, Request, Response
+from fastapi import Depends, FastAPI, Request, Response
+from starlette.exceptions import HTTPException
 
 from airflow_provider_cleanlist.page.figures import DEFAULT_PERIOD, PERIODS, LedgerFigures, Scope
 from airflow_provider_cleanlist.page.html import Reader, page
+from airflow_provider_cleanlist.page.notices import problem_page, refusal_page
 from airflow_provider_cleanlist.page.queries import LedgerProblem, Question
-from airflow_provider_cleanlist.page.reading import PageReading, read
+from airflow_provider_cleanlist.page.reading import (
+    Account,
+    PageReading,
+    page_conn_id,
+    read_account,
+    read_ledger,
+)
 from airflow_provider_cleanlist.page.sharing import BusyError, LateError, SharedAnswers
 from airflow_provider_cleanlist.page.tables import TABLES, as_csv
 
@@ -30,6 +39,15 @@ HEADERS = {
 }
 """Of every response: nothing from other hosts, nothing inline, in no frame but Airflow's own, kept by nobody."""
 LONGEST_VALUE = 250
+"""Characters of a value in an address, at most."""
+LEDGER_THREADS = 2
+"""Questions that the ledger is asked at the same time."""
+LEDGER_SECONDS = 8.0
+"""How long the ledger may take before the page does without."""
+ACCOUNT_SECONDS = 2.0
+"""How long the Cleanlist connection may take to be looked up before the page does without."""
+RETRY_SECONDS = "2"
+"""When somebody who was refused because of others should come back, in seconds."""
 
 
 def readable_dags(user: GetUserDep) -> frozenset[str]:
@@ -40,24 +58,85 @@ def readable_dags(user: GetUserDep) -> frozenset[str]:
 Readable = Annotated[frozenset[str], Depends(readable_dags)]
 
 
-def build_app() -> FastAPI:
-    """Return the application. Every address is for users of Airflow who may read DAGs, and nobody else."""
+class RefusedError(Exception):
+    """An address that gets no page.
+
+    Args:
+        status: HTTP status of the answer; its text is in :data:`.notices.REFUSALS`.
+    """
+
+    def __init__(self, status: int) -> None:
+        self.status = status
+
+
+class SharedReadings:
+    """What pages show, read for all readers together.
+
+    The ledger and the Cleanlist connection have threads of their own, so that neither is waited for in vain because of
+    the other.
+
+    Args:
+        ledger: Blocking; reads the ledger for a question and a hash of host and key.
+        account: Blocking; reads what is known of a Cleanlist connection.
+    """
+
+    def __init__(
+        self,
+        ledger: Callable[[Question, str], LedgerFigures | LedgerProblem] = read_ledger,
+        account: Callable[[str], Account] = read_account,
+    ) -> None:
+        self._ledger: SharedAnswers[tuple[Question, str], LedgerFigures | LedgerProblem] = SharedAnswers(
+            lambda asked: ledger(*asked), threads=LEDGER_THREADS, deadline=LEDGER_SECONDS
+        )
+        self._account: SharedAnswers[str, Account] = SharedAnswers(
+            account, threads=1, deadline=ACCOUNT_SECONDS
+        )
+
+    async def get(self, question: Question) -> PageReading:
+        """Return what a page shows.
+
+        Args:
+            question: What is wanted of the ledger.
+
+        Raises:
+            RefusedError: Too many questions are asked at the same time.
+        """
+        try:
+            account = await self._account.get(page_conn_id())
+        except (BusyError, LateError):
+            account = Account()
+        ledger: LedgerFigures | LedgerProblem
+        try:
+            ledger = await self._ledger.get((question, account.key_hash))
+        except BusyError:
+            raise RefusedError(503) from None
+        except LateError:
+            ledger = LedgerProblem.LATE
+        return PageReading(datetime.now(UTC), question, ledger, account)
+
+
+def build_app(readings: SharedReadings | None = None) -> FastAPI:
+    """Return the application. Every address is for users of Airflow who may read DAGs, and nobody else.
+
+    Args:
+        readings: What pages show; by default from the ledger and connection that are configured.
+    """
     access = [Depends(requires_access_view(AccessView.WEBSITE)), Depends(requires_access_dag("GET"))]
     app = FastAPI(dependencies=access, docs_url=None, redoc_url=None, openapi_url=None)
-    answers = SharedAnswers(read)
+    shared = readings or SharedReadings()
 
     @app.get("/")
     async def show(request: Request, readable: Readable) -> Response:
-        reading = await _reading(answers, question_of(request, readable))
+        reading = await shared.get(question_of(request, readable))
         return Response(page(reading, Reader(readable)), headers=HEADERS, media_type="text/html")
 
     @app.get("/csv/{name}.csv")
     async def show_csv(request: Request, name: str, readable: Readable) -> Response:
         if name not in TABLES:
-            raise HTTPException(404)
-        reading = await _reading(answers, question_of(request, readable))
-        if not isinstance(reading.ledger, LedgerFigures):
-            raise HTTPException(503, headers=HEADERS)
+            raise RefusedError(404)
+        reading = await shared.get(question_of(request, readable))
+        if isinstance(reading.ledger, LedgerProblem):
+            return Response(problem_page(reading.ledger), 503, headers=HEADERS, media_type="text/html")
         attachment = {"Content-Disposition": f'attachment; filename="cleanlist-{name}.csv"'}
         text = as_csv(name, reading.ledger, readable)
         return Response(text, headers=HEADERS | attachment, media_type="text/csv")
@@ -70,30 +149,31 @@ def build_app() -> FastAPI:
     async def script() -> Response:
         return _static("page.js", "text/javascript")
 
+    @app.exception_handler(RefusedError)
+    async def refuse(_: Request, refusal: RefusedError) -> Response:
+        return refused(refusal.status)
+
+    @app.exception_handler(HTTPException)
+    async def refuse_access(_: Request, error: HTTPException) -> Response:
+        return refused(error.status_code, error.headers)
+
     return app
+
+
+def refused(status: int, headers: Mapping[str, str] | None = None) -> Response:
+    """Return an answer that says what to do, and nothing of the error that led to it.
+
+    Args:
+        status: HTTP status.
+        headers: Headers that belong to it.
+    """
+    retry = {"Retry-After": RETRY_SECONDS} if status == 503 else {}
+    return Response(refusal_page(status), status, {**(headers or {}), **HEADERS, **retry}, "text/html")
 
 
 def _static(name: str, media_type: str) -> Response:
     file = importlib.resources.files("airflow_provider_cleanlist.page") / "static" / name
     return Response(file.read_bytes(), headers=HEADERS, media_type=media_type)
-
-
-async def _reading(answers: SharedAnswers[Question, PageReading], question: Question) -> PageReading:
-    try:
-        return await answers.get(question)
-    except BusyError:
-        raise HTTPException(503, headers=HEADERS | {"Retry-After": "2"}) from None
-    except LateError:
-        return late_reading(question)
-
-
-def late_reading(question: Question) -> PageReading:
-    """Return what is shown when the ledger does not answer in time.
-
-    Args:
-        question: What was wanted.
-    """
-    return PageReading(datetime.now(UTC), question, LedgerProblem.UNREACHABLE)
 
 
 def values_of(query: bytes) -> dict[str, str]:
@@ -114,14 +194,14 @@ def question_of(request: Request, readable: frozenset[str]) -> Question:
         readable: DAGs that the user may read.
 
     Raises:
-        HTTPException: The user may not read the DAG (403), or a value cannot be one (400).
+        RefusedError: The user may not read the DAG (403), or a value cannot be one (400).
     """
     values = values_of(request.scope["query_string"])
     if any(len(value) > LONGEST_VALUE or "\0" in value for value in values.values()):
-        raise HTTPException(400, headers=HEADERS)
+        raise RefusedError(400)
     dag_id, run_id = values.get("dag_id"), values.get("run_id")
     if dag_id is not None and dag_id not in readable:
-        raise HTTPException(403, headers=HEADERS)
+        raise RefusedError(403)
     period = next((days for days in PERIODS if str(days) == values.get("days")), DEFAULT_PERIOD)
     if dag_id is None or run_id is None:
         return Question(Scope(), period, values.get("organisation", ""))

@@ -195,6 +195,7 @@ class LedgerFigures:
         in_flight: Tasks with workflows whose end is not recorded, newest first.
         on_their_way: Requests that were about to leave a short time ago and have no answer yet.
         unknown: Batches of unknown outcome, newest first.
+        is_of_whole_run: Whether these are the numbers of a DAG run because its task that was asked for has none.
     """
 
     organisation: str = ""
@@ -205,6 +206,12 @@ class LedgerFigures:
     in_flight: tuple[TaskProgress, ...] = ()
     on_their_way: tuple[OpenBatch, ...] = ()
     unknown: tuple[OpenBatch, ...] = ()
+    is_of_whole_run: bool = False
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing was submitted."""
+        return not self.by_dag and not self.unknown
 
     @property
     def total(self) -> Sums:

@@ -1,4 +1,3 @@
-# ruff: noqa: E501 - HTML
 """The page as HTML. Pure; every text that is not ours is escaped, here and in :mod:`.markup`."""
 
 from __future__ import annotations
@@ -26,10 +25,12 @@ from airflow_provider_cleanlist.page.markup import (
     numbers_list,
     open_batches,
     place_link,
-    scrolled_table,
     section,
     sums_table,
+    table,
+    text_table,
 )
+from airflow_provider_cleanlist.page.notices import PROBLEMS, document
 from airflow_provider_cleanlist.page.plots import bar, columns
 from airflow_provider_cleanlist.page.queries import LONGEST_LIST, LedgerProblem
 from airflow_provider_cleanlist.page.reading import PageReading
@@ -38,28 +39,6 @@ from airflow_provider_cleanlist.wording import counted
 
 MOST_DAGS = 25
 """DAGs that the page lists; the CSV has all."""
-PROBLEMS = {
-    LedgerProblem.NOT_CONFIGURED: (
-        "<p>There is no ledger. Credits, find rates, workflows and unknown outcomes are read from the ledger, a few tables "
-        "in a PostgreSQL, MySQL, MariaDB or SQLite database of yours.</p><ol><li>Add an Airflow connection to the "
-        "database.</li><li>Name it in Airflow's configuration:<pre>[cleanlist]\nledger_conn_id = cleanlist_ledger"
-        "</pre></li><li>Restart Airflow. The first enrichment makes the tables.</li></ol>"
-    ),
-    LedgerProblem.NOT_MADE: (
-        "<p>The ledger is set up and has no tables yet: the first task with <code>BulkEnrichOperator</code> makes them."
-        "</p>"
-    ),
-    LedgerProblem.UNUSABLE: (
-        '<p class="alert">The ledger cannot be used.</p><p>Check that the connection of <code>[cleanlist] '
-        "ledger_conn_id</code> exists, that the API server has the Airflow provider and driver of its type, and that it "
-        "is a PostgreSQL, MySQL, MariaDB or SQLite database.</p>"
-    ),
-    LedgerProblem.UNREACHABLE: (
-        '<p class="alert">The ledger cannot be reached.</p><p>Check that its database is up, that the API server may '
-        "connect to it, and that its user may <code>SELECT</code> from the <code>cleanlist_</code> tables. The API "
-        "server's log names the kind of error.</p>"
-    ),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,26 +65,32 @@ def page(reading: PageReading, reader: Reader) -> str:
         parts += [_credits(reading), _budget(reading)]
     if isinstance(ledger, LedgerProblem):
         parts.append(section("ledger", "Ledger", PROBLEMS[ledger]))
-    elif not ledger.by_dag and not ledger.unknown:
+    elif ledger.is_empty:
         parts.append(section("ledger", "Nothing submitted", _nothing(reading)))
     else:
+        parts += (
+            [section("task", "Nothing submitted by this task", NOT_OF_THIS_TASK)]
+            if ledger.is_of_whole_run
+            else []
+        )
         parts += _ledger_sections(ledger, reading, reader)
-    is_pending = (
-        reading.balance is not None and reading.balance.credits is None and not reading.balance.has_failed
-    )
-    return (
-        '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>Cleanlist</title>'
-        '<meta name="viewport" content="width=device-width, initial-scale=1"><script src="page.js"></script>'
-        f'<link rel="stylesheet" href="page.css"></head><body{" data-pending=1" if is_pending else ""}>'
-        f"{parts[0]}<main>{''.join(parts[1:])}</main></body></html>"
-    )
+    balance = reading.account.balance
+    is_pending = balance is not None and balance.credits is None and not balance.has_failed
+    return document("Cleanlist", f"{parts[0]}<main>{''.join(parts[1:])}</main>", is_pending=is_pending)
+
+
+NOT_OF_THIS_TASK = (
+    "<p>The ledger holds no submission of this task. These are the numbers of its whole DAG run.</p>"
+)
 
 
 def _nothing(reading: PageReading) -> str:
     scope = reading.question.scope
     if scope.is_everything:
-        return f"<p>The ledger holds no submission of the last {reading.question.period} days</p>"
-    return f"<p>The ledger holds no submission of this {'task' if scope.task_id else 'DAG run'}</p>"
+        return f"<p>The ledger holds no submission of the last {reading.question.period} days.</p>"
+    if scope.task_id:
+        return "<p>The ledger holds no submission of this task, and none of its DAG run.</p>"
+    return "<p>The ledger holds no submission of this DAG run.</p>"
 
 
 def _ledger_sections(ledger: LedgerFigures, reading: PageReading, reader: Reader) -> list[str]:
@@ -161,7 +146,7 @@ def _header(reading: PageReading) -> str:
 
 
 def _credits(reading: PageReading) -> str:
-    ledger, balance = reading.ledger, reading.balance
+    ledger, balance = reading.ledger, reading.account.balance
     items = [_credits_left(reading, balance)]
     if isinstance(ledger, LedgerFigures):
         total, per_day = ledger.total, ledger.pace.per_day(reading.now)
@@ -190,11 +175,13 @@ def _credits(reading: PageReading) -> str:
 
 def _credits_left(reading: PageReading, balance: Balance | None) -> tuple[str, str, str]:
     name = "Credits left"
+    if not reading.account.conn_id:
+        return name, "—", "not known: the Cleanlist connection was not looked up in time"
     if balance is None:
         return (
             name,
             "—",
-            f"not known: there is no usable connection {reading.conn_id!r} (see [cleanlist] page_conn_id)",
+            f"not known: there is no usable connection {reading.account.conn_id!r} (see [cleanlist] page_conn_id)",
         )
     if balance.credits is None:
         remark = (
@@ -222,13 +209,15 @@ PLACES = {
 
 
 def _budget(reading: PageReading) -> str:
-    use = reading.budget
-    if not reading.budget_place:
-        body = f"<p>Not known: there is no usable connection {escape(repr(reading.conn_id))}.</p>"
+    use = reading.account.budget
+    if not reading.account.conn_id:
+        body = "<p>Not known: the Cleanlist connection was not looked up in time.</p>"
+    elif not reading.account.budget_place:
+        body = f"<p>Not known: there is no usable connection {escape(repr(reading.account.conn_id))}.</p>"
     elif use is None:
         body = (
             "<p>The server that holds the budget cannot be reached.</p>"
-            if reading.budget_place == "server"
+            if reading.account.budget_place == "server"
             else "<p>No process of this host has sent a request since it was started.</p>"
         )
     else:
@@ -265,10 +254,11 @@ def _budget_use(use: BudgetUse) -> str:
                 ("Stopped", "yes" if use.stopped_seconds else "no", stopped if use.stopped_seconds else ""),
             ]
         )
-        + f'<div class="beside"><figure>{plot}<figcaption><span>{use.window:g} s ago</span><span>now</span></figcaption>'
-        f"</figure>{scrolled_table('Requests sent', ('From', 'Requests'), rows, numbers=1)}</div>"
-        f'<p class="muted">Counted are requests {PLACES[use.place]}. The budget remembers one window, and not who sends; '
-        "status checks that wait for their turn are not counted.</p>"
+        + f'<div class="beside"><figure>{plot}'
+        f"<figcaption><span>{use.window:g} s ago</span><span>now</span></figcaption></figure>"
+        f"{text_table('Requests sent', ('From', 'Requests'), rows, numbers=1)}</div>"
+        f'<p class="muted">Counted are requests {PLACES[use.place]}. The budget remembers one window, and not who '
+        "sends; status checks that wait for their turn are not counted.</p>"
     )
 
 
@@ -289,13 +279,16 @@ def _days(ledger: LedgerFigures, reading: PageReading) -> str:
         for day, sums in reversed(days)
         if sums.contacts
     ]
+    numbers = text_table(
+        "Credits by day of submission (UTC)", ("Day", "Contacts", "Credits"), rows, numbers=2
+    )
     return section(
         "days",
         "Credits by day",
         f'<div class="beside"><figure><div class="ends"><span>{values[dearest]:,} credits</span></div>'
-        f"{columns(values, labels, 'Credits by day', description)}<figcaption><span>{days[0][0]}</span><span>{days[-1][0]}"
-        f"</span></figcaption></figure>{scrolled_table('Credits by day of submission (UTC)', ('Day', 'Contacts', 'Credits'), rows, numbers=2)}"
-        f"</div>{_csv(reading, 'days')}",
+        f"{columns(values, labels, 'Credits by day', description)}"
+        f"<figcaption><span>{days[0][0]}</span><span>{days[-1][0]}</span></figcaption></figure>{numbers}</div>"
+        f"{_csv(reading, 'days')}",
     )
 
 
@@ -312,16 +305,16 @@ def _dags(ledger: LedgerFigures, reading: PageReading, reader: Reader) -> str:
         if any(dag_id is None for dag_id, _ in dags)
         else ""
     )
-    table = sums_table("Credits, and lookups that found something, by DAG", "DAG", rows)
-    return section("dags", "By DAG", table + note + _csv(reading, "dags"))
+    sums = sums_table("Credits, and lookups that found something, by DAG", "DAG", rows)
+    return section("dags", "By DAG", sums + note + _csv(reading, "dags"))
 
 
 def _types(ledger: LedgerFigures, reading: PageReading) -> str:
     rows = [(escape(kind), sums) for kind, sums in ledger.types()]
-    table = sums_table(
+    sums = sums_table(
         "Credits, and lookups that found something, by enrichment type", "Enrichment type", rows
     )
-    return section("types", "By enrichment type", table + _csv(reading, "types"))
+    return section("types", "By enrichment type", sums + _csv(reading, "types"))
 
 
 def _summary(total: Sums) -> str:
@@ -352,32 +345,34 @@ def _in_flight(ledger: LedgerFigures, reading: PageReading, reader: Reader) -> s
         f"<td class=plot>{bar(item.percent / 100)}</td><td>{moment(item.since)}</td></tr>"
         for item in shown
     )
-    table = (
-        '<div class="scroll" tabindex="0" role="region" aria-label="Workflows in flight"><table><caption>Workflows that have '
-        "ended, by task</caption><thead><tr><th scope=col>Task</th><th scope=col class=n>Workflows</th>"
-        "<th scope=col class=n>Contacts</th><th scope=col class=n>Progress</th><th scope=col class=plot></th>"
-        f"<th scope=col>Since</th></tr></thead><tbody>{rows}</tbody></table></div>{_csv(reading, 'workflows')}"
-        if shown
-        else "<p>None.</p>"
+    head = (
+        "<th scope=col>Task</th><th scope=col class=n>Workflows</th><th scope=col class=n>Contacts</th>"
+        "<th scope=col class=n>Progress</th><th scope=col class=plot></th><th scope=col>Since</th>"
     )
+    progress = table("Workflows that have ended, by task", head, rows) + _csv(reading, "workflows")
     on_their_way = [batch for batch in ledger.on_their_way if batch.place.dag_id in reader.readable]
     note = (
-        f"<p>Requests on their way, or waiting for their place in the budget:</p>{open_batches(on_their_way, 'Requests on their way')}"
+        "<p>Requests on their way, or waiting for their place in the budget:</p>"
+        + open_batches(on_their_way, "Requests on their way")
         if on_their_way
         else ""
     )
     return section(
         "in-flight",
         "Workflows in flight",
-        table + note + _hidden(len(ledger.in_flight) - len(shown)) + _limit(ledger.in_flight),
+        (progress if shown else "<p>None.</p>")
+        + note
+        + _hidden(len(ledger.in_flight) - len(shown))
+        + _limit(ledger.in_flight),
     )
 
 
 def _unknown(ledger: LedgerFigures, reading: PageReading, reader: Reader) -> str:
     shown = [batch for batch in ledger.unknown if batch.place.dag_id in reader.readable]
     body = (
-        '<p class="alert">Nobody knows whether Cleanlist accepted these requests, and so whether they are billed. The log '
-        f"of each task says how to go on.</p>{open_batches(shown, 'Unknown outcomes')}{_csv(reading, 'unknown-outcomes')}"
+        '<p class="alert">Nobody knows whether Cleanlist accepted these requests, and so whether they are billed. The '
+        f"log of each task says how to go on.</p>{open_batches(shown, 'Unknown outcomes')}"
+        f"{_csv(reading, 'unknown-outcomes')}"
         if shown
         else "<p>None.</p>"
     )

@@ -1,4 +1,3 @@
-# ruff: noqa: E501 - HTML
 """Parts of the page as HTML: tables, lists of numbers, links. Every text that is not ours is escaped."""
 
 from __future__ import annotations
@@ -50,8 +49,23 @@ def numbers_list(items: Iterable[tuple[str, str, str]]) -> str:
     return f'<dl class="numbers">{shown}</dl>'
 
 
-def scrolled_table(caption: str, head: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: int) -> str:
-    """Return a table of plain texts that can be scrolled.
+def table(caption: str, head: str, body: str) -> str:
+    """Return a table that can be scrolled, also with the keyboard.
+
+    Args:
+        caption: What it holds, as text.
+        head: The cells of its head, as HTML.
+        body: Its rows, as HTML.
+    """
+    text = escape(caption)
+    return (
+        f'<div class="scroll" tabindex="0" role="region" aria-label="{text}"><table><caption>{text}</caption>'
+        f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+    )
+
+
+def text_table(caption: str, head: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: int) -> str:
+    """Return a table of plain texts.
 
     Args:
         caption: What it holds.
@@ -68,10 +82,7 @@ def scrolled_table(caption: str, head: Sequence[str], rows: Iterable[Sequence[st
         )
 
     body = "".join(f"<tr>{cells('td', row)}</tr>" for row in rows)
-    return (
-        f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(caption)}"><table><caption>{escape(caption)}'
-        f"</caption><thead><tr>{cells('th', head)}</tr></thead><tbody>{body}</tbody></table></div>"
-    )
+    return table(caption, cells("th", head), body)
 
 
 def sums_table(caption: str, first: str, rows: Sequence[tuple[str, Sums]]) -> str:
@@ -90,13 +101,11 @@ def sums_table(caption: str, first: str, rows: Sequence[tuple[str, Sums]]) -> st
     )
     body = "".join(
         f"<tr><th scope=row>{name}</th><td class=n>{sums.contacts:,}</td><td class=n>{sums.credits_spent:,}</td>"
-        f"<td class=plot>{bar(sums.credits_spent / highest)}</td>{_rate(sums.email_percent)}{_rate(sums.phone_percent)}</tr>"
+        f"<td class=plot>{bar(sums.credits_spent / highest)}</td>"
+        f"{_rate(sums.email_percent)}{_rate(sums.phone_percent)}</tr>"
         for name, sums in rows
     )
-    return (
-        f'<div class="scroll" tabindex="0" role="region" aria-label="{caption}"><table><caption>{caption}</caption>'
-        f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
-    )
+    return table(caption, head, body)
 
 
 def _rate(value: float | None) -> str:
@@ -117,11 +126,11 @@ def open_batches(batches: Sequence[OpenBatch], caption: str) -> str:
         f"<td class=n>{batch.worst_case_credits:,}</td><td>{moment(batch.submitted_at)}</td></tr>"
         for batch in batches
     )
-    return (
-        f'<div class="scroll" tabindex="0" role="region" aria-label="{caption}"><table><caption>{caption}</caption><thead><tr>'
+    head = (
         "<th scope=col>Task</th><th scope=col class=n>Contacts</th><th scope=col class=n>Credits at most</th>"
-        f"<th scope=col>Submitted</th></tr></thead><tbody>{rows}</tbody></table></div>"
+        "<th scope=col>Submitted</th>"
     )
+    return table(caption, head, rows)
 
 
 def moment(when: datetime) -> str:

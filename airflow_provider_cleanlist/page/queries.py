@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from enum import Enum
 from typing import TYPE_CHECKING, Any
@@ -47,6 +47,7 @@ class LedgerProblem(Enum):
     NOT_MADE = "not made"
     UNUSABLE = "unusable"
     UNREACHABLE = "unreachable"
+    LATE = "late"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,7 @@ class Question:
 def ask(
     engine: Engine, schema: str | None, question: Question, key_hash: str, now: datetime
 ) -> LedgerFigures | LedgerProblem:
-    """Return what the ledger says.
+    """Return what the ledger says; of a task that is not in it, what it says of the task's DAG run.
 
     Args:
         engine: The ledger's database.
@@ -86,16 +87,22 @@ def ask(
         if not organisations:
             return LedgerFigures()
         organisation = question.organisation if question.organisation in organisations else organisations[0]
-        return _figures(
-            _Reader(connection, tables, organisation, question, now), tuple(sorted(organisations))
-        )
+        reader = _Reader(connection, tables, organisation, question, now)
+        figures = _figures(reader, tuple(sorted(organisations)))
+        scope = question.scope
+        if figures.is_empty and scope.task_id is not None:
+            run = replace(question, scope=Scope(scope.dag_id, scope.run_id))
+            figures = _figures(replace(reader, question=run), figures.organisations)
+            figures = replace(figures, is_of_whole_run=True)
+        return figures
 
 
 @contextmanager
 def _reading(engine: Engine) -> Iterator[Connection]:
-    """Yield a connection whose statements end in time and write nothing."""
+    """Yield a connection whose statements end in time and write nothing; it is closed afterwards."""
     kind = engine.dialect.name
     with engine.connect() as connection, connection.begin():
+        connection.detach()
         if kind == "postgresql":
             connection.exec_driver_sql(
                 f"SET TRANSACTION READ ONLY; SET LOCAL statement_timeout = '{STATEMENT_SECONDS}s'"

@@ -1,4 +1,7 @@
-"""Everything that a page shows, read at one moment. Blocking: :mod:`.sharing` decides how many do so at a time."""
+"""Everything that a page shows: what the ledger says, and what is known of the Cleanlist connection.
+
+Blocking: :mod:`.sharing` decides how many read at a time.
+"""
 
 from __future__ import annotations
 
@@ -14,13 +17,12 @@ from airflow_provider_cleanlist.client.errors import ConfigurationError
 from airflow_provider_cleanlist.client.rate_limit import open_limiter
 from airflow_provider_cleanlist.exceptions import CleanlistConfigurationError
 from airflow_provider_cleanlist.hooks.cleanlist import CleanlistHook
-from airflow_provider_cleanlist.hooks.sql import sql_hook
 from airflow_provider_cleanlist.page import queries
 from airflow_provider_cleanlist.page.balance import Balance, BalanceStore, current_balance
 from airflow_provider_cleanlist.page.budget import BudgetUse, place_of, use_of
+from airflow_provider_cleanlist.page.database import ledger_engine
 from airflow_provider_cleanlist.page.figures import LedgerFigures
 from airflow_provider_cleanlist.page.queries import LedgerProblem, Question
-from airflow_provider_cleanlist.warehouse.connect import open_engine
 from airflow_provider_cleanlist.warehouse.errors import LoadConfigurationError
 
 if TYPE_CHECKING:
@@ -33,6 +35,26 @@ _lock = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
+class Account:
+    """What is known of the Cleanlist connection.
+
+    Attributes:
+        conn_id: The Airflow connection; empty while nobody has looked it up in time.
+        key_hash: Hash of its host and key; empty without a usable connection.
+        balance: What is known of the credits left; None without a usable connection.
+        budget: How the request budget is used; None if nothing is known.
+        budget_place: Whose requests it counts: of the ``host``, a ``server``, this ``process``; empty without a usable
+            connection.
+    """
+
+    conn_id: str = ""
+    key_hash: str = ""
+    balance: Balance | None = None
+    budget: BudgetUse | None = None
+    budget_place: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class PageReading:
     """What was read.
 
@@ -40,56 +62,47 @@ class PageReading:
         now: When.
         question: What was wanted.
         ledger: What the ledger says, or why it says nothing.
-        conn_id: The Cleanlist connection.
-        balance: What is known of the credits left; None without a usable connection.
-        budget: How the request budget is used; None if nothing is known.
-        budget_place: Whose requests it counts: of the ``host``, a ``server``, this ``process``; empty without a usable
-            connection.
+        account: What is known of the Cleanlist connection.
     """
 
     now: datetime
     question: Question
     ledger: LedgerFigures | LedgerProblem
-    conn_id: str = ""
-    balance: Balance | None = None
-    budget: BudgetUse | None = None
-    budget_place: str = ""
+    account: Account
 
 
-def read(question: Question) -> PageReading:
-    """Read everything that a page shows.
+def page_conn_id() -> str:
+    """Return the Cleanlist connection whose credits and budget are shown."""
+    return conf.get("cleanlist", "page_conn_id", fallback="").strip() or CleanlistHook.default_conn_name
+
+
+def read_account(conn_id: str) -> Account:
+    """Return what is known of a Cleanlist connection.
 
     Args:
-        question: What is wanted of the ledger.
+        conn_id: The Airflow connection.
     """
-    now = datetime.now(UTC)
-    conn_id = conf.get("cleanlist", "page_conn_id", fallback="").strip() or CleanlistHook.default_conn_name
     settings = _settings(conn_id)
-    ledger = read_ledger(question, settings.key_hash if settings else "", now)
     if settings is None:
-        return PageReading(now, question, ledger, conn_id)
+        return Account(conn_id)
     place = place_of(settings.rate_limit_store)
-    return PageReading(now, question, ledger, conn_id, _balance(settings, now), _budget(settings), place)
+    balance = _balance(settings, datetime.now(UTC))
+    return Account(conn_id, settings.key_hash, balance, _budget(settings), place)
 
 
-def read_ledger(question: Question, key_hash: str, now: datetime) -> LedgerFigures | LedgerProblem:
+def read_ledger(question: Question, key_hash: str) -> LedgerFigures | LedgerProblem:
     """Return what the ledger says, or why it says nothing. What went wrong is logged by the kind of error only.
 
     Args:
         question: What is wanted.
         key_hash: Hash of the connection's host and key.
-        now: The current time.
     """
     conn_id = conf.get("cleanlist", "ledger_conn_id", fallback="").strip()
     if not conn_id:
         return LedgerProblem.NOT_CONFIGURED
     schema = conf.get("cleanlist", "ledger_schema", fallback="").strip() or None
     try:
-        engine = open_engine(sql_hook(conn_id, "[cleanlist] ledger_conn_id"), conn_id)
-        try:
-            return queries.ask(engine, schema, question, key_hash, now)
-        finally:
-            engine.dispose()
+        return queries.ask(ledger_engine(conn_id), schema, question, key_hash, datetime.now(UTC))
     except (CleanlistConfigurationError, LoadConfigurationError):
         return LedgerProblem.UNUSABLE
     except Exception as error:  # noqa: BLE001  # the page says so, without details of the database

@@ -1,4 +1,4 @@
-"""Readers of the page share the reading: two threads for all, and an answer counts for a few seconds.
+"""Readers of the page share the reading: a few threads for all, and an answer counts for a few seconds.
 
 Airflow's API server runs its own blocking requests in a pool of threads. The page takes none of it, however many people
 open it and however slow the ledger is.
@@ -15,12 +15,8 @@ from typing import Generic, TypeVar
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
-THREADS = 2
-"""Questions that are answered at the same time."""
 PATIENCE_SECONDS = 2.0
 """How long a question waits for a thread before it is refused."""
-DEADLINE_SECONDS = 8.0
-"""How long an answer may take before the page does without."""
 FRESH_SECONDS = 5.0
 """How long an answer counts."""
 MOST_ANSWERS = 64
@@ -40,6 +36,7 @@ class SharedAnswers(Generic[K, V]):
 
     Args:
         answer: Blocking; answers a question.
+        threads: Questions that are answered at the same time.
         clock: Seconds on a clock that is never set.
         patience: Seconds that a question waits for a thread.
         deadline: Seconds that an answer may take.
@@ -49,17 +46,20 @@ class SharedAnswers(Generic[K, V]):
         self,
         answer: Callable[[K], V],
         *,
+        threads: int,
         clock: Callable[[], float] = time.monotonic,
         patience: float = PATIENCE_SECONDS,
-        deadline: float = DEADLINE_SECONDS,
+        deadline: float,
     ) -> None:
         self._answer = answer
         self._clock = clock
         self._patience = patience
         self._deadline = deadline
-        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="cleanlist-page")
-        self._free = asyncio.Semaphore(THREADS)
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="cleanlist-page")
+        self._free = asyncio.Semaphore(threads)
+        self._all_threads = threads
         self._answers: dict[K, tuple[float, asyncio.Future[V]]] = {}
+        self._begun: dict[K, float] = {}
 
     async def get(self, question: K) -> V:
         """Return the answer to a question, at most :data:`FRESH_SECONDS` old.
@@ -69,7 +69,7 @@ class SharedAnswers(Generic[K, V]):
 
         Raises:
             BusyError: No thread was free in time.
-            LateError: The answer takes too long.
+            LateError: The answer takes too long, or those that hold all threads do.
         """
         known = self._answers.get(question)
         if known is None or (known[1].done() and self._clock() - known[0] >= FRESH_SECONDS):
@@ -80,21 +80,31 @@ class SharedAnswers(Generic[K, V]):
         try:
             left = known[0] + self._patience + self._deadline - self._clock()
             return await asyncio.wait_for(asyncio.shield(known[1]), max(0.0, left))
-        except BusyError:
-            self._answers.pop(question, None)
+        except (BusyError, LateError):
+            if self._answers.get(question) is known:
+                del self._answers[question]
             raise
         except TimeoutError:
             raise LateError from None
 
     async def _ask(self, question: K) -> V:
+        if self._is_stuck():
+            raise LateError
         try:
             await asyncio.wait_for(self._free.acquire(), self._patience)
         except TimeoutError:
             raise BusyError from None
+        self._begun[question] = self._clock()
         try:
             return await asyncio.get_running_loop().run_in_executor(self._threads, self._answer, question)
         finally:
+            del self._begun[question]
             self._free.release()
+
+    def _is_stuck(self) -> bool:
+        """Return whether every thread has been taken for longer than an answer may take."""
+        late = [begun for begun in self._begun.values() if self._clock() - begun >= self._deadline]
+        return len(late) == self._all_threads
 
     def _forget_old(self) -> None:
         done = [question for question, (_, answer) in self._answers.items() if answer.done()]

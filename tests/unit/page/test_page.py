@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -32,8 +33,8 @@ from airflow_provider_cleanlist.page.figures import (
 from airflow_provider_cleanlist.page.html import Reader, page
 from airflow_provider_cleanlist.page.plots import bar, columns
 from airflow_provider_cleanlist.page.queries import LedgerProblem, Question
-from airflow_provider_cleanlist.page.reading import PageReading
-from airflow_provider_cleanlist.page.sharing import BusyError, SharedAnswers
+from airflow_provider_cleanlist.page.reading import Account, PageReading
+from airflow_provider_cleanlist.page.sharing import BusyError, LateError, SharedAnswers
 from airflow_provider_cleanlist.page.tables import as_csv
 from airflow_provider_cleanlist.submission.ledger.tables import ledger_tables, set_up
 from airflow_provider_cleanlist.webhooks.plugin import EXTERNAL_VIEWS, has_pages
@@ -125,7 +126,35 @@ def test_another_organisation_and_one_task(ledger: sa.engine.Engine) -> None:
     assert ask(ledger, organisation="nobody").organisation == "org"
     here = Scope("other", BATCHES[0]["run_id"], "enrich", 3)
     assert ask(ledger, here).total.contacts == 10
-    assert ask(ledger, replace(here, map_index=4)).total == Sums()
+    assert not ask(ledger, here).is_of_whole_run
+
+
+def test_a_task_without_submissions_has_the_numbers_of_its_run(ledger: sa.engine.Engine) -> None:
+    run = Scope("other", BATCHES[0]["run_id"])
+    for scope in (replace(run, task_id="enrich", map_index=4), replace(run, task_id="load")):
+        found = ask(ledger, scope)
+        assert replace(found, is_of_whole_run=False) == ask(ledger, run)
+        assert found.is_of_whole_run
+        assert found.total.contacts == 10
+    assert ask(ledger, Scope("other", "another run")).is_empty
+    assert ask(ledger, Scope("other", "another run", "load")).is_empty
+
+
+@pytest.mark.parametrize(
+    ("scope", "said"),
+    [
+        (EVERYTHING, "no submission of the last 30 days."),
+        (Scope("crm", "r"), "no submission of this DAG run."),
+        (Scope("crm", "r", "t"), "no submission of this task, and none of its DAG run."),
+    ],
+)
+def test_a_page_of_nothing_says_so(scope: Scope, said: str) -> None:
+    empty = PageReading(NOW, Question(scope, 30), LedgerFigures("org"), Account("c"))
+    assert said in page(empty, Reader({"crm"}))
+    run = PageReading(NOW, Question(scope, 30), replace(FIGURES, is_of_whole_run=True), Account("c"))
+    shown = page(run, Reader({"crm"}))
+    assert said not in shown
+    assert "no submission of this task. These are the numbers of its whole DAG run." in shown
 
 
 def test_a_ledger_without_tables(tmp_path: Path) -> None:
@@ -150,7 +179,7 @@ def test_plots_are_well_formed_and_say_what_they_show() -> None:
 
 
 def reading(ledger: LedgerFigures | LedgerProblem, **more: Any) -> PageReading:
-    return PageReading(NOW, Question(EVERYTHING, 30), ledger, "cleanlist_default", **more)
+    return PageReading(NOW, Question(EVERYTHING, 30), ledger, Account("cleanlist_default", **more))
 
 
 FIGURES = LedgerFigures(
@@ -228,7 +257,7 @@ def test_readers_share_an_answer_and_two_threads() -> None:
         return question
 
     async def ask_all() -> list[Any]:
-        answers = SharedAnswers(answer, patience=0.05)
+        answers = SharedAnswers(answer, threads=2, patience=0.05, deadline=8)
         same = [asyncio.ensure_future(answers.get(1)) for _ in range(20)]
         others = [asyncio.ensure_future(answers.get(number)) for number in (2, 3)]
         await asyncio.wait([others[1]])
@@ -239,6 +268,29 @@ def test_readers_share_an_answer_and_two_threads() -> None:
     assert found == [1] * 20 + [2]
     assert isinstance(refused, BusyError)
     assert calls == [1, 2]
+
+
+def test_questions_are_late_and_not_refused_while_threads_hang() -> None:
+    go, now = threading.Event(), [0.0]
+
+    def answer(question: int) -> int:
+        go.wait(10)
+        return question
+
+    async def ask_all() -> list[Any]:
+        answers = SharedAnswers(answer, threads=2, clock=lambda: now[0], patience=0.05, deadline=8)
+        hung = [asyncio.ensure_future(answers.get(number)) for number in (1, 2)]
+        found = [await asyncio.gather(answers.get(3), return_exceptions=True)]
+        now[0] = 8.0
+        found += [await asyncio.gather(answers.get(3), answers.get(3), return_exceptions=True)]
+        go.set()
+        await asyncio.wait(hung)
+        return [*found, [await answers.get(3)]]
+
+    (busy,), late, answered = asyncio.run(ask_all())
+    assert isinstance(busy, BusyError)
+    assert [type(error) for error in late] == [LateError, LateError]
+    assert answered == [3]
 
 
 def test_the_page_is_there_from_3_1() -> None:
@@ -273,6 +325,112 @@ def test_nobody_else_gets_anything(path: str, headers: dict[str, str], status: i
     answer = TestClient(build_app(), raise_server_exceptions=False).get(path, headers=headers)
     assert answer.status_code == status
     assert "Cleanlist" not in answer.text
+    assert ("Log in to Airflow" if status == 401 else "Ask an administrator") in answer.text
+    assert "detail" not in answer.text
+
+
+class SharedReader:
+    """A logged-in user who may read one DAG, at the page's real application."""
+
+    def __init__(self, ledger: Callable[..., Any], account: Callable[[str], Account]) -> None:
+        from fastapi.testclient import TestClient
+
+        from airflow_provider_cleanlist.page import app as served_app
+
+        app = served_app.build_app(served_app.SharedReadings(ledger, account))
+        for dependency in app.router.dependencies:
+            assert dependency.dependency is not None
+            app.dependency_overrides[dependency.dependency] = lambda: None
+        app.dependency_overrides[served_app.readable_dags] = lambda: frozenset({"crm"})
+        self.client = TestClient(app)
+
+
+def known_account(conn_id: str) -> Account:
+    return Account(conn_id, "key", Balance(1_234, NOW.timestamp()), None, "host")
+
+
+@served
+def test_credits_and_budget_show_when_the_ledger_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+    from airflow_provider_cleanlist.page import app as served_app
+
+    monkeypatch.setattr(served_app, "LEDGER_SECONDS", 0.2)
+    go = threading.Event()
+    reader = SharedReader(lambda *_: go.wait(10), known_account)
+    with reader.client as client:
+        shown = client.get("/")
+        table = client.get("/csv/days.csv")
+        others = [client.get(f"/?days={days}") for days in (7, 90)]
+        go.set()
+    assert [answer.status_code for answer in (shown, *others)] == [200, 200, 200]
+    for answer in (shown, *others):
+        assert "did not answer in time" in answer.text
+        assert "1,234" in answer.text
+        assert "No process of this host has sent a request" in answer.text
+        assert "usable connection" not in answer.text
+    assert table.status_code == 503
+    assert "did not answer in time" in table.text
+
+
+@served
+def test_the_ledger_shows_when_the_connection_cannot_be_looked_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    from airflow_provider_cleanlist.page import app as served_app
+
+    monkeypatch.setattr(served_app, "ACCOUNT_SECONDS", 0.2)
+    go = threading.Event()
+
+    def account(conn_id: str) -> Account:
+        go.wait(10)
+        return Account(conn_id)
+
+    with SharedReader(lambda *_: FIGURES, account).client as client:
+        text = client.get("/").text
+        go.set()
+    assert "Credits by day" in text
+    assert text.count("the Cleanlist connection was not looked up in time") == 2
+    assert "usable connection" not in text
+
+
+@served
+@pytest.mark.parametrize(
+    ("path", "status", "said"),
+    [
+        ("/?dag_id=secret", 403, "Ask an administrator"),
+        (f"/?run_id={'x' * 251}", 400, "Open the page from"),
+        ("/?run_id=a%00b", 400, "Open the page from"),
+        ("/csv/none.csv", 404, "Open the page from"),
+        ("/elsewhere", 404, "Open the page from"),
+    ],
+)
+def test_a_refusal_says_what_to_do(path: str, status: int, said: str) -> None:
+    answer = SharedReader(lambda *_: FIGURES, known_account).client.get(path)
+    assert answer.status_code == status
+    assert said in answer.text
+    assert "secret" not in answer.text
+    assert "frame-ancestors 'self'" in answer.headers["Content-Security-Policy"]
+
+
+@served
+def test_too_many_questions_are_asked_to_come_back() -> None:
+    import httpx
+
+    go = threading.Event()
+
+    def ledger(*_: Any) -> LedgerFigures:
+        go.wait(10)
+        return FIGURES
+
+    async def ask_all() -> list[httpx.Response]:
+        transport = httpx.ASGITransport(SharedReader(ledger, known_account).client.app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://airflow") as client:
+            asked = [asyncio.ensure_future(client.get(f"/?days={days}")) for days in (7, 30, 90)]
+            await asyncio.wait(asked, return_when=asyncio.FIRST_COMPLETED)
+            go.set()
+            return await asyncio.gather(*asked)
+
+    *answered, refused = sorted(asyncio.run(ask_all()), key=lambda answer: answer.status_code)
+    assert [answer.status_code for answer in answered] == [200, 200]
+    assert (refused.status_code, refused.headers["Retry-After"]) == (503, "2")
+    assert "Load it again in a few seconds" in refused.text
 
 
 @served
