@@ -41,7 +41,7 @@ class InputLimit:
 JSON_DEPTH = 200
 """How deeply JSON may be nested. Python's own reader accepts documents that its writer then fails to write."""
 PAGE = InputLimit(64 * MB, 2_000_000)
-"""A page of lists or leads, read by workers only: 500 leads of 128 KB each."""
+"""A page of leads, read by workers only: 500 leads of 128 KB each."""
 RESPONSE = InputLimit(4 * MB, 50_000)
 """Any other successful response, also read on a triggerer's event loop: 250 results of 16 KB each."""
 REJECTION = InputLimit(MB, 50_000)

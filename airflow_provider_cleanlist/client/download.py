@@ -6,6 +6,7 @@ The address is a secret: whoever has it can read the leads. It goes into no log 
 from __future__ import annotations
 
 import contextlib
+import ipaddress
 import re
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 _REFUSALS = (401, 403, 404, 410)
 """How stores answer to an address that has expired or whose file is gone."""
-_CONTENT_RANGE = re.compile(r"bytes (\d+)-\d+/(?:\d+|\*)", re.ASCII)
+_CONTENT_RANGE = re.compile(r"bytes (\d{1,19})-\d{1,19}/(?:\d{1,19}|\*)", re.ASCII)
 
 
 class DownloadError(Exception):
@@ -43,11 +44,25 @@ class FileChangedError(Exception):
     """The file is not, or not surely, the one whose first part was read before."""
 
 
-def address_problem(address: str) -> str:
+def is_local(host: str) -> bool:
+    """Return whether a host is this machine or an IP address that is not public. Names are not looked up.
+
+    Args:
+        host: Name or address, without a port.
+    """
+    try:
+        return not ipaddress.ip_address(host).is_global
+    except ValueError:
+        return is_loopback(host)
+
+
+def address_problem(address: str, *, is_api_local: bool) -> str:
     """Return why a signed address cannot be used; empty if it can.
 
     Args:
         address: The address; it must be HTTPS, or plain HTTP to this machine.
+        is_api_local: Whether the API itself is on this machine or in a private network. Else the address may not lead
+            there: whoever writes the API's responses must not make workers ask servers of their own network.
     """
     try:
         parts = urlsplit(address)
@@ -57,6 +72,8 @@ def address_problem(address: str) -> str:
         return "the address of the file is invalid"
     if not host or "@" in parts.netloc or not address.isprintable() or " " in address:
         return "the address of the file is invalid"
+    if is_local(host) and not is_api_local:
+        return "the address of the file leads to this machine or into a private network"
     if parts.scheme == "https" or (parts.scheme == "http" and is_loopback(host)):
         return ""
     return "the address of the file is not HTTPS"

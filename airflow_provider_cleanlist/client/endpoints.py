@@ -212,7 +212,7 @@ def list_lead_lists(surface: Surface, cursor: str | None, folder_id: str | None)
         folder_id: Only the lists of this folder; None reads all.
     """
     params = _params(limit=MAX_LISTS_PER_PAGE, cursor=cursor, folder_id=folder_id)
-    request = Request("read the lead lists", "GET", surface, "/lead-lists", params=params, limit=PAGE)
+    request = Request("read the lead lists", "GET", surface, "/lead-lists", params=params)
     return Call(request, _model(models.LeadListPage))
 
 

@@ -20,7 +20,7 @@ from airflow_provider_cleanlist.client.download import (
 )
 from airflow_provider_cleanlist.client.export_csv import ExportParser, UnreadableExportError, missing_fields
 from airflow_provider_cleanlist.client.models import LeadPage, SignedExport
-from airflow_provider_cleanlist.input_limits import EXPORT_BYTES
+from airflow_provider_cleanlist.input_limits import EXPORT_BYTES, EXPORT_PART_BYTES
 from airflow_provider_cleanlist.wording import counted
 
 MAX_BACKOFF_SECONDS = 30.0
@@ -56,7 +56,8 @@ class ExportReader:
         ask: Asks the API for a new file.
         api_key: Encrypts the address of the file in cursors; it is sent nowhere from here.
         timeout: Seconds for connecting, and for a response to begin and to continue.
-        max_retries: How often in a row a download that was lost goes on without having received anything.
+        max_retries: How often in a row a download that was lost goes on without having received a part of 256 KB.
+        is_api_local: Whether the API is on this machine or in a private network, so that the file may be, too.
         needed: Fields that the file must have.
         sleep: Pauses for so many seconds.
     """
@@ -69,6 +70,7 @@ class ExportReader:
         api_key: str,
         timeout: tuple[float, float],
         max_retries: int,
+        is_api_local: bool,
         needed: tuple[str, ...] = ("lead_id",),
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
@@ -77,6 +79,7 @@ class ExportReader:
         self._api_key = api_key
         self._timeout = timeout
         self._max_retries = max_retries
+        self._is_api_local = is_api_local
         self._needed = needed
         self._sleep = sleep
 
@@ -110,7 +113,7 @@ class ExportReader:
         reason = ""
         for attempt in range(2):
             export = self._ask()
-            if problem := address_problem(export.download_url):
+            if problem := address_problem(export.download_url, is_api_local=self._is_api_local):
                 raise errors.UnexpectedResponseError(self._info(f"{problem}, so it is not used"))
             download = Download(export.download_url, self._timeout)
             reason, refused = self._opened(download, 0)
@@ -181,7 +184,7 @@ class ExportReader:
         yield LeadPage(self._list_id, last, export.row_count, None)
 
     def _parts(self, export: SignedExport, download: Download) -> Iterator[bytes]:
-        failures = 0
+        failures, resumed_at = 0, download.received
         limit = EXPORT_BYTES if export.file_size_bytes is None else export.file_size_bytes
         while True:
             reason = ""
@@ -190,15 +193,19 @@ class ExportReader:
             except DownloadError as error:
                 reason = str(error)
             if reason:
+                if download.received - resumed_at >= EXPORT_PART_BYTES:
+                    failures = (
+                        0  # fewer bytes are no progress, or a server that sends one a time would hold a task
+                    )
                 if failures == self._max_retries or (download.received and not download.etag):
                     raise errors.TransportError(self._info(reason))
                 self._sleep(min(MAX_BACKOFF_SECONDS, 2.0**failures))
                 failures += 1
                 self._resume(download, download.received)
+                resumed_at = download.received
                 continue
             if not part:
                 return
-            failures = 0
             if download.received > limit:
                 raise errors.ExportInconsistentError(f"the file is larger than {limit:,} bytes")
             yield part

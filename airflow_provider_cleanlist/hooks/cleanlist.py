@@ -272,7 +272,7 @@ class CleanlistHook(BaseHook):
         lists = {item.list_id: item for item in self.iter_lead_lists()}
         found = lists_named(name, list(lists.values()))
         if len(found) > 1:
-            ids = ", ".join(item.list_id for item in found)
+            ids = ", ".join(item.list_id for item in found[:10])
             raise CleanlistConfigurationError(
                 f"{len(found)} lead lists are named {name!r}: give list_id instead, one of {ids}."
             )

@@ -151,7 +151,7 @@ class CleanlistListTrigger(BaseEventTrigger):
         if len(found) == 1:
             return found[0]
         if found:
-            ids = ", ".join(item.list_id for item in found)
+            ids = ", ".join(item.list_id for item in found[:10])
             raise CleanlistConfigurationError(
                 f"{len(found)} lead lists have the watched name: give list_id instead, one of {ids}."
             )

@@ -98,7 +98,7 @@ class SharedCounts:
         cursor, seen = None, set[str]()
         for _ in range(MAX_PAGES):
             page = await self._run(endpoints.list_lead_lists(surface, cursor, None))
-            lists |= {item.list_id: item for item in page.lists}
+            lists |= {item.list_id: _counts_of(item) for item in page.lists}
             cursor = page.cursor
             if cursor is None:
                 return tuple(lists.values())
@@ -114,6 +114,16 @@ class SharedCounts:
         """Send a request that waits until submissions and loads leave room for it."""
         request = replace(call.request, priority=Priority.POLL, max_wait=POLL_MAX_WAIT_SECONDS)
         return await self._poller.run(replace(call, request=request))
+
+
+def _counts_of(item: LeadList) -> LeadList:
+    """Return a list without what no trigger needs, since it is kept until the next check."""
+    return LeadList(
+        list_id=item.list_id,
+        name=item.name,
+        lead_count=item.lead_count,
+        enriched_count=item.enriched_count,
+    )
 
 
 _counts: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, SharedCounts]] = WeakKeyDictionary()

@@ -43,7 +43,7 @@ def test_a_number(statement: str) -> None:
     ("what", "limit", "seconds"),
     [
         (
-            "A page of leads or lists",
+            "A page of leads",
             input_limits.PAGE,
             f"{input_limits.RESPONSE_TIMEOUTS} times `timeout_seconds`",
         ),

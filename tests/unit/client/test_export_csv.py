@@ -130,3 +130,14 @@ def test_what_cannot_be_read_is_refused_without_its_values(data, problem, monkey
 
 def test_missing_fields_are_named_in_order():
     assert missing_fields(("lead_id", "phone", "email"), ("email", "lead_id")) == ["phone"]
+
+
+@pytest.mark.parametrize("row", [b",Mara\n", b"  1,Mara\n,Ada\n"])
+def test_a_lead_without_an_id_is_refused_by_its_row(row: bytes):
+    number = row.count(b"\n")
+    with pytest.raises(UnreadableExportError, match=f"row {number} has no lead_id"):
+        ExportParser().push(b"lead_id,first_name\n" + row)
+
+
+def test_an_empty_cell_of_another_column_is_no_value():
+    assert ExportParser().push(b"lead_id,first_name\n1,\n") == [{"lead_id": "1", "first_name": None}]

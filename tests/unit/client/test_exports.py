@@ -1,0 +1,105 @@
+"""Which addresses of files are used, and how often a download that is lost goes on."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import pytest
+import requests
+
+from airflow_provider_cleanlist.client import errors
+from airflow_provider_cleanlist.client.download import Download, DownloadError, address_problem
+from airflow_provider_cleanlist.client.exports import ExportReader
+from airflow_provider_cleanlist.client.models import SignedExport
+from airflow_provider_cleanlist.input_limits import EXPORT_PART_BYTES
+
+INSIDE = [
+    "http://127.0.0.1:6379/",
+    "http://localhost:8080/file",
+    "https://localhost/file",
+    "https://169.254.169.254/latest",
+    "https://10.0.0.1:6443/file",
+    "https://[fd00::1]/file",
+    "https://[::ffff:10.0.0.1]/file",
+]
+
+
+class LosesConnections:
+    """A file whose connection is lost after each part; parts are so many bytes."""
+
+    etag = '"tag"'
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.received = self.connections = 0
+        self._is_lost = False
+
+    def open(self, at: int = 0) -> None:
+        assert at == self.received
+        self.connections += 1
+        self._is_lost = False
+
+    def part(self) -> bytes:
+        if self._is_lost:
+            raise DownloadError("the connection was lost")
+        self._is_lost = True
+        self.received += self.size
+        return b"x" * self.size
+
+
+def parts_of(download: LosesConnections, most: int) -> int:
+    """Return how many parts a reader takes, at most ``most``, before it gives up."""
+    reader = ExportReader(
+        "list",
+        lambda: pytest.fail("no new export is asked for"),
+        api_key="key",
+        timeout=(1.0, 1.0),
+        max_retries=3,
+        is_api_local=False,
+        sleep=lambda _: None,
+    )
+    export = SignedExport("list", "https://files.example/file", None, None)
+    parts = reader._parts(export, cast("Download", download))
+    for count in range(most):
+        try:
+            next(parts)
+        except errors.TransportError:
+            return count
+    return most
+
+
+@pytest.mark.parametrize("address", INSIDE)
+def test_an_address_inside_is_used_only_if_the_api_is_inside(address: str):
+    assert "private network" in address_problem(address, is_api_local=False)
+    assert address_problem(address, is_api_local=True) == ""
+
+
+@pytest.mark.parametrize("address", ["https://files.example/a?b=c", "https://93.184.216.34/file"])
+def test_a_public_address_is_used(address: str):
+    assert address_problem(address, is_api_local=False) == address_problem(address, is_api_local=True) == ""
+
+
+@pytest.mark.parametrize("address", ["http://files.example/a", "ftp://127.0.0.1/a", "http://10.0.0.1/a"])
+def test_an_address_that_is_not_https_is_not_used(address: str):
+    assert "not HTTPS" in address_problem(address, is_api_local=True)
+    assert address_problem(address, is_api_local=False)
+
+
+def test_a_server_that_sends_a_byte_for_each_connection_is_given_up():
+    download = LosesConnections(1)
+    assert parts_of(download, 100) == 4
+    assert download.connections == 3
+
+
+def test_a_connection_that_is_lost_after_each_whole_part_goes_on():
+    assert parts_of(LosesConnections(EXPORT_PART_BYTES), 50) == 50
+
+
+def test_a_range_of_absurd_length_is_another_range(monkeypatch: pytest.MonkeyPatch):
+    response = requests.Response()
+    response.status_code = 206
+    response.headers["Content-Range"] = f"bytes {'9' * 5000}-1/2"
+    download = Download("https://files.example/file", (1.0, 1.0), '"tag"', offers_ranges=True)
+    monkeypatch.setattr(download, "_get", lambda _: (response, ""))
+    with pytest.raises(DownloadError, match="another range"):
+        download.open(5)
