@@ -109,6 +109,13 @@ def ledger_runs(session: nox.Session) -> None:
 
 
 @nox.session
+def approval_runs(session: nox.Session) -> None:
+    """Runs of the example that asks a person, approved and rejected by REST in a real Airflow."""
+    session.env["APPROVAL_RUNS"] = "1"
+    run(session, "pytest", "-q", "tests/e2e/test_run_approved.py", *session.posargs)
+
+
+@nox.session
 def fuzz(session: nox.Session) -> None:
     """Ten minutes of new inputs for whatever reads from the network; ``-- 60`` for so many seconds."""
     end = time.monotonic() + float(session.posargs[0] if session.posargs else 600)

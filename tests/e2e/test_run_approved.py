@@ -1,7 +1,11 @@
-"""The example DAG that asks a person: approved, rejected and cleared by REST, judged by the sandbox's ledger."""
+"""The example DAG that asks a person: approved, rejected and cleared by REST, judged by the sandbox's ledger.
+
+``APPROVAL_RUNS=1`` runs it: nox session ``approval_runs``.
+"""
 
 from __future__ import annotations
 
+import os
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +17,11 @@ if TYPE_CHECKING:
 
 pytest.importorskip("airflow.providers.standard.operators.hitl", reason="Airflow asks people from 3.1 on")
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.timeout(400),
+    pytest.mark.skipif("APPROVAL_RUNS" not in os.environ, reason="takes minutes: nox -s approval_runs"),
+]
 DAG = "approve_costly_run"
 PARKED = ("awaiting_input", "deferred")
 SETTLED_SECONDS = 7.0
