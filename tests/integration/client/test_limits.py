@@ -289,7 +289,7 @@ def test_what_trickles_before_the_request_ends_with_its_deadline(
     started = time.monotonic()
     with pytest.raises(errors.TransportError, match="did not arrive in time"):
         ask(client)
-    assert 0.5 < time.monotonic() - started < 2
+    assert 0.3 < time.monotonic() - started < 5
 
 
 def test_a_server_that_reads_slowly_ends_with_the_deadline(
@@ -310,7 +310,7 @@ def test_a_server_that_reads_slowly_ends_with_the_deadline(
     started = time.monotonic()
     with pytest.raises(errors.TransportError, match="did not arrive in time"):
         connect(serve(behave).url, timeout_seconds=0.4, max_retries=0).submit_bulk_enrichment(contacts)
-    assert 0.5 < time.monotonic() - started < 2
+    assert 0.3 < time.monotonic() - started < 5
 
 
 def test_a_submission_whose_response_trickles_is_unknown_and_sent_once(
