@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import hashlib
 import json
 import logging
 import math
@@ -29,6 +28,7 @@ from airflow_provider_cleanlist.client.rate_limit.directories import (
     default_directories,
     opened_directory,
     replace_in,
+    scope_hash,
 )
 from airflow_provider_cleanlist.client.settings import ClientSettings
 
@@ -147,15 +147,6 @@ class BalanceStore:
                 os.close(file)
         except (OSError, ValueError, TypeError, KeyError, AttributeError):
             return Balance()
-
-
-def scope_hash(scope: str) -> str:
-    """Return the name of a budget's file.
-
-    Args:
-        scope: Name of the budget.
-    """
-    return hashlib.blake2b(scope.encode(), digest_size=12).hexdigest()
 
 
 def _encode(balance: Balance) -> bytes:

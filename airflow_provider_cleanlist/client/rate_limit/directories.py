@@ -7,6 +7,7 @@ Other users of the host could otherwise hold the lock of a file for ever, or put
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import secrets
 import stat
@@ -17,6 +18,15 @@ from pathlib import Path
 
 DIRECTORY_NAME = ".cleanlist"
 """Name of the directory that holds the files; in the temporary directory the number of the user follows it."""
+
+
+def scope_hash(scope: str) -> str:
+    """Return what names the files and keys of a budget.
+
+    Args:
+        scope: Name of the budget.
+    """
+    return hashlib.blake2b(scope.encode(), digest_size=12).hexdigest()
 
 
 class UnsafePathError(OSError):

@@ -29,6 +29,7 @@ from airflow_provider_cleanlist.client.rate_limit.directories import (
     UnsafePathError,
     opened_directory,
     replace_in,
+    scope_hash,
 )
 from airflow_provider_cleanlist.client.rate_limit.memory import (
     BaseRateLimiter,
@@ -113,7 +114,7 @@ class FileRateLimiter(BaseRateLimiter):
     ) -> None:
         self._machine = machine or this_machine()
         super().__init__(budget, self._machine.monotonic)
-        self._name = f"{hashlib.blake2b(scope.encode(), digest_size=12).hexdigest()}.budget"
+        self._name = f"{scope_hash(scope)}.budget"
         self._directories = tuple(directories)
         self._avoid_until: dict[Path, float] = {}
         self._largest = max(MAX_FILE_BYTES, 64 * 8 * budget.requests)

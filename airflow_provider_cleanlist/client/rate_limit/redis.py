@@ -9,7 +9,6 @@ to for what it has lately sent (see :class:`.memory.LocalCooldown`), so that nei
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import math
 import os
@@ -29,6 +28,7 @@ from airflow_provider_cleanlist.client.rate_limit.core import (
     hold,
     lifetime,
 )
+from airflow_provider_cleanlist.client.rate_limit.directories import scope_hash
 from airflow_provider_cleanlist.client.rate_limit.memory import (
     BaseRateLimiter,
     Change,
@@ -168,8 +168,7 @@ class RedisRateLimiter(BaseRateLimiter):
     def __init__(self, url: str, scope: str, budget: Budget, fallback: BaseRateLimiter) -> None:
         super().__init__(budget, fallback.clock)
         address, self._address = checked_url(url)
-        name = hashlib.blake2b(scope.encode(), digest_size=12).hexdigest()
-        self._key = RedisKey(address, f"cleanlist:budget:1:{name}")
+        self._key = RedisKey(address, f"cleanlist:budget:1:{scope_hash(scope)}")
         self._lock = threading.Lock()
         os.register_at_fork(after_in_child=self._start_over)
         self._fallback = fallback
