@@ -23,6 +23,7 @@ from airflow_provider_cleanlist.page.budget import BudgetUse, place_of, use_of
 from airflow_provider_cleanlist.page.database import ledger_engine
 from airflow_provider_cleanlist.page.figures import LedgerFigures
 from airflow_provider_cleanlist.page.queries import LedgerProblem, Question
+from airflow_provider_cleanlist.submission.task import configured_ledger
 from airflow_provider_cleanlist.warehouse.errors import LoadConfigurationError
 
 if TYPE_CHECKING:
@@ -97,10 +98,9 @@ def read_ledger(question: Question, key_hash: str) -> LedgerFigures | LedgerProb
         question: What is wanted.
         key_hash: Hash of the connection's host and key.
     """
-    conn_id = conf.get("cleanlist", "ledger_conn_id", fallback="").strip()
+    conn_id, schema = configured_ledger()
     if not conn_id:
         return LedgerProblem.NOT_CONFIGURED
-    schema = conf.get("cleanlist", "ledger_schema", fallback="").strip() or None
     try:
         return queries.ask(ledger_engine(conn_id), schema, question, key_hash, datetime.now(UTC))
     except (CleanlistConfigurationError, LoadConfigurationError):

@@ -95,13 +95,21 @@ def ledger_database(conn_id: str | None = None) -> LedgerDatabase | None:
         JournalConfigurationError: The connection is missing, or its database cannot hold a ledger.
         JournalUnavailableError: The database does not answer.
     """
-    conn_id = conn_id or conf.get("cleanlist", "ledger_conn_id", fallback="").strip()
+    configured, schema = configured_ledger()
+    conn_id = conn_id or configured
     if not conn_id:
         return None
     from airflow_provider_cleanlist.submission.ledger.database import LedgerDatabase
 
-    schema = conf.get("cleanlist", "ledger_schema", fallback="").strip()
-    return LedgerDatabase.of_connection(conn_id, schema or None)
+    return LedgerDatabase.of_connection(conn_id, schema)
+
+
+def configured_ledger() -> tuple[str, str | None]:
+    """Return connection and schema of the ledger: empty where none is configured, None for the connection's own."""
+    conn_id, schema = (
+        conf.get("cleanlist", option, fallback="").strip() for option in ("ledger_conn_id", "ledger_schema")
+    )
+    return conn_id, schema or None
 
 
 def configured_window() -> timedelta | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, MutableMapping
 from functools import cache
 from typing import Any
@@ -31,16 +32,33 @@ _Message = MutableMapping[str, Any]
 _Send = Callable[[_Message], Awaitable[None]]
 
 
-class LazyReceiver:
-    """An ASGI application that is built at its first request.
+class LazyApp(ABC):
+    """An ASGI application that is built at its first request."""
+
+    _app: Any = None
+
+    @abstractmethod
+    def _build(self) -> Any:
+        """Return the application."""
+
+    async def __call__(
+        self, scope: _Message, receive: Callable[[], Awaitable[_Message]], send: _Send
+    ) -> None:
+        """Respond to a request."""
+        if self._app is None:
+            self._app = self._build()
+        await self._app(scope, receive, send)
+
+
+class LazyReceiver(LazyApp):
+    """The receiver of webhooks.
 
     Args:
-        settings: Settings of the receiver.
+        settings: Its settings.
     """
 
     def __init__(self, settings: ReceiverSettings) -> None:
         self._settings = settings
-        self._app: Any = None
 
     async def __call__(
         self, scope: _Message, receive: Callable[[], Awaitable[_Message]], send: _Send
@@ -49,9 +67,7 @@ class LazyReceiver:
         request = dict(scope)
         scope["path"] = without_token(scope["path"])
         scope["raw_path"] = scope["path"].encode()
-        if self._app is None:
-            self._app = self._build()
-        await self._app(request, receive, send)
+        await super().__call__(request, receive, send)
 
     def _build(self) -> Any:
         from airflow_provider_cleanlist.inbox.inbox import Inbox
@@ -127,24 +143,13 @@ FIRST_VERSION = (3, 1)
 """The first version of Airflow whose interface shows pages of plugins in every place that this one needs."""
 
 
-class LazyPage:
-    """An ASGI application that is built at its first request."""
+class LazyPage(LazyApp):
+    """The page *Browse > Cleanlist*."""
 
-    def __init__(self) -> None:
-        self._app: Any = None
+    def _build(self) -> Any:
+        from airflow_provider_cleanlist.page.app import build_app
 
-    async def __call__(
-        self,
-        scope: MutableMapping[str, Any],
-        receive: Callable[[], Awaitable[MutableMapping[str, Any]]],
-        send: Callable[[MutableMapping[str, Any]], Awaitable[None]],
-    ) -> None:
-        """Respond to a request."""
-        if self._app is None:
-            from airflow_provider_cleanlist.page.app import build_app
-
-            self._app = build_app()
-        await self._app(scope, receive, send)
+        return build_app()
 
 
 def _view(destination: str, url_route: str, query: str = "", **more: str) -> dict[str, Any]:
