@@ -267,7 +267,7 @@ def test_a_response_that_trickles_ends_with_its_deadline(
 def test_what_trickles_before_the_request_ends_with_its_deadline(
     serve: Any, connect: Any, monkeypatch: Any, ask: Callable[[Any], Any], head: bytes
 ) -> None:
-    monkeypatch.setattr(transport, "RESPONSE_TIMEOUTS", 1.5)
+    monkeypatch.setattr(transport, "RESPONSE_TIMEOUTS", 0.6)  # before any timeout of the socket
     record = b"\x16\x03\x03\x3f\xff" + bytes(200)  # the beginning of a TLS record that never ends
 
     def behave(peer: Any) -> None:
@@ -285,17 +285,17 @@ def test_what_trickles_before_the_request_ends_with_its_deadline(
     if head:
         monkeypatch.setenv("HTTPS_PROXY", url)
         url = "http://api.cleanlist.invalid"
-    client = connect(url.replace("http:", "https:"), timeout_seconds=0.4, max_retries=0)
+    client = connect(url.replace("http:", "https:"), timeout_seconds=1.0, max_retries=0)
     started = time.monotonic()
     with pytest.raises(errors.TransportError, match="did not arrive in time"):
         ask(client)
-    assert 0.3 < time.monotonic() - started < 5
+    assert 0.5 < time.monotonic() - started < 2
 
 
 def test_a_server_that_reads_slowly_ends_with_the_deadline(
     serve: Any, connect: Any, monkeypatch: Any
 ) -> None:
-    monkeypatch.setattr(transport, "RESPONSE_TIMEOUTS", 1.5)
+    monkeypatch.setattr(transport, "RESPONSE_TIMEOUTS", 0.6)  # before any timeout of the socket
 
     def behave(peer: Any) -> None:
         peer.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -309,8 +309,8 @@ def test_a_server_that_reads_slowly_ends_with_the_deadline(
     ]
     started = time.monotonic()
     with pytest.raises(errors.TransportError, match="did not arrive in time"):
-        connect(serve(behave).url, timeout_seconds=0.4, max_retries=0).submit_bulk_enrichment(contacts)
-    assert 0.3 < time.monotonic() - started < 5
+        connect(serve(behave).url, timeout_seconds=1.0, max_retries=0).submit_bulk_enrichment(contacts)
+    assert 0.5 < time.monotonic() - started < 2
 
 
 def test_a_submission_whose_response_trickles_is_unknown_and_sent_once(
