@@ -5,10 +5,8 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import ParamSpec, Protocol, TypeVar
-from urllib.parse import urlsplit
 
 from airflow_provider_cleanlist.client import endpoints, errors, models, results
-from airflow_provider_cleanlist.client.download import is_local
 from airflow_provider_cleanlist.client.endpoints import OMITTED, Call, Omitted
 from airflow_provider_cleanlist.client.exports import ExportReader
 from airflow_provider_cleanlist.client.messages import DEFAULT_MAX_WAIT_SECONDS, check_sendable
@@ -343,7 +341,7 @@ class CleanlistClient:
             api_key=self._settings.api_key,
             timeout=self._transport.timeout,
             max_retries=self._settings.max_retries,
-            is_api_local=is_local(urlsplit(self._settings.host).hostname or ""),
+            is_api_local=self._settings.is_local,
             needed=tuple(needed),
         )
         try:

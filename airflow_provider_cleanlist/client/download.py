@@ -6,13 +6,12 @@ The address is a secret: whoever has it can read the leads. It goes into no log 
 from __future__ import annotations
 
 import contextlib
-import ipaddress
 import re
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from airflow_provider_cleanlist.client import receiving
-from airflow_provider_cleanlist.client.settings import is_loopback
+from airflow_provider_cleanlist.client.settings import is_local, is_loopback
 from airflow_provider_cleanlist.client.transport import FAILURES, new_session, reason_of
 from airflow_provider_cleanlist.input_limits import EXPORT_PART_BYTES, RESPONSE_TIMEOUTS
 
@@ -42,18 +41,6 @@ class DownloadError(Exception):
 
 class FileChangedError(Exception):
     """The file is not, or not surely, the one whose first part was read before."""
-
-
-def is_local(host: str) -> bool:
-    """Return whether a host is this machine or an IP address that is not public. Names are not looked up.
-
-    Args:
-        host: Name or address, without a port.
-    """
-    try:
-        return not ipaddress.ip_address(host).is_global
-    except ValueError:
-        return is_loopback(host)
 
 
 def address_problem(address: str, *, is_api_local: bool) -> str:

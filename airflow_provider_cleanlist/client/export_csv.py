@@ -98,7 +98,7 @@ class ExportParser:
         self.at = at
         self.rows = rows
         self._rest = b""
-        self._is_quoted = False  # at the end of the rest
+        self._quotes = 0  # before the end of the rest
 
     def push(self, data: bytes) -> list[dict[str, Any]]:
         """Take bytes, and return the leads that are complete with them.
@@ -111,8 +111,8 @@ class ExportParser:
         """
         begin = len(self._rest)
         self._rest += data
-        end = _end_of_rows(self._rest, begin, is_quoted=self._is_quoted)
-        self._is_quoted ^= data.count(b'"') % 2 == 1
+        self._quotes += data.count(b'"')
+        end = _end_of_rows(self._rest, begin, self._quotes)
         if len(self._rest) - end > EXPORT_ROW_BYTES:
             raise UnreadableExportError(f"row {self.rows + 1} is larger than {EXPORT_ROW_BYTES} bytes")
         block, self._rest = self._rest[:end], self._rest[end:]
@@ -143,9 +143,10 @@ class ExportParser:
                 raise UnreadableExportError(
                     f"row {self.rows + len(leads) + 1} has {len(row)} cells instead of {len(fields)}"
                 )
-            if not all(cell for cell, field in zip(row, fields, strict=True) if field == "lead_id"):
+            lead = dict(zip(fields, [cell or None for cell in row], strict=True))
+            if lead.get("lead_id", "") is None:
                 raise UnreadableExportError(f"row {self.rows + len(leads) + 1} has no lead_id")
-            leads.append(dict(zip(fields, [cell or None for cell in row], strict=True)))
+            leads.append(lead)
         self.at += len(block)
         self.rows += len(leads)
         return leads
@@ -176,7 +177,7 @@ def missing_fields(wanted: Sequence[str], lead: Mapping[str, Any] | Sequence[str
     return [field for field in wanted if field not in lead]
 
 
-def _end_of_rows(data: bytes, begin: int, *, is_quoted: bool) -> int:
+def _end_of_rows(data: bytes, begin: int, marks: int) -> int:
     """Return where the last complete row ends: after the last line break that is not inside quotes.
 
     A quotation mark inside quotes is doubled, so a break is outside if the marks before it are even in number.
@@ -184,9 +185,8 @@ def _end_of_rows(data: bytes, begin: int, *, is_quoted: bool) -> int:
     Args:
         data: The bytes after the last complete row.
         begin: Where to begin, as no row ends before.
-        is_quoted: Whether the marks before that are odd in number.
+        marks: How many marks there are up to the end of these bytes, from the beginning of any row on.
     """
-    marks = is_quoted + data.count(b'"', begin)
     end = len(data)
     while (at := data.rfind(b"\n", begin, end)) >= 0:
         marks -= data.count(b'"', at, end)

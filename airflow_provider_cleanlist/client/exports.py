@@ -151,7 +151,6 @@ class ExportReader:
     def _parsed(self, export: SignedExport, download: Download, parser: ExportParser) -> Iterator[LeadPage]:
         waiting: LeadPage | None = None
         checked = parser.fields is not None
-        problem = ""
         try:
             for part in self._parts(export, download):
                 leads = parser.push(part)
@@ -172,9 +171,7 @@ class ExportReader:
                 yield waiting
             raise
         except UnreadableExportError as error:
-            problem = str(error)
-        if problem:
-            raise errors.ExportInconsistentError(f"the file cannot be read: {problem}")
+            raise errors.ExportInconsistentError(f"the file cannot be read: {error}") from None
         self._check_end(export, download, parser)
         if waiting is not None and not last:
             yield LeadPage(self._list_id, waiting.leads, waiting.total, None)

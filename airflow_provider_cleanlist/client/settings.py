@@ -140,6 +140,11 @@ class ClientSettings:
         return Surface.V1 if self.lead_lists_api == "v1" else Surface.V2
 
     @property
+    def is_local(self) -> bool:
+        """Whether the API is on this machine or at an IP address that is not public."""
+        return is_local(urlsplit(self.host).hostname or "")
+
+    @property
     def scope(self) -> str:
         """Name of the shared budget: the configured one, else a hash of host and key."""
         return self.rate_limit_scope or self.key_hash
@@ -282,6 +287,18 @@ def normalise_host(host: str | None, port: int | None = None) -> str:
     return f"{parts.scheme}://{address}" + (
         "" if port in (None, _DEFAULT_PORTS[parts.scheme]) else f":{port}"
     )
+
+
+def is_local(host: str) -> bool:
+    """Return whether a host is this machine or an IP address that is not public. Names are not looked up.
+
+    Args:
+        host: Name or address, without a port.
+    """
+    try:
+        return not ipaddress.ip_address(host).is_global
+    except ValueError:
+        return is_loopback(host)
 
 
 def is_loopback(host: str) -> bool:

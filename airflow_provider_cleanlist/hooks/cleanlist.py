@@ -363,7 +363,6 @@ class CleanlistHook(BaseHook):
             raise CleanlistConfigurationError(
                 "get_leads_df needs pandas: pip install 'airflow-provider-cleanlist[pandas]'."
             ) from None
-        problem = ""
         record_list_read(self, list_id)
         pages = (
             self._client.iter_lead_pages(list_id)
@@ -373,9 +372,8 @@ class CleanlistHook(BaseHook):
         try:
             leads = {lead["lead_id"]: lead for page in pages for lead in page.leads}
         except (errors.ExportInconsistentError, errors.ExportNotResumableError) as error:
-            problem = str(error)
-        if problem:
-            raise CleanlistUnexpectedResponseError(errors.ErrorInfo(f"export list {list_id}", problem))
+            info = errors.ErrorInfo(f"export list {list_id}", str(error))
+            raise CleanlistUnexpectedResponseError(info) from None
         return pd.DataFrame.from_records(list(leads.values()))
 
     def _settings_of(self, connection: Connection, extra: Mapping[str, Any]) -> ClientSettings:

@@ -160,7 +160,6 @@ def export_of(hook: CleanlistHook, list_id: str, spec: LoadSpec) -> ReadPages:
     composes = composes_full_name(spec)
 
     def read(cursor: str | None) -> Iterator[LeadPage]:
-        problem = ""
         record_list_read(hook, list_id)
         try:
             for page in hook.get_conn().iter_export_file(list_id, cursor, needed_fields(spec)):
@@ -168,11 +167,9 @@ def export_of(hook: CleanlistHook, list_id: str, spec: LoadSpec) -> ReadPages:
         except ExportNotResumableError as error:
             raise CursorRefusedError(str(error)) from None
         except ExportInconsistentError as error:
-            problem = str(error)
-        if problem:
             raise SourceInconsistentError(
-                f"The export of list {list_id} contradicts itself: {problem}. Nothing was written; the next attempt "
+                f"The export of list {list_id} contradicts itself: {error}. Nothing was written; the next attempt "
                 "asks for a new one. read='pages' reads the list without an export."
-            )
+            ) from None
 
     return read
