@@ -4,29 +4,20 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import ParamSpec, Protocol, TypeVar
+from typing import ParamSpec, TypeVar
 
 from airflow_provider_cleanlist.client import endpoints, errors, models, results
 from airflow_provider_cleanlist.client.endpoints import OMITTED, Call, Omitted
 from airflow_provider_cleanlist.client.exports import ExportReader
 from airflow_provider_cleanlist.client.messages import DEFAULT_MAX_WAIT_SECONDS, check_sendable
-from airflow_provider_cleanlist.client.protocol import RetryLimits
+from airflow_provider_cleanlist.client.protocol import Page, PageCursors, RetryLimits
 from airflow_provider_cleanlist.client.rate_limit.core import RateLimiter
 from airflow_provider_cleanlist.client.settings import ClientSettings
 from airflow_provider_cleanlist.client.transport import SendObserver, Transport
 
-
-class _Page(Protocol):
-    @property
-    def records(self) -> Sequence[object]: ...
-
-    @property
-    def cursor(self) -> str | None: ...
-
-
 P = ParamSpec("P")
 T = TypeVar("T")
-PageT = TypeVar("PageT", bound=_Page)
+PageT = TypeVar("PageT", bound=Page)
 
 
 def _same(error: errors.CleanlistError) -> Exception:
@@ -376,20 +367,16 @@ class CleanlistClient:
         if cursor is not start:
             found = type(start).__name__
             raise self._translate(errors.ConfigurationError(f"cursor must be text or None, not {found}"))
-        seen = {cursor}
-        empty_pages = 0
+        cursors = PageCursors(operation, cursor)
         while True:
             page = fetch(cursor)
-            cursor = page.cursor
-            empty_pages = 0 if page.records else empty_pages + 1
-            if cursor is not None and (cursor in seen or empty_pages == 2):
-                problem = "a page cursor was repeated" if cursor in seen else "empty pages kept coming"
-                info = errors.ErrorInfo(operation, f"{problem}, so reading would never end", status=200)
-                raise self._translate(errors.UnexpectedResponseError(info))
+            try:
+                cursor = cursors.after(page)
+            except errors.UnexpectedResponseError as error:
+                raise self._translate(error) from None
             yield page
             if cursor is None:
                 return
-            seen.add(cursor)
 
 
 def _chunks(items: Sequence[str], size: int) -> Iterator[Sequence[str]]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from airflow_provider_cleanlist.client import error_responses, errors
 from airflow_provider_cleanlist.client.messages import Repeat, Request, Response, SendResult, TransportFailure
@@ -70,6 +70,50 @@ class Sleep:
 
 Step = Slot | Request | Penalty | Sleep
 """What a flow asks its driver to do."""
+
+
+class Page(Protocol):
+    """A page of records."""
+
+    @property
+    def records(self) -> Sequence[object]:
+        """The records."""
+
+    @property
+    def cursor(self) -> str | None:
+        """Where the next page begins; None after the last one."""
+
+
+class PageCursors:
+    """The cursors of pages that are read one after the other; it refuses those that would never get to an end.
+
+    Args:
+        operation: What is read, for the error.
+        start: Where the first page begins; None is the beginning.
+    """
+
+    def __init__(self, operation: str, start: str | None = None) -> None:
+        self._operation = operation
+        self._seen = {start}
+        self._empty_pages = 0
+
+    def after(self, page: Page) -> str | None:
+        """Return where the page after this one begins; None if it is the last.
+
+        Args:
+            page: The page.
+
+        Raises:
+            UnexpectedResponseError: A cursor was repeated, or empty pages keep coming.
+        """
+        cursor = page.cursor
+        self._empty_pages = 0 if page.records else self._empty_pages + 1
+        if cursor is not None and (cursor in self._seen or self._empty_pages == 2):
+            problem = "a page cursor was repeated" if cursor in self._seen else "empty pages kept coming"
+            info = errors.ErrorInfo(self._operation, f"{problem}, so reading would never end", status=200)
+            raise errors.UnexpectedResponseError(info)
+        self._seen.add(cursor)
+        return cursor
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field, replace
 from typing import TypeVar
 from weakref import WeakKeyDictionary
 
-from airflow_provider_cleanlist import exceptions
 from airflow_provider_cleanlist.client import endpoints, errors
 from airflow_provider_cleanlist.client.endpoints import POLL_MAX_WAIT_SECONDS, Call
 from airflow_provider_cleanlist.client.models import LeadList
+from airflow_provider_cleanlist.client.protocol import PageCursors
 from airflow_provider_cleanlist.client.rate_limit.core import Priority
 from airflow_provider_cleanlist.triggers.shared_poller import SharedPoller, shared_poller
 
@@ -95,20 +95,16 @@ class SharedCounts:
     async def _all_lists(self) -> Sequence[LeadList]:
         surface = (await self._poller.settings()).surface
         lists: dict[str, LeadList] = {}
-        cursor, seen = None, set[str]()
+        operation, cursor = "read the lead lists", None
+        cursors = PageCursors(operation)
         for _ in range(MAX_PAGES):
             page = await self._run(endpoints.list_lead_lists(surface, cursor, None))
             lists |= {item.list_id: _counts_of(item) for item in page.lists}
-            cursor = page.cursor
+            cursor = cursors.after(page)
             if cursor is None:
                 return tuple(lists.values())
-            if cursor in seen:
-                break
-            seen.add(cursor)
-        info = errors.ErrorInfo(
-            "read the lead lists", "its pages repeat or are too many, so reading would never end", status=200
-        )
-        raise exceptions.CleanlistUnexpectedResponseError(info)
+        info = errors.ErrorInfo(operation, f"there are more than {MAX_PAGES} pages of them", status=200)
+        raise errors.UnexpectedResponseError(info)
 
     async def _run(self, call: Call[T]) -> T:
         """Send a request that waits until submissions and loads leave room for it."""
