@@ -32,7 +32,7 @@ HEALTH_NAMES = ("metadatabase", "scheduler", "dag_processor", "triggerer")
 
 
 class AirflowProcessError(RuntimeError):
-    """A part of Airflow ended by itself or did not become healthy; the text holds the end of its output."""
+    """A part of Airflow ended unasked or did not become healthy; the text holds the end of its output."""
 
 
 def free_port() -> int:
@@ -199,7 +199,7 @@ class AirflowProcesses:
         """Wait until every component says that it is healthy.
 
         Raises:
-            AirflowProcessError: one ended by itself, or not all were healthy in time.
+            AirflowProcessError: one ended unasked, or not all were healthy in time.
         """
         started = time.monotonic()
         next_line = started + 8.0

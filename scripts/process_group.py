@@ -244,4 +244,4 @@ def _send(pid: int, signal_number: int) -> None:
     try:
         os.kill(pid, signal_number)
     except ProcessLookupError:
-        return  # ended by itself meanwhile
+        return  # it has ended meanwhile

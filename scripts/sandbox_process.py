@@ -18,7 +18,7 @@ API_KEY = "clapi_demo_0123456789abcdef"
 
 
 class SandboxError(RuntimeError):
-    """The sandbox ended by itself or did not answer; the text holds the end of its output."""
+    """The sandbox ended unasked or did not answer; the text holds the end of its output."""
 
 
 class SandboxProcess:

@@ -53,7 +53,7 @@ class Loads:
             answers.append(self._answer())
         if kill_after is not None:
             time.sleep(kill_after)
-            with suppress(ProcessLookupError):  # it has ended by itself
+            with suppress(ProcessLookupError):  # it has ended
                 os.kill(answers[-1]["pid"], signal.SIGKILL)
         while "exit" not in answers[-1]:
             answers.append(self._answer())
