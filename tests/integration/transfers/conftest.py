@@ -46,6 +46,23 @@ def sqlite_warehouse(tmp_path: Path, set_connection: Callable[..., None]) -> sa.
 
 
 @pytest.fixture
+def postgres_warehouse(
+    postgres_database: sa.engine.URL,
+    open_postgres: Callable[[], sa.engine.Engine],
+    set_connection: Callable[..., None],
+) -> sa.engine.Engine:
+    """A PostgreSQL database that the connection ``warehouse`` leads to."""
+    set_connection(
+        "warehouse",
+        conn_type="postgres",
+        host=postgres_database.query["host"],
+        login=postgres_database.username,
+        schema=postgres_database.database,
+    )
+    return open_postgres()
+
+
+@pytest.fixture
 def run_load(sandbox: SandboxServer) -> Callable[..., dict[str, Any]]:
     """Execute the operator as a try of one task instance; ``events`` collects what outlets get."""
 

@@ -10,19 +10,17 @@ import json
 import os
 import random
 import signal
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
 from airflow_provider_cleanlist.sandbox.server import SandboxServer
+
+from .tries import Tries
 
 pytestmark = [
     pytest.mark.integration,
@@ -35,58 +33,16 @@ BYTES_PER_SECOND = 1_000_000
 """So slow that parts are committed while the file streams."""
 
 
-class Tries:
-    """Tries of one task, each a process."""
-
-    def __init__(self, list_id: str, log: Path) -> None:
-        helper = Path(__file__).parent / "export_in_tries.py"
-        self._helper = subprocess.Popen(
-            [sys.executable, str(helper), list_id],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=log.open("w"),
-            text=True,
-        )
-
-    def run(self, run_id: str, until: Callable[[], object] | None = None) -> int:
-        """Run a try, kill it once ``until`` returns, and return its exit code."""
-        assert self._helper.stdin is not None
-        self._helper.stdin.write(f"{run_id}\n")
-        self._helper.stdin.flush()
-        process = self._answer()
-        if until is not None:
-            until()
-            with suppress(ProcessLookupError):  # it has ended
-                os.kill(process, signal.SIGKILL)
-        return self._answer()
-
-    def close(self) -> None:
-        self._helper.communicate()
-
-    def _answer(self) -> int:
-        assert self._helper.stdout is not None
-        return int(self._helper.stdout.readline())
-
-
 @pytest.fixture
-def warehouse(request: pytest.FixtureRequest, set_connection: Any) -> sa.engine.Engine:
-    database: sa.engine.URL = request.getfixturevalue("postgres_database")
-    set_connection(
-        "warehouse",
-        conn_type="postgres",
-        host=database.query["host"],
-        login=database.username,
-        schema=database.database,
-    )
-    opened: sa.engine.Engine = request.getfixturevalue("open_postgres")()
-    return opened
+def warehouse(postgres_warehouse: sa.engine.Engine) -> sa.engine.Engine:
+    return postgres_warehouse
 
 
 @pytest.fixture
 def tries(sandbox: SandboxServer, warehouse: sa.engine.Engine, tmp_path: Path) -> Iterator[Tries]:
     del warehouse
     prospects = sandbox.state.add_leads("Prospects", LEADS)
-    started = Tries(prospects.list_id, tmp_path / "tries.log")
+    started = Tries("export_in_tries.py", prospects.list_id, tmp_path / "tries.log")
     yield started
     started.close()
 

@@ -9,19 +9,18 @@ import json
 import os
 import random
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
 from airflow_provider_cleanlist.hooks.cleanlist import CleanlistHook
 from airflow_provider_cleanlist.sandbox.server import SandboxServer
+
+from .tries import Tries
 
 pytestmark = [
     pytest.mark.integration,
@@ -34,43 +33,15 @@ AT_THE_END = 4
 """Kills after the last contact was read: while it is published, and until Airflow knows of it."""
 
 
-class Tries:
-    """Tries of one task, each a process."""
+def some_time_after(when: Callable[[], bool], seconds: float) -> Callable[[], None]:
+    """Return what ends when so many seconds have passed since a condition holds."""
 
-    def __init__(self, task_ids: Path, log: IO[str]) -> None:
-        helper = Path(__file__).parent / "results_in_tries.py"
-        self._helper = subprocess.Popen(
-            [sys.executable, str(helper), str(task_ids)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=log,
-            text=True,
-        )
-
-    def start(self) -> int:
-        assert self._helper.stdin is not None
-        self._helper.stdin.write("\n")
-        self._helper.stdin.flush()
-        return self._answer()
-
-    def kill(self, process: int, when: Callable[[], bool], after: float) -> int:
-        """Kill a try as soon as a condition holds and some seconds have passed; return its exit code."""
+    def wait() -> None:
         while not when():
             time.sleep(0.001)
-        time.sleep(after)
-        with suppress(ProcessLookupError):  # it has ended
-            os.kill(process, signal.SIGKILL)
-        return self._answer()
+        time.sleep(seconds)
 
-    def end(self) -> int:
-        return self._answer()
-
-    def close(self) -> None:
-        self._helper.communicate()
-
-    def _answer(self) -> int:
-        assert self._helper.stdout is not None
-        return int(self._helper.stdout.readline())
+    return wait
 
 
 @pytest.fixture
@@ -80,7 +51,7 @@ def tries(tmp_path: Path) -> Iterator[Callable[[dict[str, list[str]]], Tries]]:
     def start(task_ids: dict[str, list[str]]) -> Tries:
         path = tmp_path / "task_ids.json"
         path.write_text(json.dumps(task_ids))
-        started.append(Tries(path, (tmp_path / "tries.log").open("w")))
+        started.append(Tries("results_in_tries.py", str(path), tmp_path / "tries.log"))
         return started[-1]
 
     yield start
@@ -89,19 +60,11 @@ def tries(tmp_path: Path) -> Iterator[Callable[[dict[str, list[str]]], Tries]]:
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
-def warehouse(request: pytest.FixtureRequest, set_connection: Callable[..., None]) -> sa.engine.Engine:
+def warehouse(request: pytest.FixtureRequest) -> sa.engine.Engine:
     if request.param == "sqlite":
         engine: sa.engine.Engine = request.getfixturevalue("sqlite_warehouse")
         return engine
-    database: sa.engine.URL = request.getfixturevalue("postgres_database")
-    set_connection(
-        "warehouse",
-        conn_type="postgres",
-        host=database.query["host"],
-        login=database.username,
-        schema=database.database,
-    )
-    opened: sa.engine.Engine = request.getfixturevalue("open_postgres")()
+    opened: sa.engine.Engine = request.getfixturevalue("postgres_warehouse")
     return opened
 
 
@@ -129,16 +92,15 @@ def test_killed_at_any_moment(
     for _ in range(TIMES):
         target = reads.total() + chance.randrange(2 * CONTACTS // (TIMES + 2))
         until = min(target, CONTACTS - 1)
-        process = running.start()
-        endings.append(running.kill(process, lambda: reads.total() >= until, chance.uniform(0, 0.02)))  # noqa: B023
+        reached = some_time_after(lambda: reads.total() >= until, chance.uniform(0, 0.02))  # noqa: B023
+        endings.append(running.run(until=reached))
     while len(reads) < CONTACTS or endings.count(-signal.SIGKILL) < TIMES + AT_THE_END:
-        process = running.start()
-        endings.append(running.kill(process, lambda: len(reads) == CONTACTS, chance.uniform(0, 0.2)))
+        all_read = some_time_after(lambda: len(reads) == CONTACTS, chance.uniform(0, 0.2))
+        endings.append(running.run(until=all_read))
         if endings[-1] == 0:
             break
     else:
-        running.start()
-        endings.append(running.end())
+        endings.append(running.run())
     kills = endings.count(-signal.SIGKILL)
     again = reads.total() - CONTACTS
     line = f"seed {seed}: {CONTACTS} contacts, {kills} kills, {again} contacts read again"
