@@ -179,22 +179,13 @@ def test_what_is_hidden_is_not_in_raw_either(sandbox, enrich, run_load, sqlite_w
     assert len(row["primary_email"]) == 64
 
 
-def test_types_and_modes_in_postgres(
-    sandbox, enrich, run_load, set_connection, postgres_database, open_postgres
-):
-    set_connection(
-        "warehouse",
-        conn_type="postgres",
-        host=postgres_database.query["host"],
-        login=postgres_database.username,
-        schema=postgres_database.database,
-    )
+def test_types_and_modes_in_postgres(sandbox, enrich, run_load, postgres_warehouse):
     types = {"raw": "json", "phones": "json", "company_headcount": "integer"}
     first = enrich(8)
     for _ in range(2):
         assert run_load(first, column_types=types)["rows_written"] == 8
     assert run_load(enrich(4), run_id="next", mode="append", column_types=types)["rows_written"] == 4
-    loaded = rows(open_postgres())
+    loaded = rows(postgres_warehouse)
     assert len(loaded) == 12
     for row in loaded:
         assert row["raw"]["task_id"] == row["task_id"]
@@ -202,7 +193,7 @@ def test_types_and_modes_in_postgres(
         assert isinstance(row["company_headcount"], int | None)
     assert any(row["phones"] for row in loaded)
     assert run_load(first, run_id="last", mode="replace", column_types=types)["rows_deleted"] == 12
-    assert len(rows(open_postgres())) == 8
+    assert len(rows(postgres_warehouse)) == 8
 
 
 # --- tries -----------------------------------------------------------------------------------------------------

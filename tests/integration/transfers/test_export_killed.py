@@ -34,13 +34,8 @@ BYTES_PER_SECOND = 1_000_000
 
 
 @pytest.fixture
-def warehouse(postgres_warehouse: sa.engine.Engine) -> sa.engine.Engine:
-    return postgres_warehouse
-
-
-@pytest.fixture
-def tries(sandbox: SandboxServer, warehouse: sa.engine.Engine, tmp_path: Path) -> Iterator[Tries]:
-    del warehouse
+def tries(sandbox: SandboxServer, postgres_warehouse: sa.engine.Engine, tmp_path: Path) -> Iterator[Tries]:
+    del postgres_warehouse
     prospects = sandbox.state.add_leads("Prospects", LEADS)
     started = Tries("export_in_tries.py", prospects.list_id, tmp_path / "tries.log")
     yield started
@@ -49,7 +44,7 @@ def tries(sandbox: SandboxServer, warehouse: sa.engine.Engine, tmp_path: Path) -
 
 @pytest.mark.parametrize("ranges", [True, False])
 def test_killed_while_the_file_streams(
-    sandbox: SandboxServer, warehouse: sa.engine.Engine, tries: Tries, tmp_path: Path, ranges: bool
+    sandbox: SandboxServer, postgres_warehouse: sa.engine.Engine, tries: Tries, tmp_path: Path, ranges: bool
 ) -> None:
     """0 leads lost, doubled or stale, in as many loads as the kills take; the list changes between them."""
     seed = int(os.environ.get("KILL_SEED", random.SystemRandom().getrandbits(32)))
@@ -69,7 +64,7 @@ def test_killed_while_the_file_streams(
             assert ending in (0, -signal.SIGKILL), (seed, (tmp_path / "tries.log").read_text()[-2000:])
             if ending:
                 kills, of_this_load = kills + 1, of_this_load + 1
-        with warehouse.connect() as connection:
+        with postgres_warehouse.connect() as connection:
             counts = "SELECT count(*), count(DISTINCT lead_id) FROM leads"
             assert tuple(connection.execute(sa.text(counts)).one()) == (size, size), seed
             stages = "SELECT relname FROM pg_class WHERE relname LIKE '\\_cleanlist\\_stage%'"
@@ -83,20 +78,20 @@ def test_killed_while_the_file_streams(
 
 
 def test_a_killed_load_resumes_by_range(
-    sandbox: SandboxServer, warehouse: sa.engine.Engine, tries: Tries, tmp_path: Path
+    sandbox: SandboxServer, postgres_warehouse: sa.engine.Engine, tries: Tries, tmp_path: Path
 ) -> None:
     """The killed attempt committed a part: the next one asks for the bytes after it, and for no new export."""
     sandbox.settings.change(export_ranges=True, export_bytes_per_second=BYTES_PER_SECOND)
 
     def committed() -> None:
         give_up_at = time.monotonic() + 60
-        while not _staged_pages(warehouse):
+        while not _staged_pages(postgres_warehouse):
             assert time.monotonic() < give_up_at, (tmp_path / "tries.log").read_text()[-2000:]
             time.sleep(0.02)
 
     assert tries.run("run", committed) == -signal.SIGKILL
     assert tries.run("run") == 0, (tmp_path / "tries.log").read_text()[-2000:]
-    with warehouse.connect() as connection:
+    with postgres_warehouse.connect() as connection:
         counts = "SELECT count(*), count(DISTINCT lead_id) FROM leads"
         assert tuple(connection.execute(sa.text(counts)).one()) == (LEADS, LEADS)
     statuses = [entry.status for entry in sandbox.ledger.requests(endpoint="export_download")]

@@ -42,18 +42,8 @@ def endpoints(sandbox):
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
-def warehouse(request, set_connection):
-    if request.param == "sqlite":
-        return request.getfixturevalue("sqlite_warehouse")
-    database = request.getfixturevalue("postgres_database")
-    set_connection(
-        "warehouse",
-        conn_type="postgres",
-        host=database.query["host"],
-        login=database.username,
-        schema=database.database,
-    )
-    return request.getfixturevalue("open_postgres")()
+def warehouse(request):
+    return request.getfixturevalue(f"{request.param}_warehouse")
 
 
 @pytest.mark.parametrize("labels", [False, True])

@@ -114,14 +114,8 @@ def test_hashed_columns_use_the_secret_of_the_connection(sandbox, run_load, sqli
     assert "phone" not in row
 
 
-def test_lineage_leads_from_the_list_to_the_table(sandbox, set_connection, postgres_database):
-    set_connection(
-        "warehouse",
-        conn_type="postgres",
-        host=postgres_database.query["host"],
-        login=postgres_database.username,
-        schema=postgres_database.database,
-    )
+@pytest.mark.usefixtures("postgres_warehouse")
+def test_lineage_leads_from_the_list_to_the_table(sandbox, postgres_database):
     prospects = sandbox.state.add_leads("Prospects", 7)
     operator = LeadListToWarehouseOperator(
         task_id="load", list_id=prospects.list_id, warehouse_conn_id="warehouse", table="leads"

@@ -61,11 +61,8 @@ def tries(tmp_path: Path) -> Iterator[Callable[[dict[str, list[str]]], Tries]]:
 
 @pytest.fixture(params=["sqlite", "postgres"])
 def warehouse(request: pytest.FixtureRequest) -> sa.engine.Engine:
-    if request.param == "sqlite":
-        engine: sa.engine.Engine = request.getfixturevalue("sqlite_warehouse")
-        return engine
-    opened: sa.engine.Engine = request.getfixturevalue("postgres_warehouse")
-    return opened
+    engine: sa.engine.Engine = request.getfixturevalue(f"{request.param}_warehouse")
+    return engine
 
 
 def submit(contacts: int) -> dict[str, list[str]]:
