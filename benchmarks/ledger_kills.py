@@ -99,7 +99,9 @@ class Attempts:
             self.finish()
             return False
         if self.process.exitcode != -9:
-            raise RuntimeError(f"an attempt that was not killed failed with exit code {self.process.exitcode}")
+            raise RuntimeError(
+                f"an attempt that was not killed failed with exit code {self.process.exitcode}"
+            )
         self._start()
         return True
 
