@@ -204,8 +204,8 @@ def question_of(request: Request, readable: frozenset[str]) -> Question:
         raise RefusedError(403)
     period = next((days for days in PERIODS if str(days) == values.get("days")), DEFAULT_PERIOD)
     if dag_id is None or run_id is None:
-        return Question(Scope(), period, values.get("organisation", ""))
+        return Question(Scope(), period, values.get("organisation", ""), readable)
     map_index = values.get("map_index", "")
     index = int(map_index) if map_index.isdecimal() and len(map_index) < 10 else None
     scope = Scope(dag_id, run_id, values.get("task_id"), index)
-    return Question(scope, DEFAULT_PERIOD, values.get("organisation", ""))
+    return Question(scope, DEFAULT_PERIOD, values.get("organisation", ""), readable)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import UTC, date, datetime, timedelta
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 PERIODS = (7, 30, 90, 365)
 """How many days back the page can look."""
@@ -14,6 +14,7 @@ PACE_DAYS = 30
 """Days whose average is the pace at which credits are spent."""
 
 K = TypeVar("K")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +149,24 @@ class OpenBatch:
 
 
 @dataclass(frozen=True, slots=True)
+class Listing(Generic[T]):
+    """The newest of the things that a reader may see, and how many there are besides.
+
+    Attributes:
+        items: The newest, newest first.
+        older: How many more the reader may see.
+        hidden: How many belong to DAGs that the reader may not read.
+    """
+
+    items: tuple[T, ...] = ()
+    older: int = 0
+    hidden: int = 0
+
+    def __bool__(self) -> bool:
+        return bool(self.items or self.older or self.hidden)
+
+
+@dataclass(frozen=True, slots=True)
 class Pace:
     """What was spent in the last :data:`PACE_DAYS` days.
 
@@ -192,9 +211,9 @@ class LedgerFigures:
         by_day: Sums by day of submission (UTC), oldest first; days without any are missing.
         by_dag: Sums by DAG and enrichment type.
         pace: What was spent lately.
-        in_flight: Tasks with workflows whose end is not recorded, newest first.
+        in_flight: Tasks with workflows whose end is not recorded.
         on_their_way: Requests that were about to leave a short time ago and have no answer yet.
-        unknown: Batches of unknown outcome, newest first.
+        unknown: Batches of unknown outcome.
         is_of_whole_run: Whether these are the numbers of a DAG run because its task that was asked for has none.
     """
 
@@ -203,9 +222,9 @@ class LedgerFigures:
     by_day: tuple[tuple[date, Sums], ...] = ()
     by_dag: tuple[tuple[tuple[str, str], Sums], ...] = ()
     pace: Pace = field(default_factory=Pace)
-    in_flight: tuple[TaskProgress, ...] = ()
-    on_their_way: tuple[OpenBatch, ...] = ()
-    unknown: tuple[OpenBatch, ...] = ()
+    in_flight: Listing[TaskProgress] = field(default_factory=Listing)
+    on_their_way: Listing[OpenBatch] = field(default_factory=Listing)
+    unknown: Listing[OpenBatch] = field(default_factory=Listing)
     is_of_whole_run: bool = False
 
     @property

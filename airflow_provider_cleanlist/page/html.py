@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from html import escape
+from typing import Any
 from urllib.parse import quote, urlencode
 
 from airflow_provider_cleanlist.page.balance import Balance
@@ -14,6 +15,7 @@ from airflow_provider_cleanlist.page.figures import (
     PACE_DAYS,
     PERIODS,
     LedgerFigures,
+    Listing,
     Scope,
     Sums,
     days_left,
@@ -32,7 +34,7 @@ from airflow_provider_cleanlist.page.markup import (
 )
 from airflow_provider_cleanlist.page.notices import PROBLEMS, document
 from airflow_provider_cleanlist.page.plots import bar, columns
-from airflow_provider_cleanlist.page.queries import LONGEST_LIST, LedgerProblem
+from airflow_provider_cleanlist.page.queries import LedgerProblem
 from airflow_provider_cleanlist.page.reading import PageReading
 from airflow_provider_cleanlist.page.tables import OTHER_DAGS
 from airflow_provider_cleanlist.wording import counted
@@ -96,8 +98,8 @@ def _nothing(reading: PageReading) -> str:
 def _ledger_sections(ledger: LedgerFigures, reading: PageReading, reader: Reader) -> list[str]:
     everything = reading.question.scope.is_everything
     return [
-        _unknown(ledger, reading, reader),
-        _in_flight(ledger, reading, reader),
+        _unknown(ledger, reading),
+        _in_flight(ledger, reading),
         *([] if everything else [section("sum", "Credits and finds", _summary(ledger.total))]),
         *([_days(ledger, reading), _dags(ledger, reading, reader)] if everything else []),
         _types(ledger, reading),
@@ -337,8 +339,8 @@ def _summary(total: Sums) -> str:
     )
 
 
-def _in_flight(ledger: LedgerFigures, reading: PageReading, reader: Reader) -> str:
-    shown = [item for item in ledger.in_flight if item.place.dag_id in reader.readable]
+def _in_flight(ledger: LedgerFigures, reading: PageReading) -> str:
+    shown, on_their_way = ledger.in_flight.items, ledger.on_their_way
     rows = "".join(
         f"<tr><th scope=row>{place_link(item.place)}</th><td class=n>{item.ended:,} of {item.workflows:,}</td>"
         f"<td class=n>{item.contacts_ended:,} of {item.contacts:,}</td><td class=n>{item.percent:.0f} %</td>"
@@ -350,42 +352,40 @@ def _in_flight(ledger: LedgerFigures, reading: PageReading, reader: Reader) -> s
         "<th scope=col class=n>Progress</th><th scope=col class=plot></th><th scope=col>Since</th>"
     )
     progress = table("Workflows that have ended, by task", head, rows) + _csv(reading, "workflows")
-    on_their_way = [batch for batch in ledger.on_their_way if batch.place.dag_id in reader.readable]
     note = (
         "<p>Requests on their way, or waiting for their place in the budget:</p>"
-        + open_batches(on_their_way, "Requests on their way")
+        + (open_batches(on_their_way.items, "Requests on their way") if on_their_way.items else "")
+        + _beyond(on_their_way)
         if on_their_way
         else ""
     )
     return section(
         "in-flight",
         "Workflows in flight",
-        (progress if shown else "<p>None.</p>")
-        + note
-        + _hidden(len(ledger.in_flight) - len(shown))
-        + _limit(ledger.in_flight),
+        (progress if shown else "" if ledger.in_flight else "<p>None.</p>")
+        + _beyond(ledger.in_flight)
+        + note,
     )
 
 
-def _unknown(ledger: LedgerFigures, reading: PageReading, reader: Reader) -> str:
-    shown = [batch for batch in ledger.unknown if batch.place.dag_id in reader.readable]
+def _unknown(ledger: LedgerFigures, reading: PageReading) -> str:
+    shown = ledger.unknown.items
     body = (
         '<p class="alert">Nobody knows whether Cleanlist accepted these requests, and so whether they are billed. The '
         f"log of each task says how to go on.</p>{open_batches(shown, 'Unknown outcomes')}"
         f"{_csv(reading, 'unknown-outcomes')}"
         if shown
+        else ""
+        if ledger.unknown
         else "<p>None.</p>"
     )
-    return section(
-        "unknown",
-        "Unknown outcomes",
-        body + _hidden(len(ledger.unknown) - len(shown)) + _limit(ledger.unknown),
-    )
+    return section("unknown", "Unknown outcomes", body + _beyond(ledger.unknown))
 
 
-def _hidden(number: int) -> str:
-    return f'<p class="muted">And {number:,} of {OTHER_DAGS}.</p>' if number else ""
-
-
-def _limit(items: Sequence[object]) -> str:
-    return f'<p class="muted">The newest {LONGEST_LIST} are shown.</p>' if len(items) >= LONGEST_LIST else ""
+def _beyond(listing: Listing[Any]) -> str:
+    """Say what a list leaves out."""
+    shown, older, hidden = len(listing.items), listing.older, listing.hidden
+    also = "And " if shown else ""
+    return (
+        f'<p class="muted">The newest {shown:,} are shown, {older:,} more are not.</p>' if older else ""
+    ) + (f'<p class="muted">{also}{hidden:,} of {OTHER_DAGS}.</p>' if hidden else "")

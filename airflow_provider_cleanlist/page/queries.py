@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from enum import Enum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import sqlalchemy as sa
 
@@ -16,6 +16,7 @@ from airflow_provider_cleanlist.client.models import EnrichmentType
 from airflow_provider_cleanlist.page.figures import (
     PACE_DAYS,
     LedgerFigures,
+    Listing,
     OpenBatch,
     Pace,
     Scope,
@@ -30,10 +31,12 @@ from airflow_provider_cleanlist.submission.ledger.tables import DATABASES, Ledge
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection, Engine
 
+T = TypeVar("T")
+
 STATEMENT_SECONDS = 5
 """How long a query may take."""
 LONGEST_LIST = 100
-"""Rows of a list at most: workflows in flight, unknown outcomes."""
+"""Rows of a list at most: workflows in flight, requests on their way, unknown outcomes."""
 WAITED_FOR_DAYS = 2
 """Days after which a workflow without a recorded end counts as one that nobody waited for."""
 OLDEST_DAYS = 365
@@ -58,11 +61,13 @@ class Question:
         scope: The part of the ledger.
         period: How many days back.
         organisation: Whose numbers; empty for the one of the connection.
+        readable: DAGs that the reader may read. Lists hold nothing of others, which are only counted.
     """
 
     scope: Scope
     period: int
     organisation: str = ""
+    readable: frozenset[str] = frozenset()
 
 
 def ask(
@@ -158,6 +163,27 @@ class _Reader:
         """Return the rows of a query."""
         return self.connection.execute(query).all()
 
+    def newest(self, query: Any, moment: str, as_item: Callable[[Any], T]) -> Listing[T]:
+        """Return the newest rows of DAGs that the reader may read, and how many others there are.
+
+        Args:
+            query: Selects rows with a ``dag_id``.
+            moment: The column that says when.
+            as_item: Makes an item of a row.
+        """
+        table = query.subquery()
+        when, dag_id = table.c[moment], table.c.dag_id
+        by_dag = self.rows(
+            sa.select(dag_id, sa.func.count()).group_by(dag_id).order_by(sa.func.max(when).desc())
+        )
+        readable = [row for row in by_dag if row[0] in self.question.readable]
+        number = sum(row[1] for row in readable)
+        # The newest of all are of those DAGs whose newest is the newest: so many rows, no more DAGs.
+        dags = [row[0] for row in readable[:LONGEST_LIST]]
+        found = sa.select(table).where(dag_id.in_(dags)).order_by(when.desc()).limit(LONGEST_LIST)
+        items = tuple(map(as_item, self.rows(found))) if dags else ()
+        return Listing(items, number - len(items), sum(row[1] for row in by_dag) - number)
+
 
 def _figures(reader: _Reader, organisations: tuple[str, ...]) -> LedgerFigures:
     return LedgerFigures(
@@ -223,32 +249,33 @@ def _pace(reader: _Reader) -> Pace:
     return Pace(int(row[0]), row[1])
 
 
-def _in_flight(reader: _Reader) -> tuple[TaskProgress, ...]:
+def _in_flight(reader: _Reader) -> Listing[TaskProgress]:
     columns = reader.tables.batches.c
     keys = columns.dag_id, columns.run_id, columns.task_id
     ended = columns.ended_at.is_not(None)
-    workflows, since = sa.func.count(), sa.func.min(columns.submitted_at)
-    count_ended = sa.func.sum(sa.case((ended, 1), else_=0))
-    contacts_ended = sa.func.sum(sa.case((ended, columns.contacts), else_=0))
+    workflows = sa.func.count().label("workflows")
+    count_ended = sa.func.sum(sa.case((ended, 1), else_=0)).label("ended")
+    contacts = sa.func.sum(columns.contacts).label("contacts")
+    contacts_ended = sa.func.sum(sa.case((ended, columns.contacts), else_=0)).label("contacts_ended")
+    since = sa.func.min(columns.submitted_at).label("since")
     is_recent = columns.submitted_at >= reader.now - timedelta(days=WAITED_FOR_DAYS)
     condition = reader.batches(WAITED_FOR_DAYS + 1, columns.state == BatchState.ACCEPTED.value, is_recent)
     query = (
-        sa.select(*keys, workflows, count_ended, sa.func.sum(columns.contacts), contacts_ended, since)
+        sa.select(*keys, workflows, count_ended, contacts, contacts_ended, since)
         .where(condition)
         .group_by(*keys)
         .having(count_ended < workflows)
-        .order_by(since.desc())
-        .limit(LONGEST_LIST)
     )
-    return tuple(
-        TaskProgress(
+    return reader.newest(
+        query,
+        "since",
+        lambda row: TaskProgress(
             TaskPlace(row[0], row[1], row[2]), row[3], int(row[4]), int(row[5]), int(row[6]), _aware(row[7])
-        )
-        for row in reader.rows(query)
+        ),
     )
 
 
-def _open_batches(reader: _Reader, *, is_on_its_way: bool) -> tuple[OpenBatch, ...]:
+def _open_batches(reader: _Reader, *, is_on_its_way: bool) -> Listing[OpenBatch]:
     columns = reader.tables.batches.c
     recent = reader.now - timedelta(seconds=IN_FLIGHT_SECONDS)
     intent, unknown = columns.state == BatchState.INTENT.value, columns.state == BatchState.UNKNOWN.value
@@ -257,15 +284,13 @@ def _open_batches(reader: _Reader, *, is_on_its_way: bool) -> tuple[OpenBatch, .
     else:
         condition = sa.or_(unknown, sa.and_(intent, columns.submitted_at <= recent))
     place = columns.dag_id, columns.run_id, columns.task_id, columns.map_index
-    query = (
-        sa.select(*place, columns.contacts, columns.worst_case_credits, columns.submitted_at)
-        .where(reader.batches(OLDEST_DAYS, condition))
-        .order_by(columns.submitted_at.desc())
-        .limit(LONGEST_LIST)
+    query = sa.select(*place, columns.contacts, columns.worst_case_credits, columns.submitted_at).where(
+        reader.batches(OLDEST_DAYS, condition)
     )
-    return tuple(
-        OpenBatch(TaskPlace(row[0], row[1], row[2], row[3]), row[4], row[5], row[6])
-        for row in reader.rows(query)
+    return reader.newest(
+        query,
+        "submitted_at",
+        lambda row: OpenBatch(TaskPlace(row[0], row[1], row[2], row[3]), row[4], row[5], row[6]),
     )
 
 

@@ -31,17 +31,16 @@ def _types(figures: LedgerFigures, _: Collection[str]) -> Iterable[list[Any]]:
     yield from ([kind, *astuple(sums)] for kind, sums in figures.types())
 
 
-def _workflows(figures: LedgerFigures, readable: Collection[str]) -> Iterable[list[Any]]:
+def _workflows(figures: LedgerFigures, _: Collection[str]) -> Iterable[list[Any]]:
     yield [*_PLACE, "workflows", "workflows_ended", "contacts", "contacts_ended", "since"]
-    for progress in figures.in_flight:
-        if progress.place.dag_id in readable:
-            counts = progress.workflows, progress.ended, progress.contacts, progress.contacts_ended
-            yield [*_place(progress.place), *counts, progress.since.isoformat()]
+    for progress in figures.in_flight.items:
+        counts = progress.workflows, progress.ended, progress.contacts, progress.contacts_ended
+        yield [*_place(progress.place), *counts, progress.since.isoformat()]
 
 
-def _unknown(figures: LedgerFigures, readable: Collection[str]) -> Iterable[list[Any]]:
+def _unknown(figures: LedgerFigures, _: Collection[str]) -> Iterable[list[Any]]:
     yield [*_PLACE, "map_index", "contacts", "worst_case_credits", "submitted_at"]
-    yield from (_open_batch(batch) for batch in figures.unknown if batch.place.dag_id in readable)
+    yield from (_open_batch(batch) for batch in figures.unknown.items)
 
 
 def _open_batch(batch: OpenBatch) -> list[Any]:

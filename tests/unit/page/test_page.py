@@ -23,6 +23,7 @@ from airflow_provider_cleanlist.page.budget import use_of
 from airflow_provider_cleanlist.page.figures import (
     EVERYTHING,
     LedgerFigures,
+    Listing,
     OpenBatch,
     Pace,
     Scope,
@@ -101,7 +102,8 @@ def ledger(tmp_path: Path) -> sa.engine.Engine:
 
 
 def ask(engine: sa.engine.Engine, scope: Scope = EVERYTHING, **more: Any) -> LedgerFigures:
-    found = queries.ask(engine, None, Question(scope, 30, **more), "key", NOW)
+    question = Question(scope, 30, **{"readable": frozenset({"crm", "other"})} | more)
+    found = queries.ask(engine, None, question, "key", NOW)
     assert isinstance(found, LedgerFigures)
     return found
 
@@ -112,13 +114,60 @@ def test_the_figures_of_the_connections_organisation(ledger: sa.engine.Engine) -
     assert dict(figures.by_day)[date(2026, 11, 20)] == Sums(10, 28, 0, 10, 8, 10, 2)
     assert figures.total == Sums(60, 56, 440, 20, 16, 20, 4)
     assert figures.total.email_percent == 80
-    assert [(item.place.dag_id, item.workflows, item.ended) for item in figures.in_flight] == [("crm", 2, 1)]
-    assert [item.place for item in figures.unknown] == [
+    in_flight = figures.in_flight.items
+    assert [(item.place.dag_id, item.workflows, item.ended) for item in in_flight] == [("crm", 2, 1)]
+    assert [item.place for item in figures.unknown.items] == [
         TaskPlace("other", BATCHES[0]["run_id"], "enrich", 3),
         TaskPlace("crm", BATCHES[0]["run_id"], "enrich", -1),
     ]
-    assert len(figures.on_their_way) == 1
+    assert len(figures.on_their_way.items) == 1
     assert figures.pace.credits_spent == 56
+
+
+def test_lists_are_of_dags_that_the_reader_may_read(ledger: sa.engine.Engine) -> None:
+    """However much newer a hundred of others are, and a hundred requests of others on their way."""
+    others = [
+        batch(100 + n, dag_id=f"others-{n % 3}", state=state, submitted_at=NOW - timedelta(minutes=minutes))
+        for n, (state, minutes) in enumerate([("unknown", 20), ("intent", 1), ("accepted", 5)] * 101)
+    ]
+    for row in others:
+        row.update(NOT_ENDED, run_id=row["batch_id"])
+    with ledger.begin() as connection:
+        connection.execute(TABLES.batches.insert(), others)
+    figures = ask(ledger, readable=frozenset({"crm"}))
+    for listing, state, others_before in (
+        (figures.unknown, "unknown", 1),
+        (figures.on_their_way, "intent", 0),
+        (figures.in_flight, "accepted", 0),
+    ):
+        assert [item.place.dag_id for item in listing.items] == ["crm"], state
+        assert (listing.older, listing.hidden) == (0, 101 + others_before), state
+    shown = page(reading(figures), Reader({"crm"}))
+    assert "others-" not in shown
+    assert shown.count("And 10") == 3
+    assert "others-" not in as_csv("unknown-outcomes", figures, {"crm"})
+    assert "crm" in as_csv("unknown-outcomes", figures, {"crm"})
+
+
+def test_a_list_says_what_it_leaves_out(ledger: sa.engine.Engine) -> None:
+    with ledger.begin() as connection:
+        more = [
+            batch(
+                100 + n,
+                dag_id=f"dag-{n}",
+                state="unknown",
+                submitted_at=NOW - timedelta(minutes=20, seconds=n),
+            )
+            for n in range(150)
+        ]
+        connection.execute(TABLES.batches.insert(), more)
+    figures = ask(ledger, readable=frozenset({"crm", "other", *(f"dag-{n}" for n in range(149))}))
+    assert [item.place.dag_id for item in figures.unknown.items] == [f"dag-{n}" for n in range(100)]
+    assert "The newest 100 are shown, 51 more are not." in page(reading(figures), Reader({"crm"}))
+    assert "And 1 of other DAGs." in page(reading(figures), Reader({"crm"}))
+    nothing = page(reading(ask(ledger, readable=frozenset())), Reader(set()))
+    assert "152 of other DAGs." in nothing
+    assert "None." not in nothing
 
 
 def test_another_organisation_and_one_task(ledger: sa.engine.Engine) -> None:
@@ -187,10 +236,7 @@ FIGURES = LedgerFigures(
     organisations=("org", HOSTILE),
     by_day=((NOW.date(), Sums(10, 28)),),
     by_dag=((("crm", HOSTILE), Sums(10, 28, 0, 10, 8)), (("secret", "full"), Sums(5, 99))),
-    unknown=(
-        OpenBatch(TaskPlace("crm", HOSTILE, "a/b", 2), 10, 110, NOW),
-        OpenBatch(TaskPlace("secret", "r", "t"), 1, 1, NOW),
-    ),
+    unknown=Listing((OpenBatch(TaskPlace("crm", HOSTILE, "a/b", 2), 10, 110, NOW),), hidden=1),
 )
 
 
@@ -198,7 +244,7 @@ def test_the_page_escapes_and_hides_what_the_reader_may_not_read() -> None:
     shown = page(reading(FIGURES, balance=Balance(1_000, NOW.timestamp())), Reader({"crm"}))
     assert HOSTILE not in shown
     assert "secret" not in shown
-    assert "other DAGs" in shown
+    assert "And 1 of other DAGs." in shown
     assert 'href="../dags/crm/runs/%3Cscript%3E' in shown
     assert "/tasks/a%2Fb/mapped/2" in shown
     assert "80.0 %" in shown
@@ -215,7 +261,7 @@ def test_a_page_without_a_ledger_says_what_to_do(problem: LedgerProblem) -> None
 
 
 def test_csv_holds_no_formulas_and_no_dag_of_others() -> None:
-    figures = replace(FIGURES, unknown=(OpenBatch(TaskPlace("crm", "=1+1", "t"), 1, 1, NOW),))
+    figures = replace(FIGURES, unknown=Listing((OpenBatch(TaskPlace("crm", "=1+1", "t"), 1, 1, NOW),)))
     assert ",'=1+1," in as_csv("unknown-outcomes", figures, {"crm"}).replace("crm", "crm", 1)
     assert "secret" not in as_csv("dags", FIGURES, {"crm"})
     assert "99" in as_csv("dags", FIGURES, {"crm"})
