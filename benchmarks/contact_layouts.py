@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from airflow_provider_cleanlist.contacts.errors import SourceError
-from airflow_provider_cleanlist.contacts.reading import Accepted, read_contacts
+from airflow_provider_cleanlist.contacts.reading import UsableRow, read_contacts
 from airflow_provider_cleanlist.contacts.report import ReadReport
 from airflow_provider_cleanlist.contacts.sources import FileSource
 
@@ -224,7 +224,7 @@ def is_right(layout: Layout, folder: Path) -> bool:
 
 
 def _person(row: object) -> str:
-    if not isinstance(row, Accepted):
+    if not isinstance(row, UsableRow):
         return "refused"
     contact: Mapping[str, str] = row.contact.payload()
     fields = ("linkedin_url", "first_name", "last_name", "company_name", "company_domain")

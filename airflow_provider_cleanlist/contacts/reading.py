@@ -45,7 +45,7 @@ _TEXT_OR_NOTHING = frozenset({str, type(None)})
 _MAX_SHAPES = 1_000  # distinct sets of keys, and columns, remembered of rows that each bring their own
 
 
-class Accepted(NamedTuple):
+class UsableRow(NamedTuple):
     """A contact to send.
 
     Attributes:
@@ -60,7 +60,7 @@ class Accepted(NamedTuple):
 
     def __repr__(self) -> str:
         """Show the row number only."""
-        return f"Accepted(row {self.number})"
+        return f"UsableRow(row {self.number})"
 
 
 class ContactSpool:
@@ -82,17 +82,17 @@ class ContactSpool:
     def __len__(self) -> int:
         return self._count
 
-    def append(self, row: Accepted) -> None:
+    def append(self, row: UsableRow) -> None:
         """Append a contact."""
         record = [row.number, row.identity.hex(), row.contact.payload()]
         self._file.write(json.dumps(record).encode() + b"\n")
         self._count += 1
 
-    def __iter__(self) -> Iterator[Accepted]:
+    def __iter__(self) -> Iterator[UsableRow]:
         self._file.seek(0)
         for line in self._file:
             number, identity, fields = json.loads(line)
-            yield Accepted(number, Contact(**fields), bytes.fromhex(identity))
+            yield UsableRow(number, Contact(**fields), bytes.fromhex(identity))
 
     def close(self) -> None:
         """Release the disk space."""
@@ -108,7 +108,7 @@ class ContactSpool:
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class Refused:
+class RejectedRow:
     """A row that cannot be sent.
 
     Attributes:
@@ -123,7 +123,7 @@ class Refused:
 
     def __repr__(self) -> str:
         """Show the row number and the reason only."""
-        return f"Refused(row {self.number}, {self.rejection.reason})"
+        return f"RejectedRow(row {self.number}, {self.rejection.reason})"
 
 
 def read_contacts(
@@ -133,7 +133,7 @@ def read_contacts(
     column_mapping: Mapping[str, str | None] | None = None,
     deduplicate: bool = True,
     source_ids: SourceIds | None = None,
-) -> Iterator[Accepted | Refused]:
+) -> Iterator[UsableRow | RejectedRow]:
     """Read a source from its start and yield what is to be sent and what cannot be, row by row.
 
     Args:
@@ -145,7 +145,7 @@ def read_contacts(
         source_ids: Collects the id of every row that names a person, duplicates included.
 
     Yields:
-        :class:`Accepted` and :class:`Refused` rows in the source's order.
+        :class:`UsableRow` and :class:`RejectedRow` rows in the source's order.
 
     Raises:
         SourceError: If the source cannot be read, has no usable columns, lacks a mapped column, or holds several
@@ -169,7 +169,7 @@ def read_contacts(
         rejection = _rejection_of_row(row, values) or validate(contact)
         if rejection is not None:
             report.refused.setdefault(rejection.reason, Tally()).add(row.number)
-            yield Refused(row.number, rejection, values)
+            yield RejectedRow(row.number, rejection, values)
             continue
         key = identity(contact)
         if source_ids is not None:
@@ -181,7 +181,7 @@ def read_contacts(
             if value is not None and getattr(contact, name) is None:
                 report.left_out.setdefault(name, Tally()).add(row.number)
         report.accepted += 1
-        yield Accepted(row.number, contact, key)
+        yield UsableRow(row.number, contact, key)
     plans.finish(report)
     if source_ids is not None:
         source_ids.finish()

@@ -20,7 +20,7 @@ from typing import Any, Protocol
 from airflow_provider_cleanlist.client.models import BulkEnrichment, Contact, EnrichmentType
 from airflow_provider_cleanlist.client.transport import SendObserver
 from airflow_provider_cleanlist.contacts.identity import IDENTITY_BYTES
-from airflow_provider_cleanlist.contacts.reading import Accepted
+from airflow_provider_cleanlist.contacts.reading import UsableRow
 from airflow_provider_cleanlist.submission.history import BatchState, ContactHistory
 from airflow_provider_cleanlist.submission.signals import SignalHold
 from airflow_provider_cleanlist.task_log import TaskLog
@@ -316,7 +316,7 @@ class BatchRecorder:
         self,
         journal: Journal,
         enrichment_type: EnrichmentType,
-        pending: Sequence[Accepted],
+        pending: Sequence[UsableRow],
         *,
         log: TaskLog,
         clock: Callable[[], float],

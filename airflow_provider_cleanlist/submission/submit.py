@@ -18,7 +18,7 @@ from airflow_provider_cleanlist.client import errors
 from airflow_provider_cleanlist.client.models import EnrichmentType
 from airflow_provider_cleanlist.contacts.errors import SourceError
 from airflow_provider_cleanlist.contacts.identity import Deduplicator
-from airflow_provider_cleanlist.contacts.reading import Accepted, ContactSpool, Refused, read_contacts
+from airflow_provider_cleanlist.contacts.reading import ContactSpool, RejectedRow, UsableRow, read_contacts
 from airflow_provider_cleanlist.contacts.report import ReadReport
 from airflow_provider_cleanlist.contacts.source_ids import SourceIds
 from airflow_provider_cleanlist.contacts.sources import Source
@@ -88,7 +88,7 @@ class PendingContacts:
         """Number of contacts by enrichment type."""
         return {kind: len(spool) for kind, spool in self._spools.items()}
 
-    def append(self, item: Accepted, kind: EnrichmentType) -> None:
+    def append(self, item: UsableRow, kind: EnrichmentType) -> None:
         """Add a contact after those of its type.
 
         Args:
@@ -99,7 +99,7 @@ class PendingContacts:
             self._spools[kind] = self._files.enter_context(ContactSpool())
         self._spools[kind].append(item)
 
-    def batches(self, size: int) -> Iterator[tuple[EnrichmentType, list[Accepted]]]:
+    def batches(self, size: int) -> Iterator[tuple[EnrichmentType, list[UsableRow]]]:
         """Yield the contacts in batches of one kind each.
 
         Args:
@@ -242,17 +242,17 @@ class Submission:
 
     # Before anything is sent: who is due, and is the cost allowed?
 
-    def _sort_out(self, rows: Iterator[Accepted | Refused], pending: PendingContacts) -> None:
+    def _sort_out(self, rows: Iterator[UsableRow | RejectedRow], pending: PendingContacts) -> None:
         while chunk := list(islice(rows, ASKED_AT_ONCE)):
-            accepted = [row for row in chunk if isinstance(row, Accepted)]
+            accepted = [row for row in chunk if isinstance(row, UsableRow)]
             histories = iter(self._journal.histories([item.identity for item in accepted]))
             for row in chunk:
-                if isinstance(row, Accepted):
+                if isinstance(row, UsableRow):
                     self._take(row, next(histories), pending)
                 elif self._rejects is not None:
                     self._rejects.add(row.number, row.rejection.reason, row.values)
 
-    def _take(self, item: Accepted, history: ContactHistory, pending: PendingContacts) -> None:
+    def _take(self, item: UsableRow, history: ContactHistory, pending: PendingContacts) -> None:
         """Add a contact to those pending, or count why it is left out."""
         decision = decide(history, self._options.enrichment_type, self._options.on_unknown)
         if decision.enrichment_type is not None:
@@ -338,7 +338,7 @@ class Submission:
         self._save_rejects()
         return report
 
-    def _submit_batch(self, kind: EnrichmentType, batch: list[Accepted]) -> None:
+    def _submit_batch(self, kind: EnrichmentType, batch: list[UsableRow]) -> None:
         """Submit one batch until it is accepted, left out or given up."""
         resubmissions = 0
         while batch:
@@ -362,7 +362,7 @@ class Submission:
                 break
         self._left[kind] -= len(batch)
 
-    def _send(self, kind: EnrichmentType, batch: list[Accepted]) -> None:
+    def _send(self, kind: EnrichmentType, batch: list[UsableRow]) -> None:
         def may_send() -> None:
             if self._stopping:
                 raise stopped(sum(self._left.values()))
@@ -412,7 +412,7 @@ class Submission:
             self._log.warning("The credit balance cannot be read: %s", error)
             return None
 
-    def _address(self, batch: Sequence[Accepted]) -> str | None:
+    def _address(self, batch: Sequence[UsableRow]) -> str | None:
         if self._addresses is None:
             return self._options.webhook_url
         return self._addresses.url(b"".join(item.identity for item in batch))
@@ -420,8 +420,8 @@ class Submission:
     # Removing contacts from a batch
 
     def _without_submitted(
-        self, kind: EnrichmentType, batch: list[Accepted], conflict: ContactsNotDueError
-    ) -> list[Accepted]:
+        self, kind: EnrichmentType, batch: list[UsableRow], conflict: ContactsNotDueError
+    ) -> list[UsableRow]:
         """Remove contacts that others submitted while the batch waited, and submit them for what is still missing."""
         taken = [item for index, item in enumerate(batch) if index in conflict.positions]
         self._left[kind] -= len(taken)
@@ -438,8 +438,8 @@ class Submission:
         return [item for index, item in enumerate(batch) if index not in conflict.positions]
 
     def _without_refused(
-        self, kind: EnrichmentType, batch: list[Accepted], error: errors.InvalidRequestError
-    ) -> list[Accepted]:
+        self, kind: EnrichmentType, batch: list[UsableRow], error: errors.InvalidRequestError
+    ) -> list[UsableRow]:
         indexes = {item.index for item in error.info.field_errors}
         refused = [item for index, item in enumerate(batch) if index in indexes]
         rows = [item.number for item in refused]
@@ -454,7 +454,7 @@ class Submission:
         )
         return [item for index, item in enumerate(batch) if index not in indexes]
 
-    def _leave_out_unknown(self, contacts: Sequence[Accepted]) -> None:
+    def _leave_out_unknown(self, contacts: Sequence[UsableRow]) -> None:
         self._tallies.unknown += len(contacts)
         for item in contacts:
             self._reject(item, UNKNOWN_OUTCOME)
@@ -471,7 +471,7 @@ class Submission:
 
     # The file of rejects
 
-    def _reject(self, item: Accepted, reason: str) -> None:
+    def _reject(self, item: UsableRow, reason: str) -> None:
         if self._rejects is not None:
             self._rejects.add(item.number, reason, item.contact.payload())
 

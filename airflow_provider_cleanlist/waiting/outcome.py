@@ -58,7 +58,7 @@ class WaitOutcome:
         failure_policy: When failed workflows fail the task: ``any`` of them, only ``all`` of them, or ``never``.
         workflows: Number of workflows.
         ends: How the workflows ended that completed or failed, in the order of their submission.
-        unknown_ids: Workflows that the API does not know.
+        not_found_ids: Workflows that the API does not know.
         running_ids: Workflows that are still running, at most 20 of them.
         running: Number of workflows that are still running.
         counts: Contacts of all workflows, as last reported.
@@ -70,7 +70,7 @@ class WaitOutcome:
     failure_policy: FailurePolicy
     workflows: int
     ends: tuple[WorkflowEnd, ...]
-    unknown_ids: tuple[str, ...]
+    not_found_ids: tuple[str, ...]
     running_ids: tuple[str, ...]
     running: int
     counts: Counts
@@ -92,7 +92,7 @@ class WaitOutcome:
             failure_policy=failure_policy,
             workflows=tracker.workflows,
             ends=tracker.ends,
-            unknown_ids=tracker.ended(WorkflowOutcome.UNKNOWN),
+            not_found_ids=tracker.ended(WorkflowOutcome.NOT_FOUND),
             running_ids=running[:IDS_IN_MESSAGES],
             running=len(running),
             counts=tracker.counts,
@@ -143,8 +143,8 @@ def conclude(outcome: WaitOutcome) -> WaitSummary:
         raise CleanlistWaitTimeoutError(
             timeout_message(outcome.running_ids, outcome.running, outcome.workflows, outcome.note)
         )
-    if outcome.unknown_ids:
-        raise _unknown_error(outcome.unknown_ids)
+    if outcome.not_found_ids:
+        raise _not_found_error(outcome.not_found_ids)
     failed = len(outcome.failed_ids)
     if (outcome.failure_policy == "any" and failed) or (
         outcome.failure_policy == "all" and failed and failed == outcome.workflows
@@ -207,7 +207,7 @@ def first_ids(workflow_ids: Sequence[str], count: int | None = None) -> str:
     return ", ".join(shown) + (f" and {more:,} more" if more > 0 else "")
 
 
-def _unknown_error(workflow_ids: Sequence[str]) -> exceptions.CleanlistNotFoundError:
+def _not_found_error(workflow_ids: Sequence[str]) -> exceptions.CleanlistNotFoundError:
     return exceptions.CleanlistNotFoundError(
         errors.ErrorInfo(
             f"find {counted(len(workflow_ids), 'workflow')}",
@@ -244,7 +244,7 @@ def outcome_to_json(outcome: WaitOutcome) -> dict[str, Any]:
             [end.workflow_id, int(end.status == WorkflowOutcome.FAILED), end.emails_found, end.phones_found]
             for end in outcome.ends
         ],
-        "unknown_ids": list(outcome.unknown_ids),
+        "not_found_ids": list(outcome.not_found_ids),
         "running_ids": list(outcome.running_ids),
         "running": outcome.running,
         "counts": outcome.counts.numbers(),
@@ -270,7 +270,7 @@ def outcome_from_json(event: Mapping[str, Any]) -> WaitOutcome:
                 WorkflowEnd(workflow_id, _STATUSES[failed].value, emails, phones)
                 for workflow_id, failed, emails, phones in event["ends"]
             ),
-            unknown_ids=tuple(event["unknown_ids"]),
+            not_found_ids=tuple(event["not_found_ids"]),
             running_ids=tuple(event["running_ids"]),
             running=event["running"],
             counts=Counts(*event["counts"]),

@@ -50,7 +50,7 @@ class WorkflowOutcome(StrEnum):
 
     COMPLETED = "completed"
     FAILED = "failed"
-    UNKNOWN = "unknown"
+    NOT_FOUND = "not_found"
     """The API does not know the workflow."""
 
 
@@ -285,7 +285,7 @@ class WorkflowTracker:
             return
         if isinstance(error, errors.NotFoundError):
             if now >= workflow.submitted_at + NOT_FOUND_GRACE_SECONDS:
-                self._end(workflow, WorkflowOutcome.UNKNOWN)
+                self._end(workflow, WorkflowOutcome.NOT_FOUND)
             return
         if isinstance(error, errors.ServerError | errors.TransportError | errors.UnexpectedResponseError):
             workflow.errors_in_a_row += 1

@@ -22,7 +22,7 @@ import json, sys
 from pathlib import Path
 import airflow.sdk
 from airflow.providers.common.sql.hooks.sql import DbApiHook
-from airflow_provider_cleanlist.contacts.reading import Accepted, read_contacts
+from airflow_provider_cleanlist.contacts.reading import UsableRow, read_contacts
 from airflow_provider_cleanlist.contacts.report import ReadReport
 from airflow_provider_cleanlist.contacts.sources import open_source
 

@@ -17,7 +17,7 @@ from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import dict_row
 
 from airflow_provider_cleanlist.contacts.errors import QueryError
-from airflow_provider_cleanlist.contacts.reading import Accepted, read_contacts
+from airflow_provider_cleanlist.contacts.reading import UsableRow, read_contacts
 from airflow_provider_cleanlist.contacts.report import ReadReport
 from airflow_provider_cleanlist.contacts.sources import QuerySource, open_source
 
@@ -84,7 +84,7 @@ def test_all_rows_come_once_and_in_order(hook):
         hook, "SELECT id, li AS linkedin_url, first_name, last_name, company FROM crm ORDER BY id"
     )
     report = ReadReport()
-    numbers = [row.number for row in read_contacts(source, report) if isinstance(row, Accepted)]
+    numbers = [row.number for row in read_contacts(source, report) if isinstance(row, UsableRow)]
     assert numbers == list(range(1, ROWS + 1))
     assert source.columns == ("id", "linkedin_url", "first_name", "last_name", "company")
     assert report.unused_columns == ("id",)
@@ -179,6 +179,6 @@ def test_through_an_airflow_connection(uri, monkeypatch):
     source = open_source(sql="SELECT li FROM crm WHERE id = %(id)s", sql_conn_id="crm", parameters={"id": 8})
     report = ReadReport()
     (row,) = read_contacts(source, report, column_mapping={"li": "linkedin_url"})
-    assert isinstance(row, Accepted)
+    assert isinstance(row, UsableRow)
     assert row.contact.linkedin_url == "https://www.linkedin.com/in/person-8-example"
     assert os.environ["AIRFLOW_CONN_CRM"] not in report.source

@@ -14,7 +14,7 @@ from airflow_provider_cleanlist.contacts.cells import cleaned_values, is_nothing
 from airflow_provider_cleanlist.contacts.cleaning import clean_email, parse_linkedin_url
 from airflow_provider_cleanlist.contacts.domains import clean_domain
 from airflow_provider_cleanlist.contacts.identity import RejectionReason
-from airflow_provider_cleanlist.contacts.reading import Accepted, Refused, read_contacts
+from airflow_provider_cleanlist.contacts.reading import RejectedRow, UsableRow, read_contacts
 from airflow_provider_cleanlist.contacts.report import ReadReport
 from airflow_provider_cleanlist.contacts.sources import RecordsSource
 
@@ -75,14 +75,14 @@ PROFILE = "https://www.linkedin.com/in/mara-okafor-example"
 MARA = {"first_name": "Mara", "last_name": "Okafor", "company_name": "Northfold"}
 
 
-def read(*records: dict[str, object]) -> tuple[list[Accepted | Refused], ReadReport]:
+def read(*records: dict[str, object]) -> tuple[list[UsableRow | RejectedRow], ReadReport]:
     report = ReadReport()
     return list(read_contacts(RecordsSource(list(records)), report, deduplicate=False)), report
 
 
 def contact(record: dict[str, object]) -> dict[str, object]:
     [row], _ = read(record)
-    assert isinstance(row, Accepted), row
+    assert isinstance(row, UsableRow), row
     return row.contact.payload()
 
 
@@ -90,7 +90,7 @@ def contact(record: dict[str, object]) -> dict[str, object]:
 def test_whoever_was_read_right_keeps_their_identity(number: int) -> None:
     """Ledgers and journals hold these hashes: another one would pay for the same person again."""
     [row], _ = read({name: FROZEN[number][name] for name in CONTACT_FIELDS})
-    assert isinstance(row, Accepted)
+    assert isinstance(row, UsableRow)
     assert row.identity.hex() == FROZEN[number]["identity"]
 
 
@@ -101,12 +101,12 @@ def test_whoever_was_read_right_keeps_their_identity(number: int) -> None:
 @pytest.mark.parametrize("field", ["first_name", "last_name", "company_name"])
 def test_a_marker_is_nobody_and_no_company(marker: str, field: str) -> None:
     [row], report = read({**MARA, field: marker})
-    assert isinstance(row, Refused)
+    assert isinstance(row, RejectedRow)
     missing = RejectionReason.MISSING_COMPANY if field == "company_name" else RejectionReason.MISSING_NAME
     assert report.refused[missing].first_rows == [1]
     profile = {"linkedin_url": "https://www.linkedin.com/in/mara-okafor-example"}
     [row], report = read({**MARA, **profile, field: marker})
-    assert isinstance(row, Accepted)
+    assert isinstance(row, UsableRow)
     assert getattr(row.contact, field) is None
     assert report.left_out[field].first_rows == [1]
 
@@ -153,7 +153,7 @@ def test_names_that_look_like_markers_stay_names(first: str, last: str) -> None:
 )
 def test_written_as_programs_write_it_or_repeated_it_is_a_marker(record: dict[str, object]) -> None:
     [row], report = read(record)
-    assert isinstance(row, Refused)
+    assert isinstance(row, RejectedRow)
     assert report.refused.keys() == {RejectionReason.MISSING_NAME}
 
 
@@ -243,7 +243,7 @@ def test_the_first_column_wins_while_it_is_usable() -> None:
 
 def test_without_a_usable_value_the_row_says_what_is_wrong() -> None:
     [row], report = read({"LinkedIn": "linkedin.com/in/undefined", "Profile URL": "-"})
-    assert isinstance(row, Refused)
+    assert isinstance(row, RejectedRow)
     assert report.refused.keys() == {RejectionReason.NOT_A_PERSON_URL}
     assert row.values["linkedin_url"] == "linkedin.com/in/undefined"
 

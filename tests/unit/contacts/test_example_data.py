@@ -10,7 +10,7 @@ from types import ModuleType
 
 import pytest
 
-from airflow_provider_cleanlist.contacts.reading import Accepted, read_contacts
+from airflow_provider_cleanlist.contacts.reading import UsableRow, read_contacts
 from airflow_provider_cleanlist.contacts.report import ReadReport
 from airflow_provider_cleanlist.contacts.sources import FileSource
 
@@ -32,10 +32,10 @@ def script() -> ModuleType:
     return module
 
 
-def read(name: str) -> tuple[list[Accepted], ReadReport]:
+def read(name: str) -> tuple[list[UsableRow], ReadReport]:
     report = ReadReport()
     rows = read_contacts(FileSource(DATA / name), report)
-    return [row for row in rows if isinstance(row, Accepted)], report
+    return [row for row in rows if isinstance(row, UsableRow)], report
 
 
 @pytest.mark.parametrize("name", FILES)

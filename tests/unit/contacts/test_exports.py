@@ -16,7 +16,7 @@ from airflow_provider_cleanlist.client.models import CONTACT_FIELDS
 from airflow_provider_cleanlist.contacts.columns import plan_columns
 from airflow_provider_cleanlist.contacts.errors import ColumnError
 from airflow_provider_cleanlist.contacts.known_names import header_key, known_names
-from airflow_provider_cleanlist.contacts.reading import Accepted, read_contacts
+from airflow_provider_cleanlist.contacts.reading import UsableRow, read_contacts
 from airflow_provider_cleanlist.contacts.report import ReadReport
 from airflow_provider_cleanlist.contacts.sources import RecordsSource
 
@@ -60,7 +60,7 @@ def test_an_export_is_read_as_its_tool_means_it(header: list[tuple[str, str]]) -
     assert plan.is_header
     record = {name: PERSON.get(field, "somebody else's") for name, field in header}
     [row] = read_contacts(RecordsSource([record]), ReadReport())
-    assert isinstance(row, Accepted)
+    assert isinstance(row, UsableRow)
     assert row.contact.payload() == {field: PERSON[field] for field in CONTACT_FIELDS if field in fields}
 
 

@@ -14,7 +14,7 @@ from airflow_provider_cleanlist.client.models import CONTACT_FIELDS, Contact
 from airflow_provider_cleanlist.contacts import reading
 from airflow_provider_cleanlist.contacts.errors import ColumnError
 from airflow_provider_cleanlist.contacts.identity import RejectionReason, identity, validate
-from airflow_provider_cleanlist.contacts.reading import Accepted, Refused, read_contacts
+from airflow_provider_cleanlist.contacts.reading import RejectedRow, UsableRow, read_contacts
 from airflow_provider_cleanlist.contacts.report import ReadReport, Tally
 from airflow_provider_cleanlist.contacts.sources import FileSource, RecordsSource
 
@@ -35,7 +35,7 @@ TABLE = f"""{HEADER}
 """
 
 
-def read(source: object, **options: object) -> tuple[list[Accepted | Refused], ReadReport]:
+def read(source: object, **options: object) -> tuple[list[UsableRow | RejectedRow], ReadReport]:
     report = ReadReport()
     return list(read_contacts(source, report, **options)), report
 
@@ -52,7 +52,7 @@ def table(tmp_path):
 
 def test_every_row_is_accounted_for(table):
     rows, report = read(table(TABLE))
-    accepted = [row for row in rows if isinstance(row, Accepted)]
+    accepted = [row for row in rows if isinstance(row, UsableRow)]
     assert [(row.number, row.contact.payload()) for row in accepted] == [
         (
             1,
@@ -69,7 +69,7 @@ def test_every_row_is_accounted_for(table):
         (7, {"first_name": "Ines", "last_name": "Vauban", "company_name": "Quill and Sextant"}),
     ]
     assert all(row.identity == identity(row.contact) for row in accepted)
-    refused = [(row.number, row.rejection.reason) for row in rows if isinstance(row, Refused)]
+    refused = [(row.number, row.rejection.reason) for row in rows if isinstance(row, RejectedRow)]
     assert refused == [
         (6, RejectionReason.EMAIL_ONLY),
         (9, RejectionReason.MALFORMED_ROW),
@@ -145,19 +145,19 @@ def test_representations_show_no_values(table):
     rows, report = read(table(TABLE))
     text = repr(rows) + repr(report)
     assert not [word for word in ("Mara", "Teo", "quill", "harborlight", "Jo,") if word in text]
-    assert "Accepted(row 1)" in text
-    assert "Refused(row 6, email_only)" in text
+    assert "UsableRow(row 1)" in text
+    assert "RejectedRow(row 6, email_only)" in text
 
 
 def test_refused_rows_carry_their_values_for_a_file_of_rejects(table):
     rows, _ = read(table(TABLE))
-    refused = next(row for row in rows if isinstance(row, Refused))
+    refused = next(row for row in rows if isinstance(row, RejectedRow))
     assert refused.values["email"] == "ines@quill.example"
 
 
 def test_duplicates_can_be_kept(table):
     rows, report = read(table(TABLE), deduplicate=False)
-    assert [row.number for row in rows if isinstance(row, Accepted)] == [1, 2, 3, 7, 8]
+    assert [row.number for row in rows if isinstance(row, UsableRow)] == [1, 2, 3, 7, 8]
     assert report.duplicates.count == 0
 
 
@@ -250,7 +250,7 @@ def test_rows_that_omit_keys_do_not_name_somebody_else(tmp_path):
     people, report = read(
         FileSource(path), column_mapping={"doctor.first_name": None, "doctor.last_name": None}
     )
-    assert [type(row) for row in people] == [Accepted, Refused]
+    assert [type(row) for row in people] == [UsableRow, RejectedRow]
     assert report.refused[RejectionReason.MISSING_NAME].first_rows == [2]
 
 
@@ -285,7 +285,7 @@ def test_omitted_nulls_of_known_names_are_no_difference():
             ]
         )
     )
-    assert [type(row) for row in rows] == [Accepted, Accepted, Accepted]
+    assert [type(row) for row in rows] == [UsableRow, UsableRow, UsableRow]
 
 
 def test_rows_may_bring_their_own_columns():
@@ -297,7 +297,7 @@ def test_rows_may_bring_their_own_columns():
         Contact(linkedin_url="linkedin.com/in/teo-example"),
     ]
     rows, report = read(RecordsSource(records))
-    assert [type(row) for row in rows] == [Accepted, Accepted, Refused, Accepted]
+    assert [type(row) for row in rows] == [UsableRow, UsableRow, RejectedRow, UsableRow]
     assert report.unused_columns == ("id", "note")
     assert report.columns["linkedin_url"] == ("linkedin", "linkedin_url")
     assert report.blank.first_rows == [4]
@@ -370,7 +370,7 @@ def test_a_missing_header_does_not_show_the_first_person(table):
 
 def test_nor_does_one_that_holds_a_recognised_word_by_chance(table):
     rows, report = read(table("Mara,Okafor,LinkedIn\nTeo,L,x\n"))
-    assert [type(row) for row in rows] == [Refused]
+    assert [type(row) for row in rows] == [RejectedRow]
     assert "Mara" not in "".join(report.summary_lines())
 
 
@@ -418,7 +418,7 @@ def test_values_that_are_no_text_are_left_out_and_counted():
 def test_bytes_whose_text_is_unknown_are_refused(field, name):
     person = {"first_name": "José", "last_name": b"Garc\xc3\xada", "company_name": "Acme"}
     rows, report = read(RecordsSource([{**person, field: name}, person]))
-    assert [type(row) for row in rows] == [Refused, Accepted]
+    assert [type(row) for row in rows] == [RejectedRow, UsableRow]
     assert report.refused[RejectionReason.UNREADABLE_TEXT].first_rows == [1]
     assert rows[1].contact.last_name == "García"
 
@@ -465,7 +465,7 @@ cells = st.sampled_from(
 @given(st.lists(st.fixed_dictionaries(dict.fromkeys(CONTACT_FIELDS, cells))), st.booleans())
 def test_rows_add_up_and_contacts_are_distinct_and_valid(records, deduplicate):
     rows, report = read(RecordsSource(records), deduplicate=deduplicate)
-    accepted = [row for row in rows if isinstance(row, Accepted)]
+    accepted = [row for row in rows if isinstance(row, UsableRow)]
     assert report.rows + report.blank.count == len(records)
     assert report.rows == report.accepted + report.duplicates.count + report.refused_rows
     assert report.accepted == len(accepted)

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_cleanlist.contacts.readers.delimited import DELIMITERS
-from airflow_provider_cleanlist.contacts.reading import Accepted, read_contacts
+from airflow_provider_cleanlist.contacts.reading import UsableRow, read_contacts
 from airflow_provider_cleanlist.contacts.report import ReadReport
 from airflow_provider_cleanlist.contacts.sources import FileSource
 
@@ -90,9 +90,9 @@ def test_the_same_people_come_back(path, rows, order, dialect, delimiter, above,
     path.write_bytes(text.encode(encoding))
     report = ReadReport()
     found = list(read_contacts(FileSource(path, encoding=encoding if is_given else None), report))
-    assert all(isinstance(row, Accepted) for row in found)
+    assert all(isinstance(row, UsableRow) for row in found)
     contacts = [
-        tuple(getattr(row.contact, field) for field in FIELDS) for row in found if isinstance(row, Accepted)
+        tuple(getattr(row.contact, field) for field in FIELDS) for row in found if isinstance(row, UsableRow)
     ]
     assert contacts == [tuple(row[:3]) for row in rows]
     assert [row.number for row in found] == sorted({row.number for row in found})

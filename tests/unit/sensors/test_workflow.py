@@ -77,7 +77,7 @@ def event_of(status: WaitStatus, **fields: Any) -> dict[str, Any]:
         "workflows": 2,
         "ends": tuple(WorkflowEnd(f"done{number}", "completed", 195, 1) for number in range(completed))
         + tuple(WorkflowEnd(workflow_id, "failed", 0, 1) for workflow_id in failed),
-        "unknown_ids": (),
+        "not_found_ids": (),
         "running_ids": (),
         "running": 0,
         "counts": Counts(500, 400, 100, 390, 3),

@@ -13,7 +13,7 @@ from airflow_provider_cleanlist.client import errors
 from airflow_provider_cleanlist.client.models import BulkEnrichment, Contact, EnrichmentType
 from airflow_provider_cleanlist.client.transport import SendObserver
 from airflow_provider_cleanlist.contacts.identity import IDENTITY_BYTES
-from airflow_provider_cleanlist.contacts.reading import Accepted
+from airflow_provider_cleanlist.contacts.reading import UsableRow
 from airflow_provider_cleanlist.exceptions import CleanlistCreditLimitError, CleanlistStoppedError
 from airflow_provider_cleanlist.submission.history import OnUnknown
 from airflow_provider_cleanlist.submission.journal import (
@@ -152,9 +152,9 @@ class Bench:
             return self.submission.submit(pending)
 
 
-def people(count: int) -> list[Accepted]:
+def people(count: int) -> list[UsableRow]:
     return [
-        Accepted(
+        UsableRow(
             row,
             Contact(first_name="Zofia", last_name=f"Q{row}"),
             row.to_bytes(8, "big").ljust(IDENTITY_BYTES),

@@ -32,7 +32,7 @@ def outcome_of(
         "workflows": completed + failed + running,
         "ends": tuple(WorkflowEnd(workflow_id, "failed", 1, None) for workflow_id in MANY[:failed])
         + tuple(WorkflowEnd(f"done{number}", "completed", 90, 6) for number in range(completed)),
-        "unknown_ids": (),
+        "not_found_ids": (),
         "running_ids": tuple(MANY[:running][:20]),
         "running": running,
         "counts": Counts(250, 200, 50, 190, 12),
@@ -95,7 +95,7 @@ class TestFailurePolicy:
 
     def test_workflows_that_the_api_does_not_know_always_fail_it(self):
         with pytest.raises(exceptions.CleanlistNotFoundError, match="wf7") as caught:
-            conclude(outcome_of(completed=1, policy="never", unknown_ids=("wf7",)))
+            conclude(outcome_of(completed=1, policy="never", not_found_ids=("wf7",)))
         assert "organisation" in str(caught.value)
 
 
@@ -132,7 +132,7 @@ class TestJson:
         [
             outcome_of(completed=2, failed=1),
             outcome_of(running=25, status=WaitStatus.TIMED_OUT, policy="never"),
-            outcome_of(unknown_ids=("wf7", "wf8")),
+            outcome_of(not_found_ids=("wf7", "wf8")),
         ],
     )
     def test_a_round_trip_changes_nothing(self, outcome: WaitOutcome):

@@ -430,7 +430,7 @@ class TestErrors:
         world = World({"a": 200.0, "b": 90.0}, faults={"a": [errors.NotFoundError] * 99})
         tracker = tracker_of(["a", "b"])
         assert run(tracker, world).end is WaitStatus.FINISHED
-        assert tracker.ended(WorkflowOutcome.UNKNOWN) == ("a",)
+        assert tracker.ended(WorkflowOutcome.NOT_FOUND) == ("a",)
         assert tracker.ended(WorkflowOutcome.COMPLETED) == ("b",)
 
 

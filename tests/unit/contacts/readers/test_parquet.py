@@ -13,7 +13,7 @@ from pyarrow import parquet
 from airflow_provider_cleanlist.contacts.errors import MalformedFileError
 from airflow_provider_cleanlist.contacts.readers import parquet as parquet_module
 from airflow_provider_cleanlist.contacts.readers.parquet import ParquetTable
-from airflow_provider_cleanlist.contacts.reading import Accepted, Refused, read_contacts
+from airflow_provider_cleanlist.contacts.reading import RejectedRow, UsableRow, read_contacts
 from airflow_provider_cleanlist.contacts.report import ReadReport
 from airflow_provider_cleanlist.contacts.sources import FileSource
 
@@ -44,7 +44,7 @@ def test_a_column_that_is_not_needed_cannot_stop_anything(tmp_path, bad):
     parquet.write_table(table_of(company=pa.array(["x", "y"]), **{bad: BAD[bad]}), path)
     report = ReadReport()
     rows = list(read_contacts(FileSource(path), report))
-    assert [row.number for row in rows if isinstance(row, Accepted)] == [1, 2]
+    assert [row.number for row in rows if isinstance(row, UsableRow)] == [1, 2]
     assert report.unused_columns == (bad,)
 
 
@@ -109,7 +109,7 @@ def test_a_row_with_nothing_but_other_columns_is_not_blank(tmp_path, monkeypatch
     parquet.write_table(pa.table(columns), path, row_group_size=7)
     report = ReadReport()
     rows = list(read_contacts(FileSource(path), report))
-    assert [row.number for row in rows if isinstance(row, Refused)] == [1, 8, 9, 20]
+    assert [row.number for row in rows if isinstance(row, RejectedRow)] == [1, 8, 9, 20]
     assert report.blank.count == count - 5
     assert "crm_id" in report.unused_columns
 
