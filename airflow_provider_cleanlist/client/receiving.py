@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import logging
 import os
 import socket
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 ACCEPTED_ENCODING = "gzip"
 """The one compression that requests offer: its decoder stops at any size."""
 _CHUNK_BYTES = 65536
+_INFORMATIONAL_RESPONSES = 10
 _thread = threading.local()
 
 
@@ -113,12 +115,25 @@ class _Watched:
         return super().getresponse()  # type: ignore[misc]
 
 
+class _FinalResponse(http.client.HTTPResponse):
+    """A response that reads past informational ones such as 103 (Early Hints), where the standard one reads past 100."""
+
+    def begin(self) -> None:
+        super().begin()
+        for _ in range(_INFORMATIONAL_RESPONSES):
+            if not 100 < self.status < 200:
+                return
+            self.headers = self.msg = None  # type: ignore[assignment]  # begin() does nothing where there are headers
+            super().begin()
+        raise http.client.HTTPException("too many informational responses")
+
+
 class _WatchedConnection(_Watched, urllib3.connection.HTTPConnection):
-    pass
+    response_class = _FinalResponse
 
 
 class _WatchedTlsConnection(_Watched, urllib3.connection.HTTPSConnection):
-    pass
+    response_class = _FinalResponse
 
 
 def _watch(connected: Any) -> None:
@@ -142,8 +157,21 @@ class _WatchedAdapter(HTTPAdapter):
 
     def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:
         manager = super().proxy_manager_for(*args, **kwargs)
-        manager.pool_classes_by_scheme = _POOLS
+        manager.pool_classes_by_scheme = (
+            _POOLS
+            if type(manager) is urllib3.ProxyManager
+            else {name: _watched(pool) for name, pool in manager.pool_classes_by_scheme.items()}
+        )
         return manager
+
+
+def _watched(pool: type[Any]) -> type[Any]:
+    """Return a pool like one for SOCKS proxies, whose connections are watched, too."""
+    connection = pool.ConnectionCls
+    if issubclass(connection, _Watched):
+        return pool
+    watched = type(connection.__name__, (_Watched, connection), {"response_class": _FinalResponse})
+    return type(pool.__name__, (pool,), {"ConnectionCls": watched})
 
 
 _POOLS = {"http": _Pool, "https": _TlsPool}

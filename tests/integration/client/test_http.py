@@ -160,6 +160,28 @@ def test_a_proxy_for_https_gets_a_tunnel_to_dig_and_no_key(
     assert "Bearer" not in request.head
 
 
+def test_a_socks_proxy_is_used_and_gets_no_key(
+    serve: Any, connect: Any, key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[bytes] = []
+
+    def tunnel(peer: Any) -> None:
+        peer.sock.recv(64)
+        peer.send(b"\x05\x00")  # no password
+        seen.append(peer.sock.recv(512))
+        peer.send(b"\x05\x00\x00\x01\x7f\x00\x00\x01\x00\x01")
+        seen.append(peer.sock.recv(4096))
+
+    proxy = serve(tunnel)
+    monkeypatch.setenv("ALL_PROXY", proxy.url.replace("http:", "socks5h:"))
+    with pytest.raises(errors.TransportError, match="the TLS connection failed"):
+        connect("https://cleanlist.example").whoami()
+    asked, said = seen
+    assert b"cleanlist.example" in asked
+    assert said.startswith(b"\x16\x03")  # of TLS
+    assert key.encode() not in said
+
+
 def test_cookies_are_not_kept(serve: Any, always: Any, connect: Any) -> None:
     server = serve(always({}, Set_Cookie="session=abc; Path=/"))
     client = connect(server.url)
@@ -197,6 +219,40 @@ def test_every_framing_is_read(serve: Any, connect: Any, behave: Any) -> None:
 def test_gzip_is_read(serve: Any, always: Any, connect: Any, gzipped: bytes) -> None:
     server = serve(always(gzipped, Content_Encoding="gzip"))
     assert connect(server.url).whoami().organization_id == "org-1"
+
+
+HINTS = b"HTTP/1.1 103 Early Hints\r\nLink: </style.css>; rel=preload\r\n\r\n"
+
+
+@pytest.mark.parametrize("before", [HINTS, HINTS * 2, b"HTTP/1.1 102 Processing\r\n\r\n" + HINTS])
+def test_what_only_announces_a_response_is_not_taken_for_it(
+    serve: Any, connect: Any, contacts: Any, before: bytes
+) -> None:
+    """Taken for the response it would be a refusal, and the contacts would be submitted and billed once more."""
+
+    def behave(peer: Any) -> None:
+        while peer.read_request():
+            peer.send(before)
+            peer.answer({"workflow_id": "w", "organization_id": "org-1"})
+
+    server = serve(behave)
+    client = connect(server.url)
+    assert client.submit_bulk_enrichment(contacts).workflow_id == "w"
+    assert [client.whoami().organization_id for _ in range(2)] == ["org-1", "org-1"]
+    assert len(server.requests) == 3
+
+
+def test_announcements_without_a_response_leave_the_outcome_of_a_submission_unknown(
+    serve: Any, connect: Any, contacts: Any
+) -> None:
+    def behave(peer: Any) -> None:
+        if peer.read_request():
+            peer.send(HINTS * 50)
+
+    server = serve(behave)
+    with pytest.raises(errors.SubmissionUnknownError):
+        connect(server.url).submit_bulk_enrichment(contacts)
+    assert len(server.requests) == 1
 
 
 def test_a_large_answer_is_read(serve: Any, always: Any, connect: Any) -> None:

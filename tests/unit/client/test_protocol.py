@@ -224,6 +224,12 @@ def test_a_server_error_leaves_the_outcome_of_a_submission_unknown(
     assert info.status == status
 
 
+@pytest.mark.parametrize("status", [102, 103, 199])
+def test_an_informational_response_is_no_refusal(status: int) -> None:
+    failed_with(interpret(SUBMIT, answer(status), failures=0), errors.SubmissionUnknownError)
+    assert isinstance(interpret(GET, answer(status), failures=0), protocol.RetryAfter)
+
+
 # Rows: any 4xx but 429, and redirects
 
 REFUSALS = {
