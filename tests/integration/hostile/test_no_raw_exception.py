@@ -31,6 +31,7 @@ from airflow_provider_cleanlist import (
 )
 from airflow_provider_cleanlist.exceptions import CleanlistError
 from airflow_provider_cleanlist.sandbox.server import SandboxServer
+from airflow_provider_cleanlist.waiting import tracker
 
 pytestmark = [pytest.mark.integration, pytest.mark.cleanlist_sandbox(requests_per_minute=1_000_000)]
 
@@ -173,7 +174,11 @@ def raw(run: Callable[[], Any]) -> str | None:
 
 
 @pytest.fixture
-def sandbox(cleanlist_sandbox: SandboxServer, connect: Callable[..., None]) -> SandboxServer:
+def sandbox(
+    cleanlist_sandbox: SandboxServer, connect: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> SandboxServer:
+    """A sandbox with one list, whose unknown workflows are not waited for."""
+    monkeypatch.setattr(tracker, "NOT_FOUND_GRACE_SECONDS", 0.1)
     cleanlist_sandbox.state.add_leads("Prospects", 3)
     connect(cleanlist_sandbox.url, cleanlist_sandbox.api_key, requests_per_minute=100_000)
     return cleanlist_sandbox

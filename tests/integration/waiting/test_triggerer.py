@@ -123,7 +123,7 @@ def test_a_restarted_triggerer_goes_on_where_the_killed_one_was(triggerer: Trigg
     ids = submit(triggerer.sandbox, 12)
     run_ids = triggerer.defer(ids, seconds=200.0, batches=12)
     triggerer.start()
-    triggerer.wait_for(run_ids, lambda task: task["xcoms"], 90)
+    triggerer.wait_for(run_ids, lambda task: task["xcoms"], 150)
     triggerer.kill()
     [task] = triggerer.tasks(run_ids)
     done = [ids[index] for index, *_ in task["xcoms"]["cleanlist_wait"]["done"]]
