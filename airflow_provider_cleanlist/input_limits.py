@@ -56,12 +56,23 @@ EXPORT_ROW_BYTES = 4 * MB
 """One row of it."""
 EXPORT_COLUMNS = 2000
 """Columns of it."""
+FIELD_CHARACTERS = 256 * 1024
+"""Names of all fields of a list together: progress of a load is stored with them, batch by batch."""
 EXPORT_SECONDS = 300.0
 """How long Cleanlist may take to write the file of an export, which it does before it responds."""
 WEBHOOK = InputLimit(4 * MB, 50_000)
 """The body of a webhook: as much as a status response, which has the same contents."""
 INBOX_FILE = 16 * MB
 """A file of the webhook inbox: a webhook's body, whose letters outside ASCII take up to three times as much there."""
+
+PAGES = 100_000
+"""Pages of a list that are read one after the other: 50,000,000 leads with the largest page size."""
+PAGES_OF_LISTS = 1000
+"""Pages of lead lists that a worker reads one after the other: 100,000 lists."""
+CURSOR_CHARACTERS = 4096
+"""Longest cursor of a page: it goes into an address, and servers take no more than 8 KB of one."""
+LIST_CHARACTERS = 4_000_000
+"""Ids and names of all lead lists together that a triggerer keeps: 10,000 lists of 400 characters each."""
 
 ERROR_SECONDS = 10.0
 """How long the body of an error response may take; its status is known before."""

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import html
 import re
+import sys
 import unicodedata
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Any
-from urllib.parse import unquote
 
 from airflow_provider_cleanlist.input_limits import EXAMINED_CHARACTERS, QUOTED_CHARACTERS
 
@@ -20,7 +21,7 @@ REDACTED = "<redacted>"
 """Replaces personal data and secrets."""
 
 _DECODINGS = 4
-"""How often a text may be encoded for URLs, HTML or JSON, one around the other, and still be understood."""
+"""How often a text may be encoded, one form around the other, and still be understood."""
 _LONGEST_VALUE = 300
 """Characters by which a value is recognised; what follows a longer one goes with it."""
 # Linear: no alternative is tried in the middle of what it would match (lookbehinds), or it has a fixed start.
@@ -29,7 +30,7 @@ _SENSITIVE = re.compile(
     r"|(?<![^\s\"'<>])[^\s\"'<>]*linkedin\.com/[^\s\"'<>]*"
     r"|linkedin\.com/[^\s\"'<>]*"
     r"|\+\d[\d ().-]{6,}\d"  # international phone numbers
-    r"|\bclapi_[a-z0-9_-]+"  # API keys
+    r"|clapi_[a-z0-9_-]+"  # API keys
     r"|(?<=\bbearer )[^\s\"'<>]+"
     r"|(?<=\bwebhook/)[^\s\"'<>/?#]+"
     r"|(?-i:A[Q-Za-f][A-Za-z0-9_-]{30,})",  # tokens of webhook addresses
@@ -40,8 +41,19 @@ _URL = re.compile(
 )
 _PUBLIC_HOST = "docs.cleanlist.ai"
 _WORD = re.compile(r"[^\W_]+")
-_JSON_ESCAPE = re.compile(r"(?<!\\)\\+(?:u([0-9a-fA-F]{4})|/)")
+_ESCAPE = re.compile(
+    r"(?P<bytes>(?:%[0-9a-f]{2})+|(?:(?<!\\)\\+x[0-9a-f]{2})+)"  # of a URL, of Python or a shell
+    r"|(?:%|(?<!\\)\\+)u(?:(?P<unit>[0-9a-f]{4})|\{(?P<point>[0-9a-f]{1,6})\})"  # of JSON, of JavaScript
+    r"|(?<!\\)\\+/",
+    re.IGNORECASE,
+)
+_BYTE = re.compile(r"[%x]([0-9a-f]{2})", re.IGNORECASE)
+_INVISIBLE = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
+)
+"""Characters that show as nothing although Unicode counts them as printable."""
 _TERMINAL_SEQUENCE = re.compile(r"(?:\x1b\[|\x9b)[0-?]{0,50}[ -/]{0,5}[@-~]")
+_ESCAPED_BREAKS = str.maketrans({"\n": "\\n", "\r": "\\r", "\t": "\\t"})
 _IDENTIFIER = re.compile(r"[A-Za-z0-9_.:-]{1,100}", re.ASCII)
 _Span = tuple[int, int]
 
@@ -64,8 +76,9 @@ class Redactor:
         """Return one line of at most 500 characters without any value that was sent.
 
         Email addresses, LinkedIn profiles, international phone numbers, API keys, tokens of webhook addresses and all
-        but the origin of URLs are removed whatever was sent. Values are found in any letter case, also where they are
-        encoded for URLs, JSON or HTML. A single letter stays: it identifies nobody. Control characters go, too.
+        but the origin of URLs are removed whatever was sent. Values are found in any letter case, without their accents
+        and where they are encoded (:func:`_decoded`). A single letter stays: it identifies nobody. Control characters
+        go, too.
 
         Args:
             text: What somebody else wrote.
@@ -162,41 +175,67 @@ def _merged(spans: list[_Span]) -> Iterator[_Span]:
 def _spellings(value: str) -> Iterator[str]:
     line = _one_line(value)
     last_part = line.rstrip("/").rpartition("/")[2]
-    for text in {line, last_part}:
+    escaped = value.translate(_ESCAPED_BREAKS)
+    for text in {line, last_part, line if escaped == value else _one_line(escaped)}:
         if len(text) > 1:
             yield text
 
 
 def _one_line(text: str) -> str:
     """Return a text decoded, on one line, without control characters, invisible ones and a value cut in two."""
-    plain = text[:EXAMINED_CHARACTERS]
-    for _ in range(_DECODINGS):
-        decoded = html.unescape(unquote(_JSON_ESCAPE.sub(_unescaped, plain)))[:EXAMINED_CHARACTERS]
-        if decoded == plain:
-            break
-        plain = decoded
-    # surrogates that belong together become one character, lone ones U+FFFD
-    plain = plain.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    plain = _TERMINAL_SEQUENCE.sub("", plain)
-    line = " ".join(unicodedata.normalize("NFKC", plain)[:EXAMINED_CHARACTERS].split())
+    plain = _TERMINAL_SEQUENCE.sub("", _decoded(text[:EXAMINED_CHARACTERS]))
+    line = " ".join(_INVISIBLE.sub("", plain).split())
     line = "".join(filter(str.isprintable, line))
     if len(text) > EXAMINED_CHARACTERS:
         line = line[: max(0, len(line) - _LONGEST_VALUE)]
     return line[: QUOTED_CHARACTERS + _LONGEST_VALUE]
 
 
+def _decoded(text: str) -> str:
+    """Return a text as it was before it was encoded for URLs, HTML, JSON, JavaScript or Python."""
+    for _ in range(_DECODINGS):
+        decoded = html.unescape(_ESCAPE.sub(_unescaped, unicodedata.normalize("NFKC", text)))[
+            :EXAMINED_CHARACTERS
+        ]
+        # surrogates that belong together become one character, lone ones U+FFFD
+        decoded = decoded.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        if decoded == text:
+            break
+        text = decoded
+    return unicodedata.normalize("NFKC", text)[:EXAMINED_CHARACTERS]
+
+
 def _unescaped(match: re.Match[str]) -> str:
-    return chr(int(match[1], 16)) if match[1] else "/"
+    if match["bytes"]:
+        text = bytes.fromhex("".join(_BYTE.findall(match["bytes"]))).decode("utf-8", "surrogateescape")
+        return "".join(_older_encoding(character) for character in text)
+    point = int(match["unit"] or match["point"] or "2f", 16)
+    return chr(point) if point <= sys.maxunicode else ""
+
+
+def _older_encoding(character: str) -> str:
+    """Return what a byte that is not UTF-8 means in Western Europe."""
+    if not "\udc80" <= character <= "\udcff":
+        return character
+    return bytes([ord(character) - 0xDC00]).decode("cp1252", "replace")
 
 
 def _folded(text: str) -> tuple[str, list[int]]:
     """Return a text as values are compared, and for each of its characters the place in the original.
 
-    Letter case, pluses for spaces, and the backslashes in front of quotation marks make no difference.
+    Letter case, accents, pluses for spaces, and the backslashes in front of quotation marks make no difference.
     """
-    folded = [character.casefold() for character in text.replace("+", " ").replace("\\", "\0")]
-    origin = [index for index, characters in enumerate(folded) for _ in characters if characters != "\0"]
-    return "".join(folded).replace("\0", ""), origin
+    folded = list(map(_plain_letters, text))
+    origin = [index for index, characters in enumerate(folded) for _ in characters]
+    return "".join(folded), origin
+
+
+@lru_cache(maxsize=2048)
+def _plain_letters(character: str) -> str:
+    if character in "+\\":
+        return " " if character == "+" else ""
+    parts = unicodedata.normalize("NFKD", character.casefold())
+    return "".join(part for part in parts if not unicodedata.combining(part))
 
 
 def _is_cased_or_digit(character: str) -> bool:

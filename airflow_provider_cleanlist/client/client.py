@@ -14,6 +14,7 @@ from airflow_provider_cleanlist.client.protocol import Page, PageCursors, RetryL
 from airflow_provider_cleanlist.client.rate_limit.core import RateLimiter
 from airflow_provider_cleanlist.client.settings import ClientSettings
 from airflow_provider_cleanlist.client.transport import SendObserver, Transport
+from airflow_provider_cleanlist.input_limits import PAGES, PAGES_OF_LISTS
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -189,7 +190,7 @@ class CleanlistClient:
         def page(cursor: str | None) -> models.LeadListPage:
             return self._ask(endpoints.list_lead_lists, self._surface, cursor, folder_id)
 
-        for lists in self._pages("read the lead lists", page, None):
+        for lists in self._pages("read the lead lists", page, None, PAGES_OF_LISTS):
             yield from lists.lists
 
     def get_lead_list(self, list_id: str) -> models.LeadList:
@@ -361,13 +362,15 @@ class CleanlistClient:
             raise self._translate(errors.ConfigurationError(f"lead_ids must be a list of ids, not {found}"))
         return list(lead_ids)
 
-    def _pages(self, operation: str, fetch: Callable[[str | None], PageT], start: object) -> Iterator[PageT]:
+    def _pages(
+        self, operation: str, fetch: Callable[[str | None], PageT], start: object, pages: int = PAGES
+    ) -> Iterator[PageT]:
         """Follow cursors to the end; refuse those that would never get there."""
         cursor = start if isinstance(start, str) else None
         if cursor is not start:
             found = type(start).__name__
             raise self._translate(errors.ConfigurationError(f"cursor must be text or None, not {found}"))
-        cursors = PageCursors(operation, cursor)
+        cursors = PageCursors(operation, cursor, pages=pages)
         while True:
             page = fetch(cursor)
             try:

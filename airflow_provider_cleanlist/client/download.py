@@ -80,6 +80,7 @@ class Download:
         etag: Strong tag of the file; empty if it has none.
         offers_ranges: Whether the server says that it serves ranges.
         received: Bytes of the file up to where it is read.
+        states_end: Whether the server says how long its response is, so that one that was cut off is recognised.
     """
 
     def __init__(
@@ -100,6 +101,7 @@ class Download:
         self.etag = etag
         self.offers_ranges = offers_ranges
         self.received = 0
+        self.states_end = False
 
     def open(self, at: int = 0) -> None:
         """Begin to read the file.
@@ -206,6 +208,7 @@ class Download:
             raise DownloadError("the server of the file compresses it although it was asked not to")
         length = headers.get("Content-Length", "").strip()
         self._remaining = int(length) if length.isascii() and length.isdigit() and len(length) < 20 else None
+        self.states_end = self._remaining is not None or getattr(response.raw, "chunked", False)
         return at - begin
 
     def _fill(self, size: int) -> None:

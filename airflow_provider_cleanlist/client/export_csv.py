@@ -11,7 +11,7 @@ import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from airflow_provider_cleanlist.input_limits import EXPORT_COLUMNS, EXPORT_ROW_BYTES
+from airflow_provider_cleanlist.input_limits import EXPORT_COLUMNS, EXPORT_ROW_BYTES, FIELD_CHARACTERS
 
 EXPORT_FIELDS = (
     "lead_id",
@@ -51,10 +51,15 @@ def fields_of(header: Sequence[str]) -> tuple[str, ...]:
         header: The cells of the file's first row.
 
     Raises:
-        UnreadableExportError: Two columns have the same name, one has none, or there are too many.
+        UnreadableExportError: Two columns have the same name, one has none, or there are too many of them or of their
+            characters.
     """
     if len(header) > EXPORT_COLUMNS:
         raise UnreadableExportError(f"it has more than {EXPORT_COLUMNS} columns")
+    if sum(map(len, header)) > FIELD_CHARACTERS:
+        raise UnreadableExportError(
+            f"its column names have more than {FIELD_CHARACTERS:,} characters together"
+        )
     names = [cell.strip() for cell in header]
     taken = {name for name in names if name in EXPORT_FIELDS}
     fields = []

@@ -172,6 +172,10 @@ class ExportReader:
             raise
         except UnreadableExportError as error:
             raise errors.ExportInconsistentError(f"the file cannot be read: {error}") from None
+        if last and export.file_size_bytes is None and not download.states_end:
+            raise errors.ExportInconsistentError(
+                "it may be cut off: nobody states its size, and its last row has no end"
+            )
         self._check_end(export, download, parser)
         if waiting is not None and not last:
             yield LeadPage(self._list_id, waiting.leads, waiting.total, None)

@@ -9,6 +9,7 @@ A flow that continues after it sent a credit-spending request knows that the req
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeVar
@@ -16,6 +17,7 @@ from typing import Any, Protocol, TypeVar
 from airflow_provider_cleanlist.client import error_responses, errors
 from airflow_provider_cleanlist.client.messages import Repeat, Request, Response, SendResult, TransportFailure
 from airflow_provider_cleanlist.client.rate_limit.core import Decision, Priority, Reservation, Verdict
+from airflow_provider_cleanlist.input_limits import CURSOR_CHARACTERS, PAGES
 
 T = TypeVar("T")
 
@@ -90,11 +92,13 @@ class PageCursors:
     Args:
         operation: What is read, for the error.
         start: Where the first page begins; None is the beginning.
+        pages: How many pages there may be.
     """
 
-    def __init__(self, operation: str, start: str | None = None) -> None:
+    def __init__(self, operation: str, start: str | None = None, *, pages: int = PAGES) -> None:
         self._operation = operation
-        self._seen = {start}
+        self._seen = {_digest(start)}
+        self._left = pages
         self._empty_pages = 0
 
     def after(self, page: Page) -> str | None:
@@ -104,16 +108,35 @@ class PageCursors:
             page: The page.
 
         Raises:
-            UnexpectedResponseError: A cursor was repeated, or empty pages keep coming.
+            UnexpectedResponseError: A cursor was repeated or is too long, empty pages keep coming, or there are too
+                many pages.
         """
         cursor = page.cursor
+        self._left -= 1
         self._empty_pages = 0 if page.records else self._empty_pages + 1
-        if cursor is not None and (cursor in self._seen or self._empty_pages == 2):
-            problem = "a page cursor was repeated" if cursor in self._seen else "empty pages kept coming"
-            info = errors.ErrorInfo(self._operation, f"{problem}, so reading would never end", status=200)
-            raise errors.UnexpectedResponseError(info)
-        self._seen.add(cursor)
+        if cursor is None:
+            return None
+        digest = _digest(cursor)
+        problem = ""
+        if len(cursor) > CURSOR_CHARACTERS:
+            problem = (
+                f"a page cursor has more than {CURSOR_CHARACTERS:,} characters, so no address can hold it"
+            )
+        elif digest in self._seen:
+            problem = "a page cursor was repeated, so reading would never end"
+        elif self._empty_pages == 2:
+            problem = "empty pages kept coming, so reading would never end"
+        elif self._left <= 0:
+            problem = "there are too many pages, so reading might never end"
+        if problem:
+            raise errors.UnexpectedResponseError(errors.ErrorInfo(self._operation, problem, status=200))
+        self._seen.add(digest)
         return cursor
+
+
+def _digest(cursor: str | None) -> bytes:
+    """Return what tells cursors apart: a hundred thousand of them are kept."""
+    return hashlib.blake2b((cursor or "").encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
 @dataclass(frozen=True, slots=True)

@@ -278,7 +278,8 @@ class Transport:
     def _receive(
         self, session: requests.Session, request: messages.Request, body: _Body | None
     ) -> messages.Response:
-        with ResponseDeadline(RESPONSE_TIMEOUTS * self._timeout_of(request)[1]) as deadline:
+        seconds = max(RESPONSE_TIMEOUTS * self.timeout[1], request.slow_seconds)
+        with ResponseDeadline(seconds) as deadline:
             try:
                 response = self._exchange(session, request, body, deadline)
             except Exception:

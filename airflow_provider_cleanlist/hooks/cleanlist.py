@@ -269,7 +269,7 @@ class CleanlistHook(BaseHook):
         if not isinstance(name, str) or not name.strip():
             raise CleanlistConfigurationError("The name of the lead list must be text, and not empty.")
         # a list that moves to another page during the reading is yielded twice
-        lists = {item.list_id: item for item in self.iter_lead_lists()}
+        lists = {item.list_id: item for item in self.iter_lead_lists() if lists_named(name, [item])}
         found = lists_named(name, list(lists.values()))
         if len(found) > 1:
             ids = ", ".join(item.list_id for item in found[:10])

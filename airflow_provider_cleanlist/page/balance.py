@@ -10,7 +10,6 @@ import contextlib
 import fcntl
 import json
 import logging
-import math
 import os
 import threading
 import time
@@ -41,6 +40,8 @@ MAX_WAIT_SECONDS = 60.0
 TIMEOUT_SECONDS = 10.0
 """How long the API may take to answer, in seconds."""
 _LARGEST_FILE = 4096
+_LARGEST_NUMBER = 1e11
+"""Of credits, and of seconds since the epoch: the year 5138."""
 _READ_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
@@ -119,7 +120,7 @@ class BalanceStore:
                 )  # closing the folder releases it
                 changed = change(self._read(folder))
                 if changed is not None:
-                    replace_in(folder, self._name, _encode(changed), 0o600)
+                    replace_in(folder, self._name, _encode(changed), folder.file_mode)
             except OSError:
                 return False
             return changed is not None
@@ -145,7 +146,7 @@ class BalanceStore:
                 return _decode(os.read(file, _LARGEST_FILE))
             finally:
                 os.close(file)
-        except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        except (OSError, ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
             return Balance()
 
 
@@ -167,7 +168,7 @@ def _decode(data: bytes) -> Balance:
     numbers = [float(found["checked_at"]), float(found["asked_at"])]
     if credits_left is not None:
         numbers.append(float(credits_left))
-    if not all(map(math.isfinite, numbers)):
+    if not all(map(_is_plausible, numbers)):
         return Balance()
     return Balance(
         credits=None if credits_left is None else float(credits_left),
@@ -176,6 +177,11 @@ def _decode(data: bytes) -> Balance:
         has_failed=bool(found["has_failed"]),
         organisation=str(found["organisation"]),
     )
+
+
+def _is_plausible(number: float) -> bool:
+    """Whether a number can be one of credits or seconds; anything else in the file would break a page."""
+    return abs(number) <= _LARGEST_NUMBER  # not of a NaN
 
 
 def current_balance(store: BalanceStore, settings: ClientSettings, now: float) -> Balance:
@@ -205,7 +211,7 @@ def _ask(store: BalanceStore, settings: ClientSettings, known: Balance) -> None:
         answer = client.run(replace(call, request=request))
         left = float(answer.credits)
         balance = Balance(left, time.time(), organisation=answer.organization_id or "")
-        if not math.isfinite(left):
+        if not _is_plausible(left):
             balance = replace(known, has_failed=True)
     except Exception as error:  # noqa: BLE001  # the page says that there is no answer
         log.info("The page has not learned the Cleanlist credit balance: %s.", type(error).__name__)

@@ -259,10 +259,13 @@ class LeadListToWarehouseOperator(WarehouseLoadOperator):
 
 def _nearest_names(hook: CleanlistHook, name: str) -> str:
     """Say which lists have a name like this one, else how many there are."""
-    names = {item.name.casefold(): item.name for item in hook.iter_lead_lists()}
+    names: dict[str, str] = {}
+    others = 0
+    for item in hook.iter_lead_lists():
+        others += 1
+        if len(item.name) <= 3 * len(name):  # a longer one shares less than half with it
+            names[item.name.casefold()] = item.name
     near = [
         repr(redacted(names[found])) for found in get_close_matches(name.casefold(), names, n=3, cutoff=0.5)
     ]
-    return (
-        f"Similar names: {', '.join(near)}." if near else f"It may see {counted(len(names), 'other list')}."
-    )
+    return f"Similar names: {', '.join(near)}." if near else f"It may see {counted(others, 'other list')}."

@@ -165,7 +165,10 @@ def export_of(hook: CleanlistHook, list_id: str, spec: LoadSpec) -> ReadPages:
             for page in hook.get_conn().iter_export_file(list_id, cursor, needed_fields(spec)):
                 yield replace(page, leads=[*map(with_full_name, page.leads)]) if composes else page
         except ExportNotResumableError as error:
-            raise CursorRefusedError(str(error)) from None
+            raise CursorRefusedError(
+                f"The export of list {list_id} cannot be read on: {error}. Nothing was written; the next attempt asks "
+                "for a new one. read='pages' reads the list without an export."
+            ) from None
         except ExportInconsistentError as error:
             raise SourceInconsistentError(
                 f"The export of list {list_id} contradicts itself: {error}. Nothing was written; the next attempt "

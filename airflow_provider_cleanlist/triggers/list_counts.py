@@ -14,6 +14,7 @@ from airflow_provider_cleanlist.client.endpoints import POLL_MAX_WAIT_SECONDS, C
 from airflow_provider_cleanlist.client.models import LeadList
 from airflow_provider_cleanlist.client.protocol import PageCursors
 from airflow_provider_cleanlist.client.rate_limit.core import Priority
+from airflow_provider_cleanlist.input_limits import LIST_CHARACTERS
 from airflow_provider_cleanlist.triggers.shared_poller import SharedPoller, shared_poller
 
 T = TypeVar("T")
@@ -80,9 +81,8 @@ class SharedCounts:
         async with self._reading:
             if found.list_id not in reading.details:
                 surface = (await self._poller.settings()).surface
-                reading.details[found.list_id] = await self._run(
-                    endpoints.get_lead_list(surface, found.list_id)
-                )
+                details = await self._run(endpoints.get_lead_list(surface, found.list_id))
+                reading.details[found.list_id] = _counts_of(details, name=found.name)
             return reading.details[found.list_id]
 
     async def _read(self) -> Reading:
@@ -97,9 +97,14 @@ class SharedCounts:
         lists: dict[str, LeadList] = {}
         operation, cursor = "read the lead lists", None
         cursors = PageCursors(operation)
+        room = LIST_CHARACTERS
         for _ in range(MAX_PAGES):
             page = await self._run(endpoints.list_lead_lists(surface, cursor, None))
-            lists |= {item.list_id: _counts_of(item) for item in page.lists}
+            room -= sum(len(item.list_id) + len(item.name) for item in page.lists)
+            if room < 0:
+                problem = f"their names have more than {LIST_CHARACTERS:,} characters together"
+                raise errors.UnexpectedResponseError(errors.ErrorInfo(operation, problem, status=200))
+            lists |= {item.list_id: _counts_of(item, name=item.name) for item in page.lists}
             cursor = cursors.after(page)
             if cursor is None:
                 return tuple(lists.values())
@@ -112,11 +117,11 @@ class SharedCounts:
         return await self._poller.run(replace(call, request=request))
 
 
-def _counts_of(item: LeadList) -> LeadList:
+def _counts_of(item: LeadList, name: str) -> LeadList:
     """Return a list without what no trigger needs, since it is kept until the next check."""
     return LeadList(
         list_id=item.list_id,
-        name=item.name,
+        name=name,
         lead_count=item.lead_count,
         enriched_count=item.enriched_count,
     )

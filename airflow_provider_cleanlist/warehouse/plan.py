@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from airflow_provider_cleanlist.redaction import redacted
 from airflow_provider_cleanlist.warehouse import naming
 from airflow_provider_cleanlist.warehouse.errors import LoadConfigurationError, LoadDataError
 from airflow_provider_cleanlist.warehouse.spec import LoadSpec, RowCountCheck
@@ -237,7 +238,8 @@ def accepts_field(spec: LoadSpec, raw: str, target: TargetColumns | None) -> boo
         return True
     if spec.schema_evolution == "fail":
         raise LoadConfigurationError(
-            f"The records have the field {raw!r}, {spec.table} has no column for it, and schema_evolution='fail'. "
-            "Nothing was written. Add the column, leave the field out, or set schema_evolution='add' or 'ignore'."
+            f"The records have the field {redacted(raw)!r}, {spec.table} has no column for it, and "
+            "schema_evolution='fail'. Nothing was written. Add the column, leave the field out, or set "
+            "schema_evolution='add' or 'ignore'."
         )
     return False

@@ -12,7 +12,7 @@ from itertools import repeat
 from operator import itemgetter
 from typing import Any
 
-from airflow_provider_cleanlist.input_limits import COLUMNS
+from airflow_provider_cleanlist.input_limits import COLUMNS, FIELD_CHARACTERS
 from airflow_provider_cleanlist.warehouse import naming
 from airflow_provider_cleanlist.warehouse.errors import LoadConfigurationError, LoadDataError
 from airflow_provider_cleanlist.warehouse.plan import (
@@ -222,6 +222,12 @@ class RowMaker:
                 f"The records have more than {COLUMNS:,} fields, and {self._spec.table} would get a column for each. "
                 "The target is unchanged. Name those to load with columns=, or set schema_evolution='ignore', which "
                 "puts new ones into one column."
+            )
+        if sum(map(len, (*self.fields, *new))) > FIELD_CHARACTERS:
+            raise LoadConfigurationError(
+                f"The names of the records' fields have more than {FIELD_CHARACTERS:,} characters together. The target "
+                "is unchanged. Name those to load with columns=, or set schema_evolution='ignore', which puts new ones "
+                "into one column."
             )
         self._add_columns(new)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 import unicodedata
 from urllib.parse import quote, quote_plus
 
@@ -127,6 +128,16 @@ ENCODINGS = {
     "JSON, every letter": lambda text: "".join(f"\\u{ord(character):04x}" for character in text),
     "HTML": lambda text: "".join(f"&#{ord(character)};" for character in text),
     "invisible characters": "\u200b".join,
+    "joiners": "\u034f".join,
+    "variation selectors": "\ufe0f".join,
+    "full-width percent sign": lambda text: "".join(f"\uff05{byte:02X}" for byte in text.encode()),
+    "full-width percent sign in a URL": lambda text: quote(
+        "".join(f"\uff05{byte:02X}" for byte in text.encode())
+    ),
+    "bytes of Python": lambda text: "".join(f"\\x{byte:02x}" for byte in text.encode()),
+    "bytes of Python in JSON": lambda text: json.dumps("".join(f"\\x{byte:02X}" for byte in text.encode())),
+    "JavaScript": lambda text: "".join(f"\\u{{{ord(character):x}}}" for character in text),
+    "JavaScript's old URLs": lambda text: "".join(f"%u{ord(character):04X}" for character in text),
     "bold escape": lambda text: f"\x1b[1m{text}\x1b[0m",
 }
 
@@ -151,6 +162,49 @@ def test_what_was_sent_goes_however_it_is_encoded(encode, value) -> None:
     assert shown.endswith("is odd")
     for word in re.findall(r"\w{3,}", value):
         assert word.lower() not in shown.lower()
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ("Jürgen Müßig", "J%FCrgen+M%fc%DFig"),
+        ("Jürgen Müßig", r"J\xfcrgen M\xfc\xdfig"),
+        ("O\u2019Brien", "O%92Brien"),
+        ("Jürgen Müßig", "Jurgen Mußig"),
+        ("Jurgen", "Jürgen"),
+        ("Quill\nSextant", r"Quill\nSextant"),
+        ("Quill\r\nSextant", r"Quill\\r\\nSextant"),
+        ("Quill\nSextant", "Quill Sextant"),
+    ],
+)
+def test_what_was_sent_goes_in_older_encodings_and_without_accents(value: str, said: str) -> None:
+    assert redacted(f"The value {said} is odd", [value]) == f"The value {REDACTED} is odd"
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        r"C:\new\table",
+        "100%",
+        "50%zz of 3%",
+        r"\x4",
+        r"\u{110000000}",
+        "a\u0301",
+        "%ufoo",
+        "Zürich, São Paulo, Kraków",
+    ],
+)
+def test_what_only_looks_encoded_stays(said: str) -> None:
+    assert redacted(said, ["Con"]) == unicodedata.normalize("NFC", said)
+
+
+@pytest.mark.parametrize(
+    "said", ["\\", "\\x", "%", "\\x4", "%u{", "&#", "\u0301", "%C3", "\\xc3", "\ufdfa", "\uff05"]
+)
+def test_decoding_takes_no_time_whatever_repeats(said: str) -> None:
+    begun = time.process_time()
+    redacted(said * 100_000, CONTACTS)
+    assert time.process_time() - begun < 1
 
 
 @pytest.mark.parametrize(

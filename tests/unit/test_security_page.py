@@ -17,6 +17,7 @@ from airflow_provider_cleanlist.inbox.tokens import (
     verify,
 )
 from airflow_provider_cleanlist.operators.bulk_enrich import BulkEnrichOperator
+from airflow_provider_cleanlist.triggers.list_counts import MAX_PAGES
 from airflow_provider_cleanlist.triggers.shared_poller import CONNECTION_LIFE_SECONDS
 from airflow_provider_cleanlist.warehouse.staging import ABANDONED_AFTER
 
@@ -74,6 +75,21 @@ def test_the_largest_body() -> None:
 def test_the_most_columns_and_the_largest_file_of_the_inbox() -> None:
     assert f"become | | {input_limits.COLUMNS:,} | |" in TEXT
     assert f"webhook inbox | {input_limits.INBOX_FILE // 1024**2} MB |" in TEXT
+
+
+def test_the_limits_of_lists_and_loads() -> None:
+    limits = input_limits
+    for statement in (
+        f"| {limits.PAGES:,} pages, and {limits.PAGES_OF_LISTS:,} |",
+        f"next page | {limits.CURSOR_CHARACTERS:,} characters |",
+        f"triggerer keeps | {limits.LIST_CHARACTERS:,} characters, {MAX_PAGES} pages |",
+        f"fields together | {limits.FIELD_CHARACTERS:,} characters |",
+        f"| {limits.EXPORT_BYTES // 1024**3} GB, and not more than Cleanlist says; a row "
+        f"{limits.EXPORT_ROW_BYTES // 1024**2} MB, {limits.EXPORT_COLUMNS:,} columns |",
+        f"| {limits.EXPORT_SECONDS:g} s, or {limits.RESPONSE_TIMEOUTS} times",
+        f"for each {limits.EXPORT_PART_BYTES // 1024} KB",
+    ):
+        assert statement in TEXT, statement
 
 
 def test_an_address_lives_as_long_as_it_says_and_holds_248_bits() -> None:

@@ -262,6 +262,28 @@ def test_a_response_that_trickles_ends_with_its_deadline(
     assert 0.5 < time.monotonic() - started < 2
 
 
+def test_a_file_that_is_never_written_is_waited_for_as_long_as_it_may_take(
+    serve: Any, connect: Any, monkeypatch: Any
+) -> None:
+    """Its time is not that of a response four times over."""
+    monkeypatch.setattr(endpoints, "EXPORT_SECONDS", 1.5)
+
+    def behave(peer: Any) -> None:
+        peer.read_request()
+        try:
+            for byte in b"HTTP/1.1 200 OK\r\n" + b"X-More: x\r\n" * 100:
+                peer.sock.sendall(bytes([byte]))
+                time.sleep(0.1)
+        except OSError:
+            pass
+
+    client = connect(serve(behave).url, timeout_seconds=0.2, max_retries=0)
+    started = time.monotonic()
+    with pytest.raises(errors.TransportError, match="did not arrive in time"):
+        list(client.iter_export_file("l"))
+    assert 1.4 < time.monotonic() - started < 5
+
+
 @pytest.mark.parametrize("head", [b"", b"HTTP/1.1 200 OK\r\n"], ids=["TLS", "a tunnel"])
 @ways
 def test_what_trickles_before_the_request_ends_with_its_deadline(

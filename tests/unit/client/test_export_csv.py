@@ -108,6 +108,7 @@ def test_columns_of_smart_agents_keep_their_names_and_displace_no_field():
         (b"lead_id,lead_id\n", "columns 1 and 2 have the same name"),
         (b"lead_id,\n", "column 2 has no name"),
         (b",".join([b"x%d" % n for n in range(EXPORT_COLUMNS + 1)]) + b"\n", "more than 2000 columns"),
+        (b",".join([b"x%04000d" % n for n in range(70)]) + b"\n", "names have more than 262,144 characters"),
         (b"lead_id,email\n1,a@x.example,secret\n", "row 1 has 3 cells instead of 2"),
         (b"lead_id,email\n1,a@x.example\n2\n", "row 2 has 1 cells instead of 2"),
         (b'lead_id,email\n1,"a@x.example', "not CSV at row 1"),
@@ -126,6 +127,10 @@ def test_what_cannot_be_read_is_refused_without_its_values(data, problem, monkey
         csv.field_size_limit(before)
     assert "x.example" not in str(caught.value)
     assert "secret" not in str(caught.value)
+
+
+def test_a_long_name_of_a_column_is_one():
+    assert fields_of(["lead_id", "x" * 100_000]) == ("lead_id", "x" * 100_000)
 
 
 def test_missing_fields_are_named_in_order():

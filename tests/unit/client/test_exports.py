@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+import threading
 from typing import cast
 
 import pytest
@@ -93,6 +95,50 @@ def test_a_server_that_sends_a_byte_for_each_connection_is_given_up():
 
 def test_a_connection_that_is_lost_after_each_whole_part_goes_on():
     assert parts_of(LosesConnections(EXPORT_PART_BYTES), 50) == 50
+
+
+CUT = b"lead_id,phone\n1,+4917"
+WHOLE = CUT + b"012345\n"
+
+
+@pytest.mark.parametrize(
+    ("answer", "size", "is_read"),
+    [
+        (b"HTTP/1.1 200 OK\r\n\r\n" + CUT, None, False),
+        (b"HTTP/1.0 200 OK\r\n\r\n" + CUT, None, False),
+        (b"HTTP/1.0 200 OK\r\n\r\n" + CUT, len(CUT), True),
+        (b"HTTP/1.1 200 OK\r\n\r\n" + WHOLE, None, True),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(CUT) + CUT, None, True),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n15\r\n" + CUT + b"\r\n0\r\n\r\n", None, True),
+    ],
+)
+def test_a_file_that_may_be_cut_off_is_not_used(answer: bytes, size: int | None, is_read: bool):
+    """Without any word on its size, only the last line break tells that it is whole."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(65536)
+                connection.sendall(answer)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        address = f"http://127.0.0.1:{server.getsockname()[1]}/file"
+        reader = ExportReader(
+            "list",
+            lambda: SignedExport("list", address, 1, size),
+            api_key="key",
+            timeout=(5.0, 5.0),
+            max_retries=0,
+            is_api_local=True,
+        )
+        if is_read:
+            assert sum(len(page.leads) for page in reader.pages()) == 1
+        else:
+            with pytest.raises(errors.ExportInconsistentError, match="may be cut off"):
+                list(reader.pages())
+        thread.join(10)
 
 
 def test_a_range_of_absurd_length_is_another_range(monkeypatch: pytest.MonkeyPatch):

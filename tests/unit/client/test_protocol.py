@@ -17,6 +17,8 @@ from airflow_provider_cleanlist.client.messages import (
     Surface,
     TransportFailure,
 )
+from airflow_provider_cleanlist.client.models import LeadPage
+from airflow_provider_cleanlist.input_limits import PAGES
 
 CONTACT = {
     "first_name": "Mara",
@@ -329,3 +331,43 @@ def test_requests_and_answers_do_not_show_what_they_carry() -> None:
         text
         == "Request(POST /api/v1/public/enrich/bulk) Request(GET /api/v1/public/p) Response(200, <22 bytes>)"
     )
+
+
+class TestPageCursors:
+    """What follows from the cursors of pages that never get to an end."""
+
+    @staticmethod
+    def page(cursor: str | None, leads: int = 1) -> LeadPage:
+        return LeadPage("list", [{"lead_id": "l"}] * leads, None, cursor)
+
+    def test_cursors_to_the_end(self) -> None:
+        cursors = protocol.PageCursors("read", "c0", pages=3)
+        assert [cursors.after(self.page(cursor)) for cursor in ("c1", "c" * 4096, None)] == [
+            "c1",
+            "c" * 4096,
+            None,
+        ]
+
+    @pytest.mark.parametrize(
+        ("pages", "problem"),
+        [
+            (["c1", "c0"], "cursor was repeated"),
+            (["c1", "c2", "c1"], "cursor was repeated"),
+            (["c" * 4097], "more than 4,096 characters"),
+            (["c1", "c2", "c3", "c4"], "too many pages"),
+        ],
+    )
+    def test_cursors_that_are_refused(self, pages: list[str], problem: str) -> None:
+        cursors = protocol.PageCursors("read the leads", "c0", pages=4)
+        for cursor in pages[:-1]:
+            assert cursors.after(self.page(cursor)) == cursor
+        with pytest.raises(errors.UnexpectedResponseError, match=f"read the leads.*{problem}"):
+            cursors.after(self.page(pages[-1]))
+
+    def test_fresh_cursors_for_ever_end_and_take_little_memory(self) -> None:
+        cursors = protocol.PageCursors("read")
+        for number in range(1, PAGES):
+            cursors.after(self.page(f"{number:0100}"))
+        with pytest.raises(errors.UnexpectedResponseError, match="too many pages"):
+            cursors.after(self.page("one more"))
+        assert all(len(seen) == 16 for seen in cursors._seen)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import stat
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -292,6 +293,52 @@ def test_one_process_asks_for_the_balance_in_five_minutes(tmp_path: Path) -> Non
     (file,) = (tmp_path / "budget").iterdir()
     file.write_text("[]")
     assert second.read() == Balance()
+
+
+FILE = '{"credits":%s,"checked_at":%s,"asked_at":0,"has_failed":false,"organisation":"<b>x"}'
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "[" * 4000,
+        FILE % ("1" + "0" * 400, "1"),
+        FILE % ("1e308", "1"),
+        FILE % ("1", "1e300"),
+        FILE % ("1", "-1e14"),
+        FILE % ("1", "NaN"),
+        FILE % ("-Infinity", "1"),
+        FILE % ("[]", "1"),
+        FILE % ("1", "1") + "\0",
+        "\xff",
+        "{}",
+    ],
+)
+def test_whatever_the_file_of_the_balance_holds_there_is_a_page(tmp_path: Path, content: str) -> None:
+    store = BalanceStore("scope", [tmp_path / "budget"])
+    store.write(Balance(7, 1_000))
+    (file,) = (tmp_path / "budget").iterdir()
+    file.write_text(content, encoding="latin-1")
+    assert store.read() == Balance()
+    assert "being asked for" in page(reading(FIGURES, balance=store.read()), Reader(set()))
+
+
+def test_the_largest_balance_is_shown(tmp_path: Path) -> None:
+    store = BalanceStore("scope", [tmp_path / "budget"])
+    store.write(Balance(-9_999_999_999, 1e11, organisation="<b>x"))
+    shown = page(reading(FIGURES, balance=store.read()), Reader(set()))
+    assert "-9,999,999,999" in shown
+    assert "<b>x" not in shown
+
+
+@pytest.mark.parametrize(("mode", "file_mode"), [(0o700, 0o600), (0o770, 0o660), (0o2770, 0o660)])
+def test_who_shares_the_directory_shares_the_balance(tmp_path: Path, mode: int, file_mode: int) -> None:
+    (tmp_path / "budget").mkdir()
+    (tmp_path / "budget").chmod(mode)
+    BalanceStore("scope", [tmp_path / "budget"]).write(Balance(7, 1_000))
+    (file,) = (tmp_path / "budget").iterdir()
+    assert stat.S_IMODE(file.stat().st_mode) == file_mode
+    assert BalanceStore("scope", [tmp_path / "budget"]).read().credits == 7
 
 
 def test_readers_share_an_answer_and_two_threads() -> None:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
+from airflow_provider_cleanlist.client.errors import ExportNotResumableError
 from airflow_provider_cleanlist.client.export_csv import EXPORT_FIELDS
 from airflow_provider_cleanlist.exceptions import CleanlistConfigurationError
 from airflow_provider_cleanlist.transfers.list_reading import (
     choose,
+    export_of,
     export_spec,
     needed_fields,
     with_full_name,
 )
+from airflow_provider_cleanlist.warehouse.errors import CursorRefusedError
 from airflow_provider_cleanlist.warehouse.naming import TableName
 from airflow_provider_cleanlist.warehouse.spec import LoadSpec
 
@@ -72,3 +77,16 @@ def test_fields_that_an_export_must_have():
 )
 def test_full_names(lead, name):
     assert with_full_name(lead)["full_name"] == name
+
+
+def test_an_export_that_cannot_be_read_on_says_which_and_what_to_do(monkeypatch):
+    def changed(*_):
+        raise ExportNotResumableError("the file has changed")
+        yield
+
+    monkeypatch.setattr("airflow_provider_cleanlist.transfers.list_reading.record_list_read", lambda *_: None)
+    hook = SimpleNamespace(get_conn=lambda: SimpleNamespace(iter_export_file=changed))
+    with pytest.raises(CursorRefusedError) as caught:
+        list(export_of(hook, "L7", export_spec(spec()))("a cursor"))
+    for said in ("export of list L7", "the file has changed", "next attempt asks", "read='pages'"):
+        assert said in str(caught.value)

@@ -14,6 +14,7 @@ from airflow_provider_cleanlist.client.models import LeadList, LeadListPage
 from airflow_provider_cleanlist.client.rate_limit.core import Priority
 from airflow_provider_cleanlist.client.settings import ClientSettings, build_settings
 from airflow_provider_cleanlist.exceptions import CleanlistConfigurationError
+from airflow_provider_cleanlist.input_limits import LIST_CHARACTERS
 from airflow_provider_cleanlist.triggers.lead_list import CleanlistListTrigger, _differ, _pause
 from airflow_provider_cleanlist.triggers.list_counts import SharedCounts
 
@@ -150,6 +151,31 @@ class TestSharedCounts:
         reading = asyncio.run(SharedCounts(poller).latest(300.0))  # type: ignore[arg-type]
         assert "reading would never end" in str(reading.error)
         assert len(poller.calls) == 2
+
+    def test_names_are_kept_up_to_a_total(self):
+        def lists(name: str) -> list[LeadList]:
+            return [LeadList(list_id=f"{name[:1]}{n}", name=name, lead_count=1) for n in range(100)]
+
+        def latest(name: str) -> Any:
+            pages = [LeadListPage(lists=lists(f"{n}{name}"), cursor=f"c{n}") for n in range(9)]
+            poller = Answers(lambda *_: pages.pop(0) if pages else page("last"))
+            return asyncio.run(SharedCounts(poller).latest(300.0))  # type: ignore[arg-type]
+
+        assert len(latest("x" * 400).lists) == 901
+        refused = latest("x" * (LIST_CHARACTERS // 899))
+        assert "more than 4,000,000 characters" in str(refused.error)
+        assert refused.lists == ()
+
+    def test_the_details_of_a_list_are_kept_without_its_texts(self):
+        single = LeadList(list_id="a", name="n" * 9000, description="d" * 9000, enriched_count=1)
+        poller = Answers(lambda path, _: single if path.endswith("/a") else page("a"))
+
+        async def ask() -> LeadList:
+            shared = SharedCounts(poller)  # type: ignore[arg-type]
+            reading = await shared.latest(300.0)
+            return await shared.with_enriched_count(reading, reading.lists[0])
+
+        assert asyncio.run(ask()) == LeadList(list_id="a", enriched_count=1)
 
     def test_the_enriched_count_is_asked_for_once_per_reading_and_only_where_the_page_lacks_it(self):
         poller = Answers(lambda *_: LeadList(list_id="a", lead_count=2, enriched_count=1))

@@ -122,6 +122,14 @@ def test_a_new_field_stops_the_load_with_fail(make_spec):
         accepts_field(make_spec(schema_evolution="fail"), "score", TargetColumns(("lead_id",)))
 
 
+def test_the_name_of_a_field_is_quoted_like_any_foreign_text(make_spec):
+    raw = "Prompt for mara@quill.example " + "A" * 1_000_000
+    with pytest.raises(LoadConfigurationError) as caught:
+        accepts_field(make_spec(schema_evolution="fail"), raw, TargetColumns(("lead_id",)))
+    assert "Prompt for <redacted> AAA" in str(caught.value)
+    assert len(str(caught.value)) < 1000
+
+
 @pytest.mark.parametrize(
     ("records", "total", "check", "confirmed", "tells", "fails"),
     [

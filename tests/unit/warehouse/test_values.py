@@ -68,6 +68,18 @@ def test_more_fields_than_columns_are_refused_however_they_come(make_spec, toget
     assert time.process_time() - started < 2
 
 
+def test_names_of_fields_are_limited_together(make_spec):
+    maker = RowMaker(make_spec())
+    maker.rows([{"lead_id": "a", "x" * 200_000: 1}], page=1)
+    before = maker.fields
+    with pytest.raises(LoadConfigurationError, match="more than 262,144 characters together"):
+        maker.rows([{"lead_id": "b", "y" * 70_000: 1}], page=2)
+    assert maker.fields == before
+    ignoring = RowMaker(make_spec(schema_evolution="ignore"))
+    ignoring.rows([{"lead_id": "a", "x" * 300_000: 1}], page=1)
+    assert "x" * 300_000 not in ignoring.fields
+
+
 def test_where_new_fields_go_into_one_column_or_nowhere_any_number_is_taken(make_spec):
     record = {"lead_id": "a", **{f"field {number}": 1 for number in range(5000)}}
     for spec in (make_spec(schema_evolution="ignore"), make_spec(columns={"lead_id": None})):
