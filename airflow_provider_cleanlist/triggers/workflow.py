@@ -35,6 +35,12 @@ from airflow_provider_cleanlist.waiting.wait import (
     watch,
 )
 
+EARLIEST_EVENT_SECONDS = 10.0
+"""Least time from a task's deferral to its event, in seconds.
+
+Schedulers of Airflow 3.1 to 3.3 fail some of the tasks that are to resume while their deferral is still being recorded.
+"""
+
 
 class WorkflowTrigger(BaseTrigger):
     """Waits for all workflows of one task and fires one event.
@@ -109,6 +115,8 @@ class WorkflowTrigger(BaseTrigger):
         """Wait, then yield the event; errors of the API, the network or the connection are part of the event."""
         outcome = await self._outcome()
         payload = {**outcome_to_json(outcome), "passthrough": self.passthrough}
+        if not is_in_process():
+            await asyncio.sleep(hold_seconds(self.deferred_at, time.time()))
         yield TriggerEvent(payload)  # type: ignore[no-untyped-call]  # Airflow's own
 
     async def on_kill(self) -> None:
@@ -162,3 +170,25 @@ class WorkflowTrigger(BaseTrigger):
                 self.log.warning("%s Retrying.", error)
                 await asyncio.sleep(2.0**attempt)
         return await poller.rule()
+
+
+def hold_seconds(deferred_at: float | None, now: float) -> float:
+    """Return how long an event is held back, never longer than :data:`EARLIEST_EVENT_SECONDS`.
+
+    Args:
+        deferred_at: When the task was deferred, in seconds since the epoch; None if unknown.
+        now: Seconds since the epoch.
+    """
+    if deferred_at is None:
+        return 0.0
+    return min(max(0.0, deferred_at + EARLIEST_EVENT_SECONDS - now), EARLIEST_EVENT_SECONDS)
+
+
+def is_in_process() -> bool:
+    """Return whether no supervisor of Airflow 3 runs this process, as in ``dag.test()``, which has no scheduler."""
+    try:
+        from airflow.sdk.execution_time import task_runner
+    except ImportError:
+        return True  # Airflow 2, whose schedulers take events at any time
+    comms = getattr(task_runner, "SUPERVISOR_COMMS", None)
+    return comms is None or type(comms).__name__ == "InProcessSupervisorComms"

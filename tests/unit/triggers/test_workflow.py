@@ -5,10 +5,15 @@ import json
 import time
 from types import SimpleNamespace
 
+import pytest
 from airflow.models.trigger import Trigger
 
 from airflow_provider_cleanlist.client.results import WorkflowStatus
-from airflow_provider_cleanlist.triggers.workflow import WorkflowTrigger
+from airflow_provider_cleanlist.triggers.workflow import (
+    WorkflowTrigger,
+    hold_seconds,
+    is_in_process,
+)
 from airflow_provider_cleanlist.waiting.wait import WaitRequest
 
 T0 = 1_700_000_000.0
@@ -79,3 +84,26 @@ class TestOnKill:
         trigger = WorkflowTrigger.of(request_for("wf1"))
         trigger._tracker.on_status(WorkflowStatus("wf1", "completed"), T0 + 5)
         assert self.killed(trigger) == []
+
+
+@pytest.mark.parametrize(
+    ("deferred_at", "now", "seconds"),
+    [(100.0, 101.5, 8.5), (100.0, 110.0, 0.0), (100.0, 500.0, 0.0), (None, 101.0, 0.0), (200.0, 100.0, 10.0)],
+    ids=["early", "on time", "restarted later", "unknown", "clocks differ"],
+)
+def test_no_event_within_ten_seconds_of_the_deferral(
+    deferred_at: float | None, now: float, seconds: float
+) -> None:
+    assert hold_seconds(deferred_at, now) == seconds
+
+
+@pytest.mark.parametrize(
+    ("comms", "expected"), [(None, True), ("InProcessSupervisorComms", True), ("TriggerCommsDecoder", False)]
+)
+def test_without_a_supervisor_there_is_no_scheduler_to_wait_for(
+    monkeypatch: pytest.MonkeyPatch, comms: str | None, expected: bool
+) -> None:
+    runner = pytest.importorskip("airflow.sdk.execution_time.task_runner")
+    value = None if comms is None else type(comms, (), {})()
+    monkeypatch.setattr(runner, "SUPERVISOR_COMMS", value, raising=False)
+    assert is_in_process() is expected
