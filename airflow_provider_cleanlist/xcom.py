@@ -6,7 +6,8 @@ import ast
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow.providers.common.compat.sdk import XComArg
 
@@ -20,6 +21,8 @@ except ImportError:
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
+
+Words = TypeVar("Words", bound=StrEnum)
 
 DEFAULT_TIMEOUT_SECONDS = 3600
 """Seconds that a task waits for workflows at most, if nothing else is asked for."""
@@ -54,6 +57,26 @@ def given_word(value: Any) -> str | None:
     """
     text = given(value)
     return None if text is None or text.lower() in _NO_WORD else text
+
+
+def choice(argument: str, value: Any, default: Words) -> Words:
+    """Return the word that an argument holds.
+
+    Args:
+        argument: Its name, for the error.
+        value: The argument.
+        default: The word for an absent one, whose class has all words.
+
+    Raises:
+        CleanlistConfigurationError: It is none of the words.
+    """
+    words = type(default)
+    try:
+        return words(given(value) or default)
+    except ValueError:
+        raise CleanlistConfigurationError(
+            f"{argument} must be one of {', '.join(words)}, not {value!r}."
+        ) from None
 
 
 def unicode_text(text: str) -> str:

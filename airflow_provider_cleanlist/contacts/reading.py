@@ -9,12 +9,13 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from itertools import chain
+from itertools import chain, islice
 from types import TracebackType
 from typing import NamedTuple, Self
 
-from airflow_provider_cleanlist.client.models import CONTACT_FIELDS, Contact
+from airflow_provider_cleanlist.client.models import CONTACT_FIELDS, Contact, EnrichmentType
 from airflow_provider_cleanlist.contacts.cells import chosen_values, cleaned_values, is_nothing
 from airflow_provider_cleanlist.contacts.cleaning import is_undecodable
 from airflow_provider_cleanlist.contacts.columns import (
@@ -105,6 +106,50 @@ class ContactSpool:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
+
+
+class PendingContacts:
+    """Contacts waiting to be submitted, on disk, by enrichment type. Use it as a context manager."""
+
+    def __init__(self) -> None:
+        self._files = ExitStack()
+        self._spools: dict[EnrichmentType, ContactSpool] = {}
+
+    def __len__(self) -> int:
+        return sum(map(len, self._spools.values()))
+
+    @property
+    def counts(self) -> dict[EnrichmentType, int]:
+        """Number of contacts by enrichment type."""
+        return {kind: len(spool) for kind, spool in self._spools.items()}
+
+    def append(self, item: UsableRow, kind: EnrichmentType) -> None:
+        """Add a contact after those of its type.
+
+        Args:
+            item: The contact.
+            kind: What it is submitted for.
+        """
+        if kind not in self._spools:
+            self._spools[kind] = self._files.enter_context(ContactSpool())
+        self._spools[kind].append(item)
+
+    def batches(self, size: int) -> Iterator[tuple[EnrichmentType, list[UsableRow]]]:
+        """Yield the contacts in batches of one kind each.
+
+        Args:
+            size: Contacts in a batch at most.
+        """
+        for kind, spool in self._spools.items():
+            contacts = iter(spool)
+            while batch := list(islice(contacts, size)):
+                yield kind, batch
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._files.close()
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -5,10 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import asdict
-from datetime import timedelta
-from enum import StrEnum
-from typing import TYPE_CHECKING, Any, TypeVar
+from dataclasses import asdict, replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator, conf
 
@@ -24,6 +23,7 @@ from airflow_provider_cleanlist.submission.options import OnInvalid, SubmissionO
 from airflow_provider_cleanlist.xcom import (
     DEFAULT_TIMEOUT_SECONDS,
     ContactsArgument,
+    choice,
     given,
     given_word,
     is_absent,
@@ -38,9 +38,10 @@ if TYPE_CHECKING:
     from airflow.providers.openlineage.extractors import OperatorLineage
 
     from airflow_provider_cleanlist.client.results import WorkflowEnd
-    from airflow_provider_cleanlist.submission.submit import Submission, SubmissionOutcome
-
-_Words = TypeVar("_Words", bound=StrEnum)
+    from airflow_provider_cleanlist.operators.required_action import DecisionRequest
+    from airflow_provider_cleanlist.submission.rejects import Rejects
+    from airflow_provider_cleanlist.submission.report import SubmissionOutcome
+    from airflow_provider_cleanlist.submission.submit import Submission
 
 
 class BulkEnrichOperator(BaseOperator):
@@ -83,7 +84,14 @@ class BulkEnrichOperator(BaseOperator):
         max_credits: Most credits that the task may cost in the worst case, or None. Checked before any
             request, as is the balance.
         on_unknown_submission: What to do about contacts when it is not known whether they were accepted: ``fail``,
-            ``skip`` them, or ``resubmit`` them and perhaps pay twice.
+            ``skip`` them, ``resubmit`` them and perhaps pay twice, or ``ask`` a person in Airflow's *Required Actions*
+            (Airflow 3.1 and later; see ``docs/howto/decide-unknown-outcomes.md``).
+        decision_timeout: With ``ask``: how long to wait for an answer, at least 10 seconds; then the task fails as with
+            ``fail``. None waits for as long as it takes.
+        decision_notifiers: With ``ask``: a notifier of Airflow, or several, called before the wait with the context, in
+            which ``exception`` is the error to decide about.
+        decision_users: With ``ask``: who may answer, as ids of users, or as mappings with ``id`` and ``name``; None for
+            everybody whom Airflow allows to.
         force_resubmit: Any text, templated. A value that this task instance has not seen starts over with all contacts,
             so it must not change from one attempt to the next. What other runs submitted within
             ``skip_submitted_within`` stays left out. Empty text, ``None``, ``False`` and the texts ``false``, ``no``,
@@ -178,6 +186,9 @@ class BulkEnrichOperator(BaseOperator):
         on_invalid_contact: str = OnInvalid.FAIL.value,
         max_credits: int | None = None,
         on_unknown_submission: str = OnUnknown.FAIL.value,
+        decision_timeout: timedelta | None = None,
+        decision_notifiers: Any = (),
+        decision_users: Sequence[str | Mapping[str, str]] | None = None,
         force_resubmit: str | None = None,
         ledger_conn_id: str | None = None,
         skip_submitted_within: timedelta | None = None,
@@ -210,6 +221,9 @@ class BulkEnrichOperator(BaseOperator):
         self.on_invalid_contact = on_invalid_contact
         self.max_credits = max_credits
         self.on_unknown_submission = on_unknown_submission
+        self.decision_timeout = decision_timeout
+        self.decision_notifiers = decision_notifiers
+        self.decision_users = decision_users
         self.force_resubmit = force_resubmit
         self.ledger_conn_id = ledger_conn_id
         self.skip_submitted_within = skip_submitted_within
@@ -238,16 +252,39 @@ class BulkEnrichOperator(BaseOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Submit what no earlier attempt has submitted, wait if asked to, and return the result as described above."""
+        return self._run(context, self._options())
+
+    def execute_decided(self, context: Context, event: Any = None) -> dict[str, Any]:
+        """Resume with what a person has decided: record it, then continue, and return the same as ``execute``."""
+        from airflow_provider_cleanlist.submission.errors import submission_errors
+
+        options, hook = self._options(), CleanlistHook(self.cleanlist_conn_id)
+        with submission_errors():
+            may_ask = self._open(context, hook, options).take_answer(event, datetime.now(UTC))
+        if options.on_unknown is OnUnknown.ASK and not may_ask:
+            options = replace(options, on_unknown=OnUnknown.FAIL)
+        return self._run(context, options)
+
+    def _run(self, context: Context, options: SubmissionOptions) -> dict[str, Any]:
+        from airflow_provider_cleanlist.submission.errors import UndecidedError
         from airflow_provider_cleanlist.submission.report import (
             estimate_line,
             submission_line,
             submission_result,
         )
+        from airflow_provider_cleanlist.submission.task import balance_or_none
 
-        options, poll_interval = self._options(), self._poll_interval()
+        poll_interval = self._poll_interval()
         timeout = seconds("timeout", self.timeout, DEFAULT_TIMEOUT_SECONDS)
+        if options.on_unknown is OnUnknown.ASK:
+            self._decision_request()  # checks it before anything is sent
         hook = CleanlistHook(self.cleanlist_conn_id)
-        outcome = self._submit(context, hook, options)
+        try:
+            outcome = self._submit(context, hook, options)
+        except UndecidedError as undecided:
+            balance = balance_or_none(hook, self.log)
+            batches = () if self._submission is None else self._submission.undecided_batches
+            self._decision_request().ask(self, context, undecided, batches=batches, balance=balance)
         report = outcome.submitted
         result = submission_result(options, outcome.read, report)
         if outcome.estimate is not None:
@@ -267,12 +304,12 @@ class BulkEnrichOperator(BaseOperator):
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:
         """Resume after the trigger: return the result with its summary, or fail as the event says."""
-        from airflow_provider_cleanlist.waiting.outcome import outcome_from_json
+        from airflow_provider_cleanlist.waiting.outcome import outcome_from_json, passthrough_of
         from airflow_provider_cleanlist.waiting.wait import summary_of_event
 
-        hook = CleanlistHook(self.cleanlist_conn_id)
+        hook, ends = CleanlistHook(self.cleanlist_conn_id), outcome_from_json(event).ends
         summary = summary_of_event(event, self.log, hook, ledger_conn_id=given(self.ledger_conn_id))
-        return self._account(context, hook, event["passthrough"], summary, outcome_from_json(event).ends)
+        return self._account(context, hook, passthrough_of(event), summary, ends)
 
     def get_openlineage_facets_on_complete(self, task_instance: Any) -> OperatorLineage[Any, Any]:
         """Return the lineage of the enrichment: the source into the list of every enriched contact."""
@@ -303,11 +340,11 @@ class BulkEnrichOperator(BaseOperator):
                 f"batch_size must be 1 to {MAX_CONTACTS_PER_REQUEST}, not {batch_size}."
             )
         return SubmissionOptions(
-            enrichment_type=_choice("enrichment_type", self.enrichment_type, EnrichmentType.PARTIAL),
+            enrichment_type=choice("enrichment_type", self.enrichment_type, EnrichmentType.PARTIAL),
             batch_size=batch_size,
             max_credits=whole_number("max_credits", self.max_credits),
-            on_unknown=_choice("on_unknown_submission", self.on_unknown_submission, OnUnknown.FAIL),
-            on_invalid=_choice("on_invalid_contact", self.on_invalid_contact, OnInvalid.FAIL),
+            on_unknown=choice("on_unknown_submission", self.on_unknown_submission, OnUnknown.FAIL),
+            on_invalid=choice("on_invalid_contact", self.on_invalid_contact, OnInvalid.FAIL),
             webhook_url=given(self.webhook_url),
             skip_submitted_within=self._window(),
             estimate_only=self.estimate_only,
@@ -336,7 +373,6 @@ class BulkEnrichOperator(BaseOperator):
         from airflow_provider_cleanlist.contacts.sources import open_source
         from airflow_provider_cleanlist.submission.errors import submission_errors
         from airflow_provider_cleanlist.submission.rejects import Rejects
-        from airflow_provider_cleanlist.submission.task import open_submission
 
         rejects_path, id_column = given(self.rejects_path), given(self.id_column)
         with (
@@ -346,17 +382,7 @@ class BulkEnrichOperator(BaseOperator):
             else nullcontext() as rejects,
             SourceIds(id_column) if id_column else nullcontext() as source_ids,
         ):
-            self._submission = open_submission(
-                context,
-                hook,
-                options,
-                ledger_conn_id=given(self.ledger_conn_id),
-                token=given_word(self.force_resubmit) or "",
-                webhook=self.webhook,
-                keep_task_ids=self.push_task_ids,
-                rejects=rejects,
-                log=self.log,
-            )
+            self._submission = self._open(context, hook, options, rejects)
             source = open_source(
                 contacts=None if self.contacts is None else self.contacts.resolve(context).value,
                 contacts_path=given(self.contacts_path),
@@ -372,6 +398,32 @@ class BulkEnrichOperator(BaseOperator):
                 deduplicate=self.deduplicate,
                 source_ids=source_ids,
             )
+
+    def _open(
+        self,
+        context: Context,
+        hook: CleanlistHook,
+        options: SubmissionOptions,
+        rejects: Rejects | None = None,
+    ) -> Submission:
+        from airflow_provider_cleanlist.submission.task import open_submission
+
+        return open_submission(
+            context,
+            hook,
+            options,
+            ledger_conn_id=given(self.ledger_conn_id),
+            token=given_word(self.force_resubmit) or "",
+            webhook=self.webhook,
+            keep_task_ids=self.push_task_ids,
+            rejects=rejects,
+            log=self.log,
+        )
+
+    def _decision_request(self) -> DecisionRequest:
+        from airflow_provider_cleanlist.operators.required_action import DecisionRequest
+
+        return DecisionRequest.of(self.decision_timeout, self.decision_notifiers, self.decision_users)
 
     def _wait(
         self,
@@ -444,13 +496,3 @@ class BulkEnrichOperator(BaseOperator):
         record_events(context, self.outlets, event_extra(result), lambda: lead_list_asset(MANAGED_LIST))
         self._result = result
         return result
-
-
-def _choice(argument: str, value: Any, default: _Words) -> _Words:
-    words = type(default)
-    try:
-        return words(given(value) or default)
-    except ValueError:
-        raise CleanlistConfigurationError(
-            f"{argument} must be one of {', '.join(words)}, not {value!r}."
-        ) from None

@@ -35,6 +35,20 @@ OTHER_ORGANISATION = (
 )
 
 
+class UndecidedError(Exception):
+    """Nobody has decided about contacts of unknown outcome, and the user wants a person to be asked.
+
+    Args:
+        error: What fails the task if nobody can be asked.
+        contacts: These contacts, by what was asked for.
+    """
+
+    def __init__(self, error: errors.SubmissionUnknownError, contacts: Mapping[EnrichmentType, int]) -> None:
+        super().__init__(str(error))
+        self.error = error
+        self.contacts = contacts
+
+
 @contextmanager
 def submission_errors() -> Iterator[None]:
     """Turn every error of a submission into the exception that tells Airflow whether to retry."""
@@ -82,6 +96,25 @@ def unknown_outcome(
         "Nothing was submitted again. Compare the credit balance in the Cleanlist portal, then clear the task with "
         "on_unknown_submission='skip' to leave these contacts out, with on_unknown_submission='resubmit' to submit "
         "them again and perhaps pay twice, or with a new force_resubmit value to start over with all contacts."
+    )
+    return errors.SubmissionUnknownError(replace(info, hint=hint, decision=decision))
+
+
+def open_question(
+    contacts: Mapping[EnrichmentType, int], info: errors.ErrorInfo
+) -> errors.SubmissionUnknownError:
+    """Return what notifiers tell about a request of unknown outcome that a person is asked about.
+
+    Args:
+        contacts: Contacts whose outcome is unknown, by what was asked for.
+        info: What is known of the request.
+    """
+    count = counted(sum(contacts.values()), "contact")
+    decision = f"{count} may be billed: decide in Airflow, Browse > Required Actions."
+    hint = (
+        f"It carried {count}; if it was accepted, the cost is up to "
+        f"{counted(worst_case_credits(contacts), 'credit')}. Nothing was submitted again, and the task waits for an "
+        "answer: skip these contacts, submit them again and perhaps pay twice, or stop."
     )
     return errors.SubmissionUnknownError(replace(info, hint=hint, decision=decision))
 

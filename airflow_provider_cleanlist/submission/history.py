@@ -16,6 +16,15 @@ class OnUnknown(StrEnum):
     FAIL = "fail"
     SKIP = "skip"
     RESUBMIT = "resubmit"
+    ASK = "ask"
+
+
+class PersonDecision(StrEnum):
+    """What a person has decided about a batch of unknown outcome."""
+
+    SKIP = "skip"
+    RESUBMIT = "resubmit"
+    STOP = "stop"
 
 
 class BatchState(StrEnum):
@@ -51,11 +60,13 @@ class ContactHistory:
     Attributes:
         submitted_here: Whether this run and task has submitted it, under any map index.
         unknown_here: Whether nobody knows if this run and task has submitted it.
+        decision: What a person has decided about it, if it is unknown; None if nobody has.
         bought: What the organisation has, or may have, submitted it for within the window that the user names.
     """
 
     submitted_here: bool = False
     unknown_here: bool = False
+    decision: PersonDecision | None = None
     bought: frozenset[EnrichmentType] = frozenset()
 
 
@@ -78,12 +89,12 @@ def decide(history: ContactHistory, wanted: EnrichmentType, on_unknown: OnUnknow
     Args:
         history: What the journal knows of it.
         wanted: What the user asks for.
-        on_unknown: What the user wants done about contacts of unknown outcome; ``fail`` leaves them out, in case the
-            task continues at all.
+        on_unknown: What the user wants done about contacts of unknown outcome; ``fail`` and ``ask`` leave them out, in
+            case the task continues at all, unless a person has decided to resubmit them.
     """
     if history.submitted_here:
         return ContactDecision(ContactStatus.SUBMITTED)
-    if history.unknown_here and on_unknown is not OnUnknown.RESUBMIT:
+    if history.unknown_here and on_unknown_of(on_unknown, history.decision) is not OnUnknown.RESUBMIT:
         return ContactDecision(ContactStatus.UNKNOWN)
     missing = missing_type(wanted, history.bought)
     return (
@@ -91,6 +102,24 @@ def decide(history: ContactHistory, wanted: EnrichmentType, on_unknown: OnUnknow
         if missing is None
         else ContactDecision(ContactStatus.PENDING, missing)
     )
+
+
+def on_unknown_of(on_unknown: OnUnknown, decision: PersonDecision | None) -> OnUnknown:
+    """Return what is done about a contact of unknown outcome.
+
+    ``skip`` and ``resubmit`` are the user's own words. With the others, what a person has decided counts.
+
+    Args:
+        on_unknown: What the user wants done.
+        decision: What a person has decided about the contact; None if nobody has.
+    """
+    if decision is None or on_unknown in (OnUnknown.SKIP, OnUnknown.RESUBMIT):
+        return on_unknown
+    return {
+        PersonDecision.SKIP: OnUnknown.SKIP,
+        PersonDecision.RESUBMIT: OnUnknown.RESUBMIT,
+        PersonDecision.STOP: OnUnknown.FAIL,
+    }[decision]
 
 
 def missing_type(wanted: EnrichmentType, bought: Iterable[EnrichmentType]) -> EnrichmentType | None:
@@ -134,6 +163,7 @@ class EarlierBatch:
         submitted_at: When.
         has_failed: Whether its workflow has failed.
         is_of_other_token: Whether it is of this run and task, under a ``force_resubmit`` value that does not count.
+        decision: What a person has decided about it, if its outcome is unknown; None if nobody has.
     """
 
     is_here: bool
@@ -143,6 +173,7 @@ class EarlierBatch:
     submitted_at: datetime
     has_failed: bool
     is_of_other_token: bool
+    decision: PersonDecision | None = None
 
 
 def history_of(submitted: Sequence[EarlierBatch], now: datetime, window: timedelta | None) -> ContactHistory:
@@ -155,9 +186,12 @@ def history_of(submitted: Sequence[EarlierBatch], now: datetime, window: timedel
     """
     here = [batch for batch in submitted if batch.is_here]
     is_submitted = any(_counts_as_submitted(batch, now) for batch in here)
+    unknown = [] if is_submitted else [batch for batch in here if batch.state is not BatchState.REJECTED]
+    unknown.sort(key=lambda batch: batch.submitted_at)
     return ContactHistory(
         submitted_here=is_submitted,
-        unknown_here=not is_submitted and any(batch.state is not BatchState.REJECTED for batch in here),
+        unknown_here=bool(unknown),
+        decision=decision_of([batch.decision for batch in unknown]),
         bought=frozenset(
             batch.enrichment_type
             for batch in submitted
@@ -167,6 +201,15 @@ def history_of(submitted: Sequence[EarlierBatch], now: datetime, window: timedel
             and batch.submitted_at >= now - window
         ),
     )
+
+
+def decision_of(decisions: Sequence[PersonDecision | None]) -> PersonDecision | None:
+    """Return what a person has decided about a contact of unknown outcome: the last word, once all batches have one.
+
+    Args:
+        decisions: What was decided about each batch of unknown outcome that contains it, oldest first.
+    """
+    return None if None in decisions or not decisions else decisions[-1]
 
 
 def _counts_as_submitted(batch: EarlierBatch, now: datetime) -> bool:

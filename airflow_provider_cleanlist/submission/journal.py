@@ -13,15 +13,20 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from airflow_provider_cleanlist.client.models import BulkEnrichment, Contact, EnrichmentType
 from airflow_provider_cleanlist.client.transport import SendObserver
 from airflow_provider_cleanlist.contacts.identity import IDENTITY_BYTES
 from airflow_provider_cleanlist.contacts.reading import UsableRow
-from airflow_provider_cleanlist.submission.history import BatchState, ContactHistory
+from airflow_provider_cleanlist.submission.history import (
+    BatchState,
+    ContactHistory,
+    PersonDecision,
+    decision_of,
+)
 from airflow_provider_cleanlist.submission.signals import SignalHold
 from airflow_provider_cleanlist.task_log import TaskLog
 from airflow_provider_cleanlist.wording import counted
@@ -59,6 +64,8 @@ class JournalOrganisationError(JournalError):
 
 SETTLED_BY_WEBHOOK = "accepted, says its webhook"
 """Note of a batch whose response was lost and whose webhook arrived."""
+DECIDED_BY_LENGTH = 200
+"""Longest name of a person who has decided, in characters; a longer one is cut."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +82,9 @@ class Batch:
         task_ids: Task ids of an accepted batch, where the API named them.
         note: Why it was rejected or is unknown, or that its webhook settled it; never holds contact data.
         batch_id: Its key in a ledger; empty elsewhere.
+        decision: What a person has decided about it while its outcome was unknown; None if nobody has.
+        decided_by: The name of that person; empty if there is none.
+        decided_at: When, in seconds since the epoch.
     """
 
     number: int
@@ -86,6 +96,9 @@ class Batch:
     task_ids: tuple[str, ...] = ()
     note: str = ""
     batch_id: str = ""
+    decision: PersonDecision | None = None
+    decided_by: str = ""
+    decided_at: float | None = None
 
     @property
     def size(self) -> int:
@@ -103,6 +116,11 @@ class Batch:
         return self.state in (BatchState.INTENT, BatchState.UNKNOWN)
 
     @property
+    def is_undecided(self) -> bool:
+        """Whether nobody knows if Cleanlist accepted it, and nobody has decided what to do about that."""
+        return self.is_unknown and self.decision is None
+
+    @property
     def is_settled(self) -> bool:
         """Whether only its webhook tells that it was accepted, and as which workflow."""
         return self.state is BatchState.ACCEPTED and self.note == SETTLED_BY_WEBHOOK
@@ -111,6 +129,17 @@ class Batch:
         """Yield the hash of each contact."""
         for start in range(0, len(self.identities), IDENTITY_BYTES):
             yield self.identities[start : start + IDENTITY_BYTES]
+
+    def decided(self, decision: PersonDecision, decided_by: str, decided_at: float) -> Batch:
+        """Return it with what a person has decided about it.
+
+        Args:
+            decision: The decision.
+            decided_by: Name of the person.
+            decided_at: Seconds since the epoch.
+        """
+        name = decided_by[:DECIDED_BY_LENGTH]
+        return replace(self, decision=decision, decided_by=name, decided_at=decided_at)
 
     def to_json(self) -> dict[str, Any]:
         """Return the record as it is stored."""
@@ -124,6 +153,9 @@ class Batch:
             "workflow_id": self.workflow_id,
             "task_ids": list(self.task_ids),
             "note": self.note,
+            "decision": None if self.decision is None else self.decision.value,
+            "decided_by": self.decided_by,
+            "decided_at": self.decided_at,
         }
 
     @classmethod
@@ -144,6 +176,7 @@ class Batch:
             state = BatchState(value["state"])
             if state is BatchState.ACCEPTED and not value["workflow_id"]:
                 raise JournalCorruptError(f"batch record {number} is accepted but names no workflow")
+            decision, decided_at = value.get("decision"), value.get("decided_at")
             return cls(
                 number=number,
                 state=state,
@@ -153,9 +186,25 @@ class Batch:
                 workflow_id=value["workflow_id"],
                 task_ids=tuple(value["task_ids"]),
                 note=str(value["note"]),
+                decision=None if decision is None else PersonDecision(decision),
+                decided_by=str(value.get("decided_by") or ""),
+                decided_at=None if decided_at is None else float(decided_at),
             )
-        except (KeyError, TypeError, ValueError, binascii.Error):
+        except (KeyError, TypeError, AttributeError, ValueError, binascii.Error):
             raise JournalCorruptError(f"batch record {number} is not readable") from None
+
+
+def decisions_about(batches: Iterable[Batch]) -> dict[bytes, PersonDecision | None]:
+    """Return what a person has decided about each contact in batches of unknown outcome.
+
+    Args:
+        batches: Batches in any state, oldest first.
+    """
+    decisions: dict[bytes, list[PersonDecision | None]] = {}
+    for batch in batches:
+        for contact in batch.contacts() if batch.is_unknown else ():
+            decisions.setdefault(contact, []).append(batch.decision)
+    return {contact: decision_of(found) for contact, found in decisions.items()}
 
 
 def other_organisation(recorded: str, now: str) -> str:
@@ -195,6 +244,10 @@ class Journal(Protocol):
     @property
     def unknown_contacts(self) -> int:
         """How many contacts of this run and task have an unknown outcome that no later batch settled."""
+
+    @property
+    def decided_contacts(self) -> Mapping[PersonDecision, int]:
+        """How many of the unknown contacts a person has decided about, by decision; the others are undecided."""
 
     @property
     def contacts_of_index(self) -> int | None:
@@ -254,6 +307,24 @@ class Journal(Protocol):
 
     def lose(self, batch: Batch, note: str, now: float) -> Batch:
         """Record that it is not known whether Cleanlist accepted a batch of this attempt. Raises as :meth:`begin`."""
+
+    def record_decision(self, decision: PersonDecision, decided_by: str, decided_at: float) -> int:
+        """Record what a person has decided about this map index's undecided batches.
+
+        A journal that is opened afterwards counts it in its histories.
+
+        Args:
+            decision: The decision.
+            decided_by: Name of the person.
+            decided_at: Seconds since the epoch.
+
+        Returns:
+            The number of these batches.
+
+        Raises:
+            JournalUnavailableError: It cannot be recorded.
+            JournalTakenOverError: Another attempt of the task has taken over.
+        """
 
     def keep_source_rows(self, rows: Iterable[tuple[str, bytes]]) -> None:
         """Record which person each row of the source is.

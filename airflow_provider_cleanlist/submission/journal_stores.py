@@ -40,6 +40,9 @@ class TaskStateJournalStore:
         is_mapped: Whether the task is mapped: each map index has a store of its own.
     """
 
+    is_durable = True
+    """See :class:`.stored_journal.JournalStore`."""
+
     def __init__(self, accessor: Any, try_number: int, *, is_mapped: bool = False) -> None:
         self._accessor = accessor
         self.sees_all_indexes = not is_mapped
@@ -105,6 +108,9 @@ class ObjectStorageJournalStore:
         task: Dag id, run id and task id.
         map_index: The map index; -1 when the task is not mapped.
     """
+
+    is_durable = True
+    """See :class:`.stored_journal.JournalStore`."""
 
     def __init__(self, root: ObjectStoragePath, task: tuple[str, str, str], map_index: int) -> None:
         name = hashlib.blake2b("\0".join(task).encode(), digest_size=16).hexdigest()
@@ -181,6 +187,9 @@ def _text_or_none(path: ObjectStoragePath) -> str | None:
 class FirstTryJournalStore:
     """Keeps the journal in memory, where no durable store exists: enough for the first attempt of a task only."""
 
+    is_durable = False
+    """See :class:`.stored_journal.JournalStore`."""
+
     def __init__(self) -> None:
         self.sees_all_indexes = True
         self.others: Sequence[str] = ()
@@ -209,6 +218,11 @@ NO_STORE = (
     "This is try {try_number} of the task, and what earlier attempts submitted is not recorded anywhere: Airflow "
     "before 3.3 has no task state store, and neither [cleanlist] ledger_conn_id nor journal_path is set."
     + _WAYS_ON
+)
+ASK_NEEDS_STORE = (
+    "on_unknown_submission='ask' needs a record of what was submitted that is there when the task resumes: configure a "
+    "ledger ([cleanlist] ledger_conn_id), or set [cleanlist] journal_path to a directory that all workers share. "
+    "Nothing was sent"
 )
 STATE_DELETED = (
     "This is try {try_number} of the task, it was cleared, and no earlier attempt has left a trace: Airflow's state of "

@@ -112,6 +112,24 @@ class SubmissionReport:
         return max((batch.changed_at for batch in self.batches), default=0.0)
 
 
+@dataclass(frozen=True, slots=True)
+class SubmissionOutcome:
+    """What a submission did.
+
+    Attributes:
+        read: What became of the rows of the source.
+        submitted: What became of the contacts.
+        balance_before: The organisation's credits before the first request; None if unknown, or nothing was to be
+            paid.
+        estimate: What it would cost; only with ``estimate_only``.
+    """
+
+    read: ReadReport
+    submitted: SubmissionReport
+    balance_before: float | None
+    estimate: Estimate | None = None
+
+
 def submission_result(
     options: SubmissionOptions, read: ReadReport, report: SubmissionReport
 ) -> dict[str, Any]:

@@ -10,14 +10,19 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Protocol
 
 from airflow_provider_cleanlist.contacts.identity import Deduplicator
-from airflow_provider_cleanlist.submission.history import BatchState, ContactHistory, is_in_flight
+from airflow_provider_cleanlist.submission.history import (
+    BatchState,
+    ContactHistory,
+    PersonDecision,
+    is_in_flight,
+)
 from airflow_provider_cleanlist.submission.journal import (
     JOURNAL_VERSION,
     SETTLED_BY_WEBHOOK,
@@ -51,6 +56,10 @@ class JournalStore(Protocol):
     @property
     def sees_all_indexes(self) -> bool:
         """Whether it knows what every map index of the run and task has submitted."""
+
+    @property
+    def is_durable(self) -> bool:
+        """Whether it outlives the process, so that a task that waits elsewhere finds it again."""
 
     @property
     def others(self) -> Sequence[str]:
@@ -93,22 +102,39 @@ class JournalIndex:
     """
 
     def __init__(self, batches: Sequence[Batch], others: Sequence[Batch] = (), now: float = 0.0) -> None:
-        self._accepted, self._unknown = Deduplicator(), Deduplicator()
+        self._accepted = Deduplicator()
+        self._unknown: dict[PersonDecision | None, Deduplicator] = {None: Deduplicator()}
         in_flight = [batch for batch in others if is_in_flight(batch.state, now - batch.changed_at)]
         for batch in (*batches, *others):
             if batch.state is BatchState.ACCEPTED:
                 self._accepted.update(batch.contacts())
         for batch in in_flight:
             self._accepted.update(batch.contacts())
-        self.unknown = self._add_unknown(batches)
+        self._add_unknown(batches)
+        self.unknown_by_decision = {decision: len(contacts) for decision, contacts in self._unknown.items()}
         self._add_unknown(others)
 
-    def _add_unknown(self, batches: Sequence[Batch]) -> int:
-        before = len(self._unknown)
-        for batch in batches:
-            if batch.is_unknown:
-                self._unknown.update(contact for contact in batch.contacts() if contact not in self._accepted)
-        return len(self._unknown) - before
+    @property
+    def unknown(self) -> int:
+        """How many contacts of this map index have an unknown outcome."""
+        return sum(self.unknown_by_decision.values())
+
+    def _add_unknown(self, batches: Sequence[Batch]) -> None:
+        """Add contacts under what a person has decided: none while one of their batches is undecided, else the last."""
+        unknown = [batch for batch in batches if batch.is_unknown]
+        unknown.sort(key=lambda batch: (batch.decision is not None, -batch.changed_at))
+        for batch in unknown:
+            for contact in batch.contacts():
+                is_known, _ = self._found(contact)
+                if contact not in self._accepted and (not is_known or batch.decision is None):
+                    self._unknown.setdefault(batch.decision, Deduplicator()).add(contact)
+
+    def _found(self, contact: bytes) -> tuple[bool, PersonDecision | None]:
+        """Return whether a contact is in a batch of unknown outcome, and what a person has decided about it."""
+        for decision, contacts in self._unknown.items():  # the undecided ones first
+            if contact in contacts:
+                return True, decision
+        return False, None
 
     def accept(self, batch: Batch) -> None:
         """Count a batch of this map index as accepted that was unknown before.
@@ -116,10 +142,11 @@ class JournalIndex:
         Args:
             batch: The batch.
         """
-        self.unknown -= sum(
-            contact in self._unknown and contact not in self._accepted for contact in batch.contacts()
-        )
-        self._accepted.update(batch.contacts())
+        for contact in batch.contacts():
+            is_unknown, decision = self._found(contact)
+            if is_unknown and contact not in self._accepted and self.unknown_by_decision.get(decision):
+                self.unknown_by_decision[decision] -= 1
+            self._accepted.add(contact)
 
     def history(self, contact: bytes) -> ContactHistory:
         """Return what the batches say about a contact.
@@ -129,7 +156,8 @@ class JournalIndex:
         """
         if contact in self._accepted:
             return ContactHistory(submitted_here=True)
-        return ContactHistory(unknown_here=contact in self._unknown)
+        is_unknown, decision = self._found(contact)
+        return ContactHistory(unknown_here=is_unknown, decision=decision)
 
 
 class StoredJournal:
@@ -197,6 +225,12 @@ class StoredJournal:
     def unknown_contacts(self) -> int:
         """See :class:`.journal.Journal`."""
         return self._index.unknown
+
+    @property
+    def decided_contacts(self) -> Mapping[PersonDecision, int]:
+        """See :class:`.journal.Journal`."""
+        unknown = self._index.unknown_by_decision
+        return {decision: count for decision, count in unknown.items() if decision is not None and count}
 
     is_shared = False
     """See :class:`.journal.Journal`."""
@@ -298,7 +332,6 @@ class StoredJournal:
 
         If that attempt still runs and overwrites the record, the batch is unknown again, which never sends anything.
         """
-        index = self._earlier.index(batch)
         accepted = replace(
             batch,
             state=BatchState.ACCEPTED,
@@ -306,10 +339,27 @@ class StoredJournal:
             note=SETTLED_BY_WEBHOOK,
             changed_at=now,
         )
-        self._write(self._keys_of_earlier[index], accepted.to_json())
-        self._earlier[index] = self._kept(accepted)
+        self._replace(batch, accepted)
         self._index.accept(accepted)
         return accepted
+
+    def record_decision(self, decision: PersonDecision, decided_by: str, decided_at: float) -> int:
+        """See :class:`.journal.Journal`."""
+        undecided = [batch for batch in self.batches if batch.is_undecided]
+        for batch in undecided:
+            self._replace(batch, batch.decided(decision, decided_by, decided_at))
+        return len(undecided)
+
+    def _replace(self, batch: Batch, changed: Batch) -> None:
+        """Write a batch that this attempt has found in the journal once more."""
+        if any(
+            own is batch for own in self._own
+        ):  # this attempt was interrupted, and has found what it wrote before
+            self._settle(changed)
+            return
+        index = self._earlier.index(batch)
+        self._write(self._keys_of_earlier[index], changed.to_json())
+        self._earlier[index] = self._kept(changed)
 
     def reject(self, batch: Batch, note: str, now: float) -> Batch:
         """See :class:`.journal.Journal`."""

@@ -8,23 +8,25 @@ for one batch, and when, is in :class:`.journal.BatchRecorder`.
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass
+from datetime import datetime
 from itertools import islice
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_cleanlist.client import errors
 from airflow_provider_cleanlist.client.models import EnrichmentType
 from airflow_provider_cleanlist.contacts.errors import SourceError
 from airflow_provider_cleanlist.contacts.identity import Deduplicator
-from airflow_provider_cleanlist.contacts.reading import ContactSpool, RejectedRow, UsableRow, read_contacts
+from airflow_provider_cleanlist.contacts.reading import PendingContacts, RejectedRow, UsableRow, read_contacts
 from airflow_provider_cleanlist.contacts.report import ReadReport
 from airflow_provider_cleanlist.contacts.source_ids import SourceIds
 from airflow_provider_cleanlist.contacts.sources import Source
 from airflow_provider_cleanlist.exceptions import CleanlistRejectsFileError
 from airflow_provider_cleanlist.submission.credits import check_credits, may_have_cost, worst_case_credits
+from airflow_provider_cleanlist.submission.decision import stopped_by, take_answer
 from airflow_provider_cleanlist.submission.errors import (
+    UndecidedError,
     moved_contacts,
     named_rows,
     not_accepted,
@@ -32,8 +34,15 @@ from airflow_provider_cleanlist.submission.errors import (
     stopped,
     unknown_outcome,
 )
-from airflow_provider_cleanlist.submission.history import ContactHistory, ContactStatus, OnUnknown, decide
+from airflow_provider_cleanlist.submission.history import (
+    ContactHistory,
+    ContactStatus,
+    OnUnknown,
+    PersonDecision,
+    decide,
+)
 from airflow_provider_cleanlist.submission.journal import (
+    Batch,
     BatchRecorder,
     ContactsNotDueError,
     Journal,
@@ -41,7 +50,12 @@ from airflow_provider_cleanlist.submission.journal import (
 )
 from airflow_provider_cleanlist.submission.options import OnInvalid, SubmissionOptions
 from airflow_provider_cleanlist.submission.rejects import REFUSED_BY_CLEANLIST, UNKNOWN_OUTCOME, Rejects
-from airflow_provider_cleanlist.submission.report import Estimate, SubmissionReport, Tallies
+from airflow_provider_cleanlist.submission.report import (
+    Estimate,
+    SubmissionOutcome,
+    SubmissionReport,
+    Tallies,
+)
 from airflow_provider_cleanlist.task_log import TaskLog
 from airflow_provider_cleanlist.wording import counted
 
@@ -53,68 +67,7 @@ MAX_RESUBMISSIONS = 3
 ASKED_AT_ONCE = 500
 """Contacts whose history is queried together."""
 _OPERATION = "submit the bulk enrichment"
-
-
-@dataclass(frozen=True, slots=True)
-class SubmissionOutcome:
-    """What a submission did.
-
-    Attributes:
-        read: What became of the rows of the source.
-        submitted: What became of the contacts.
-        balance_before: The organisation's credits before the first request; None if unknown, or nothing was to be
-            paid.
-        estimate: What it would cost; only with ``estimate_only``.
-    """
-
-    read: ReadReport
-    submitted: SubmissionReport
-    balance_before: float | None
-    estimate: Estimate | None = None
-
-
-class PendingContacts:
-    """Contacts waiting to be submitted, on disk, by enrichment type. Use it as a context manager."""
-
-    def __init__(self) -> None:
-        self._files = ExitStack()
-        self._spools: dict[EnrichmentType, ContactSpool] = {}
-
-    def __len__(self) -> int:
-        return sum(map(len, self._spools.values()))
-
-    @property
-    def counts(self) -> dict[EnrichmentType, int]:
-        """Number of contacts by enrichment type."""
-        return {kind: len(spool) for kind, spool in self._spools.items()}
-
-    def append(self, item: UsableRow, kind: EnrichmentType) -> None:
-        """Add a contact after those of its type.
-
-        Args:
-            item: The contact.
-            kind: What it is submitted for.
-        """
-        if kind not in self._spools:
-            self._spools[kind] = self._files.enter_context(ContactSpool())
-        self._spools[kind].append(item)
-
-    def batches(self, size: int) -> Iterator[tuple[EnrichmentType, list[UsableRow]]]:
-        """Yield the contacts in batches of one kind each.
-
-        Args:
-            size: Contacts in a batch at most.
-        """
-        for kind, spool in self._spools.items():
-            contacts = iter(spool)
-            while batch := list(islice(contacts, size)):
-                yield kind, batch
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._files.close()
+_NO_ANSWER = "an earlier attempt of this task ended before the answer was recorded"
 
 
 class Submission:
@@ -153,6 +106,7 @@ class Submission:
         self._clock = clock
         self._tallies = Tallies()
         self._found_again = Deduplicator()
+        self._unknown: Counter[PersonDecision | None] = Counter()
         self._left: dict[EnrichmentType, int] = {}
         self._stopping = False
 
@@ -177,6 +131,7 @@ class Submission:
             CleanlistCreditLimitError: It costs too much; nothing was sent.
             CleanlistRejectsFileError: The file of rejects cannot be written.
             errors.SubmissionUnknownError: An earlier attempt left contacts of unknown outcome; nothing was sent.
+            UndecidedError: The same, and a person is to be asked.
             Exception: What :meth:`submit` raises.
         """
         if self._rejects is None and not self._options.estimate_only:
@@ -219,6 +174,7 @@ class Submission:
             CleanlistCreditLimitError: Submitting contacts of unknown outcome once more would cost too much.
             JournalError: The journal cannot be written.
             CleanlistStoppedError: :meth:`stop` was called.
+            UndecidedError: An outcome is unknown, and a person is to be asked.
         """
         total, self._left = len(pending), pending.counts
         started = reported = self._clock()
@@ -235,6 +191,15 @@ class Submission:
     def stop(self) -> None:
         """Submit no further batch; one that is in flight is still recorded."""
         self._stopping = True
+
+    @property
+    def undecided_batches(self) -> Sequence[Batch]:
+        """Batches of this task instance whose outcome nobody knows and about which nobody has decided."""
+        return [batch for batch in self._journal.batches if batch.is_undecided]
+
+    def take_answer(self, event: Any, now: datetime) -> bool:
+        """Record what a person has decided about these batches: :func:`.decision.take_answer`."""
+        return take_answer(self._journal, event, now, self._log)
 
     def report(self) -> SubmissionReport:
         """Return a summary of what was submitted so far, over all attempts."""
@@ -258,6 +223,7 @@ class Submission:
         if decision.enrichment_type is not None:
             pending.append(item, decision.enrichment_type)
         elif decision.status is ContactStatus.UNKNOWN:
+            self._unknown[history.decision] += 1
             self._leave_out_unknown([item])
         else:
             if decision.status is ContactStatus.SUBMITTED:
@@ -290,10 +256,27 @@ class Submission:
         self._journal.keep_source_rows(source_ids.rows())
 
     def _check_unknown(self) -> None:
-        unknown = max(self._journal.unknown_contacts, self._tallies.unknown)
-        if unknown and self._options.on_unknown is OnUnknown.FAIL:
-            why = "an earlier attempt of this task ended before the answer was recorded"
-            raise unknown_outcome({self._options.enrichment_type: unknown}, errors.ErrorInfo(_OPERATION, why))
+        """Stop, or have a person asked, unless it is clear what to do about every contact of unknown outcome."""
+        if self._options.on_unknown in (OnUnknown.SKIP, OnUnknown.RESUBMIT):
+            return
+        decided = self._journal.decided_contacts
+        own = self._journal.unknown_contacts - sum(decided.values())
+        kind, stop = self._options.enrichment_type, PersonDecision.STOP
+        if contacts := max(decided.get(stop, 0), self._unknown[stop]):
+            info = errors.ErrorInfo(_OPERATION, stopped_by(self._journal.batches))
+            raise unknown_outcome({kind: contacts}, info)
+        if own:
+            raise self._undecided(
+                {kind: max(own, self._unknown[None])}, errors.ErrorInfo(_OPERATION, _NO_ANSWER)
+            )
+        if contacts := self._unknown[None]:
+            info = errors.ErrorInfo(_OPERATION, _NO_ANSWER)
+            raise unknown_outcome({kind: contacts}, info)  # another map index asks about its own batches
+
+    def _undecided(self, contacts: Mapping[EnrichmentType, int], info: errors.ErrorInfo) -> Exception:
+        """Return the error that stops the task, or that has a person asked."""
+        error = unknown_outcome(contacts, info)
+        return UndecidedError(error, contacts) if self._options.on_unknown is OnUnknown.ASK else error
 
     def _check_moved(self, pending: int) -> None:
         """Stop when a mapped task has submitted contacts that its input does not hold, while it holds others.
@@ -348,9 +331,10 @@ class Submission:
                 batch = self._without_submitted(kind, batch, conflict)
             except errors.SubmissionUnknownError as error:
                 resubmissions += 1
-                if self._options.on_unknown is OnUnknown.FAIL or resubmissions > MAX_RESUBMISSIONS:
+                is_open = self._options.on_unknown in (OnUnknown.FAIL, OnUnknown.ASK)
+                if is_open or resubmissions > MAX_RESUBMISSIONS:
                     self._leave_out_unknown(batch)
-                    raise unknown_outcome({kind: len(batch)}, error.info) from None
+                    raise self._undecided({kind: len(batch)}, error.info) from None
                 self._warn_unknown(len(batch), error)
                 if self._options.on_unknown is OnUnknown.SKIP:
                     self._leave_out_unknown(batch)

@@ -13,8 +13,9 @@ from airflow_provider_cleanlist.exceptions import (
     CleanlistError,
     CleanlistPermissionError,
 )
+from airflow_provider_cleanlist.submission.history import OnUnknown
 from airflow_provider_cleanlist.submission.journal import Journal, JournalConfigurationError
-from airflow_provider_cleanlist.submission.journal_stores import open_store
+from airflow_provider_cleanlist.submission.journal_stores import ASK_NEEDS_STORE, open_store
 from airflow_provider_cleanlist.submission.organisation import HostKeyMemory, organisation_of
 from airflow_provider_cleanlist.submission.stored_journal import NO_LEDGER, StoredJournal
 from airflow_provider_cleanlist.submission.submit import Submission
@@ -71,7 +72,7 @@ def open_submission(
     elif options.skip_submitted_within is not None:
         raise JournalConfigurationError(NO_LEDGER.format(argument="skip_submitted_within"))
     else:
-        journal = _open_stored_journal(context, hook, token, keep_task_ids=keep_task_ids)
+        journal = _open_stored_journal(context, hook, options, token, keep_task_ids=keep_task_ids)
     if addresses is not None:
         addresses.settle_from_inbox(journal, log)
     return Submission(
@@ -157,9 +158,11 @@ def _open_ledger(
 
 
 def _open_stored_journal(
-    context: Context, hook: CleanlistHook, token: str, *, keep_task_ids: bool
+    context: Context, hook: CleanlistHook, options: SubmissionOptions, token: str, *, keep_task_ids: bool
 ) -> StoredJournal:
     store = open_store(context, journal_path=conf.get("cleanlist", "journal_path", fallback=""))
+    if options.on_unknown is OnUnknown.ASK and not store.is_durable:
+        raise JournalConfigurationError(ASK_NEEDS_STORE)
     organisation = organisation_of(hook, HostKeyMemory(), time.time())
     journal = StoredJournal(store, token, organisation=organisation, keep_task_ids=keep_task_ids)
     journal.load()

@@ -276,11 +276,35 @@ def outcome_from_json(event: Mapping[str, Any]) -> WaitOutcome:
             counts=Counts(*event["counts"]),
             error=None if event["error"] is None else _error_from_json(event["error"]),
         )
-    except (KeyError, IndexError, TypeError, ValueError):
-        raise exceptions.CleanlistStateError(
-            "The trigger's event cannot be read; it probably comes from another version of the provider. "
-            "The workflows continue at Cleanlist: clear the task to resume the wait."
-        ) from None
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError):
+        raise _unreadable(event) from None
+
+
+def passthrough_of(event: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the values that the trigger has carried for the task.
+
+    Args:
+        event: Payload of the event.
+
+    Raises:
+        CleanlistStateError: The event has none.
+    """
+    values = event.get("passthrough")
+    if not isinstance(values, Mapping) or not values:
+        raise _unreadable(event)
+    return values
+
+
+def _unreadable(event: Any) -> exceptions.CleanlistStateError:
+    if isinstance(event, Mapping) and "chosen_options" in event:
+        return exceptions.CleanlistStateError(
+            "A person's answer came while the task was waiting for workflows, and was not used. The workflows continue "
+            "at Cleanlist: the task's next attempt resumes the wait."
+        )
+    return exceptions.CleanlistStateError(
+        "The trigger's event cannot be read; it probably comes from another version of the provider. "
+        "The workflows continue at Cleanlist: clear the task to resume the wait."
+    )
 
 
 def _error_to_json(error: errors.CleanlistError) -> dict[str, Any]:

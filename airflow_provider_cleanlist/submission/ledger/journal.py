@@ -10,9 +10,9 @@ from __future__ import annotations
 import hashlib
 import time
 import uuid
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -21,7 +21,13 @@ import sqlalchemy as sa
 
 from airflow_provider_cleanlist.client.models import EnrichmentType
 from airflow_provider_cleanlist.client.results import WorkflowState, workflow_state
-from airflow_provider_cleanlist.submission.history import BatchState, ContactHistory, EarlierBatch, history_of
+from airflow_provider_cleanlist.submission.history import (
+    BatchState,
+    ContactHistory,
+    EarlierBatch,
+    PersonDecision,
+    history_of,
+)
 from airflow_provider_cleanlist.submission.journal import (
     SETTLED_BY_WEBHOOK,
     Batch,
@@ -30,6 +36,7 @@ from airflow_provider_cleanlist.submission.journal import (
     JournalOrganisationError,
     JournalTakenOverError,
     JournalUnavailableError,
+    decisions_about,
     other_organisation,
 )
 from airflow_provider_cleanlist.submission.ledger.database import (
@@ -39,13 +46,9 @@ from airflow_provider_cleanlist.submission.ledger.database import (
     moment,
 )
 from airflow_provider_cleanlist.submission.ledger.statements import BatchStatements
-from airflow_provider_cleanlist.submission.ledger.tables import API_ID_LENGTH
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
-
-BATCHES_AT_ONCE = 50
-"""Batches whose contacts are read together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +77,6 @@ class LedgerTask:
     def source(self) -> str:
         """The name under which the ledger keeps source rows of this task."""
         return f"{self.dag_id}/{self.task_id}"
-
-
-@dataclass(slots=True)
-class _BatchContacts:
-    identities: bytearray = field(default_factory=bytearray)
-    task_ids: list[str] = field(default_factory=list)
 
 
 class LedgerJournal:
@@ -151,6 +148,15 @@ class LedgerJournal:
         histories = self.histories(sorted(persons))
         return sum(history.unknown_here for history in histories)
 
+    @property
+    def decided_contacts(self) -> Mapping[PersonDecision, int]:
+        """See :class:`.journal.Journal`."""
+        decided = {
+            contact: found for contact, found in decisions_about(self._batches).items() if found is not None
+        }
+        histories = zip(decided.values(), self.histories(list(decided)), strict=True)
+        return Counter(decision for decision, history in histories if history.unknown_here)
+
     def histories(self, identities: Sequence[bytes]) -> Sequence[ContactHistory]:
         """See :class:`.journal.Journal`."""
         found: list[ContactHistory] = []
@@ -213,6 +219,22 @@ class LedgerJournal:
         """See :class:`.journal.Journal`."""
         return self._record(replace(batch, state=BatchState.UNKNOWN, note=note, changed_at=now))
 
+    def record_decision(self, decision: PersonDecision, decided_by: str, decided_at: float) -> int:
+        """See :class:`.journal.Journal`."""
+        decided = [
+            batch.decided(decision, decided_by, decided_at) for batch in self._batches if batch.is_undecided
+        ]
+
+        def record(connection: Connection) -> None:
+            self._lock(connection)
+            self._check_ownership(connection, "")
+            for batch in decided:
+                values = {"decision": decision.value, "decided_by": batch.decided_by}
+                self._update(connection, batch, **values, decided_at=moment(decided_at))
+
+        self.database.run(record)
+        return len([self._kept(batch) for batch in decided])
+
     def keep_source_rows(self, rows: Iterable[tuple[str, bytes]]) -> None:
         """See :class:`.journal.Journal`."""
         self.database.keep_source_rows(
@@ -273,7 +295,9 @@ class LedgerJournal:
             self._since = connection.execute(first).scalar()
         query = sa.select(batches).where(is_own, self._is_here())
         rows = connection.execute(query.order_by(batches.c.submitted_at, batches.c.batch_id)).all()
-        contacts = self._contacts_of(connection, [row.batch_id for row in rows])
+        contacts = self._statements.contacts_of(
+            connection, [row.batch_id for row in rows], keep_task_ids=self._keep_task_ids
+        )
         return [
             Batch(
                 number=number,
@@ -285,6 +309,9 @@ class LedgerJournal:
                 task_ids=tuple(contacts[row.batch_id].task_ids),
                 note=row.note,
                 batch_id=row.batch_id,
+                decision=None if row.decision is None else PersonDecision(row.decision),
+                decided_by=row.decided_by or "",
+                decided_at=None if row.decided_at is None else row.decided_at.timestamp(),
             )
             for number, row in enumerate(rows)
         ]
@@ -293,23 +320,6 @@ class LedgerJournal:
         batches = self._tables.batches
         is_same = batches.c.token == self._token
         return is_same if self._since is None else sa.or_(is_same, batches.c.submitted_at >= self._since)
-
-    def _contacts_of(self, connection: Connection, batch_ids: Sequence[str]) -> Mapping[str, _BatchContacts]:
-        """Return hashes and, if they are kept, task ids by batch."""
-        contacts = self._tables.contacts
-        task_id: Any = contacts.c.api_task_id if self._keep_task_ids else sa.null()
-        found: dict[str, _BatchContacts] = defaultdict(_BatchContacts)
-        for part in chunks(batch_ids, BATCHES_AT_ONCE):
-            query = (
-                sa.select(contacts.c.batch_id, contacts.c.person, task_id)
-                .where(contacts.c.batch_id.in_(part))
-                .order_by(contacts.c.batch_id, contacts.c.position)
-            )
-            for batch_id, person_hash, api_task_id in connection.execute(query):
-                found[batch_id].identities += bytes.fromhex(person_hash)
-                if api_task_id:
-                    found[batch_id].task_ids.append(api_task_id)
-        return found
 
     # Transactions
 
@@ -432,6 +442,7 @@ class LedgerJournal:
             batches.c.enrichment_type,
             batches.c.submitted_at,
             batches.c.workflow_status,
+            batches.c.decision,
         )
         found = {}
         for part in chunks(batch_ids, ROWS_AT_ONCE):
@@ -455,6 +466,7 @@ class LedgerJournal:
             submitted_at=row.submitted_at,
             has_failed=status is not None and workflow_state(status) is WorkflowState.FAILED,
             is_of_other_token=is_this_task and not is_here,
+            decision=None if row.decision is None else PersonDecision(row.decision),
         )
 
     def _record(self, batch: Batch) -> Batch:
@@ -477,17 +489,10 @@ class LedgerJournal:
         is_there = sa.select(batches.c.batch_id).where(is_it)
         if not connection.execute(change).rowcount and connection.execute(is_there).first() is None:
             raise JournalError("the row of a batch is missing in cleanlist_batches; somebody has deleted it")
-        if batch.state is BatchState.ACCEPTED and _fit(batch.task_ids, batch.size):
+        if batch.state is BatchState.ACCEPTED and len(batch.task_ids) == batch.size:
             self._statements.keep_task_ids(connection, batch.batch_id, batch.task_ids)
 
     def _kept(self, batch: Batch) -> Batch:
         kept = batch if self._keep_task_ids or not batch.task_ids else replace(batch, task_ids=())
         self._batches[batch.number] = kept
         return kept
-
-
-def _fit(task_ids: Sequence[str], size: int) -> bool:
-    """Return whether there is one task id for each contact, each a text that every database can keep."""
-    return len(task_ids) == size and all(
-        len(task_id) <= API_ID_LENGTH and task_id.isprintable() for task_id in task_ids
-    )

@@ -7,16 +7,37 @@ drivers and SQLAlchemy more time than it costs the server. The other databases' 
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import mysql, postgresql, sqlite
 
+from airflow_provider_cleanlist.submission.ledger.tables import API_ID_LENGTH
+
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
 
     from airflow_provider_cleanlist.submission.ledger.tables import LedgerTables
+
+
+BATCHES_AT_ONCE = 50
+"""Batches whose contacts are read together."""
+
+
+@dataclass(slots=True)
+class BatchContacts:
+    """The contacts of a batch.
+
+    Attributes:
+        identities: Their hashes, one after the other.
+        task_ids: The API's task ids, where they are kept.
+    """
+
+    identities: bytearray = field(default_factory=bytearray)
+    task_ids: list[str] = field(default_factory=list)
 
 
 class BatchStatements:
@@ -48,6 +69,31 @@ class BatchStatements:
         parameters = {"persons": self._list(persons), "of_organisation": organisation, "without": without}
         return [(row[0], row[1]) for row in connection.execute(self._batches_of, parameters)]
 
+    def contacts_of(
+        self, connection: Connection, batch_ids: Sequence[str], *, keep_task_ids: bool
+    ) -> Mapping[str, BatchContacts]:
+        """Return the contacts of batches.
+
+        Args:
+            connection: A connection in a transaction.
+            batch_ids: The batches.
+            keep_task_ids: Whether to read the API's task ids, too.
+        """
+        contacts = self._contacts
+        task_id: Any = contacts.c.api_task_id if keep_task_ids else sa.null()
+        found: dict[str, BatchContacts] = defaultdict(BatchContacts)
+        for start in range(0, len(batch_ids), BATCHES_AT_ONCE):
+            query = (
+                sa.select(contacts.c.batch_id, contacts.c.person, task_id)
+                .where(contacts.c.batch_id.in_(batch_ids[start : start + BATCHES_AT_ONCE]))
+                .order_by(contacts.c.batch_id, contacts.c.position)
+            )
+            for batch_id, person_hash, api_task_id in connection.execute(query):
+                found[batch_id].identities += bytes.fromhex(person_hash)
+                if api_task_id:
+                    found[batch_id].task_ids.append(api_task_id)
+        return found
+
     def insert(
         self, connection: Connection, batch_id: str, organisation: str, persons: Sequence[str]
     ) -> None:
@@ -69,13 +115,15 @@ class BatchStatements:
             connection.execute(self._insert, rows)
 
     def keep_task_ids(self, connection: Connection, batch_id: str, task_ids: Sequence[str]) -> None:
-        """Keep the API's task ids of a batch.
+        """Keep the API's task ids of a batch, if each is a text that every database can keep.
 
         Args:
             connection: A connection in a transaction.
             batch_id: The batch.
             task_ids: One for each contact, by position.
         """
+        if not all(len(task_id) <= API_ID_LENGTH and task_id.isprintable() for task_id in task_ids):
+            return
         parameters = {"of_batch": batch_id, "task_ids": json.dumps(list(task_ids))}
         connection.execute(self._keep_task_ids, parameters)
 

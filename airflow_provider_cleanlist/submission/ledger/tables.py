@@ -16,7 +16,11 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 from sqlalchemy.dialects import mysql
 
-from airflow_provider_cleanlist.submission.journal import JournalConfigurationError, JournalUnavailableError
+from airflow_provider_cleanlist.submission.journal import (
+    DECIDED_BY_LENGTH,
+    JournalConfigurationError,
+    JournalUnavailableError,
+)
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection, Engine
@@ -140,6 +144,9 @@ def ledger_tables(schema: str | None) -> LedgerTables:
         column("worst_case_credits", integer, nullable=False),
         column("workflow_id", _text(512)),
         column("note", _text(200), nullable=False),
+        column("decision", _text(10)),
+        column("decided_by", _text(DECIDED_BY_LENGTH)),
+        column("decided_at", UtcDateTime),
         column("submitted_at", UtcDateTime, nullable=False),
         column("changed_at", UtcDateTime, nullable=False),
         column("ended_at", UtcDateTime),

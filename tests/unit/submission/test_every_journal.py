@@ -24,11 +24,13 @@ from airflow_provider_cleanlist.submission.history import (
     BatchState,
     ContactHistory,
     OnUnknown,
+    PersonDecision,
     decide,
 )
 from airflow_provider_cleanlist.submission.journal import (
     Batch,
     Journal,
+    JournalCorruptError,
     JournalError,
     JournalOrganisationError,
     JournalTakenOverError,
@@ -461,3 +463,129 @@ def test_a_ledger_keeps_an_acceptance_that_a_late_answer_contradicts(tmp_path: P
         journal.accept(batch, "wf", [], START)
         journal.lose(batch, "500", START)
         assert states(task.attempt()) == [(BatchState.ACCEPTED, A)]
+
+
+class TestDecisions:
+    """What a person has decided about a batch of unknown outcome."""
+
+    @pytest.mark.parametrize("decision", PersonDecision)
+    def test_it_is_found_by_every_later_attempt(self, task: Task, decision: PersonDecision) -> None:
+        journal = task.attempt()
+        journal.accept(begun(journal, A), "wf", [], START + 1)
+        journal.lose(begun(journal, B, now=START + 2), "502", START + 3)
+        begun(journal, C, now=START + 4)
+
+        asked = task.attempt()
+        assert (asked.unknown_contacts, dict(asked.decided_contacts)) == (2, {})
+        assert asked.record_decision(decision, "ann", START + 60) == 2
+
+        for _ in range(2):
+            later = task.attempt()
+            decided = ContactHistory(unknown_here=True, decision=decision)
+            assert list(later.histories([A, B, C, D])) == [SUBMITTED, decided, decided, NOTHING]
+            assert (later.unknown_contacts, dict(later.decided_contacts)) == (2, {decision: 2})
+            assert [batch.decision for batch in later.batches] == [None, decision, decision]
+            assert {(batch.decided_by, batch.decided_at) for batch in later.batches[1:]} == {
+                ("ann", START + 60)
+            }
+            assert later.record_decision(PersonDecision.RESUBMIT, "ben", START + 90) == 0
+
+    def test_a_later_unknown_batch_is_open_again(self, task: Task) -> None:
+        journal = task.attempt()
+        journal.lose(begun(journal, A, B), "502", START + 1)
+        journal.record_decision(PersonDecision.RESUBMIT, "ann", START + 60)
+        again = task.attempt()
+        again.lose(begun(again, A, now=START + 70), "502", START + 71)
+
+        later = task.attempt()
+        assert list(later.histories([A, B])) == [
+            UNKNOWN,
+            ContactHistory(unknown_here=True, decision=PersonDecision.RESUBMIT),
+        ]
+        assert (later.unknown_contacts, dict(later.decided_contacts)) == (2, {PersonDecision.RESUBMIT: 1})
+        assert later.record_decision(PersonDecision.SKIP, "ben", START + 80) == 1
+        assert task.attempt().histories([A])[0].decision is PersonDecision.SKIP
+
+    def test_accepted_after_the_decision_is_accepted(self, task: Task) -> None:
+        journal = task.attempt()
+        journal.lose(begun(journal, A), "502", START + 1)
+        journal.record_decision(PersonDecision.RESUBMIT, "ann", START + 60)
+        again = task.attempt()
+        again.accept(begun(again, A, now=START + 70), "wf", [], START + 71)
+        later = task.attempt()
+        assert list(later.histories([A])) == [SUBMITTED]
+        assert (later.unknown_contacts, dict(later.decided_contacts)) == (0, {})
+
+    def test_a_decided_batch_can_be_settled_by_its_webhook(self, task: Task) -> None:
+        journal = task.attempt()
+        journal.lose(begun(journal, A), "502", START + 1)
+        journal.record_decision(PersonDecision.RESUBMIT, "ann", START + 60)
+        later = task.attempt()
+        later.settle(later.batches[0], "wf", START + 61)
+        assert list(task.attempt().histories([A])) == [SUBMITTED]
+
+    def test_a_replaced_attempt_decides_nothing(self, task: Task) -> None:
+        if task.kind == "directory":
+            pytest.skip("a directory takes what a person has said from any attempt")
+        journal = task.attempt()
+        journal.lose(begun(journal, A), "502", START + 1)
+        replaced = task.attempt()
+        task.attempt()
+        with pytest.raises(JournalTakenOverError):
+            replaced.record_decision(PersonDecision.RESUBMIT, "ann", START + 60)
+        assert task.attempt().histories([A]) == [UNKNOWN]
+
+    def test_nobody_decides_for_another_map_index(self, task: Task) -> None:
+        if task.kind == "task state":
+            pytest.skip("it sees its own map index only")
+        first, second = task.attempt(index=0), task.attempt(index=1)
+        first.lose(begun(first, A, now=START - IN_FLIGHT_SECONDS), "502", START + 1)
+        second.lose(begun(second, A, B), "502", START + 1)
+        second = task.attempt(index=1)
+        assert second.record_decision(PersonDecision.RESUBMIT, "ann", START + 60) == 1
+        later = task.attempt(index=1)
+        assert list(later.histories([A, B])) == [
+            UNKNOWN,
+            ContactHistory(unknown_here=True, decision=PersonDecision.RESUBMIT),
+        ]
+        assert (later.unknown_contacts, dict(later.decided_contacts)) == (2, {PersonDecision.RESUBMIT: 2})
+
+
+@pytest.mark.skipif(NEVER_EXPIRE is None, reason="Airflow has a task state store since 3.3")
+def test_an_attempt_that_resumes_finds_decides_and_settles_what_it_wrote_itself() -> None:
+    """Airflow resumes the attempt that has asked: the same number, and so the same part of the task state store."""
+    state = TaskState()
+
+    def opened() -> StoredJournal:
+        store = TaskStateJournalStore(state.attempt(), 1)
+        journal = StoredJournal(store, sleep=lambda _: None, clock=lambda: START, organisation="o")
+        journal.load()
+        return journal
+
+    journal = opened()
+    journal.lose(begun(journal, A), "502", START + 1)
+    journal.lose(begun(journal, B), "502", START + 2)
+    resumed = opened()
+    resumed.settle(resumed.batches[0], "wf", START + 3)
+    assert resumed.record_decision(PersonDecision.RESUBMIT, "ann", START + 4) == 1
+    again = opened()
+    assert list(again.histories([A, B])) == [
+        SUBMITTED,
+        ContactHistory(unknown_here=True, decision=PersonDecision.RESUBMIT),
+    ]
+    again.accept(begun(again, B), "wf2", [], START + 5)
+    assert states(opened()) == [
+        (BatchState.ACCEPTED, A),
+        (BatchState.UNKNOWN, B),
+        (BatchState.ACCEPTED, B),
+    ]
+
+
+def test_a_record_without_a_decision_is_read() -> None:
+    record = Batch(0, BatchState.UNKNOWN, A, "full", START).to_json()
+    for name in ("decision", "decided_by", "decided_at"):
+        del record[name]
+    batch = Batch.from_json(0, record)
+    assert (batch.decision, batch.decided_by, batch.decided_at) == (None, "", None)
+    with pytest.raises(JournalCorruptError):
+        Batch.from_json(0, record | {"decision": "perhaps"})

@@ -12,8 +12,11 @@ from airflow_provider_cleanlist.submission.history import (
     ContactHistory,
     ContactStatus,
     OnUnknown,
+    PersonDecision,
     decide,
+    decision_of,
     missing_type,
+    on_unknown_of,
 )
 from airflow_provider_cleanlist.submission.journal import Batch, BatchState
 from airflow_provider_cleanlist.submission.stored_journal import JournalIndex
@@ -106,3 +109,46 @@ def test_what_this_run_did_goes_before_what_others_bought(word: OnUnknown) -> No
     assert decide(submitted, PARTIAL, word).status is ContactStatus.SUBMITTED
     lost = decide(ContactHistory(unknown_here=True, bought=others), PARTIAL, word).status
     assert lost is (ContactStatus.KNOWN if word is OnUnknown.RESUBMIT else ContactStatus.UNKNOWN)
+
+
+SKIP, RESUBMIT, STOP = PersonDecision
+
+
+@pytest.mark.parametrize(
+    ("word", "decision", "done"),
+    [
+        (OnUnknown.ASK, None, OnUnknown.ASK),
+        (OnUnknown.ASK, SKIP, OnUnknown.SKIP),
+        (OnUnknown.ASK, RESUBMIT, OnUnknown.RESUBMIT),
+        (OnUnknown.ASK, STOP, OnUnknown.FAIL),
+        (OnUnknown.FAIL, None, OnUnknown.FAIL),
+        (OnUnknown.FAIL, SKIP, OnUnknown.SKIP),
+        (OnUnknown.FAIL, RESUBMIT, OnUnknown.RESUBMIT),
+        (OnUnknown.SKIP, RESUBMIT, OnUnknown.SKIP),
+        (OnUnknown.RESUBMIT, STOP, OnUnknown.RESUBMIT),
+    ],
+)
+def test_a_person_decides_where_the_argument_does_not(
+    word: OnUnknown, decision: PersonDecision | None, done: OnUnknown
+) -> None:
+    assert on_unknown_of(word, decision) is done
+    history = ContactHistory(unknown_here=True, decision=decision)
+    is_resubmitted = decide(history, EnrichmentType.PARTIAL, word).status is ContactStatus.PENDING
+    assert is_resubmitted == (done is OnUnknown.RESUBMIT)
+
+
+@pytest.mark.parametrize(
+    ("decisions", "last"),
+    [
+        ([], None),
+        ([None], None),
+        ([SKIP], SKIP),
+        ([RESUBMIT, SKIP], SKIP),
+        ([RESUBMIT, None], None),
+        ([None, SKIP], None),
+    ],
+)
+def test_the_last_word_counts_once_every_batch_has_one(
+    decisions: list[PersonDecision | None], last: PersonDecision | None
+) -> None:
+    assert decision_of(decisions) is last

@@ -13,9 +13,10 @@ from airflow_provider_cleanlist.client import errors
 from airflow_provider_cleanlist.client.models import BulkEnrichment, Contact, EnrichmentType
 from airflow_provider_cleanlist.client.transport import SendObserver
 from airflow_provider_cleanlist.contacts.identity import IDENTITY_BYTES
-from airflow_provider_cleanlist.contacts.reading import UsableRow
+from airflow_provider_cleanlist.contacts.reading import PendingContacts, UsableRow
 from airflow_provider_cleanlist.exceptions import CleanlistCreditLimitError, CleanlistStoppedError
-from airflow_provider_cleanlist.submission.history import OnUnknown
+from airflow_provider_cleanlist.submission.errors import UndecidedError
+from airflow_provider_cleanlist.submission.history import OnUnknown, PersonDecision
 from airflow_provider_cleanlist.submission.journal import (
     Batch,
     BatchState,
@@ -25,7 +26,7 @@ from airflow_provider_cleanlist.submission.journal import (
 from airflow_provider_cleanlist.submission.options import OnInvalid, SubmissionOptions
 from airflow_provider_cleanlist.submission.report import SubmissionReport
 from airflow_provider_cleanlist.submission.stored_journal import StoredJournal
-from airflow_provider_cleanlist.submission.submit import PendingContacts, Submission
+from airflow_provider_cleanlist.submission.submit import Submission
 
 UNKNOWN = errors.SubmissionUnknownError(errors.ErrorInfo("submit", "the answer did not come in time"))
 NO_CREDITS = errors.InsufficientCreditsError(errors.ErrorInfo("submit", "Insufficient credits", status=402))
@@ -376,3 +377,69 @@ def test_a_setting_that_keeps_a_request_from_leaving_leaves_nothing_unknown() ->
     again = Bench(Api(), store)
     assert again.submission._journal.unknown_contacts == 0
     assert len(again.run(2).batches) == 1
+
+
+class TestAskingAPerson:
+    """``on_unknown_submission="ask"``, up to the question and after the answer."""
+
+    def asked(self) -> Store:
+        """Return what a task has left that submits six contacts and has to ask about the second batch."""
+        bench = Bench(Api(lambda _: None, UNKNOWN), on_unknown=OnUnknown.ASK)
+        with pytest.raises(UndecidedError) as caught:
+            bench.run(6)
+        assert caught.value.contacts == {EnrichmentType.PARTIAL: 2}
+        assert isinstance(caught.value.error, errors.SubmissionUnknownError)
+        assert [batch.size for batch in bench.submission.undecided_batches] == [2]
+        assert bench.rejected.rows == [(3, "unknown_outcome"), (4, "unknown_outcome")]
+        return bench.store
+
+    def decided(self, store: Store, decision: PersonDecision) -> Store:
+        journal = StoredJournal(store)
+        journal.load()
+        assert journal.record_decision(decision, "ann", 0.0) == 1
+        return store
+
+    def test_without_an_answer_each_attempt_asks_and_sends_nothing(self) -> None:
+        bench = Bench(Api(), self.asked(), on_unknown=OnUnknown.ASK)
+        with pytest.raises(UndecidedError):
+            bench.submission._check_unknown()
+        assert bench.api.sent == []
+
+    @pytest.mark.parametrize(
+        ("decision", "sent"),
+        [
+            (PersonDecision.SKIP, [["Q5", "Q6"]]),
+            (PersonDecision.RESUBMIT, [["Q3", "Q4"], ["Q5", "Q6"]]),
+        ],
+    )
+    @pytest.mark.parametrize("word", [OnUnknown.ASK, OnUnknown.FAIL])
+    def test_an_answer_is_followed_and_not_asked_for_again(
+        self, decision: PersonDecision, sent: list[list[str]], word: OnUnknown
+    ) -> None:
+        bench = Bench(Api(), self.decided(self.asked(), decision), on_unknown=word)
+        bench.submission._check_unknown()
+        report = bench.run(6)
+        bench.submission._check_unknown()
+        assert bench.api.sent == sent
+        assert report.tallies.unknown == (2 if decision is PersonDecision.SKIP else 0)
+
+    def test_the_answer_stop_fails_the_task_and_says_whose_it_is(self) -> None:
+        bench = Bench(Api(), self.decided(self.asked(), PersonDecision.STOP), on_unknown=OnUnknown.ASK)
+        with pytest.raises(errors.SubmissionUnknownError, match="ann has decided to stop"):
+            bench.submission._check_unknown()
+
+    def test_contacts_that_get_lost_again_are_asked_about_again(self) -> None:
+        store = self.decided(self.asked(), PersonDecision.RESUBMIT)
+        with pytest.raises(UndecidedError):
+            Bench(Api(UNKNOWN), store, on_unknown=OnUnknown.ASK).run(6)
+        again = Bench(Api(), store, on_unknown=OnUnknown.ASK)
+        with pytest.raises(UndecidedError):
+            again.submission._check_unknown()
+        assert again.api.sent == []
+
+    def test_the_word_in_the_dag_goes_before_an_answer(self) -> None:
+        store = self.decided(self.asked(), PersonDecision.STOP)
+        bench = Bench(Api(), store, on_unknown=OnUnknown.SKIP)
+        bench.submission._check_unknown()
+        bench.run(6)
+        assert bench.api.sent == [["Q5", "Q6"]]

@@ -16,8 +16,9 @@ from airflow_provider_cleanlist.contacts.sources import RecordsSource
 from airflow_provider_cleanlist.exceptions import CleanlistCreditLimitError, CleanlistRejectsFileError
 from airflow_provider_cleanlist.submission.history import OnUnknown
 from airflow_provider_cleanlist.submission.options import OnInvalid, SubmissionOptions
+from airflow_provider_cleanlist.submission.report import SubmissionOutcome
 from airflow_provider_cleanlist.submission.stored_journal import StoredJournal
-from airflow_provider_cleanlist.submission.submit import Submission, SubmissionOutcome
+from airflow_provider_cleanlist.submission.submit import Submission
 
 UNKNOWN = errors.SubmissionUnknownError(errors.ErrorInfo("submit", "the connection was lost"))
 
