@@ -25,7 +25,7 @@ from airflow_provider_cleanlist.submission.journal import (
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection, Engine
 
-LEDGER_VERSION = 1
+LEDGER_VERSION = 2
 """Version of the tables. A later release that changes them migrates older ones; an older release refuses newer ones."""
 LOCK_PATIENCE_SECONDS = 60
 """How long a task waits for others that write for the same organisation, in seconds."""
@@ -206,7 +206,9 @@ def ledger_tables(schema: str | None) -> LedgerTables:
 
 
 def set_up(engine: Engine, tables: LedgerTables, name: str) -> None:
-    """Create missing tables; safe when several processes do so at the same time.
+    """Create missing tables, and bring those of an older release up to date.
+
+    It is safe when several processes do so at the same time.
 
     Args:
         engine: The database.
@@ -214,17 +216,47 @@ def set_up(engine: Engine, tables: LedgerTables, name: str) -> None:
         name: What to call the ledger in errors.
 
     Raises:
-        JournalConfigurationError: They are of a newer release, or cannot be made.
+        JournalConfigurationError: They are of a newer release, or cannot be made or changed.
         JournalUnavailableError: The database does not answer.
     """
     with database_errors(name):
-        if _version(engine, tables, name) is not None:
+        if _version(engine, tables, name) == LEDGER_VERSION:
             return
         with transaction(engine) as connection:
             _lock_set_up(connection, name)
             tables.metadata.create_all(connection, checkfirst=True)
-            if connection.execute(sa.select(tables.ledger.c.version)).first() is None:
+            found = connection.execute(sa.select(tables.ledger.c.version)).scalar()
+            if found is None:
                 connection.execute(tables.ledger.insert().values(version=LEDGER_VERSION))
+            elif found < LEDGER_VERSION:
+                _add_missing_columns(connection, tables.batches, name)
+                connection.execute(tables.ledger.update().values(version=LEDGER_VERSION))
+
+
+def _add_missing_columns(connection: Connection, table: sa.Table, name: str) -> None:
+    """Add the columns that a table of an older release lacks; none of them needs a value in the rows that are there.
+
+    MySQL and MariaDB commit after each, so a set-up that was interrupted leaves some of them to the next one.
+    """
+    inspector = sa.inspect(connection)
+    present = {column["name"] for column in inspector.get_columns(table.name, schema=table.schema)}
+    dialect = connection.dialect
+    target = dialect.identifier_preparer.format_table(table)
+    statements = [
+        f"ALTER TABLE {target} ADD COLUMN {sa.schema.CreateColumn(column).compile(dialect=dialect)}"
+        for column in table.columns
+        if column.name not in present
+    ]
+    try:
+        for statement in statements:
+            connection.exec_driver_sql(statement)
+    except sa.exc.DBAPIError as error:
+        if not _codes(error) & _NOT_ALLOWED:
+            raise
+        raise JournalConfigurationError(
+            f"the ledger {name} has tables of an older release, and its user may not change them: give it ALTER (on "
+            f"PostgreSQL, the table's owner has it), or let somebody who may run {'; '.join(statements)}"
+        ) from None
 
 
 def _version(engine: Engine, tables: LedgerTables, name: str) -> int | None:
@@ -279,7 +311,8 @@ def transaction(engine: Engine) -> Iterator[Connection]:
         }.get(
             connection.dialect.name,
             (
-                f"SET SESSION innodb_lock_wait_timeout = {patience}, SESSION wait_timeout = {patience}",
+                f"SET SESSION innodb_lock_wait_timeout = {patience}, SESSION lock_wait_timeout = {patience}, "
+                f"SESSION wait_timeout = {patience}",
                 "SET TRANSACTION ISOLATION LEVEL READ COMMITTED",
             ),
         ):
@@ -332,11 +365,16 @@ def _locked(name: str) -> LedgerLockedError:
     )
 
 
+def _codes(error: sa.exc.DBAPIError) -> set[str]:
+    original: Any = error.orig
+    codes = {str(getattr(original, field, None)) for field in ("pgcode", "sqlstate")}
+    return codes | {str(part) for part in getattr(original, "args", ())[:1]}
+
+
 def _translated(name: str, error: sa.exc.DBAPIError) -> JournalConfigurationError | JournalUnavailableError:
     original: Any = error.orig
     text = str(original).lower() if type(original).__module__.startswith("sqlite3") else ""
-    codes = {str(getattr(original, field, None)) for field in ("pgcode", "sqlstate")}
-    codes |= {str(part) for part in getattr(original, "args", ())[:1]}
+    codes = _codes(error)
     if codes & _READ_ONLY or "readonly database" in text:
         return JournalConfigurationError(f"the ledger {name} is read-only: it must take {_NEEDED_GRANTS}")
     if codes & _NOT_ALLOWED:

@@ -15,7 +15,7 @@ import pytest
 import sqlalchemy as sa
 
 from airflow_provider_cleanlist.client.results import WorkflowEnd
-from airflow_provider_cleanlist.submission.history import ContactHistory
+from airflow_provider_cleanlist.submission.history import ContactHistory, PersonDecision
 from airflow_provider_cleanlist.submission.journal import (
     JournalConfigurationError,
     JournalTakenOverError,
@@ -55,7 +55,7 @@ class TestManyAtOnce:
             server.journal(index=number)
 
         in_processes(8, open_journal)
-        assert server.query("SELECT version FROM cleanlist_ledger") == [(1,)]
+        assert server.query("SELECT version FROM cleanlist_ledger") == [(2,)]
         assert server.query("SELECT COUNT(*) FROM cleanlist_attempts") == [(8,)]
         names = sa.inspect(server.administration).get_table_names()
         assert sorted(names) == [f"cleanlist_{name}" for name in TABLES]
@@ -437,6 +437,39 @@ class TestLocks:
         assert list(answers[0].not_due) == [0, 1, 2]
 
 
+def make_old(server: Any, *columns: str) -> None:
+    """Take the ledger back to version 1, but for columns that an interrupted set-up has added."""
+    for column in {"decision", "decided_by", "decided_at"} - set(columns):
+        server.run(f"ALTER TABLE cleanlist_batches DROP COLUMN {column}")
+    server.run("UPDATE cleanlist_ledger SET version = 1")
+
+
+class TestTablesOfAnOlderRelease:
+    @pytest.mark.parametrize("columns", [(), ("decision", "decided_by")], ids=["whole", "interrupted"])
+    def test_they_get_the_columns_and_keep_their_rows(
+        self, server: Any, identities: Make, columns: tuple[str, ...]
+    ) -> None:
+        journal = server.journal()
+        journal.lose(journal.begin(identities(3), "full", 1.0, is_new).batch, "gone", 2.0)
+        make_old(server, *columns)
+        journal = server.journal(try_number=2)
+        assert [(batch.size, batch.is_undecided) for batch in journal.batches] == [(3, True)]
+        assert journal.record_decision(PersonDecision.SKIP, "Ann", 3.0) == 1
+        assert server.query("SELECT decision, decided_by FROM cleanlist_batches") == [("skip", "Ann")]
+        assert server.query("SELECT version FROM cleanlist_ledger") == [(2,)]
+
+    def test_eight_processes_at_the_same_moment(self, server: Any) -> None:
+        def open_journal(start: Any, number: int) -> None:
+            start.wait()
+            server.journal(index=number)
+
+        server.open()
+        make_old(server)
+        in_processes(8, open_journal)
+        assert server.query("SELECT version FROM cleanlist_ledger") == [(2,)]
+        assert server.query("SELECT COUNT(*) FROM cleanlist_attempts") == [(8,)]
+
+
 class TestPrivileges:
     @pytest.fixture
     def user(self, server: Any) -> Any:
@@ -483,6 +516,16 @@ class TestPrivileges:
             JournalConfigurationError, match=r"its user needs CREATE .once., SELECT, INSERT and UPDATE"
         ):
             server.journal(user(grants), run="another", organisation="another")
+
+    def test_a_user_who_may_not_change_tables_of_an_older_release(self, server: Any, user: Any) -> None:
+        make_old(server)
+        with pytest.raises(
+            JournalConfigurationError, match="user may not change them: give it ALTER"
+        ) as caught:
+            user("SELECT, INSERT, UPDATE")
+        server.run(*str(caught.value).partition("may run ")[2].split("; "))
+        assert list(server.journal(user("SELECT, INSERT, UPDATE")).batches) == []
+        assert server.query("SELECT version FROM cleanlist_ledger") == [(2,)]
 
     def test_a_user_who_may_not_make_tables(self, server: Any, user: Any) -> None:
         for table in TABLES:
@@ -539,8 +582,8 @@ class TestWhatIsMissing:
 
     def test_a_newer_version(self, server: Any) -> None:
         server.open()
-        server.run("UPDATE cleanlist_ledger SET version = 2")
-        with pytest.raises(JournalConfigurationError, match="version 2, and this release knows version 1"):
+        server.run("UPDATE cleanlist_ledger SET version = 3")
+        with pytest.raises(JournalConfigurationError, match="version 3, and this release knows version 2"):
             server.open()
 
     def test_a_server_that_went_away_and_comes_back(self, server: Any, identities: Make) -> None:
