@@ -116,7 +116,7 @@ class _Watched:
 
 
 class _FinalResponse(http.client.HTTPResponse):
-    """A response that reads past informational ones such as 103 (Early Hints), where the standard one reads past 100."""
+    """A response that reads past informational ones such as 103 (Early Hints); the standard one reads past 100 only."""
 
     def begin(self) -> None:
         super().begin()
