@@ -33,6 +33,7 @@ __all__ = [
     "CleanlistRateLimitedError",
     "CleanlistRejectsFileError",
     "CleanlistServerError",
+    "CleanlistSourceUnavailableError",
     "CleanlistStateCorruptError",
     "CleanlistStateError",
     "CleanlistStoppedError",
@@ -111,6 +112,10 @@ class CleanlistStateCorruptError(CleanlistError, AirflowFailException):
 
 class CleanlistStoppedError(CleanlistError, AirflowException):
     """The worker stopped the task, which ended between two requests. Retried: nothing is lost or unknown."""
+
+
+class CleanlistSourceUnavailableError(CleanlistError, AirflowException):
+    """The contacts cannot be read at the moment. Retried: nothing was submitted in this attempt."""
 
 
 class CleanlistRejectsFileError(CleanlistError, AirflowException):

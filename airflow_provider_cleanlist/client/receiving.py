@@ -125,7 +125,7 @@ class _FinalResponse(http.client.HTTPResponse):
                 return
             self.headers = self.msg = None  # type: ignore[assignment]  # begin() does nothing where there are headers
             super().begin()
-        raise http.client.HTTPException("too many informational responses")
+        raise http.client.HTTPException
 
 
 class _WatchedConnection(_Watched, urllib3.connection.HTTPConnection):

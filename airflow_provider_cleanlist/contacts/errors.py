@@ -41,4 +41,8 @@ class MissingDependencyError(SourceError):
 
 
 class QueryError(SourceError):
-    """The query's data made the database fail; the database's own message may quote values and is left out."""
+    """The query cannot be run, or its data made the database fail; a message that may quote values is left out."""
+
+
+class SourceUnavailableError(Exception):
+    """A source of contacts cannot be read at the moment; reading it again later may succeed."""

@@ -21,7 +21,12 @@ from typing import IO, TYPE_CHECKING, Any, NamedTuple, Protocol, cast
 
 from airflow_provider_cleanlist.client.models import CONTACT_FIELDS, Contact
 from airflow_provider_cleanlist.contacts.columns import find_column, plan_columns
-from airflow_provider_cleanlist.contacts.errors import MissingFileError, SourceError, UnknownFormatError
+from airflow_provider_cleanlist.contacts.errors import (
+    MissingFileError,
+    SourceError,
+    SourceUnavailableError,
+    UnknownFormatError,
+)
 from airflow_provider_cleanlist.contacts.readers.delimited import DELIMITERS, DelimitedFile
 from airflow_provider_cleanlist.contacts.readers.json_text import read_json_array, read_json_lines
 from airflow_provider_cleanlist.contacts.readers.parquet import ParquetTable
@@ -193,7 +198,12 @@ class QuerySource:
         return ()
 
     def rows(self, wanted: WantedColumns | None = None, /) -> Iterator[SourceRow]:
-        """Run the query."""
+        """Run the query.
+
+        Raises:
+            QueryError: If it writes, cannot be run as it is, or its data made it fail.
+            SourceUnavailableError: If the database cannot be reached or fails.
+        """
         number = 0
         with closing(read_query(self._hook, self._sql, self._parameters)) as results:
             for columns, row in results:
@@ -275,6 +285,7 @@ class FileSource:
         Raises:
             MissingFileError: If there is no file, or it may not be read.
             SourceError: If it cannot be read as what its suffix says; the message starts with its name.
+            SourceUnavailableError: If the storage fails.
         """
         try:
             with ExitStack() as stack:
@@ -284,6 +295,8 @@ class FileSource:
                 yield from _FORMATS[self._format[0]](self, file, wanted or WantedColumns(is_all=True))
         except (FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError) as error:
             raise MissingFileError(f"{self._name} cannot be read: {_PROBLEMS[type(error)]}.") from None
+        except OSError as error:
+            raise SourceUnavailableError(f"{self._name} cannot be read ({type(error).__name__}).") from None
         except SourceError as error:
             raise type(error)(f"{self._name}: {error}") from None
 
@@ -299,6 +312,11 @@ class FileSource:
                 f"no file system for {scheme}:// is installed. Install the Airflow provider that brings it, such as "
                 "apache-airflow-providers-amazon[s3fs] for s3://."
             ) from None
+        except Exception as error:
+            if isinstance(error, OSError) or type(error).__module__.startswith("airflow."):
+                raise
+            # a client of object storage: refused credentials, a network that fails
+            raise SourceUnavailableError(f"{self._name} cannot be opened ({type(error).__name__}).") from None
 
     def _texts(self, file: BinaryFile) -> Iterator[str]:
         decoder = Decoder(self._encoding)

@@ -137,6 +137,7 @@ class BulkEnrichOperator(BaseOperator):
         CleanlistCreditLimitError: The worst case costs too much; nothing was submitted; not retried.
         CleanlistInsufficientCreditsError: Credits ran out between batches; not retried, clear after topping up.
         CleanlistDataError: The source cannot be used; nothing was submitted; not retried.
+        CleanlistSourceUnavailableError: The source cannot be read at the moment; nothing was submitted; retried.
         CleanlistStateError: The journal cannot be read or written; retried.
         CleanlistStoppedError: The worker asked the task to stop, and it did so between two requests; retried.
         CleanlistRejectsFileError: The file of rejects cannot be written; retried.

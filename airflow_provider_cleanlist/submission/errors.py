@@ -8,10 +8,11 @@ from dataclasses import replace
 
 from airflow_provider_cleanlist.client import errors
 from airflow_provider_cleanlist.client.models import EnrichmentType
-from airflow_provider_cleanlist.contacts.errors import SourceError
+from airflow_provider_cleanlist.contacts.errors import SourceError, SourceUnavailableError
 from airflow_provider_cleanlist.exceptions import (
     CleanlistConfigurationError,
     CleanlistDataError,
+    CleanlistSourceUnavailableError,
     CleanlistStateCorruptError,
     CleanlistStateError,
     CleanlistStoppedError,
@@ -58,6 +59,8 @@ def submission_errors() -> Iterator[None]:
         raise to_airflow(error) from None
     except SourceError as error:
         raise CleanlistDataError(f"Nothing was submitted in this attempt: {error}") from None
+    except SourceUnavailableError as error:
+        raise CleanlistSourceUnavailableError(f"Nothing was submitted in this attempt: {error}") from None
     except (JournalMissingError, JournalConfigurationError) as error:
         text = str(error)
         raise CleanlistConfigurationError(f"{text[:1].upper()}{text[1:].removesuffix('.')}.") from None

@@ -12,7 +12,8 @@ from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing
 from typing import Any, Protocol
 
-from airflow_provider_cleanlist.contacts.errors import QueryError
+from airflow_provider_cleanlist.contacts.errors import QueryError, SourceUnavailableError
+from airflow_provider_cleanlist.redaction import redacted
 from airflow_provider_cleanlist.wording import unique_names
 
 _FETCH_ROWS = 2_000
@@ -29,6 +30,14 @@ _READ_ONLY = {
 """What makes a connection read only, by the package of its driver."""
 _DATA_ERROR_CLASSES = ("22", "23")  # SQLSTATE: data exception, integrity constraint violation
 _UNSUPPORTED_CLASSES = ("0A", "42")  # SQLSTATE: feature not supported, syntax error
+_LASTING_CLASSES = ("0A", "25", "28", "3D", "3F", "42")
+"""SQLSTATE: what is wrong with the query, its privileges or the names in it stays so."""
+_LASTING_CODES = frozenset({1044, 1045, 1046, 1049, 1052, 1054, 1064, 1065, 1142, 1143, 1146, 1305, 1370})
+"""The same in numbers of MySQL and MariaDB."""
+_LASTING_TEXT = re.compile(
+    "no such|syntax error|unable to open|not a database|bindings|ambiguous|incomplete input|user-defined function"
+)
+"""The same in words of SQLite."""
 _READ_ONLY_STATE = "25006"
 _READ_ONLY_CODE = 1792  # of MySQL and MariaDB
 _READ_ONLY_TEXT = "attempt to write a readonly database"  # of SQLite
@@ -71,15 +80,16 @@ def read_query(
         parameters: What the driver binds to the query's placeholders, in the driver's own style.
 
     Raises:
-        QueryError: If the query writes, or the data made it fail (a cast, an overflow). Other errors of the driver pass
-            through.
+        QueryError: If the query writes, cannot be run as it is, or its data made it fail (a cast, an overflow).
+        SourceUnavailableError: If the database cannot be reached or fails.
     """
+    sql = sql.removeprefix("\ufeff")  # of a file that an editor saved as "UTF-8 with BOM"
     check_reads_only(sql)
-    with closing(hook.get_conn()) as connection:
+    with closing(_connect(hook)) as connection:
         try:
             _make_read_only(connection)
             cursor = _open_cursor(connection)
-            cursor.execute(sql, parameters) if parameters else cursor.execute(sql)
+            _execute(cursor, sql, parameters)
             rows = cursor.fetchmany(_FETCH_ROWS)
             if cursor.description is None:
                 raise QueryError("The query returns no rows: it is not a SELECT.")
@@ -92,12 +102,77 @@ def read_query(
                 rows = cursor.fetchmany(_FETCH_ROWS)
         except QueryError:
             raise
-        except Exception as error:
-            if _is_about_writing(error):
-                raise QueryError(_WRITES.format(what="in a read-only transaction")) from None
-            if _is_about_data(error):
-                raise QueryError(_explain(error)) from None
-            raise
+        except Exception as error:  # noqa: BLE001 - drivers raise what they like
+            raise _translated(error) from None
+
+
+def _connect(hook: ConnectionHook) -> Any:
+    try:
+        return hook.get_conn()
+    except Exception as error:  # noqa: BLE001 - hooks and drivers raise what they like
+        raise _translated(error) from None
+
+
+def _execute(cursor: Any, sql: str, parameters: Sequence[object] | Mapping[str, object] | None) -> None:
+    if not parameters:
+        cursor.execute(sql)
+        return
+    try:
+        cursor.execute(sql, parameters)
+    except Exception as error:
+        is_of_driver = isinstance(error, ValueError | TypeError | LookupError) or (
+            _sql_state(error) is None and re.search("placeholder|parameter", str(error))
+        )
+        if is_of_driver:
+            raise QueryError(
+                f"The query does not fit its parameters ({type(error).__name__}). Give every placeholder a value, and "
+                "write a % that is none as %%, as in LIKE 'A%%'."
+            ) from None
+        raise
+
+
+def _translated(error: Exception) -> QueryError | SourceUnavailableError:
+    """Return the error for one of a driver."""
+    if _is_about_writing(error):
+        return QueryError(_WRITES.format(what="in a read-only transaction"))
+    if _is_about_data(error):
+        return QueryError(_explain(error))
+    if _is_lasting(error):
+        return QueryError(f"The query cannot be run: {_quoted(error)}. Correct it, or what it reads.")
+    return SourceUnavailableError(
+        f"the database of the query cannot be read at the moment: {_quoted(error)}."
+    )
+
+
+def _is_lasting(error: Exception) -> bool:
+    """Return whether a later attempt would fail alike."""
+    if state := _sql_state(error):
+        return state.startswith(_LASTING_CLASSES)
+    if _is_of_sqlite(error):
+        return _LASTING_TEXT.search(str(error)) is not None
+    names = {cls.__name__ for cls in type(error).__mro__}
+    return bool(names & {"ProgrammingError", "NotSupportedError"}) or error.args[:1] in {
+        (n,) for n in _LASTING_CODES
+    }
+
+
+def _quoted(error: Exception) -> str:
+    """Return what the database said, where it quotes no values."""
+    kind = " ".join(filter(None, (type(error).__name__, _sql_state(error))))
+    number = error.args[0] if error.args and isinstance(error.args[0], int) else None
+    if _is_of_sqlite(error):
+        said = str(error)
+    elif primary := getattr(getattr(error, "diag", None), "message_primary", None):
+        said = str(primary)
+    elif number in _LASTING_CODES and len(error.args) > 1:
+        said = str(error.args[1])
+    else:
+        return kind
+    return f"{kind}: {redacted(said.strip().partition(chr(10))[0]).rstrip('.')}"
+
+
+def _is_of_sqlite(error: Exception) -> bool:
+    return type(error).__module__ == "sqlite3"
 
 
 _WRITES = (

@@ -16,7 +16,7 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import dict_row
 
-from airflow_provider_cleanlist.contacts.errors import QueryError
+from airflow_provider_cleanlist.contacts.errors import QueryError, SourceUnavailableError
 from airflow_provider_cleanlist.contacts.reading import UsableRow, read_contacts
 from airflow_provider_cleanlist.contacts.report import ReadReport
 from airflow_provider_cleanlist.contacts.sources import QuerySource, open_source
@@ -161,10 +161,42 @@ def test_a_query_that_writes_is_a_named_error_and_writes_nothing(hook, uri, sql)
     assert counts == (ROWS, 0)
 
 
-def test_other_errors_pass(hook):
-    with pytest.raises((psycopg.errors.UndefinedTable, psycopg2.errors.UndefinedTable)):
-        list(QuerySource(hook, "SELECT * FROM absent").rows())
+@pytest.mark.parametrize(
+    ("sql", "told"),
+    [
+        ("SELECT * FROM absent", 'UndefinedTable 42P01: relation "absent" does not exist'),
+        ("SELECT absent FROM crm", 'UndefinedColumn 42703: column "absent" does not exist'),
+        ("SELEC 1", "SyntaxError 42601: syntax error at or near "),
+    ],
+)
+def test_a_query_that_cannot_be_run_is_a_named_error(hook, sql, told):
+    with pytest.raises(QueryError, match=f"The query cannot be run: {told}") as caught:
+        list(QuerySource(hook, sql).rows())
+    assert caught.value.__suppress_context__
     assert hook.connections[-1].closed
+
+
+def test_a_query_whose_server_goes_away_may_be_run_later(hook):
+    with pytest.raises(SourceUnavailableError, match=r"cannot be read at the moment: \w+"):
+        list(QuerySource(hook, "SELECT li, pg_terminate_backend(pg_backend_pid()) FROM crm").rows())
+    assert hook.connections[-1].closed
+
+
+@pytest.mark.parametrize("parameters", [{"id": 8}, (8,)])
+def test_a_percent_sign_beside_parameters_is_told(hook, parameters):
+    place = "%(id)s" if isinstance(parameters, dict) else "%s"
+    with pytest.raises(QueryError, match=r"does not fit its parameters .* as in LIKE 'A%%'"):
+        list(
+            QuerySource(
+                hook, f"SELECT li FROM crm WHERE last_name LIKE '%Z%' AND id = {place}", parameters
+            ).rows()
+        )
+    doubled = QuerySource(
+        hook, f"SELECT li FROM crm WHERE last_name LIKE 'Gr%%' AND id = {place}", parameters
+    )
+    assert len(list(doubled.rows())) == 1
+    alone = QuerySource(hook, "SELECT li FROM crm WHERE last_name LIKE 'Gr%' AND id = 8")
+    assert len(list(alone.rows())) == 1
 
 
 def test_through_an_airflow_connection(uri, monkeypatch):

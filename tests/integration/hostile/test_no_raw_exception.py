@@ -206,6 +206,32 @@ def test_an_argument_of_a_method_of_the_hook(method: str) -> None:
     assert {name: problem for name, problem in found.items() if problem} == {}
 
 
+QUERIES = {
+    "missing table": "SELECT * FROM absent",
+    "missing column": "SELECT absent",
+    "no SQL": "SELEC 1",
+    "unbound": "SELECT ? AS email",
+    "nothing but a byte order mark": "\ufeff",
+    "no text": "SELECT x'ff00' AS email",
+}
+DATABASES = {
+    "not there": {"conn_type": "postgres", "host": "127.0.0.1", "port": 1, "login": "x", "schema": "x"},
+    "no file": {"conn_type": "sqlite", "host": "/no/such/directory/w.db"},
+    "no SQL database": {"conn_type": "http", "host": "127.0.0.1"},
+}
+
+
+@pytest.mark.usefixtures("sandbox")
+def test_a_source_query(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = {
+        name: raw(lambda sql=sql: enrich(sql=sql, sql_conn_id="warehouse")) for name, sql in QUERIES.items()
+    }
+    for name, connection in DATABASES.items():
+        monkeypatch.setenv("AIRFLOW_CONN_SOURCE", json.dumps(connection))
+        found[name] = raw(lambda: enrich(sql="SELECT 1 AS email", sql_conn_id="source"))
+    assert {name: problem for name, problem in found.items() if problem} == {}
+
+
 # Answers
 
 BODIES = {

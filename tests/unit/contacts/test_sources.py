@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import gzip
 import json
+import re
 import sqlite3
 import sys
 from pathlib import Path
@@ -24,6 +25,7 @@ from airflow_provider_cleanlist.contacts.errors import (
     MissingFileError,
     QueryError,
     SourceError,
+    SourceUnavailableError,
     UnknownFormatError,
 )
 from airflow_provider_cleanlist.contacts.readers.query import check_reads_only
@@ -435,7 +437,7 @@ def test_what_the_text_does_not_show_the_database_refuses(database):
         return connection
 
     database.get_conn = get_conn
-    with pytest.raises((QueryError, sqlite3.OperationalError)):
+    with pytest.raises(QueryError):
         values(QuerySource(database, "SELECT mark() AS email"))
     del database.get_conn
     assert len(values(QuerySource(database, "SELECT * FROM people"))) == 5000
@@ -462,10 +464,46 @@ def test_values_that_a_driver_cannot_convert_are_not_quoted(tmp_path):
     assert "SECRET" not in str(caught.value)
 
 
-def test_errors_of_the_database_pass(database):
-    with pytest.raises(sqlite3.OperationalError, match="no such table"):
-        values(QuerySource(database, "SELECT * FROM absent"))
+@pytest.mark.parametrize(
+    ("sql", "told"),
+    [
+        ("SELECT * FROM absent", "OperationalError: no such table: absent"),
+        ("SELECT absent FROM people", "OperationalError: no such column: absent"),
+        ("SELEC 1", 'OperationalError: near "SELEC": syntax error'),
+        ("SELECT ? AS email", "ProgrammingError: Incorrect number of bindings supplied"),
+    ],
+)
+def test_a_query_that_cannot_be_run_is_a_named_error(database, sql, told):
+    with pytest.raises(QueryError, match=f"The query cannot be run: {re.escape(told)}") as caught:
+        values(QuerySource(database, sql))
+    assert caught.value.__suppress_context__
     assert is_closed(database.opened[-1])
+
+
+def test_a_database_that_is_busy_may_be_read_later(database):
+    connection = database.get_conn()
+    connection.execute("BEGIN EXCLUSIVE")
+    hook = SimpleNamespace(get_conn=lambda: sqlite3.connect(database.path, timeout=0))
+    with pytest.raises(
+        SourceUnavailableError, match="cannot be read at the moment: OperationalError: database is locked"
+    ):
+        values(QuerySource(hook, "SELECT * FROM people"))
+    connection.rollback()
+    assert len(values(QuerySource(hook, "SELECT * FROM people"))) == 5000
+
+
+def test_a_database_that_cannot_be_reached_may_be_read_later():
+    def refuse():
+        raise ConnectionRefusedError("secret-host refused")
+
+    with pytest.raises(SourceUnavailableError, match=r"at the moment: ConnectionRefusedError\.$"):
+        values(QuerySource(SimpleNamespace(get_conn=refuse), "SELECT 1"))
+
+
+def test_a_query_of_a_file_with_a_byte_order_mark_runs(database):
+    assert len(values(QuerySource(database, "\ufeffSELECT * FROM people"))) == 5000
+    with pytest.raises(QueryError, match=r"writes to the database \(DELETE\)"):
+        values(QuerySource(database, "\ufeffDELETE FROM people"))
 
 
 # --- open_source -------------------------------------------------------------------------------------------------
