@@ -70,6 +70,8 @@ def chosen_values(values: Mapping[str, object], sources: Mapping[str, Sequence[s
 
 
 def _filled(value: object) -> object:
+    if isinstance(value, str) and value.isalnum():  # fast: most values are filled, and many a single word
+        return value
     return None if is_blank(value) else value
 
 

@@ -87,7 +87,7 @@ def normalise(fields: Mapping[str, object]) -> Contact:
     Returns:
         The contact, valid or not.
     """
-    linkedin, first, last, company, domain, email = (clean_text(fields.get(name)) for name in _FIELDS)
+    linkedin, first, last, company, domain, email = [clean_text(fields.get(name)) for name in _FIELDS]
     profile = parse_linkedin_url(linkedin) if linkedin else None
     host = clean_domain(domain) if domain else None
     named = bool(first and last)
@@ -155,8 +155,8 @@ def identity(contact: Contact) -> bytes:
     profile = parse_linkedin_url(contact.linkedin_url) if contact.linkedin_url else None
     parts = _url_parts(profile) if profile else _name_parts(contact)
     message = "".join(
-        f"{len(part)}:{part}," for part in parts
-    )  # netstrings: no two lists of parts give the same text
+        [f"{len(part)}:{part}," for part in parts]
+    )  # netstrings: no two lists give the same text
     return hashlib.blake2b(message.encode(), digest_size=IDENTITY_BYTES, person=_PERSONALISATION).digest()
 
 

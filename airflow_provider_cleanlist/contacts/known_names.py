@@ -2,7 +2,7 @@
 
 A line of the file is one name: the contact field, the name as the tool writes it, its languages, the field that has
 to be there beside it, and the tools known to write it. The lines of a field stand in the order in which a row's
-value is looked for. To add a name, add a line, and a header to ``tests/unit/contacts/exports.csv``.
+value is looked for. To add a name, add a line, and a header with its source to ``tests/unit/contacts/exports.csv``.
 """
 
 from __future__ import annotations

@@ -330,6 +330,9 @@ class FileSource:
         self.columns = table.columns
         width = len(table.columns)
         for number, cells in table.records():
+            if len(cells) == width:  # fast: nearly all rows
+                yield SourceRow(number, dict(zip(table.columns, cells, strict=True)))
+                continue
             is_overlong = any(map(str.strip, cells[width:]))
             values = dict(zip_longest(table.columns, cells[:width]))
             yield SourceRow(number, values, is_overlong)

@@ -1,8 +1,8 @@
 """Headers of other tools' exports, in many languages: each names the columns that hold a person.
 
 ``exports.csv`` has one header a line, as its tool writes it; ``Company=company_name`` is a column that holds the
-field, a column without ``=`` must stay unread. ``source`` says where a header was looked up; without one it is general
-knowledge. The people are invented.
+field, a column without ``=`` must stay unread. ``source`` says where the header can be looked up: a page, a repository
+and its file or folder, or that it is general knowledge, for which no public source was found. The people are invented.
 """
 
 from __future__ import annotations
@@ -21,9 +21,10 @@ from airflow_provider_cleanlist.contacts.report import ReadReport
 from airflow_provider_cleanlist.contacts.sources import RecordsSource
 
 FILE = Path(__file__).with_name("exports.csv")
+ROWS = list(csv.DictReader(FILE.read_text(encoding="utf-8").splitlines()))
 EXPORTS = [
     (row["tool"], row["language"], [tuple(cell.partition("=")[::2]) for cell in row["header"].split("|")])
-    for row in csv.DictReader(FILE.read_text(encoding="utf-8").splitlines())
+    for row in ROWS
 ]
 PERSON = {
     "linkedin_url": "https://www.linkedin.com/in/mara-okafor-example",
@@ -36,8 +37,15 @@ PERSON = {
 
 
 def test_tools_and_languages() -> None:
-    assert len({tool for tool, _, _ in EXPORTS}) >= 60
-    assert len({language for _, language, _ in EXPORTS}) >= 20
+    assert len({tool for tool, _, _ in EXPORTS}) >= 70
+    assert len({language for _, language, _ in EXPORTS}) >= 30
+
+
+def test_every_header_says_where_it_is_from() -> None:
+    assert all(row["source"] for row in ROWS)
+    looked_up = [row for row in ROWS if row["source"].startswith(("https://", "github.com/"))]
+    assert len({row["tool"].removesuffix(" API").removesuffix(" import") for row in looked_up}) >= 40
+    assert len({row["language"] for row in looked_up}) >= 30
 
 
 def test_a_tool_that_the_table_names_has_a_header_here() -> None:
