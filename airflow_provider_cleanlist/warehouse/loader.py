@@ -183,6 +183,8 @@ def _publish(engine: Engine, spec: LoadSpec, stage: Stage, now: datetime) -> Loa
         database_errors(engine, f"Publishing into {spec.table}"),
         engine.begin() as connection,
     ):
+        forms = publication.database.written_forms(connection, publication.target)
+        publication = replace(publication, written_forms=forms)
         removed = publish(connection, publication)
         report = LoadReport(stage.checkpoint.rows, counts.keys, removed, stage.checkpoint.pages, added)
         stage.save(connection, replace(stage.checkpoint, report=asdict(report)), now)
@@ -198,7 +200,7 @@ def _prepare_target(
     plan = plan_target(spec, fields, before)
     if before is None:
         try:
-            tables.ensure_table(engine, tables.target_table(spec, plan, database))
+            tables.ensure_table(engine, tables.target_table(spec, plan, database), database.complete_target)
         except MissingKeyError:
             if spec.mode == "merge":
                 raise

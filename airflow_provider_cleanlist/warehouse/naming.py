@@ -34,7 +34,7 @@ _RESERVED_WORDS = frozenset(
         r"\w+",
         """
     all alter analyse analyze and any array as asc asymmetric authorization between binary both by case cast
-    check collate collation column comment concurrently connect constraint create cross cube current
+    check cmax cmin collate collation column comment concurrently connect constraint create cross ctid cube current
     current_catalog current_date current_role current_schema current_time current_timestamp current_user
     cursor database date day default deferrable delete desc describe distinct drop else end escape except
     exclude exclusive exec execute exists extract false fetch file float following for foreign freeze from full
@@ -44,9 +44,9 @@ _RESERVED_WORDS = frozenset(
     offset offline old on online only open option or order outer over overlaps partition placing plan
     preceding primary procedure public qualify range rank read recursive references regexp release rename
     replace returning revoke right rlike row rows sample schema schemas second select session session_user set
-    show similar size smallint some start struct symmetric sysdate system_user table tablesample then time
+    show similar size smallint some start struct symmetric sysdate system_user table tableoid tablesample then time
     timestamp to top trailing trigger true unbounded uid union unique unnest unpivot update usage use user using
-    validate value values varchar variadic verbose view when whenever where window with within year
+    validate value values varchar variadic verbose view when whenever where window with within xmax xmin year
         """,
     )
 )

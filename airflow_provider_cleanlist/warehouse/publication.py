@@ -39,6 +39,7 @@ class Publication:
         database: The database.
         stored_forms: The target's columns that round values or compare texts in a way of their own, each with the SQL
             of what becomes of a value, ``{}``, in it.
+        written_forms: Those that take a value only in a form of their own, each with its SQL.
     """
 
     spec: LoadSpec
@@ -49,6 +50,7 @@ class Publication:
     now: datetime
     database: Database
     stored_forms: Mapping[str, str] = field(default_factory=dict)
+    written_forms: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def target(self) -> sa.Table:
@@ -165,7 +167,10 @@ class Publication:
             column.target: types.published(source.c[column.staging], column.type)
             for column in self.plan.columns
         }
-        return staged | self._constants()
+        return {
+            name: StoredForm(value, self.written_forms[name]) if name in self.written_forms else value
+            for name, value in (staged | self._constants()).items()
+        }
 
     def _stored(self, name: str, value: ColumnElement[Any]) -> ColumnElement[Any]:
         """Return what a value is once it is in a column of the target, and how it compares there."""

@@ -5,7 +5,8 @@ Nothing is reflected: the columns of a table are those of an empty query, becaus
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -157,14 +158,24 @@ def without_key(table: sa.Table) -> sa.Table:
     return sa.Table(table.name, sa.MetaData(), *columns, schema=table.schema)
 
 
-def ensure_table(engine: Engine, table: sa.Table) -> None:
-    """Create a table unless it exists or another process creates it at the same moment."""
+def ensure_table(
+    engine: Engine, table: sa.Table, complete: Callable[[Connection, sa.Table], None] = lambda *_: None
+) -> None:
+    """Create a table unless it exists or another process creates it at the same moment.
+
+    Args:
+        engine: The warehouse.
+        table: The table.
+        complete: Called within the transaction that creates it.
+    """
     name = naming.TableName(table.name, table.schema)
     if columns_of(engine, name) is not None:
         return
     stored = as_stored(table, database_of(engine))
     try:
-        _execute_ddl(engine, sa.schema.CreateTable(stored), f"Creating table {name}")
+        with _ddl(engine, f"Creating table {name}") as connection:
+            connection.execute(sa.schema.CreateTable(stored))
+            complete(connection, stored)
     except LoadError:
         if columns_of(engine, name) is None:
             raise
@@ -195,9 +206,15 @@ def drop_table(engine: Engine, table: naming.TableName) -> None:
 
 
 def _execute_ddl(engine: Engine, statement: Any, doing: str) -> None:
+    with _ddl(engine, doing) as connection:
+        connection.execute(statement)
+
+
+@contextmanager
+def _ddl(engine: Engine, doing: str) -> Iterator[Connection]:
     with database_errors(engine, doing), engine.begin() as connection:
         apply_settings(connection, database_of(engine).ddl_settings)
-        connection.execute(statement)
+        yield connection
 
 
 def apply_settings(connection: Connection, settings: Sequence[str]) -> None:

@@ -294,7 +294,7 @@ SQLSTATES = ErrorCodes(
     configuration=re.compile("(?:0A|28|3D|3F|42(?!P01)|55000).*|ProgrammingError"),
     data=re.compile("(?:22|23502|23503|23514).*|DataError"),
     harmless=re.compile("(?:0A|08|23|25|28|3D|3F|40|42|53|55|57).*"),
-    mistyped=re.compile("42804|42883|22P02"),
+    mistyped=re.compile("42804|42846|42883|22P02"),
 )
 """SQLSTATE as PostgreSQL uses it; where a driver has none, the classes of PEP 249."""
 
@@ -350,6 +350,7 @@ class Database:
         add_column: How ``ALTER TABLE .. ADD COLUMN`` is spelled.
         drop_if_exists: Whether there is ``DROP TABLE IF EXISTS``.
         ddl_settings: Statements that begin a transaction with DDL.
+        complete_target: Does what else a target that was just created needs.
         check_target: Refuses an existing target in which a failed load could leave half of its rows.
         insert: Inserts rows.
         insert_by_driver: Faster ways to do that, by driver.
@@ -359,6 +360,7 @@ class Database:
         counts_affected: Whether the driver reports how many rows a statement affected.
         text_lengths: Finds the columns that limit the length of a text.
         stored_forms: Finds the columns that round values or compare texts in a way of their own.
+        written_forms: Finds the columns that take a value only in a form of their own.
         referring_keys: Finds the enforced foreign keys that refer to a table.
         lock: How loads wait for each other while they publish. None where concurrent transactions conflict anyway.
         analyze: Makes the statement that gathers statistics on columns of a table that was just filled.
@@ -391,6 +393,7 @@ class Database:
     add_column: str = "ADD COLUMN"
     drop_if_exists: bool = True
     ddl_settings: Sequence[str] = ()
+    complete_target: Callable[[Connection, sa.Table], None] = lambda *_: None
     check_target: Callable[[Connection, sa.Table], None] = lambda *_: None
 
     insert: InsertRows = execute_many
@@ -401,6 +404,7 @@ class Database:
     counts_affected: bool = True
     text_lengths: TextLengths = lambda *_: {}
     stored_forms: StoredForms = lambda *_: {}
+    written_forms: StoredForms = lambda *_: {}
     referring_keys: ReferringKeys = lambda *_: ()
 
     lock: Lock | None = None

@@ -44,13 +44,24 @@ FROM pg_attribute a JOIN pg_class t ON t.oid = a.attrelid JOIN pg_namespace s ON
 WHERE a.atttypid IN (CAST('varchar' AS regtype), CAST('bpchar' AS regtype)) AND a.atttypmod > 4
 AND t.relname = :name AND (s.nspname = :place OR CAST(:place AS text) IS NULL AND pg_table_is_visible(t.oid))
 """
-_STORED_FORMS = """
-SELECT a.attname, CONCAT('CAST({} AS ', format_type(a.atttypid, a.atttypmod), ')')
-FROM pg_attribute a JOIN pg_type y ON y.oid = a.atttypid
+_CASTS = """
+SELECT a.attname, CONCAT('CAST({{}} AS ', format_type(a.atttypid, a.atttypmod), ')')
+FROM pg_attribute a JOIN pg_type d ON d.oid = a.atttypid
+JOIN pg_type y ON y.oid = CASE d.typtype WHEN 'd' THEN d.typbasetype ELSE d.oid END
 JOIN pg_class t ON t.oid = a.attrelid JOIN pg_namespace s ON s.oid = t.relnamespace
-WHERE NOT a.attisdropped AND (y.typname IN ('citext', 'float4')
-OR y.typname IN ('numeric', 'timestamp', 'timestamptz') AND a.atttypmod >= 0)
+WHERE NOT a.attisdropped AND a.attnum > 0 AND ({which})
 AND t.relname = :name AND (s.nspname = :place OR CAST(:place AS text) IS NULL AND pg_table_is_visible(t.oid))
+"""
+# Types that no text becomes without a cast.
+_OWN_TYPES = "y.typtype = 'e' OR y.typname IN ('uuid', 'inet', 'cidr', 'macaddr', 'macaddr8', 'xml')"
+_WRITTEN_FORMS = _CASTS.format(which=_OWN_TYPES)
+_STORED_FORMS = _CASTS.format(
+    which=f"{_OWN_TYPES} OR y.typname IN ('citext', 'float4', 'int2', 'int4', 'int8', 'date', 'timestamp') "
+    "OR y.typname IN ('numeric', 'timestamptz') AND a.atttypmod >= 0"
+)
+_PUBLISHED = """
+SELECT count(*) FROM pg_publication_tables t JOIN pg_publication p ON p.pubname = t.pubname
+WHERE (p.pubupdate OR p.pubdelete) AND t.tablename = :name AND t.schemaname = COALESCE(:place, current_schema())
 """
 
 
@@ -128,6 +139,9 @@ def _copy_text(text: str) -> str:
 
 
 def _adopt(connection: Any) -> None:
+    _speak_utf8(
+        connection
+    )  # here, too: SQLAlchemy asks for the version before it lets us prepare the session
     match driver_package(connection):
         case "psycopg":
             from psycopg.rows import tuple_row
@@ -140,10 +154,31 @@ def _adopt(connection: Any) -> None:
 def _prepare(connection: Any) -> None:
     """Prepare no statements (psycopg 3): behind pgbouncer, the next transaction can have another session.
 
-    Nothing else outlives a transaction either: settings are ``SET LOCAL``, and locks are the transaction's.
+    Nothing else outlives a transaction either: settings are ``SET LOCAL``, and locks are the transaction's. pgbouncer
+    itself keeps track of the encoding.
     """
+    _speak_utf8(connection)
     if driver_package(connection) == "psycopg":
         connection.prepare_threshold = None
+
+
+def _speak_utf8(connection: Any) -> None:
+    """Send and receive all of Unicode, whatever the encoding of the database and of the environment."""
+    match driver_package(connection):
+        case "psycopg" if connection.info.parameter_status("client_encoding") != "UTF8":
+            connection.execute("SET client_encoding TO 'UTF8'")
+            connection.commit()
+        case "psycopg2" if connection.encoding != "UTF8":
+            connection.set_client_encoding("UTF8")
+
+
+def _make_updatable(connection: Connection, table: sa.Table) -> None:
+    """Give a new table without a key a replica identity, if a publication would refuse changes of its rows."""
+    if table.primary_key.columns:
+        return
+    found = connection.execute(sa.text(_PUBLISHED), {"name": table.name, "place": table.schema}).scalar()
+    if found:
+        connection.execute(TableStatement("ALTER TABLE {table} REPLICA IDENTITY FULL", table))
 
 
 def _differs(old: ColumnElement[Any], new: ColumnElement[Any], _: ColumnType) -> ColumnElement[bool]:
@@ -160,6 +195,7 @@ POSTGRESQL = Database(
     staging_prefixes=("UNLOGGED",),
     # A worker cut off from the network can hold a table for as long as the server believes that it is alive.
     ddl_settings=("SET LOCAL lock_timeout = '60s'",),
+    complete_target=_make_updatable,
     insert_by_driver={"psycopg2": _copy_psycopg2},
     stream_by_driver={"psycopg": CopyStream},
     # A crash of the server empties unlogged tables anyway, so commits need not wait for the disk.
@@ -168,6 +204,7 @@ POSTGRESQL = Database(
     count_settings=("SET LOCAL work_mem = '64MB'", "SET LOCAL max_parallel_workers_per_gather = 0"),
     text_lengths=lengths_by_query(_TEXT_LENGTHS),
     stored_forms=forms_by_query(_STORED_FORMS),
+    written_forms=forms_by_query(_WRITTEN_FORMS),
     referring_keys=keys_by_query(_REFERRING_KEYS),
     update=update_from,
     differs=_differs,
