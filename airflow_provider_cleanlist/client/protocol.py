@@ -118,10 +118,8 @@ class PageCursors:
             return None
         digest = _digest(cursor)
         problem = ""
-        if len(cursor) > CURSOR_CHARACTERS:
-            problem = (
-                f"a page cursor has more than {CURSOR_CHARACTERS:,} characters, so no address can hold it"
-            )
+        if len(cursor) > CURSOR_CHARACTERS or not _is_encodable(cursor):
+            problem = f"a page cursor has more than {CURSOR_CHARACTERS:,} characters or invalid ones"
         elif digest in self._seen:
             problem = "a page cursor was repeated, so reading would never end"
         elif self._empty_pages == 2:
@@ -132,6 +130,15 @@ class PageCursors:
             raise errors.UnexpectedResponseError(errors.ErrorInfo(self._operation, problem, status=200))
         self._seen.add(digest)
         return cursor
+
+
+def _is_encodable(text: str) -> bool:
+    """Whether a text can be sent; half a surrogate pair, which JSON can spell, cannot."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _digest(cursor: str | None) -> bytes:

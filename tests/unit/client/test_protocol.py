@@ -341,12 +341,9 @@ class TestPageCursors:
         return LeadPage("list", [{"lead_id": "l"}] * leads, None, cursor)
 
     def test_cursors_to_the_end(self) -> None:
-        cursors = protocol.PageCursors("read", "c0", pages=3)
-        assert [cursors.after(self.page(cursor)) for cursor in ("c1", "c" * 4096, None)] == [
-            "c1",
-            "c" * 4096,
-            None,
-        ]
+        cursors = protocol.PageCursors("read", "c0", pages=4)
+        given = ["c1", "\n\U0001f69a", "c" * 4096, None]
+        assert [cursors.after(self.page(cursor)) for cursor in given] == given
 
     @pytest.mark.parametrize(
         ("pages", "problem"),
@@ -354,6 +351,7 @@ class TestPageCursors:
             (["c1", "c0"], "cursor was repeated"),
             (["c1", "c2", "c1"], "cursor was repeated"),
             (["c" * 4097], "more than 4,096 characters"),
+            (["c1", "\ud800"], "characters or invalid ones"),
             (["c1", "c2", "c3", "c4"], "too many pages"),
         ],
     )
