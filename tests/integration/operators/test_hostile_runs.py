@@ -11,6 +11,7 @@ import asyncio
 import html
 import json
 import pickle
+import sys
 import threading
 import time
 import traceback
@@ -302,6 +303,20 @@ ENCODINGS: dict[str, Callable[[str], str]] = {
 }
 
 
+connected: list[object] = []
+"""Addresses that this process has looked up or connected to."""
+
+
+def note_connection(event: str, arguments: tuple[Any, ...]) -> None:
+    if event == "socket.connect":
+        connected.append(arguments[1])
+    elif event == "socket.getaddrinfo":
+        connected.append(arguments[:2])
+
+
+sys.addaudithook(note_connection)
+
+
 @pytest.mark.parametrize("encode", ENCODINGS.values(), ids=ENCODINGS.keys())
 @pytest.mark.parametrize("case", CASES)
 def test_nothing_that_is_written_down_holds_what_the_api_echoes(
@@ -310,7 +325,9 @@ def test_nothing_that_is_written_down_holds_what_the_api_echoes(
     run, api.script = CASES[case]
     api.encode = encode
     written = Written()
+    connected.clear()
     run(written)
+    assert set(connected) == {api.server_address}  # and nobody else
     log = logged()
     for end in api.script:
         assert any(path.endswith(end) for path in api.asked), everything_of(written, log)

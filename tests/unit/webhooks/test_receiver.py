@@ -251,6 +251,17 @@ def test_an_address_that_ends_nothing_is_refused_after_a_while(setup):
     assert setup.post(setup.token(batch=batch_name("s", "r", "another"))) == 200
 
 
+def test_a_genuine_delivery_after_many_forgeries_is_refused_each_time_and_nothing_is_stored(setup):
+    """What security.md says of the holder of an address: polling has to find the end."""
+    setup.announce()
+    forged = {"workflow_id": "w", "event": "enrichment.progress", "status": "processing"}
+    for _ in range(WEBHOOK_ATTEMPTS):
+        setup.post(setup.token(), forged)
+    assert [setup.post(setup.token()) for _ in range(5)] == [429] * 5
+    assert setup.inbox.payload("w") is None
+    assert setup.notified == []
+
+
 def test_attempts_are_counted_by_the_hour_and_by_the_address():
     now = [0.0]
     attempts = Attempts(lambda: now[0])
