@@ -58,6 +58,10 @@ EXPORT_COLUMNS = 2000
 """Columns of it."""
 FIELD_CHARACTERS = 256 * 1024
 """Names of all fields of a list together: progress of a load is stored with them, batch by batch."""
+ADDRESS_CHARACTERS = 8192
+"""Longest signed address of a file; it is stored with the progress of its load, batch by batch."""
+ETAG_CHARACTERS = 256
+"""Longest tag of a file by which it is recognised; a longer one counts as none."""
 EXPORT_SECONDS = 300.0
 """How long Cleanlist may take to write the file of an export, which it does before it responds."""
 WEBHOOK = InputLimit(4 * MB, 50_000)

@@ -6,6 +6,7 @@ The address is a secret: whoever has it can read the leads. It goes into no log 
 from __future__ import annotations
 
 import contextlib
+import ipaddress
 import re
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -13,13 +14,20 @@ from urllib.parse import urlsplit
 from airflow_provider_cleanlist.client import receiving
 from airflow_provider_cleanlist.client.settings import is_local, is_loopback
 from airflow_provider_cleanlist.client.transport import FAILURES, new_session, reason_of
-from airflow_provider_cleanlist.input_limits import EXPORT_PART_BYTES, RESPONSE_TIMEOUTS
+from airflow_provider_cleanlist.input_limits import (
+    ADDRESS_CHARACTERS,
+    ETAG_CHARACTERS,
+    EXPORT_PART_BYTES,
+    RESPONSE_TIMEOUTS,
+)
 
 if TYPE_CHECKING:
     import requests
 
 _REFUSALS = (401, 403, 404, 410)
 """How stores answer to an address that has expired or whose file is gone."""
+_HOST_NAME = re.compile(r"(?:[a-z0-9_-]+\.)*(?!0x|\d+$)[a-z0-9_-]+", re.ASCII)
+"""A name in ASCII whose last part is no number; those that end in one are IP addresses in some spelling."""
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,19})-\d{1,19}/(?:\d{1,19}|\*)", re.ASCII)
 
 
@@ -57,13 +65,24 @@ def address_problem(address: str, *, is_api_local: bool) -> str:
         _ = parts.port
     except ValueError:
         return "the address of the file is invalid"
-    if not host or "@" in parts.netloc or not address.isprintable() or " " in address:
+    if not _is_host(host) or "@" in parts.netloc or not address.isprintable() or " " in address:
         return "the address of the file is invalid"
+    if len(address) > ADDRESS_CHARACTERS:
+        return f"the address of the file has more than {ADDRESS_CHARACTERS:,} characters"
     if is_local(host) and not is_api_local:
         return "the address of the file leads to this machine or into a private network"
     if parts.scheme == "https" or (parts.scheme == "http" and is_loopback(host)):
         return ""
     return "the address of the file is not HTTPS"
+
+
+def _is_host(host: str) -> bool:
+    """Whether a host is a name, or an IP address in its usual spelling: ``127.1`` and ``0x7f000001`` are some, too."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return _HOST_NAME.fullmatch(host) is not None
+    return "%" not in host  # a zone
 
 
 class Download:
@@ -198,7 +217,7 @@ class Download:
                 raise DownloadError("the server of the file sent another range than the one asked for")
             begin = at
         etag = headers.get("ETag", "").strip()
-        etag = etag if etag.startswith('"') else ""
+        etag = etag if etag.startswith('"') and len(etag) <= ETAG_CHARACTERS else ""
         if at and etag != self.etag and (status == 200 or etag):
             raise FileChangedError
         self.etag = etag or self.etag

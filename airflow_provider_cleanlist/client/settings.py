@@ -27,6 +27,9 @@ _API_PATHS = ("/api/v1/public", "/api/v2")
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _HOST_NAME = re.compile(r"[a-z0-9._-]+|[0-9a-f:.]+", re.ASCII)
 _HOST_FORM = "host must look like https://api.cleanlist.ai"
+_INSIDE = (".localhost", ".localdomain", ".local", ".internal", ".intranet", ".lan", ".home.arpa")
+"""Ends of names that are none on the internet."""
+_PUBLIC_IPV6 = ipaddress.ip_network("2000::/3")
 _KEY = re.compile(r"[!-~]+", re.ASCII)
 
 
@@ -290,15 +293,22 @@ def normalise_host(host: str | None, port: int | None = None) -> str:
 
 
 def is_local(host: str) -> bool:
-    """Return whether a host is this machine or an IP address that is not public. Names are not looked up.
+    """Return whether a host is this machine, an IP address that is not public, or a name that is none on the internet.
+
+    Other names are not looked up.
 
     Args:
         host: Name or address, without a port.
     """
     try:
-        return not ipaddress.ip_address(host).is_global
+        address = ipaddress.ip_address(host)
     except ValueError:
-        return is_loopback(host)
+        name = host.rstrip(".").lower()
+        return "." not in name or name.endswith(_INSIDE)
+    if isinstance(address, ipaddress.IPv4Address):
+        return not address.is_global or address.is_multicast
+    holds_another = address.sixtofour is not None or address.teredo is not None
+    return address not in _PUBLIC_IPV6 or holds_another or not address.is_global
 
 
 def is_loopback(host: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import socket
 import threading
 from typing import cast
@@ -13,7 +14,7 @@ from airflow_provider_cleanlist.client import errors
 from airflow_provider_cleanlist.client.download import Download, DownloadError, address_problem
 from airflow_provider_cleanlist.client.exports import ExportReader
 from airflow_provider_cleanlist.client.models import SignedExport
-from airflow_provider_cleanlist.input_limits import EXPORT_PART_BYTES
+from airflow_provider_cleanlist.input_limits import ADDRESS_CHARACTERS, EXPORT_PART_BYTES
 
 INSIDE = [
     "http://127.0.0.1:6379/",
@@ -23,6 +24,30 @@ INSIDE = [
     "https://10.0.0.1:6443/file",
     "https://[fd00::1]/file",
     "https://[::ffff:10.0.0.1]/file",
+    "https://[::127.0.0.1]/file",
+    "https://[64:ff9b::7f00:1]/file",
+    "https://[2002:7f00:1::]/file",
+    "https://[fec0::1]/file",
+    "https://224.0.0.1/file",
+    "https://metadata/file",
+    "https://metadata.google.internal/file",
+    "https://ip6-localhost/file",
+    "https://files.localhost/file",
+]
+INVALID = [
+    "https://0x7f000001/file",
+    "https://2130706433/file",
+    "https://127.1/file",
+    "https://0177.0.0.1/file",
+    "https://169.254.169.254./file",
+    "https://files.example./file",
+    "https://\u2460\u2461\u2466.0.0.1/file",
+    "https://127\u30020\u30020\u30021/file",
+    "https://\u24db\u24de\u24d2\u24d0\u24db\u24d7\u24de\u24e2\u24e3/file",
+    "https://[fe80::1%25lo]/file",
+    "https://1.2.3.0x7/file",
+    "https://key@files.example/file",
+    "https:///file",
 ]
 
 
@@ -76,7 +101,41 @@ def test_an_address_inside_is_used_only_if_the_api_is_inside(address: str):
     assert address_problem(address, is_api_local=True) == ""
 
 
-@pytest.mark.parametrize("address", ["https://files.example/a?b=c", "https://93.184.216.34/file"])
+@pytest.mark.parametrize("address", INVALID)
+@pytest.mark.parametrize("is_api_local", [True, False])
+def test_an_address_in_another_spelling_is_not_used(address: str, is_api_local: bool):
+    """Some resolvers take it for one of this machine."""
+    assert "address of the file is invalid" in address_problem(address, is_api_local=is_api_local)
+
+
+def test_an_address_is_used_up_to_a_length():
+    address = "https://files.example/" + "a" * (ADDRESS_CHARACTERS - 22)
+    assert address_problem(address, is_api_local=False) == ""
+    assert "more than 8,192 characters" in address_problem(address + "a", is_api_local=False)
+
+
+@pytest.mark.parametrize("length", [256, 257])
+def test_a_long_tag_is_none(length: int):
+    response = requests.Response()
+    response.status_code = 200
+    response.raw = io.BytesIO()
+    response.headers["ETag"] = f'"{"x" * (length - 2)}"'
+    download = Download("https://files.example/file", (1.0, 1.0))
+    download._check(response, 0)
+    assert (download.etag == "") == (length > 256)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "https://files.example/a?b=c",
+        "https://93.184.216.34/file",
+        "https://[2606:4700::1111]/file",
+        "https://my_bucket.s3.eu-central-1.amazonaws.com/a.csv?X-Amz-Signature=1",
+        "https://1.2.3.4.files.x1/file",
+        "https://files.xn--p1ai:8443/file",
+    ],
+)
 def test_a_public_address_is_used(address: str):
     assert address_problem(address, is_api_local=False) == address_problem(address, is_api_local=True) == ""
 
