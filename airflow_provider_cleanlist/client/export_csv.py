@@ -6,12 +6,14 @@ order mark, commas, cells in double quotes where they need them, and a header of
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from airflow_provider_cleanlist.input_limits import EXPORT_COLUMNS, EXPORT_ROW_BYTES, FIELD_CHARACTERS
+from airflow_provider_cleanlist.records import ColumnRecords
 
 EXPORT_FIELDS = (
     "lead_id",
@@ -38,6 +40,8 @@ _OTHER_NAMES = {
 """Other labels of these fields."""
 _CELL_CHARACTERS = 131_072
 """The limit of Python's reader for one cell, unless the process changes it."""
+_ASIDE = b"\0"
+"""Stands for a cell that was put aside; rows that hold it themselves are left to Python's reader."""
 
 
 class UnreadableExportError(Exception):
@@ -105,7 +109,7 @@ class ExportParser:
         self._rest = b""
         self._quotes = 0  # before the end of the rest
 
-    def push(self, data: bytes) -> list[dict[str, Any]]:
+    def push(self, data: bytes) -> Sequence[dict[str, Any]]:
         """Take bytes, and return the leads that are complete with them.
 
         Args:
@@ -133,36 +137,50 @@ class ExportParser:
         leads = self._leads(block)
         if self.fields is None:
             raise UnreadableExportError("it is empty, even without a header")
-        return leads
+        return [*leads]
 
-    def _leads(self, block: bytes) -> list[dict[str, Any]]:
+    def _leads(self, block: bytes) -> Sequence[dict[str, Any]]:
         if not block:
             return []
-        rows = self._rows(block)
-        if self.fields is None and rows:
-            self.fields = fields_of(rows.pop(0))
-        fields = self.fields or ()
-        leads: list[dict[str, Any]] = []
-        for row in rows:
-            if len(row) != len(fields):
-                raise UnreadableExportError(
-                    f"row {self.rows + len(leads) + 1} has {len(row)} cells instead of {len(fields)}"
-                )
-            lead = dict(zip(fields, [cell or None for cell in row], strict=True))
-            if lead.get("lead_id", "") is None:
-                raise UnreadableExportError(f"row {self.rows + len(leads) + 1} has no lead_id")
-            leads.append(lead)
+        columns = self._columns(block)
+        if self.fields is None:
+            if not columns:
+                return []
+            self.fields = fields_of([column.pop(0) for column in columns])
+        for column in columns:
+            if "" in column:
+                column[:] = [cell or None for cell in column]
+        leads = ColumnRecords(dict(zip(self.fields, columns, strict=True)))
+        if "lead_id" in self.fields and None in leads.columns["lead_id"]:
+            row = self.rows + leads.columns["lead_id"].index(None) + 1
+            raise UnreadableExportError(f"row {row} has no lead_id")
         self.at += len(block)
         self.rows += len(leads)
         return leads
 
-    def _rows(self, block: bytes) -> list[list[str]]:
+    def _columns(self, block: bytes) -> list[list[Any]]:
+        """Return the cells of whole rows by column; none if there is not even a header."""
+        if self.at == 0:
+            block = block.removeprefix(codecs.BOM_UTF8)
         try:
-            text = block.decode("utf-8-sig" if self.at == 0 else "utf-8")
+            if columns := columns_of_plain_csv(block, self.fields and len(self.fields)):
+                return columns
+            text = block.decode()
         except UnicodeDecodeError:
             text = None
         if text is None:
             raise UnreadableExportError(f"it is not UTF-8 at row {self.rows + 1} or after it")
+        rows = self._rows(text)
+        if not rows:
+            return [[] for _ in self.fields or ()]
+        before = self.rows + (self.fields is not None)
+        width = len(self.fields or rows[0])
+        for number, row in enumerate(rows):
+            if len(row) != width:
+                raise UnreadableExportError(f"row {before + number} has {len(row)} cells instead of {width}")
+        return [list(column) for column in zip(*rows, strict=True)]
+
+    def _rows(self, text: str) -> list[list[str]]:
         problem = ""
         try:
             return [row for row in csv.reader(io.StringIO(text, newline=""), strict=True) if row]
@@ -170,6 +188,61 @@ class ExportParser:
             longest = max(map(len, text.split('"')))
             problem = " (a cell may be too long)" if longest > _CELL_CHARACTERS else ""
         raise UnreadableExportError(f"it is not CSV at row {self.rows + 1} or after it{problem}")
+
+
+def columns_of_plain_csv(data: bytes, width: int | None = None) -> list[list[str]] | None:
+    """Return the cells of CSV by column, in a fraction of the time of Python's reader, which takes a row at a time.
+
+    What is between quotation marks is put aside, so that every comma and line break that is left separates cells.
+
+    Args:
+        data: Whole rows, in UTF-8.
+        width: Cells in each row; None takes as many as the first one has.
+
+    Returns:
+        The columns, or None if the rows are not as plain as programs write them: of other widths or of one cell, with
+        marks within a cell that has none around it, with carriage returns alone, with very long cells, without a line
+        break at the end. Python's reader decides then.
+
+    Raises:
+        UnicodeDecodeError: It is not UTF-8.
+    """
+    if _ASIDE in data or data.count(b'"') % 2 or not data.endswith(b"\n"):
+        return None
+    cells, between = _put_aside(data)
+    begun, ended = {part[-1:] for part in between[:-1]}, {part[:1] for part in between[1:]}
+    rest = _ASIDE.join(between).replace(b"\r\n", b"\n")
+    if not begun <= {b"", b",", b"\n"} or not ended <= {b",", b"\n", b"\r"} or b"\r" in rest:
+        return None
+    width = width or rest.count(b",", 0, rest.index(b"\n")) + 1
+    # every line break is in front of the first cell of the row after it, if all rows have this width
+    flat = rest[:-1].replace(b"\n", b",\n").split(b",")
+    first = b"".join(flat[::width]).split(b"\n")
+    if width == 1 or len(flat) != len(first) * width or len(first) != rest.count(b"\n"):
+        return None
+    flat[::width] = first
+    if cells:
+        following = iter(cells).__next__
+        flat = [following() if cell == _ASIDE else cell for cell in flat]
+    if max(map(len, flat)) > _CELL_CHARACTERS:
+        return None
+    return [_ASIDE.join(flat[number::width]).decode().split("\0") for number in range(width)]
+
+
+def _put_aside(data: bytes) -> tuple[list[bytes], list[bytes]]:
+    """Return what is between quotation marks, and what is before, between and after these cells."""
+    parts = data.split(b'"')
+    inside, outside = parts[1::2], parts[::2]
+    if b"" not in outside[1:]:
+        return inside, outside
+    cells, between, cell = [], [outside[0]], []
+    for part, after in zip(inside, outside[1:], strict=False):
+        cell.append(part)
+        if after:  # else the mark is doubled, and the cell goes on
+            cells.append(b'"'.join(cell))
+            between.append(after)
+            cell = []
+    return cells, between
 
 
 def missing_fields(wanted: Sequence[str], lead: Mapping[str, Any] | Sequence[str]) -> list[str]:

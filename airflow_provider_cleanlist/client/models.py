@@ -320,7 +320,7 @@ class LeadPage:
     """
 
     list_id: str
-    leads: list[dict[str, Any]]
+    leads: Sequence[dict[str, Any]]
     total: int | None
     cursor: str | None
 

@@ -13,6 +13,7 @@ from operator import itemgetter
 from typing import Any
 
 from airflow_provider_cleanlist.input_limits import COLUMNS, FIELD_CHARACTERS
+from airflow_provider_cleanlist.records import ColumnRecords
 from airflow_provider_cleanlist.warehouse import naming
 from airflow_provider_cleanlist.warehouse.errors import LoadConfigurationError, LoadDataError
 from airflow_provider_cleanlist.warehouse.plan import (
@@ -188,7 +189,8 @@ class RowMaker:
             LoadDataError: A record has no id, or a value does not have its column's type.
             LoadConfigurationError: ``schema_evolution`` forbids a field, or there are more fields than columns.
         """
-        if unmet := set().union(*records) - self._goes_into_extra.keys():
+        met = records.columns if isinstance(records, ColumnRecords) else set().union(*records)
+        if unmet := set(met) - self._goes_into_extra.keys():
             self._meet_fields(unmet)
         values = self._values(records)
         try:
@@ -201,6 +203,12 @@ class RowMaker:
 
     def _values(self, records: Sequence[Mapping[str, Any]]) -> Sequence[Sequence[Any]]:
         """Return the values of each field, None where a record lacks it; for ``_extra``, the records themselves."""
+        if isinstance(records, ColumnRecords):
+            nothing = (None,) * len(records)
+            return [
+                records if convert == self._extras else records.columns.get(raw, nothing)
+                for raw, convert in zip(self.fields, self._converters, strict=True)
+            ]
         try:
             return [*zip(*map(self._values_of, records), strict=True)] or [()] * len(self._columns)
         except KeyError:

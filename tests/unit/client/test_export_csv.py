@@ -7,11 +7,14 @@ import io
 import random
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from airflow_provider_cleanlist.client.export_csv import (
     EXPORT_FIELDS,
     ExportParser,
     UnreadableExportError,
+    columns_of_plain_csv,
     fields_of,
     missing_fields,
 )
@@ -62,7 +65,7 @@ def test_a_parser_resumes_at_the_end_of_any_row():
         before += first.push(data[at : at + 1])
         if first.fields is not None:
             rest = ExportParser(first.fields, first.at, first.rows)
-            assert before + rest.push(data[first.at :]) + rest.end() == expected(ROWS * 3)
+            assert [*before, *rest.push(data[first.at :]), *rest.end()] == expected(ROWS * 3)
 
 
 def test_random_files():
@@ -146,3 +149,62 @@ def test_a_lead_without_an_id_is_refused_by_its_row(row: bytes):
 
 def test_an_empty_cell_of_another_column_is_no_value():
     assert ExportParser().push(b"lead_id,first_name\n1,\n") == [{"lead_id": "1", "first_name": None}]
+
+
+def columns_by_reader(text: str) -> list[list[str]] | None:
+    """Return the columns of CSV as Python's reader finds them; None if it refuses, or finds rows of other widths."""
+    try:
+        rows = [row for row in csv.reader(io.StringIO(text, newline=""), strict=True) if row]
+        return [list(column) for column in zip(*rows, strict=True)]
+    except (csv.Error, ValueError):
+        return None
+
+
+CELLS = st.text(st.sampled_from('a1 ",\n\ré😀\x01\u2028'), max_size=4)
+
+
+@given(
+    rows=st.integers(2, 4).flatmap(lambda n: st.lists(st.lists(CELLS, min_size=n, max_size=n), min_size=1)),
+    quoting=st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL]),
+    terminator=st.sampled_from(["\n", "\r\n"]),
+)
+def test_plain_csv_is_read_as_pythons_reader_reads_it(rows, quoting, terminator):
+    text = io.StringIO(newline="")
+    csv.writer(text, quoting=quoting, lineterminator=terminator).writerows(rows)
+    found = columns_of_plain_csv(text.getvalue().encode())
+    unquoted = any("\r" in cell for row in rows for cell in row)  # the writer leaves it so before a line feed
+    assert found == columns_by_reader(text.getvalue()) or (found is None and unquoted)
+
+
+@given(text=st.text(st.sampled_from('a",\n\r\x00'), max_size=14))
+def test_what_is_not_plain_is_left_to_pythons_reader(text):
+    found = columns_of_plain_csv(text.encode())
+    if found is not None:
+        assert found == columns_by_reader(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'a,b\n1,say "hi"\n',
+        'a,b\n1, "x"\n',
+        'a,b\n1,"x" \n',
+        "a,b\n\n1,2\n",
+        "a,b\r1,2\n",
+        "a,b\n1,2",
+        "a,b\n1\n1,2,3\n",
+        "a,b\n1,\0\n",
+        "a\n1\n",
+        'a,b\n1,"' + "x" * 131_073 + '"\n',
+        "a,b\n1," + "x" * 131_073 + "\n",
+    ],
+)
+def test_it_says_what_it_does_not_read(text):
+    assert columns_of_plain_csv(text.encode()) is None
+
+
+def test_a_row_of_another_width_is_named_by_its_number_in_any_part():
+    parser = ExportParser()
+    parser.push(b"lead_id,title\n" + b"1,x\n" * 7)
+    with pytest.raises(UnreadableExportError, match="row 9 has 3 cells instead of 2"):
+        parser.push(b"1,x\n1,x,y\n1\n")
