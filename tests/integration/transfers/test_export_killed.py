@@ -1,4 +1,4 @@
-"""Loads by export, killed with SIGKILL again and again at random moments, mostly while the file streams.
+"""Loads by export, killed with SIGKILL again and again while the file streams: at random moments, or after a commit.
 
 ``EXPORT_KILLS`` (default 2) is the number of kills with and without ranges; ``KILL_SEED`` repeats a run. A sweep:
 ``EXPORT_KILLS=50 pytest tests/integration/transfers/test_export_killed.py -s``.
@@ -12,7 +12,6 @@ import random
 import signal
 import time
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -50,16 +49,29 @@ def test_killed_while_the_file_streams(
     seed = int(os.environ.get("KILL_SEED", random.SystemRandom().getrandbits(32)))
     chance = random.Random(seed)
     sandbox.settings.change(export_ranges=ranges, export_bytes_per_second=BYTES_PER_SECOND)
-    kills = loads = attempts = 0
+    kills = loads = attempts = staged = 0
     size = LEADS
+
+    def some_time() -> None:
+        time.sleep(chance.uniform(0.1, 1.8))
+
+    def a_commit() -> None:
+        """Wait for one more part to be committed, and then a moment."""
+        nonlocal staged
+        before, give_up_at = _staged_pages(postgres_warehouse), time.monotonic() + 60
+        while not tries.has_ended() and _staged_pages(postgres_warehouse) in (0, before):
+            assert time.monotonic() < give_up_at, (tmp_path / "tries.log").read_text()[-2000:]
+            time.sleep(0.02)
+        time.sleep(chance.uniform(0, 0.3))
+        staged += not tries.has_ended() and _staged_pages(postgres_warehouse) > 0
+
     while kills < KILLS:
         run_id, loads, size = f"run {loads}", loads + 1, size - 7
         sandbox.state.add_leads("Prospects", size)
         ending, of_this_load = -signal.SIGKILL, 0
         while ending != 0:
             patient = of_this_load >= 6 or kills >= KILLS
-            seconds = chance.uniform(0.1, 1.8)
-            ending = tries.run(run_id, None if patient else partial(time.sleep, seconds))
+            ending = tries.run(run_id, None if patient else chance.choice((some_time, a_commit)))
             attempts += 1
             assert ending in (0, -signal.SIGKILL), (seed, (tmp_path / "tries.log").read_text()[-2000:])
             if ending:
@@ -71,8 +83,8 @@ def test_killed_while_the_file_streams(
             assert connection.execute(sa.text(stages)).all() == [], seed
     statuses = [entry.status for entry in sandbox.ledger.requests(endpoint="export_download")]
     print(
-        f"seed {seed}: ranges {ranges}, {kills} kills, {loads} loads, {attempts} attempts, "
-        f"{statuses.count(206)} resumed by range"
+        f"seed {seed}: ranges {ranges}, {kills} kills, {staged} of them surely after a part was committed, "
+        f"{loads} loads, {attempts} attempts, {statuses.count(206)} resumed by range"
     )
     assert ranges or 206 not in statuses
 

@@ -34,12 +34,20 @@ class Tries:
         assert self._helper.stdin is not None
         self._helper.stdin.write(f"{line}\n")
         self._helper.stdin.flush()
-        process = self._answer()
+        self._process = self._answer()
         if until is not None:
             until()
             with suppress(ProcessLookupError):  # it has ended
-                os.kill(process, signal.SIGKILL)
+                os.kill(self._process, signal.SIGKILL)
         return self._answer()
+
+    def has_ended(self) -> bool:
+        """Whether the last try that was begun has ended."""
+        try:
+            os.kill(self._process, 0)
+        except ProcessLookupError:
+            return True
+        return False
 
     def close(self) -> None:
         """Let the helper end."""

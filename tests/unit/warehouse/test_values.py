@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_cleanlist.input_limits import COLUMNS
+from airflow_provider_cleanlist.records import ColumnRecords
 from airflow_provider_cleanlist.warehouse.errors import LoadConfigurationError, LoadDataError
 from airflow_provider_cleanlist.warehouse.plan import TargetColumns
 from airflow_provider_cleanlist.warehouse.values import RowMaker, clean, convert
@@ -233,3 +234,23 @@ def test_a_new_field_stops_with_fail(make_spec):
     maker = RowMaker(spec, target=TargetColumns(spec.known_fields))
     with pytest.raises(LoadConfigurationError, match="'score'"):
         maker.rows([{"lead_id": "a", "score": 1}], page=1)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {},
+        {"columns": {"score": "points"}, "column_types": {"score": "integer"}},
+        {"exclude_columns": ["email"], "hash_columns": ["phone"], "hash_secret": "s"},
+        {"schema_evolution": "ignore"},
+    ],
+)
+def test_records_by_column_become_the_rows_of_the_records(make_spec, arguments):
+    records = [
+        {"lead_id": "a", "email": None, "phone": "1", "score": "7"},
+        {"lead_id": "b", "email": "x\x00", "phone": None, "score": None},
+    ]
+    columns = ColumnRecords({field: [record[field] for record in records] for field in records[0]})
+    found, expected = RowMaker(make_spec(**arguments)), RowMaker(make_spec(**arguments))
+    assert found.rows(columns, page=1) == expected.rows(records, page=1)
+    assert (found.fields, found.cleaned) == (expected.fields, expected.cleaned)
