@@ -49,8 +49,6 @@ CELLS = (
     "readers",
     "http fetch",
     *(f"http {mode}" for mode in MODES),
-    "http export",
-    "http export copy",
     "http dlt rest_api",
     "slow fetch",
     "slow merge",
@@ -129,10 +127,6 @@ class Bench:
             return self._run("fetch", None, list_id=self._list_id)
         if cell in MODES:
             return self._run("operator", mode=cell, list_id=self._list_id)
-        if cell == "export":
-            return self._run("operator", mode="merge", list_id=self._list_id, read="export")
-        if cell == "export copy":
-            return self._download_and_copy()
         if self._database.dlt is None or self._sandbox is None:
             return None
         return self._run(
@@ -143,31 +137,6 @@ class Bench:
             key=API_KEY,
             list_id=self._list_id,
         )
-
-    def _download_and_copy(self) -> dict[str, Any] | None:
-        """Ask for an export, download it to a file, and copy that: the least that a list in a table can take."""
-        copy = getattr(self._database, "copy_export", None)
-        if copy is None or self._sandbox is None:
-            return None
-        started = time.perf_counter()
-        asked = requests.post(
-            f"{self._sandbox.url}/api/v2/export/csv/signed-url",
-            json={"list_id": self._list_id},
-            headers={"Authorization": f"Bearer {API_KEY}"},
-            timeout=600,
-        )
-        file = self._data.folder / "export.csv"
-        with (
-            requests.get(asked.json()["download_url"], stream=True, timeout=600) as response,
-            file.open("wb") as out,
-        ):
-            for chunk in response.iter_content(1 << 20):
-                out.write(chunk)
-        with file.open() as text:
-            columns = text.readline().strip()
-        copy(file, columns, self._list_id)
-        seconds = time.perf_counter() - started
-        return {"seconds": seconds, "rows": count_rows(self._database)[0]}
 
     @contextmanager
     def _slow_answers(self) -> Iterator[None]:
@@ -183,7 +152,7 @@ class Bench:
 
     def _run(self, cell: str, table: str | None = "leads", **arguments: Any) -> dict[str, Any]:
         if table not in (None, "leads"):
-            self._drop_dlt()
+            self._database.drop_dlt()
         command = [sys.executable, HERE / "loading_cells.py", cell, self._data.folder, str(self._data.rows)]
         done = subprocess.run(
             [*command, json.dumps(arguments)],
@@ -198,13 +167,6 @@ class Bench:
         if table and count_rows(self._database, table) != (self._data.rows, self._data.rows):
             raise RuntimeError(f"{cell} {arguments}: {count_rows(self._database, table)} rows in the table")
         return result | {"rows": self._data.rows}
-
-    def _drop_dlt(self) -> None:
-        engine = self._database.engine()
-        with engine.begin() as connection:
-            for schema in ("dlt_benchmark", "dlt_benchmark_staging"):
-                connection.execute(sa.text(f"DROP SCHEMA IF EXISTS {schema} CASCADE"))
-        engine.dispose()
 
     def _measure_readers(self) -> dict[str, Any]:
         """Look at a table of the same size all the time while every mode replaces it."""

@@ -204,7 +204,7 @@ def fetch(_: Data, list_id: str) -> Work:
     return lambda: sum(len(page.leads) for page in pages.iter_lead_pages(list_id))
 
 
-def operator(_: Data, mode: str, list_id: str, read: str = "pages") -> Work:
+def operator(_: Data, mode: str, list_id: str, read: str = "pages", run_id: str = "") -> Work:
     """Run the operator: fetch over HTTP, load, publish."""
     import airflow_provider_cleanlist.warehouse.loader  # noqa: F401
     from airflow_provider_cleanlist.hooks.cleanlist import CleanlistHook
@@ -223,7 +223,7 @@ def operator(_: Data, mode: str, list_id: str, read: str = "pages") -> Work:
     next(CleanlistHook().iter_lead_pages(list_id, 1))  # imports what it needs
     context: Any = {
         "ti": SimpleNamespace(dag_id="d", task_id="t", map_index=-1, xcom_push=lambda **_: None),
-        "run_id": uuid.uuid4().hex,
+        "run_id": run_id or uuid.uuid4().hex,
         "outlet_events": {},
     }
     return lambda: int(task.execute(context)["rows_written"])

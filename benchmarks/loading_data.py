@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import csv
 import json
+import random
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from airflow_provider_cleanlist.client.export_csv import EXPORT_FIELDS
 from airflow_provider_cleanlist.sandbox.state.generated import GeneratedLeads
 from airflow_provider_cleanlist.warehouse.spec import LEAD_FIELDS
 
@@ -30,36 +34,61 @@ class Data:
     Args:
         folder: Where they are.
         rows: How many leads.
+        random_ids: Whether their ids come in no order, as the API's UUIDs do; else each is greater than the last.
     """
 
     folder: Path
     rows: int
+    random_ids: bool = False
 
     @property
     def pages(self) -> Path:
         """One answer of the API per line."""
-        return self.folder / f"pages-{self.rows}.jsonl"
+        return self.folder / f"pages-{self._name}.jsonl"
 
     @property
     def csv(self) -> Path:
         """The rows of the target, without a header; nothing between commas is NULL."""
-        return self.folder / f"leads-{self.rows}.csv"
+        return self.folder / f"leads-{self._name}.csv"
+
+    @property
+    def export(self) -> Path:
+        """The same leads as the API exports them, with a header."""
+        return self.folder / f"export-{self._name}.csv"
+
+    @property
+    def _name(self) -> str:
+        return f"{self.rows}-random" if self.random_ids else str(self.rows)
 
     def make(self) -> None:
         """Write the files unless they are there: the sandbox's leads, every hundredth with a long title."""
-        if self.csv.exists():
+        if self.export.exists():
             return
-        leads = GeneratedLeads(7, self.rows)
-        with self.pages.open("w", encoding="utf-8") as pages, self.csv.open("w", encoding="utf-8") as rows:
-            writer = csv.writer(rows, lineterminator="\n")
+        with (
+            self.pages.open("w", encoding="utf-8") as pages,
+            self.csv.open("w", encoding="utf-8") as rows,
+            self.export.open("w", encoding="utf-8", newline="") as export,
+        ):
+            ready, exported = csv.writer(rows, lineterminator="\n"), csv.writer(export)
+            exported.writerow(EXPORT_FIELDS)
             for start in range(0, self.rows, PAGE_ROWS):
                 end = min(start + PAGE_ROWS, self.rows)
-                page = [_lead(leads, index) for index in range(start, end)]
+                leads = [self._lead(index) for index in range(start, end)]
+                exported.writerows([lead[name] for name in EXPORT_FIELDS] for lead in leads)
+                page = [{name: lead[name] for name in LEAD_FIELDS} for lead in leads]
                 cursor = str(end) if end < self.rows else None
                 body = {"success": True, "leads": page, "total": self.rows, "cursor": cursor}
                 json.dump(body, pages, ensure_ascii=False, separators=(",", ":"))
                 pages.write("\n")
-                writer.writerows([*(lead[name] for name in LEAD_FIELDS), *META.values()] for lead in page)
+                ready.writerows([*lead.values(), *META.values()] for lead in page)
+
+    def _lead(self, index: int) -> dict[str, Any]:
+        lead = GeneratedLeads(7, self.rows).row(index)
+        if index % LONG_EVERY == 0:
+            lead["title"] = _LONG
+        if self.random_ids:
+            lead["lead_id"] = str(uuid.UUID(int=random.Random(index).getrandbits(128), version=4))
+        return lead
 
     def bodies(self, start: int = 0) -> Iterator[bytes]:
         """Yield the answers from the page on that begins with lead ``start``."""
@@ -67,10 +96,3 @@ class Data:
             for number, line in enumerate(pages):
                 if number * PAGE_ROWS >= start:
                     yield line
-
-
-def _lead(leads: GeneratedLeads, index: int) -> dict[str, str | None]:
-    lead: dict[str, str | None] = json.loads(leads.row_json(index))
-    if index % LONG_EVERY == 0:
-        lead["title"] = _LONG
-    return lead

@@ -9,7 +9,7 @@ import subprocess
 import tempfile
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
@@ -122,11 +122,18 @@ class PostgreSQL:
         subprocess.run([self._psql, self._uri, "-qc", command], check=True)
         return time.perf_counter() - started
 
-    def copy_export(self, file: Path, columns: str, list_id: str) -> None:
-        """Load a downloaded export into the empty target, which has the list's id as a default for it."""
-        prepare = f"ALTER TABLE leads ADD domain text, ALTER _cleanlist_list_id SET DEFAULT '{list_id}'"
-        command = f"\\copy leads ({columns}) FROM '{file}' CSV HEADER"
-        subprocess.run([self._psql, self._uri, "-qc", prepare, "-c", command], check=True)
+    def psql(self, commands: Sequence[str]) -> None:
+        """Run commands of psql, in one session."""
+        arguments = [part for command in commands for part in ("-c", command)]
+        subprocess.run([self._psql, self._uri, "-q", "-v", "ON_ERROR_STOP=1", *arguments], check=True)
+
+    def drop_dlt(self) -> None:
+        """Drop what dlt made."""
+        engine = self.engine()
+        with engine.begin() as connection:
+            for schema in ("dlt_benchmark", "dlt_benchmark_staging"):
+                connection.execute(sa.text(f"DROP SCHEMA IF EXISTS {schema} CASCADE"))
+        engine.dispose()
 
     def cpu(self) -> float | None:
         return server_cpu(self._pid)

@@ -162,8 +162,9 @@ class ExportParser:
         """Return the cells of whole rows by column; none if there is not even a header."""
         if self.at == 0:
             block = block.removeprefix(codecs.BOM_UTF8)
+        known = None if self.fields is None else len(self.fields)
         try:
-            if columns := columns_of_plain_csv(block, self.fields and len(self.fields)):
+            if columns := columns_of_plain_csv(block, known):
                 return columns
             text = block.decode()
         except UnicodeDecodeError:
@@ -174,7 +175,7 @@ class ExportParser:
         if not rows:
             return [[] for _ in self.fields or ()]
         before = self.rows + (self.fields is not None)
-        width = len(self.fields or rows[0])
+        width = known or len(rows[0])
         for number, row in enumerate(rows):
             if len(row) != width:
                 raise UnreadableExportError(f"row {before + number} has {len(row)} cells instead of {width}")
