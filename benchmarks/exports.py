@@ -233,7 +233,7 @@ def _line(cell: str, found: Sequence[dict[str, Any]]) -> str:
     peaks = [r["peak"] / 1024 for r in mine if "peak" in r]
     counts = mine[-1]["requests"]
     asked = sum(count for kind, count in counts.items() if kind != "download")
-    asked -= cell in ("export", "pages")  # what is imported late is imported by a request before the clock starts
+    asked -= cell in ("export", "pages")  # a request before the clock starts imports the rest
     seconds = sorted(r["seconds"] for r in mine)
     spread = f"{median(seconds):.2f} ({seconds[0]:.2f} to {seconds[-1]:.2f})"
     peak = f"{max(peaks):.0f}" if peaks else ""
