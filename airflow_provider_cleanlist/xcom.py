@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow.providers.common.compat.sdk import XComArg
 
+from airflow_provider_cleanlist.client.models import EnrichmentType
 from airflow_provider_cleanlist.exceptions import CleanlistConfigurationError
 from airflow_provider_cleanlist.wording import unique_names
 
@@ -300,6 +301,28 @@ def _workflow_ids_literal(text: str) -> Any:
         return _literal(text)
     except ValueError:
         raise _unusable_workflow_ids("a text that looks like a list but cannot be read as one") from None
+
+
+def enrichment_types_of(value: Any) -> dict[str, str]:
+    """Return what was asked for by workflow, where that is known.
+
+    It is known for the workflows of a ``BulkEnrichOperator`` result that asked for the same in all of them.
+
+    Args:
+        value: As for :func:`workflow_ids_of`.
+    """
+    if isinstance(value, str):
+        text = value.strip()
+        return enrichment_types_of(_workflow_ids_literal(text)) if text[:1] in ("[", "{") else {}
+    if isinstance(value, Mapping):
+        submitted_as = value.get("submitted_as")
+        kinds = set(submitted_as) if isinstance(submitted_as, Mapping) else set()
+        known = len(kinds) == 1 and kinds <= set(EnrichmentType)
+        return dict.fromkeys(workflow_ids_of(value), str(*kinds)) if known else {}
+    types: dict[str, str] = {}
+    for item in value if isinstance(value, Iterable) else ():
+        types.update(enrichment_types_of(item))
+    return types
 
 
 def task_ids_of(value: Any) -> dict[str, list[str]]:

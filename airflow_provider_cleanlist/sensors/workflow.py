@@ -15,6 +15,7 @@ from airflow.providers.common.compat.sdk import (
     PokeReturnValue,
 )
 
+from airflow_provider_cleanlist.client.results import WorkflowEnd
 from airflow_provider_cleanlist.exceptions import CleanlistWaitTimeoutError
 from airflow_provider_cleanlist.hooks.cleanlist import CleanlistHook
 from airflow_provider_cleanlist.links import WorkflowLink
@@ -24,6 +25,7 @@ from airflow_provider_cleanlist.waiting.outcome import (
     WaitSummary,
     conclude,
     killed_message,
+    outcome_from_json,
     timeout_message,
     unwatched_message,
 )
@@ -39,6 +41,7 @@ from airflow_provider_cleanlist.waiting.wait import (
 )
 from airflow_provider_cleanlist.xcom import (
     DEFAULT_TIMEOUT_SECONDS,
+    enrichment_types_of,
     given,
     number,
     seconds,
@@ -53,6 +56,15 @@ TIMEOUT_GRACE_SECONDS = 60.0
 
 STATE_KEY = "cleanlist_wait"
 """Key of the saved progress in Airflow's task state store."""
+
+
+class SensorSummary(WaitSummary):
+    """What the sensor returns.
+
+    ``credits_spent`` is what the finds cost, or None if that is not known.
+    """
+
+    credits_spent: int | None
 
 
 class WorkflowSensor(BaseSensorOperator):
@@ -79,7 +91,9 @@ class WorkflowSensor(BaseSensorOperator):
 
     Returns:
         ``{"workflows", "completed", "failed", "total", "successful", "failed_contacts", "emails_found",
-        "phones_found"}`` as numbers, and ``"failed_workflow_ids"`` as a list.
+        "phones_found"}`` as numbers, ``"failed_workflow_ids"`` as a list, and ``"credits_spent"``, what the finds cost.
+        The last is None if ``workflow_ids`` does not say what was asked for, as plain ids do not, if a ledger had
+        contacts submitted for different things, or if Cleanlist did not say how much it found.
 
     Raises:
         CleanlistWorkflowFailedError: Workflows failed, and ``failure_policy`` makes that an error.
@@ -113,7 +127,7 @@ class WorkflowSensor(BaseSensorOperator):
         self.ledger_conn_id = ledger_conn_id
         self._tracker: WorkflowTracker | None = None
 
-    def execute(self, context: Context) -> WaitSummary:
+    def execute(self, context: Context) -> SensorSummary:
         """Wait as the arguments say, and return the summary."""
         if not self.deferrable:
             return self._execute_here(context)
@@ -130,7 +144,7 @@ class WorkflowSensor(BaseSensorOperator):
         self._tracker = tracker = request.tracker(rule_for(hook))
         if not self.reschedule:
             summary = wait(hook, request, self.log, tracker, ledger_conn_id=given(self.ledger_conn_id))
-            return PokeReturnValue(is_done=True, xcom_value=summary)
+            return PokeReturnValue(is_done=True, xcom_value=self._with_credits(summary, tracker.ends))
         store = context.get("task_state_store")
         if store is not None and isinstance(snapshot := store.get(STATE_KEY), dict):
             tracker.restore(snapshot)
@@ -145,10 +159,11 @@ class WorkflowSensor(BaseSensorOperator):
         self.log.info("Workflow %s is still running.", tracker.running[-1])
         return PokeReturnValue(is_done=False)
 
-    def execute_complete(self, context: Context, event: Mapping[str, Any]) -> WaitSummary:
+    def execute_complete(self, context: Context, event: Mapping[str, Any]) -> SensorSummary:
         """Resume the task after the trigger's event, and return the summary."""
         hook = CleanlistHook(self.cleanlist_conn_id)
-        return summary_of_event(event, self.log, hook, ledger_conn_id=given(self.ledger_conn_id))
+        summary = summary_of_event(event, self.log, hook, ledger_conn_id=given(self.ledger_conn_id))
+        return self._with_credits(summary, outcome_from_json(event).ends)
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         """Return the result after deferral; a timeout by Airflow names the workflows that continue."""
@@ -166,7 +181,7 @@ class WorkflowSensor(BaseSensorOperator):
         if self._tracker is not None and self._tracker.in_flight:
             self.log.warning(killed_message(self._tracker.running))
 
-    def _execute_deferred(self, context: Context) -> WaitSummary:
+    def _execute_deferred(self, context: Context) -> SensorSummary:
         request = self._request()
         if not request.workflow_ids:
             return self._nothing_to_wait_for(request)
@@ -179,16 +194,28 @@ class WorkflowSensor(BaseSensorOperator):
                 return self._finish(outcome)
         self._defer(request)
 
-    def _finish(self, outcome: WaitOutcome) -> WaitSummary:
-        return finish(outcome, self.log, ledger_conn_id=given(self.ledger_conn_id))
+    def _finish(self, outcome: WaitOutcome) -> SensorSummary:
+        summary = finish(outcome, self.log, ledger_conn_id=given(self.ledger_conn_id))
+        return self._with_credits(summary, outcome.ends)
 
-    def _execute_here(self, context: Context) -> WaitSummary:
+    def _with_credits(self, summary: WaitSummary, ends: Sequence[WorkflowEnd]) -> SensorSummary:
+        """Add what the finds cost, if it is known what was asked for, and log it."""
+        from airflow_provider_cleanlist.submission.credits import credits_spent
+
+        types = enrichment_types_of(self.workflow_ids)
+        asked = [types[end.workflow_id] for end in ends if end.workflow_id in types]
+        spent = credits_spent(asked, ends) if len(asked) == len(ends) else None
+        if ends and spent is not None:
+            self.log.info("Credits spent, from what was found: %s.", f"{spent:,}")
+        return {**summary, "credits_spent": spent}
+
+    def _execute_here(self, context: Context) -> SensorSummary:
         workflow_ids = workflow_ids_of(self.workflow_ids)
         if not workflow_ids:
             return self._nothing_to_wait_for(self._request())
         WorkflowLink.remember(context, workflow_ids[0])
         try:
-            summary: WaitSummary = super().execute(context)
+            summary: SensorSummary = super().execute(context)
             return summary
         except (AirflowSensorTimeout, AirflowSkipException) as error:
             if self._tracker is None or isinstance(error, CleanlistWaitTimeoutError):
@@ -224,9 +251,10 @@ class WorkflowSensor(BaseSensorOperator):
             timeout=timedelta(seconds=self.timeout + TIMEOUT_GRACE_SECONDS),
         )
 
-    def _nothing_to_wait_for(self, request: WaitRequest) -> WaitSummary:
+    def _nothing_to_wait_for(self, request: WaitRequest) -> SensorSummary:
         self.log.info("No workflows to wait for.")
-        return conclude(WaitOutcome.of(request.tracker(), WaitStatus.FINISHED, request.failure_policy))
+        summary = conclude(WaitOutcome.of(request.tracker(), WaitStatus.FINISHED, request.failure_policy))
+        return self._with_credits(summary, ())
 
     def _request(self, started_at: float | None = None) -> WaitRequest:
         from airflow_provider_cleanlist.waiting.deliveries import safety_poll_interval

@@ -15,6 +15,7 @@ from airflow_provider_cleanlist.exceptions import CleanlistConfigurationError
 from airflow_provider_cleanlist.operators.bulk_enrich import BulkEnrichOperator
 from airflow_provider_cleanlist.xcom import (
     ContactsArgument,
+    enrichment_types_of,
     given,
     given_word,
     is_absent,
@@ -215,6 +216,32 @@ def test_a_task_keeps_its_contacts_in_one_wrapper(dag: DAG) -> None:
 )
 def test_workflow_ids_in_every_shape(value: object, expected: list[str]) -> None:
     assert workflow_ids_of(value) == expected
+
+
+FULL = {"workflow_ids": ["wf_1", "wf_2"], "submitted_as": {"full": 300}}
+PARTIAL = {"workflow_ids": ["wf_3"], "submitted_as": {"partial": 5}}
+BOTH = {"workflow_ids": ["wf_4", "wf_5"], "submitted_as": {"full": 3, "phone_only": 2}}
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (FULL, {"wf_1": "full", "wf_2": "full"}),
+        (str(FULL), {"wf_1": "full", "wf_2": "full"}),
+        ([FULL, PARTIAL, None], {"wf_1": "full", "wf_2": "full", "wf_3": "partial"}),
+        ([PARTIAL, BOTH, "wf_6"], {"wf_3": "partial"}),
+        (["wf_1", "wf_2"], {}),
+        ("wf_1", {}),
+        ({"workflow_ids": [], "submitted_as": {}}, {}),
+        ({"workflow_ids": ["wf_1"], "submitted_as": {"everything": 5}}, {}),
+        ({"workflow_ids": ["wf_1"], "submitted_as": "full"}, {}),
+        (None, {}),
+    ],
+)
+def test_what_was_asked_for_is_known_of_results_with_one_answer(
+    value: object, expected: dict[str, str]
+) -> None:
+    assert enrichment_types_of(value) == expected
 
 
 def test_ids_of_outputs_that_are_concatenated_mapped_and_zipped(dag: DAG) -> None:

@@ -114,6 +114,7 @@ def test_every_mode_waits_and_returns_the_summary(runs: Runs, dag_id: str):
         "emails_found",
         "phones_found",
         "failed_workflow_ids",
+        "credits_spent",
     }
 
 

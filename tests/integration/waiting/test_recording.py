@@ -125,6 +125,7 @@ class TestSensor:
         assert len(tasks.ends()) == contacts / 20 == summary["completed"]
         spent = sum(end["credits_spent"] for end in tasks.ends().values())
         assert spent == tasks.server.ledger.credits_charged > 0
+        assert summary["credits_spent"] == spent
 
     @pytest.mark.parametrize("mode", MODES)
     @pytest.mark.parametrize("contacts", [20, 60])

@@ -39,6 +39,7 @@ EMPTY_SUMMARY = {
     "emails_found": 0,
     "phones_found": 0,
     "failed_workflow_ids": [],
+    "credits_spent": 0,
 }
 
 
@@ -83,6 +84,16 @@ def event_of(status: WaitStatus, **fields: Any) -> dict[str, Any]:
         "counts": Counts(500, 400, 100, 390, 3),
     }
     return {**outcome_to_json(WaitOutcome(status=status, **(arguments | fields))), "passthrough": {}}
+
+
+class Log:
+    """Keeps what a task logs, on every version of Airflow."""
+
+    def __init__(self, lines: list[str]) -> None:
+        self.lines = lines
+
+    def info(self, text: str, *values: Any) -> None:
+        self.lines.append(text % values)
 
 
 class Lazy(Sequence[Any]):
@@ -213,7 +224,33 @@ class TestResumption:
             "emails_found": 390,
             "phones_found": 3,
             "failed_workflow_ids": [],
+            "credits_spent": None,
         }
+
+    @pytest.mark.parametrize(
+        ("kind", "spent"), [("full", 410), ("partial", 390), ("phone_only", 20), ("none", 0)]
+    )
+    def test_a_result_tells_what_the_finds_cost(
+        self, context: dict[str, Any], monkeypatch: pytest.MonkeyPatch, kind: str, spent: int
+    ):
+        lines: list[str] = []
+        monkeypatch.setattr(WorkflowSensor, "log", Log(lines))
+        result = {"workflow_ids": ["done0", "done1"], "submitted_as": {kind: 500}}
+        summary = sensor_for(result).execute_complete(context, event_of(WaitStatus.FINISHED))
+        assert summary["credits_spent"] == spent
+        assert f"Credits spent, from what was found: {spent}." in lines
+
+    def test_what_cannot_be_told_is_none(self, context: dict[str, Any], monkeypatch: pytest.MonkeyPatch):
+        lines: list[str] = []
+        monkeypatch.setattr(WorkflowSensor, "log", Log(lines))
+        unsaid = (WorkflowEnd("done0", "completed", 195, 1), WorkflowEnd("done1", "completed", None, None))
+        one = {"workflow_ids": ["done0", "done1"], "submitted_as": {"full": 500}}
+        two = {"workflow_ids": ["done0", "done1"], "submitted_as": {"full": 250, "phone_only": 250}}
+        for result, fields in ((one, {"ends": unsaid}), (two, {}), (["done0", "done1"], {})):
+            event = event_of(WaitStatus.FINISHED, **fields)
+            assert sensor_for(result).execute_complete(context, event)["credits_spent"] is None
+        assert len(lines) == 3
+        assert not any("Credits" in line for line in lines)
 
     def resume(self, sensor: WorkflowSensor, event: dict[str, Any], context: dict[str, Any]) -> Any:
         return sensor.resume_execution("execute_complete", {"event": event}, context)
