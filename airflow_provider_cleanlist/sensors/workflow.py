@@ -59,9 +59,10 @@ STATE_KEY = "cleanlist_wait"
 
 
 class SensorSummary(WaitSummary):
-    """What the sensor returns.
+    """What the sensor returns: the summary of the wait, and what it cost.
 
-    ``credits_spent`` is what the finds cost, or None if that is not known.
+    Attributes:
+        credits_spent: What the finds cost, or None if that is not known.
     """
 
     credits_spent: int | None

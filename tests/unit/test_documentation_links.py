@@ -115,3 +115,14 @@ def test_links_in_every_spelling_and_none_in_code() -> None:
 
 def test_anchors_of_headings() -> None:
     assert slug("What's `on_missing`? [See](x.md)") == "whats-on_missing-see"
+
+
+@pytest.mark.parametrize(
+    "page",
+    [page for page in PAGES if page.is_relative_to(ROOT / "docs") and "```{include}" not in page.read_text()],
+    ids=lambda page: str(page.relative_to(ROOT)),
+)
+def test_every_page_says_first_what_it_is_for(page: Path) -> None:
+    beginning = re.match(r"# .+\n\n(?P<first>(?:.+\n)+)(?:\n(?P<second>(?:.+\n)+))?", page.read_text())
+    assert beginning, "no title with a paragraph below it"
+    assert re.search(r"\bThis (?:page|guide) \w", f"{beginning['first']}\n{beginning['second']}")
