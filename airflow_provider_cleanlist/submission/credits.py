@@ -27,11 +27,7 @@ def may_have_cost(batches: Iterable[Batch]) -> int:
     Args:
         batches: Batches in any state; rejected ones cost nothing.
     """
-    return sum(
-        EnrichmentType(batch.enrichment_type).worst_case_credits * batch.size
-        for batch in batches
-        if batch.may_be_billed
-    )
+    return sum(batch.kind.worst_case_credits * batch.size for batch in batches if batch.may_be_billed)
 
 
 def check_credits(

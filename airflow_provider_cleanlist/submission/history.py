@@ -46,7 +46,7 @@ class ContactStatus(StrEnum):
     PENDING = "pending"
     """Submit it."""
     SUBMITTED = "submitted"
-    """Leave it out: this run and task has submitted it."""
+    """Leave it out: this run and task has submitted it for all that is asked for."""
     KNOWN = "known"
     """Leave it out: somebody in the organisation has submitted it, for all that is asked for, within the window."""
     UNKNOWN = "unknown"
@@ -58,13 +58,13 @@ class ContactHistory:
     """What the journal knows of a contact.
 
     Attributes:
-        submitted_here: Whether this run and task has submitted it, under any map index.
-        unknown_here: Whether nobody knows if this run and task has submitted it.
+        submitted_here: What this run and task has submitted it for, under any map index.
+        unknown_here: Whether nobody knows if this run and task has submitted it for something beyond that.
         decision: What a person has decided about it, if it is unknown; None if nobody has.
         bought: What the organisation has, or may have, submitted it for within the window that the user names.
     """
 
-    submitted_here: bool = False
+    submitted_here: frozenset[EnrichmentType] = frozenset()
     unknown_here: bool = False
     decision: PersonDecision | None = None
     bought: frozenset[EnrichmentType] = frozenset()
@@ -86,17 +86,19 @@ class ContactDecision:
 def decide(history: ContactHistory, wanted: EnrichmentType, on_unknown: OnUnknown) -> ContactDecision:
     """Decide what an attempt does about a contact.
 
+    What is asked for may have changed since an earlier attempt of the run: only what is missing is submitted.
+
     Args:
         history: What the journal knows of it.
         wanted: What the user asks for.
         on_unknown: What the user wants done about contacts of unknown outcome; ``fail`` and ``ask`` leave them out, in
             case the task continues at all, unless a person has decided to resubmit them.
     """
-    if history.submitted_here:
+    if missing_type(wanted, history.submitted_here) is None:
         return ContactDecision(ContactStatus.SUBMITTED)
     if history.unknown_here and on_unknown_of(on_unknown, history.decision) is not OnUnknown.RESUBMIT:
         return ContactDecision(ContactStatus.UNKNOWN)
-    missing = missing_type(wanted, history.bought)
+    missing = missing_type(wanted, history.submitted_here | history.bought)
     return (
         ContactDecision(ContactStatus.KNOWN)
         if missing is None
@@ -137,6 +139,18 @@ def missing_type(wanted: EnrichmentType, bought: Iterable[EnrichmentType]) -> En
         return wanted
     missing = _FINDS[wanted].difference(*(_FINDS[kind] for kind in earlier))
     return next((kind for kind, finds in _FINDS.items() if finds == missing), None) if missing else None
+
+
+def recorded_type(text: str) -> EnrichmentType:
+    """Return what a record says was asked for; everything if it does not say, so that nothing is bought twice.
+
+    Args:
+        text: The enrichment type in the record.
+    """
+    try:
+        return EnrichmentType(text)
+    except ValueError:
+        return EnrichmentType.FULL
 
 
 _FINDS = {
@@ -184,12 +198,12 @@ def history_of(submitted: Sequence[EarlierBatch], now: datetime, window: timedel
         now: The current time.
         window: How far back submissions by others count; None if they do not.
     """
-    here = [batch for batch in submitted if batch.is_here]
-    is_submitted = any(_counts_as_submitted(batch, now) for batch in here)
-    unknown = [] if is_submitted else [batch for batch in here if batch.state is not BatchState.REJECTED]
+    here = [batch for batch in submitted if batch.is_here and batch.state is not BatchState.REJECTED]
+    submitted_here = frozenset(batch.enrichment_type for batch in here if _counts_as_submitted(batch, now))
+    unknown = [batch for batch in here if missing_type(batch.enrichment_type, submitted_here)]
     unknown.sort(key=lambda batch: batch.submitted_at)
     return ContactHistory(
-        submitted_here=is_submitted,
+        submitted_here=submitted_here,
         unknown_here=bool(unknown),
         decision=decision_of([batch.decision for batch in unknown]),
         bought=frozenset(

@@ -26,6 +26,7 @@ from airflow_provider_cleanlist.submission.history import (
     ContactHistory,
     PersonDecision,
     decision_of,
+    recorded_type,
 )
 from airflow_provider_cleanlist.submission.signals import SignalHold
 from airflow_provider_cleanlist.task_log import TaskLog
@@ -106,6 +107,11 @@ class Batch:
         return len(self.identities) // IDENTITY_BYTES
 
     @property
+    def kind(self) -> EnrichmentType:
+        """What was asked for; everything if its record does not say."""
+        return recorded_type(self.enrichment_type)
+
+    @property
     def may_be_billed(self) -> bool:
         """Whether Cleanlist has, or may have, accepted it."""
         return self.state is not BatchState.REJECTED
@@ -181,7 +187,7 @@ class Batch:
                 number=number,
                 state=state,
                 identities=identities,
-                enrichment_type=str(value["enrichment_type"]),
+                enrichment_type=recorded_type(value.get("enrichment_type", "")).value,
                 changed_at=float(value["changed_at"]),
                 workflow_id=value["workflow_id"],
                 task_ids=tuple(value["task_ids"]),

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from airflow_provider_cleanlist.contacts.identity import Deduplicator
 from airflow_provider_cleanlist.contacts.report import ReadReport
 from airflow_provider_cleanlist.submission.credits import may_have_cost
 from airflow_provider_cleanlist.submission.history import BatchState
@@ -90,8 +91,16 @@ class SubmissionReport:
 
     @property
     def contacts_submitted(self) -> int:
-        """Contacts in accepted batches."""
-        return sum(batch.size for batch in self.batches)
+        """Contacts in accepted batches; one submitted for emails first and for phones later counts once."""
+        if len(self.submitted_as) < 2:
+            return sum(batch.size for batch in self.batches)
+        counted_before, count = Deduplicator(), 0
+        for kind in self.submitted_as:
+            batches = [batch for batch in self.batches if batch.enrichment_type == kind]
+            count += sum(contact not in counted_before for batch in batches for contact in batch.contacts())
+            for batch in batches:
+                counted_before.update(batch.contacts())
+        return count
 
     @property
     def submitted_as(self) -> dict[str, int]:
@@ -168,6 +177,9 @@ def submission_line(result: Mapping[str, Any], report: SubmissionReport) -> str:
         f"Submitted: {counted(result['contacts_submitted'], 'contact')} in {counted(result['batches'], 'workflow')}, "
         f"at most {counted(result['worst_case_credits'], 'credit')}."
     ]
+    if any(kind != result["enrichment_type"] for kind in report.submitted_as):
+        kinds = ", ".join(f"{count:,} for {kind!r}" for kind, count in report.submitted_as.items())
+        parts.append(f"By enrichment type: {kinds}.")
     if tallies.submitted_earlier:
         parts.append(f"An earlier attempt had already submitted {tallies.submitted_earlier:,} of them.")
     if tallies.unknown:

@@ -10,18 +10,23 @@ from __future__ import annotations
 
 import hashlib
 import time
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
+from itertools import groupby
 from typing import Any, Protocol
 
+from airflow_provider_cleanlist.client.models import EnrichmentType
 from airflow_provider_cleanlist.contacts.identity import Deduplicator
 from airflow_provider_cleanlist.submission.history import (
     BatchState,
     ContactHistory,
     PersonDecision,
+    decision_of,
     is_in_flight,
+    missing_type,
 )
 from airflow_provider_cleanlist.submission.journal import (
     JOURNAL_VERSION,
@@ -91,9 +96,9 @@ class JournalStore(Protocol):
 
 
 class JournalIndex:
-    """What the batches of a journal say about each contact, in 16 to 32 bytes for each.
+    """What the batches of a journal say about each contact, in 16 to 32 bytes for each and for what it was submitted.
 
-    A contact that was accepted once counts as accepted, whatever else happened to it.
+    What was accepted once counts as accepted, whatever else happened to it.
 
     Args:
         batches: The batches of this map index.
@@ -102,39 +107,42 @@ class JournalIndex:
     """
 
     def __init__(self, batches: Sequence[Batch], others: Sequence[Batch] = (), now: float = 0.0) -> None:
-        self._accepted = Deduplicator()
-        self._unknown: dict[PersonDecision | None, Deduplicator] = {None: Deduplicator()}
+        self._submitted: dict[EnrichmentType, Deduplicator] = defaultdict(Deduplicator)
         in_flight = [batch for batch in others if is_in_flight(batch.state, now - batch.changed_at)]
-        for batch in (*batches, *others):
-            if batch.state is BatchState.ACCEPTED:
-                self._accepted.update(batch.contacts())
-        for batch in in_flight:
-            self._accepted.update(batch.contacts())
-        self._add_unknown(batches)
-        self.unknown_by_decision = {decision: len(contacts) for decision, contacts in self._unknown.items()}
-        self._add_unknown(others)
+        accepted = [batch for batch in (*batches, *others) if batch.state is BatchState.ACCEPTED]
+        for batch in (*accepted, *in_flight):
+            self._submitted[batch.kind].update(batch.contacts())
+        own = [batch for batch in batches if batch.is_unknown]
+        self._unknown = _unknown_groups(own)
+        self.unknown_by_decision = Counter[PersonDecision | None]()
+        counted = Deduplicator()
+        for batch in own:
+            self._count(contact for contact in batch.contacts() if counted.add(contact))
+        self._unknown = _unknown_groups([*own, *(batch for batch in others if batch.is_unknown)])
 
     @property
     def unknown(self) -> int:
         """How many contacts of this map index have an unknown outcome."""
-        return sum(self.unknown_by_decision.values())
+        return self.unknown_by_decision.total()
 
-    def _add_unknown(self, batches: Sequence[Batch]) -> None:
-        """Add contacts under what a person has decided: none while one of their batches is undecided, else the last."""
-        unknown = [batch for batch in batches if batch.is_unknown]
-        unknown.sort(key=lambda batch: (batch.decision is not None, -batch.changed_at))
-        for batch in unknown:
-            for contact in batch.contacts():
-                is_known, _ = self._found(contact)
-                if contact not in self._accepted and (not is_known or batch.decision is None):
-                    self._unknown.setdefault(batch.decision, Deduplicator()).add(contact)
+    def _count(self, contacts: Iterable[bytes]) -> None:
+        """Count contacts that are of unknown outcome by what a person has decided about them."""
+        decisions = (self._decisions(contact) for contact in contacts)
+        self.unknown_by_decision.update(decision_of(found) for found in decisions if found)
 
-    def _found(self, contact: bytes) -> tuple[bool, PersonDecision | None]:
-        """Return whether a contact is in a batch of unknown outcome, and what a person has decided about it."""
-        for decision, contacts in self._unknown.items():  # the undecided ones first
-            if contact in contacts:
-                return True, decision
-        return False, None
+    def _submitted_for(self, contact: bytes) -> frozenset[EnrichmentType]:
+        return frozenset(kind for kind, contacts in self._submitted.items() if contact in contacts)
+
+    def _decisions(self, contact: bytes) -> list[PersonDecision | None]:
+        """Return what was decided about a contact's batches of unknown outcome, oldest first.
+
+        A batch counts if it was for more than what the contact is known to be submitted for.
+        """
+        found = [(kind, decision) for kind, decision, contacts in self._unknown if contact in contacts]
+        if not found:
+            return []
+        submitted = self._submitted_for(contact)
+        return [decision for kind, decision in found if missing_type(kind, submitted)]
 
     def accept(self, batch: Batch) -> None:
         """Count a batch of this map index as accepted that was unknown before.
@@ -142,11 +150,11 @@ class JournalIndex:
         Args:
             batch: The batch.
         """
-        for contact in batch.contacts():
-            is_unknown, decision = self._found(contact)
-            if is_unknown and contact not in self._accepted and self.unknown_by_decision.get(decision):
-                self.unknown_by_decision[decision] -= 1
-            self._accepted.add(contact)
+        contacts = set(batch.contacts())
+        before = [decision_of(found) for found in map(self._decisions, contacts) if found]
+        self._submitted[batch.kind].update(batch.contacts())
+        self.unknown_by_decision.subtract(before)
+        self._count(contacts)
 
     def history(self, contact: bytes) -> ContactHistory:
         """Return what the batches say about a contact.
@@ -154,10 +162,22 @@ class JournalIndex:
         Args:
             contact: Its hash.
         """
-        if contact in self._accepted:
-            return ContactHistory(submitted_here=True)
-        is_unknown, decision = self._found(contact)
-        return ContactHistory(unknown_here=is_unknown, decision=decision)
+        decisions = self._decisions(contact)
+        return ContactHistory(self._submitted_for(contact), bool(decisions), decision_of(decisions))
+
+
+def _unknown_groups(
+    batches: Iterable[Batch],
+) -> list[tuple[EnrichmentType, PersonDecision | None, Deduplicator]]:
+    """Return the contacts of batches by type and decision, those of the oldest batch first."""
+    ordered = sorted(batches, key=lambda batch: batch.changed_at)
+    groups = []
+    for (kind, decision), group in groupby(ordered, key=lambda batch: (batch.kind, batch.decision)):
+        contacts = Deduplicator()
+        for batch in group:
+            contacts.update(batch.contacts())
+        groups.append((kind, decision, contacts))
+    return groups
 
 
 class StoredJournal:

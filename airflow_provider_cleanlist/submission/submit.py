@@ -40,6 +40,7 @@ from airflow_provider_cleanlist.submission.history import (
     OnUnknown,
     PersonDecision,
     decide,
+    missing_type,
 )
 from airflow_provider_cleanlist.submission.journal import (
     Batch,
@@ -219,19 +220,20 @@ class Submission:
 
     def _take(self, item: UsableRow, history: ContactHistory, pending: PendingContacts) -> None:
         """Add a contact to those pending, or count why it is left out."""
-        decision = decide(history, self._options.enrichment_type, self._options.on_unknown)
+        wanted = self._options.enrichment_type
+        decision = decide(history, wanted, self._options.on_unknown)
+        if history.submitted_here:
+            self._found_again.add(item.identity)
         if decision.enrichment_type is not None:
             pending.append(item, decision.enrichment_type)
         elif decision.status is ContactStatus.UNKNOWN:
             self._unknown[history.decision] += 1
             self._leave_out_unknown([item])
-        else:
-            if decision.status is ContactStatus.SUBMITTED:
-                self._tallies.submitted_earlier += 1
-                self._found_again.add(item.identity)
-            if decision.status is ContactStatus.KNOWN:
-                self._tallies.known += 1
-                self._tallies.known_credits += self._options.enrichment_type.worst_case_credits
+        elif decision.status is ContactStatus.SUBMITTED:
+            self._tallies.submitted_earlier += 1
+        elif saved := missing_type(wanted, history.submitted_here):
+            self._tallies.known += 1
+            self._tallies.known_credits += saved.worst_case_credits
 
     def _estimated(self, read: ReadReport, pending: PendingContacts) -> SubmissionOutcome:
         size = self._options.batch_size

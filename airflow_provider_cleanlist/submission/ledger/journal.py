@@ -27,6 +27,7 @@ from airflow_provider_cleanlist.submission.history import (
     EarlierBatch,
     PersonDecision,
     history_of,
+    recorded_type,
 )
 from airflow_provider_cleanlist.submission.journal import (
     SETTLED_BY_WEBHOOK,
@@ -303,7 +304,7 @@ class LedgerJournal:
                 number=number,
                 state=BatchState(row.state),
                 identities=bytes(contacts[row.batch_id].identities),
-                enrichment_type=row.enrichment_type,
+                enrichment_type=recorded_type(row.enrichment_type).value,
                 changed_at=row.changed_at.timestamp(),
                 workflow_id=row.workflow_id,
                 task_ids=tuple(contacts[row.batch_id].task_ids),
@@ -462,7 +463,7 @@ class LedgerJournal:
             is_here=is_here,
             is_own=is_here and row.map_index == self.task.map_index,
             state=BatchState(row.state),
-            enrichment_type=EnrichmentType(row.enrichment_type),
+            enrichment_type=recorded_type(row.enrichment_type),
             submitted_at=row.submitted_at,
             has_failed=status is not None and workflow_state(status) is WorkflowState.FAILED,
             is_of_other_token=is_this_task and not is_here,

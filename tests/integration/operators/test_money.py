@@ -53,6 +53,18 @@ class TestMoney:
             enrich(contacts=people(100), enrichment_type="full")
         assert cleanlist_sandbox.ledger.requests(endpoint=SUBMIT) == []
 
+    def test_a_changed_type_buys_the_missing_part_only(
+        self, enrich: Any, cleanlist_sandbox: SandboxServer
+    ) -> None:
+        enrich(contacts=people(3), enrichment_type="partial")
+        result = enrich(try_number=2, contacts=people(4), enrichment_type="full")
+        assert result["submitted_as"] == {"partial": 3, "phone_only": 3, "full": 1}
+        assert (result["contacts_submitted"], result["worst_case_credits"]) == (4, 44)
+        assert len(result["workflow_ids"]) == 3
+        for attempt, kind in enumerate(("full", "partial", "phone_only", "none"), start=3):
+            again = enrich(try_number=attempt, contacts=people(4), enrichment_type=kind)
+            assert again["submitted_as"] == result["submitted_as"]
+
     def test_max_credits_counts_earlier_tries(self, enrich: Any) -> None:
         enrich(contacts=people(5))
         with pytest.raises(CleanlistCreditLimitError, match=r"3 contacts.*what was submitted before up to 5"):

@@ -16,8 +16,8 @@ import sqlalchemy as sa
 from airflow.providers.common.compat.sdk import ObjectStoragePath
 
 from airflow_provider_cleanlist.client.errors import SubmissionUnknownError
-from airflow_provider_cleanlist.client.models import BulkEnrichment, EnrichmentType
-from airflow_provider_cleanlist.contacts.identity import IDENTITY_BYTES
+from airflow_provider_cleanlist.client.models import BulkEnrichment, Contact, EnrichmentType
+from airflow_provider_cleanlist.contacts.identity import IDENTITY_BYTES, identity
 from airflow_provider_cleanlist.contacts.sources import RecordsSource
 from airflow_provider_cleanlist.submission.history import (
     IN_FLIGHT_SECONDS,
@@ -42,6 +42,7 @@ from airflow_provider_cleanlist.submission.journal_stores import (
 from airflow_provider_cleanlist.submission.ledger.database import LedgerDatabase
 from airflow_provider_cleanlist.submission.ledger.journal import LedgerJournal, LedgerTask
 from airflow_provider_cleanlist.submission.options import SubmissionOptions
+from airflow_provider_cleanlist.submission.report import SubmissionReport
 from airflow_provider_cleanlist.submission.stored_journal import StoredJournal
 from airflow_provider_cleanlist.submission.submit import Submission
 
@@ -51,10 +52,15 @@ except ImportError:
     NEVER_EXPIRE = None
 
 A, B, C, D, E = (bytes([n]) * IDENTITY_BYTES for n in range(1, 6))
+A_PERSON = identity(Contact(first_name="A", last_name="X", company_name="Acme"))
 NOTHING = ContactHistory()
-SUBMITTED = ContactHistory(submitted_here=True)
+SUBMITTED = ContactHistory(submitted_here=frozenset({EnrichmentType.FULL}))
 UNKNOWN = ContactHistory(unknown_here=True)
 START = 1_750_000_000.0
+
+
+def person(name: str) -> dict[str, str]:
+    return {"first_name": name, "last_name": "X", "company_name": "Acme"}
 
 
 class RefusedError(Exception):
@@ -147,8 +153,8 @@ def is_due(history: ContactHistory) -> bool:
     return decide(history, EnrichmentType.FULL, OnUnknown.RESUBMIT).enrichment_type is not None
 
 
-def begun(journal: Journal, *contacts: bytes, now: float = START) -> Batch:
-    batch = journal.begin(list(contacts), "full", now, is_due).batch
+def begun(journal: Journal, *contacts: bytes, now: float = START, kind: str = "full") -> Batch:
+    batch = journal.begin(list(contacts), kind, now, is_due).batch
     assert batch is not None
     return batch
 
@@ -332,6 +338,116 @@ def test_another_organisation_is_noticed(task: Task) -> None:
     assert list(task.attempt(organisation="first").histories([A])) == [SUBMITTED]
 
 
+class TestTheTypeChangesWithinTheRun:
+    """``enrichment_type`` was changed, and the task was cleared: only what is missing is submitted."""
+
+    @pytest.mark.parametrize(
+        ("bought", "wanted", "sent"),
+        [
+            (["partial"], "full", {"phone_only": "AB", "full": "C"}),
+            (["phone_only"], "full", {"partial": "AB", "full": "C"}),
+            (["partial", "full"], "full", {"full": "C"}),
+            (["partial", "full"], "phone_only", {"phone_only": "C"}),
+            (["partial"], "phone_only", {"phone_only": "ABC"}),
+            (["full"], "partial", {"partial": "C"}),
+            (["full"], "full", {"full": "C"}),
+            (["partial"], "none", {"none": "C"}),
+            (["none"], "full", {"full": "ABC"}),
+        ],
+    )
+    def test_only_the_missing_part_is_submitted(
+        self, task: Task, bought: list[str], wanted: str, sent: dict[str, str]
+    ) -> None:
+        left: dict[str, str] = {}
+        results = [self.run(task, "AB", kind, {}) for kind in bought]
+        results.append(self.run(task, "ABC", wanted, left))
+        assert left == sent
+        cost = {"none": 0, "partial": 1, "phone_only": 10, "full": 11}
+        submitted = results[-1].submitted_as
+        assert sum(cost[kind] * count for kind, count in submitted.items()) == results[-1].worst_case_credits
+        assert results[-1].worst_case_credits <= 11 * 3
+        assert results[-1].contacts_submitted == 3
+        assert self.run(task, "CBA", wanted, again := {}).submitted_as == submitted
+        assert again == {}
+
+    def test_a_mapped_index_whose_type_changed_has_not_moved(self, task: Task) -> None:
+        left: dict[str, str] = {}
+        self.run(task, "AB", "partial", {}, index=0)
+        self.run(task, "AB", "full", left, index=0)
+        assert left == {"phone_only": "AB"}
+
+    @pytest.mark.parametrize(
+        ("first", "second", "word", "sent"),
+        [
+            ("lost", "full", OnUnknown.FAIL, None),
+            ("lost", "full", OnUnknown.SKIP, {}),
+            ("lost", "full", OnUnknown.RESUBMIT, {"full": "A"}),
+            ("accepted, then the rest lost", "full", OnUnknown.FAIL, None),
+            ("accepted, then the rest lost", "full", OnUnknown.SKIP, {}),
+            ("accepted, then the rest lost", "full", OnUnknown.RESUBMIT, {"phone_only": "A"}),
+            ("accepted, then the rest lost", "partial", OnUnknown.SKIP, {}),
+        ],
+    )
+    def test_an_unknown_outcome_stays_with_the_users_word(
+        self, task: Task, first: str, second: str, word: OnUnknown, sent: dict[str, str] | None
+    ) -> None:
+        if first == "lost":
+            begun(task.attempt(), A_PERSON, kind="partial")
+        else:
+            journal = task.attempt()
+            journal.accept(begun(journal, A_PERSON, kind="partial"), "wf", [], START)
+            begun(task.attempt(), A_PERSON, kind="phone_only", now=START + 1)
+        left: dict[str, str] = {}
+        stops = pytest.raises(SubmissionUnknownError) if sent is None else nullcontext()
+        with stops:
+            self.run(task, "A", second, left, on_unknown=word)
+        assert left == (sent or {})
+
+    def test_only_what_settles_an_unknown_outcome_settles_it(self, task: Task) -> None:
+        begun(task.attempt(), A, kind="full")
+        journal = task.attempt()
+        journal.accept(begun(journal, A, kind="partial", now=START + 1), "wf", [], START + 1)
+        later = task.attempt()
+        assert list(later.histories([A])) == [ContactHistory(frozenset({EnrichmentType.PARTIAL}), True)]
+        assert later.unknown_contacts == 1
+        later.accept(begun(later, A, kind="phone_only", now=START + 2), "wf-2", [], START + 2)
+        assert task.attempt().unknown_contacts == 0
+
+    def test_a_webhook_settles_what_it_was_asked_for(self, task: Task) -> None:
+        begun(task.attempt(), A, B, kind="partial")
+        begun(task.attempt(), A, kind="phone_only", now=START + 1)
+        journal = task.attempt()
+        journal.settle(journal.batches[0], "wf", START + 2)
+        assert journal.unknown_contacts == 1
+        journal = task.attempt()
+        assert journal.unknown_contacts == 1
+        journal.settle(journal.batches[1], "wf-2", START + 2)
+        assert task.attempt().unknown_contacts == journal.unknown_contacts == 0
+
+    @staticmethod
+    def run(
+        task: Task,
+        names: str,
+        wanted: str,
+        left: dict[str, str],
+        on_unknown: OnUnknown = OnUnknown.FAIL,
+        index: int = -1,
+    ) -> SubmissionReport:
+        """Run an attempt, and add to ``left`` who was sent for what."""
+
+        def send(contacts: Any, kind: Any, url: Any, observer: Any) -> BulkEnrichment:
+            observer.sending()
+            left[kind.value] = left.get(kind.value, "") + "".join(contact.first_name for contact in contacts)
+            return BulkEnrichment(workflow_id="wf", task_ids=[])
+
+        task.now += 100
+        options = SubmissionOptions(enrichment_type=EnrichmentType(wanted), on_unknown=on_unknown)
+        submission = Submission(
+            options, task.attempt(index), send, logging.getLogger(__name__), clock=lambda: task.now
+        )
+        return submission.run(RecordsSource([person(name) for name in names])).submitted
+
+
 class TestMapIndexes:
     @pytest.fixture(autouse=True)
     def _sees_others(self, task: Task) -> None:
@@ -421,9 +537,7 @@ def test_a_moved_index_is_noticed_by_people_not_rows(
         return BulkEnrichment(workflow_id="wf", task_ids=[])
 
     def run(names: str) -> None:
-        source = RecordsSource(
-            [{"first_name": name, "last_name": "X", "company_name": "Acme"} for name in names]
-        )
+        source = RecordsSource([person(name) for name in names])
         journal = task.attempt(0)
         Submission(SubmissionOptions(), journal, send, logging.getLogger(__name__)).run(
             source, deduplicate=False

@@ -105,7 +105,7 @@ def test_only_what_is_missing_is_bought(
 @pytest.mark.parametrize("word", OnUnknown)
 def test_what_this_run_did_goes_before_what_others_bought(word: OnUnknown) -> None:
     others = frozenset({EnrichmentType.FULL})
-    submitted = ContactHistory(submitted_here=True, unknown_here=True, bought=others)
+    submitted = ContactHistory(frozenset({PARTIAL}), unknown_here=True, bought=others)
     assert decide(submitted, PARTIAL, word).status is ContactStatus.SUBMITTED
     lost = decide(ContactHistory(unknown_here=True, bought=others), PARTIAL, word).status
     assert lost is (ContactStatus.KNOWN if word is OnUnknown.RESUBMIT else ContactStatus.UNKNOWN)
@@ -152,3 +152,34 @@ def test_the_last_word_counts_once_every_batch_has_one(
     decisions: list[PersonDecision | None], last: PersonDecision | None
 ) -> None:
     assert decision_of(decisions) is last
+
+
+@pytest.mark.parametrize("word", OnUnknown)
+@pytest.mark.parametrize("here", [frozenset(), *map(frozenset, itertools.combinations(EnrichmentType, 1))])
+@pytest.mark.parametrize("others", [frozenset(), *map(frozenset, itertools.combinations(EnrichmentType, 1))])
+@pytest.mark.parametrize("wanted", EnrichmentType)
+def test_what_this_run_bought_and_what_others_bought_add_up(
+    wanted: EnrichmentType,
+    here: frozenset[EnrichmentType],
+    others: frozenset[EnrichmentType],
+    word: OnUnknown,
+) -> None:
+    decision = decide(ContactHistory(here, bought=others), wanted, word)
+    assert decision.enrichment_type is missing_type(wanted, here | others)
+    assert (decision.status is ContactStatus.SUBMITTED) == (missing_type(wanted, here) is None)
+    lost = decide(ContactHistory(here, unknown_here=True, bought=others), wanted, word)
+    if word is OnUnknown.RESUBMIT:
+        assert lost == decision
+    else:
+        assert lost.enrichment_type is None
+
+
+@pytest.mark.parametrize("recorded", ["", "platinum", None, 7, [], "FULL"])
+def test_a_record_that_does_not_say_what_was_bought_counts_as_everything(recorded: object) -> None:
+    value = batch(BatchState.ACCEPTED, A).to_json() | {"enrichment_type": recorded}
+    if recorded is None:
+        del value["enrichment_type"]
+    read = Batch.from_json(0, value)
+    assert read.kind is EnrichmentType.FULL
+    for wanted in EnrichmentType:
+        assert decide(JournalIndex([read]).history(A), wanted, OnUnknown.FAIL).enrichment_type is None

@@ -313,7 +313,7 @@ class TestOtherMapIndexes:
             journal.accept(begun(journal, [contact], "partial", 1.0), f"wf-{index}", [], 2.0)
         again = journal_on(open_store(context(2, map_index=1), journal_path=f"file://{tmp_path}"))
         assert workflows(again) == ["wf-1"]
-        assert [history.submitted_here for history in again.histories([A, B])] == [True, True]
+        assert [bool(history.submitted_here) for history in again.histories([A, B])] == [True, True]
         assert (again.unknown_contacts, again.contacts_of_index) == (0, None)
 
     @pytest.mark.parametrize(("age", "is_submitted"), [(10.0, True), (3600.0, False)])
@@ -329,7 +329,7 @@ class TestOtherMapIndexes:
         )
         journal.load()
         (history,) = journal.histories([A])
-        assert (history.submitted_here, history.unknown_here) == (is_submitted, not is_submitted)
+        assert (bool(history.submitted_here), history.unknown_here) == (is_submitted, not is_submitted)
         assert journal.unknown_contacts == 0
 
     @needs_task_state

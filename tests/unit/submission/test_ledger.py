@@ -24,6 +24,7 @@ from airflow_provider_cleanlist.submission.history import (
     OnUnknown,
     decide,
     history_of,
+    missing_type,
 )
 from airflow_provider_cleanlist.submission.journal import (
     Batch,
@@ -92,15 +93,19 @@ class TestWhatBatchesMean:
         others = history_of([batch for batch in found if not batch.is_here], NOW, window)
         assert history_of(found, NOW, window) == replace(here, bought=others.bought)
         assert here.bought == frozenset()
-        assert (others.submitted_here, others.unknown_here) == (False, False)
+        assert (others.submitted_here, others.unknown_here) == (frozenset(), False)
 
     @given(SEVERAL, WINDOWS, batches())
     def test_accepted_once_is_submitted(
         self, found: list[EarlierBatch], window: timedelta | None, batch: EarlierBatch
     ) -> None:
         accepted = replace(batch, is_here=True, is_of_other_token=False, state=BatchState.ACCEPTED)
-        history = history_of([*found, accepted], NOW, window)
-        assert (history.submitted_here, history.unknown_here) == (True, False)
+        same = [replace(batch, enrichment_type=accepted.enrichment_type) for batch in found]
+        history = history_of([*same, accepted], NOW, window)
+        assert (history.submitted_here, history.unknown_here) == ({accepted.enrichment_type}, False)
+        full = replace(accepted, enrichment_type=FULL)
+        history = history_of([*found, full], NOW, window)
+        assert (FULL in history.submitted_here, history.unknown_here) == (True, False)
 
     @given(SEVERAL)
     def test_without_a_window_others_do_not_matter(self, found: list[EarlierBatch]) -> None:
@@ -127,9 +132,13 @@ class TestWhatBatchesMean:
     def test_nobody_is_submitted_whom_this_run_may_have_submitted(
         self, found: list[EarlierBatch], window: timedelta | None, wanted: EnrichmentType, word: OnUnknown
     ) -> None:
-        may_be_billed = any(batch.is_here and batch.state is not BatchState.REJECTED for batch in found)
-        decision = decide(history_of(found, NOW, window), wanted, word)
-        assert not (may_be_billed and decision.enrichment_type)
+        may_be_billed = [
+            batch.enrichment_type
+            for batch in found
+            if batch.is_here and batch.state is not BatchState.REJECTED
+        ]
+        sent = decide(history_of(found, NOW, window), wanted, word).enrichment_type
+        assert sent is None or missing_type(sent, may_be_billed) is sent
 
     @pytest.mark.parametrize("is_own", [True, False])
     @pytest.mark.parametrize("age", [0, IN_FLIGHT_SECONDS - 1, IN_FLIGHT_SECONDS, 40 * DAY])
@@ -138,7 +147,7 @@ class TestWhatBatchesMean:
         batch = EarlierBatch(True, is_own, state, FULL, NOW - timedelta(seconds=age), False, False)
         is_on_its_way = state is BatchState.INTENT and not is_own and age < IN_FLIGHT_SECONDS
         history = history_of([batch], NOW, None)
-        assert (history.submitted_here, history.unknown_here) == (is_on_its_way, not is_on_its_way)
+        assert (history.submitted_here == {FULL}, history.unknown_here) == (is_on_its_way, not is_on_its_way)
 
 
 class Clock:
@@ -225,7 +234,9 @@ class TestIntents:
         rejected = journal.reject(begun(journal, [A]), "429", START)
         ledger.clock.now = START + 2 * IN_FLIGHT_SECONDS
         journal.reopen(rejected, ledger.clock.now, lambda _: True)
-        assert ledger.journal("one", index=1).histories([A]) == [ContactHistory(submitted_here=True)]
+        assert ledger.journal("one", index=1).histories([A]) == [
+            ContactHistory(submitted_here=frozenset({FULL}))
+        ]
 
     def test_what_it_records(self, ledger: Ledger) -> None:
         journal = ledger.journal("r", index=3, try_number=2, token="again")
@@ -311,7 +322,7 @@ class TestWindow:
         journal.accept(begun(journal, [A]), "wf", [], START)
         ledger.database.record_ends([WorkflowEnd("wf", status, None, None)], START)
         assert bought(ledger, [A], 1) == [set()]
-        assert ledger.journal().histories([A]) == [ContactHistory(submitted_here=True)]
+        assert ledger.journal().histories([A]) == [ContactHistory(submitted_here=frozenset({FULL}))]
 
     def test_another_organisation_is_another_world(self, ledger: Ledger) -> None:
         begun(ledger.journal("one", organisation="other"), [A])

@@ -48,3 +48,22 @@ def test_an_event_carries_the_first_workflow_ids_only() -> None:
     extra = event_extra({"workflow_ids": [str(number) for number in range(500)], "batches": 500})
     assert len(extra["workflow_ids"]) == 100
     assert extra["batches"] == 500
+
+
+def test_a_contact_that_was_submitted_in_two_parts_counts_once() -> None:
+    a, b, c = (bytes([n]) * IDENTITY_BYTES for n in range(1, 4))
+    parts = [("partial", a + b), ("phone_only", b + a), ("full", c), ("partial", c)]
+    batches = [Batch(0, BatchState.ACCEPTED, contacts, kind, 1.0, "wf") for kind, contacts in parts]
+    report = SubmissionReport.of(batches, Tallies())
+    assert report.submitted_as == {"partial": 3, "phone_only": 2, "full": 1}
+    assert (report.contacts_submitted, report.worst_case_credits) == (3, 34)
+    result = submission_result(SubmissionOptions(enrichment_type=EnrichmentType.FULL), ReadReport(), report)
+    assert "By enrichment type: 3 for 'partial', 2 for 'phone_only', 1 for 'full'." in submission_line(
+        result, report
+    )
+
+
+def test_the_line_does_not_repeat_the_type_that_was_asked_for() -> None:
+    report = SubmissionReport.of([batch(3)], Tallies())
+    result = submission_result(SubmissionOptions(enrichment_type=EnrichmentType.FULL), ReadReport(), report)
+    assert submission_line(result, report) == "Submitted: 3 contacts in 1 workflow, at most 33 credits."

@@ -115,7 +115,7 @@ def test_what_was_delivered_is_accepted_whatever_came_later(inbox: Inbox) -> Non
     for again in (journal, store.next_try()):
         states = [(batch.state, batch.workflow_id, batch.task_ids) for batch in again.batches]
         assert states == [(BatchState.INTENT, None, ()), (BatchState.ACCEPTED, "w", ())]
-        assert [history.submitted_here for history in again.histories([ONE, TWO])] == [False, True]
+        assert [bool(history.submitted_here) for history in again.histories([ONE, TWO])] == [False, True]
         assert again.unknown_contacts == 1
     assert CALLBACKS.settle(store.next_try(), inbox, NOW) == []
     inbox.store(first, "v", {}, NOW)
