@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
@@ -63,6 +64,13 @@ class JournalOrganisationError(JournalError):
     """This run and task has submitted contacts for another organisation."""
 
 
+_NOT_KNOWN_HERE = (
+    "This is try {try_number} of the task, it was cleared, and {place} knows no earlier attempt of it: they recorded "
+    "elsewhere what they submitted, or nowhere, or failed before they could. Nothing was submitted in this attempt. "
+    "Check in the Cleanlist portal what they did. If they submitted nothing, or to pay again, clear the task with a "
+    "new force_resubmit value: it submits all contacts. If they recorded it elsewhere, set [cleanlist] ledger_conn_id "
+    "and journal_path as they were, and clear the task again."
+)
 SETTLED_BY_WEBHOOK = "accepted, says its webhook"
 """Note of a batch whose response was lost and whose webhook arrived."""
 DECIDED_BY_LENGTH = 200
@@ -211,6 +219,25 @@ def decisions_about(batches: Iterable[Batch]) -> dict[bytes, PersonDecision | No
         for contact in batch.contacts() if batch.is_unknown else ():
             decisions.setdefault(contact, []).append(batch.decision)
     return {contact: decision_of(found) for contact, found in decisions.items()}
+
+
+def token_hash(token: str | None) -> str:
+    """Return the hash by which a ``force_resubmit`` value is recorded; empty for none.
+
+    Args:
+        token: The value; empty or None for none.
+    """
+    return hashlib.blake2b(token.encode(), digest_size=6).hexdigest() if token else ""
+
+
+def not_known_here(try_number: int, place: str) -> JournalMissingError:
+    """Return the error for a cleared task whose journal knows no earlier attempt.
+
+    Args:
+        try_number: Number of this attempt.
+        place: What to call the journal's place.
+    """
+    return JournalMissingError(_NOT_KNOWN_HERE.format(try_number=try_number, place=place))
 
 
 def other_organisation(recorded: str, now: str) -> str:

@@ -16,6 +16,7 @@ from airflow_provider_cleanlist.submission.journal import (
     JournalMissingError,
     JournalTakenOverError,
     JournalUnavailableError,
+    not_known_here,
 )
 from airflow_provider_cleanlist.submission.stored_journal import JournalStore
 
@@ -107,12 +108,25 @@ class ObjectStorageJournalStore:
         root: Directory for all journals.
         task: Dag id, run id and task id.
         map_index: The map index; -1 when the task is not mapped.
+        try_number: Number of this attempt, from 1.
+        must_know: Whether an earlier attempt must have opened its journal here.
+
+    Raises:
+        JournalMissingError: An earlier attempt must have opened its journal here, and none has.
     """
 
     is_durable = True
     """See :class:`.stored_journal.JournalStore`."""
 
-    def __init__(self, root: ObjectStoragePath, task: tuple[str, str, str], map_index: int) -> None:
+    def __init__(
+        self,
+        root: ObjectStoragePath,
+        task: tuple[str, str, str],
+        map_index: int,
+        *,
+        try_number: int = 1,
+        must_know: bool = False,
+    ) -> None:
         name = hashlib.blake2b("\0".join(task).encode(), digest_size=16).hexdigest()
         self._folder = root / name
         self._is_local = root.protocol in ("file", "local")
@@ -120,12 +134,18 @@ class ObjectStorageJournalStore:
         self._owner = f"owner.{map_index}"
         own = f"{map_index}.{time.time_ns():019d}-{uuid.uuid4().hex[:12]}"
         self._guarded(self._make_folder)
+        if must_know and not any(self._is_of(part, map_index) for part in self._all_parts()):
+            raise not_known_here(try_number, "the directory of [cleanlist] journal_path")
         self.write(f"{_OPENED}{own}", {"task_instance": [*task, map_index]})
         self.write(self._owner, {"part": own})
         parts = [part for part in self._all_parts() if part != own]
-        mine = [part for part in parts if part.partition(".")[0] == str(map_index)]
+        mine = [part for part in parts if self._is_of(part, map_index)]
         self.others: Sequence[str] = [part for part in parts if part not in set(mine)]
         self.parts: Sequence[str] = [*mine, own]
+
+    @staticmethod
+    def _is_of(part: str, map_index: int) -> bool:
+        return part.partition(".")[0] == str(map_index)
 
     def _make_folder(self) -> None:
         if self._is_local:
@@ -231,12 +251,13 @@ STATE_DELETED = (
 )
 
 
-def open_store(context: Context, *, journal_path: str = "") -> JournalStore:
+def open_store(context: Context, *, journal_path: str = "", must_know: bool = False) -> JournalStore:
     """Return the store of the running task instance.
 
     Args:
         context: Airflow's context of the running task.
         journal_path: Configured directory, empty for Airflow's own store.
+        must_know: Whether an earlier attempt must have opened its journal in the directory.
 
     Raises:
         JournalUnavailableError: The store cannot be used.
@@ -249,20 +270,41 @@ def open_store(context: Context, *, journal_path: str = "") -> JournalStore:
         from airflow.providers.common.compat.sdk import ObjectStoragePath
 
         return ObjectStorageJournalStore(
-            ObjectStoragePath(journal_path), (ti.dag_id, ti.run_id, ti.task_id), map_index
+            ObjectStoragePath(journal_path),
+            (ti.dag_id, ti.run_id, ti.task_id),
+            map_index,
+            try_number=try_number,
+            must_know=must_know,
         )
     accessor = context.get("task_state_store")
     if accessor is not None:
         store = TaskStateJournalStore(accessor, try_number, is_mapped=map_index >= 0)
-        store.begin_attempt(was_cleared=_was_cleared(context))
+        store.begin_attempt(was_cleared=was_cleared(context))
         return store
     if try_number > 1:
         raise JournalMissingError(NO_STORE.format(try_number=try_number))
     return FirstTryJournalStore()
 
 
-def _was_cleared(context: Context) -> bool:
-    """Return whether somebody cleared the task, which raises the attempts it may have above its retries."""
+def directory_location(journal_path: str) -> str:
+    """Return what tells one directory from another, however its path is written.
+
+    Args:
+        journal_path: The configured directory.
+    """
+    from airflow.providers.common.compat.sdk import ObjectStoragePath
+
+    path = ObjectStoragePath(journal_path)
+    protocol = "file" if path.protocol in ("", "local") else path.protocol
+    return f"{protocol}://{path.path}".rstrip("/")
+
+
+def was_cleared(context: Context) -> bool:
+    """Return whether somebody cleared the task, which raises the attempts it may have above its retries.
+
+    Args:
+        context: Airflow's context of the running task.
+    """
     max_tries = getattr(context["ti"], "max_tries", None)
     retries = getattr(context.get("task"), "retries", None)
     return max_tries is not None and retries is not None and max_tries > retries

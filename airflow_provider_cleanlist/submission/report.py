@@ -23,7 +23,7 @@ class Tallies:
     """What became of the contacts in this attempt's input that it did not submit.
 
     Attributes:
-        submitted_earlier: Contacts that this run and task had submitted before.
+        submitted_earlier: Contacts that this run and task had submitted before, for all or a part of what is asked for.
         known: Contacts that somebody in the organisation had submitted within ``skip_submitted_within``.
         known_credits: Credits that these would have cost at most.
         unknown: Contacts that were left out because their outcome is unknown.
@@ -193,6 +193,22 @@ def submission_line(result: Mapping[str, Any], report: SubmissionReport) -> str:
             f"at most {counted(tallies.known_credits, 'credit')}."
         )
     return " ".join(parts)
+
+
+def progress_line(done: int, total: int, seconds: float) -> str:
+    """Return the log line on how far a submission is.
+
+    Args:
+        done: Contacts that were submitted.
+        total: Contacts in all.
+        seconds: Time since the first one.
+    """
+    rate = done / seconds if seconds > 0 else 0.0
+    left = (total - done) / rate if rate else 0.0
+    return (
+        f"Submitted {done:,} of {counted(total, 'contact')}, {rate * 60:,.0f} a minute, "
+        f"about {counted(round(left / 60), 'minute')} remaining."
+    )
 
 
 def estimate_line(estimate: Estimate) -> str:

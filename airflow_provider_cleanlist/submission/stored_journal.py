@@ -8,7 +8,6 @@ unreadable stops the task.
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -39,6 +38,7 @@ from airflow_provider_cleanlist.submission.journal import (
     JournalOrganisationError,
     JournalUnavailableError,
     other_organisation,
+    token_hash,
 )
 
 NO_LEDGER = (
@@ -206,7 +206,7 @@ class StoredJournal:
         self._store = store
         self._organisation = organisation
         self._clock = clock
-        self._token = hashlib.blake2b(token.encode(), digest_size=6).hexdigest() if token else ""
+        self._token = token_hash(token)
         self._prefix = _prefix(self._token)
         self._keep_task_ids = keep_task_ids
         self._sleep = sleep

@@ -56,6 +56,7 @@ from airflow_provider_cleanlist.submission.report import (
     SubmissionOutcome,
     SubmissionReport,
     Tallies,
+    progress_line,
 )
 from airflow_provider_cleanlist.task_log import TaskLog
 from airflow_provider_cleanlist.wording import counted
@@ -82,6 +83,7 @@ class Submission:
         balance: Reads the organisation's credits; returns None if the key may not.
         rejects: Takes contacts that are left out or stop the task, if the user wants it.
         addresses: Makes the address that receives a batch's results; by default the options' one is used for all.
+        before_sending: Called once, before the first request of contacts leaves; raises if none may.
         clock: Seconds since the epoch.
     """
 
@@ -95,6 +97,7 @@ class Submission:
         balance: Callable[[], float | None] = lambda: None,
         rejects: Rejects | None = None,
         addresses: BatchAddresses | None = None,
+        before_sending: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._options = options
@@ -104,6 +107,7 @@ class Submission:
         self._balance = balance
         self._rejects = rejects
         self._addresses = addresses
+        self._before_sending = before_sending
         self._clock = clock
         self._tallies = Tallies()
         self._found_again = Deduplicator()
@@ -161,6 +165,8 @@ class Submission:
             if source_ids is not None:
                 self._keep_ids(source_ids)
             balance = self._check_credits(pending)
+            if len(pending):
+                self._before_sending()
             return SubmissionOutcome(read, self._submit_and_save_rejects(pending), balance)
 
     def submit(self, pending: PendingContacts) -> SubmissionReport:
@@ -184,7 +190,7 @@ class Submission:
             now, left = self._clock(), sum(self._left.values())
             if now - reported >= PROGRESS_SECONDS and left:
                 reported = now
-                self._log.info("%s", _progress(total - left, total, now - started))
+                self._log.info("%s", progress_line(total - left, total, now - started))
         if self._addresses is not None:
             self._addresses.announce_all()
         return self.report()
@@ -220,18 +226,16 @@ class Submission:
 
     def _take(self, item: UsableRow, history: ContactHistory, pending: PendingContacts) -> None:
         """Add a contact to those pending, or count why it is left out."""
-        wanted = self._options.enrichment_type
-        decision = decide(history, wanted, self._options.on_unknown)
+        decision = decide(history, self._options.enrichment_type, self._options.on_unknown)
         if history.submitted_here:
+            self._tallies.submitted_earlier += 1
             self._found_again.add(item.identity)
         if decision.enrichment_type is not None:
             pending.append(item, decision.enrichment_type)
         elif decision.status is ContactStatus.UNKNOWN:
             self._unknown[history.decision] += 1
             self._leave_out_unknown([item])
-        elif decision.status is ContactStatus.SUBMITTED:
-            self._tallies.submitted_earlier += 1
-        elif saved := missing_type(wanted, history.submitted_here):
+        elif saved := missing_type(self._options.enrichment_type, history.submitted_here):
             self._tallies.known += 1
             self._tallies.known_credits += saved.worst_case_credits
 
@@ -474,12 +478,3 @@ class Submission:
 
 def _note(error: errors.ApiError) -> str:
     return f"{type(error).__name__} {error.info.status or 'no answer'}"
-
-
-def _progress(done: int, total: int, seconds: float) -> str:
-    rate = done / seconds if seconds > 0 else 0.0
-    left = (total - done) / rate if rate else 0.0
-    return (
-        f"Submitted {done:,} of {counted(total, 'contact')}, {rate * 60:,.0f} a minute, "
-        f"about {counted(round(left / 60), 'minute')} remaining."
-    )

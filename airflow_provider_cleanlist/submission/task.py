@@ -15,7 +15,14 @@ from airflow_provider_cleanlist.exceptions import (
 )
 from airflow_provider_cleanlist.submission.history import OnUnknown
 from airflow_provider_cleanlist.submission.journal import Journal, JournalConfigurationError
-from airflow_provider_cleanlist.submission.journal_stores import ASK_NEEDS_STORE, open_store
+from airflow_provider_cleanlist.submission.journal_place import JournalPlace, PlaceTrace
+from airflow_provider_cleanlist.submission.journal_stores import (
+    ASK_NEEDS_STORE,
+    TaskStateJournalStore,
+    directory_location,
+    open_store,
+    was_cleared,
+)
 from airflow_provider_cleanlist.submission.organisation import HostKeyMemory, organisation_of
 from airflow_provider_cleanlist.submission.stored_journal import NO_LEDGER, StoredJournal
 from airflow_provider_cleanlist.submission.submit import Submission
@@ -63,10 +70,12 @@ def open_submission(
 
     Raises:
         CleanlistConfigurationError: Webhooks are not configured.
+        JournalMissingError: An earlier attempt kept its journal in another place.
         JournalError: The journal cannot be opened or read.
     """
     addresses = _webhook_addresses(context, hook, options, token) if webhook else None
     database = ledger_database(ledger_conn_id)
+    trace = _place_trace(context, database, token)
     if database is not None:
         journal: Journal = _open_ledger(context, hook, options, database, token, keep_task_ids=keep_task_ids)
     elif options.skip_submitted_within is not None:
@@ -83,6 +92,7 @@ def open_submission(
         balance=lambda: balance(hook, log),
         rejects=rejects,
         addresses=None if addresses is None else BatchAddresses(addresses, journal),
+        before_sending=(lambda: None) if trace is None else trace.keep,
     )
 
 
@@ -111,6 +121,35 @@ def configured_ledger() -> tuple[str, str | None]:
         conf.get("cleanlist", option, fallback="").strip() for option in ("ledger_conn_id", "ledger_schema")
     )
     return conn_id, schema or None
+
+
+def _place_trace(context: Context, database: LedgerDatabase | None, token: str) -> PlaceTrace | None:
+    """Return the trace of where this task's journals were; None where Airflow keeps no state of tasks."""
+    accessor = context.get("task_state_store")
+    if accessor is None:
+        return None
+    journal_path = _journal_path()
+    if database is not None:
+        place = JournalPlace.at("ledger", database.location)
+    elif journal_path:
+        place = JournalPlace.at("directory", directory_location(journal_path))
+    else:
+        place = JournalPlace("task state")
+    return PlaceTrace(TaskStateJournalStore(accessor, max(1, context["ti"].try_number)), place, token)
+
+
+def _journal_path() -> str:
+    return str(conf.get("cleanlist", "journal_path", fallback="")).strip()
+
+
+def _must_know(context: Context, token: str) -> bool:
+    """Return whether a journal must know an earlier attempt, where no trace in Airflow's state can tell it.
+
+    An automatic retry may follow an attempt that never came as far as its journal. A task that was cleared has had one
+    that ended, and below Airflow 3.3 only the journal itself knows whether that attempt used it.
+    """
+    is_later = context["ti"].try_number > 1
+    return context.get("task_state_store") is None and is_later and not token and was_cleared(context)
 
 
 def configured_window() -> timedelta | None:
@@ -153,6 +192,7 @@ def _open_ledger(
         organisation=organisation_of(hook, database, time.time()),
         token=token,
         window=options.skip_submitted_within,
+        must_know=_must_know(context, token),
         keep_task_ids=keep_task_ids,
     )
 
@@ -160,7 +200,7 @@ def _open_ledger(
 def _open_stored_journal(
     context: Context, hook: CleanlistHook, options: SubmissionOptions, token: str, *, keep_task_ids: bool
 ) -> StoredJournal:
-    store = open_store(context, journal_path=conf.get("cleanlist", "journal_path", fallback=""))
+    store = open_store(context, journal_path=_journal_path(), must_know=_must_know(context, token))
     if options.on_unknown is OnUnknown.ASK and not store.is_durable:
         raise JournalConfigurationError(ASK_NEEDS_STORE)
     organisation = organisation_of(hook, HostKeyMemory(), time.time())

@@ -92,6 +92,15 @@ class LedgerDatabase:
         self._sleep = sleep
         self._again(lambda: set_up(engine, self.tables, name))
 
+    @property
+    def location(self) -> str:
+        """What tells one ledger from another: server, database and schema, without user and password."""
+        url = self.engine.url
+        kind = "mysql" if self.engine.dialect.name == "mariadb" else self.engine.dialect.name
+        port = url.port or {"postgresql": 5432, "mysql": 3306}.get(kind)
+        host = str(url.host or url.query.get("host", "")).lower()
+        return "\0".join(map(str, (kind, host, port, url.database, self.tables.batches.schema or "")))
+
     @classmethod
     def of_connection(cls, conn_id: str, schema: str | None = None) -> LedgerDatabase:
         """Open the ledger behind an Airflow connection.

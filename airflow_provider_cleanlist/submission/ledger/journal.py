@@ -38,7 +38,9 @@ from airflow_provider_cleanlist.submission.journal import (
     JournalTakenOverError,
     JournalUnavailableError,
     decisions_about,
+    not_known_here,
     other_organisation,
+    token_hash,
 )
 from airflow_provider_cleanlist.submission.ledger.database import (
     ROWS_AT_ONCE,
@@ -91,10 +93,12 @@ class LedgerJournal:
         token: The ``force_resubmit`` value. A new one starts over; one that was used counts its own batches and all
             later ones of the run and task; empty, for none, counts those under every value.
         window: Leave out contacts that anybody submitted within that time; None leaves none out for that.
+        must_know: Whether an earlier attempt must have opened its journal here.
         keep_task_ids: Whether batches keep their task ids in memory, too.
         clock: Seconds since the epoch.
 
     Raises:
+        JournalMissingError: An earlier attempt must have opened its journal here, and none has.
         JournalOrganisationError: This run and task has submitted contacts for another organisation.
         JournalConfigurationError: The database cannot be used as it is.
         JournalUnavailableError: The database cannot be used at present.
@@ -109,6 +113,7 @@ class LedgerJournal:
         organisation: str,
         token: str = "",
         window: timedelta | None = None,
+        must_know: bool = False,
         keep_task_ids: bool = False,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -118,10 +123,11 @@ class LedgerJournal:
         self._tables = database.tables
         self._statements = BatchStatements(database.tables, database.engine.dialect.name)
         self._try_number = try_number
-        self._token = hashlib.blake2b(token.encode(), digest_size=6).hexdigest() if token else ""
+        self._token = token_hash(token)
         self._since = None if token else moment(0.0)
         """Since when batches under other tokens count, too; None if they do not."""
         self._window = window
+        self._must_know = must_know
         self._keep_task_ids = keep_task_ids
         self._clock = clock
         self._owner = uuid.uuid4().hex
@@ -257,6 +263,8 @@ class LedgerJournal:
         }
         is_mine = sa.and_(attempts.c.task_key == self.task.hash, attempts.c.map_index == self.task.map_index)
         if not connection.execute(attempts.update().where(is_mine).values(values)).rowcount:
+            if self._must_know:
+                raise not_known_here(self._try_number, "the ledger")
             connection.execute(attempts.insert().values(values))
 
     def _whose(self) -> dict[str, Any]:
