@@ -36,9 +36,13 @@ class LoadDataError(LoadError):
 
     Attributes:
         is_too_long: Whether a text is longer than its column allows.
+        is_unconvertible: Whether a value is none of its column's type, such as a number that is out of its range.
+        fails_check: Whether a row violates a CHECK constraint.
     """
 
     is_too_long = False
+    is_unconvertible = False
+    fails_check = False
 
 
 class CursorRefusedError(LoadError):
@@ -57,11 +61,15 @@ def any_of(*codes: str) -> re.Pattern[str]:
 NEVER = any_of()
 
 
-def first_line(error: BaseException) -> str:
-    """Return what the database said, without the numbers and the statement that drivers put around it."""
+def whole_text(error: BaseException) -> str:
+    """Return what the database said, without the numbers that drivers put around it; it can quote values."""
     said = error.args[1] if len(error.args) > 1 else error
-    text = said.decode("utf-8", "replace") if isinstance(said, bytes) else str(said)
-    return text.strip().partition("\n")[0].rstrip(".")
+    return (said.decode("utf-8", "replace") if isinstance(said, bytes) else str(said)).strip()
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of what the database said, without the statement that drivers put after it."""
+    return whole_text(error).partition("\n")[0].rstrip(".")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +91,9 @@ class ErrorCodes:
         keyless: Categories of a table that needs a primary key.
         denied: Categories of a privilege that is missing.
         too_long: Categories of a text that is longer than its column allows.
+        unconvertible: Categories of a value that its column's type refuses, where the message names no column.
+        check: Categories of a CHECK constraint that is violated, by name.
+        column: Finds the column at the end of a message that quotes a value.
     """
 
     code: Callable[[Any], str]
@@ -96,6 +107,9 @@ class ErrorCodes:
     keyless: re.Pattern[str] = NEVER
     denied: re.Pattern[str] = NEVER
     too_long: re.Pattern[str] = NEVER
+    unconvertible: re.Pattern[str] = NEVER
+    check: re.Pattern[str] = NEVER
+    column: re.Pattern[str] = NEVER
 
     def is_missing_table(self, error: sa.exc.DBAPIError) -> bool:
         """Whether reading a table failed because there is none."""
@@ -111,7 +125,7 @@ class ErrorCodes:
             doing: What was being done, to begin the message with: "Creating table leads".
         """
         category = self._category(error)
-        text = redacted(self.text(error)) if self.harmless.fullmatch(category) else ""
+        text = redacted(self.text(error)) if self.harmless.fullmatch(category) else self._column(error)
         kind = " ".join(dict.fromkeys(filter(None, (type(error).__name__, self.code(error)))))
         message = f"{doing} failed: {kind}{f': {text}' if text else ''}. The target's rows are unchanged."
         if self.mistyped.fullmatch(category):
@@ -125,8 +139,15 @@ class ErrorCodes:
         if self.data.fullmatch(category):
             unfit = LoadDataError(message)
             unfit.is_too_long = bool(self.too_long.fullmatch(category))
+            unfit.is_unconvertible = bool(self.unconvertible.fullmatch(category))
+            unfit.fails_check = bool(self.check.fullmatch(category))
             return unfit
         return LoadError(message)
+
+    def _column(self, error: BaseException) -> str:
+        """Return which column a value does not fit; empty if the message does not end with a column."""
+        found = self.column.fullmatch(whole_text(error))
+        return f"a value does not fit the column {found.group(1)!r}" if found else ""
 
     def _category(self, error: BaseException) -> str:
         return self.code(error) if self.category is None else self.category(error)

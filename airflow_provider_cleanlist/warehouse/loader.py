@@ -18,9 +18,10 @@ from airflow_provider_cleanlist.warehouse.errors import (
     MissingKeyError,
     SourceInconsistentError,
 )
+from airflow_provider_cleanlist.warehouse.misfits import naming_columns
 from airflow_provider_cleanlist.warehouse.plan import TargetPlan, check_counts, check_keys, plan_target
 from airflow_provider_cleanlist.warehouse.publication import Publication
-from airflow_provider_cleanlist.warehouse.publish import check_writable, naming_short_columns, publish
+from airflow_provider_cleanlist.warehouse.publish import check_writable, publish
 from airflow_provider_cleanlist.warehouse.reading import Pacing, ReadPages, StageWriter
 from airflow_provider_cleanlist.warehouse.spec import LoadSpec
 from airflow_provider_cleanlist.warehouse.staging import BATCH_ROWS, Stage
@@ -179,7 +180,7 @@ def _publish(engine: Engine, spec: LoadSpec, stage: Stage, now: datetime) -> Loa
     plan, added = _prepare_target(engine, spec, stage.checkpoint.fields)
     publication = Publication(spec, plan, stage.table, counts, on_missing, now, database_of(engine))
     with (
-        naming_short_columns(engine, publication),
+        naming_columns(engine, publication),
         database_errors(engine, f"Publishing into {spec.table}"),
         engine.begin() as connection,
     ):

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from airflow_provider_cleanlist.warehouse import naming, tables
+from airflow_provider_cleanlist.warehouse import tables
 from airflow_provider_cleanlist.warehouse.dialects import database_errors, database_of
 from airflow_provider_cleanlist.warehouse.dialects.base import count_affected
-from airflow_provider_cleanlist.warehouse.errors import LoadConfigurationError, LoadDataError, LoadError
+from airflow_provider_cleanlist.warehouse.errors import LoadConfigurationError, LoadError
 from airflow_provider_cleanlist.warehouse.merge import merge_statement
 from airflow_provider_cleanlist.warehouse.publication import Publication, scope
 from airflow_provider_cleanlist.warehouse.spec import LoadSpec
@@ -81,50 +80,6 @@ def _is_surely_empty(connection: Connection, publication: Publication) -> bool:
         return False
     any_row = sa.select(sa.literal(1)).select_from(publication.target).limit(1)
     return connection.execute(any_row).first() is None
-
-
-@contextmanager
-def naming_short_columns(engine: Engine, publication: Publication) -> Iterator[None]:
-    """Name the columns that are too short, where the database does not.
-
-    Raises:
-        LoadDataError: As it came, with the columns.
-    """
-    try:
-        yield
-    except LoadDataError as error:
-        if not error.is_too_long:
-            raise
-        try:
-            with engine.connect() as connection:
-                short = _short_columns(connection, publication)
-        except sa.exc.SQLAlchemyError:  # what is known is told all the same
-            short = []
-        if not short:
-            raise
-        raise LoadDataError(
-            f"{error} Too short for what is staged: {', '.join(short)}. Widen the columns, or leave the fields out "
-            "with columns= or exclude_columns=."
-        ) from None
-
-
-def _short_columns(connection: Connection, publication: Publication) -> list[str]:
-    database, stage = publication.database, publication.stage
-    lengths = {
-        name.lower() if database.ignores_case else name: length
-        for name, length in database.text_lengths(connection, publication.target).items()
-    }
-    fixed = {naming.LIST_ID: publication.spec.list_id, naming.RUN_ID: publication.spec.run_id}
-    staged = {column.target: column.staging for column in publication.plan.columns if column.type == "text"}
-    query = sa.select(*(sa.func.max(sa.func.char_length(stage.c[name])) for name in staged.values()))
-    found = dict(zip(staged, connection.execute(query).one(), strict=True))
-    found |= {name: len(text) for name, text in fixed.items()}
-    return [
-        f"{name} ({length} characters; the longest value has {found[name]})"
-        for name in found
-        if (length := lengths.get(name.lower() if database.ignores_case else name))
-        and (found[name] or 0) > length
-    ]
 
 
 def check_writable(engine: Engine, spec: LoadSpec, columns: Sequence[str]) -> None:

@@ -54,6 +54,10 @@ StoredForms = Callable[["Connection", sa.Table], Mapping[str, str]]
 becomes of a value, ``{}``, in it."""
 
 
+AboutTable = Callable[["Connection", sa.Table], Mapping[str, str]]
+"""Returns something about parts of a table, by their names: the SQL types of columns, or the conditions of checks."""
+
+
 class RowStream(Protocol):
     """Rows on their way into a table; nothing else can be done on the connection before the stream is closed."""
 
@@ -238,6 +242,23 @@ def forms_by_query(query: str) -> StoredForms:
     return find
 
 
+def texts_by_query(query: str) -> AboutTable:
+    """Return how to ask a catalog for something about parts of a table.
+
+    Args:
+        query: A query with the parameters ``:name`` and ``:place``, of the table and its schema, which can be NULL. It
+            returns names and texts; a name that comes with different texts is left out.
+    """
+
+    def find(connection: Connection, table: sa.Table) -> dict[str, str]:
+        found: dict[str, set[str]] = {}
+        for name, text in connection.execute(sa.text(query), {"name": table.name, "place": table.schema}):
+            found.setdefault(str(name), set()).add(str(text))
+        return {name: texts.pop() for name, texts in found.items() if len(texts) == 1}
+
+    return find
+
+
 def keys_by_query(query: str) -> ReferringKeys:
     """Return how to ask a catalog for foreign keys.
 
@@ -290,6 +311,8 @@ SQLSTATES = ErrorCodes(
     text=primary_message,
     denied=re.compile("42501"),
     too_long=re.compile("22001"),
+    unconvertible=re.compile("22(?!001).*|23514"),
+    check=re.compile("23514"),
     missing=re.compile("42P01|3F000|ProgrammingError|OperationalError"),
     configuration=re.compile("(?:0A|28|3D|3F|42(?!P01)|55000).*|ProgrammingError"),
     data=re.compile("(?:22|23502|23503|23514).*|DataError"),
@@ -361,6 +384,8 @@ class Database:
         text_lengths: Finds the columns that limit the length of a text.
         stored_forms: Finds the columns that round values or compare texts in a way of their own.
         written_forms: Finds the columns that take a value only in a form of their own.
+        column_types: Finds the types of columns, to tell which one refuses a value, where errors do not name it.
+        checks: Finds the conditions of CHECK constraints.
         referring_keys: Finds the enforced foreign keys that refer to a table.
         lock: How loads wait for each other while they publish. None where concurrent transactions conflict anyway.
         analyze: Makes the statement that gathers statistics on columns of a table that was just filled.
@@ -405,6 +430,8 @@ class Database:
     text_lengths: TextLengths = lambda *_: {}
     stored_forms: StoredForms = lambda *_: {}
     written_forms: StoredForms = lambda *_: {}
+    column_types: AboutTable = lambda *_: {}
+    checks: AboutTable = lambda *_: {}
     referring_keys: ReferringKeys = lambda *_: ()
 
     lock: Lock | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from airflow_provider_cleanlist.warehouse.dialects.base import (
     forms_by_query,
     keys_by_query,
     lengths_by_query,
+    texts_by_query,
     update_from,
 )
 from airflow_provider_cleanlist.warehouse.errors import ErrorCodes, LoadConfigurationError, any_of
@@ -52,6 +54,14 @@ FROM information_schema.columns
 WHERE table_schema = COALESCE(:place, DATABASE()) AND table_name = :name
 AND (collation_name <> 'utf8mb4_bin' AND data_type IN ('char', 'varchar') OR data_type IN ('decimal', 'datetime'))
 """
+_CHECKS = """
+SELECT c.constraint_name, CONCAT('CHECK ', c.check_clause)
+FROM information_schema.check_constraints c JOIN information_schema.table_constraints t
+ON t.constraint_schema = c.constraint_schema AND t.constraint_name = c.constraint_name
+WHERE t.table_schema = COALESCE(:place, DATABASE()) AND t.table_name = :name AND t.constraint_type = 'CHECK'
+"""
+_COLUMN = r"[`']([^`'.]+)[`']"
+_MISFIT = re.compile(rf".* for column (?:\S+\.)?{_COLUMN} at row \d+", re.DOTALL)
 
 
 def _adopt(connection: Any) -> None:
@@ -117,6 +127,8 @@ MYSQL = Database(
         code=first_argument,
         denied=any_of("1044 1142 1143 1227"),
         too_long=any_of("1406"),
+        check=any_of("3819 4025"),
+        column=_MISFIT,
         missing=any_of("1146 1049"),
         configuration=any_of(_ABOUT_OBJECTS, "1064 1071 1101 1103 1118 1166 1170 1267"),
         data=any_of(_ABOUT_COLUMNS, "1265 1292 1366 3140"),
@@ -133,6 +145,7 @@ MYSQL = Database(
     check_target=_check,
     text_lengths=lengths_by_query(_TEXT_LENGTHS),
     stored_forms=forms_by_query(_STORED_FORMS),
+    checks=texts_by_query(_CHECKS),
     referring_keys=keys_by_query(_REFERRING_KEYS),
     update=update_from,
     differs=_differs,

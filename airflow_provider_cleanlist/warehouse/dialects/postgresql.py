@@ -19,6 +19,7 @@ from airflow_provider_cleanlist.warehouse.dialects.base import (
     keys_by_query,
     lengths_by_query,
     table_lock,
+    texts_by_query,
     update_from,
 )
 from airflow_provider_cleanlist.warehouse.types import ColumnType, DatabaseTypes, Row
@@ -62,6 +63,20 @@ _STORED_FORMS = _CASTS.format(
 _PUBLISHED = """
 SELECT count(*) FROM pg_publication_tables t JOIN pg_publication p ON p.pubname = t.pubname
 WHERE (p.pubupdate OR p.pubdelete) AND t.tablename = :name AND t.schemaname = COALESCE(:place, current_schema())
+"""
+
+
+_COLUMN_TYPES = """
+SELECT a.attname, format_type(a.atttypid, a.atttypmod)
+FROM pg_attribute a JOIN pg_class t ON t.oid = a.attrelid JOIN pg_namespace s ON s.oid = t.relnamespace
+WHERE NOT a.attisdropped AND a.attnum > 0
+AND t.relname = :name AND (s.nspname = :place OR CAST(:place AS text) IS NULL AND pg_table_is_visible(t.oid))
+"""
+_CHECKS = """
+SELECT k.conname, pg_get_constraintdef(k.oid)
+FROM pg_constraint k JOIN pg_class t ON t.oid = k.conrelid JOIN pg_namespace s ON s.oid = t.relnamespace
+WHERE k.contype = 'c'
+AND t.relname = :name AND (s.nspname = :place OR CAST(:place AS text) IS NULL AND pg_table_is_visible(t.oid))
 """
 
 
@@ -205,6 +220,8 @@ POSTGRESQL = Database(
     text_lengths=lengths_by_query(_TEXT_LENGTHS),
     stored_forms=forms_by_query(_STORED_FORMS),
     written_forms=forms_by_query(_WRITTEN_FORMS),
+    column_types=texts_by_query(_COLUMN_TYPES),
+    checks=texts_by_query(_CHECKS),
     referring_keys=keys_by_query(_REFERRING_KEYS),
     update=update_from,
     differs=_differs,

@@ -206,7 +206,7 @@ class TestSpending:
         enrich(contacts=people(10))
         result = enrich(try_number=2, contacts=people(20), enrichment_type="full", **WAIT)
         assert result["credits_spent"] == cleanlist_sandbox.ledger.credits_charged > 0
-        assert result["worst_case_credits"] == 10 + 110
+        assert result["worst_case_credits"] == 10 + 100 + 110
 
     def test_nothing_to_wait_for(self, enrich: Any) -> None:
         result = enrich(contacts=[], **WAIT)

@@ -44,6 +44,87 @@ def test_columns_that_are_too_short_are_named(database, make_spec, paged, column
     assert database.execute("SELECT count(*) FROM leads") == [(0,)]
 
 
+WIDE = {"lead_id": "1", "email": "secret@x.example", "visits": 70_000, "score": 1234.5, "tier": 3}
+TYPES = {"visits": "integer", "score": "float", "tier": "integer"}
+
+
+@pytest.mark.parametrize(
+    ("columns", "told"),
+    [
+        ("visits SMALLINT", "visits (smallint)"),
+        ("visits INTEGER, score NUMERIC(5,2)", "score (numeric(5,2))"),
+        ("visits SMALLINT, score NUMERIC(5,2), tier SMALLINT", "score (numeric(5,2)), visits (smallint)"),
+        ("visits small_count", "visits (small_count)"),
+        ("visits INTEGER, score NUMERIC(6,2), tier SMALLINT", None),
+    ],
+)
+def test_columns_that_are_too_narrow_for_a_number_are_named_on_postgresql(
+    open_postgres, make_spec, paged, columns, told
+):
+    engine = open_postgres("psycopg")
+    with engine.begin() as connection:
+        connection.exec_driver_sql("CREATE DOMAIN small_count AS BIGINT CHECK (value < 1000)")
+        connection.exec_driver_sql(f"CREATE TABLE leads (lead_id VARCHAR(20), {columns})")
+    spec = make_spec(column_types=TYPES)
+    if told is None:
+        assert load(engine, spec, paged([[WIDE]])).rows_written == 1
+        return
+    with pytest.raises(LoadDataError) as caught:
+        load(engine, spec, paged([[WIDE]]))
+    message = str(caught.value)
+    assert f"Out of range for what is staged: {told}. Widen the columns" in message
+    assert not any(secret in message for secret in ("70000", "1234", "secret"))
+
+
+@pytest.mark.parametrize(
+    ("columns", "told"),
+    [
+        ("tier INTEGER CHECK (tier > 5)", "It demands CHECK ((tier > 5))."),
+        (
+            "tier INTEGER, CONSTRAINT ranked CHECK (tier > 5 OR tier < 0)",
+            "It demands CHECK (((tier > 5) OR (tier < 0))).",
+        ),
+        ("tier INTEGER, due DATE NOT NULL", 'null value in column "due"'),
+        ("tier INTEGER CHECK (tier > 2)", None),
+    ],
+)
+def test_a_condition_of_the_table_is_named_on_postgresql(open_postgres, make_spec, paged, columns, told):
+    engine = open_postgres("psycopg")
+    with engine.begin() as connection:
+        connection.exec_driver_sql(f"CREATE TABLE leads (lead_id VARCHAR(20), {columns})")
+    spec = make_spec(column_types=TYPES)
+    if told is None:
+        assert load(engine, spec, paged([[WIDE]])).rows_written == 1
+        return
+    with pytest.raises(LoadDataError) as caught:
+        load(engine, spec, paged([[WIDE]]))
+    assert told in str(caught.value)
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.warehouse
+@pytest.mark.parametrize(
+    ("columns", "told"),
+    [
+        ("visits SMALLINT", "Out of range value for column 'visits'"),
+        ("score DECIMAL(5,2)", "Out of range value for column 'score'"),
+        ("email INT", "a value does not fit the column 'email'"),
+        ("email DATETIME", "a value does not fit the column 'email'"),
+        ("email ENUM('a', 'b')", "a value does not fit the column 'email'"),
+        ("email VARCHAR(9)", "Data too long for column 'email'"),
+        ("due DATE NOT NULL", "'due' doesn't have a default value"),
+        ("tier INTEGER, CONSTRAINT ranked CHECK (tier > 5)", "It demands CHECK `tier` > 5."),
+        ("tier INTEGER CHECK (tier > 5)", "tier"),
+    ],
+)
+def test_the_column_is_named_on_mariadb(mariadb_database, make_spec, paged, columns, told):
+    mariadb_database.execute(f"CREATE TABLE leads (lead_id VARCHAR(20), {columns})")
+    with pytest.raises(LoadDataError) as caught:
+        load(mariadb_database.engine, make_spec(column_types=TYPES), paged([[WIDE]]))
+    assert told in str(caught.value)
+    assert not any(secret in str(caught.value) for secret in ("70000", "1234", "secret"))
+
+
 @pytest.mark.parametrize(
     ("arguments", "changes"),
     [
