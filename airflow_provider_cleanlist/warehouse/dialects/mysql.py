@@ -20,7 +20,7 @@ from airflow_provider_cleanlist.warehouse.dialects.base import (
     texts_by_query,
     update_from,
 )
-from airflow_provider_cleanlist.warehouse.errors import ErrorCodes, LoadConfigurationError, any_of
+from airflow_provider_cleanlist.warehouse.errors import ErrorCodes, LoadConfigurationError, any_of, whole_text
 from airflow_provider_cleanlist.warehouse.types import ColumnType, DatabaseTypes
 
 if TYPE_CHECKING:
@@ -62,6 +62,13 @@ WHERE t.table_schema = COALESCE(:place, DATABASE()) AND t.table_name = :name AND
 """
 _COLUMN = r"[`']([^`'.]+)[`']"
 _MISFIT = re.compile(rf".* for column (?:\S+\.)?{_COLUMN} at row \d+", re.DOTALL)
+
+
+def _code(error: Any) -> str:
+    """Return the number of an error; for what a cluster forbids, which shares its number with others, ``PXC``."""
+    number = first_argument(error)
+    forbids = number == "1105" and whole_text(error).startswith("Percona-XtraDB-Cluster prohibits")
+    return "PXC" if forbids else number
 
 
 def _adopt(connection: Any) -> None:
@@ -125,14 +132,15 @@ MYSQL = Database(
     errors=ErrorCodes(
         keyless=any_of("1173 3750"),
         code=first_argument,
+        category=_code,
         denied=any_of("1044 1142 1143 1227"),
         too_long=any_of("1406"),
         check=any_of("3819 4025"),
         column=_MISFIT,
         missing=any_of("1146 1049"),
-        configuration=any_of(_ABOUT_OBJECTS, "1064 1071 1101 1103 1118 1166 1170 1267"),
+        configuration=any_of(_ABOUT_OBJECTS, "PXC 1064 1071 1101 1103 1118 1166 1170 1267"),
         data=any_of(_ABOUT_COLUMNS, "1265 1292 1366 3140"),
-        harmless=any_of(_ABOUT_OBJECTS, _ABOUT_COLUMNS, "1205 1213 2006 2013"),
+        harmless=any_of(_ABOUT_OBJECTS, _ABOUT_COLUMNS, "PXC 1205 1213 2006 2013"),
     ),
     connects_by_hook=True,
     drivers_by_url=frozenset({"pymysql"}),

@@ -12,6 +12,7 @@ import pytest
 import sqlalchemy as sa
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlalchemy.dialects import mysql
 
 from airflow_provider_cleanlist.client.models import Contact, EnrichmentType
 from airflow_provider_cleanlist.client.results import WorkflowEnd
@@ -34,6 +35,7 @@ from airflow_provider_cleanlist.submission.journal import (
 from airflow_provider_cleanlist.submission.ledger import person
 from airflow_provider_cleanlist.submission.ledger.database import LedgerDatabase
 from airflow_provider_cleanlist.submission.ledger.journal import LedgerJournal, LedgerTask
+from airflow_provider_cleanlist.submission.ledger.tables import database_errors, ledger_tables
 
 A, B, C = (bytes([n]) * IDENTITY_BYTES for n in range(1, 4))
 START = 1_750_000_000.0
@@ -430,3 +432,34 @@ def test_a_database_without_row_locks_is_refused_by_name() -> None:
     engine = sa.create_mock_engine("mssql://", lambda *_: None)
     with pytest.raises(JournalConfigurationError, match="is a database of type 'mssql', which lacks"):
         LedgerDatabase(engine, "'dwh'")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("schema", [None, "ledger"])
+def test_every_table_has_a_primary_key_on_mysql_and_mariadb(schema: str | None) -> None:
+    tables = ledger_tables(schema).metadata.tables
+    assert len(tables) == 7
+    for table in tables.values():
+        ddl = str(sa.schema.CreateTable(table).compile(dialect=mysql.dialect()))
+        assert "PRIMARY KEY (" in ddl
+        assert "ENGINE=InnoDB" in ddl
+
+
+@pytest.mark.parametrize(
+    ("text", "error", "told"),
+    [
+        (
+            "Percona-XtraDB-Cluster prohibits use of GET_LOCK with pxc_strict_mode = ENFORCING",
+            JournalConfigurationError,
+            "the ledger 'crm' is on Percona XtraDB Cluster, .* set PERMISSIVE until the first task",
+        ),
+        ("unknown error near 'Zofia'", JournalUnavailableError, "the ledger 'crm': DriverError 1105$"),
+    ],
+)
+def test_a_cluster_that_forbids_the_lock_of_the_set_up_is_named(
+    text: str, error: type[Exception], told: str
+) -> None:
+    class DriverError(Exception): ...
+
+    with pytest.raises(error, match=told) as caught, database_errors("'crm'"):
+        raise sa.exc.DBAPIError("SELECT get_lock(..)", {}, DriverError(1105, text))
+    assert "Zofia" not in str(caught.value)

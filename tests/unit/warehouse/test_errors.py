@@ -13,6 +13,7 @@ from airflow_provider_cleanlist.warehouse.dialects.base import GENERIC
 from airflow_provider_cleanlist.warehouse.errors import LoadConfigurationError, LoadDataError, LoadError
 
 SECRET = "secret@x.example"
+CLUSTER = "Percona-XtraDB-Cluster prohibits use of"
 
 
 class DriverError(Exception):
@@ -76,6 +77,13 @@ CASES = [
         LoadDataError,
         "1292.",
     ),
+    (
+        "mysql",
+        DriverError(1105, f"{CLUSTER} GET_LOCK with pxc_strict_mode = ENFORCING"),
+        LoadConfigurationError,
+        "DriverError 1105: Percona-XtraDB-Cluster prohibits use of GET_LOCK with pxc_strict_mode = ENFORCING.",
+    ),
+    ("mysql", DriverError(1105, f"unknown error near '{SECRET}'"), LoadError, "1105."),
     ("mysql", DriverError(1265, "Data truncated for column 'size' at row 3"), LoadDataError, "column 'size'"),
     ("mysql", DriverError(1062, f"Duplicate entry '{SECRET}'"), LoadError, "1062."),
     ("mysql", DriverError(1213, "Deadlock found"), LoadError, "Deadlock found"),
