@@ -30,6 +30,17 @@ def may_have_cost(batches: Iterable[Batch]) -> int:
     return sum(batch.kind.worst_case_credits * batch.size for batch in batches if batch.may_be_billed)
 
 
+def dearest_unknown(batches: Iterable[Batch], wanted: EnrichmentType) -> EnrichmentType:
+    """Return the dearest type among batches of unknown outcome, so that a message names no less than they may cost.
+
+    Args:
+        batches: Batches in any state.
+        wanted: What is asked for: the answer if none of them is unknown.
+    """
+    kinds = (batch.kind for batch in batches if batch.is_unknown)
+    return max(kinds, key=lambda kind: kind.worst_case_credits, default=wanted)
+
+
 def check_credits(
     contacts: Mapping[EnrichmentType, int], *, spent: int, max_credits: int | None, balance: float | None
 ) -> None:

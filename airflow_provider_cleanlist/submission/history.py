@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from functools import cache
 
 from airflow_provider_cleanlist.client.models import EnrichmentType
 
@@ -134,10 +135,14 @@ def missing_type(wanted: EnrichmentType, bought: Iterable[EnrichmentType]) -> En
         wanted: What the user asks for.
         bought: What the contact was submitted for before.
     """
-    earlier = list(bought)
-    if not earlier:
+    return _missing_type(wanted, frozenset(bought))
+
+
+@cache  # it is asked for each contact, and there are 64 answers
+def _missing_type(wanted: EnrichmentType, bought: frozenset[EnrichmentType]) -> EnrichmentType | None:
+    if not bought:
         return wanted
-    missing = _FINDS[wanted].difference(*(_FINDS[kind] for kind in earlier))
+    missing = _FINDS[wanted].difference(*(_FINDS[kind] for kind in bought))
     return next((kind for kind, finds in _FINDS.items() if finds == missing), None) if missing else None
 
 

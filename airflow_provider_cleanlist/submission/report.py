@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from airflow_provider_cleanlist.client.models import EnrichmentType
 from airflow_provider_cleanlist.contacts.identity import Deduplicator
 from airflow_provider_cleanlist.contacts.report import ReadReport
-from airflow_provider_cleanlist.submission.credits import may_have_cost
+from airflow_provider_cleanlist.submission.credits import may_have_cost, worst_case_credits
 from airflow_provider_cleanlist.submission.history import BatchState
 from airflow_provider_cleanlist.submission.journal import Batch
 from airflow_provider_cleanlist.submission.options import SubmissionOptions
@@ -52,6 +53,18 @@ class Estimate:
     batches: int
     worst_case_credits: int
     balance: float | None
+
+    @classmethod
+    def of(cls, contacts: Mapping[EnrichmentType, int], batch_size: int, balance: float | None) -> Estimate:
+        """Return what contacts would cost.
+
+        Args:
+            contacts: Their number by what is asked for.
+            batch_size: Contacts in a batch at most.
+            balance: The organisation's credits; None if the key may not read them.
+        """
+        batches = sum(-(-count // batch_size) for count in contacts.values())
+        return cls(sum(contacts.values()), batches, worst_case_credits(contacts), balance)
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,12 @@ from airflow_provider_cleanlist.contacts.report import ReadReport
 from airflow_provider_cleanlist.contacts.source_ids import SourceIds
 from airflow_provider_cleanlist.contacts.sources import Source
 from airflow_provider_cleanlist.exceptions import CleanlistRejectsFileError
-from airflow_provider_cleanlist.submission.credits import check_credits, may_have_cost, worst_case_credits
+from airflow_provider_cleanlist.submission.credits import (
+    check_credits,
+    dearest_unknown,
+    may_have_cost,
+    worst_case_credits,
+)
 from airflow_provider_cleanlist.submission.decision import stopped_by, take_answer
 from airflow_provider_cleanlist.submission.errors import (
     UndecidedError,
@@ -240,13 +245,7 @@ class Submission:
             self._tallies.known_credits += saved.worst_case_credits
 
     def _estimated(self, read: ReadReport, pending: PendingContacts) -> SubmissionOutcome:
-        size = self._options.batch_size
-        estimate = Estimate(
-            contacts=len(pending),
-            batches=sum(-(-count // size) for count in pending.counts.values()),
-            worst_case_credits=worst_case_credits(pending.counts),
-            balance=self._balance(),
-        )
+        estimate = Estimate.of(pending.counts, self._options.batch_size, self._balance())
         return SubmissionOutcome(read, self.report(), estimate.balance, estimate)
 
     def _keep_ids(self, source_ids: SourceIds) -> None:
@@ -267,7 +266,8 @@ class Submission:
             return
         decided = self._journal.decided_contacts
         own = self._journal.unknown_contacts - sum(decided.values())
-        kind, stop = self._options.enrichment_type, PersonDecision.STOP
+        kind = dearest_unknown(self._journal.batches, self._options.enrichment_type)
+        stop = PersonDecision.STOP
         if contacts := max(decided.get(stop, 0), self._unknown[stop]):
             info = errors.ErrorInfo(_OPERATION, stopped_by(self._journal.batches))
             raise unknown_outcome({kind: contacts}, info)

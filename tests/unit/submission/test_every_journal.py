@@ -403,6 +403,17 @@ class TestTheTypeChangesWithinTheRun:
             self.run(task, "A", second, left, on_unknown=word)
         assert left == (sent or {})
 
+    @pytest.mark.parametrize(
+        ("lost", "wanted", "credits"),
+        [("full", "partial", 11), ("partial", "full", 1), ("partial", "partial", 1)],
+    )
+    def test_the_stop_names_what_the_lost_request_may_cost(
+        self, task: Task, lost: str, wanted: str, credits: int
+    ) -> None:
+        begun(task.attempt(), A_PERSON, kind=lost)
+        with pytest.raises(SubmissionUnknownError, match=rf"the cost is up to {credits} credit"):
+            self.run(task, "A", wanted, {})
+
     def test_only_what_settles_an_unknown_outcome_settles_it(self, task: Task) -> None:
         begun(task.attempt(), A, kind="full")
         journal = task.attempt()
