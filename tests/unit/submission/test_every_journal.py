@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import random
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, nullcontext
+from contextlib import ExitStack, nullcontext, suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,7 +17,7 @@ import pytest
 import sqlalchemy as sa
 from airflow.providers.common.compat.sdk import ObjectStoragePath
 
-from airflow_provider_cleanlist.client.errors import SubmissionUnknownError
+from airflow_provider_cleanlist.client.errors import ErrorInfo, ServerError, SubmissionUnknownError
 from airflow_provider_cleanlist.client.models import BulkEnrichment, Contact, EnrichmentType
 from airflow_provider_cleanlist.contacts.identity import IDENTITY_BYTES, identity
 from airflow_provider_cleanlist.contacts.sources import RecordsSource
@@ -434,6 +436,48 @@ class TestTheTypeChangesWithinTheRun:
         assert journal.unknown_contacts == 1
         journal.settle(journal.batches[1], "wf-2", START + 2)
         assert task.attempt().unknown_contacts == journal.unknown_contacts == 0
+
+    def test_nobody_is_paid_for_twice_whatever_the_order_of_types_and_outcomes(self, task: Task) -> None:
+        """Each attempt brings one person more, so that somebody starts at each place of the order."""
+        chance, parts = (
+            random.Random(14),
+            {"full": ("email", "phone"), "partial": ("email",), "phone_only": ("phone",)},
+        )
+        paid: Counter[tuple[str, str]] = Counter()
+        lost: set[str] = set()
+        wanted: dict[str, set[str]] = defaultdict(set)
+
+        def send(contacts: Any, kind: Any, url: Any, observer: Any) -> BulkEnrichment:
+            observer.sending()
+            outcome = chance.choice(["accepted", "accepted", "refused", "lost"])
+            names = {contact.first_name for contact in contacts}
+            if outcome == "refused":
+                raise ServerError(ErrorInfo("send", "HTTP 503", status=503))
+            paid.update((name, part) for name in names for part in parts.get(kind.value, ()))
+            if outcome == "lost":
+                lost.update(names)
+                raise SubmissionUnknownError(ErrorInfo("send", "no answer"))
+            return BulkEnrichment(workflow_id=f"wf-{task.now}", task_ids=[])
+
+        people = [person(first + second) for first in "ABCD" for second in "fghij"]
+        for number in range(1, len(people) + 1):
+            kind = chance.choice(list(EnrichmentType))
+            options = SubmissionOptions(enrichment_type=kind, on_unknown=OnUnknown.SKIP)
+            for _ in range(20):
+                task.now += IN_FLIGHT_SECONDS + 1
+                journal = task.attempt()
+                submission = Submission(
+                    options, journal, send, logging.getLogger(__name__), clock=lambda: task.now
+                )
+                with suppress(ServerError):
+                    submission.run(RecordsSource(people[:number]))
+                    break
+            for entry in people[:number]:
+                wanted[entry["first_name"]].update(parts.get(kind.value, ()))
+        assert set(paid.values()) == {1}
+        assert lost
+        bought = {name: {part for part in ("email", "phone") if paid[name, part]} for name in wanted}
+        assert {name for name in wanted if bought[name] != wanted[name]} <= lost
 
     @staticmethod
     def run(
