@@ -1,4 +1,4 @@
-"""DAGs that enrich with the organisation's ledger, for runs that are cleared, robbed of their state, or made again.
+"""DAGs that enrich with a ledger, for runs that are cleared, robbed of their state, made again, or changed.
 
 ``conf``: ``name`` of the contacts in the table ``ledger_people``.
 """
@@ -30,6 +30,16 @@ RUNS: dict[str, Any] = {
 
 with DAG("ledger_plain", **RUNS):
     BulkEnrichOperator(task_id="enrich", sql=PEOPLE)
+
+with DAG("ledger_type", **RUNS):
+    BulkEnrichOperator(
+        task_id="enrich", sql=PEOPLE, enrichment_type="{{ var.value.get('ledger_runs_type', 'partial') }}"
+    )
+
+with DAG("ledger_moved", **RUNS):
+    BulkEnrichOperator(
+        task_id="enrich", sql=PEOPLE, ledger_conn_id="{{ var.value.get('ledger_runs_ledger', '') }}"
+    )
 
 with DAG("ledger_mapped", **RUNS):
 
