@@ -4,9 +4,10 @@ Each batch is recorded as an *intent* right before its request leaves and gets i
 subtracts the contacts of accepted batches from its input, in whatever order that comes. An intent without an outcome
 means that the process died in between: nobody knows whether the contacts were billed.
 
-:class:`BatchRecorder` writes down what becomes of one batch while it is being sent. Contacts appear as hashes only. Two
-classes keep a journal: :class:`.stored_journal.StoredJournal` in JSON records of one task, in Airflow's task state
-store or a directory, and :class:`.ledger.journal.LedgerJournal` in the organisation's SQL database.
+:class:`.recording.BatchRecorder` writes down what becomes of one batch while it is being sent. Contacts appear as
+hashes only. Two classes keep a journal: :class:`.stored_journal.StoredJournal` in JSON records of one task, in
+Airflow's task state store or a directory, and :class:`.ledger.journal.LedgerJournal` in the organisation's SQL
+database.
 """
 
 from __future__ import annotations
@@ -21,7 +22,6 @@ from typing import Any, Protocol
 from airflow_provider_cleanlist.client.models import BulkEnrichment, Contact, EnrichmentType
 from airflow_provider_cleanlist.client.transport import SendObserver
 from airflow_provider_cleanlist.contacts.identity import IDENTITY_BYTES
-from airflow_provider_cleanlist.contacts.reading import UsableRow
 from airflow_provider_cleanlist.submission.history import (
     BatchState,
     ContactHistory,
@@ -29,9 +29,6 @@ from airflow_provider_cleanlist.submission.history import (
     decision_of,
     recorded_type,
 )
-from airflow_provider_cleanlist.submission.signals import SignalHold
-from airflow_provider_cleanlist.task_log import TaskLog
-from airflow_provider_cleanlist.wording import counted
 
 JOURNAL_VERSION = 1
 
@@ -382,127 +379,3 @@ class SendBatch(Protocol):
         observer: SendObserver,
     ) -> BulkEnrichment:
         """Send the contacts, notifying the observer; raises :class:`.errors.ApiError`."""
-
-
-class ContactsNotDueError(Exception):
-    """Contacts of the batch were submitted by somebody else before its request could leave; nothing was sent.
-
-    Args:
-        positions: Their positions in the batch.
-    """
-
-    def __init__(self, positions: Sequence[int]) -> None:
-        super().__init__(f"no longer due: {counted(len(positions), 'contact')} of the batch")
-        self.positions = frozenset(positions)
-
-
-class BatchRecorder:
-    """Keeps the journal of one batch while it is being sent.
-
-    The intent is recorded when the request has its place in the budget and is about to leave, not when it starts to
-    wait for one: a crash while waiting costs nothing and leaves nothing unknown. From the intent to the outcome,
-    signals wait.
-
-    Only an acceptance must be recorded. If any other outcome cannot be, the intent stays, and a later attempt treats
-    the contacts as unknown, which stops it and costs nothing.
-
-    Args:
-        journal: The loaded journal.
-        enrichment_type: What is asked for.
-        pending: The batch's contacts.
-        log: Receives counts and ids, never contacts.
-        clock: Seconds since the epoch.
-        may_send: Called before each intent; raises if the request must not leave.
-        is_due: Whether a contact still has to be submitted.
-    """
-
-    def __init__(
-        self,
-        journal: Journal,
-        enrichment_type: EnrichmentType,
-        pending: Sequence[UsableRow],
-        *,
-        log: TaskLog,
-        clock: Callable[[], float],
-        may_send: Callable[[], None],
-        is_due: Callable[[ContactHistory], bool],
-    ) -> None:
-        self._journal = journal
-        self._type = enrichment_type.value
-        self._pending = pending
-        self._log = log
-        self._clock = clock
-        self._may_send = may_send
-        self._is_due = is_due
-        self._signals = SignalHold()
-        self._batch: Batch | None = None
-
-    def sending(self) -> None:
-        """Record the intent; the request leaves right after this returns.
-
-        Raises:
-            ContactsNotDueError: Somebody else has submitted contacts of the batch.
-            JournalError: The intent cannot be recorded.
-        """
-        self._may_send()
-        self._signals.hold()
-        intent = self._intent()
-        if intent.batch is None:
-            raise ContactsNotDueError(intent.not_due)
-        self._batch = intent.batch
-
-    def _intent(self) -> Intent:
-        if self._batch is not None:
-            return self._journal.reopen(self._batch, self._clock(), self._is_due)
-        identities = [item.identity for item in self._pending]
-        return self._journal.begin(identities, self._type, self._clock(), self._is_due)
-
-    def not_accepted(self) -> None:
-        """Record that the last request was not accepted; it will be sent again later."""
-        self.rejected("refused for now")
-        self.end()
-
-    def accepted(self, answer: BulkEnrichment) -> None:
-        """Record that the batch was accepted.
-
-        Raises:
-            JournalError: It cannot be written. The text and the log name the workflow.
-        """
-        if self._batch is None:
-            raise AssertionError("a batch was accepted without a recorded intent")
-        try:
-            self._journal.accept(self._batch, answer.workflow_id, answer.task_ids, self._clock())
-        except JournalError as error:
-            text = (
-                f"Cleanlist accepted {counted(self._batch.size, 'contact')} as workflow {answer.workflow_id}, but that "
-                f"could not be recorded: {error}. The batch is submitted and will be billed; a later attempt will "
-                "treat its outcome as unknown"
-            )
-            self._log.error("%s.", text)
-            raise type(error)(text) from error
-
-    def rejected(self, note: str) -> None:
-        """Record that nothing was accepted; a request that never left has no record."""
-        if self._batch is None or self._batch.state is BatchState.REJECTED:
-            return
-        try:
-            self._batch = self._journal.reject(self._batch, note, self._clock())
-        except JournalError as error:
-            self._log.warning(
-                "Cleanlist did not accept %s, but that could not be recorded: %s. If the task ends now, a later "
-                "attempt will treat the outcome as unknown; on_unknown_submission='resubmit' is then safe.",
-                counted(self._batch.size, "contact"),
-                error,
-            )
-
-    def lost(self, note: str) -> None:
-        """Record that the outcome is unknown; an intent without an outcome says the same."""
-        if self._batch is not None:
-            try:
-                self._batch = self._journal.lose(self._batch, note, self._clock())
-            except JournalError as error:
-                self._log.warning("The record of the batch could not be updated: %s.", error)
-
-    def end(self) -> None:
-        """Let signals through again."""
-        self._signals.release()

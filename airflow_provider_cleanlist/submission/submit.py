@@ -2,7 +2,7 @@
 
 :class:`Submission` reads its source to the end, determines who is due, checks the cost, and only then sends batch by
 batch, keeping the journal. Its decisions are pure functions in :mod:`.history` and :mod:`.credits`; what is recorded
-for one batch, and when, is in :class:`.journal.BatchRecorder`.
+for one batch, and when, is in :class:`.recording.BatchRecorder`.
 """
 
 from __future__ import annotations
@@ -47,14 +47,9 @@ from airflow_provider_cleanlist.submission.history import (
     decide,
     missing_type,
 )
-from airflow_provider_cleanlist.submission.journal import (
-    Batch,
-    BatchRecorder,
-    ContactsNotDueError,
-    Journal,
-    SendBatch,
-)
+from airflow_provider_cleanlist.submission.journal import Batch, Journal, SendBatch
 from airflow_provider_cleanlist.submission.options import OnInvalid, SubmissionOptions
+from airflow_provider_cleanlist.submission.recording import BatchRecorder, ContactsNotDueError
 from airflow_provider_cleanlist.submission.rejects import REFUSED_BY_CLEANLIST, UNKNOWN_OUTCOME, Rejects
 from airflow_provider_cleanlist.submission.report import (
     Estimate,

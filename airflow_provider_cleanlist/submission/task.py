@@ -15,9 +15,10 @@ from airflow_provider_cleanlist.exceptions import (
 )
 from airflow_provider_cleanlist.submission.history import OnUnknown
 from airflow_provider_cleanlist.submission.journal import Journal, JournalConfigurationError
-from airflow_provider_cleanlist.submission.journal_place import JournalPlace, PlaceTrace
 from airflow_provider_cleanlist.submission.journal_stores import (
     ASK_NEEDS_STORE,
+    JournalPlace,
+    PlaceTrace,
     TaskStateJournalStore,
     directory_location,
     open_store,

@@ -170,6 +170,27 @@ class LedgerDatabase:
 
     # Whose account is it?
 
+    def lock(self, connection: Connection, organisation: str) -> None:
+        """Take the organisation's lock, until the transaction ends: change its row.
+
+        A lock without a change would not do where a cluster has several servers to write to: they only notice that two
+        transactions have changed the same row.
+
+        Args:
+            connection: A connection in a transaction.
+            organisation: The organisation.
+
+        Raises:
+            JournalUnavailableError: Its row is missing.
+        """
+        organisations = self.tables.organisations
+        is_it = organisations.c.organisation == organisation
+        turn = organisations.update().where(is_it).values(turns=organisations.c.turns + 1)
+        if not connection.execute(turn).rowcount:
+            raise JournalUnavailableError(
+                f"the row of {organisation} is missing in cleanlist_organisations; the next attempt makes it anew"
+            )
+
     def organisation_of_key(self, key_hash: str) -> str | None:
         """Return the organisation that a hash of host and key was found to belong to, or None if it is new.
 

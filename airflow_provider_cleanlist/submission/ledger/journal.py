@@ -36,7 +36,6 @@ from airflow_provider_cleanlist.submission.journal import (
     JournalError,
     JournalOrganisationError,
     JournalTakenOverError,
-    JournalUnavailableError,
     decisions_about,
     not_known_here,
     other_organisation,
@@ -198,7 +197,7 @@ class LedgerJournal:
         again = replace(batch, state=BatchState.INTENT, note="", changed_at=now)
 
         def reopen(connection: Connection) -> Sequence[int]:
-            self._lock(connection)
+            self.database.lock(connection, self.organisation)
             self._check_ownership(connection, batch.batch_id)
             not_due = self._not_due(connection, batch, list(batch.contacts()), is_due)
             if not not_due:
@@ -233,7 +232,7 @@ class LedgerJournal:
         ]
 
         def record(connection: Connection) -> None:
-            self._lock(connection)
+            self.database.lock(connection, self.organisation)
             self._check_ownership(connection, "")
             for batch in decided:
                 values = {"decision": decision.value, "decided_by": batch.decided_by}
@@ -253,7 +252,7 @@ class LedgerJournal:
     def _take_over(self, connection: Connection) -> None:
         """Become the only attempt that may write for the task instance."""
         attempts = self._tables.attempts
-        self._lock(connection)
+        self.database.lock(connection, self.organisation)
         self._check_organisation(connection)
         values = {
             **self._whose(),
@@ -332,23 +331,6 @@ class LedgerJournal:
 
     # Transactions
 
-    def _lock(self, connection: Connection) -> None:
-        """Take the organisation's lock: change its row.
-
-        A lock without a change would not do where a cluster has several servers to write to: they only notice that two
-        transactions have changed the same row.
-        """
-        organisations = self._tables.organisations
-        turn = (
-            organisations.update()
-            .where(organisations.c.organisation == self.organisation)
-            .values(turns=organisations.c.turns + 1)
-        )
-        if not connection.execute(turn).rowcount:
-            raise JournalUnavailableError(
-                f"the row of {self.organisation} is missing in cleanlist_organisations; the next attempt makes it anew"
-            )
-
     def _check_ownership(self, connection: Connection, batch_id: str) -> bool:
         """Raise if another attempt has taken over; return whether a batch is recorded."""
         attempts, batches = self._tables.attempts, self._tables.batches
@@ -369,7 +351,7 @@ class LedgerJournal:
         is_due: Callable[[ContactHistory], bool],
     ) -> Sequence[int]:
         """Record an intent unless some of its contacts are no longer due, and return the positions of those."""
-        self._lock(connection)
+        self.database.lock(connection, self.organisation)
         if self._check_ownership(connection, batch.batch_id):
             return ()  # committed by an attempt at this transaction whose confirmation was lost
         if not_due := self._not_due(connection, batch, identities, is_due):

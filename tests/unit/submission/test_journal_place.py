@@ -14,8 +14,8 @@ from airflow_provider_cleanlist.submission.journal import (
     JournalUnavailableError,
     token_hash,
 )
-from airflow_provider_cleanlist.submission.journal_place import (
-    KEY,
+from airflow_provider_cleanlist.submission.journal_stores import (
+    PLACES_KEY,
     JournalPlace,
     PlaceTrace,
     places_that_count,
@@ -55,7 +55,7 @@ def test_a_trace_is_left_once_for_each_place_and_token() -> None:
     for token in ("", "", "x", "x"):
         PlaceTrace(state, HERE, token).keep()
     assert state.writes == 2
-    assert [entry["token"] for entry in state.values[KEY]["places"]] == ["", token_hash("x")]
+    assert [entry["token"] for entry in state.values[PLACES_KEY]["places"]] == ["", token_hash("x")]
 
 
 @pytest.mark.parametrize(
@@ -88,8 +88,8 @@ def test_another_place_is_named(before: JournalPlace, now: JournalPlace, text: s
     ],
 )
 def test_a_damaged_trace_is_not_taken_for_none(damaged: Any) -> None:
-    with pytest.raises(JournalCorruptError, match=KEY):
-        PlaceTrace(State(**{KEY: damaged}), HERE, "")
+    with pytest.raises(JournalCorruptError, match=PLACES_KEY):
+        PlaceTrace(State(**{PLACES_KEY: damaged}), HERE, "")
 
 
 def test_a_state_that_cannot_be_read_stops() -> None:

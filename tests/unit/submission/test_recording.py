@@ -1,4 +1,4 @@
-"""Signals that wait: real signals to this process."""
+"""Signals that wait until a batch is recorded: real signals to this process."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_cleanlist.submission.signals import HELD_SIGNALS, SignalHold
+from airflow_provider_cleanlist.submission.recording import HELD_SIGNALS, SignalHold
 
 
 class Interrupted(BaseException):
