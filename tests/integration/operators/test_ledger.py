@@ -418,7 +418,7 @@ def test_tables_of_a_newer_version(runs: Runs, tmp_path: Path, monkeypatch: pyte
     runs(people(1), ledger_conn_id="ledger")
     with sqlite3.connect(path) as connection:
         connection.execute("UPDATE cleanlist_ledger SET version = 7")
-    with pytest.raises(CleanlistConfigurationError, match="version 7, and this release knows version 1"):
+    with pytest.raises(CleanlistConfigurationError, match="version 7, and this release knows version 2"):
         runs(people(2), ledger_conn_id="ledger")
     assert runs.times() == [1]
 
