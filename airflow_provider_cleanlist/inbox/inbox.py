@@ -30,6 +30,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_provider_cleanlist.durable_files import FILE_MODE, create_file, make_folder, replace_file
 from airflow_provider_cleanlist.input_limits import INBOX_FILE
+from airflow_provider_cleanlist.storage import start_of
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import ObjectStoragePath
@@ -243,14 +244,7 @@ class Inbox:
         return self._guarded(names)
 
     def _read(self, path: ObjectStoragePath) -> dict[str, Any] | None:
-        def contents() -> bytes | None:
-            try:
-                with path.open("rb") as file:  # type: ignore[no-untyped-call]
-                    return bytes(file.read(INBOX_FILE + 1))
-            except FileNotFoundError:
-                return None
-
-        found = self._guarded(contents)
+        found = self._guarded(lambda: start_of(path, INBOX_FILE + 1))
         try:
             document = None if found is None else json.loads(found if len(found) <= INBOX_FILE else b"")
         except (ValueError, RecursionError):

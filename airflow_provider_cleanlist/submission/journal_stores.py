@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from airflow_provider_cleanlist.durable_files import make_folder, replace_file
+from airflow_provider_cleanlist.input_limits import JOURNAL_FILE, MB
+from airflow_provider_cleanlist.storage import start_of
 from airflow_provider_cleanlist.submission.journal import (
     JOURNAL_VERSION,
     JournalCorruptError,
@@ -162,10 +164,12 @@ class ObjectStorageJournalStore:
     def read(self, key: str) -> Any:
         """See :class:`.stored_journal.JournalStore`."""
         path = self._folder / f"{key}.json"
-        text = self._guarded(lambda: _text_or_none(path))
+        found = self._guarded(lambda: start_of(path, JOURNAL_FILE + 1))
+        if found is not None and len(found) > JOURNAL_FILE:
+            raise JournalCorruptError(f"{path} is larger than {JOURNAL_FILE // MB} MB")
         try:
-            return None if text is None else json.loads(text)
-        except ValueError:
+            return None if found is None else json.loads(found)
+        except (ValueError, RecursionError):
             raise JournalCorruptError(f"{path} is not JSON") from None
 
     def write(self, key: str, value: dict[str, Any]) -> None:
@@ -200,14 +204,6 @@ class ObjectStorageJournalStore:
 
 
 _OPENED = "opened."
-
-
-def _text_or_none(path: ObjectStoragePath) -> str | None:
-    try:
-        text: str = path.read_text()
-        return text
-    except FileNotFoundError:
-        return None
 
 
 class FirstTryJournalStore:

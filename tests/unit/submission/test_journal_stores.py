@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import uuid
 from pathlib import Path
 from types import SimpleNamespace
@@ -356,3 +357,25 @@ class TestOrganisation:
                 later.load()
         else:
             later.load()
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        ("[" * 200_000, "is not JSON"),
+        ('{"a": "' + "x" * (4 << 20) + '"}', "is larger than 4 MB"),
+        ("", "is not JSON"),
+    ],
+)
+def test_a_record_that_somebody_else_wrote_stops_the_task_by_name(tmp_path, content, problem):
+    store = ObjectStorageJournalStore(ObjectStoragePath(f"file://{tmp_path}"), ("d", "r", "t"), -1)
+    store.write("x", {"a": "x" * (3 << 20)})
+    assert store.read("x") == {"a": "x" * (3 << 20)}
+    (file,) = tmp_path.rglob("x.json")
+    file.write_text(content)
+    with pytest.raises(JournalCorruptError, match=problem):
+        store.read("x")
+    file.unlink()
+    os.mkfifo(file)
+    with pytest.raises(JournalUnavailableError):
+        store.read("x")
