@@ -13,6 +13,7 @@ import logging
 import math
 import os
 import random
+import re
 import threading
 import time
 from dataclasses import replace
@@ -105,12 +106,13 @@ class RedisKey:
 
         set_key = ("SET", self._name, value, "PX", math.ceil(seconds * 1000))
         try:
-            *_, done = self._send(("MULTI",), set_key, ("EXEC",))
+            begun, queued, done = self._send(("MULTI",), set_key, ("EXEC",))
         except (
             redis.ConnectionError
         ):  # whether it was set is unknown; setting it twice costs a moment at most
             return False
-        _raise_if_error(done)
+        for reply in (begun, queued, done):  # EXEC only says that one before it was refused
+            _raise_if_error(reply)
         return done is not None
 
     def disconnect(self) -> None:
@@ -301,5 +303,26 @@ class RedisRateLimiter(BaseRateLimiter):
                 "The Cleanlist request budget at %s cannot be used (%s). Until it can, this host keeps a budget of "
                 "its own.",
                 self._address,
-                type(error).__name__,
+                _reason(error),
             )
+
+
+_REASONS = {
+    "NoPermissionError": "the account lacks a privilege, see the documentation of rate_limit_store",
+    "ReadOnlyError": "it is a replica, which takes no writes",
+    "OutOfMemoryError": "its memory is full",
+    "BusyLoadingError": "it is still loading its data",
+    "ClusterDownError": "it is a cluster, which is not supported",
+    "MovedError": "it is a cluster, which is not supported",
+    "AskError": "it is a cluster, which is not supported",
+}
+_CODE = re.compile("[A-Z]{3,20}(?= )")
+
+
+def _reason(error: Exception) -> str:
+    """Return why a server cannot be used, in our words or by its own code; its text may quote what was sent."""
+    kind = type(error).__name__
+    if kind in _REASONS:
+        return f"{kind}: {_REASONS[kind]}"
+    code = _CODE.match(str(error)) if kind == "ResponseError" else None
+    return f"{kind} {code[0]}" if code else kind

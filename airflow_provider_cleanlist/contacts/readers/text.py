@@ -29,6 +29,7 @@ _BINARY_FORMATS = (
     (b"\x1f\x8b", "gzip-compressed; its name should end in .gz"),
     (b"PAR1", "a Parquet file"),
 )
+_PRINTABLE = bytes(range(0x20, 0x7F))
 _ESCAPED_TEXT = re.compile(rb"\x1b\$[@AB(]|~\{[!-}]{2,}~\}")
 _UTF8_REMAINS = re.compile(
     rb"\xc3[\x80-\xbf]|\xe2\x80[\x80-\xbf]|(?:[\xc2-\xdf][\x80-\xbf]){2}|(?:[\xe3-\xe9][\x80-\xbf]{2}){2}"
@@ -109,7 +110,9 @@ class Decoder:
             return head
         sample = head[:4096].rstrip(b"\x00\x1a")
         if sample.count(0) * 50 > len(sample):
-            self._use("utf-16-le" if sample[1::2].count(0) > sample[::2].count(0) else "utf-16-be")
+            is_little = sample[1::2].count(0) > sample[::2].count(0)
+            if _may_be_utf16(sample, upper=sample[1::2] if is_little else sample[::2]):
+                self._use("utf-16-le" if is_little else "utf-16-be")
         return head
 
     def _check_mark(self, encoding: str) -> None:
@@ -197,6 +200,16 @@ def without_end_marks(texts: Iterable[str]) -> Iterator[str]:
                 f"The file holds more than {MAX_LINE_CHARACTERS:,} NUL characters in a row."
             )
         yield kept
+
+
+def _may_be_utf16(sample: bytes, *, upper: bytes) -> bool:
+    """Return whether a text with NUL bytes is UTF-16, and not one in which tools write NUL for nothing.
+
+    Args:
+        sample: The start of the text.
+        upper: What would be the upper bytes of its characters: letters of the text itself, if it is not UTF-16.
+    """
+    return not _is_utf8(sample) or len(upper.translate(None, _PRINTABLE)) * 10 > len(upper) * 9
 
 
 def _is_utf8(data: bytes) -> bool:

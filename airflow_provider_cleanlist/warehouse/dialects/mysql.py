@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from airflow_provider_cleanlist.warehouse.dialects.base import (
     Database,
     Lock,
     driver_package,
+    execute_many,
     first_argument,
     forms_by_query,
     keys_by_query,
@@ -21,7 +23,7 @@ from airflow_provider_cleanlist.warehouse.dialects.base import (
     update_from,
 )
 from airflow_provider_cleanlist.warehouse.errors import ErrorCodes, LoadConfigurationError, any_of, whole_text
-from airflow_provider_cleanlist.warehouse.types import ColumnType, DatabaseTypes
+from airflow_provider_cleanlist.warehouse.types import ColumnType, DatabaseTypes, Row
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
@@ -32,7 +34,7 @@ _TEXT = mysql.LONGTEXT(**_EXACT)
 _CHARACTERS = mysql.CHAR(charset="utf8mb4")
 _KEY_LENGTH = 255  # three of them fit into an index
 
-_ABOUT_OBJECTS = "1044 1045 1049 1054 1142 1143 1146 1173 1227 1288 1347 1471 1059 3750"
+_ABOUT_OBJECTS = "1044 1045 1049 1054 1142 1143 1146 1173 1153 1227 1288 1347 1471 1059 1906 3105 3750 4119"
 _ABOUT_COLUMNS = "1048 1264 1364 1406 1451 1452 3819 4025"
 _REFERRING_KEYS = """
 SELECT DISTINCT CONCAT(table_schema, '.', table_name), constraint_name
@@ -46,14 +48,29 @@ FROM information_schema.columns
 WHERE table_schema = COALESCE(:place, DATABASE()) AND table_name = :name AND character_maximum_length > 0
 """
 # A text that the column's character set lacks becomes "?" here, and an error where it is written.
+# Texts for ``CHAR`` lose spaces at their end, and a ``BIT`` is read as the character of its number.
 _STORED_FORMS = """
 SELECT column_name, CASE
+WHEN data_type = 'char'
+THEN CONCAT('TRIM(TRAILING '' '' FROM CONVERT({} USING ', character_set_name, ')) COLLATE ', collation_name)
 WHEN collation_name IS NOT NULL THEN CONCAT('CONVERT({} USING ', character_set_name, ') COLLATE ', collation_name)
+WHEN data_type = 'timestamp' THEN CONCAT('CAST({} AS ', REPLACE(column_type, 'timestamp', 'datetime'), ')')
+WHEN data_type = 'float' AND numeric_scale > 0 THEN CONCAT('CAST(ROUND({}, ', numeric_scale, ') AS FLOAT)')
+WHEN data_type = 'float' THEN 'CAST({} AS FLOAT)'
+WHEN data_type = 'bit' THEN 'IF({} IS NULL, NULL, CHAR({} USING utf8mb4))'
 ELSE CONCAT('CAST({} AS ', REPLACE(column_type, ' unsigned', ''), ')') END
 FROM information_schema.columns
 WHERE table_schema = COALESCE(:place, DATABASE()) AND table_name = :name
-AND (collation_name <> 'utf8mb4_bin' AND data_type IN ('char', 'varchar') OR data_type IN ('decimal', 'datetime'))
+AND (collation_name <> 'utf8mb4_bin' AND data_type = 'varchar' OR data_type = 'bit' AND numeric_precision < 8
+OR data_type IN ('char', 'decimal', 'date', 'datetime', 'timestamp', 'float', 'uuid'))
 """
+# A ``TIMESTAMP`` is a moment, which a session reads and writes in its own time zone; ours are in UTC.
+_WRITTEN_FORMS = """
+SELECT column_name, 'CONVERT_TZ({}, ''+00:00'', @@SESSION.time_zone)'
+FROM information_schema.columns
+WHERE table_schema = COALESCE(:place, DATABASE()) AND table_name = :name AND data_type = 'timestamp'
+"""
+_PORTION_CHARACTERS = 256 * 1024
 _CHECKS = """
 SELECT c.constraint_name, CONCAT('CHECK ', c.check_clause)
 FROM information_schema.check_constraints c JOIN information_schema.table_constraints t
@@ -79,15 +96,32 @@ def _adopt(connection: Any) -> None:
 
 
 def _prepare(connection: Any) -> None:
-    """Send and receive all of Unicode, and refuse values that do not fit instead of cutting them."""
+    """Send and receive all of Unicode, and refuse values that do not fit instead of cutting them.
+
+    Settings that protect people who type SQL, or turn empty texts into NULL, do not apply.
+    """
     if hasattr(connection, "set_character_set"):
         connection.set_character_set("utf8mb4")
     cursor = connection.cursor()
     cursor.execute("SET NAMES utf8mb4")
-    cursor.execute(
-        "SET SESSION sql_mode = CONCAT_WS(',', NULLIF(@@SESSION.sql_mode, ''), 'STRICT_ALL_TABLES')"
-    )
+    cursor.execute("SET SESSION sql_safe_updates = 0, sql_big_selects = 1")
+    cursor.execute("SELECT @@SESSION.sql_mode")
+    modes = {mode for mode in str(cursor.fetchone()[0] or "").split(",") if mode != "EMPTY_STRING_IS_NULL"}
+    cursor.execute("SET SESSION sql_mode = %s", (",".join(filter(None, modes | {"STRICT_ALL_TABLES"})),))
     cursor.close()
+
+
+def _insert_in_portions(connection: Connection, table: sa.Table, rows: Sequence[Row]) -> None:
+    """Insert rows by statements that servers take: MySQL Connector makes a single one of all rows."""
+    portion: list[Row] = []
+    size = 0
+    for row in rows:
+        size += sum(len(value) if isinstance(value, str) else 32 for value in row)
+        if portion and size > _PORTION_CHARACTERS:
+            execute_many(connection, table, portion)
+            portion, size = [], 0
+        portion.append(row)
+    execute_many(connection, table, portion)
 
 
 def _check(connection: Connection, table: sa.Table) -> None:
@@ -153,6 +187,8 @@ MYSQL = Database(
     check_target=_check,
     text_lengths=lengths_by_query(_TEXT_LENGTHS),
     stored_forms=forms_by_query(_STORED_FORMS),
+    written_forms=forms_by_query(_WRITTEN_FORMS),
+    insert_by_driver={"mysqlconnector": _insert_in_portions},
     checks=texts_by_query(_CHECKS),
     referring_keys=keys_by_query(_REFERRING_KEYS),
     update=update_from,

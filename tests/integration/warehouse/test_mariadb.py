@@ -246,3 +246,106 @@ def test_keys_that_the_table_tells_apart_are_two(mariadb_database, make_spec, pa
         pages = paged([[{"lead_id": "abc"}, {"lead_id": "ABC"}, {"lead_id": "ábc"}]])
         load(mariadb_database.engine, make_spec(load_id=number), pages)
     assert len(mariadb_database.rows()) == 3
+
+
+@pytest.mark.parametrize(
+    ("kind", "first", "then", "as_type"),
+    [
+        ("FLOAT", 0.123456789, 0.12345, "float"),
+        ("FLOAT(7,3)", 0.12345, 0.125, "float"),
+        ("DATE", "2026-01-02T23:30:00Z", "2026-01-03T23:30:00Z", "timestamp"),
+        ("TIMESTAMP NULL", "2026-03-29T02:30:00.4Z", "2026-03-29T02:30:01Z", "timestamp"),
+        ("UUID", "0B0A5A3E-6F0E-4E0E-9E6A-0A0A0A0A0A0A", "0c0a5a3e-6f0e-4e0e-9e6a-0a0a0a0a0a0a", "text"),
+        ("CHAR(9)", "a ", "b", "text"),
+        ("CHAR(9) COLLATE utf8mb4_bin", "a ", "A", "text"),
+        ("BIT(1)", True, False, "boolean"),
+        ("DOUBLE", 0.123456789, 0.12345678, "float"),
+        ("VARCHAR(9)", "a", "a ", "text"),
+    ],
+)
+@pytest.mark.parametrize("fixture", ["mariadb_database", "connector_database"])
+def test_a_column_that_keeps_less_of_a_value_does_not_count_as_changed(
+    request, make_spec, paged, fixture, kind, first, then, as_type
+):
+    database = request.getfixturevalue(fixture)
+    database.execute(f"CREATE TABLE leads (lead_id VARCHAR(9) PRIMARY KEY, own {kind}) CHARSET utf8mb4")
+    for run_id, value in (("first", first), ("same", first), ("next", then), ("none", None), ("same", None)):
+        spec = make_spec(
+            load_id=f"{run_id} {value}",
+            run_id=run_id,
+            key=("lead_id",),
+            column_types={"own": as_type},
+            known_fields=(),
+        )
+        load(database.engine, spec, paged([[lead(1, own=value)]]))
+        expected = {"first": "first", "same": "none" if value is None else "first"}.get(run_id, run_id)
+        assert database.execute("SELECT _cleanlist_run_id FROM leads") == [(expected,)]
+
+
+@pytest.fixture
+def set_global(mariadb_database):
+    """Set a variable of the server until the test ends."""
+    before: dict[str, str] = {}
+
+    def set_to(name: str, value: object) -> None:
+        before.setdefault(name, mariadb_database.execute(f"SELECT @@GLOBAL.{name}")[0][0])
+        with mariadb_database.open().connect() as connection:
+            connection.execute(sa.text(f"SET GLOBAL {name} = :value"), {"value": value})
+        mariadb_database.engine.dispose()
+
+    yield set_to
+    with mariadb_database.open().connect() as connection:
+        for name, value in before.items():
+            connection.execute(sa.text(f"SET GLOBAL {name} = :value"), {"value": value})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("sql_safe_updates", 1),
+        ("max_join_size", 1),
+        ("sql_mode", "EMPTY_STRING_IS_NULL"),
+        ("sql_mode", "ANSI,NO_BACKSLASH_ESCAPES"),
+    ],
+)
+def test_settings_of_the_server_do_not_matter(mariadb_database, set_global, make_spec, paged, name, value):
+    set_global(name, value)
+    leads = [lead(number, email="", title="a\\'\"b") for number in range(3)]
+    for run_id in ("first", "same"):
+        spec = make_spec(load_id=run_id, run_id=run_id, on_missing="delete", known_fields=())
+        load(mariadb_database.engine, spec, paged([leads]))
+    found = mariadb_database.execute("SELECT DISTINCT email, title, _cleanlist_run_id FROM leads")
+    assert found == [("", "a\\'\"b", "first")]
+
+
+def test_a_timestamp_is_the_moment_whatever_the_time_zone_of_the_server(
+    mariadb_database, set_global, make_spec, paged
+):
+    mariadb_database.execute(
+        "CREATE TABLE leads (lead_id VARCHAR(9) PRIMARY KEY, seen TIMESTAMP NULL, noted DATETIME)"
+    )
+    set_global("time_zone", "+05:30")
+    types = {"seen": "timestamp", "noted": "timestamp"}
+    moment = "2026-03-29T02:30:00Z"
+    for run_id in ("first", "same"):
+        spec = make_spec(load_id=run_id, run_id=run_id, key=("lead_id",), column_types=types, known_fields=())
+        load(mariadb_database.engine, spec, paged([[lead(1, seen=moment, noted=moment)]]))
+    query = "SELECT UNIX_TIMESTAMP(seen), CAST(noted AS CHAR), _cleanlist_run_id FROM leads"
+    assert mariadb_database.execute(query) == [(1774751400, "2026-03-29 02:30:00", "first")]
+
+
+def test_many_long_texts_are_sent_in_portions(connector_database, set_global, make_spec, paged):
+    set_global("max_allowed_packet", 1_048_576)
+    connector_database.engine.dispose()
+    leads = [lead(number, notes="x" * 300_000) for number in range(5)]
+    assert load(connector_database.engine, make_spec(known_fields=()), paged([leads])).rows_written == 5
+    with pytest.raises(LoadConfigurationError, match=r"1153: .*max_allowed_packet"):
+        load(connector_database.engine, make_spec(load_id="2"), paged([[lead(1, notes="x" * 2_000_000)]]))
+
+
+def test_a_column_that_the_server_computes_is_told_at_once(mariadb_database, make_spec, paged):
+    mariadb_database.execute("CREATE TABLE leads (lead_id VARCHAR(9) PRIMARY KEY, low INT AS (1) STORED)")
+    with pytest.raises(LoadConfigurationError, match=r"1906: .*'low'"):
+        load(
+            mariadb_database.engine, make_spec(key=("lead_id",), known_fields=()), paged([[lead(1, low="x")]])
+        )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import socket
 import threading
 import time
@@ -240,6 +241,51 @@ def test_a_password_works_and_a_wrong_one_is_not_shown(start_redis, caplog) -> N
     assert work(new(server)) == GO
     assert "cannot be used (AuthenticationError)" in caplog.text
     assert "battery-staple" not in caplog.text
+
+
+REFUSALS = {
+    "a replica": (("REPLICAOF", "127.0.0.1", "1"), "ReadOnlyError: it is a replica"),
+    "no memory": (("CONFIG", "SET", "maxmemory", "1"), "OutOfMemoryError: its memory is full"),
+    "nothing": (("CONFIG", "SET", "maxmemory", "0"), None),
+}
+
+
+@pytest.mark.parametrize("name", REFUSALS)
+def test_what_a_server_refuses_is_named(redis_server, caplog, name) -> None:
+    command, told = REFUSALS[name]
+    redis_server.client().execute_command(*command)
+    limiter = new(redis_server)
+    work(limiter)
+    assert (f"cannot be used ({told}" in caplog.text) is (told is not None)
+    redis_server.client().execute_command("REPLICAOF", "NO", "ONE")
+    redis_server.client().config_set("maxmemory", 0)
+    limiter._reconnect_at = 0.0
+    caplog.clear()
+    work(limiter)
+    assert ("can be used again" in caplog.text) is (told is not None)
+
+
+def test_a_cluster_is_named(start_redis, caplog) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        bus = free.getsockname()[1]
+    server = start_redis("--cluster-enabled", "yes", "--cluster-port", str(bus))
+    assert work(new(server)) == GO
+    assert "cannot be used (ClusterDownError: it is a cluster, which is not supported)" in caplog.text
+
+
+def test_the_privileges_that_the_guide_names_are_enough(redis_server, caplog) -> None:
+    guide = (Path(__file__).parents[4] / "docs" / "rate-limits.md").read_text()
+    (rule,) = re.findall(r"ACL SETUSER cleanlist on >password (\S.*)", guide)
+    client, plain = redis_server.client(), redis_server.url
+    client.execute_command("ACL", "SETUSER", "cleanlist", "on", ">password", *rule.split())
+    redis_server.url = plain.replace("redis://", "redis://cleanlist:password@")
+    assert work(new(redis_server)) == GO
+    assert new(redis_server).peek() is not None
+    assert caplog.text == ""
+    client.execute_command("ACL", "SETUSER", "cleanlist", "-set")
+    work(new(redis_server))
+    assert "cannot be used (NoPermissionError: the account lacks a privilege" in caplog.text
 
 
 @pytest.mark.parametrize(

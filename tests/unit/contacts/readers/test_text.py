@@ -51,6 +51,27 @@ def test_utf_16_without_a_mark(codec):
     assert decoded(table.encode(codec)) == (table, codec)
 
 
+@pytest.mark.parametrize("codec", ["utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize(
+    "table", ["first_name,last_name\nAda,Park\n", "имя,фамилия\nОльга,Петрова\n", "姓名,公司\n陈,示例\n"]
+)
+def test_utf_16_without_a_mark_in_any_script(codec, table):
+    assert decoded(table.encode(codec)) == (table, codec)
+
+
+@pytest.mark.parametrize(
+    ("table", "name"),
+    [
+        ("x,y\ntest,Reg\n\0\0\0,Reg\nI,Swp\n", "ascii"),
+        ("first_name,last_name,company\nAda,\0,\0\nBo,Lind,\0\n", "ascii"),
+        ("first_name,last_name\nZoë,\0\n\0,Müller\n", "utf-8"),
+        ("a\0da,park\n" * 9, "ascii"),
+    ],
+)
+def test_nul_for_nothing_is_no_utf_16(table, name):
+    assert decoded(table.encode()) == (table, name)
+
+
 def test_windows_1252():
     assert decoded(WESTERN.encode("cp1252")) == (WESTERN, "cp1252")
 
