@@ -14,6 +14,7 @@ from airflow_provider_cleanlist.warehouse.dialects.base import (
     Lock,
     UpdateOfMatches,
     driver_connection,
+    forms_by_query,
 )
 from airflow_provider_cleanlist.warehouse.errors import ErrorCodes
 from airflow_provider_cleanlist.warehouse.types import ColumnType, Row
@@ -29,6 +30,11 @@ SELECT m.name, group_concat(k."from", ', ')
 FROM {master} m, pragma_foreign_key_list(m.name, :place) k, pragma_foreign_keys e
 WHERE e.foreign_keys AND m.type = 'table' AND lower(k."table") = lower(:name)
 GROUP BY m.name, k.id ORDER BY 1, 2
+"""
+_STORED_FORMS = """
+SELECT c.name, '{} COLLATE ' || c.coll
+FROM pragma_index_list(:name, coalesce(:place, 'main')) i, pragma_index_xinfo(i.name, coalesce(:place, 'main')) c
+WHERE i."unique" AND c.key AND c.coll <> 'BINARY' AND c.name IS NOT NULL
 """
 
 
@@ -109,7 +115,8 @@ SQLITE = Database(
         text=_text,
         missing=re.compile("(no such table|unknown database).*", re.DOTALL),
         configuration=re.compile(
-            ".*(readonly|no such column|unknown database|cannot modify|unable to open|syntax|has no column).*",
+            ".*(readonly|no such column|unknown database|cannot modify|unable to open|syntax|has no column"
+            "|generated column|may not be altered|unknown datatype).*",
             re.DOTALL,
         ),
         data=re.compile(
@@ -121,6 +128,7 @@ SQLITE = Database(
     ignores_case=True,
     lock=Lock(statement=_lock, excludes_writers=True),
     referring_keys=_referring_keys,
+    stored_forms=forms_by_query(_STORED_FORMS),
     update=UpdateFrom,
     differs=_differs,
     folds_keys=True,

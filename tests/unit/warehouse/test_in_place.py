@@ -72,6 +72,30 @@ def test_a_changed_case_is_written_even_where_the_column_ignores_it(execute, loa
     assert execute("SELECT lead_id FROM notes") == [("ann",)]
 
 
+@pytest.mark.parametrize(("collation", "first", "then"), [("NOCASE", "abc", "ABC"), ("RTRIM", "abc", "abc ")])
+@pytest.mark.parametrize("on_missing", ["keep", "delete"])
+def test_of_leads_whose_keys_are_one_to_the_column_the_last_one_wins(
+    execute, load_leads, collation, first, then, on_missing
+):
+    execute(f"CREATE TABLE leads (lead_id TEXT COLLATE {collation} PRIMARY KEY, email TEXT)")
+    leads = [{"lead_id": first, "email": "1"}, {"lead_id": then, "email": "2"}]
+    for run_id in ("first", "same"):
+        load_leads(*leads, key=KEY, run_id=run_id, on_missing=on_missing)
+    assert execute("SELECT lead_id, email, _cleanlist_run_id FROM leads") == [(then, "2", "first")]
+
+
+def test_leads_whose_keys_the_column_tells_apart_are_two(execute, load_leads):
+    execute("CREATE TABLE leads (lead_id TEXT PRIMARY KEY, email TEXT COLLATE NOCASE)")
+    load_leads({"lead_id": "abc"}, {"lead_id": "ABC"}, key=KEY)
+    assert execute("SELECT count(*) FROM leads") == [(2,)]
+
+
+def test_a_column_that_the_database_computes_is_told_at_once(execute, load_leads):
+    execute("CREATE TABLE leads (lead_id TEXT PRIMARY KEY, email TEXT AS (lower(lead_id)))")
+    with pytest.raises(LoadConfigurationError, match=r'cannot (INSERT|UPDATE).* generated column "email"'):
+        load_leads({"lead_id": "abc", "email": "x"}, key=KEY)
+
+
 def test_columns_of_other_types_than_the_fields_do_not_count_as_changed(execute, load_leads):
     execute("CREATE TABLE leads (lead_id TEXT PRIMARY KEY, email JSON, score INTEGER, ratio TEXT)")
     leads = [{"lead_id": "1", "email": "7", "score": 2.0, "ratio": 0.1}]
