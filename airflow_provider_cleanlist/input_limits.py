@@ -77,8 +77,8 @@ CURSOR_CHARACTERS = 4096
 """Longest cursor of a page: it goes into an address, and servers take no more than 8 KB of one."""
 LIST_CHARACTERS = 4_000_000
 """Ids and names of all lead lists together that a triggerer keeps: 10,000 lists of 400 characters each."""
-JOURNAL_FILE = 4 * MB
-"""A file of the journal: one batch of 250 contacts, whose task ids may have 512 characters each."""
+JOURNAL_FILE = 16 * MB
+"""A file of the journal: one batch, whose task ids a response may have filled; letters outside ASCII triple there."""
 
 ERROR_SECONDS = 10.0
 """How long the body of an error response may take; its status is known before."""

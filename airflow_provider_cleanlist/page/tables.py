@@ -9,6 +9,7 @@ from dataclasses import astuple, fields
 from typing import Any
 
 from airflow_provider_cleanlist.page.figures import LedgerFigures, OpenBatch, Sums, TaskPlace
+from airflow_provider_cleanlist.submission.rejects import harmless
 
 OTHER_DAGS = "other DAGs"
 """What stands for DAGs that the reader may not read, or that another Airflow runs."""
@@ -72,11 +73,7 @@ def as_csv(name: str, figures: LedgerFigures, readable: Collection[str]) -> str:
     """
     text = io.StringIO()
     csv.writer(text, lineterminator="\r\n").writerows(
-        [_harmless(value) for value in row] for row in TABLES[name](figures, readable)
+        [harmless(value) if isinstance(value, str) else value for value in row]
+        for row in TABLES[name](figures, readable)
     )
     return text.getvalue()
-
-
-def _harmless(value: Any) -> Any:
-    """Return a cell that no spreadsheet takes for a formula."""
-    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r") else value

@@ -26,10 +26,19 @@ UNKNOWN_OUTCOME = "unknown_outcome"
 """Reason of a contact that Cleanlist may or may not have accepted."""
 REJECT_COLUMNS = ("row", "reason", *CONTACT_FIELDS)
 
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
-"""First characters by which spreadsheets take a value for a formula."""
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+"""First characters by which spreadsheets take a value for a formula; the last ones are as wide as Chinese letters."""
 
 _MEMORY_BYTES = 1024 * 1024
+
+
+def harmless(text: str) -> str:
+    """Return a cell that no spreadsheet takes for a formula, also behind spaces, which some of them drop.
+
+    Args:
+        text: The text of the cell.
+    """
+    return f"'{text}" if text.startswith(FORMULA_STARTS) or text.lstrip().startswith(FORMULA_STARTS) else text
 
 
 class Rejects:
@@ -70,7 +79,7 @@ class Rejects:
 
     def _cell(self, value: object) -> str:
         text = "" if value is None else str(value)
-        return f"'{text}" if self._escape_formulas and text.startswith(FORMULA_STARTS) else text
+        return harmless(text) if self._escape_formulas else text
 
     def save(self) -> None:
         """Write the file, unless it is already complete.

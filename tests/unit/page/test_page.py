@@ -264,6 +264,8 @@ def test_a_page_without_a_ledger_says_what_to_do(problem: LedgerProblem) -> None
 def test_csv_holds_no_formulas_and_no_dag_of_others() -> None:
     figures = replace(FIGURES, unknown=Listing((OpenBatch(TaskPlace("crm", "=1+1", "t"), 1, 1, NOW),)))
     assert ",'=1+1," in as_csv("unknown-outcomes", figures, {"crm"}).replace("crm", "crm", 1)
+    spaced = replace(FIGURES, unknown=Listing((OpenBatch(TaskPlace("crm", " =1+1", "t"), 1, 1, NOW),)))
+    assert ",' =1+1," in as_csv("unknown-outcomes", spaced, {"crm"})
     assert "secret" not in as_csv("dags", FIGURES, {"crm"})
     assert "99" in as_csv("dags", FIGURES, {"crm"})
 

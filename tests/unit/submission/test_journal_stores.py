@@ -363,14 +363,17 @@ class TestOrganisation:
     ("content", "problem"),
     [
         ("[" * 200_000, "is not JSON"),
-        ('{"a": "' + "x" * (4 << 20) + '"}', "is larger than 4 MB"),
+        ('{"a": "' + "x" * (16 << 20) + '"}', "is larger than 16 MB"),
         ("", "is not JSON"),
     ],
 )
 def test_a_record_that_somebody_else_wrote_stops_the_task_by_name(tmp_path, content, problem):
     store = ObjectStorageJournalStore(ObjectStoragePath(f"file://{tmp_path}"), ("d", "r", "t"), -1)
-    store.write("x", {"a": "x" * (3 << 20)})
-    assert store.read("x") == {"a": "x" * (3 << 20)}
+    largest = {
+        "task_ids": ["\u00e9" * 512] * 4096
+    }  # as many as a response may hold, before it is written as JSON
+    store.write("x", largest)
+    assert store.read("x") == largest
     (file,) = tmp_path.rglob("x.json")
     file.write_text(content)
     with pytest.raises(JournalCorruptError, match=problem):

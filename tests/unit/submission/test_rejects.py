@@ -108,7 +108,7 @@ def test_many_rows_go_through_the_disk(tmp_path: Path, monkeypatch: pytest.Monke
     assert [int(row["row"]) for row in rows_of(path)] == list(range(501))
 
 
-@pytest.mark.parametrize("start", FORMULA_STARTS)
+@pytest.mark.parametrize("start", [*FORMULA_STARTS, " =", "\n=", " \u00a0\uff1d"])
 def test_a_value_that_a_spreadsheet_would_run_is_made_harmless(tmp_path: Path, start: str) -> None:
     path = tmp_path / "rejects.csv"
     value = f'{start}HYPERLINK("https://evil.example","x")'
