@@ -174,3 +174,43 @@ def test_texts_arrive_whole_whatever_the_encoding_of_the_database(
     else:
         assert load(engine, make_spec(load_id="2", known_fields=()), pages).rows_written == 1
     engine.dispose()
+
+
+# The extension, which the test server lacks, in SQL.
+CITEXT = (
+    "CREATE TYPE citext",
+    "CREATE FUNCTION citextin(cstring) RETURNS citext LANGUAGE internal IMMUTABLE STRICT AS 'textin'",
+    "CREATE FUNCTION citextout(citext) RETURNS cstring LANGUAGE internal IMMUTABLE STRICT AS 'textout'",
+    "CREATE TYPE citext (INPUT = citextin, OUTPUT = citextout, STORAGE = extended, CATEGORY = 'S', COLLATABLE = true)",
+    "CREATE CAST (citext AS text) WITHOUT FUNCTION AS IMPLICIT",
+    "CREATE CAST (text AS citext) WITHOUT FUNCTION AS ASSIGNMENT",
+    "CREATE FUNCTION citext_cmp(citext, citext) RETURNS int LANGUAGE sql IMMUTABLE STRICT AS "
+    "'SELECT bttextcmp(lower(CAST($1 AS text)), lower(CAST($2 AS text)))'",
+    *(
+        f"CREATE FUNCTION citext_{name}(citext, citext) RETURNS bool LANGUAGE sql IMMUTABLE STRICT AS "
+        f"'SELECT citext_cmp($1, $2) {sign} 0'"
+        for name, sign in (("lt", "<"), ("le", "<="), ("eq", "="), ("ge", ">="), ("gt", ">"))
+    ),
+    *(
+        f"CREATE OPERATOR {sign} (LEFTARG = citext, RIGHTARG = citext, FUNCTION = citext_{name})"
+        for name, sign in (("lt", "<"), ("le", "<="), ("eq", "="), ("ge", ">="), ("gt", ">"))
+    ),
+    "CREATE OPERATOR CLASS citext_ops DEFAULT FOR TYPE citext USING btree AS "
+    "OPERATOR 1 <, OPERATOR 2 <=, OPERATOR 3 =, OPERATOR 4 >=, OPERATOR 5 >, FUNCTION 1 citext_cmp(citext, citext)",
+)
+
+
+@pytest.mark.parametrize("on_missing", ["keep", "delete"])
+def test_keys_of_citext_compare_without_case(execute, load_leads, on_missing):
+    for statement in CITEXT:
+        execute(statement)
+    execute("CREATE TABLE leads (lead_id citext PRIMARY KEY, email citext)")
+    leads = [{"lead_id": "Ann", "email": "a@x.example"}, {"lead_id": "ANN", "email": "b@x.example"}]
+    for run_id in ("first", "same"):
+        load_leads(*leads, {"lead_id": "bob"}, run_id=run_id, on_missing=on_missing)
+    found = "SELECT CAST(lead_id AS text), CAST(email AS text), _cleanlist_run_id FROM leads ORDER BY 1"
+    assert execute(found) == [("ANN", "b@x.example", "first"), ("bob", None, "first")]
+    load_leads(
+        {"lead_id": "ann", "email": "B@x.example"}, {"lead_id": "bob"}, run_id="next", on_missing=on_missing
+    )
+    assert execute(found) == [("ann", "B@x.example", "next"), ("bob", None, "first")]
