@@ -10,7 +10,12 @@ from typing import Any
 from airflow_provider_cleanlist.client.models import EnrichmentType
 from airflow_provider_cleanlist.submission.credits import worst_case_credits
 from airflow_provider_cleanlist.submission.history import PersonDecision
-from airflow_provider_cleanlist.submission.journal import Batch, Journal, JournalMissingError
+from airflow_provider_cleanlist.submission.journal import (
+    DECIDED_BY_LENGTH,
+    Batch,
+    Journal,
+    JournalMissingError,
+)
 from airflow_provider_cleanlist.task_log import TaskLog
 from airflow_provider_cleanlist.wording import counted
 
@@ -91,7 +96,7 @@ def answer_of(event: Any, now: datetime) -> Answer:
         raise InvalidAnswerError("the answer does not say who gave it")
     return Answer(
         DECISIONS[chosen[0]],
-        str(user.get("name") or user.get("id") or ""),
+        _one_line(str(user.get("name") or user.get("id") or "")),
         _moment(event.get("responded_at"), now),
     )
 
@@ -180,10 +185,15 @@ def _text(seconds: float) -> str:
 
 
 def _moment(value: Any, now: datetime) -> datetime:
-    if isinstance(value, str):
-        try:
-            value = datetime.fromisoformat(value)
-        except ValueError:
-            value = None
-    moment = value if isinstance(value, datetime) else now
-    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    try:
+        moment = datetime.fromisoformat(value) if isinstance(value, str) else value
+        if isinstance(moment, datetime):
+            return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):  # the first and last years have no UTC everywhere
+        pass
+    return now.astimezone(UTC)
+
+
+def _one_line(name: str) -> str:
+    """Return a name that somebody may have chosen, as it may stand in a log."""
+    return "".join(filter(str.isprintable, " ".join(name[:DECIDED_BY_LENGTH].split())))

@@ -45,6 +45,8 @@ def test_each_option_is_a_decision_with_name_and_time(option: str) -> None:
 def test_a_time_may_come_as_text_or_not_at_all() -> None:
     assert answer_of(event(responded_at="2026-11-30T02:30:00+00:00"), NOW).decided_at == AT
     assert answer_of(event(responded_at=None), NOW).decided_at == NOW
+    for impossible in ("0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "yesterday"):
+        assert answer_of(event(responded_at=impossible), NOW).decided_at == NOW
 
 
 def test_nobody_answered_in_time() -> None:
@@ -151,3 +153,16 @@ class TestWhatTheLogSays:
         stopped = batch().decided(PersonDecision.STOP, "ann", AT.timestamp())
         assert stopped_by([stopped, batch()]) == "ann has decided to stop, at 2026-11-30 02:30:00 UTC"
         assert "another map index" in stopped_by([batch()])
+
+
+@pytest.mark.parametrize(
+    ("name", "logged"),
+    [
+        ("Zoë O'Brien-Quay (ann@quill.example)", "Zoë O'Brien-Quay (ann@quill.example)"),
+        ("ann\nERROR forged\x1b[31m", "ann ERROR forged[31m"),
+        ("x" * 100_000, "x" * 200),
+    ],
+)
+def test_a_name_is_one_line(name: str, logged: str) -> None:
+    """Users may choose theirs, and it is logged."""
+    assert answer_of(event(responded_by_user={"id": "7", "name": name}), NOW).decided_by == logged
