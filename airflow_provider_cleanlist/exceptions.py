@@ -170,4 +170,4 @@ def to_airflow(error: errors.CleanlistError, connection: str = "") -> CleanlistE
     if isinstance(error, errors.ApiError):
         named = connection if isinstance(error, _OF_THE_CONNECTION) else ""
         return _AIRFLOW_CLASSES[type(error)](replace(error.info, connection=named))
-    return CleanlistConfigurationError(f"Nothing was sent to Cleanlist: {error}.")
+    return CleanlistConfigurationError(f"This request was not sent to Cleanlist: {error}.")

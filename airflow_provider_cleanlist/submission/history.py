@@ -63,12 +63,14 @@ class ContactHistory:
         unknown_here: Whether nobody knows if this run and task has submitted it for something beyond that.
         decision: What a person has decided about it, if it is unknown; None if nobody has.
         bought: What the organisation has, or may have, submitted it for within the window that the user names.
+        accepted: Which of these Cleanlist is known to have accepted.
     """
 
     submitted_here: frozenset[EnrichmentType] = frozenset()
     unknown_here: bool = False
     decision: PersonDecision | None = None
     bought: frozenset[EnrichmentType] = frozenset()
+    accepted: frozenset[EnrichmentType] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,18 +209,20 @@ def history_of(submitted: Sequence[EarlierBatch], now: datetime, window: timedel
     submitted_here = frozenset(batch.enrichment_type for batch in here if _counts_as_submitted(batch, now))
     unknown = [batch for batch in here if missing_type(batch.enrichment_type, submitted_here)]
     unknown.sort(key=lambda batch: batch.submitted_at)
+    others = [
+        batch
+        for batch in submitted
+        if window is not None
+        and not (batch.is_here or batch.is_of_other_token or batch.has_failed)
+        and batch.state is not BatchState.REJECTED
+        and batch.submitted_at >= now - window
+    ]
     return ContactHistory(
         submitted_here=submitted_here,
         unknown_here=bool(unknown),
         decision=decision_of([batch.decision for batch in unknown]),
-        bought=frozenset(
-            batch.enrichment_type
-            for batch in submitted
-            if window is not None
-            and not (batch.is_here or batch.is_of_other_token or batch.has_failed)
-            and batch.state is not BatchState.REJECTED
-            and batch.submitted_at >= now - window
-        ),
+        bought=frozenset(batch.enrichment_type for batch in others),
+        accepted=frozenset(batch.enrichment_type for batch in others if batch.state is BatchState.ACCEPTED),
     )
 
 

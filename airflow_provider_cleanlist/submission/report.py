@@ -27,6 +27,7 @@ class Tallies:
         submitted_earlier: Contacts that this run and task had submitted before, for all or a part of what is asked for.
         known: Contacts that somebody in the organisation had submitted within ``skip_submitted_within``.
         known_credits: Credits that these would have cost at most.
+        known_unanswered: Those of them whose request nobody knows the outcome of, so far.
         unknown: Contacts that were left out because their outcome is unknown.
         refused_rows: Rows that Cleanlist itself refused and that were left out.
     """
@@ -34,6 +35,7 @@ class Tallies:
     submitted_earlier: int = 0
     known: int = 0
     known_credits: int = 0
+    known_unanswered: int = 0
     unknown: int = 0
     refused_rows: list[int] = field(default_factory=list)
 
@@ -204,6 +206,11 @@ def submission_line(result: Mapping[str, Any], report: SubmissionReport) -> str:
         parts.append(
             f"Left out {counted(tallies.known, 'contact')} already submitted within skip_submitted_within; that saved "
             f"at most {counted(tallies.known_credits, 'credit')}."
+        )
+    if tallies.known_unanswered:
+        parts.append(
+            f"For {tallies.known_unanswered:,} of them it is not known so far whether Cleanlist has accepted the other "
+            "run's request."
         )
     return " ".join(parts)
 

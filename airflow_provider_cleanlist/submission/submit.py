@@ -238,6 +238,8 @@ class Submission:
         elif saved := missing_type(self._options.enrichment_type, history.submitted_here):
             self._tallies.known += 1
             self._tallies.known_credits += saved.worst_case_credits
+            if missing_type(self._options.enrichment_type, history.submitted_here | history.accepted):
+                self._tallies.known_unanswered += 1
 
     def _estimated(self, read: ReadReport, pending: PendingContacts) -> SubmissionOutcome:
         estimate = Estimate.of(pending.counts, self._options.batch_size, self._balance())

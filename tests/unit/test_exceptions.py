@@ -86,7 +86,7 @@ def test_an_error_for_airflow_stays_as_it_is() -> None:
 def test_a_bad_argument_becomes_a_configuration_error() -> None:
     twin = to_airflow(errors.ConfigurationError("'' is not a valid id"))
     assert type(twin) is exceptions.CleanlistConfigurationError
-    assert str(twin) == "Nothing was sent to Cleanlist: '' is not a valid id."
+    assert str(twin) == "This request was not sent to Cleanlist: '' is not a valid id."
 
 
 @pytest.mark.parametrize("kind", [*CLIENT_ERRORS, *OURS], ids=lambda kind: kind.__name__)

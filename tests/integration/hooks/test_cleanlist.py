@@ -155,8 +155,8 @@ def test_the_test_button_names_a_setting_of_this_machine(use: Any, monkeypatch: 
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/no/such/bundle.pem")
     assert use("https://127.0.0.1:9").test_connection() == (
         False,
-        "Nothing was sent to Cleanlist: the environment variable REQUESTS_CA_BUNDLE names a file of certificates that "
-        "does not exist.",
+        "This request was not sent to Cleanlist: the environment variable REQUESTS_CA_BUNDLE names a file of "
+        "certificates that does not exist.",
     )
 
 

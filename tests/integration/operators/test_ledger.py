@@ -102,8 +102,9 @@ def ledger(
     monkeypatch.setenv("AIRFLOW__CLEANLIST__LEDGER_CONN_ID", "ledger")
 
     def query(text: str) -> list[Any]:
-        with engine.connect() as opened:
-            return [tuple(row) for row in opened.execute(sa.text(text))]
+        with engine.begin() as opened:
+            result = opened.execute(sa.text(text))
+            return [tuple(row) for row in result] if result.returns_rows else []
 
     return query
 
@@ -202,13 +203,33 @@ class TestAcrossRuns:
         )
         assert (everything["contacts_submitted"], everything["known_contacts"]) == (0, 4)
 
-    def test_an_unknown_outcome_of_another_run_counts_as_submitted(self, runs: Runs, ledger: Any) -> None:
+    def test_another_installation_with_the_same_ids_is_the_same_run(self, runs: Runs, ledger: Any) -> None:
+        first = runs(people(1, 2), run="scheduled__2025-06-02")
+        elsewhere = runs(people(1, 2, 3), run="scheduled__2025-06-02")
+        assert elsewhere["workflow_ids"][: len(first["workflow_ids"])] == first["workflow_ids"]
+        assert (elsewhere["contacts_submitted"], elsewhere["known_contacts"]) == (3, 0)
+        assert runs.times() == [1, 1, 1]
+
+    def test_an_unknown_outcome_of_another_run_counts_as_submitted(
+        self, runs: Runs, ledger: Any, logged: Callable[[], str]
+    ) -> None:
         runs.server.faults.drop(SUBMIT, after=True)
         with pytest.raises(CleanlistSubmissionUnknownError):
             runs(people(1, 2))
         result = runs(people(1, 2, 3), run="later", skip_submitted_within=WINDOW)
         assert (result["known_contacts"], result["unknown_contacts"]) == (2, 0)
         assert runs.times() == [1, 1, 1]
+        assert "For 2 of them it is not known so far whether Cleanlist has accepted" in logged()
+
+    def test_a_request_of_another_run_that_is_on_its_way_counts_as_submitted(
+        self, runs: Runs, ledger: Any, logged: Callable[[], str]
+    ) -> None:
+        runs(people(1), run="first")
+        runs(people(2), run="second")
+        ledger("UPDATE cleanlist_batches SET state = 'intent', workflow_id = NULL WHERE run_id = 'first'")
+        result = runs(people(1, 2, 3), run="later", skip_submitted_within=WINDOW)
+        assert (result["known_contacts"], result["contacts_submitted"]) == (2, 1)
+        assert "For 1 of them it is not known so far" in logged()
 
     def test_a_refused_batch_counts_as_nothing(self, runs: Runs, ledger: Any) -> None:
         runs.server.faults.fail(SUBMIT, 502)
@@ -240,6 +261,7 @@ class TestAcrossRuns:
         runs(people(1, 2), run="later", enrichment_type="full", skip_submitted_within=WINDOW)
         assert "Left out 2 contacts already submitted" in (text := logged())
         assert "saved at most 22 credits" in text
+        assert "it is not known so far" not in text
         assert "Quxley" not in text
 
     def test_a_person_whom_the_source_names_again_is_submitted_once_whatever_deduplicate_says(

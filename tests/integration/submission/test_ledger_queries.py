@@ -208,6 +208,18 @@ def test_outcomes_that_nobody_knows(spending: Seeded) -> None:
     ]
 
 
+def test_all_workflows_of_a_run(spending: Seeded) -> None:
+    (query,) = queries("All workflows of a run")
+    names = {"enrich_crm": "web", "scheduled__2025-06-02": "run-5"}
+    for name, seeded in names.items():
+        query = query.replace(name, seeded)
+    assert spending.ask(query) == [], "its outcome is unknown"
+    spending.change(
+        "UPDATE cleanlist_batches SET state = 'accepted', workflow_id = 'wf-5' WHERE run_id = 'run-5'"
+    )
+    assert spending.ask(query) == [(-1, "wf-5", "partial", 20)]
+
+
 @pytest.fixture
 def people(ledger: Seeded) -> Seeded:
     """A ledger with three persons of a source, one of them under two ids, and one of another source."""

@@ -93,8 +93,8 @@ class TestWhatBatchesMean:
     ) -> None:
         here = history_of([batch for batch in found if batch.is_here], NOW, window)
         others = history_of([batch for batch in found if not batch.is_here], NOW, window)
-        assert history_of(found, NOW, window) == replace(here, bought=others.bought)
-        assert here.bought == frozenset()
+        assert history_of(found, NOW, window) == replace(here, bought=others.bought, accepted=others.accepted)
+        assert here.bought == here.accepted == frozenset()
         assert (others.submitted_here, others.unknown_here) == (frozenset(), False)
 
     @given(SEVERAL, WINDOWS, batches())
@@ -111,7 +111,8 @@ class TestWhatBatchesMean:
 
     @given(SEVERAL)
     def test_without_a_window_others_do_not_matter(self, found: list[EarlierBatch]) -> None:
-        assert history_of(found, NOW, None).bought == frozenset()
+        history = history_of(found, NOW, None)
+        assert history.bought == history.accepted == frozenset()
 
     @given(SEVERAL, st.timedeltas(timedelta(seconds=1), timedelta(days=60)))
     def test_what_others_bought_within_the_window(self, found: list[EarlierBatch], window: timedelta) -> None:
@@ -126,7 +127,11 @@ class TestWhatBatchesMean:
                 and NOW - batch.submitted_at <= window
             ):
                 expected.add(batch.enrichment_type)
-        assert history_of(found, NOW, window).bought == expected
+        history = history_of(found, NOW, window)
+        assert history.bought == expected
+        assert history.accepted <= history.bought
+        answered = [batch for batch in found if batch.state is BatchState.ACCEPTED]
+        assert history.accepted == history_of(answered, NOW, window).bought
 
     @given(
         SEVERAL, WINDOWS, st.sampled_from(EnrichmentType), st.sampled_from([OnUnknown.FAIL, OnUnknown.SKIP])
