@@ -9,7 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 
-from airflow_provider_cleanlist.contacts.cleaning import clean_email, clean_text, is_blank, parse_linkedin_url
+from airflow_provider_cleanlist.contacts.cleaning import (
+    clean_email,
+    clean_text,
+    is_blank,
+    is_undecodable,
+    parse_linkedin_url,
+)
 from airflow_provider_cleanlist.contacts.domains import clean_domain
 
 _NAMES = ("first_name", "last_name")
@@ -28,6 +34,9 @@ _MARKERS = frozenset(word.strip() for line in _WORDS.strip().splitlines() for wo
 _POSSIBLE_NAMES = frozenset({"na", "nan", "nil", "null"})
 """Markers that are also somebody's name."""
 
+_NO_NAMES = frozenset({"linkedin", "linkedin member"})
+"""What LinkedIn shows for people outside of the network, or a part of it."""
+
 _COMPANY_MARKERS = _POSSIBLE_NAMES | {"brak"}
 _BRACKETED = (
     _MARKERS
@@ -38,7 +47,7 @@ _ERRORS = (
     "#n/a #n/d #null! #ref! #value! #name? #div/0! #num! #error! #nv #bezug! #wert! #zahl! #calc! #spill! \\n"
 )
 _SPELLED_BY_PROGRAMS = frozenset({"NULL", "null", "NaN", "nan", "NaT"})
-_SUSPECT = _MARKERS | _COMPANY_MARKERS | {"nat"}
+_SUSPECT = _MARKERS | _COMPANY_MARKERS | _NO_NAMES | {"nat"}
 _MARKS = frozenset(_ERRORS.split())
 _BRACKETS = {"[": "]", "<": ">", "(": ")", "{": "}"}
 
@@ -84,7 +93,7 @@ def _first_usable(field: str, values: Mapping[str, object], columns: Sequence[st
 
 def _is_usable(field: str, value: object) -> bool:
     text = clean_text(unwrapped(value))
-    if text is None or is_marker(text) or text.casefold() in _COMPANY_MARKERS:
+    if text is None or is_marker(text) or text.casefold() in _COMPANY_MARKERS or is_undecodable(value):
         return False
     check = _CHECKS.get(field)
     return check is None or bool(check(text))
@@ -103,7 +112,9 @@ def cleaned_values(chosen: Mapping[str, object]) -> Mapping[str, object]:
     cleaned = None
     for field in _TEXTS:
         value = chosen.get(field)
-        if isinstance(value, str) and not _is_plain(value):
+        if isinstance(value, str) and not (
+            _is_plain(value) and (value[:1].isalpha() or field == "company_name")
+        ):
             cleaned = cleaned or dict(chosen)
             text = clean_text(unwrapped(value))
             cleaned[field] = None if text and _says_nothing(field, text, chosen) else text
@@ -116,14 +127,17 @@ def cleaned_values(chosen: Mapping[str, object]) -> Mapping[str, object]:
 def _says_nothing(field: str, text: str, chosen: Mapping[str, object]) -> bool:
     """Return whether a field's text stands for nothing.
 
-    A name may be Null, Nan, Nil or Na: written like a name it is one, unless the row says the same elsewhere; in
-    capitals NA, NAN and NIL are names beside another name in capitals. Initials such as N.A. are a name, too.
+    A name without any letter is none. It may be Null, Nan, Nil or Na: written like a name it is one, unless the row
+    says the same elsewhere; in capitals NA, NAN and NIL are names beside another name in capitals. Initials such as
+    N.A. are a name, too.
     """
     if field not in _NAMES:
         return is_marker(text) or text.casefold() in _COMPANY_MARKERS
     if is_marker(text):
         return not ("." in text and text.isupper())
     word = text.casefold()
+    if word in _NO_NAMES or not any(map(str.isalpha, text)):
+        return True
     if word not in _POSSIBLE_NAMES:
         return False
     others = [value.strip() for name, value in chosen.items() if name != field and isinstance(value, str)]

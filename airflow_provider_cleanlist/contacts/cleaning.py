@@ -59,10 +59,14 @@ def is_blank(value: object) -> bool:
 
 
 def is_undecodable(value: object) -> bool:
-    """Return whether a value is bytes that are not UTF-8, alone or as the only one of a list."""
+    """Return whether a value's text cannot be known, alone or as the only one of a list.
+
+    That is so of bytes that are not UTF-8, and of text that lost letters when somebody else decoded it: it holds
+    replacement characters, or is UTF-8 that was read as Windows-1252 (``JosÃ©``).
+    """
     match value:
         case str():
-            return False
+            return not value.isascii() and _is_damaged(value)
         case bytes():
             try:
                 value.decode()
@@ -72,6 +76,22 @@ def is_undecodable(value: object) -> bool:
         case [single]:
             return is_undecodable(single)
     return False
+
+
+_MISREAD = re.compile(r"[\xc2-\xc5\xce-\xd1][^\x00-\x7f]|[\xe2-\xea][^\x00-\x7f]{2}")
+_CP1252_BYTES = {ord(bytes([byte]).decode("cp1252", "replace")): byte for byte in range(0x80, 0xA0)}
+
+
+def _is_damaged(text: str) -> bool:
+    if "\ufffd" in text:
+        return True
+    if not _MISREAD.search(text):
+        return False
+    try:
+        text.translate(_CP1252_BYTES).encode("latin-1").decode()
+    except UnicodeError:
+        return False
+    return True
 
 
 def _as_text(value: object) -> str | None:

@@ -52,7 +52,9 @@ _EXPLANATIONS = {
         "share), and there is no company_name"
     ),
     RejectionReason.MALFORMED_ROW: "the row has more cells than the header, so its values may be shifted",
-    RejectionReason.UNREADABLE_TEXT: "a value is bytes that are not UTF-8, whose text cannot be known",
+    RejectionReason.UNREADABLE_TEXT: (
+        "the text of a value cannot be known: it is bytes that are not UTF-8, or its letters were lost before"
+    ),
 }
 
 

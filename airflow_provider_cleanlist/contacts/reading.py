@@ -42,7 +42,6 @@ from airflow_provider_cleanlist.contacts.source_ids import SourceIds
 from airflow_provider_cleanlist.contacts.sources import Source, SourceRow, WantedColumns
 
 _MEMORY_BYTES = 1024 * 1024
-_TEXT_OR_NOTHING = frozenset({str, type(None)})
 _MAX_SHAPES = 1_000  # distinct sets of keys, and columns, remembered of rows that each bring their own
 
 
@@ -236,11 +235,11 @@ def _rejection_of_row(row: SourceRow, values: Mapping[str, object]) -> Rejection
     """Return why a row's values cannot be trusted, whatever they are."""
     if row.is_overlong:
         return Rejection(RejectionReason.MALFORMED_ROW)
-    is_all_text = _TEXT_OR_NOTHING.issuperset(
-        map(type, values.values())
-    )  # fast: of a file's rows nearly all are
-    if not is_all_text and any(map(is_undecodable, values.values())):
-        return Rejection(RejectionReason.UNREADABLE_TEXT)
+    for value in values.values():
+        if value is None or (type(value) is str and value.isascii()):  # fast: nearly all are
+            continue
+        if is_undecodable(value):
+            return Rejection(RejectionReason.UNREADABLE_TEXT)
     return None
 
 

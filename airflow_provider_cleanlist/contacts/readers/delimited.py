@@ -12,6 +12,7 @@ from typing import Any
 
 from airflow_provider_cleanlist.contacts.cleaning import parse_linkedin_url
 from airflow_provider_cleanlist.contacts.errors import EmptyFileError, MalformedFileError
+from airflow_provider_cleanlist.contacts.known_names import header_key
 from airflow_provider_cleanlist.contacts.recognition import count_recognised
 from airflow_provider_cleanlist.contacts.report import Tally
 from airflow_provider_cleanlist.wording import unique_names
@@ -84,10 +85,23 @@ class DelimitedFile:
         self._header_number, self._header = head_records[position]
         self._lines_above = sum(map(_has_value, (cells for _, cells in head_records[:position])))
         self._records = chain(head_records[position + 1 :], records)
-        self.columns = unique_names(self._header)
+        self.columns = unique_names(self._names())
         self._reader.width = len(self.columns)
+        self._keys = list(map(header_key, self.columns))
         self._further_headers = Tally()
         self._footer = Tally()
+
+    def _names(self) -> list[str]:
+        """Return the header's names, those whole again that it lacks quotation marks for, if the next record fits."""
+        whole = _whole_names(self._header, self.delimiter)
+        if len(whole) == len(self._header):
+            return self._header
+        self._reader.width = len(whole)
+        following = next(self._records, None)
+        if following is None:
+            return self._header
+        self._records = chain([following], self._records)
+        return whole if len(following[1]) == len(whole) else self._header
 
     def records(self) -> Iterator[tuple[int, list[str]]]:
         """Yield number and cells of each record after the header; a blank line has no cells.
@@ -103,7 +117,7 @@ class DelimitedFile:
                 if held:
                     held.append((number, cells))
                     continue
-            elif cells == self._header:
+            elif cells == self._header or self._repeats_header(cells):
                 self._further_headers.add(number)
                 continue
             elif is_after_blank:
@@ -119,6 +133,14 @@ class DelimitedFile:
                 self._footer.add(number)
             else:
                 yield number, cells
+
+    def _repeats_header(self, cells: Sequence[str]) -> bool:
+        """Return whether a record is the header in another spelling, as joined files have it: every name of it."""
+        first = cells[0].strip()
+        if first[:1].casefold() != self.columns[0][:1].casefold() or header_key(first) != self._keys[0]:
+            return False
+        keys = [header_key(cell) for cell in cells if len(cell) <= _NAME_CHARACTERS]
+        return len(keys) > 1 and keys == self._keys and self._count_known(cells) > 1
 
     def _below_labels(self) -> Iterator[tuple[int, list[str]]]:
         """Return the records below the header and the labels of its columns that some tools write below it."""
@@ -157,6 +179,17 @@ class DelimitedFile:
         if not first or len(self.columns) == 1 or _has_value(cells[1:]):
             return False
         return (len(cells) == 1 or " " in first) and parse_linkedin_url(first) is None
+
+
+def _whole_names(header: Sequence[str], delimiter: str) -> list[str]:
+    """Join what a delimiter in the brackets of an unquoted name has cut: ``Name (Last`` and ``First)``."""
+    whole: list[str] = []
+    for cell in header:
+        if whole and whole[-1].count("(") > whole[-1].count(")"):
+            whole[-1] += delimiter + cell
+        else:
+            whole.append(cell)
+    return whole if whole and whole[-1].count("(") <= whole[-1].count(")") else list(header)
 
 
 def _short_only(count_known: Callable[[Iterable[str]], int]) -> Callable[[Iterable[str]], int]:

@@ -1,5 +1,7 @@
 """What the cells of a row say: the value that counts, and what stands for nothing."""
 
+# ruff: noqa: RUF001
+
 from __future__ import annotations
 
 import csv
@@ -301,3 +303,73 @@ def test_hostile_cells_take_linear_time(text: str) -> None:
         cleaned_values(dict.fromkeys(CONTACT_FIELDS, wrapped))
         is_nothing(wrapped)
     assert time.process_time() - started < 1
+
+
+# --- what is nobody's name, and text that lost letters -----------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("first", "last"),
+    [("LinkedIn", "Member"), ("linkedin member", "Park"), ("2020", "2021"), ("Mara", "+49 30 1")],
+)
+def test_no_name(first: str, last: str) -> None:
+    [row], report = read({**MARA, "first_name": first, "last_name": last})
+    assert isinstance(row, RejectedRow)
+    assert report.refused.keys() == {RejectionReason.MISSING_NAME}
+
+
+@pytest.mark.parametrize(
+    ("first", "last"), [("Linked", "Inman"), ("X Æ A-12", "Musk"), ("7even", "Okafor"), ("Member", "Li")]
+)
+def test_odd_names(first: str, last: str) -> None:
+    person = {**MARA, "first_name": first, "last_name": last}
+    assert contact(person) == person
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Jos\ufffd",
+        "JosÃ©",
+        "GarcÃ\xada",
+        "MÃ¼ller",
+        "Å\x81ukasz WiÅ›niewski",
+        "ÐŸÐµÑ‚Ñ€",
+        "ä½\x90è—¤",
+        "Oâ€™Neill",
+    ],
+)
+@pytest.mark.parametrize("field", ["first_name", "company_name"])
+def test_text_that_lost_letters_is_refused(text: str, field: str) -> None:
+    [row], report = read({**MARA, field: text})
+    assert isinstance(row, RejectedRow)
+    assert report.refused.keys() == {RejectionReason.UNREADABLE_TEXT}
+    assert text not in repr(row)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "SÃO PAULO",
+        "Ângela",
+        "Ö&Ä",
+        "Café™",
+        "Åsa",
+        "Ñandú",
+        "José",
+        "“IRMÔ",
+        "Îles d’Or",
+        "Петр",
+        "佐藤",
+        "Ægir®",
+        "Œuvre",
+        "Zoé…",
+    ],
+)
+def test_whole_text_is_read(text: str) -> None:
+    assert contact({**MARA, "company_name": text})["company_name"] == text
+
+
+def test_a_readable_column_is_used_instead_of_damaged_text() -> None:
+    record = {**MARA, "company_name": "MÃ¼ller", "Account Name": "Müller"}
+    assert contact(record)["company_name"] == "Müller"
