@@ -88,6 +88,8 @@ class DelimitedFile:
         self.columns = unique_names(self._names())
         self._reader.width = len(self.columns)
         self._keys = list(map(header_key, self.columns))
+        initial = self._header[0].strip()[:1]
+        self._initials = {initial.lower(), initial.upper()}
         self._further_headers = Tally()
         self._footer = Tally()
 
@@ -117,7 +119,9 @@ class DelimitedFile:
                 if held:
                     held.append((number, cells))
                     continue
-            elif cells == self._header or self._repeats_header(cells):
+            elif cells == self._header or (
+                cells[0][:1] in self._initials and self._repeats_header(cells)  # fast: few rows start like it
+            ):
                 self._further_headers.add(number)
                 continue
             elif is_after_blank:
@@ -136,8 +140,7 @@ class DelimitedFile:
 
     def _repeats_header(self, cells: Sequence[str]) -> bool:
         """Return whether a record is the header in another spelling, as joined files have it: every name of it."""
-        first = cells[0].strip()
-        if first[:1].casefold() != self.columns[0][:1].casefold() or header_key(first) != self._keys[0]:
+        if header_key(cells[0][:_NAME_CHARACTERS]) != self._keys[0]:
             return False
         keys = [header_key(cell) for cell in cells if len(cell) <= _NAME_CHARACTERS]
         return len(keys) > 1 and keys == self._keys and self._count_known(cells) > 1
