@@ -28,7 +28,7 @@ _REFUSALS = (401, 403, 404, 410)
 """How stores answer to an address that has expired or whose file is gone."""
 _HOST_NAME = re.compile(r"(?:[a-z0-9_-]+\.)*(?!0x|\d+$)[a-z0-9_-]+", re.ASCII)
 """A name in ASCII whose last part is no number; those that end in one are IP addresses in some spelling."""
-_CONTENT_RANGE = re.compile(r"bytes (\d{1,19})-\d{1,19}/(?:\d{1,19}|\*)", re.ASCII)
+_CONTENT_RANGE = re.compile(r"bytes (\d{1,19})-(\d{1,19})/(\d{1,19}|\*)", re.ASCII)
 
 
 class DownloadError(Exception):
@@ -210,12 +210,13 @@ class Download:
             raise DownloadError(
                 f"the server of the file responded with HTTP {status}", refused=status in _REFUSALS
             )
-        begin = 0
+        begin, beyond = 0, 0
         if status == 206:
             found = _CONTENT_RANGE.fullmatch(headers.get("Content-Range", "").strip())
             if found is None or int(found[1]) != at:
                 raise DownloadError("the server of the file sent another range than the one asked for")
             begin = at
+            beyond = 0 if found[3] == "*" else max(0, int(found[3]) - int(found[2]) - 1)
         etag = headers.get("ETag", "").strip()
         etag = etag if etag.startswith('"') and len(etag) <= ETAG_CHARACTERS else ""
         if at and etag != self.etag and (status == 200 or etag):
@@ -227,6 +228,8 @@ class Download:
             raise DownloadError("the server of the file compresses it although it was asked not to")
         length = headers.get("Content-Length", "").strip()
         self._remaining = int(length) if length.isascii() and length.isdigit() and len(length) < 20 else None
+        if self._remaining is not None:
+            self._remaining += beyond  # a server may send less than it was asked for
         self.states_end = self._remaining is not None or getattr(response.raw, "chunked", False)
         return at - begin
 

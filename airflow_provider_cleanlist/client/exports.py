@@ -172,11 +172,7 @@ class ExportReader:
             raise
         except UnreadableExportError as error:
             raise errors.ExportInconsistentError(f"the file cannot be read: {error}") from None
-        if last and export.file_size_bytes is None and not download.states_end:
-            raise errors.ExportInconsistentError(
-                "it may be cut off: nobody states its size, and its last row has no end"
-            )
-        self._check_end(export, download, parser)
+        self._check_end(export, download, parser, ends_in_a_row=bool(last))
         if waiting is not None and not last:
             yield LeadPage(self._list_id, waiting.leads, waiting.total, None)
             return
@@ -194,6 +190,8 @@ class ExportReader:
             except DownloadError as error:
                 reason = str(error)
             if reason:
+                if download.received == export.file_size_bytes:
+                    return  # whatever the server says is still to come
                 if download.received - resumed_at >= EXPORT_PART_BYTES:
                     failures = (
                         0  # fewer bytes are no progress, or a server that sends one a time would hold a task
@@ -215,8 +213,19 @@ class ExportReader:
         if lacking := missing_fields(self._needed, fields):
             raise errors.ExportInconsistentError(f"the file has no column for {', '.join(lacking)}")
 
-    def _check_end(self, export: SignedExport, download: Download, parser: ExportParser) -> None:
+    def _check_end(
+        self, export: SignedExport, download: Download, parser: ExportParser, *, ends_in_a_row: bool
+    ) -> None:
         size, rows = export.file_size_bytes, export.row_count
+        if size is None and not download.states_end:
+            if ends_in_a_row:
+                raise errors.ExportInconsistentError(
+                    "it may be cut off: nobody states its size, and its last row has no end"
+                )
+            if rows is None:
+                raise errors.ExportInconsistentError(
+                    "it may be cut off: nobody states its size or the number of its rows"
+                )
         if size is not None and download.received != size:
             raise errors.ExportInconsistentError(f"{download.received:,} bytes arrived instead of {size:,}")
         if rows is not None and parser.rows != rows:

@@ -200,6 +200,75 @@ def test_a_file_that_may_be_cut_off_is_not_used(answer: bytes, size: int | None,
         thread.join(10)
 
 
+def serve(answers: list[bytes]) -> tuple[str, list[bytes], threading.Thread]:
+    """Answer one connection after another; return the address, what was asked, and the thread."""
+    server, asked = socket.create_server(("127.0.0.1", 0)), []
+
+    def run() -> None:
+        with server:
+            for answer in answers:
+                connection, _ = server.accept()
+                with connection:
+                    asked.append(connection.recv(65536))
+                    connection.sendall(answer)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    return f"http://127.0.0.1:{server.getsockname()[1]}/file", asked, thread
+
+
+def rows_of(address: str, rows: int | None, size: int | None) -> int:
+    """Return how many leads an export has, given what is said of it."""
+    reader = ExportReader(
+        "list",
+        lambda: SignedExport("list", address, rows, size),
+        api_key="key",
+        timeout=(5.0, 5.0),
+        max_retries=2,
+        is_api_local=True,
+        sleep=lambda _: None,
+    )
+    return sum(len(page.leads) for page in reader.pages())
+
+
+@pytest.mark.parametrize("rows", [1, None])
+def test_a_file_of_whole_rows_needs_one_word_on_how_long_it_is(rows: int | None):
+    address, _, thread = serve([b"HTTP/1.1 200 OK\r\n\r\n" + WHOLE])
+    if rows is None:
+        with pytest.raises(errors.ExportInconsistentError, match="nobody states its size or the number"):
+            rows_of(address, rows, None)
+    else:
+        assert rows_of(address, rows, None) == 1
+    thread.join(10)
+
+
+PART = b"lead_id,phone\n1,\n2,\n3,\n"
+
+
+def _part(begin: int, end: int, total: int, status: str = "206 Partial Content") -> bytes:
+    body = PART[begin:end]
+    head = f'HTTP/1.1 {status}\r\nETag: "t"\r\nAccept-Ranges: bytes\r\nConnection: close\r\n'
+    head += f"Content-Range: bytes {begin}-{end - 1}/{total}\r\n" if begin else ""
+    return f"{head}Content-Length: {total if not begin else len(body)}\r\n\r\n".encode() + body
+
+
+@pytest.mark.parametrize("size", [len(PART), None])
+def test_a_server_that_sends_less_than_the_rest_is_asked_for_more(size: int | None):
+    """Whole rows, and less than the total that the range itself names: the file is not at its end."""
+    end = len(PART)
+    address, asked, thread = serve([_part(0, 17, end, "200 OK"), _part(17, 20, end), _part(20, end, end)])
+    assert rows_of(address, None, size) == 3
+    assert [b"bytes=17-" in asked[1], b"bytes=20-" in asked[2]] == [True, True]
+    thread.join(10)
+
+
+def test_a_wrong_total_of_a_range_does_not_matter_where_the_size_is_stated():
+    end = len(PART)
+    address, _, thread = serve([_part(0, 17, end, "200 OK"), _part(17, end, end + 5)])
+    assert rows_of(address, 3, end) == 3
+    thread.join(10)
+
+
 def test_a_range_of_absurd_length_is_another_range(monkeypatch: pytest.MonkeyPatch):
     response = requests.Response()
     response.status_code = 206
