@@ -195,6 +195,20 @@ def test_an_unknown_list_name(sandbox, run_load, sqlite_warehouse):
         run_load(list_name="Nowhere")
 
 
+def test_an_unknown_list_name_with_lists_of_similar_names(sandbox, run_load, sqlite_warehouse):
+    for name in ("Prospects EMEA", "Prospects APAC", "Customers"):
+        sandbox.state.add_leads(name, 1)
+    with pytest.raises(CleanlistConfigurationError) as refused:
+        run_load(list_name="prospect emea")
+    assert "Similar names: 'Prospects EMEA', 'Prospects APAC'." in str(refused.value)
+
+
+def test_an_unknown_list_name_unlike_any_other(sandbox, run_load, sqlite_warehouse):
+    sandbox.state.add_leads("Customers", 1)
+    with pytest.raises(CleanlistConfigurationError, match=r"It may see \d other lists?\."):
+        run_load(list_name="2026-11")
+
+
 def test_an_unknown_list_id(sandbox, run_load, sqlite_warehouse):
     with pytest.raises(CleanlistNotFoundError):
         run_load(list_id="nowhere")
