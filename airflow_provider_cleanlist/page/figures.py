@@ -140,12 +140,18 @@ class OpenBatch:
         contacts: Contacts in it.
         worst_case_credits: Credits that it may have cost, at most.
         submitted_at: When its request was about to leave.
+        decision: What a person has decided about it: ``skip``, ``resubmit`` or ``stop``; empty if nobody has.
+        decided_by: Name of that person.
+        decided_at: When; None if nobody has.
     """
 
     place: TaskPlace
     contacts: int
     worst_case_credits: int
     submitted_at: datetime
+    decision: str = ""
+    decided_by: str = ""
+    decided_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

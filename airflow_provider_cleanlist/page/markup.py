@@ -121,16 +121,24 @@ def open_batches(batches: Sequence[OpenBatch], caption: str) -> str:
         batches: The batches.
         caption: What they are.
     """
+    has_decisions = any(batch.decision for batch in batches)
     rows = "".join(
         f"<tr><th scope=row>{place_link(batch.place)}</th><td class=n>{batch.contacts:,}</td>"
-        f"<td class=n>{batch.worst_case_credits:,}</td><td>{moment(batch.submitted_at)}</td></tr>"
+        f"<td class=n>{batch.worst_case_credits:,}</td><td>{moment(batch.submitted_at)}</td>"
+        f"{f'<td>{_decision(batch)}</td>' if has_decisions else ''}</tr>"
         for batch in batches
     )
     head = (
         "<th scope=col>Task</th><th scope=col class=n>Contacts</th><th scope=col class=n>Credits at most</th>"
-        "<th scope=col>Submitted</th>"
+        f"<th scope=col>Submitted</th>{'<th scope=col>Decision</th>' if has_decisions else ''}"
     )
     return table(caption, head, rows)
+
+
+def _decision(batch: OpenBatch) -> str:
+    if batch.decided_at is None:
+        return "none"
+    return f"{escape(batch.decision)}, {escape(batch.decided_by)}, {moment(batch.decided_at)}"
 
 
 def moment(when: datetime) -> str:

@@ -284,13 +284,21 @@ def _open_batches(reader: _Reader, *, is_on_its_way: bool) -> Listing[OpenBatch]
     else:
         condition = sa.or_(unknown, sa.and_(intent, columns.submitted_at <= recent))
     place = columns.dag_id, columns.run_id, columns.task_id, columns.map_index
-    query = sa.select(*place, columns.contacts, columns.worst_case_credits, columns.submitted_at).where(
-        reader.batches(OLDEST_DAYS, condition)
-    )
+    size = columns.contacts, columns.worst_case_credits, columns.submitted_at
+    decided = columns.decision, columns.decided_by, columns.decided_at
+    query = sa.select(*place, *size, *decided).where(reader.batches(OLDEST_DAYS, condition))
     return reader.newest(
         query,
         "submitted_at",
-        lambda row: OpenBatch(TaskPlace(row[0], row[1], row[2], row[3]), row[4], row[5], row[6]),
+        lambda row: OpenBatch(
+            TaskPlace(row[0], row[1], row[2], row[3]),
+            row[4],
+            row[5],
+            row[6],
+            row[7] or "",
+            row[8] or "",
+            row[9],
+        ),
     )
 
 

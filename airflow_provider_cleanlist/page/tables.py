@@ -15,6 +15,7 @@ OTHER_DAGS = "other DAGs"
 """What stands for DAGs that the reader may not read, or that another Airflow runs."""
 _SUMS = tuple(column.name for column in fields(Sums))
 _PLACE = ("dag_id", "run_id", "task_id")
+_DECIDED = ("decision", "decided_by", "decided_at")
 
 
 def _days(figures: LedgerFigures, _: Collection[str]) -> Iterable[list[Any]]:
@@ -40,13 +41,15 @@ def _workflows(figures: LedgerFigures, _: Collection[str]) -> Iterable[list[Any]
 
 
 def _unknown(figures: LedgerFigures, _: Collection[str]) -> Iterable[list[Any]]:
-    yield [*_PLACE, "map_index", "contacts", "worst_case_credits", "submitted_at"]
+    yield [*_PLACE, "map_index", "contacts", "worst_case_credits", "submitted_at", *_DECIDED]
     yield from (_open_batch(batch) for batch in figures.unknown.items)
 
 
 def _open_batch(batch: OpenBatch) -> list[Any]:
     counts = batch.place.map_index, batch.contacts, batch.worst_case_credits
-    return [*_place(batch.place), *counts, batch.submitted_at.isoformat()]
+    decided_at = batch.decided_at.isoformat() if batch.decided_at else ""
+    decision = batch.decision, batch.decided_by, decided_at
+    return [*_place(batch.place), *counts, batch.submitted_at.isoformat(), *decision]
 
 
 def _place(place: TaskPlace) -> list[str]:

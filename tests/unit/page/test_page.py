@@ -261,6 +261,29 @@ def test_a_page_without_a_ledger_says_what_to_do(problem: LedgerProblem) -> None
     assert "ledger" in shown
 
 
+def test_what_a_person_has_decided_is_shown(ledger: sa.engine.Engine) -> None:
+    place, moment = TaskPlace("other", BATCHES[0]["run_id"], "enrich", 3), NOW - timedelta(hours=1)
+    decided = {"decision": "skip", "decided_by": HOSTILE, "decided_at": moment}
+    with ledger.begin() as connection:
+        connection.execute(TABLES.batches.update().where(TABLES.batches.c.state == "unknown").values(decided))
+    figures = ask(ledger)
+    assert [(item.place == place, item.decision) for item in figures.unknown.items] == [
+        (True, "skip"),
+        (False, ""),
+    ]
+    shown = page(reading(figures), Reader({"crm", "other"}))
+    assert "<td>skip, &lt;script&gt;alert(&quot;x&quot;)&lt;/script&gt;, 2026-11-30 11:00 UTC</td>" in shown
+    assert "<td>none</td>" in shown
+    header, *rows = as_csv("unknown-outcomes", figures, {"crm", "other"}).splitlines()
+    assert header.endswith("submitted_at,decision,decided_by,decided_at")
+    assert rows[0].endswith(f",{moment.isoformat()}")
+    assert rows[1].endswith(",,,")
+
+
+def test_nothing_is_said_of_decisions_where_there_is_none() -> None:
+    assert "Decision" not in page(reading(FIGURES), Reader({"crm"}))
+
+
 def test_csv_holds_no_formulas_and_no_dag_of_others() -> None:
     figures = replace(FIGURES, unknown=Listing((OpenBatch(TaskPlace("crm", "=1+1", "t"), 1, 1, NOW),)))
     assert ",'=1+1," in as_csv("unknown-outcomes", figures, {"crm"}).replace("crm", "crm", 1)
