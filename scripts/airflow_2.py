@@ -66,6 +66,7 @@ class Airflow2Processes(AirflowProcesses):
             "WEBSERVER__WEB_SERVER_HOST": HOST,
             "WEBSERVER__WEB_SERVER_PORT": str(port),
             "WEBSERVER__WORKERS": "1",
+            "WEBSERVER__WEB_SERVER_MASTER_TIMEOUT": "600",
             "WEBSERVER__SECRET_KEY": secrets.token_hex(32),
             "SCHEDULER__DAG_DIR_LIST_INTERVAL": "5",
             "SCHEDULER__MIN_FILE_PROCESS_INTERVAL": "5",
