@@ -62,10 +62,8 @@ def interpreter(version: str) -> str | None:
     return kept[-1] if kept else None
 
 
-@nox.session
-@nox.parametrize(("airflow", "python_version"), CELLS, ids=[f"{a}-py{p}" for a, p in CELLS])
-def matrix(session: nox.Session, airflow: str, python_version: str) -> None:
-    """A cell of the support matrix: unit tests and runs of DAGs; ``-- reduced`` for what faces Airflow only."""
+def environment_of(session: nox.Session, airflow: str, python_version: str) -> str:
+    """Make the environment of a cell of the support matrix, and return its interpreter."""
     python = interpreter(python_version)
     if python is None:
         session.skip(f"Python {python_version} is not on this machine")
@@ -76,6 +74,14 @@ def matrix(session: nox.Session, airflow: str, python_version: str) -> None:
     into = ("--quiet", f"--python={own_python}")
     run(session, "uv", "pip", "sync", *into, "--require-hashes", lock_file)
     run(session, "uv", "pip", "install", *into, "--no-deps", "--no-build-isolation", "--editable=.")
+    return own_python
+
+
+@nox.session
+@nox.parametrize(("airflow", "python_version"), CELLS, ids=[f"{a}-py{p}" for a, p in CELLS])
+def matrix(session: nox.Session, airflow: str, python_version: str) -> None:
+    """A cell of the support matrix: unit tests and runs of DAGs; ``-- reduced`` for what faces Airflow only."""
+    own_python = environment_of(session, airflow, python_version)
     chosen = session.posargs or FULL
     if chosen[0] == "reduced":
         chosen = (*REDUCED, *chosen[1:])
@@ -113,6 +119,16 @@ def approval_runs(session: nox.Session) -> None:
     """Runs of the example that asks a person, approved and rejected by REST in a real Airflow."""
     session.env["APPROVAL_RUNS"] = "1"
     run(session, "pytest", "-q", "tests/e2e/test_run_approved.py", *session.posargs)
+
+
+@nox.session
+@nox.parametrize("airflow", ["3.3.2", "3.1.8"])
+def ask_runs(session: nox.Session, airflow: str) -> None:
+    """Runs of a real Airflow that ask a person about a lost answer, and what can happen to them while they wait."""
+    session.env["ASK_RUNS"] = "1"
+    if airflow != "3.3.2":
+        session.env["ASK_PYTHON"] = environment_of(session, airflow, "3.12")
+    run(session, "pytest", "-q", "tests/e2e/test_ask_runs.py", *session.posargs)
 
 
 @nox.session
