@@ -386,7 +386,7 @@ def in_dag_test(run: Run) -> None:
     conf = json.dumps({"connection": "cleanlist_in_dag_test", "paths": [path]})
     env = run.processes.env | {"AIRFLOW_CONN_CLEANLIST_IN_DAG_TEST": run.sandbox.connection()}
     command = [PYTHON, "-m", "airflow", "dags", "test", "ask_tested", "--conf", conf]
-    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=240, check=False)
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=600, check=False)
     text = done.stdout + done.stderr
     assert "cannot ask anybody in dag.test()" in text, text[-3000:]
     assert UNKNOWN in text
