@@ -19,6 +19,7 @@ import airflow_2
 import pytest
 import sqlalchemy as sa
 from sandbox_process import API_KEY, SandboxProcess
+from sqlalchemy.engine import make_url
 
 from airflow_provider_cleanlist.sandbox.people import Person, identity_of
 
@@ -197,7 +198,7 @@ def stage(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Stage]:
     """All runs, played to their last end, with a ledger on PostgreSQL."""
-    url = sa.make_url(airflow_database)
+    url = make_url(airflow_database)
     server = sa.create_engine(url, isolation_level="AUTOCOMMIT")
     with server.connect() as connection:
         connection.execute(sa.text("CREATE DATABASE cleanlist_ledger"))
