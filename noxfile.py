@@ -132,6 +132,13 @@ def ask_runs(session: nox.Session, airflow: str) -> None:
 
 
 @nox.session
+def page(session: nox.Session) -> None:
+    """The page Browse > Cleanlist in Chromium: every state, theme and width, keyboard, contrast, its pictures."""
+    session.env["PAGE_SWEEP"] = "1"
+    run(session, "pytest", "-q", "tests/e2e/test_page_sweep.py", *session.posargs)
+
+
+@nox.session
 def fuzz(session: nox.Session) -> None:
     """Ten minutes of new inputs for whatever reads from the network; ``-- 60`` for so many seconds."""
     end = time.monotonic() + float(session.posargs[0] if session.posargs else 600)

@@ -12,7 +12,7 @@ FINAL_RUN_STATES = frozenset({"success", "failed"})
 
 
 class AirflowApi:
-    """Airflow 3's REST API v2, for the simple auth manager with everybody an admin.
+    """Airflow 3's REST API v2, for the simple auth manager with everybody an admin, or as the user of a token.
 
     Args:
         base_url: for instance ``http://127.0.0.1:8080``.
@@ -64,6 +64,10 @@ class AirflowApi:
             )  # the web server renewed its workers
         answer.raise_for_status()
         return answer
+
+    def use_token(self, token: str) -> None:
+        """Be the user that a token was given to, from now on."""
+        self._session.headers["Authorization"] = f"Bearer {token}"
 
     def _log_in(self) -> None:
         if "Authorization" not in self._session.headers:

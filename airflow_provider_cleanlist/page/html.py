@@ -62,9 +62,8 @@ def page(reading: PageReading, reader: Reader) -> str:
         reader: Who reads it.
     """
     ledger = reading.ledger
-    parts = [_header(reading)]
-    if reading.question.scope.is_everything:
-        parts += [_credits(reading), _budget(reading)]
+    everything = reading.question.scope.is_everything
+    parts = [_header(reading), *([_credits(reading)] if everything else [])]
     if isinstance(ledger, LedgerProblem):
         parts.append(section("ledger", "Ledger", PROBLEMS[ledger]))
     elif ledger.is_empty:
@@ -76,6 +75,7 @@ def page(reading: PageReading, reader: Reader) -> str:
             else []
         )
         parts += _ledger_sections(ledger, reading, reader)
+    parts += [_budget(reading)] if everything else []
     balance = reading.account.balance
     is_pending = balance is not None and balance.credits is None and not balance.has_failed
     return document("Cleanlist", f"{parts[0]}<main>{''.join(parts[1:])}</main>", is_pending=is_pending)

@@ -1,45 +1,31 @@
-"""Airflow's web interface in a real browser: the connection's form and test, a run, its log and links.
+"""Airflow's web interface in a real browser: the connection's form and test, a run, its log and links, the page.
 
-``SCREENSHOTS=docs/images`` keeps the pictures.
+``SCREENSHOTS=docs/images`` keeps the pictures. The page in every state, theme and width: ``test_page_sweep.py``.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import quote
 
+import page_checks
 import pytest
 import requests
 from airflow_runner import AirflowProcesses, free_port
+from browser_scene import Scene, chromium
+from page_airflow import log_in, seed_year, with_ledger, with_users
 from sandbox_process import API_KEY, SandboxProcess
-from selenium import webdriver
-from selenium.webdriver.chrome.service import Service
+from seeded_ledger import OpenTask
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
-
-if TYPE_CHECKING:
-    from selenium.webdriver.remote.webelement import WebElement
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
 DAG_ID = "first_enrichment"
 EXAMPLES = Path(__file__).resolve().parents[2] / "dags_examples"
-FLAGS = (
-    "--headless=new",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--window-size=1280,900",
-)
 ASK = """
 const [body, done] = arguments;
 fetch("/api/v2/connections/test", {method: "POST", headers: {"Content-Type": "application/json"}, body: body})
@@ -47,46 +33,15 @@ fetch("/api/v2/connections/test", {method: "POST", headers: {"Content-Type": "ap
 """
 
 
-class Scene(NamedTuple):
-    """What the tests look at."""
-
-    browser: webdriver.Chrome
-    airflow: AirflowProcesses
-    sandbox: SandboxProcess
-
-    def open(self, path: str) -> None:
-        self.browser.get(self.airflow.base_url + path)
-
-    def wait_for(self, css: str, text: str) -> WebElement:
-        """Return the first element that a selector finds and that shows a text."""
-
-        def look(_: object) -> WebElement | None:
-            found = self.browser.find_elements(By.CSS_SELECTOR, css)
-            return next(
-                (element for element in found if element.is_displayed() and text in element.text), None
-            )
-
-        return WebDriverWait(self.browser, 60, ignored_exceptions=[Exception]).until(look, f"{css}: {text}")
-
-    def click(self, css: str, text: str) -> None:
-        self.wait_for(css, text).click()
-
-    def keep(self, name: str) -> None:
-        if folder := os.environ.get("SCREENSHOTS"):
-            self.browser.save_screenshot(str(Path(folder) / f"{name}.png"))
+@pytest.fixture(scope="module")
+def ledger(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The SQLite file behind the connection ``ledger``."""
+    return tmp_path_factory.mktemp("ledger") / "ledger.db"
 
 
 @pytest.fixture(scope="module")
-def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
-    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
-    if not (chromium and driver):
-        reason = "needs Debian's chromium and chromium-driver"
-        pytest.fail(reason) if os.environ.get("CI") else pytest.skip(reason)
+def scene(tmp_path_factory: pytest.TempPathFactory, ledger: Path) -> Iterator[Scene]:
     folder = tmp_path_factory.mktemp("browser")
-    options = webdriver.ChromeOptions()
-    options.binary_location = chromium
-    for flag in (*FLAGS, f"--user-data-dir={folder / 'profile'}"):
-        options.add_argument(flag)
     sandbox = SandboxProcess(folder / "sandbox", {"seconds-to-complete": 12, "clock": "manual"})
     portal = f"{sandbox.url}/sandbox/ledger"
     env = {
@@ -95,14 +50,16 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
         "AIRFLOW__CLEANLIST__PORTAL_LIST_URL": f"{portal}?list={{list_id}}",
         "AIRFLOW__CLEANLIST__PORTAL_WORKFLOW_URL": f"{portal}?workflow={{workflow_id}}",
     }
+    env |= with_users(folder) | with_ledger(ledger)
     with (
+        chromium(folder / "profile") as browser,
         sandbox,
         AirflowProcesses(folder / "airflow", EXAMPLES, env=env) as airflow,
-        webdriver.Chrome(options=options, service=Service(driver)) as browser,
     ):
-        browser.set_page_load_timeout(60)
-        browser.set_script_timeout(60)
-        yield Scene(browser, airflow, sandbox)
+        airflow.api.use_token(log_in(airflow.base_url, "admin"))
+        scene = Scene(browser, airflow, sandbox)
+        scene.log_in("admin")
+        yield scene
 
 
 def test_a_connection_is_made_in_the_form_and_shows_no_key(scene: Scene) -> None:
@@ -150,6 +107,12 @@ def test_a_connection_is_tested(scene: Scene) -> None:
     nobody, said = ask(host, API_KEY)
     assert not nobody
     assert said == f"Cleanlist cannot be reached: check the host and the network. Host: {host}."
+
+
+def test_the_page_of_a_ledger_that_nothing_has_written_to_says_so(scene: Scene) -> None:
+    scene.open("/plugin/cleanlist")
+    with scene.frame():
+        scene.wait_for("section", "makes them")
 
 
 @pytest.fixture(scope="module")
@@ -222,3 +185,87 @@ def test_the_link_into_the_portal_opens(scene: Scene, run_id: str, task_id: str,
         else scene.airflow.api.xcom(DAG_ID, run_id, "enrich")["workflow_ids"]
     )
     assert address in {f"{scene.sandbox.url}/sandbox/ledger?{what}={identifier}" for identifier in known}
+
+
+def test_a_run_and_a_task_show_their_own_numbers(scene: Scene, run_id: str) -> None:
+    submitted = scene.airflow.api.xcom(DAG_ID, run_id, "enrich")["contacts_submitted"]
+    run = f"/dags/{DAG_ID}/runs/{quote(run_id, safe='')}"
+    for path in (f"{run}/plugin/cleanlist-run", f"{run}/tasks/enrich/plugin/cleanlist-task"):
+        scene.open(path)
+        with scene.frame():
+            assert run_id in scene.wait_for("header", DAG_ID).text
+            numbers = scene.wait_for("dl.numbers", "Contacts").text.splitlines()
+            assert numbers[:3] == ["Contacts", f"{submitted}", "submitted"]
+            assert scene.browser.find_elements(By.ID, "task") == []
+
+
+@pytest.fixture(scope="module")
+def year(scene: Scene, ledger: Path, run_id: str) -> None:
+    """A year of submissions in the ledger, and a batch of unknown outcome of the run."""
+    unknown = OpenTask(DAG_ID, run_id, "enrich", -1, "unknown", 1)
+    assert seed_year(ledger, scene.sandbox, (unknown,)) > 1_000_000
+
+
+@pytest.mark.usefixtures("year")
+def test_everybody_can_use_the_page_of_a_year(scene: Scene) -> None:
+    try:
+        for dark in (False, True):
+            page_checks.use_dark(scene.browser, dark=dark)
+            scene.open("/cleanlist-page/?days=365")
+            scene.wait_for("section", "Credits by day")
+            texts, shapes = page_checks.lowest_contrasts(scene.browser)
+            assert (texts >= 4.5, shapes >= 3) == (True, True), (dark, texts, shapes)
+        days, requests_sent = page_checks.plots_and_tables(scene.browser)[::-1]
+        assert days[0] == days[1] > 1_000_000
+        assert requests_sent[0] == requests_sent[1]
+        controls, reached, visible = page_checks.reached_by_keyboard(scene.browser)
+        assert controls == reached == visible > 10
+        page_checks.use_phone(scene.browser, phone=True)
+        assert not page_checks.scrolls_sideways(scene.browser)
+        assert page_checks.broken_words(scene.browser) == []
+    finally:
+        page_checks.use_phone(scene.browser, phone=False)
+        page_checks.use_dark(scene.browser, dark=False)
+
+
+@pytest.mark.usefixtures("year")
+def test_an_unknown_outcome_leads_to_its_task(scene: Scene, run_id: str) -> None:
+    scene.open("/plugin/cleanlist")
+    with scene.frame():
+        assert "Nobody knows whether Cleanlist accepted" in scene.wait_for("p.alert", "Nobody knows").text
+        scene.click("section[aria-labelledby=unknown] a", DAG_ID)
+    WebDriverWait(scene.browser, 60).until(lambda browser: browser.current_url.endswith("/tasks/enrich"))
+    scene.wait_for("body", run_id)
+
+
+@pytest.mark.usefixtures("year")
+@pytest.mark.parametrize(
+    ("user", "status", "said"),
+    [
+        ("viewer", 200, "Credits by day"),
+        ("nobody", 403, "You may not read this"),
+        (None, 401, "You are not logged in"),
+    ],
+)
+def test_who_may_not_read_dags_gets_nothing(scene: Scene, user: str | None, status: int, said: str) -> None:
+    scene.log_in(user)
+    try:
+        scene.open("/cleanlist-page/")
+        scene.wait_for("section", said)
+        entry = "return performance.getEntriesByType('navigation')[0].responseStatus"
+        assert scene.browser.execute_script(entry) == status
+        assert (DAG_ID in scene.browser.page_source) == (user == "viewer")
+    finally:
+        scene.log_in("admin")
+
+
+@pytest.mark.usefixtures("year")
+def test_the_page_says_that_the_ledger_is_down(scene: Scene, ledger: Path) -> None:
+    ledger.write_bytes(b"no database " * 1_000)
+    scene.open("/plugin/cleanlist")
+    with scene.frame():
+        scene.click("nav a", "90 days")
+        scene.wait_for("section", "The ledger cannot be reached.")
+        shown = scene.browser.find_element(By.TAG_NAME, "body").text
+    assert "not a database" not in shown
+    assert "Credits left" in shown
