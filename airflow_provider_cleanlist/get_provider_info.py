@@ -45,7 +45,7 @@ def get_provider_info() -> dict[str, Any]:
                 "conn-fields": conn_fields(),
             }
         ],
-        "extra-links": [f"{_PACKAGE}.links.LeadListLink", f"{_PACKAGE}.links.WorkflowLink"],
+        "extra-links": [f"{_PACKAGE}.links.{name}" for name in ("LeadListLink", "PageLink", "WorkflowLink")],
         "asset-uris": [_assets()],
         "dataset-uris": [_assets()],  # the name of it before Airflow 3
         "plugins": [{"name": "cleanlist", "plugin-class": f"{_PACKAGE}.webhooks.plugin.CleanlistPlugin"}],

@@ -1,8 +1,9 @@
-"""Extra links from Airflow's task page into the Cleanlist portal.
+"""Extra links from Airflow's task page: into the Cleanlist portal, and to the task's numbers in Airflow itself.
 
 Cleanlist publishes the address of its portal but not those of its pages, so the links open the start page. If you know
 the address of a page, set ``[cleanlist] portal_list_url`` or ``portal_workflow_url``, with ``{list_id}`` or
-``{workflow_id}`` in place of the id.
+``{workflow_id}`` in place of the id. From Airflow 3.1 a second link opens the task's place on the page *Browse >
+Cleanlist*.
 """
 
 from __future__ import annotations
@@ -11,7 +12,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import quote
 
+from airflow import __version__ as airflow_version
 from airflow.providers.common.compat.sdk import BaseOperatorLink, XCom, conf
+
+from airflow_provider_cleanlist.page_places import TASK_ROUTE, has_pages
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import BaseOperator, TaskInstanceKey
@@ -90,3 +94,27 @@ class WorkflowLink(_PortalLink):
 
     option = "portal_workflow_url"
     placeholder = "workflow_id"
+
+
+class PageLink(BaseOperatorLink):
+    """Opens the task's place on the page *Browse > Cleanlist*: what it submitted, found and spent."""
+
+    name = "Credits and finds"
+
+    def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
+        """Return the address that the link opens: below ``[api] base_url``, else below the root.
+
+        Args:
+            operator: The task's operator.
+            ti_key: Key of the task instance.
+        """
+        base_url = str(conf.get("api", "base_url", fallback="") or "").rstrip("/")
+        dag_id, run_id, task_id = (
+            quote(part, safe="") for part in (ti_key.dag_id, ti_key.run_id, ti_key.task_id)
+        )
+        index = "" if ti_key.map_index is None or ti_key.map_index < 0 else f"/mapped/{ti_key.map_index}"
+        return f"{base_url}/dags/{dag_id}/runs/{run_id}/tasks/{task_id}{index}/plugin/{TASK_ROUTE}"
+
+
+PAGE_LINKS = (PageLink(),) if has_pages(airflow_version) else ()
+"""The links to the page, for operators: none where Airflow shows no pages."""

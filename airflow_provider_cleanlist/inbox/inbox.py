@@ -29,6 +29,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_provider_cleanlist.durable_files import FILE_MODE, create_file, make_folder, replace_file
+from airflow_provider_cleanlist.inbox.settings import configured_path
 from airflow_provider_cleanlist.input_limits import INBOX_FILE
 from airflow_provider_cleanlist.storage import start_of
 
@@ -317,13 +318,6 @@ def _create_local(path: Path, text: str) -> bool:
     except FileExistsError:
         return False
     return True
-
-
-def configured_path() -> str:
-    """Return the path in ``[cleanlist] webhook_inbox``, or an empty string if there is none."""
-    from airflow.providers.common.compat.sdk import conf
-
-    return str(conf.get("cleanlist", "webhook_inbox", fallback="") or "").strip()
 
 
 def marker_name(workflow_id: str) -> str:

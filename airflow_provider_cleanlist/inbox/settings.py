@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 
 from airflow.providers.common.compat.sdk import conf
 
-from airflow_provider_cleanlist.inbox.inbox import configured_path
 from airflow_provider_cleanlist.inbox.tokens import parse_secrets
 
 URL_PREFIX = "/cleanlist"
@@ -41,3 +40,8 @@ def receiver_settings() -> ReceiverSettings | None:
     if not inbox:
         raise ValueError("[cleanlist] webhook_secret is set, but [cleanlist] webhook_inbox is not")
     return ReceiverSettings(secrets, inbox)
+
+
+def configured_path() -> str:
+    """Return the path in ``[cleanlist] webhook_inbox``, or an empty string if there is none."""
+    return str(conf.get("cleanlist", "webhook_inbox", fallback="") or "").strip()

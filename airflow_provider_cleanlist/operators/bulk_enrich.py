@@ -17,7 +17,7 @@ from airflow_provider_cleanlist.exceptions import (
     CleanlistConfigurationError,
 )
 from airflow_provider_cleanlist.hooks.cleanlist import CleanlistHook
-from airflow_provider_cleanlist.links import WorkflowLink
+from airflow_provider_cleanlist.links import PAGE_LINKS, WorkflowLink
 from airflow_provider_cleanlist.submission.history import OnUnknown
 from airflow_provider_cleanlist.submission.options import OnInvalid, SubmissionOptions
 from airflow_provider_cleanlist.xcom import (
@@ -165,7 +165,7 @@ class BulkEnrichOperator(BaseOperator):
     )
     template_ext: Sequence[str] = (".sql",)
     template_fields_renderers = {"sql": "sql", "parameters": "json", "column_mapping": "json"}  # noqa: RUF012
-    operator_extra_links = (WorkflowLink(),)
+    operator_extra_links = (WorkflowLink(), *PAGE_LINKS)
     ui_color = "#dff3ec"
     _submission: Submission | None = None
     _result: dict[str, Any] | None = None

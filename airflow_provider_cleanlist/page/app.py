@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import importlib.resources
+import json
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 from urllib.parse import unquote
 
 from airflow.api_fastapi.app import get_auth_manager
@@ -28,6 +30,9 @@ from airflow_provider_cleanlist.page.reading import (
 from airflow_provider_cleanlist.page.sharing import BusyError, LateError, SharedAnswers
 from airflow_provider_cleanlist.page.tables import TABLES, as_csv
 
+if TYPE_CHECKING:
+    from airflow.api_fastapi.auth.managers.models.base_user import BaseUser
+
 HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; "
@@ -46,13 +51,52 @@ LEDGER_SECONDS = 8.0
 """How long the ledger may take before the page does without."""
 ACCOUNT_SECONDS = 2.0
 """How long the Cleanlist connection may take to be looked up before the page does without."""
+ACCESS_THREADS = 2
+"""Users whose DAGs are looked up at the same time."""
+ACCESS_SECONDS = 8.0
+"""How long Airflow may take to say which DAGs a user may read, before the user is asked to come back."""
 RETRY_SECONDS = "2"
 """When somebody who was refused because of others should come back, in seconds."""
 
 
-def readable_dags(user: GetUserDep) -> frozenset[str]:
-    """Return the DAGs that a user may read."""
-    return frozenset(get_auth_manager().get_authorized_dag_ids(user=user, method="GET"))
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """A logged-in user, told from others by all that their login says of them.
+
+    Attributes:
+        login: What it says: name, roles, teams, as far as the auth manager keeps them there.
+        user: The user.
+    """
+
+    login: str
+    user: BaseUser = field(compare=False)
+
+
+def authorized_dags(identity: Identity) -> frozenset[str]:
+    """Return the DAGs that a user may read. Blocking: it asks Airflow's database, or a service.
+
+    Args:
+        identity: The user.
+    """
+    return frozenset(get_auth_manager().get_authorized_dag_ids(user=identity.user, method="GET"))
+
+
+async def readable_dags(request: Request, user: GetUserDep) -> frozenset[str]:
+    """Return the DAGs that a user may read, without a thread of Airflow's own.
+
+    Args:
+        request: The request.
+        user: The user.
+
+    Raises:
+        RefusedError: Too many users are asked for at the same time (503).
+    """
+    login = json.dumps(get_auth_manager().serialize_user(user), sort_keys=True, default=str)
+    shared: SharedAnswers[Identity, frozenset[str]] = request.app.state.readable
+    try:
+        return await shared.get(Identity(login, user))
+    except (BusyError, LateError):
+        raise RefusedError(503) from None
 
 
 Readable = Annotated[frozenset[str], Depends(readable_dags)]
@@ -123,6 +167,7 @@ def build_app(readings: SharedReadings | None = None) -> FastAPI:
     """
     access = [Depends(requires_access_view(AccessView.WEBSITE)), Depends(requires_access_dag("GET"))]
     app = FastAPI(dependencies=access, docs_url=None, redoc_url=None, openapi_url=None)
+    app.state.readable = SharedAnswers(authorized_dags, threads=ACCESS_THREADS, deadline=ACCESS_SECONDS)
     shared = readings or SharedReadings()
 
     @app.get("/")

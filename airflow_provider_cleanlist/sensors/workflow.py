@@ -18,7 +18,7 @@ from airflow.providers.common.compat.sdk import (
 from airflow_provider_cleanlist.client.results import WorkflowEnd
 from airflow_provider_cleanlist.exceptions import CleanlistWaitTimeoutError
 from airflow_provider_cleanlist.hooks.cleanlist import CleanlistHook
-from airflow_provider_cleanlist.links import WorkflowLink
+from airflow_provider_cleanlist.links import PAGE_LINKS, WorkflowLink
 from airflow_provider_cleanlist.waiting.outcome import (
     FailurePolicy,
     WaitOutcome,
@@ -104,7 +104,7 @@ class WorkflowSensor(BaseSensorOperator):
     """
 
     template_fields: Sequence[str] = ("workflow_ids", "cleanlist_conn_id", "ledger_conn_id")
-    operator_extra_links = (WorkflowLink(),)
+    operator_extra_links = (WorkflowLink(), *PAGE_LINKS)
     ui_color = "#d7ecef"
 
     def __init__(

@@ -12,8 +12,9 @@ from airflow.providers.common.compat.sdk import AirflowException
 from airflow_provider_cleanlist.assets import MANAGED_LIST
 from airflow_provider_cleanlist.exceptions import CleanlistConfigurationError, CleanlistError
 from airflow_provider_cleanlist.hooks.cleanlist import CleanlistHook
-from airflow_provider_cleanlist.inbox.inbox import Inbox, InboxUnavailableError, configured_path
-from airflow_provider_cleanlist.links import WorkflowLink
+from airflow_provider_cleanlist.inbox.inbox import Inbox, InboxUnavailableError
+from airflow_provider_cleanlist.inbox.settings import configured_path
+from airflow_provider_cleanlist.links import PAGE_LINKS, WorkflowLink
 from airflow_provider_cleanlist.results.reader import (
     Access,
     CursorOfOtherResultsError,
@@ -121,7 +122,7 @@ class EnrichmentResultsToWarehouseOperator(WarehouseLoadOperator):
         "ledger_conn_id",
         *WarehouseLoadOperator.template_fields,
     )
-    operator_extra_links = (WorkflowLink(),)
+    operator_extra_links = (WorkflowLink(), *PAGE_LINKS)
     default_page_size = 1
 
     def __init__(

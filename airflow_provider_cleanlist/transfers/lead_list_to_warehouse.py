@@ -15,7 +15,7 @@ from airflow_provider_cleanlist.exceptions import (
     CleanlistRateLimitedError,
 )
 from airflow_provider_cleanlist.hooks.cleanlist import CleanlistHook
-from airflow_provider_cleanlist.links import LeadListLink
+from airflow_provider_cleanlist.links import PAGE_LINKS, LeadListLink
 from airflow_provider_cleanlist.redaction import redacted
 from airflow_provider_cleanlist.transfers.base import MAX_PAGE_SIZE, WarehouseLoadOperator
 from airflow_provider_cleanlist.transfers.list_reading import (
@@ -106,7 +106,7 @@ class LeadListToWarehouseOperator(WarehouseLoadOperator):
     """
 
     template_fields: Sequence[str] = ("list_id", "list_name", "read", *WarehouseLoadOperator.template_fields)
-    operator_extra_links = (LeadListLink(),)
+    operator_extra_links = (LeadListLink(), *PAGE_LINKS)
 
     def __init__(
         self,

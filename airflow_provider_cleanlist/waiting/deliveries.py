@@ -15,10 +15,10 @@ from airflow_provider_cleanlist.inbox.inbox import (
     DamagedDeliveryError,
     Inbox,
     InboxUnavailableError,
-    configured_path,
     expected,
     marker_name,
 )
+from airflow_provider_cleanlist.inbox.settings import configured_path
 
 if TYPE_CHECKING:
     from airflow_provider_cleanlist.inbox.listing import InboxListing

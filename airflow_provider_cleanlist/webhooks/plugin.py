@@ -7,6 +7,7 @@ a webhook contains its secret token; so the token is removed from the path that 
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 from abc import ABC, abstractmethod
@@ -24,6 +25,7 @@ from airflow_provider_cleanlist.inbox.settings import (
     receiver_settings,
 )
 from airflow_provider_cleanlist.inbox.tokens import TOKEN_LENGTH
+from airflow_provider_cleanlist.page_places import TASK_ROUTE, has_pages
 
 log = logging.getLogger(__name__)
 
@@ -33,9 +35,10 @@ _Send = Callable[[_Message], Awaitable[None]]
 
 
 class LazyApp(ABC):
-    """An ASGI application that is built at its first request."""
+    """An ASGI application that is built at its first request, in a thread, because its imports take a while."""
 
     _app: Any = None
+    _building: asyncio.Future[Any] | None = None
 
     @abstractmethod
     def _build(self) -> Any:
@@ -46,8 +49,18 @@ class LazyApp(ABC):
     ) -> None:
         """Respond to a request."""
         if self._app is None:
-            self._app = self._build()
+            self._app = await self._built()
         await self._app(scope, receive, send)
+
+    async def _built(self) -> Any:
+        """Return the application, which is built once for all who ask meanwhile."""
+        if self._building is None:
+            self._building = asyncio.ensure_future(asyncio.to_thread(self._build))
+            self._building.add_done_callback(self._forget_building)
+        return await asyncio.shield(self._building)
+
+    def _forget_building(self, _: object) -> None:
+        self._building = None
 
 
 class LazyReceiver(LazyApp):
@@ -139,8 +152,6 @@ def root_middlewares(apps: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 PAGE_PREFIX = "/cleanlist-page"
 """Where the page is: not below that of the webhooks, which takes every path below its own."""
-FIRST_VERSION = (3, 1)
-"""The first version of Airflow whose interface shows pages of plugins in every place that this one needs."""
 
 
 class LazyPage(LazyApp):
@@ -162,20 +173,11 @@ EXTERNAL_VIEWS = [
     _view("dag_run", "cleanlist-run", "?dag_id={DAG_ID}&run_id={RUN_ID}"),
     _view(
         "task_instance",
-        "cleanlist-task",
+        TASK_ROUTE,
         "?dag_id={DAG_ID}&run_id={RUN_ID}&task_id={TASK_ID}&map_index={MAP_INDEX}",
     ),
 ]
 """The page's places in Airflow's interface, which fills in what is in braces."""
-
-
-def has_pages(version: str) -> bool:
-    """Return whether a version of Airflow shows the page.
-
-    Args:
-        version: Such as ``3.1.8``.
-    """
-    return tuple(int(part) for part in version.split(".")[:2]) >= FIRST_VERSION
 
 
 def page_apps(version: str = airflow_version) -> list[dict[str, Any]]:

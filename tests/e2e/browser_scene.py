@@ -37,6 +37,10 @@ FLAGS = (
 )
 
 
+PATIENCE_SECONDS = 150
+"""How long a text is waited for: a busy machine takes minutes from a click to a task that waits."""
+
+
 class Scene(NamedTuple):
     """What the tests look at."""
 
@@ -64,7 +68,9 @@ class Scene(NamedTuple):
                 (element for element in found if element.is_displayed() and text in element.text), None
             )
 
-        return WebDriverWait(self.browser, 60, ignored_exceptions=[Exception]).until(look, f"{css}: {text}")
+        return WebDriverWait(self.browser, PATIENCE_SECONDS, ignored_exceptions=[Exception]).until(
+            look, f"{css}: {text}"
+        )
 
     def click(self, css: str, text: str) -> None:
         self.wait_for(css, text).click()

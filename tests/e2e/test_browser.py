@@ -190,8 +190,12 @@ def test_the_link_into_the_portal_opens(scene: Scene, run_id: str, task_id: str,
 def test_a_run_and_a_task_show_their_own_numbers(scene: Scene, run_id: str) -> None:
     submitted = scene.airflow.api.xcom(DAG_ID, run_id, "enrich")["contacts_submitted"]
     run = f"/dags/{DAG_ID}/runs/{quote(run_id, safe='')}"
-    for path in (f"{run}/plugin/cleanlist-run", f"{run}/tasks/enrich/plugin/cleanlist-task"):
-        scene.open(path)
+    scene.open(f"{run}/tasks/enrich/details")
+    of_task = scene.wait_for("a", "Credits and finds").get_attribute("href")
+    of_run = f"{scene.airflow.base_url}{run}/plugin/cleanlist-run"
+    assert of_task == f"{scene.airflow.base_url}{run}/tasks/enrich/plugin/cleanlist-task"
+    for address in (of_run, of_task):
+        scene.browser.get(address)
         with scene.frame():
             assert run_id in scene.wait_for("header", DAG_ID).text
             numbers = scene.wait_for("dl.numbers", "Contacts").text.splitlines()

@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import quote
 
 import airflow_2
 import pytest
@@ -119,9 +120,11 @@ def test_a_run_is_seen_waiting_in_the_triggerer_and_done(
     assert own_sandbox.ledger()["contacts_submitted"] == PEOPLE
 
 
-def test_the_task_has_a_link_into_the_portal(airflow: AirflowProcesses, run: Run) -> None:
+def test_the_task_has_links_into_the_portal_and_to_the_page(airflow: AirflowProcesses, run: Run) -> None:
     links = airflow.api.call("GET", f"/dags/{DAG_ID}/dagRuns/{run.run_id}/taskInstances/{TASK_ID}/links")
-    assert links.get("extra_links", links) == {"Cleanlist portal": "https://app.cleanlist.ai"}
+    place = f"dags/{DAG_ID}/runs/{quote(run.run_id, safe='')}/tasks/{TASK_ID}/plugin/cleanlist-task"
+    page = {} if airflow_2.IS_INSTALLED else {"Credits and finds": f"{airflow.base_url}/{place}"}
+    assert links.get("extra_links", links) == {"Cleanlist portal": "https://app.cleanlist.ai"} | page
 
 
 def test_the_log_tells_what_happened_and_names_nobody(airflow: AirflowProcesses, run: Run) -> None:

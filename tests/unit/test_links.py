@@ -5,11 +5,26 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
+import airflow
 import pytest
 from airflow.providers.common.compat.sdk import BaseOperator, XCom
 
 from airflow_provider_cleanlist.get_provider_info import get_provider_info
-from airflow_provider_cleanlist.links import PORTAL_URL, LeadListLink, WorkflowLink, portal_url
+from airflow_provider_cleanlist.links import (
+    PAGE_LINKS,
+    PORTAL_URL,
+    LeadListLink,
+    PageLink,
+    WorkflowLink,
+    portal_url,
+)
+from airflow_provider_cleanlist.operators.bulk_enrich import BulkEnrichOperator
+from airflow_provider_cleanlist.page_places import TASK_ROUTE, has_pages
+from airflow_provider_cleanlist.sensors.workflow import WorkflowSensor
+from airflow_provider_cleanlist.transfers.enrichment_results_to_warehouse import (
+    EnrichmentResultsToWarehouseOperator,
+)
+from airflow_provider_cleanlist.transfers.lead_list_to_warehouse import LeadListToWarehouseOperator
 
 LINKS = [
     (LeadListLink, "PORTAL_LIST_URL", "list_id"),
@@ -88,3 +103,35 @@ def test_options_are_those_of_the_metadata(kind: type, option: str, placeholder:
 
 def test_links_have_a_name_for_the_button() -> None:
     assert LeadListLink().name == WorkflowLink().name == "Cleanlist portal"
+
+
+@pytest.mark.parametrize(
+    ("base_url", "map_index", "url"),
+    [
+        ("https://airflow.example/", -1, "https://airflow.example/dags/d/runs/a%2Bb%3Ac/tasks/t.x"),
+        (
+            "https://airflow.example/team",
+            3,
+            "https://airflow.example/team/dags/d/runs/a%2Bb%3Ac/tasks/t.x/mapped/3",
+        ),
+        ("", 0, "/dags/d/runs/a%2Bb%3Ac/tasks/t.x/mapped/0"),
+    ],
+)
+def test_the_page_opens_at_the_task(
+    base_url: str, map_index: int, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW__API__BASE_URL", base_url)
+    key = SimpleNamespace(dag_id="d", run_id="a+b:c", task_id="t.x", map_index=map_index)
+    assert PageLink().get_link(BaseOperator(task_id="t"), ti_key=key) == f"{url}/plugin/{TASK_ROUTE}"
+
+
+def test_the_page_has_a_button_from_airflow_3_1() -> None:
+    wanted = ["Credits and finds"] if has_pages(airflow.__version__) else []
+    assert [link.name for link in PAGE_LINKS] == wanted
+    for operator in (
+        BulkEnrichOperator,
+        EnrichmentResultsToWarehouseOperator,
+        LeadListToWarehouseOperator,
+        WorkflowSensor,
+    ):
+        assert [link.name for link in operator.operator_extra_links] == ["Cleanlist portal", *wanted]

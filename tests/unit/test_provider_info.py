@@ -22,6 +22,7 @@ import airflow_provider_cleanlist
 from airflow_provider_cleanlist.client.errors import ConfigurationError
 from airflow_provider_cleanlist.client.settings import EXTRA_SETTINGS, ClientSettings, build_settings
 from airflow_provider_cleanlist.get_provider_info import get_provider_info
+from airflow_provider_cleanlist.webhooks.plugin import CleanlistPlugin
 
 INFO = get_provider_info()
 PACKAGE = airflow_provider_cleanlist.__name__
@@ -48,6 +49,12 @@ def complaints(name: str, info: dict[str, Any]) -> list[str]:
 
 def test_airflow_accepts_the_metadata() -> None:
     assert complaints("provider_info.schema.json", INFO) == []
+
+
+def test_the_plugin_adds_the_page_from_airflow_3_1_and_nothing_below() -> None:
+    assert len(CleanlistPlugin.external_views) == (3 if AIRFLOW >= (3, 1) else 0)
+    assert [app["name"] for app in CleanlistPlugin.fastapi_apps] == ["cleanlist_page"] * (AIRFLOW >= (3, 1))
+    assert CleanlistPlugin.fastapi_root_middlewares == []
 
 
 @knows_declared_forms
