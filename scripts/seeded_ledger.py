@@ -61,7 +61,11 @@ class OpenTask:
 
 
 def seed(
-    url: str, organisation: str, now: datetime, tasks: Sequence[SeededTask], open_tasks: Sequence[OpenTask]
+    url: str | sa.engine.URL,
+    organisation: str,
+    now: datetime,
+    tasks: Sequence[SeededTask],
+    open_tasks: Sequence[OpenTask],
 ) -> int:
     """Fill a ledger, which is made if it is missing; return how many contacts it holds then.
 

@@ -553,6 +553,42 @@ def test_too_many_questions_are_asked_to_come_back() -> None:
 
 
 @served
+def test_readers_of_one_login_are_looked_up_once_and_outside_of_airflows_threads(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    import httpx
+    from airflow.api_fastapi.core_api import security
+
+    from airflow_provider_cleanlist.page import app as served_app
+
+    asked: list[tuple[str, str]] = []
+
+    class Manager:
+        def serialize_user(self, user: str) -> dict[str, str]:
+            return {"sub": user}
+
+        def get_authorized_dag_ids(self, user: str, method: str) -> set[str]:
+            asked.append((user, threading.current_thread().name.rpartition("_")[0]))
+            return {"crm"} if user == "reader" else set()
+
+    monkeypatch.setattr(served_app, "get_auth_manager", Manager)
+    app = SharedReader(lambda *_: FIGURES, known_account).client.app
+    del app.dependency_overrides[served_app.readable_dags]
+    app.dependency_overrides[security.get_user] = lambda request: request.headers["user"]
+    app.dependency_overrides[security.get_user].__annotations__ = {"request": served_app.Request}
+
+    async def ask_all() -> list[str]:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://a") as client:
+            users = ["reader"] * 5 + ["guest"] * 5
+            answers = await asyncio.gather(*(client.get("/", headers={"user": user}) for user in users))
+            return [answer.text for answer in answers]
+
+    texts = asyncio.run(ask_all())
+    assert sorted(asked) == [("guest", "cleanlist-page"), ("reader", "cleanlist-page")]
+    assert ['dags/crm"' in text for text in texts] == [True] * 5 + [False] * 5
+
+
+@served
 def test_a_plus_sign_in_a_run_id_is_one_whether_it_is_encoded_or_not() -> None:
     from airflow_provider_cleanlist.page.app import values_of
 

@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+import threading
 import time
 from urllib.parse import quote
 
@@ -22,6 +23,7 @@ from airflow_provider_cleanlist.waiting.diagnosis import describe
 from airflow_provider_cleanlist.webhooks.events import finished_event_extra
 from airflow_provider_cleanlist.webhooks.plugin import (
     CleanlistPlugin,
+    LazyApp,
     fastapi_apps,
     root_middlewares,
     without_token,
@@ -184,6 +186,41 @@ def test_the_plugin_costs_no_web_framework(tmp_path):
     assert apps == 1 + has_pages(airflow_version)
     assert not {"fastapi", "uvicorn", "starlette", "requests", "pydantic"} & set(added)
     assert len(added) <= 10
+
+
+def test_an_application_is_built_once_beside_the_event_loop_and_anew_after_a_failure():
+    begun, go, builds = threading.Event(), threading.Event(), []
+
+    async def respond(scope, receive, send):
+        await send(scope["number"])
+
+    class Slow(LazyApp):
+        def _build(self):
+            builds.append(threading.current_thread() is threading.main_thread())
+            if len(builds) == 1:
+                raise ImportError
+            begun.set()
+            assert go.wait(30)
+            return respond
+
+    async def ask():
+        app, sent = Slow(), []
+
+        async def send(number):
+            sent.append(number)
+
+        with pytest.raises(ImportError):
+            await app({"number": 0}, None, send)
+        asked = [asyncio.ensure_future(app({"number": number}, None, send)) for number in (1, 2)]
+        assert await asyncio.to_thread(begun.wait, 30)
+        asked[0].cancel()
+        go.set()  # from the event loop, which therefore is free
+        await asyncio.gather(*asked, return_exceptions=True)
+        await app({"number": 3}, None, send)
+        return sent
+
+    assert asyncio.run(ask()) == [2, 3]
+    assert builds == [False, False]
 
 
 def test_the_standalone_receiver_says_what_is_missing():
