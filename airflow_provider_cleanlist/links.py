@@ -15,13 +15,24 @@ from urllib.parse import quote
 from airflow import __version__ as airflow_version
 from airflow.providers.common.compat.sdk import BaseOperatorLink, XCom, conf
 
-from airflow_provider_cleanlist.page_places import TASK_ROUTE, has_pages
-
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import BaseOperator, TaskInstanceKey
 
 PORTAL_URL = "https://app.cleanlist.ai"
 """Start page of Cleanlist's portal."""
+FIRST_VERSION_WITH_PAGES = (3, 1)
+"""The first version of Airflow whose interface shows pages of plugins in every place that this provider needs."""
+TASK_ROUTE = "cleanlist-task"
+"""Name of the page *Browse > Cleanlist* in the address of a task instance."""
+
+
+def has_pages(version: str) -> bool:
+    """Return whether a version of Airflow shows the page *Browse > Cleanlist*.
+
+    Args:
+        version: Such as ``3.1.8``.
+    """
+    return tuple(int(part) for part in version.split(".")[:2]) >= FIRST_VERSION_WITH_PAGES
 
 
 def portal_url(template: str, placeholder: str, identifier: str | None) -> str:

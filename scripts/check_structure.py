@@ -53,7 +53,7 @@ RULES = Rules(
         ("assets", "durable_files", "exceptions", "storage", "task_log"),  # smaller ones, on which those rest
         ("client", "sandbox", "warehouse"),  # side by side: none imports another
         ("redaction",),  # for everybody, as is what follows
-        ("_version", "input_limits", "page_places", "records", "wording"),
+        ("_version", "input_limits", "records", "wording"),
     ),
     sideways=frozenset({("webhooks", "page")}),  # one plugin of Airflow serves both
     not_imported=frozenset({"sandbox"}),

@@ -25,7 +25,7 @@ from airflow_provider_cleanlist.inbox.settings import (
     receiver_settings,
 )
 from airflow_provider_cleanlist.inbox.tokens import TOKEN_LENGTH
-from airflow_provider_cleanlist.page_places import TASK_ROUTE, has_pages
+from airflow_provider_cleanlist.links import TASK_ROUTE, has_pages
 
 log = logging.getLogger(__name__)
 

@@ -13,13 +13,14 @@ from airflow_provider_cleanlist.get_provider_info import get_provider_info
 from airflow_provider_cleanlist.links import (
     PAGE_LINKS,
     PORTAL_URL,
+    TASK_ROUTE,
     LeadListLink,
     PageLink,
     WorkflowLink,
+    has_pages,
     portal_url,
 )
 from airflow_provider_cleanlist.operators.bulk_enrich import BulkEnrichOperator
-from airflow_provider_cleanlist.page_places import TASK_ROUTE, has_pages
 from airflow_provider_cleanlist.sensors.workflow import WorkflowSensor
 from airflow_provider_cleanlist.transfers.enrichment_results_to_warehouse import (
     EnrichmentResultsToWarehouseOperator,

@@ -18,6 +18,7 @@ import sqlalchemy as sa
 
 from airflow_provider_cleanlist.client.rate_limit.core import Budget, Priority
 from airflow_provider_cleanlist.client.rate_limit.file import FileRateLimiter
+from airflow_provider_cleanlist.links import has_pages
 from airflow_provider_cleanlist.page import queries
 from airflow_provider_cleanlist.page.balance import ASK_AGAIN_SECONDS, Balance, BalanceStore
 from airflow_provider_cleanlist.page.budget import use_of
@@ -38,7 +39,6 @@ from airflow_provider_cleanlist.page.queries import LedgerProblem, Question
 from airflow_provider_cleanlist.page.reading import Account, PageReading
 from airflow_provider_cleanlist.page.sharing import BusyError, LateError, SharedAnswers
 from airflow_provider_cleanlist.page.tables import as_csv
-from airflow_provider_cleanlist.page_places import has_pages
 from airflow_provider_cleanlist.submission.ledger.tables import ledger_tables, set_up
 from airflow_provider_cleanlist.webhooks.plugin import EXTERNAL_VIEWS
 

@@ -18,7 +18,7 @@ from airflow_provider_cleanlist.client.models import WebhookDelivery
 from airflow_provider_cleanlist.inbox.inbox import Inbox
 from airflow_provider_cleanlist.inbox.settings import receiver_settings
 from airflow_provider_cleanlist.inbox.tokens import batch_name, sign
-from airflow_provider_cleanlist.page_places import has_pages
+from airflow_provider_cleanlist.links import has_pages
 from airflow_provider_cleanlist.waiting.diagnosis import describe
 from airflow_provider_cleanlist.webhooks.events import finished_event_extra
 from airflow_provider_cleanlist.webhooks.plugin import (
