@@ -43,7 +43,7 @@ NAMES = {
     "pages": '**ours, `read="pages"`**',
     "dlt": "dlt `rest_api`, merge",
     "dlt export": "dlt, the export's CSV, merge",
-    "dag": "DAG of `HttpOperator` and `SQLInsertRowsOperator`",
+    "dag": "`HttpOperator`, an XCom, `insert_rows` as `SQLInsertRowsOperator` calls it",
 }
 
 
