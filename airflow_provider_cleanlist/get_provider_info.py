@@ -73,7 +73,7 @@ def _options() -> dict[str, Any]:
         "journal_path": _option(
             "Where BulkEnrichOperator records what was submitted, so that a later attempt submits nothing twice: a "
             "local directory shared by all workers, or an object storage URI. Empty: Airflow's task state store, "
-            "available since 3.3; on older versions a task cannot be retried without this option.",
+            "available since 3.3; on older versions a task cannot be retried without this option or a ledger.",
             default="",
             example="s3://aws_default@my-bucket/cleanlist-journal",
         ),

@@ -70,8 +70,8 @@ class ClientSettings:
     rate_limit_store: str = _setting(
         "",
         "Rate limit store",
-        "Where the request budget is shared. Empty: by all processes of this user on this host. redis://, rediss:// "
-        "or valkey:// for many hosts; file:///directory; memory:// for a single process.",
+        "Where the request budget is shared. Empty: by all processes of this user on this host. redis://, rediss://, "
+        "valkey:// or valkeys:// for many hosts; file:///directory; memory:// for a single process.",
     )
     rate_limit_scope: str = _setting(
         "",

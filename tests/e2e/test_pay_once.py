@@ -159,7 +159,7 @@ def row_of(stage: Stage, scenario: Scenario) -> list[str]:
     )
     unknown = sum(result["unknown_contacts"] for result in outcome.results.values())
     if unknown:
-        ending = f"stops and names {unknown} contacts of unknown outcome; the user clears with `skip`"
+        ending = f"stops and reports {unknown} contacts of unknown outcome; the user clears with `skip`"
     elif scenario.user:
         ending = "the user clears it"
     elif outcome.tries > 1:
