@@ -9,7 +9,7 @@ from itertools import chain
 from airflow_provider_cleanlist.client.models import CONTACT_FIELDS
 from airflow_provider_cleanlist.contacts.errors import ColumnError
 from airflow_provider_cleanlist.contacts.known_names import FULL_NAME, KnownName, header_key
-from airflow_provider_cleanlist.contacts.recognition import base_names, is_header, recognise
+from airflow_provider_cleanlist.contacts.recognition import base_names, is_header, names_somebody, recognise
 
 _LONGEST_SHOWN = 60  # characters of a column's name in a message
 _MOST_TO_MAP = 20
@@ -143,6 +143,8 @@ def unusable_columns_error(plan: ColumnPlan, columns: Sequence[str]) -> ColumnEr
     full_names = [column for column, known in recognise(columns).items() if known.field == FULL_NAME]
     if full_names:
         sentences.append(f"Full names ({listed(full_names)}) are not split: give first_name and last_name.")
+    if columns and (others := [column for column in plan.unused if names_somebody(column)]):
+        sentences.append(f"Not read, as they may be somebody else's: {listed(others)}.")
     sentences.append(
         "Needed: a LinkedIn URL, or first name, last name and a company's name or domain. "
         "Name the columns with column_mapping={'<column>': '<contact field>'}."

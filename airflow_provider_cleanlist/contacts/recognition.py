@@ -11,9 +11,10 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 
-from airflow_provider_cleanlist.contacts.known_names import KnownName, header_key, names_by_key
+from airflow_provider_cleanlist.contacts.known_names import FULL_NAME, KnownName, header_key, names_by_key
 
 _PERSON_FIELDS = frozenset({"linkedin_url", "first_name", "last_name"})
+_FIELDS_OF_SOMEBODY = _PERSON_FIELDS | {FULL_NAME, "email"}
 _REPETITION = re.compile(r"(.+?)(?: \(\d{1,4}\)|\.\d{1,4})", re.DOTALL)
 _CAMEL_CASE = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _WORD = re.compile(r"[^\W_]+")
@@ -23,11 +24,18 @@ _REMEMBERED = 2_000  # names of columns; rows of JSON may each bring their own
 
 _OBJECT_WORDS = """
     ansprechpartner attributes candidate candidates contact contacto contacts contato contatto custom
-    data field fields individual kontakt kontaktperson lead leads osoba payload people person persona
+    data field fields individual kontakt kontaktperson lead leads name osoba payload people person persona
     personne persoon pessoa profile properties property prospect prospects record traits
 """
 _OBJECTS = frozenset(_OBJECT_WORDS.split())
 """Keys of words for the object that a row is, and for what loaders put around it: a prefix of these says nothing."""
+
+_BARE_WORDS = """
+    attendee client cliente contact customer delegate employee guest holder klant kunde member participant student
+    teilnehmer ticketholder
+"""
+_BARE_NAMES = _OBJECTS.union(_BARE_WORDS.split())
+"""Keys of whole names of columns that hold who the row is about, mostly by a full name."""
 
 _OTHER_WORDS = """
     account accounts advisor agare agent alternate alternative assistant assistants assistent assistentin
@@ -83,7 +91,7 @@ def is_header(columns: Sequence[str], recognised: Mapping[str, KnownName]) -> bo
     """Return whether columns are surely names, and not a person's data that stands where a header should be.
 
     At least two of them are recognised, or the only one; or more than half are made of words that headers are made of,
-    and none looks like an address, a URL or a number.
+    or name somebody's name, and none looks like an address, a URL or a number.
 
     Args:
         columns: The columns of one source.
@@ -93,7 +101,9 @@ def is_header(columns: Sequence[str], recognised: Mapping[str, KnownName]) -> bo
         return True
     if any(_DATA.search(column) or len(column) > _LONGEST_PREFIXED for column in columns):
         return False
-    named = sum(column in recognised or _is_header_name(column) for column in columns)
+    named = sum(
+        column in recognised or _is_header_name(column) or names_somebody(column) for column in columns
+    )
     return named > 1 and named * 2 > len(columns)
 
 
@@ -147,8 +157,9 @@ def _meanings(name: str) -> tuple[KnownName, ...]:
 def _behind_prefixes(names: Mapping[str, str], whole: Mapping[str, KnownName]) -> dict[str, KnownName]:
     """Return the known names that stand behind prefixes.
 
-    The prefix of an object may stand before any of them. Any other prefix counts if the columns have no person yet
-    (else it is somebody beside that person), holds no word for somebody else, and is the only one.
+    The prefix of an object may stand before any of them. Any other prefix counts if no column without it says who the
+    row is about, be it by a full name or an e-mail address (else it is somebody beside that person), holds no word for
+    somebody else, and is the only one.
 
     Args:
         names: What the columns are called.
@@ -172,10 +183,17 @@ def _behind_prefixes(names: Mapping[str, str], whole: Mapping[str, KnownName]) -
             found |= added
         elif _PERSON_FIELDS & fields:
             persons.append(added)
-    if not persons or _PERSON_FIELDS & {known.field for known in (*whole.values(), *found.values())}:
+    others = {known.field for known in (*whole.values(), *found.values())}
+    if not persons or _FIELDS_OF_SOMEBODY & others or any(header_key(name) in _BARE_NAMES for name in names):
         return found
     is_ambiguous = any(persons[0].keys().isdisjoint(person) for person in persons)
     return found if is_ambiguous else persons[0] | found
+
+
+def names_somebody(column: str) -> bool:
+    """Return whether a person's name or profile stands behind a prefix, whoever that is."""
+    behind = [{known.field for known in _meanings(rest)} for _, rest in _splits(column)]
+    return any(_PERSON_FIELDS & fields and FULL_NAME not in fields for fields in behind)
 
 
 @lru_cache(maxsize=_REMEMBERED)

@@ -243,6 +243,12 @@ def test_the_message_holds_a_mapping_to_copy():
     assert all(field in message for field in CONTACT_FIELDS)
 
 
+def test_the_message_says_who_may_be_somebody_else():
+    columns = ["Full Name", "Company", "Coach First Name", "Coach Last Name"]
+    message = str(unusable_columns_error(plan_columns(columns, {}), columns))
+    assert "they may be somebody else's: 'Coach First Name', 'Coach Last Name'." in message
+
+
 def test_what_may_be_a_person_is_not_in_the_message():
     columns = ["Mara", "Okafor", "Northfold"]
     plan = plan_columns(columns, {})

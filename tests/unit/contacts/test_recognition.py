@@ -122,6 +122,36 @@ def test_somebody_beside_the_person_is_not_read() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    "header",
+    [
+        "Full Name|Company|Email|Coach First Name|Coach Last Name",
+        "Email|Company|Interviewer First Name|Interviewer Last Name|Interviewer LinkedIn",
+        "Nombre completo|Empresa|Jefe Nombre|Jefe Apellidos",
+        "Ansprechpartner|Firma|Außendienst Vorname|Außendienst Nachname",
+        "Customer|Company|CSM First Name|CSM Last Name|CSM Email",
+        "full_name|employer.name|coach.first_name|coach.last_name|coach.linkedin_url",
+    ],
+)
+def test_somebody_beside_a_full_name_or_an_address_is_not_read(header: str) -> None:
+    plan = plan_columns(header.split("|"), {})
+    assert not plan.sources.keys() & {*NAMES, "linkedin_url"}
+    assert plan.is_header
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "Full Name|Company|Email|Contact First Name|Contact Last Name",
+        "Booking Contact|Company|Delegate First Name|Delegate Last Name|Delegate Email",
+        "Buyer Full Name|Buyer First Name|Buyer Last Name|Buyer Email|Buyer Company",
+        "name.fullName|name.givenName|name.familyName|email|company",
+    ],
+)
+def test_the_only_person_is_read_behind_a_prefix(header: str) -> None:
+    assert sources(header).keys() == {*NAMES, "company_name", "email"}
+
+
 def test_one_name_behind_a_prefix_is_not_enough() -> None:
     assert sources("Person - Website|Rating") == {}
 
