@@ -9,11 +9,18 @@ from itertools import chain
 from airflow_provider_cleanlist.client.models import CONTACT_FIELDS
 from airflow_provider_cleanlist.contacts.errors import ColumnError
 from airflow_provider_cleanlist.contacts.known_names import FULL_NAME, KnownName, header_key
-from airflow_provider_cleanlist.contacts.recognition import base_names, is_header, names_somebody, recognise
+from airflow_provider_cleanlist.contacts.recognition import (
+    base_names,
+    is_header,
+    names_somebody,
+    person_of,
+    recognise,
+)
 
 _LONGEST_SHOWN = 60  # characters of a column's name in a message
 _MOST_TO_MAP = 20
-_PERSON_FIELDS = ("linkedin_url", "first_name", "last_name", "email")
+_NAMES = ("first_name", "last_name")
+_PERSON_FIELDS = ("linkedin_url", *_NAMES, "email")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +32,9 @@ class ColumnPlan:
         unused: The other columns.
         is_header: Whether the columns are surely names: one is in the mapping, or :func:`.recognition.is_header`
             says so. Otherwise a file may lack its header, and its "columns" may be a person's data.
-        of_others: The repeated columns, if they belong to further people: two or more of the fields that name a
-            person repeat. Empty when one field alone repeats, which is a further source of it.
+        of_others: The columns that belong to further people: two or more of the fields that name a person repeat, or
+            names stand behind the words for two people (``Contact First Name``, ``Lead First Name``). Empty when one
+            field alone repeats, which is a further source of it.
     """
 
     sources: Mapping[str, tuple[str, ...]]
@@ -99,8 +107,29 @@ def plan_columns(columns: Sequence[str], mapping: Mapping[str, str | None]) -> C
         sources={field: tuple(sources[field]) for field in CONTACT_FIELDS if sources.get(field)},
         unused=tuple(column for column in columns if column not in used),
         is_header=bool(mapped) or is_header(columns, recognised),
-        of_others=tuple(chain.from_iterable(repetitions)) if sum(map(bool, repetitions)) > 1 else (),
+        of_others=(
+            tuple(chain.from_iterable(repetitions))
+            if sum(map(bool, repetitions)) > 1
+            else _of_second_people(columns, sources, mapped)
+        ),
     )
+
+
+def _of_second_people(
+    columns: Sequence[str], sources: Mapping[str, Sequence[str]], mapped: Mapping[str, str | None]
+) -> tuple[str, ...]:
+    """Return the columns of all people but the first, if the words for several people stand before names."""
+    person = {
+        column: word
+        for field in _PERSON_FIELDS
+        for column in sources.get(field, ())
+        if column not in mapped and (word := person_of(column))
+    }
+    named = {person[column] for field in _NAMES for column in sources.get(field, ()) if column in person}
+    if len(named) < 2:
+        return ()
+    first = next(person[column] for column in columns if person.get(column) in named)
+    return tuple(column for column in columns if person.get(column) in named - {first})
 
 
 def _trust(name: str, known: KnownName) -> tuple[bool, int]:
@@ -161,14 +190,14 @@ def unusable_columns_error(plan: ColumnPlan, columns: Sequence[str]) -> ColumnEr
 
 
 def several_people_error(plan: ColumnPlan) -> ColumnError:
-    """Build the error for rows that hold several people, under repeated column names.
+    """Build the error for rows that hold several people.
 
     Args:
         plan: A plan with :attr:`ColumnPlan.of_others`.
     """
     to_copy = ", ".join(f"{column!r}: None" for column in plan.of_others if len(column) <= _LONGEST_SHOWN)
     return ColumnError(
-        f"Each row holds several people: {listed(plan.of_others)} repeat earlier columns. "
+        f"Each row holds several people: {listed(plan.of_others)} are columns of others. "
         "Give each person a row of their own, or rename the columns of the others, "
         f"or leave them out: column_mapping={{{to_copy}}}"
     )

@@ -30,6 +30,13 @@ _OBJECT_WORDS = """
 _OBJECTS = frozenset(_OBJECT_WORDS.split())
 """Keys of words for the object that a row is, and for what loaders put around it: a prefix of these says nothing."""
 
+_PEOPLE_WORDS = """
+    ansprechpartner candidate candidates contact contacto contacts contato contatto individual kontakt kontaktperson
+    lead leads osoba people person persona personne persoon pessoa prospect prospects
+"""
+_PEOPLE = frozenset(_PEOPLE_WORDS.split())
+"""Those of them for a person: two different ones are two people."""
+
 _BARE_WORDS = """
     attendee client cliente contact customer delegate employee guest holder klant kunde member participant student
     teilnehmer ticketholder
@@ -188,6 +195,12 @@ def _behind_prefixes(names: Mapping[str, str], whole: Mapping[str, KnownName]) -
         return found
     is_ambiguous = any(persons[0].keys().isdisjoint(person) for person in persons)
     return found if is_ambiguous else persons[0] | found
+
+
+def person_of(column: str) -> str | None:
+    """Return the key of the word for a person (``contact``, ``lead``) that stands before the known name of a column."""
+    words = (word for prefix, _ in _splits(column) if _OBJECTS.issuperset(prefix) for word in prefix)
+    return next((word for word in words if word in _PEOPLE), None)
 
 
 def names_somebody(column: str) -> bool:

@@ -243,6 +243,36 @@ def test_the_message_holds_a_mapping_to_copy():
     assert all(field in message for field in CONTACT_FIELDS)
 
 
+@pytest.mark.parametrize(
+    ("header", "others"),
+    [
+        (
+            "Candidate First Name|Candidate Last Name|Candidate LinkedIn|Contact First Name|Contact Last Name|Company",
+            ("Contact First Name", "Contact Last Name"),
+        ),
+        (
+            "Contact First Name|Contact Last Name|Lead First Name|Lead Last Name|Lead Email|Company",
+            ("Lead First Name", "Lead Last Name", "Lead Email"),
+        ),
+        ("contact.first_name|contact.last_name|lead.first_name|company", ("lead.first_name",)),
+        ("Contact First Name|Contact Last Name|Contact Email|Lead Email|Company", ()),
+        ("Person - First name|Person - Last name|Person - Email|Company|properties.firstname", ()),
+    ],
+)
+def test_the_names_of_two_people_side_by_side_are_several_people(header, others):
+    columns = header.split("|")
+    assert plan_columns(columns, {}).of_others == others
+    assert plan_columns(columns, dict.fromkeys(others)).of_others == ()
+
+
+def test_a_plain_name_comes_before_that_of_a_contact():
+    sources = plan_columns(
+        ["Contact LinkedIn URL", "LinkedIn", "First Name", "Contact First Name"], {}
+    ).sources
+    assert sources["linkedin_url"] == ("LinkedIn", "Contact LinkedIn URL")
+    assert sources["first_name"] == ("First Name", "Contact First Name")
+
+
 def test_the_message_says_who_may_be_somebody_else():
     columns = ["Full Name", "Company", "Coach First Name", "Coach Last Name"]
     message = str(unusable_columns_error(plan_columns(columns, {}), columns))
