@@ -12,6 +12,8 @@ from airflow_provider_cleanlist.contacts.known_names import FULL_NAME, KnownName
 from airflow_provider_cleanlist.contacts.recognition import (
     base_names,
     is_header,
+    is_header_name,
+    is_of_somebody_else,
     names_somebody,
     person_of,
     recognise,
@@ -20,6 +22,7 @@ from airflow_provider_cleanlist.contacts.recognition import (
 _LONGEST_SHOWN = 60  # characters of a column's name in a message
 _MOST_TO_MAP = 20
 _NAMES = ("first_name", "last_name")
+_IDENTIFYING = ("linkedin_url", "email")
 _PERSON_FIELDS = ("linkedin_url", *_NAMES, "email")
 
 
@@ -73,7 +76,7 @@ def plan_columns(columns: Sequence[str], mapping: Mapping[str, str | None]) -> C
     A field named in the mapping comes from its mapped columns only, in the order of the mapping; the others
     from recognised columns, the most trusted name first, and names behind a prefix last. A column in the mapping
     serves nothing else. A column that comes several times serves each time, unless rows hold several people
-    (:attr:`ColumnPlan.of_others`).
+    (:attr:`ColumnPlan.of_others`), or somebody else stands before it.
 
     Args:
         columns: The source's columns.
@@ -97,14 +100,18 @@ def plan_columns(columns: Sequence[str], mapping: Mapping[str, str | None]) -> C
         is_free = column not in mapped and column not in repeated and known.field not in mapping.values()
         if is_free and known.field != FULL_NAME:
             sources.setdefault(known.field, []).append(column)
-    used = {column for several in sources.values() for column in several}
     full_names = [column for column, known in recognised.items() if known.field == FULL_NAME]
     repetitions = [
         [column for column in several if column not in mapped and names[column] != column]
         for several in (*(sources.get(field, []) for field in _PERSON_FIELDS), full_names)
     ]
+    left = _behind_somebody_else(columns, names, sources, full_names) - mapped.keys()
+    kept = {
+        field: tuple(column for column in several if column not in left) for field, several in sources.items()
+    }
+    used = set(chain.from_iterable(kept.values()))
     return ColumnPlan(
-        sources={field: tuple(sources[field]) for field in CONTACT_FIELDS if sources.get(field)},
+        sources={field: kept[field] for field in CONTACT_FIELDS if kept.get(field)},
         unused=tuple(column for column in columns if column not in used),
         is_header=bool(mapped) or is_header(columns, recognised),
         of_others=(
@@ -113,6 +120,43 @@ def plan_columns(columns: Sequence[str], mapping: Mapping[str, str | None]) -> C
             else _of_second_people(columns, sources, mapped)
         ),
     )
+
+
+def _behind_somebody_else(
+    columns: Sequence[str],
+    names: Mapping[str, str],
+    sources: Mapping[str, Sequence[str]],
+    full_names: Sequence[str],
+) -> set[str]:
+    """Return the columns that are not a further source of their field, as they may be of somebody named before them.
+
+    A LinkedIn URL or an e-mail address that comes again under the same name is one only if nothing stands between
+    that is not read and may name a person; what comes again behind that column is then left as well. Under another
+    name it is one unless the column before it is about somebody else: ``LinkedIn,Post Author,Profile URL``.
+    """
+    place = {column: position for position, column in enumerate(columns)}
+    fields = {column: field for field, several in sources.items() for column in several}
+    first = {field: min(map(place.__getitem__, several)) for field, several in sources.items() if several}
+
+    def may_name_a_person(column: str) -> bool:
+        return column not in fields and (column in full_names or not is_header_name(column))
+
+    left = set()
+    for column in chain.from_iterable(sources.get(field, ()) for field in _IDENTIFYING):
+        before = columns[first[fields[column]] + 1 : place[column]]
+        if before and before[-1] not in fields and is_of_somebody_else(before[-1]):
+            left.add(column)
+        if names[column] == column or not any(map(may_name_a_person, before)):
+            continue
+        somebody = next(filter(may_name_a_person, before))
+        is_person = somebody in full_names or is_of_somebody_else(somebody)
+        left |= {
+            other
+            for other in columns[place[somebody] :]
+            if other in fields
+            and (first[fields[other]] < place[somebody] or (is_person and fields[other] in _IDENTIFYING))
+        }
+    return left
 
 
 def _of_second_people(

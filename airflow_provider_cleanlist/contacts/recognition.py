@@ -44,18 +44,22 @@ _BARE_WORDS = """
 _BARE_NAMES = _OBJECTS.union(_BARE_WORDS.split())
 """Keys of whole names of columns that hold who the row is about, mostly by a full name."""
 
-_OTHER_WORDS = """
-    account accounts advisor agare agent alternate alternative assistant assistants assistent assistentin
-    author beheerder besitzer betreuer billing boss business by colleague companies company created
-    creator editor education eier eigenaar eigentumer ejer email emergency employer facebook firm former
-    from github inhaber instagram introducer investor invoice last manager managers modified modifier
-    office old organisation organisations organization organizations other owner owners parent partner
-    past previous prior propietario proprietaire proprietario recruiter reference referral referred
-    referrer rep reports representative responsabile responsable responsavel sahibi school second
-    secondary sender shipping sponsor spouse supervisor support twitter university updated
-    verantwortlicher vlastnik vorgesetzter własciciel xing youtube владелец ответственныи 所有者 负责人
+_OTHER_PEOPLE_WORDS = """
+    advisor agare agent assistant assistants assistent assistentin author beheerder besitzer betreuer
+    boss by colleague creator editor eier eigenaar eigentumer ejer inhaber introducer investor manager
+    managers modifier owner owners parent partner propietario proprietaire proprietario recruiter
+    reference referral referred referrer rep reports representative responsabile responsable responsavel
+    sahibi sender sponsor spouse supervisor verantwortlicher vlastnik vorgesetzter własciciel владелец
+    ответственныи 所有者 负责人
 """
-_OTHERS = frozenset(_OTHER_WORDS.split())
+_OTHER_PEOPLE = frozenset(_OTHER_PEOPLE_WORDS.split())
+_OTHER_WORDS = """
+    account accounts alternate alternative billing business companies company created education email
+    emergency employer facebook firm former from github instagram invoice last modified office old
+    organisation organisations organization organizations other past previous prior school second
+    secondary shipping support twitter university updated xing youtube
+"""
+_OTHERS = _OTHER_PEOPLE.union(_OTHER_WORDS.split())
 """Keys of words for somebody or something else: what stands behind one of them is not the row's person."""
 
 _ONLY_WHOLE = frozenset({"url"})
@@ -109,12 +113,13 @@ def is_header(columns: Sequence[str], recognised: Mapping[str, KnownName]) -> bo
     if any(_DATA.search(column) or len(column) > _LONGEST_PREFIXED for column in columns):
         return False
     named = sum(
-        column in recognised or _is_header_name(column) or names_somebody(column) for column in columns
+        column in recognised or is_header_name(column) or names_somebody(column) for column in columns
     )
     return named > 1 and named * 2 > len(columns)
 
 
-def _is_header_name(column: str) -> bool:
+def is_header_name(column: str) -> bool:
+    """Return whether a column's name is made of nothing but words that headers are made of, as ``Phone`` is."""
     words = _WORD.findall(_CAMEL_CASE.sub(" ", column))
     return bool(_SNAKE_CASE.fullmatch(column)) or (
         bool(words) and all(header_key(word) in _HEADER_KEYS for word in words)
@@ -201,6 +206,12 @@ def person_of(column: str) -> str | None:
     """Return the key of the word for a person (``contact``, ``lead``) that stands before the known name of a column."""
     words = (word for prefix, _ in _splits(column) if _OBJECTS.issuperset(prefix) for word in prefix)
     return next((word for word in words if word in _PEOPLE), None)
+
+
+def is_of_somebody_else(column: str) -> bool:
+    """Return whether the name of a column says that it is about somebody beside the row's person."""
+    words = [header_key(word) for word in _WORD.findall(_CAMEL_CASE.sub(" ", column))]
+    return bool(words) and (not _OTHER_PEOPLE.isdisjoint(words) or words[-1] in _PEOPLE)
 
 
 def names_somebody(column: str) -> bool:

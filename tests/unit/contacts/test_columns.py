@@ -265,6 +265,35 @@ def test_the_names_of_two_people_side_by_side_are_several_people(header, others)
     assert plan_columns(columns, dict.fromkeys(others)).of_others == ()
 
 
+@pytest.mark.parametrize(
+    ("header", "left"),
+    [
+        ("First Name|Last Name|Company|LinkedIn|Manager|LinkedIn (2)", {"LinkedIn (2)"}),
+        ("First Name|Last Name|Company|LinkedIn|Chef|LinkedIn.1", {"LinkedIn.1"}),
+        ("First Name|Last Name|Company|LinkedIn|Post Author|Profile URL", {"Profile URL"}),
+        (
+            "LinkedIn|First Name|Last Name|Company|Hiring Contact|Contact LinkedIn URL",
+            {"Contact LinkedIn URL"},
+        ),
+        ("First Name|Last Name|Company|Email|Manager|Email (2)|Company (2)", {"Email (2)", "Company (2)"}),
+        ("First Name|Last Name|LinkedIn|Website|Full Name|Email|LinkedIn (2)", {"Email", "LinkedIn (2)"}),
+        ("First Name|Last Name|Company|LinkedIn|LinkedIn (2)|Manager", set()),
+        ("LinkedIn|Phone|First Name|Last Name|Company|City|LinkedIn (2)|Company (2)", set()),
+        ("First Name|Last Name|Company|Manager|LinkedIn|Email", set()),
+        ("linkedInProfileUrl|fullName|firstName|lastName|companyName|title|companyUrl|profileUrl", set()),
+    ],
+)
+def test_what_is_behind_somebody_else_is_no_further_source(header, left):
+    columns = header.split("|")
+    plan = plan_columns(columns, {})
+    unread = {"Manager", "Chef", "Post Author", "Hiring Contact", "Full Name", "Phone", "City"}
+    assert set(plan.unused) - unread - {"fullName", "title", "companyUrl"} == left
+    assert not plan.of_others
+    for column in left:
+        field = "linkedin_url" if "LinkedIn" in column or "Profile" in column else "email"
+        assert plan_columns(columns, {column: field}).sources[field] == (column,)
+
+
 def test_a_plain_name_comes_before_that_of_a_contact():
     sources = plan_columns(
         ["Contact LinkedIn URL", "LinkedIn", "First Name", "Contact First Name"], {}
