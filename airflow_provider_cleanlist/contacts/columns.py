@@ -8,7 +8,7 @@ from itertools import chain
 
 from airflow_provider_cleanlist.client.models import CONTACT_FIELDS
 from airflow_provider_cleanlist.contacts.errors import ColumnError
-from airflow_provider_cleanlist.contacts.known_names import FULL_NAME, KnownName, header_key
+from airflow_provider_cleanlist.contacts.known_names import FULL_NAME, KnownName, header_key, is_numbered
 from airflow_provider_cleanlist.contacts.recognition import (
     base_names,
     is_header,
@@ -102,7 +102,7 @@ def plan_columns(columns: Sequence[str], mapping: Mapping[str, str | None]) -> C
             sources.setdefault(known.field, []).append(column)
     full_names = [column for column, known in recognised.items() if known.field == FULL_NAME]
     repetitions = [
-        [column for column in several if column not in mapped and names[column] != column]
+        [column for column in _repetitions(several, names) if column not in mapped]
         for several in (*(sources.get(field, []) for field in _PERSON_FIELDS), full_names)
     ]
     left = _behind_somebody_else(columns, names, sources, full_names) - mapped.keys()
@@ -120,6 +120,16 @@ def plan_columns(columns: Sequence[str], mapping: Mapping[str, str | None]) -> C
             else _of_second_people(columns, sources, mapped)
         ),
     )
+
+
+def _repetitions(several: Sequence[str], names: Mapping[str, str]) -> list[str]:
+    """Return the columns of a field that repeat another one: the same name, or the same behind another number."""
+    first = {header_key(column): column for column in reversed(several) if is_numbered(column)}
+    return [
+        column
+        for column in several
+        if names[column] != column or first.get(header_key(column), column) != column
+    ]
 
 
 def _behind_somebody_else(

@@ -19,6 +19,7 @@ FULL_NAME = "full_name"
 """What the table calls columns of full names. It is not a contact field: full names are not split."""
 
 _NUMBER = r"^\s*\d{1,2}[.)]\s+"
+_NUMBERED = re.compile(_NUMBER)
 _DUTY = r"\s*[(\[]\s*(?:required|optional|mandatory|pflichtfeld|optionnel|obligatoire|obligatorio|opcional)\s*[)\]]\s*$"
 _OF_FORMS = re.compile(f"{_NUMBER}|{_DUTY}", re.IGNORECASE)
 
@@ -58,6 +59,11 @@ def header_key(header: str) -> str:
         .replace("\N{LATIN SMALL LETTER DOTLESS I}", "i")
     )
     return "".join(filter(str.isalnum, folded))
+
+
+def is_numbered(header: str) -> bool:
+    """Return whether a number stands before a header, as before the questions of forms: ``1. First Name``."""
+    return _NUMBERED.match(header) is not None
 
 
 @cache

@@ -256,10 +256,20 @@ def test_the_message_holds_a_mapping_to_copy():
         ),
         ("contact.first_name|contact.last_name|lead.first_name|company", ("lead.first_name",)),
         ("Contact First Name|Contact Last Name|Contact Email|Lead Email|Company", ()),
+        (
+            "1. First Name|1. Last Name|2. First Name|2. Last Name|Company",
+            ("2. First Name", "2. Last Name"),
+        ),
+        (
+            "Company|1) First Name|1) Last Name|1) LinkedIn|2) First Name|2) Last Name|2) LinkedIn",
+            ("2) LinkedIn", "2) First Name", "2) Last Name"),
+        ),
+        ("1. First Name|2. Last Name|3. Company|4. Email", ()),
+        ("1. First Name|2. Last Name|3. Company|4. Email|5. Email", ()),
         ("Person - First name|Person - Last name|Person - Email|Company|properties.firstname", ()),
     ],
 )
-def test_the_names_of_two_people_side_by_side_are_several_people(header, others):
+def test_names_of_two_people_side_by_side_are_several_people(header, others):
     columns = header.split("|")
     assert plan_columns(columns, {}).of_others == others
     assert plan_columns(columns, dict.fromkeys(others)).of_others == ()
