@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from airflow_provider_cleanlist.contacts.errors import SourceError
+from airflow_provider_cleanlist.contacts.errors import SourceError, SourceUnavailableError
 from airflow_provider_cleanlist.contacts.reading import read_contacts
 from airflow_provider_cleanlist.contacts.report import ReadReport
 from airflow_provider_cleanlist.contacts.sources import FileSource
@@ -54,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         source = FileSource(options.file, encoding=options.encoding, header_row=options.header_row)
         for _ in read_contacts(source, report, column_mapping=mapping):
             pass
-    except SourceError as error:
+    except (SourceError, SourceUnavailableError) as error:
         sys.stderr.write(f"{error}\n")
         return 2
     sys.stdout.writelines(f"{line}\n" for line in report.summary_lines())

@@ -48,7 +48,7 @@ class ParquetTable:
             # Without both options pyarrow loads a whole row group, often the whole file.
             self._file = parquet.ParquetFile(file, buffer_size=_BUFFER_BYTES, pre_buffer=False)
             self._paths = [path for field in self._file.schema_arrow for path in _leaf_paths(field, pyarrow)]
-        except self._errors as error:
+        except (*self._errors, OSError) as error:
             raise self._unreadable(error) from None
         self.columns = unique_names(self._paths)
 
@@ -83,7 +83,7 @@ class ParquetTable:
                     if rest is not None and all(map(is_nothing, row.values())):
                         row = {**row, **rest.value_in(self._number)}
                     yield self._number, row
-        except self._errors as error:
+        except (*self._errors, OSError) as error:
             raise self._unreadable(error) from None
 
     def _batches(self, paths: Sequence[str]) -> Iterator[Any]:
@@ -103,7 +103,9 @@ class ParquetTable:
             ) from None
         return values
 
-    def _unreadable(self, error: Exception) -> MalformedFileError:
+    def _unreadable(self, error: Exception) -> Exception:
+        if isinstance(error, OSError) and (type(error) is not OSError or error.errno is not None):
+            return error  # of the storage; pyarrow raises a plain one, without a number, for damaged bytes
         read = f"{type(error).__name__} after {counted(self._number, 'row')}"
         return MalformedFileError(f"The file is not a readable Parquet file ({read}).")
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_cleanlist.contacts.__main__ import main
+from airflow_provider_cleanlist.contacts.sources import FileSource
 
 PEOPLE = """First Name,Last Name,Company,Notiz
 Mara,Okafor,Northfold,x
@@ -60,6 +61,15 @@ def test_a_file_that_cannot_be_read(people, capsys, arguments):
     assert captured.out == ""
     assert captured.err.strip()
     assert "Mara" not in captured.err
+
+
+def test_a_storage_that_fails_is_a_message(people, capsys, monkeypatch):
+    def fail(*_: object) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(FileSource, "_open", fail)
+    assert main([str(people)]) == 2
+    assert capsys.readouterr().err == f"{people} cannot be read (OSError).\n"
 
 
 def test_a_mapping_without_equals_sign_is_an_error(people, capsys):

@@ -61,6 +61,40 @@ def test_a_needed_value_that_cannot_be_converted_is_named_by_its_column(bad, err
     assert caught.value.__cause__ is None
 
 
+def damaged(table: pa.Table, **options: Any) -> io.BytesIO:
+    data = bytearray(written(table, **options).getvalue())
+    data[4:24] = b"\xff" * 20  # the header of the first page
+    return io.BytesIO(data)
+
+
+@pytest.mark.parametrize("compression", ["none", "snappy"])
+def test_damaged_bytes_are_not_a_failure_of_the_storage(compression):
+    table = ParquetTable(damaged(table_of(), compression=compression))
+    with pytest.raises(MalformedFileError, match=r"not a readable Parquet file \(OSError after 0 rows\)"):
+        list(table.rows())
+
+
+class FailingStorage(io.BytesIO):
+    """A file that can be read no more once it is told so."""
+
+    failure: OSError | None = None
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if self.failure:
+            raise self.failure
+        return super().read(size)
+
+
+@pytest.mark.parametrize("failure", [OSError(5, "Input/output error"), ConnectionResetError("reset")])
+def test_a_failure_of_the_storage_stays_one(failure):
+    file = FailingStorage(written(table_of()).getvalue())
+    table = ParquetTable(file)
+    file.failure = failure
+    with pytest.raises(type(failure)) as caught:
+        list(table.rows())
+    assert not isinstance(caught.value, MalformedFileError)
+
+
 def test_structs_are_columns_joined_by_dots():
     person = pa.array(
         [{"firstname": "Mara", "account": {"name": "Thistle"}, "tags": ["a"]}, {"firstname": "Teo"}],
