@@ -13,7 +13,7 @@ from typing import Any
 from airflow_provider_cleanlist.contacts.cleaning import parse_linkedin_url
 from airflow_provider_cleanlist.contacts.errors import EmptyFileError, MalformedFileError
 from airflow_provider_cleanlist.contacts.known_names import header_key
-from airflow_provider_cleanlist.contacts.recognition import count_recognised
+from airflow_provider_cleanlist.contacts.recognition import count_recognised, recognise
 from airflow_provider_cleanlist.contacts.report import Tally
 from airflow_provider_cleanlist.wording import unique_names
 
@@ -23,6 +23,7 @@ MAX_CELL_CHARACTERS = 8 * 1024 * 1024
 """Longest cell; Python's own limit of 131,072 is less than what some exports have in a cell."""
 
 _HEADER_WITHIN = 20  # records
+_LEAST_KNOWN = 2  # names of a header
 _FOOTER_WITHIN = 20  # records
 _NAME_CHARACTERS = 200
 _SAMPLE_LINES = 50
@@ -34,9 +35,10 @@ _EXCEL_HINT = re.compile(r'"?sep=(.)"?[\r\n]*', re.IGNORECASE)
 class DelimitedFile:
     """One delimited text: its delimiter, its header and its records.
 
-    The header is the first of the first 20 records in which two names are known; if there is none, the first record
-    that is not blank. The delimiter is the one under which most column names of the header are known, then the one
-    under which the records agree best on a number of cells. Excel's first line ``sep=;`` is honoured.
+    The header is the first of the first 20 records in which two names are known, or the next one if that one knows
+    more or other names; if there is none, the first record that is not blank. The delimiter is the one under which
+    most column names of the header are known, then the one under which the records agree best on a number of cells.
+    Excel's first line ``sep=;`` is honoured.
 
     Quotation marks inside a quoted cell are doubled, or follow a backslash. Spaces may stand around quoted cells. In
     tab-separated text, a quotation mark that does not enclose the whole cell belongs to the value. Apostrophes that
@@ -82,6 +84,9 @@ class DelimitedFile:
         self._count_known = count_known
         head_records = _read_head(records, header_row, count_known)
         position = _find_header(head_records, header_row, count_known)
+        if header_row is None:
+            self._reader.width = len(_whole_names(head_records[position][1], self.delimiter))
+            position = _better_header(head_records, position, records, count_known)
         self._header_number, self._header = head_records[position]
         self._lines_above = sum(map(_has_value, (cells for _, cells in head_records[:position])))
         self._records = chain(head_records[position + 1 :], records)
@@ -237,6 +242,39 @@ def _find_header(
         problem = "is blank" if header_row <= len(head) else "does not exist"
         raise MalformedFileError(f"header_row={header_row}: that row of the file {problem}.")
     return header_row - 1
+
+
+def _better_header(
+    head: list[tuple[int, list[str]]],
+    position: int,
+    records: Iterator[tuple[int, list[str]]],
+    count_known: Callable[[Iterable[str]], int],
+) -> int:
+    """Return the position of the header, if the record found only speaks of columns: ``Sorted by: Last Name, Company``.
+
+    The next record that is not blank is the header instead if more of its names are known, or as many and one of them
+    stands below the name of another field. Records read on the way are added to the first ones.
+    """
+    found = head[position][1]
+    known = count_known(found)
+    if known < _LEAST_KNOWN:
+        return position
+    for record in islice(records, _LABELS_WITHIN):
+        head.append(record)
+        if _has_value(record[1]):
+            count = count_known(record[1])
+            is_header = count > known or (count == known and _contradicts(found, record[1]))
+            return len(head) - 1 if is_header else position
+    return position
+
+
+def _contradicts(header: Sequence[str], cells: Sequence[str]) -> bool:
+    """Return whether a cell is the known name of another field than the name above it."""
+    above, below = recognise(list(dict.fromkeys(header))), recognise(list(dict.fromkeys(cells)))
+    return any(
+        upper in above and lower in below and above[upper].field != below[lower].field
+        for upper, lower in zip(header, cells, strict=False)
+    )
 
 
 class _Lines:

@@ -301,6 +301,27 @@ def test_a_person_with_one_name_of_a_column_is_a_person(row):
     assert records == [row.split(",")]
 
 
+@pytest.mark.parametrize(
+    "above",
+    [
+        '"Sorted by: Country, Last Name, First Name, Company"\n',
+        "Sorted by: Country, Last Name, First Name, Company\n",
+        "Sorted by: Country, Last Name, First Name, Company\n\n",
+        "Fields: Last Name, First Name\n",
+    ],
+)
+def test_a_line_that_speaks_of_columns_is_no_header(above):
+    table = table_of(f'{above}First Name,Last Name,Company,Email\nAda,"Pa\\"rk",Thistle,\nBo,Lind,Larch,x\n')
+    assert list(table.columns) == ["First Name", "Last Name", "Company", "Email"]
+    assert [cells[0] for _, cells in table.records()] == ["Ada", "Bo"]
+    assert any("above the header skipped: 1" in line for line in table.skipped_lines())
+
+
+def test_a_first_row_with_names_of_columns_is_no_header():
+    table = table_of('First Name,Last Name,Company\nFirst,Company,"La\\"rch"\nAda,Park,Thistle\n')
+    assert list(table.columns) == ["First Name", "Last Name", "Company"]
+
+
 def test_labels_farther_down_are_rows():
     text = "firstname,lastname,company\nAda,Park,Thistle\nGiven Name,Family Name,Company\n"
     assert len(read(text)[2]) == 2
