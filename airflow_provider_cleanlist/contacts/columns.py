@@ -13,6 +13,7 @@ from airflow_provider_cleanlist.contacts.recognition import (
     base_names,
     is_header,
     is_header_name,
+    is_made_of_known_words,
     is_of_somebody_else,
     names_somebody,
     person_of,
@@ -199,6 +200,24 @@ def find_column(columns: Sequence[str], name: str) -> str | None:
     return next((column for column in columns if key and header_key(column) == key), None)
 
 
+def masked(columns: Sequence[str]) -> tuple[str, ...]:
+    """Return the names of columns for a message, with a number for each that may be data, as the keys of JSON may be.
+
+    If fewer than two columns are recognised, data is also an inner name behind one that is made of unknown words:
+    ``Ada Park.score``.
+    """
+    recognised = recognise(columns)
+
+    def is_data(column: str) -> bool:
+        outer, dot, _ = column.partition(".")
+        is_inner = len(recognised) < 2 and bool(dot) and column not in recognised
+        return "@" in column or "//" in column or (is_inner and not is_made_of_known_words(outer))
+
+    return tuple(
+        f"column {number}" if is_data(column) else column for number, column in enumerate(columns, start=1)
+    )
+
+
 def unknown_mapping_error(names: Sequence[str], columns: Sequence[str]) -> ColumnError:
     """Build the error for a mapping that names columns which the source does not have.
 
@@ -233,7 +252,9 @@ def unusable_columns_error(plan: ColumnPlan, columns: Sequence[str]) -> ColumnEr
         "Name the columns with column_mapping={'<column>': '<contact field>'}."
     )
     if columns and (
-        unread := [column for column in plan.unused if len(column) <= _LONGEST_SHOWN][:_MOST_TO_MAP]
+        unread := [column for column in plan.unused if len(column) <= _LONGEST_SHOWN and column in columns][
+            :_MOST_TO_MAP
+        ]
     ):
         to_copy = ", ".join(f"{column!r}: None" for column in unread)
         sentences.append(

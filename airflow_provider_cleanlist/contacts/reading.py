@@ -23,6 +23,7 @@ from airflow_provider_cleanlist.contacts.columns import (
     changing_columns_error,
     check_mapping,
     find_column,
+    masked,
     plan_columns,
     several_people_error,
     unknown_mapping_error,
@@ -283,7 +284,8 @@ class _Plans:
         self._check()
         plan = self._whole_plan()
         report.columns = {name: tuple(self._read[name]) for name in CONTACT_FIELDS if name in self._read}
-        report.unused_columns = plan.unused if self._are_names(plan) else ()
+        shown = dict(zip(self._seen, self._shown(plan), strict=False))
+        report.unused_columns = tuple(shown[column] for column in plan.unused if column in shown)
 
     def _note(self, columns: Sequence[str], plan: ColumnPlan) -> None:
         if len(self._seen) < _MAX_SHAPES:
@@ -311,13 +313,16 @@ class _Plans:
             if column not in whole.get(name, ())
         ]
 
-    def _are_names(self, plan: ColumnPlan) -> bool:
-        return plan.is_header or not self._source.has_header_line
+    def _shown(self, plan: ColumnPlan) -> tuple[str, ...]:
+        """Return the columns for messages: none if they may be a person's data, a number for a key that may be."""
+        if self._source.has_header_line:
+            return tuple(self._seen) if plan.is_header else ()
+        return masked(tuple(self._seen))
 
     def _check(self) -> None:
         plan = self._whole_plan()
         columns = tuple(self._seen)
-        shown = columns if self._are_names(plan) else ()
+        shown = self._shown(plan)
         missing = [name for name in self._mapping if find_column(columns, name) is None]
         try:
             if missing:

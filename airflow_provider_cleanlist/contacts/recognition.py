@@ -102,28 +102,45 @@ def is_header(columns: Sequence[str], recognised: Mapping[str, KnownName]) -> bo
     """Return whether columns are surely names, and not a person's data that stands where a header should be.
 
     At least two of them are recognised, or the only one; or more than half are made of words that headers are made of,
-    or name somebody's name, and none looks like an address, a URL or a number.
+    or name somebody's name, and none looks like an address, a URL or a number. Names that alternate with something
+    else are those of a form: ``Company,Northfold,Domain,northfold.example``.
 
     Args:
         columns: The columns of one source.
         recognised: From :func:`recognise`.
     """
+
+    def is_name(column: str) -> bool:
+        return column in recognised or is_header_name(column) or names_somebody(column)
+
+    names, values = columns[::2], columns[1::2]
+    if len(names) == len(values) and recognised.keys() >= set(names) and not any(map(is_name, values)):
+        return False
     if len(recognised) > 1 or len(recognised) == len(columns) == 1:
         return True
-    if any(_DATA.search(column) or len(column) > _LONGEST_PREFIXED for column in columns):
+    if any(map(looks_like_data, columns)):
         return False
-    named = sum(
-        column in recognised or is_header_name(column) or names_somebody(column) for column in columns
-    )
+    named = sum(map(is_name, columns))
     return named > 1 and named * 2 > len(columns)
 
 
+def looks_like_data(column: str) -> bool:
+    """Return whether a column's name holds an address, a URL or a number, or is too long for a name."""
+    return len(column) > _LONGEST_PREFIXED or _DATA.search(column) is not None
+
+
+def is_made_of_known_words(name: str) -> bool:
+    """Return whether a name holds nothing but words of headers, of objects and of others, so that it is no data."""
+    words = [header_key(word) for word in _WORD.findall(_CAMEL_CASE.sub(" ", name))]
+    return bool(words) and (_HEADER_KEYS | _OBJECTS | _OTHERS).issuperset(words)
+
+
 def is_header_name(column: str) -> bool:
-    """Return whether a column's name is made of nothing but words that headers are made of, as ``Phone`` is."""
-    words = _WORD.findall(_CAMEL_CASE.sub(" ", column))
-    return bool(_SNAKE_CASE.fullmatch(column)) or (
-        bool(words) and all(header_key(word) in _HEADER_KEYS for word in words)
-    )
+    """Return whether a column's name is made of words that headers are made of, as ``Phone`` or ``contact_nm`` is."""
+    words = [header_key(word) for word in _WORD.findall(_CAMEL_CASE.sub(" ", column))]
+    if _SNAKE_CASE.fullmatch(column):
+        return not (_HEADER_KEYS | _OBJECTS | _OTHERS).isdisjoint(words)
+    return bool(words) and _HEADER_KEYS.issuperset(words)
 
 
 def base_names(columns: Sequence[str]) -> Iterator[str]:

@@ -13,6 +13,7 @@ from itertools import chain, islice
 from typing import Any
 
 from airflow_provider_cleanlist.contacts.errors import MalformedFileError
+from airflow_provider_cleanlist.contacts.recognition import is_made_of_known_words
 
 MAX_OBJECT_CHARACTERS = 8 * 1024 * 1024
 
@@ -149,6 +150,7 @@ class _ArraySearch:
         window.skip()
 
     def _in_array(self, name: str) -> Iterator[Row]:
+        line = self._window.line
         items = _items(self._window)
         first = list(islice(items, _FIRST_OBJECTS))
         objects = [flattened(item) for item in first if isinstance(item, dict)]
@@ -159,13 +161,19 @@ class _ArraySearch:
             for _ in items:  # the rest of it
                 pass
             return
+        shown = self._shown(name, line)
         if self._found is not None:
             raise MalformedFileError(
-                f"The file holds several arrays of contacts: {self._found!r} and {name!r}. Put the one to read into a "
+                f"The file holds several arrays of contacts: {self._found} and {shown}. Put the one to read into a "
                 "file of its own."
             )
-        self._found = name
-        yield from _rows(chain(first, items), repr(name))
+        self._found = shown
+        yield from _rows(chain(first, items), shown)
+
+    @staticmethod
+    def _shown(name: str, line: int) -> str:
+        """Return an array's name for a message, or where it is: its keys may be data, such as people's names."""
+        return repr(name) if is_made_of_known_words(name) else f"the array at line {line}"
 
 
 def _long_number(line: int) -> MalformedFileError:

@@ -12,6 +12,7 @@ from airflow_provider_cleanlist.client.models import CONTACT_FIELDS
 from airflow_provider_cleanlist.contacts.columns import (
     check_mapping,
     listed,
+    masked,
     plan_columns,
     unusable_columns_error,
 )
@@ -221,6 +222,11 @@ def test_an_exact_name_is_preferred():
         (["Title", "Status", "Phone", "+49 30 123456"], {}, False),
         (["Title", "Website", "https://northfold.example"], {}, False),
         (["McDonald", "deVries", "Northfold"], {}, False),
+        (["ada_roe", "northfold_as", "active_user"], {}, False),
+        (["Full Name", "Ada Roe", "Company", "Northfold"], {}, False),
+        (["First Name", "Ada", "Last Name", "Roe", "Company", "Northfold"], {}, False),
+        (["Full Name", "Phone", "Company", "City"], {}, True),
+        (["Company", "Kunde", "Domain"], {}, True),
     ],
 )
 def test_a_header_is_sure_by_two_names_or_the_mapping(columns, mapping, is_header):
@@ -325,6 +331,21 @@ def test_what_may_be_a_person_is_not_in_the_message():
     message = str(unusable_columns_error(plan, ()))
     assert not [word for word in columns if word in message]
     assert "column_mapping={'<column>': '<contact field>'}" in message
+
+
+@pytest.mark.parametrize(
+    ("columns", "shown"),
+    [
+        (["id", "ada@northfold.example.score"], ("id", "column 2")),
+        (["Ada Roe.company", "Ada Roe.title"], ("column 1", "column 2")),
+        (["Email", "Rufname", "contact.nick", "Ada Roe.x"], ("Email", "Rufname", "contact.nick", "column 4")),
+        (["Email", "Company", "kunde.rufname"], ("Email", "Company", "kunde.rufname")),
+    ],
+)
+def test_keys_that_may_be_data_are_shown_by_number(columns, shown):
+    assert masked(columns) == shown
+    message = str(unusable_columns_error(plan_columns(columns, {}), masked(columns)))
+    assert not [column for column in columns if column not in shown and column in message]
 
 
 def test_long_lists_are_cut():

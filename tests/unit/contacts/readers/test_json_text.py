@@ -87,6 +87,13 @@ def test_two_arrays_of_contacts_are_an_error():
         list(read_json_array([json.dumps({"contacts": ROWS, "data": {"people": ROWS}})]))
 
 
+@pytest.mark.parametrize("keys", [("SECRET A", "SECRET B"), ("contacts", "SECRET")])
+def test_keys_that_may_be_names_of_people_are_not_shown(keys):
+    with pytest.raises(MalformedFileError, match=r"the array at line 1\. Put the one to read") as caught:
+        list(read_json_array([json.dumps(dict.fromkeys(keys, ROWS))]))
+    assert "SECRET" not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     "text", ['{"first_name": "SECRET", "company": {"name": "x"}}', '{"x": [1, 2]}', "{}", '"SECRET"']
 )
