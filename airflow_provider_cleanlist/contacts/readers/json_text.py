@@ -13,7 +13,8 @@ from itertools import chain, islice
 from typing import Any
 
 from airflow_provider_cleanlist.contacts.errors import MalformedFileError
-from airflow_provider_cleanlist.contacts.recognition import is_made_of_known_words
+from airflow_provider_cleanlist.contacts.known_names import FULL_NAME
+from airflow_provider_cleanlist.contacts.recognition import is_made_of_known_words, person_of, recognise
 
 MAX_OBJECT_CHARACTERS = 8 * 1024 * 1024
 
@@ -21,6 +22,7 @@ _SPACE = re.compile(r"[ \t\r\n]*")
 _DECODER = json.JSONDecoder()
 _FIRST_OBJECTS = 20
 _MOST_LEVELS = 5
+_NAMES = frozenset({"first_name", "last_name"})
 
 Row = tuple[int, Mapping[str, object]]
 
@@ -63,7 +65,8 @@ def read_json_array(
         is_usable: Tells whether columns can identify a person.
 
     Raises:
-        MalformedFileError: If the text is not one JSON array of objects, and holds none or several of them.
+        MalformedFileError: If the text is not one JSON array of objects, and holds none or several of them, or people
+            outside of it.
     """
     window = _Window(iter(texts))
     if window.peek() == "[":
@@ -119,6 +122,8 @@ class _ArraySearch:
         self._found: str | None = None
         self._unusable: list[Row] = []
         self._has_empty_array = False
+        self._own: list[str] = []
+        self._has_people_elsewhere = False
 
     def rows(self) -> Iterator[Row]:
         """Yield the rows of the array; without a usable one the first of the others, so that its columns are named."""
@@ -130,6 +135,18 @@ class _ArraySearch:
             )
         if self._found is None:
             yield from self._unusable
+        elif self._has_people_elsewhere or self._names_a_person():
+            raise MalformedFileError(
+                f"The file names people outside of {self._found}, who would be left out. Put the array to read into a "
+                "file of its own."
+            )
+
+    def _names_a_person(self) -> bool:
+        """Return whether the object is a person itself, with an array of others inside."""
+        known = recognise(self._own)
+        return {
+            name.field for column, name in known.items() if "." not in column or person_of(column)
+        } >= _NAMES
 
     def _in_object(self, path: str, levels: int) -> Iterator[Row]:
         window = self._window
@@ -147,6 +164,7 @@ class _ArraySearch:
                 yield from self._in_object(f"{name}.", levels - 1)
             else:
                 window.decode()
+                self._own.append(name)
         window.skip()
 
     def _in_array(self, name: str) -> Iterator[Row]:
@@ -158,6 +176,8 @@ class _ArraySearch:
         self._has_empty_array |= not first
         if len(objects) < len(first) or not objects or not self._is_usable(columns):
             self._unusable = self._unusable or list(enumerate(objects, start=1))
+            fields = {known.field for known in recognise(columns).values()}
+            self._has_people_elsewhere |= FULL_NAME in fields and bool(fields & {"company_name", "email"})
             for _ in items:  # the rest of it
                 pass
             return

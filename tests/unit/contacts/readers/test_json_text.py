@@ -87,6 +87,39 @@ def test_two_arrays_of_contacts_are_an_error():
         list(read_json_array([json.dumps({"contacts": ROWS, "data": {"people": ROWS}})]))
 
 
+PEOPLE = [{"first_name": "Bo", "last_name": "Lind", "company": "Larch"}]
+
+
+def has_names(columns):
+    return any("first_name" in column for column in columns)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"contacts": [{"name": "Ada Roe", "company": "Northfold"}], "owners": PEOPLE},
+        {"included": PEOPLE, "data": [{"attributes": {"name": "Ada Roe", "email": "ada@northfold.example"}}]},
+        {"first_name": "Ada", "last_name": "Roe", "company": "Northfold", "colleagues": PEOPLE},
+        {"similar_people": PEOPLE, "person": {"first_name": "Ada", "last_name": "Roe"}},
+    ],
+)
+def test_others_are_not_read_instead_of_the_contacts(answer):
+    with pytest.raises(MalformedFileError, match=r"names people outside of .* file of its own") as caught:
+        list(read_json_array([json.dumps(answer)], has_names))
+    assert "Roe" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"contacts": PEOPLE, "accounts": [{"name": "Larch", "website": "larch.example"}]},
+        {"url": "https://api.example", "user": {"first_name": "Ada", "last_name": "Roe"}, "data": PEOPLE},
+    ],
+)
+def test_what_else_an_answer_holds_does_not_count(answer):
+    assert list(read_json_array([json.dumps(answer)], has_names)) == [(1, PEOPLE[0])]
+
+
 @pytest.mark.parametrize("keys", [("SECRET A", "SECRET B"), ("contacts", "SECRET")])
 def test_keys_that_may_be_names_of_people_are_not_shown(keys):
     with pytest.raises(MalformedFileError, match=r"the array at line 1\. Put the one to read") as caught:
