@@ -25,14 +25,14 @@ _REMEMBERED = 2_000  # names of columns; rows of JSON may each bring their own
 _OBJECT_WORDS = """
     ansprechpartner attributes candidate candidates contact contacto contacts contato contatto custom
     data field fields individual kontakt kontaktperson lead leads name osoba payload people person persona
-    personne persoon pessoa profile properties property prospect prospects record traits
+    personne persoon pessoa profile properties property prospect prospects record referente traits
 """
 _OBJECTS = frozenset(_OBJECT_WORDS.split())
 """Keys of words for the object that a row is, and for what loaders put around it: a prefix of these says nothing."""
 
 _PEOPLE_WORDS = """
     ansprechpartner candidate candidates contact contacto contacts contato contatto individual kontakt kontaktperson
-    lead leads osoba people person persona personne persoon pessoa prospect prospects
+    lead leads osoba people person persona personne persoon pessoa prospect prospects referente
 """
 _PEOPLE = frozenset(_PEOPLE_WORDS.split())
 """Those of them for a person: two different ones are two people."""

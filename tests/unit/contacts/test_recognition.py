@@ -146,6 +146,7 @@ def test_somebody_beside_a_full_name_or_an_address_is_not_read(header: str) -> N
         "Booking Contact|Company|Delegate First Name|Delegate Last Name|Delegate Email",
         "Buyer Full Name|Buyer First Name|Buyer Last Name|Buyer Email|Buyer Company",
         "name.fullName|name.givenName|name.familyName|email|company",
+        "Nome|Referente Nome|Referente Cognome|Azienda|Email",
     ],
 )
 def test_the_only_person_is_read_behind_a_prefix(header: str) -> None:
