@@ -53,7 +53,9 @@ def main(arguments: list[str] | None = None) -> int:
     config = uvicorn.Config(
         build_app(Receiver(settings.secrets, lambda: inbox), URL_PREFIX),
         http=BoundedProtocol,
+        ws="none",
         access_log=False,  # it would contain tokens
+        log_level="error",  # requests that are not HTTP are warnings of uvicorn's, as many as somebody likes
         server_header=False,
         timeout_graceful_shutdown=GRACE_SECONDS,
     )

@@ -20,6 +20,12 @@ from airflow_provider_cleanlist.operators.bulk_enrich import BulkEnrichOperator
 from airflow_provider_cleanlist.triggers.list_counts import MAX_PAGES
 from airflow_provider_cleanlist.triggers.shared_poller import CONNECTION_LIFE_SECONDS
 from airflow_provider_cleanlist.warehouse.staging import ABANDONED_AFTER
+from airflow_provider_cleanlist.webhooks.connections import (
+    DRAIN_SECONDS,
+    HEAD_SECONDS,
+    LIFE_SECONDS,
+    MAX_CONNECTIONS,
+)
 
 TEXT = " ".join((Path(__file__).parents[2] / "docs" / "security.md").read_text(encoding="utf-8").split())
 
@@ -70,6 +76,14 @@ def test_a_limit(what: str, limit: input_limits.InputLimit, seconds: str) -> Non
 def test_the_largest_body() -> None:
     assert f"at most {input_limits.WEBHOOK.size // 1024**2} MB" in TEXT
     assert f"| {input_limits.WEBHOOK_ATTEMPTS} in an hour |" in TEXT
+
+
+def test_the_connections_of_the_standalone_receiver() -> None:
+    times = f"{HEAD_SECONDS:g} s for headers, {LIFE_SECONDS:g} s without a delivery that is answered with 200"
+    assert (
+        f"| {MAX_CONNECTIONS}, or half of the process's file descriptors | | {times}, {DRAIN_SECONDS:g} s"
+        in TEXT
+    )
 
 
 def test_the_most_columns_and_the_largest_file_of_the_inbox() -> None:

@@ -124,6 +124,24 @@ def test_a_thousand_idle_connections_silence_nobody(start, monkeypatch, tmp_path
     assert "Traceback" not in receiver.log.read_text()
 
 
+def test_outsiders_do_not_write_the_log(start):
+    """Neither by what is not HTTP nor by upgrades; what the receiver itself refuses is one line a minute."""
+    receiver = start(NEW)
+    host, _, port = receiver.url.rpartition("/")[2].partition(":")
+    upgrade = b"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: %s\r\nConnection: upgrade\r\n\r\n"
+    for request, status in ((b"\n!\r\n\r\n", 400), (upgrade % b"h", 404), (upgrade % b"websocket", 404)):
+        for _ in range(10):
+            with socket.create_connection((host, int(port)), timeout=20) as connection:
+                connection.sendall(request)
+                assert int(connection.recv(100).split()[1]) == status
+    for _ in range(10):
+        assert httpx.post(f"{receiver.url}/cleanlist/webhook/{'A' * 70}", json={}).status_code == 404
+    assert receiver.stop() == 0
+    lines = [line for line in receiver.log.read_text().splitlines() if line]
+    assert len(lines) == 2, lines
+    assert "A webhook request was answered with 404" in lines[1]
+
+
 def test_a_secret_is_changed_without_losing_a_webhook(start, connect, task, inbox, monkeypatch):
     """As docs/webhooks.md says: receivers first, with both secrets; then workers."""
 
