@@ -93,6 +93,10 @@ WEBHOOK_ATTEMPTS = 30
 WEBHOOK_ADDRESSES = 10_000
 """Webhook addresses whose requests are counted at the same time."""
 
+SOURCE_COLUMNS = 2000
+"""Most columns with a name that a source of contacts may have."""
+SHEET_COLUMNS = 16_384
+"""Most columns of a source with those that have no name: as wide as a spreadsheet is saved."""
 COLUMNS = 1000
 """Most columns that the fields of records become; Oracle and SQL Server have no room for more."""
 

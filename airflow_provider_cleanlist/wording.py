@@ -23,11 +23,13 @@ def unique_names(header: Sequence[str]) -> tuple[str, ...]:
         header: The names as a source has them.
     """
     names: dict[str, None] = {}
+    repetitions: dict[str, int] = {}
     for position, cell in enumerate(header, start=1):
         base = cell.strip() or f"column {position}"
-        name, repetition = base, 1
+        name, repetition = base, repetitions.get(base, 1)
         while name in names:
             repetition += 1
             name = f"{base} ({repetition})"
+        repetitions[base] = repetition
         names[name] = None
     return tuple(names)

@@ -17,6 +17,9 @@ from airflow_provider_cleanlist.contacts.cleaning import (
     parse_linkedin_url,
 )
 from airflow_provider_cleanlist.contacts.domains import clean_domain
+from airflow_provider_cleanlist.contacts.errors import ColumnError
+from airflow_provider_cleanlist.input_limits import SHEET_COLUMNS, SOURCE_COLUMNS
+from airflow_provider_cleanlist.wording import unique_names
 
 _NAMES = ("first_name", "last_name")
 _TEXTS = (*_NAMES, "company_name")
@@ -193,3 +196,21 @@ def unwrapped(value: object) -> object:
     if text[:1] == "'" and text[-1:] != "'" and not _ELISION.match(text):
         return text[1:]
     return value
+
+
+def source_columns(names: Sequence[str]) -> tuple[str, ...]:
+    """Return the column names of a source without repetition, see :func:`..wording.unique_names`.
+
+    Args:
+        names: The names as the source has them.
+
+    Raises:
+        ColumnError: There are more columns than are read.
+    """
+    named = sum(1 for name in names if name.strip())
+    if named > SOURCE_COLUMNS or len(names) > SHEET_COLUMNS:
+        raise ColumnError(
+            f"The source has {len(names):,} columns, {named:,} of them with a name. At most {SOURCE_COLUMNS:,} with a "
+            f"name and {SHEET_COLUMNS:,} in all are read: leave out those that name no person or company."
+        )
+    return unique_names(names)

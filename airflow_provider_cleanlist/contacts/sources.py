@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NamedTuple, Protocol, cast
 
 from airflow_provider_cleanlist.client.models import CONTACT_FIELDS, Contact
+from airflow_provider_cleanlist.contacts.cells import source_columns
 from airflow_provider_cleanlist.contacts.columns import find_column, plan_columns
 from airflow_provider_cleanlist.contacts.errors import (
     MissingFileError,
@@ -41,7 +42,6 @@ from airflow_provider_cleanlist.contacts.readers.text import (
 )
 from airflow_provider_cleanlist.contacts.recognition import count_recognised
 from airflow_provider_cleanlist.storage import open_file
-from airflow_provider_cleanlist.wording import unique_names
 
 if TYPE_CHECKING:
     from airflow_provider_cleanlist.contacts.readers.query import ConnectionHook
@@ -157,7 +157,7 @@ class RecordsSource:
     def rows(self, wanted: WantedColumns | None = None, /) -> Iterator[SourceRow]:
         """Read the contacts from the first."""
         if self._frame is not None:
-            self.columns = unique_names([str(column) for column in self._frame.columns])
+            self.columns = source_columns([str(column) for column in self._frame.columns])
             for number, cells in enumerate(self._frame.itertuples(index=False, name=None), start=1):
                 yield SourceRow(number, dict(zip(self.columns, cells, strict=True)))
             return

@@ -19,10 +19,12 @@ MAX_CONNECTIONS = 500
 HEAD_SECONDS = 10.0
 """How long a connection may take to send the headers of its next request, in seconds."""
 LIFE_SECONDS = 30.0
-"""How long a connection may live without a genuine delivery, in seconds; one takes 28 s at most: headers, body, store."""
+"""How long a connection may live without a genuine delivery, in seconds; one takes 28 s at most."""
 DRAIN_SECONDS = 1.0
-"""How long a refused request may take to send the rest of its body, in seconds: who is still sending when the connection
-is closed does not see the answer."""
+"""How long a refused request may take to send the rest of its body, in seconds.
+
+Who is still sending when the connection is closed does not see the answer.
+"""
 
 
 class BoundedProtocol(H11Protocol):

@@ -96,6 +96,7 @@ def test_the_limits_of_lists_and_loads() -> None:
     for statement in (
         f"| {limits.PAGES:,} pages, and {limits.PAGES_OF_LISTS:,} |",
         f"`journal_path` | {limits.JOURNAL_FILE // 1024**2} MB |",
+        f"of contacts | {limits.SOURCE_COLUMNS:,} with a name, {limits.SHEET_COLUMNS:,} in all |",
         f"next page | {limits.CURSOR_CHARACTERS:,} characters |",
         f"triggerer keeps | {limits.LIST_CHARACTERS:,} characters, {MAX_PAGES} pages |",
         f"fields together | {limits.FIELD_CHARACTERS:,} characters |",

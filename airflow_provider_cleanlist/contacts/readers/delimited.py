@@ -10,12 +10,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain, islice
 from typing import Any
 
+from airflow_provider_cleanlist.contacts.cells import source_columns
 from airflow_provider_cleanlist.contacts.cleaning import parse_linkedin_url
 from airflow_provider_cleanlist.contacts.errors import EmptyFileError, MalformedFileError
 from airflow_provider_cleanlist.contacts.known_names import header_key
 from airflow_provider_cleanlist.contacts.recognition import count_recognised, recognise
 from airflow_provider_cleanlist.contacts.report import Tally
-from airflow_provider_cleanlist.wording import unique_names
 
 DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "pipe"}
 """The delimiters that are detected, and their names for messages."""
@@ -60,6 +60,7 @@ class DelimitedFile:
     Raises:
         EmptyFileError: If there is no record at all.
         MalformedFileError: If quotation marks are not balanced, or ``header_row`` names no record.
+        ColumnError: If the header has more columns than are read.
     """
 
     def __init__(
@@ -90,7 +91,7 @@ class DelimitedFile:
         self._header_number, self._header = head_records[position]
         self._lines_above = sum(map(_has_value, (cells for _, cells in head_records[:position])))
         self._records = chain(head_records[position + 1 :], records)
-        self.columns = unique_names(self._names())
+        self.columns = source_columns(self._names())
         self._reader.width = len(self.columns)
         self._keys = list(map(header_key, self.columns))
         initial = self._header[0].strip()[:1]
@@ -191,13 +192,16 @@ class DelimitedFile:
 
 def _whole_names(header: Sequence[str], delimiter: str) -> list[str]:
     """Join what a delimiter in the brackets of an unquoted name has cut: ``Name (Last`` and ``First)``."""
-    whole: list[str] = []
+    whole: list[list[str]] = []
+    unclosed = 0
     for cell in header:
-        if whole and whole[-1].count("(") > whole[-1].count(")"):
-            whole[-1] += delimiter + cell
+        if unclosed > 0:
+            whole[-1].append(cell)
         else:
-            whole.append(cell)
-    return whole if whole and whole[-1].count("(") <= whole[-1].count(")") else list(header)
+            whole.append([cell])
+            unclosed = 0
+        unclosed += cell.count("(") - cell.count(")")
+    return list(map(delimiter.join, whole)) if unclosed <= 0 else list(header)
 
 
 def _short_only(count_known: Callable[[Iterable[str]], int]) -> Callable[[Iterable[str]], int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_cleanlist.contacts.cells import is_nothing
+from airflow_provider_cleanlist.contacts.cells import is_nothing, source_columns
 from airflow_provider_cleanlist.contacts.errors import MalformedFileError, MissingDependencyError
 from airflow_provider_cleanlist.contacts.readers.json_text import flattened
 from airflow_provider_cleanlist.wording import counted, unique_names
@@ -50,7 +50,7 @@ class ParquetTable:
             self._paths = [path for field in self._file.schema_arrow for path in _leaf_paths(field, pyarrow)]
         except (*self._errors, OSError) as error:
             raise self._unreadable(error) from None
-        self.columns = unique_names(self._paths)
+        self.columns = source_columns(self._paths)
 
     def rows(
         self, choose: Callable[[Sequence[str]], Sequence[str]] = lambda columns: columns

@@ -12,9 +12,9 @@ from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing
 from typing import Any, Protocol
 
-from airflow_provider_cleanlist.contacts.errors import QueryError, SourceUnavailableError
+from airflow_provider_cleanlist.contacts.cells import source_columns
+from airflow_provider_cleanlist.contacts.errors import ColumnError, QueryError, SourceUnavailableError
 from airflow_provider_cleanlist.redaction import redacted
-from airflow_provider_cleanlist.wording import unique_names
 
 _FETCH_ROWS = 2_000
 _POSTGRES_DRIVERS = frozenset({"psycopg", "psycopg2"})
@@ -80,6 +80,7 @@ def read_query(
         parameters: What the driver binds to the query's placeholders, in the driver's own style.
 
     Raises:
+        ColumnError: If it has more columns than are read.
         QueryError: If the query writes, cannot be run as it is, or its data made it fail (a cast, an overflow).
         SourceUnavailableError: If the database cannot be reached or fails.
     """
@@ -93,14 +94,14 @@ def read_query(
             rows = cursor.fetchmany(_FETCH_ROWS)
             if cursor.description is None:
                 raise QueryError("The query returns no rows: it is not a SELECT.")
-            columns = unique_names([str(column[0]) for column in cursor.description])
+            columns = source_columns([str(column[0]) for column in cursor.description])
             if not rows:
                 yield columns, ()
             while rows:
                 for row in rows:
                     yield (tuple(row), tuple(row.values())) if isinstance(row, Mapping) else (columns, row)
                 rows = cursor.fetchmany(_FETCH_ROWS)
-        except QueryError:
+        except (QueryError, ColumnError):
             raise
         except Exception as error:  # noqa: BLE001 - drivers raise what they like
             raise _translated(error) from None

@@ -17,7 +17,9 @@ import pytest
 from pyarrow import parquet
 
 from airflow_provider_cleanlist.client.models import Contact
+from airflow_provider_cleanlist.contacts import cells
 from airflow_provider_cleanlist.contacts.errors import (
+    ColumnError,
     EmptyFileError,
     EncodingError,
     MalformedFileError,
@@ -521,3 +523,42 @@ def test_exactly_one_source():
 def test_open_source(tmp_path):
     assert isinstance(open_source(contacts=pd.DataFrame()), RecordsSource)
     assert isinstance(open_source(contacts_path=tmp_path / "c.csv"), FileSource)
+
+
+# --- how many columns --------------------------------------------------------------------------------------------
+
+
+def source_of(kind: str, count: int, folder: Path, database) -> FileSource | RecordsSource | QuerySource:
+    names = [f"c{number}" for number in range(count)]
+    if kind == "query":
+        return QuerySource(database, f"SELECT {', '.join(f'1 AS {name}' for name in names)}")
+    if kind == "frame":
+        return RecordsSource(pd.DataFrame([range(count)], columns=names))
+    path = folder / f"contacts.{kind}"
+    if kind == "csv":
+        path.write_text(",".join(names) + "\n" + ",".join(["1"] * count))
+    else:
+        parquet.write_table(pa.table({name: [1] for name in names}), path)
+    return FileSource(str(path))
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet", "query", "frame"])
+def test_more_columns_than_are_read_are_refused(tmp_path, database, monkeypatch, kind):
+    monkeypatch.setattr(cells, "SOURCE_COLUMNS", 20)
+    assert len(values(source_of(kind, 20, tmp_path, database))[0]) == 20
+    with pytest.raises(ColumnError, match=r"has 21 columns, 21 of them with a name\. At most 20 with a name"):
+        values(source_of(kind, 21, tmp_path, database))
+
+
+def test_a_sheet_that_was_saved_to_its_last_column_is_read(tmp_path):
+    header = "email" + "," * 16_383
+    (row,) = values(FileSource(write(tmp_path, "wide.csv", f"{header}\nm@x.example\n".encode())))
+    assert (row["email"], len(row)) == ("m@x.example", 16_384)
+    with pytest.raises(ColumnError, match="and 16,384 in all"):
+        values(FileSource(write(tmp_path, "wider.csv", f"{header},\nm@x.example\n".encode())))
+
+
+@pytest.mark.parametrize("header", ["a," * 100_000, "(," + "," * 100_000], ids=["repeated", "open bracket"])
+def test_a_header_costs_linear_time(tmp_path, header):
+    with pytest.raises(ColumnError):
+        values(FileSource(write(tmp_path, "wide.csv", f"email,name,{header}\nx,y,z\n".encode())))

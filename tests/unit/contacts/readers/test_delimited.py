@@ -276,6 +276,8 @@ def test_names_are_unique():
         "Email (3)",
         "column 5",
     )
+    assert unique_names(["a (2)", "a", "a", "a (2)", "a"]) == ("a (2)", "a", "a (3)", "a (2) (2)", "a (4)")
+    assert len(unique_names(["a"] * 300_000)) == 300_000
 
 
 @pytest.mark.parametrize(
