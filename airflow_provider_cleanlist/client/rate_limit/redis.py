@@ -1,7 +1,7 @@
 """The store for many hosts: a key on a Redis or Valkey server, changed by optimistic transactions on its clock.
 
-A transaction takes two round trips: WATCH, TIME and GET, then MULTI, SET and EXEC. If somebody else was faster, EXEC
-changes nothing and the transaction is repeated. Nothing is locked, so a process that dies stops nobody.
+A transaction takes two round trips: WATCH, TIME and GETRANGE, then MULTI, SET and EXEC. If somebody else was faster,
+EXEC changes nothing and the transaction is repeated. Nothing is locked, so a process that dies stops nobody.
 
 While the server cannot be reached, each host uses its own store. A process that changes stores holds the one it comes
 to for what it has lately sent (see :class:`.memory.LocalCooldown`), so that neither overdraws the window.
@@ -14,8 +14,11 @@ import math
 import os
 import random
 import re
+import socket
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -30,6 +33,7 @@ from airflow_provider_cleanlist.client.rate_limit.core import (
     lifetime,
 )
 from airflow_provider_cleanlist.client.rate_limit.directories import scope_hash
+from airflow_provider_cleanlist.client.rate_limit.file import MAX_FILE_BYTES
 from airflow_provider_cleanlist.client.rate_limit.memory import (
     BaseRateLimiter,
     Change,
@@ -45,7 +49,9 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 TIMEOUT_SECONDS = 1.0
-"""How long the server may take to answer."""
+"""How long the server may keep silent."""
+EXCHANGE_SECONDS = 3.0
+"""How long a round trip may take altogether, with a new connection if there is none."""
 CONTENTION_SECONDS = 1.0
 """How long a transaction is repeated while others are faster."""
 RECONNECTS_PER_WINDOW = 12
@@ -71,29 +77,41 @@ class RedisKey:
     Args:
         url: Address of the server, with a scheme of the Redis client.
         name: Name of the key.
+        largest: Most bytes of a value that are read.
     """
 
-    def __init__(self, url: str, name: str) -> None:
+    def __init__(self, url: str, name: str, largest: int = MAX_FILE_BYTES) -> None:
         self._url = url
         self._name = name
+        self._largest = largest
         self._connection: Any = None
 
     def read(self) -> tuple[bytes | None, float]:
         """Begin a transaction; return the key's value and the server's time in seconds since the epoch.
 
-        A value of another type is returned as empty bytes.
+        A value that is too large or of another type is returned as empty bytes.
         """
         import redis
 
-        commands = ("UNWATCH",), ("WATCH", self._name), ("TIME",), ("GET", self._name)
+        commands = ("UNWATCH",), ("WATCH", self._name), ("TIME",), ("GETRANGE", self._name, 0, self._largest)
         try:
             _, watched, clock, value = self._send(*commands)
         except redis.ConnectionError:  # the server may have closed an idle connection
             _, watched, clock, value = self._send(*commands)
         _raise_if_error(watched)
         _raise_if_error(clock)
-        seconds, micros = map(int, clock)
-        return (b"" if isinstance(value, Exception) else value), seconds + micros / 1_000_000
+        return self._value(value), _seconds(clock)
+
+    def _value(self, reply: object) -> bytes | None:
+        """Return the value in a reply to GETRANGE, which is empty where there is none."""
+        import redis
+
+        if isinstance(reply, redis.ResponseError) and str(reply).startswith("WRONGTYPE"):
+            return b""
+        _raise_if_error(reply)
+        if not isinstance(reply, bytes):
+            raise redis.InvalidResponse
+        return (reply if len(reply) <= self._largest else b"") if reply else None
 
     def write(self, value: bytes, seconds: float) -> bool:
         """End a transaction; return whether the key was set, which it is unless it has changed since :meth:`read`.
@@ -128,16 +146,68 @@ class RedisKey:
         connection = self._connection = self._connection or _new_connection(self._url)
         replies: list[Any] = []
         try:
-            connection.send_packed_command(connection.pack_commands(commands))
-            for _ in commands:
-                try:
-                    replies.append(connection.read_response(disable_decoding=True))
-                except redis.ResponseError as error:
-                    replies.append(error)
+            with _hung_up_in_time(connection):
+                connection.send_packed_command(connection.pack_commands(commands))
+                for _ in commands:
+                    try:
+                        replies.append(connection.read_response(disable_decoding=True))
+                    except redis.ResponseError as error:
+                        replies.append(error)
+        except _MISREAD:  # by the client's library, which takes the server at its word
+            self.disconnect()
+            raise redis.InvalidResponse from None
         except BaseException:  # an unread reply would be taken for the answer to the next command
             self.disconnect()
             raise
         return replies
+
+
+_MISREAD = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    MemoryError,
+    RecursionError,
+    TypeError,
+)
+
+
+@contextmanager
+def _hung_up_in_time(connection: Any) -> Iterator[None]:
+    """Let a round trip fail that takes longer than ``EXCHANGE_SECONDS``: the client's own timeout is for each part."""
+    is_over = threading.Event()
+
+    def hang_up() -> None:
+        seconds = EXCHANGE_SECONDS
+        while not is_over.wait(seconds):
+            seconds = 0.1  # there is no socket before the connection is established
+            if (opened := getattr(connection, "_sock", None)) is not None:
+                with suppress(OSError):
+                    socket.socket.shutdown(opened, socket.SHUT_RDWR)
+
+    threading.Thread(target=hang_up, name="cleanlist-redis-deadline", daemon=True).start()
+    try:
+        yield
+    finally:
+        is_over.set()
+
+
+def _seconds(clock: object) -> float:
+    """Return the seconds since the epoch in a reply to TIME."""
+    import redis
+
+    try:
+        seconds, micros = map(int, clock)  # type: ignore[call-overload]
+        now = float(seconds + micros / 1_000_000)
+    except (ArithmeticError, TypeError, ValueError):
+        raise redis.InvalidResponse from None
+    if not 0 <= now < _LAST_SECOND:
+        raise redis.InvalidResponse
+    return now
+
+
+_LAST_SECOND = 1e11
 
 
 def _new_connection(url: str) -> Any:
@@ -170,7 +240,8 @@ class RedisRateLimiter(BaseRateLimiter):
     def __init__(self, url: str, scope: str, budget: Budget, fallback: BaseRateLimiter) -> None:
         super().__init__(budget, fallback.clock)
         address, self._address = checked_url(url)
-        self._key = RedisKey(address, f"cleanlist:budget:1:{scope_hash(scope)}")
+        largest = max(MAX_FILE_BYTES, 64 * 8 * budget.requests)
+        self._key = RedisKey(address, f"cleanlist:budget:1:{scope_hash(scope)}", largest)
         self._lock = threading.Lock()
         os.register_at_fork(after_in_child=self._start_over)
         self._fallback = fallback
