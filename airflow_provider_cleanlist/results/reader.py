@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from airflow_provider_cleanlist.client.models import count_or_none
@@ -223,6 +223,9 @@ class ResultReader:
             status = WorkflowStatus.parse(workflow_id, payload)
             truncated = bool(count_or_none(payload.get("results_truncated")))
             delivered = self._results_in(status, is_final=True, truncated=truncated)
+            if tasks := frozenset(self._task_ids.get(workflow_id, ())):  # who has the address may send others
+                rows = {task_id: row for task_id, row in delivered.rows.items() if task_id in tasks}
+                delivered = replace(delivered, rows=rows)
             self.counts.from_webhooks += len(delivered.rows)
         hopeless = not self._statuses_carry_results and bool(self._task_ids.get(workflow_id))
         if delivered.is_complete or hopeless or not may_request:

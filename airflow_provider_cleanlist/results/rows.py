@@ -35,18 +35,20 @@ PERSON = "_cleanlist_person"
 def result_row(
     body: Mapping[str, Any], workflow_id: str, task_id: str | None = None
 ) -> dict[str, Any] | None:
-    """Return one result as a flat record, or None if its task is unknown.
+    """Return one result as a flat record, or None if its task is unknown or it names another workflow.
 
     Args:
         body: The result as Cleanlist sent it, itself or nested in another object.
-        workflow_id: Its workflow, for results that do not name it.
-        task_id: Its task, if it is known.
+        workflow_id: The workflow that is read.
+        task_id: Its task, if the result was requested by it: such a result belongs to the workflow, whatever it names.
 
     Returns:
         ``RESULT_FIELDS`` as far as known, and every other field of prospect and company as ``prospect_...`` and
         ``company_...``. ``other_emails`` and ``phones`` are lists, ``raw`` is the result as Cleanlist sent it.
     """
     result = EnrichmentResult.parse(body)
+    if task_id is None and result.workflow_id not in (None, "", workflow_id):
+        return None
     task_id = result.task_id or task_id
     if not task_id:
         return None
@@ -54,7 +56,7 @@ def result_row(
         **_prefixed("prospect", result.prospect),
         **_prefixed("company", result.company),
         "task_id": task_id,
-        "workflow_id": result.workflow_id or workflow_id,
+        "workflow_id": workflow_id,
         "status": result.status,
         "primary_email": result.email,
         "primary_email_status": result.email_status,

@@ -290,3 +290,43 @@ def test_a_cursor_of_other_tasks_is_refused(other: dict[str, list[str]]) -> None
 def test_no_workflows() -> None:
     (page,) = Cleanlist().reader().read(None)
     assert (list(page.records), page.cursor) == ([], None)
+
+
+def test_a_delivery_brings_no_results_of_another_workflow() -> None:
+    """Who has the address of one batch sends a result of another one's task, under either workflow's name."""
+    cleanlist = Cleanlist("w1", "w2")
+    forged = {**TEO, "primary_email": "forged@evil.example"}
+    cleanlist.delivered = {
+        "w1": {
+            "status": "completed",
+            "results": [
+                {**forged, "task_id": "w2-0", "workflow_id": "w2"},
+                {**forged, "task_id": "w2-1"},
+                *({**TEO, "task_id": task_id, "workflow_id": "w1"} for task_id in cleanlist.tasks["w1"]),
+            ],
+        },
+        "w2": {"status": "completed", "results": cleanlist.results("w2")},
+    }
+    rows = [row for page in cleanlist.reader(cleanlist.tasks).read(None) for row in page.records]
+    assert [(row["task_id"], row["workflow_id"]) for row in rows] == [
+        (task_id, workflow_id) for workflow_id, tasks in cleanlist.tasks.items() for task_id in tasks
+    ]
+    assert "forged" not in str(rows)
+    assert cleanlist.asked == []
+
+
+def test_a_delivery_of_nothing_but_foreign_results_counts_as_none() -> None:
+    cleanlist = Cleanlist("w1")
+    cleanlist.delivered["w1"] = {
+        "status": "completed",
+        "results": [{**TEO, "task_id": "x", "workflow_id": "w2"}],
+    }
+    cleanlist.status["w1"] = {"results": cleanlist.results("w1")}
+    assert ids(cleanlist.reader()) == cleanlist.tasks["w1"]
+    assert cleanlist.asked == ["w1"]
+
+
+def test_a_result_that_was_requested_by_its_task_is_kept_whatever_workflow_it_names() -> None:
+    row = result_row({**TEO, "workflow_id": "child"}, "w", "t1")
+    assert row is not None
+    assert (row["task_id"], row["workflow_id"]) == ("t1", "w")
