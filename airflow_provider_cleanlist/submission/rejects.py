@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import io
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -28,17 +29,27 @@ REJECT_COLUMNS = ("row", "reason", *CONTACT_FIELDS)
 
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 """First characters by which spreadsheets take a value for a formula; the last ones are as wide as Chinese letters."""
-
+_INNER_START = re.compile(r"""([;|\t\r\n][;|\s"]*+)([=+\-@\uff1d\uff0b\uff0d\uff20]?)""")
+"""Where a formula would begin in a spreadsheet whose separator is a semicolon, a tab, a bar or a line break."""
 _MEMORY_BYTES = 1024 * 1024
 
 
 def harmless(text: str) -> str:
     """Return a cell that no spreadsheet takes for a formula, also behind spaces, which some of them drop.
 
+    Nor any part of it behind what another separator than the file's would end a cell with.
+
     Args:
         text: The text of the cell.
     """
-    return f"'{text}" if text.startswith(FORMULA_STARTS) or text.lstrip().startswith(FORMULA_STARTS) else text
+    begin = len(text) - len(text.lstrip())
+    if not text.startswith(FORMULA_STARTS) and not text.startswith(FORMULA_STARTS, begin):
+        return _quoted_inside(text)
+    return f"'{text[: begin + 1]}{_quoted_inside(text[begin + 1 :])}"
+
+
+def _quoted_inside(text: str) -> str:
+    return _INNER_START.sub(lambda found: f"{found[1]}'{found[2]}" if found[2] else found[1], text)
 
 
 class Rejects:

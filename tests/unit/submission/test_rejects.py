@@ -16,6 +16,7 @@ from airflow_provider_cleanlist.submission.rejects import (
     REFUSED_BY_CLEANLIST,
     REJECT_COLUMNS,
     Rejects,
+    harmless,
 )
 
 
@@ -119,6 +120,24 @@ def test_a_value_that_a_spreadsheet_would_run_is_made_harmless(tmp_path: Path, s
         (row,) = rows_of(path)
         assert row["company_name"] == expected
         assert (row["last_name"], row["first_name"]) == ("O'Brien-Quay", "Zoë = 1")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Bo;=1+1;", "Bo;'=1+1;"),
+        ("x\t=2+2", "x\t'=2+2"),
+        ("a|@SUM(1)", "a|'@SUM(1)"),
+        ("a\r\n \uff0b1", "a\r\n '\uff0b1"),
+        ('a;"=1+1"', 'a;"\'=1+1"'),
+        ("=1;=2", "'=1;'=2"),
+        ("\t" * 300_000 + "x", "'" + "\t" * 300_000 + "x"),
+        ("a; b-c | d=e, =f", "a; b-c | d=e, =f"),
+        ("two\nlines; Zo\u00eb", "two\nlines; Zo\u00eb"),
+    ],
+)
+def test_no_part_of_a_value_is_a_formula_where_another_separator_is_set(text: str, expected: str) -> None:
+    assert harmless(text) == expected
 
 
 def test_the_file_is_for_this_user_and_its_group(tmp_path: Path) -> None:
