@@ -15,6 +15,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
@@ -22,6 +23,7 @@ from typing import Any, Protocol
 from airflow_provider_cleanlist.client.models import BulkEnrichment, Contact, EnrichmentType
 from airflow_provider_cleanlist.client.transport import SendObserver
 from airflow_provider_cleanlist.contacts.identity import IDENTITY_BYTES
+from airflow_provider_cleanlist.input_limits import ID_CHARACTERS
 from airflow_provider_cleanlist.submission.history import (
     BatchState,
     ContactHistory,
@@ -177,9 +179,10 @@ class Batch:
             JournalCorruptError: The value is not a batch record of this version.
         """
         try:
-            if value["version"] != JOURNAL_VERSION:
+            if (version := value["version"]) != JOURNAL_VERSION:
+                other = version if isinstance(version, int) and 0 <= version < 1000 else "of another kind"
                 raise JournalCorruptError(
-                    f"batch record {number} has version {value['version']}, this release knows {JOURNAL_VERSION}"
+                    f"batch record {number} has version {other}, this release knows {JOURNAL_VERSION}"
                 )
             identities = base64.b64decode(value["contacts"], validate=True)
             if len(identities) != value["count"] * IDENTITY_BYTES:
@@ -193,16 +196,37 @@ class Batch:
                 state=state,
                 identities=identities,
                 enrichment_type=recorded_type(value.get("enrichment_type", "")).value,
-                changed_at=float(value["changed_at"]),
-                workflow_id=value["workflow_id"],
-                task_ids=tuple(value["task_ids"]),
+                changed_at=_moment(value["changed_at"]),
+                workflow_id=None if value["workflow_id"] is None else _id(value["workflow_id"]),
+                task_ids=tuple(map(_id, _list(value["task_ids"]))),
                 note=str(value["note"]),
                 decision=None if decision is None else PersonDecision(decision),
                 decided_by=str(value.get("decided_by") or ""),
-                decided_at=None if decided_at is None else float(decided_at),
+                decided_at=None if decided_at is None else _moment(decided_at),
             )
-        except (KeyError, TypeError, AttributeError, ValueError, binascii.Error):
+        except (KeyError, TypeError, AttributeError, ValueError, OverflowError, binascii.Error):
             raise JournalCorruptError(f"batch record {number} is not readable") from None
+
+
+def _id(value: Any) -> str:
+    """Return an id of Cleanlist's as it was recorded."""
+    if not isinstance(value, str) or len(value) > ID_CHARACTERS or not value.isprintable():
+        raise ValueError
+    return value
+
+
+def _list(value: Any) -> list[Any]:
+    if not isinstance(value, list):
+        raise ValueError
+    return value
+
+
+def _moment(value: Any) -> float:
+    """Return seconds since the epoch as they were recorded."""
+    seconds = float(value)
+    if not math.isfinite(seconds):
+        raise ValueError
+    return seconds
 
 
 def decisions_about(batches: Iterable[Batch]) -> dict[bytes, PersonDecision | None]:

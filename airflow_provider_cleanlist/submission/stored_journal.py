@@ -454,6 +454,6 @@ def _batch_count(header: Any) -> int:
     try:
         if header["version"] == JOURNAL_VERSION and header["batches"] >= 0:
             return int(header["batches"])
-    except (KeyError, TypeError):
+    except (KeyError, OverflowError, TypeError, ValueError):
         pass
     raise JournalCorruptError("a header is not readable")

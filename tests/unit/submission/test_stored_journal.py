@@ -316,3 +316,53 @@ def test_a_journal_survives_any_history(
             journal.lose(batch, "note", 2.0)
     assert opened(store.next_try()).batches == journal.batches
     assert [(batch.state, list(batch.contacts())) for batch in journal.batches] == history
+
+
+RECORD = Batch(0, BatchState.ACCEPTED, A, "full", 1.0, "w", ("t1", "t2")).to_json()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"changed_at": 10**400},
+        {"changed_at": float("nan")},
+        {"decided_at": 10**400},
+        {"decided_at": float("inf")},
+        {"workflow_id": {"a": 1}},
+        {"workflow_id": 5},
+        {"workflow_id": "w\nforged line"},
+        {"workflow_id": "w" * 513},
+        {"task_ids": "abc"},
+        {"task_ids": {"a": 1}},
+        {"task_ids": ["t1", {}]},
+        {"task_ids": ["t1\x1b[31m"]},
+    ],
+)
+def test_a_damaged_value_of_a_record_is_named(damage: dict[str, Any]) -> None:
+    with pytest.raises(JournalCorruptError, match=r"^batch record 0 is not readable$"):
+        Batch.from_json(0, RECORD | damage)
+
+
+def test_a_whole_record_is_read() -> None:
+    batch = Batch.from_json(0, RECORD)
+    assert (batch.workflow_id, batch.task_ids, batch.changed_at) == ("w", ("t1", "t2"), 1.0)
+    assert Batch.from_json(0, RECORD | {"state": "unknown", "workflow_id": None}).workflow_id is None
+
+
+@pytest.mark.parametrize(
+    ("version", "named"),
+    [(2, "2"), ("1\n2026 forged" + "x" * 5000, "of another kind"), ({}, "of another kind")],
+)
+def test_a_foreign_version_is_not_quoted_whole(version: object, named: str) -> None:
+    with pytest.raises(
+        JournalCorruptError, match=rf"^batch record 0 has version {named}, this release knows 1$"
+    ):
+        Batch.from_json(0, RECORD | {"version": version})
+
+
+@pytest.mark.parametrize("batches", [float("inf"), float("nan"), -1, None])
+def test_a_count_that_is_none_is_named(batches: object) -> None:
+    store = JsonStore()
+    store.texts[HEADER] = json.dumps({"version": 1, "batches": batches, "organisation": ""})
+    with pytest.raises(JournalCorruptError, match="a header is not readable"):
+        StoredJournal(store).load()
