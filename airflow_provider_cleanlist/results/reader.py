@@ -223,14 +223,20 @@ class ResultReader:
             status = WorkflowStatus.parse(workflow_id, payload)
             truncated = bool(count_or_none(payload.get("results_truncated")))
             delivered = self._results_in(status, is_final=True, truncated=truncated)
-            if tasks := frozenset(self._task_ids.get(workflow_id, ())):  # who has the address may send others
-                rows = {task_id: row for task_id, row in delivered.rows.items() if task_id in tasks}
-                delivered = replace(delivered, rows=rows)
+            delivered = self._of_known_tasks(workflow_id, delivered)
             self.counts.from_webhooks += len(delivered.rows)
         hopeless = not self._statuses_carry_results and bool(self._task_ids.get(workflow_id))
         if delivered.is_complete or hopeless or not may_request:
             return delivered
         return self._with_status(workflow_id, delivered.rows)
+
+    def _of_known_tasks(self, workflow_id: str, delivered: _Found) -> _Found:
+        """Leave out results of tasks that are not known to be the workflow's; then the API is asked, too."""
+        tasks = frozenset(self._task_ids.get(workflow_id, ()))
+        rows = {task_id: row for task_id, row in delivered.rows.items() if task_id in tasks}
+        if not tasks or len(rows) == len(delivered.rows):
+            return delivered
+        return replace(delivered, rows=rows, expected=max(delivered.expected or 0, len(rows) + 1))
 
     def _with_status(self, workflow_id: str, delivered: Rows) -> _Found:
         status = self._access.workflow(workflow_id)

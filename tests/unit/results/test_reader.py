@@ -312,7 +312,15 @@ def test_a_delivery_brings_no_results_of_another_workflow() -> None:
         (task_id, workflow_id) for workflow_id, tasks in cleanlist.tasks.items() for task_id in tasks
     ]
     assert "forged" not in str(rows)
-    assert cleanlist.asked == []
+    assert cleanlist.asked == ["w1"]
+
+
+def test_a_delivered_result_whose_task_was_not_known_comes_from_the_api() -> None:
+    cleanlist = Cleanlist("w1")
+    cleanlist.delivered["w1"] = {"status": "completed", "results": cleanlist.results("w1")}
+    cleanlist.status["w1"] = {"results": cleanlist.results("w1")}
+    assert ids(cleanlist.reader({"w1": ["w1-0", "w1-1"]})) == cleanlist.tasks["w1"]
+    assert cleanlist.asked == ["w1"]
 
 
 def test_a_delivery_of_nothing_but_foreign_results_counts_as_none() -> None:
