@@ -34,6 +34,10 @@ class BoundedProtocol(H11Protocol):
     them, of the oldest one. So those who hold connections without using them make room for those who send a request.
     Every answer but 200 ends its connection.
 
+    Args:
+        *arguments: What uvicorn makes its protocols with.
+        **options: The same, by name.
+
     Attributes:
         most: Most connections at a time; None for :func:`most_connections`.
         head_seconds: How long each request's headers may take, in seconds.
