@@ -374,6 +374,9 @@ class PlaceTrace:
         place: Where this attempt's journal is.
         token: The ``force_resubmit`` value; empty for none.
 
+    Attributes:
+        must_know: Whether an earlier attempt has submitted with its journal here, so that the journal must know it.
+
     Raises:
         JournalMissingError: An earlier attempt has submitted with its journal in another place.
         JournalCorruptError: The traces are damaged.
@@ -384,7 +387,9 @@ class PlaceTrace:
         self._state = state
         self._own = (place, token_hash(token))
         self._traces = _traces(state.read(PLACES_KEY))
-        for before in places_that_count(self._traces, self._own[1]):
+        places = places_that_count(self._traces, self._own[1])
+        self.must_know = bool(places)
+        for before in places:
             if before != place:
                 kind, other = _KINDS[place.kind]
                 raise JournalMissingError(

@@ -77,12 +77,17 @@ def open_submission(
     addresses = _webhook_addresses(context, hook, options, token) if webhook else None
     database = ledger_database(ledger_conn_id)
     trace = _place_trace(context, database, token)
+    must_know = _must_know(context, token) if trace is None else trace.must_know
     if database is not None:
-        journal: Journal = _open_ledger(context, hook, options, database, token, keep_task_ids=keep_task_ids)
+        journal: Journal = _open_ledger(
+            context, hook, options, database, token, must_know=must_know, keep_task_ids=keep_task_ids
+        )
     elif options.skip_submitted_within is not None:
         raise JournalConfigurationError(NO_LEDGER.format(argument="skip_submitted_within"))
     else:
-        journal = _open_stored_journal(context, hook, options, token, keep_task_ids=keep_task_ids)
+        journal = _open_stored_journal(
+            context, hook, options, token, must_know=must_know, keep_task_ids=keep_task_ids
+        )
     if addresses is not None:
         addresses.settle_from_inbox(journal, log)
     return Submission(
@@ -144,13 +149,13 @@ def _journal_path() -> str:
 
 
 def _must_know(context: Context, token: str) -> bool:
-    """Return whether a journal must know an earlier attempt, where no trace in Airflow's state can tell it.
+    """Return whether a journal must know an earlier attempt, where Airflow keeps no state that could tell it.
 
     An automatic retry may follow an attempt that never came as far as its journal. A task that was cleared has had one
     that ended, and below Airflow 3.3 only the journal itself knows whether that attempt used it.
     """
     is_later = context["ti"].try_number > 1
-    return context.get("task_state_store") is None and is_later and not token and was_cleared(context)
+    return is_later and not token and was_cleared(context)
 
 
 def configured_window() -> timedelta | None:
@@ -180,6 +185,7 @@ def _open_ledger(
     database: LedgerDatabase,
     token: str,
     *,
+    must_know: bool,
     keep_task_ids: bool,
 ) -> LedgerJournal:
     from airflow_provider_cleanlist.submission.ledger.journal import LedgerJournal, LedgerTask
@@ -193,15 +199,21 @@ def _open_ledger(
         organisation=organisation_of(hook, database, time.time()),
         token=token,
         window=options.skip_submitted_within,
-        must_know=_must_know(context, token),
+        must_know=must_know,
         keep_task_ids=keep_task_ids,
     )
 
 
 def _open_stored_journal(
-    context: Context, hook: CleanlistHook, options: SubmissionOptions, token: str, *, keep_task_ids: bool
+    context: Context,
+    hook: CleanlistHook,
+    options: SubmissionOptions,
+    token: str,
+    *,
+    must_know: bool,
+    keep_task_ids: bool,
 ) -> StoredJournal:
-    store = open_store(context, journal_path=_journal_path(), must_know=_must_know(context, token))
+    store = open_store(context, journal_path=_journal_path(), must_know=must_know)
     if options.on_unknown is OnUnknown.ASK and not store.is_durable:
         raise JournalConfigurationError(ASK_NEEDS_STORE)
     organisation = organisation_of(hook, HostKeyMemory(), time.time())

@@ -10,7 +10,11 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_cleanlist.exceptions import CleanlistConfigurationError, CleanlistDataError
+from airflow_provider_cleanlist.exceptions import (
+    CleanlistConfigurationError,
+    CleanlistDataError,
+    CleanlistSubmissionUnknownError,
+)
 from airflow_provider_cleanlist.operators.bulk_enrich import BulkEnrichOperator
 from airflow_provider_cleanlist.sandbox.server import SandboxServer
 
@@ -119,6 +123,32 @@ class TestFromAirflow33:
         monkeypatch.setenv("AIRFLOW_CONN_RENAMED", json.dumps(connection))
         again = enrich(try_number=2, contacts=PEOPLE, ledger_conn_id="renamed")
         assert again["workflow_ids"] == first["workflow_ids"]
+
+    @pytest.mark.parametrize("place", ["a directory", "a ledger"])
+    @pytest.mark.parametrize("answer", ["known", "lost"])
+    def test_a_place_that_has_lost_the_record_stops_retry_and_clear(
+        self,
+        enrich: Any,
+        places: Places,
+        cleanlist_sandbox: SandboxServer,
+        tmp_path: Path,
+        place: str,
+        answer: str,
+    ) -> None:
+        places.use(place)
+        if answer == "lost":
+            cleanlist_sandbox.faults.drop("enrich_bulk", after=True)
+            with pytest.raises(CleanlistSubmissionUnknownError):
+                enrich(contacts=PEOPLE)
+        else:
+            enrich(contacts=PEOPLE)
+        record = tmp_path / ("a-directory" if place == "a directory" else "a ledger.db")
+        record.rename(tmp_path / "kept elsewhere")
+        for attempt, options in ((2, {}), (3, {"on_unknown_submission": "skip"})):
+            with pytest.raises(CleanlistConfigurationError, match="knows no earlier attempt"):
+                enrich(try_number=attempt, contacts=PEOPLE, **options)
+        assert len(cleanlist_sandbox.ledger.accepted_submits) == 1
+        assert enrich(try_number=4, contacts=PEOPLE, force_resubmit="again")["contacts_submitted"] == 3
 
     def test_the_trace_says_neither_where_nor_whom(
         self, enrich: Any, places: Places, task_instance: Any, tmp_path: Path
