@@ -16,7 +16,7 @@ from airflow_provider_cleanlist.warehouse.dialects.base import (
     driver_connection,
     forms_by_query,
 )
-from airflow_provider_cleanlist.warehouse.errors import ErrorCodes
+from airflow_provider_cleanlist.warehouse.errors import ErrorCodes, LoadConfigurationError
 from airflow_provider_cleanlist.warehouse.types import ColumnType, Row
 
 if TYPE_CHECKING:
@@ -39,7 +39,16 @@ WHERE i."unique" AND c.key AND c.coll <> 'BINARY' AND c.name IS NOT NULL
 
 
 def _prepare(connection: Any) -> None:
-    """Let tasks that write to the same file wait for each other, longer than the driver's five seconds."""
+    """Let tasks that write to the same file wait for each other, longer than the driver's five seconds.
+
+    Raises:
+        LoadConfigurationError: There is no file: what is written would be gone with the task.
+    """
+    if not any(path for _, name, path in connection.execute("PRAGMA database_list") if name == "main"):
+        raise LoadConfigurationError(
+            "The SQLite connection names no file, so its database is in memory and vanishes with the task: give it the "
+            "path of a file as its host."
+        )
     connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_SECONDS * 1000}")
 
 

@@ -46,6 +46,12 @@ def test_a_database_that_is_not_there(tmp_path):
         open_engine(Source(f"sqlite:///{tmp_path}/no/such/folder/w.db"), "warehouse")
 
 
+@pytest.mark.parametrize("url", ["sqlite://", "sqlite:///:memory:"])
+def test_a_sqlite_database_in_memory_is_refused(url):
+    with pytest.raises(LoadConfigurationError, match="vanishes with the task: give it the path of a file"):
+        open_engine(Source(url), "warehouse")
+
+
 def test_a_server_that_is_down():
     modern = find_spec("psycopg") and not sa.__version__.startswith("1.")
     driver = "psycopg" if modern else "psycopg2"
