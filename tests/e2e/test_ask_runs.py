@@ -9,7 +9,6 @@ from __future__ import annotations
 import csv
 import json
 import os
-import shutil
 import subprocess
 import sys
 import time
@@ -25,13 +24,12 @@ import pytest
 import requests
 from airflow_api import AirflowApi
 from airflow_runner import AirflowProcesses
+from browser_scene import chromium
 from sandbox_process import API_KEY, SandboxProcess
 from selenium import webdriver
 from selenium.common.exceptions import WebDriverException
-from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
-from test_browser import FLAGS
 
 from airflow_provider_cleanlist.sandbox.people import Person, identity_of
 
@@ -187,11 +185,7 @@ def resubmitted(run: Run) -> None:
 def answered_in_browser(run: Run) -> None:
     run.start()
     run.wait_for_question()
-    options = webdriver.ChromeOptions()
-    options.binary_location = shutil.which("chromium") or ""
-    for flag in (*FLAGS, f"--user-data-dir={run.folder / 'profile'}"):
-        options.add_argument(flag)
-    with webdriver.Chrome(options=options, service=Service(shutil.which("chromedriver"))) as browser:
+    with chromium(run.folder / "profile") as browser:
         browser.set_page_load_timeout(120)
         try:
             browser.get(f"{run.processes.base_url}/required_actions?response_received=false")

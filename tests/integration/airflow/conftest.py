@@ -51,11 +51,11 @@ class Outcome:
 
     def links(self, dag: str) -> dict[str, list[str]]:
         """Return where the extra links of a run's tasks lead."""
-        kept = {
-            xcom["task"]: [json.loads(xcom["value"]) if xcom["value"][0] == '"' else xcom["value"]]
-            for xcom in self.runs[dag]["xcoms"]
-            if xcom["key"].startswith("_link_")
-        }
+        kept: dict[str, list[str]] = {}
+        for xcom in self.runs[dag]["xcoms"]:
+            if xcom["key"].startswith("_link_"):
+                link = json.loads(xcom["value"]) if xcom["value"][0] == '"' else xcom["value"]
+                kept.setdefault(xcom["task"], []).append(link)
         return kept or self.runs[dag]["links"]
 
     def xcom(self, dag: str, task: str, key: str = "return_value", index: int = -1) -> Any:
