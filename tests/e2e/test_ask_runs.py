@@ -26,7 +26,6 @@ from airflow_api import AirflowApi
 from airflow_runner import AirflowProcesses
 from browser_scene import chromium
 from sandbox_process import API_KEY, SandboxProcess
-from selenium import webdriver
 from selenium.common.exceptions import WebDriverException
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
@@ -34,6 +33,7 @@ from selenium.webdriver.support.ui import WebDriverWait
 from airflow_provider_cleanlist.sandbox.people import Person, identity_of
 
 if TYPE_CHECKING:
+    from selenium import webdriver
     from selenium.webdriver.remote.webelement import WebElement
 
 pytestmark = [
