@@ -142,7 +142,6 @@ def test_a_damaged_key_counts_as_a_full_window(redis_server) -> None:
     intact = client.get(key)
     damage: list[Callable[[], object]] = [
         lambda: client.set(key, b"\xc1nonsense"),
-        lambda: client.set(key, b""),
         lambda: client.set(key, b"\x93\x01\x02\x03"),
         lambda: client.set(key, intact[:-1]),
         lambda: (client.delete(key), client.lpush(key, "another type")),
@@ -152,3 +151,13 @@ def test_a_damaged_key_counts_as_a_full_window(redis_server) -> None:
         decision = limiter.reserve(Priority.WORK, waited=0, max_wait=900)
         assert decision.delay == pytest.approx(61.0)
         assert 0 < client.pttl(key) <= 125_000
+
+
+def test_an_empty_key_counts_as_a_missing_one(redis_server) -> None:
+    """A bounded read cannot tell them apart, and whoever can empty the key can delete it as well."""
+    client = redis_server.client()
+    limiter = RedisRateLimiter(redis_server.url, "organisation", Budget(), MemoryRateLimiter(Budget()))
+    limiter.hold(900.0)
+    [key] = client.keys()
+    client.set(key, b"")
+    assert limiter.reserve(Priority.WORK, waited=0, max_wait=900).verdict is Verdict.GO
