@@ -170,8 +170,8 @@ def test_credits_by_day(spending: Seeded) -> None:
     ]
 
 
-def test_the_dearest_runs(spending: Seeded) -> None:
-    (query,) = queries("The dearest runs")
+def test_the_most_expensive_runs(spending: Seeded) -> None:
+    (query,) = queries("The most expensive runs")
     found = spending.ask(query)
     assert found[:4] == [
         ("web", "run-4", 40, 40),

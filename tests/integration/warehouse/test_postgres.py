@@ -141,7 +141,7 @@ def test_a_name_that_would_be_cut_is_refused(engine, make_spec, paged):
             LoadConfigurationError,
             'cannot update view "leads"',
         ),
-        ("CREATE TABLE leads (lead_id uuid)", {}, LoadConfigurationError, "column_types"),
+        ("CREATE TABLE leads (lead_id uuid)", {}, LoadDataError, "column_types"),
         (
             "CREATE TABLE leads (lead_id text, email integer)",
             {},
