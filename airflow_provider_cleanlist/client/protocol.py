@@ -231,9 +231,8 @@ def interpret(
     info = error_responses.error_info(request, result, secrets)
     if result.status == 429:
         return _rate_limit(info, limits, jitter)
-    if (
-        result.status >= 500 or result.status < 200
-    ):  # whether an informational one precedes success is not known
+    # whether an informational response precedes success is not known, so it counts as one of the server's errors
+    if result.status >= 500 or result.status < 200:
         return _server_error(request, info, failures, limits, jitter)
     if result.status == 404 and request.repeat is Repeat.DELETES and failures > 0:
         return Ok({}, result.status)
