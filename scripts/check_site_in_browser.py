@@ -9,7 +9,6 @@ where there is no Chromium.
 from __future__ import annotations
 
 import functools
-import shutil
 import sys
 import tempfile
 import threading
@@ -17,13 +16,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from selenium import webdriver
-from selenium.webdriver.chrome.service import Service
+from chromium import MISSING, chromium, is_installed
 from selenium.webdriver.support.ui import WebDriverWait
 
+if TYPE_CHECKING:
+    from selenium import webdriver
+
 WIDTH = 390
-FLAGS = ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu")
 WIDER = "return document.documentElement.scrollWidth"
 BROKEN = """
     return [...document.querySelectorAll("article :not(pre) > code")]
@@ -63,18 +64,15 @@ def served(site: Path) -> Iterator[str]:
 
 
 @contextmanager
-def phone(chromium: str, driver: str) -> Iterator[webdriver.Chrome]:
+def phone() -> Iterator[webdriver.Chrome]:
     """Start Chromium with the screen of a phone."""
-    with tempfile.TemporaryDirectory(prefix="check-site-") as profile:
-        options = webdriver.ChromeOptions()
-        options.binary_location = chromium
-        for flag in (*FLAGS, f"--user-data-dir={profile}"):
-            options.add_argument(flag)
-        with webdriver.Chrome(options=options, service=Service(driver)) as browser:
-            browser.set_page_load_timeout(30)
-            screen = {"width": WIDTH, "height": 844, "deviceScaleFactor": 2, "mobile": True}
-            browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
-            yield browser
+    with (
+        tempfile.TemporaryDirectory(prefix="check-site-") as profile,
+        chromium(Path(profile), timeout=30) as browser,
+    ):
+        screen = {"width": WIDTH, "height": 844, "deviceScaleFactor": 2, "mobile": True}
+        browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
+        yield browser
 
 
 def on_a_phone(browser: webdriver.Chrome, address: str, pages: list[str]) -> Iterator[str]:
@@ -108,14 +106,13 @@ def copying(browser: webdriver.Chrome, address: str) -> Iterator[str]:
 def main() -> int:
     """Print the problems, and how many pages were opened."""
     site = Path(sys.argv[1]).resolve()
-    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
-    if not (chromium and driver):
-        print("not checked in a browser: needs Debian's chromium and chromium-driver")
+    if not is_installed():
+        print(f"not checked in a browser: {MISSING}")
         return 0
     pages = sorted(
         str(path.relative_to(site)) for path in site.rglob("*.html") if "_modules" not in path.parts
     )
-    with phone(chromium, driver) as browser, served(site) as address:
+    with phone() as browser, served(site) as address:
         found = [
             *on_a_phone(browser, address, pages),
             *searching(browser, address, excerpts=True),

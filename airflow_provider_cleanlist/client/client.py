@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import ParamSpec, TypeVar
@@ -9,7 +10,7 @@ from typing import ParamSpec, TypeVar
 from airflow_provider_cleanlist.client import endpoints, errors, models, results
 from airflow_provider_cleanlist.client.endpoints import OMITTED, Call, Omitted
 from airflow_provider_cleanlist.client.exports import ExportReader
-from airflow_provider_cleanlist.client.messages import DEFAULT_MAX_WAIT_SECONDS, check_sendable
+from airflow_provider_cleanlist.client.messages import DEFAULT_MAX_WAIT_SECONDS, Request
 from airflow_provider_cleanlist.client.protocol import Page, PageCursors, RetryLimits
 from airflow_provider_cleanlist.client.rate_limit.core import RateLimiter
 from airflow_provider_cleanlist.client.settings import ClientSettings
@@ -348,7 +349,7 @@ class CleanlistClient:
         """Return a call whose request can be sent; an argument that makes it impossible is the caller's mistake."""
         try:
             call = endpoint(*args, **kwargs)
-            check_sendable(call.request)
+            _check_sendable(call.request)
         except errors.ConfigurationError as error:
             raise self._translate(error) from None
         except (AttributeError, TypeError, ValueError) as error:
@@ -385,3 +386,9 @@ class CleanlistClient:
 def _chunks(items: Sequence[str], size: int) -> Iterator[Sequence[str]]:
     for start in range(0, len(items), size):
         yield items[start : start + size]
+
+
+def _check_sendable(request: Request) -> None:
+    """Refuse a request that cannot be written as text: a body of other types than JSON's, or invalid Unicode."""
+    json.dumps(request.body)
+    json.dumps([request.path, dict(request.params)], ensure_ascii=False).encode()

@@ -76,20 +76,6 @@ class Request:
         return f"Request({self.method} {self.surface.value}{self.path})"
 
 
-def check_sendable(request: Request) -> None:
-    """Refuse a request that cannot be written as text.
-
-    Args:
-        request: The request.
-
-    Raises:
-        TypeError: A value in its body is of a type that JSON does not have.
-        ValueError: A text in it is not valid Unicode.
-    """
-    json.dumps(request.body)
-    json.dumps([request.path, dict(request.params)], ensure_ascii=False).encode()
-
-
 @dataclass(frozen=True, slots=True, repr=False)
 class Response:
     """One HTTP response.

@@ -6,36 +6,22 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
+from chromium import MISSING, chromium, is_installed
 from page_airflow import log_in
-from selenium import webdriver
-from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
 if TYPE_CHECKING:
     from airflow_runner import AirflowProcesses
     from sandbox_process import SandboxProcess
+    from selenium import webdriver
     from selenium.webdriver.remote.webelement import WebElement
-
-FLAGS = (
-    "--headless=new",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--window-size=1280,900",
-)
-
 
 PATIENCE_SECONDS = 150
 """How long a text is waited for: a busy machine takes minutes from a click to a task that waits."""
@@ -93,17 +79,9 @@ class Scene(NamedTuple):
 
 
 @contextmanager
-def chromium(profile: Path) -> Iterator[webdriver.Chrome]:
-    """Start Debian's Chromium with a profile of its own; without it, skip the tests, but not in CI."""
-    program, driver = shutil.which("chromium"), shutil.which("chromedriver")
-    if not (program and driver):
-        reason = "needs Debian's chromium and chromium-driver"
-        pytest.fail(reason) if os.environ.get("CI") else pytest.skip(reason)
-    options = webdriver.ChromeOptions()
-    options.binary_location = program
-    for flag in (*FLAGS, f"--user-data-dir={profile}"):
-        options.add_argument(flag)
-    with webdriver.Chrome(options=options, service=Service(driver)) as browser:
-        browser.set_page_load_timeout(60)
-        browser.set_script_timeout(60)
+def started_chromium(profile: Path) -> Iterator[webdriver.Chrome]:
+    """Start Chromium; where it is missing, skip the tests, but not in CI."""
+    if not is_installed():
+        pytest.fail(MISSING) if os.environ.get("CI") else pytest.skip(MISSING)
+    with chromium(profile) as browser:
         yield browser

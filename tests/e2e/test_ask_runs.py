@@ -24,7 +24,7 @@ import pytest
 import requests
 from airflow_api import AirflowApi
 from airflow_runner import AirflowProcesses
-from browser_scene import chromium
+from browser_scene import started_chromium
 from sandbox_process import API_KEY, SandboxProcess
 from selenium.common.exceptions import WebDriverException
 from selenium.webdriver.common.by import By
@@ -185,7 +185,7 @@ def resubmitted(run: Run) -> None:
 def answered_in_browser(run: Run) -> None:
     run.start()
     run.wait_for_question()
-    with chromium(run.folder / "profile") as browser:
+    with started_chromium(run.folder / "profile") as browser:
         browser.set_page_load_timeout(120)
         try:
             browser.get(f"{run.processes.base_url}/required_actions?response_received=false")

@@ -14,7 +14,7 @@ import page_checks
 import pytest
 import requests
 from airflow_runner import AirflowProcesses, free_port
-from browser_scene import Scene, chromium
+from browser_scene import Scene, started_chromium
 from page_airflow import log_in, seed_year, with_ledger, with_users
 from sandbox_process import API_KEY, SandboxProcess
 from seeded_ledger import OpenTask
@@ -52,7 +52,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory, ledger: Path) -> Iterator[Sc
     }
     env |= with_users(folder) | with_ledger(ledger)
     with (
-        chromium(folder / "profile") as browser,
+        started_chromium(folder / "profile") as browser,
         sandbox,
         AirflowProcesses(folder / "airflow", EXAMPLES, env=env) as airflow,
     ):

@@ -18,7 +18,7 @@ from urllib.parse import quote
 import page_checks
 import pytest
 import sqlalchemy as sa
-from browser_scene import Scene, chromium
+from browser_scene import Scene, started_chromium
 from page_airflow import OPEN_TASKS, RUN_ID, UNKNOWN_TASKS, PageAirflow, seed_year
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
@@ -95,7 +95,7 @@ def scene(
     folder = tmp_path_factory.mktemp("sweep")
     python = os.environ.get("PAGE_PYTHON", sys.executable)
     with (
-        chromium(folder / "profile") as browser,
+        started_chromium(folder / "profile") as browser,
         PageAirflow(folder, sandbox, ledger.path, "/team/airflow", python) as airflow,
     ):
         airflow.make_runs()
