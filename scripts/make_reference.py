@@ -17,7 +17,7 @@ from make_reliability_table import with_tables
 
 from airflow_provider_cleanlist.client.models import CONTACT_FIELDS
 from airflow_provider_cleanlist.client.settings import SETTINGS, Setting
-from airflow_provider_cleanlist.contacts.known_names import FULL_NAME, known_names
+from airflow_provider_cleanlist.contacts.recognition import FULL_NAME, known_names
 from airflow_provider_cleanlist.get_provider_info import get_provider_info
 
 ROOT = Path(__file__).resolve().parent.parent

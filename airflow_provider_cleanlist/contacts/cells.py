@@ -1,22 +1,16 @@
 """What the cells of a row say about a contact: the first usable value of each field, without what stands for nothing.
 
 Spreadsheets, databases and tools leave marks in text that are nobody's name: ``NULL``, ``#N/A``, ``-``, ``="Bo"``.
-They are taken off here, before :func:`.identity.normalise`, which takes values at their word. Pure functions.
+They are taken off here, before :func:`.identity.normalise`, which takes values at their word. Pure functions; what
+:func:`clean_text` returns goes into a contact's identity, as the addresses of :mod:`.addresses` do.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Sized
 
-from airflow_provider_cleanlist.contacts.cleaning import (
-    clean_email,
-    clean_text,
-    is_blank,
-    is_undecodable,
-    parse_linkedin_url,
-)
-from airflow_provider_cleanlist.contacts.domains import clean_domain
+from airflow_provider_cleanlist.contacts.addresses import EDGES, clean_domain, clean_email, parse_linkedin_url
 from airflow_provider_cleanlist.contacts.errors import ColumnError
 from airflow_provider_cleanlist.input_limits import SHEET_COLUMNS, SOURCE_COLUMNS
 from airflow_provider_cleanlist.wording import unique_names
@@ -63,6 +57,101 @@ _CHECKS: Mapping[str, Callable[[str], object]] = {
     "company_domain": clean_domain,
     "email": clean_email,
 }
+
+_UNPRINTABLE = re.compile(r"[\x00-\x08\x0e-\x1f\x7f\ud800-\udfff]")
+
+
+def clean_text(value: object) -> str | None:
+    """Return a value as stripped text, or None when it is null, blank or not a single value.
+
+    Args:
+        value: Anything a file, a database or a data frame may hold. Numbers and dates become their usual
+            text (``7.0`` becomes ``7``), bytes are read as UTF-8, a list of one value counts as that value.
+            None, NaN, NaT, ``pandas.NA``, booleans, mappings, longer lists and bytes that are not UTF-8 give None.
+
+    Returns:
+        Text without white space (also no-break spaces) and invisible characters at its ends, and without
+        control characters, NUL and lone surrogates anywhere; None instead of an empty one.
+    """
+    if isinstance(value, str):
+        text = value
+    else:
+        converted = _as_text(value)
+        if converted is None:
+            return None
+        text = converted
+    if not text.isprintable():
+        text = _UNPRINTABLE.sub("", text)
+    return text.strip(EDGES) or None
+
+
+def is_blank(value: object) -> bool:
+    """Return whether a value holds nothing: null, NaN, empty, or white space only."""
+    if isinstance(value, str):
+        return not value.strip(EDGES)
+    if isinstance(value, Sized):
+        return len(value) == 0
+    return value is None or _is_missing(value)
+
+
+def is_undecodable(value: object) -> bool:
+    """Return whether a value's text cannot be known, alone or as the only one of a list.
+
+    That is so of bytes that are not UTF-8, and of text that lost letters when somebody else decoded it: it holds
+    replacement characters, or is UTF-8 that was read as Windows-1252 (``JosÃ©``).
+    """
+    match value:
+        case str():
+            return not value.isascii() and _is_damaged(value)
+        case bytes():
+            try:
+                value.decode()
+            except UnicodeDecodeError:
+                return True
+            return False
+        case [single]:
+            return is_undecodable(single)
+    return False
+
+
+_MISREAD = re.compile(r"[\xc2-\xc5\xce-\xd1][^\x00-\x7f]|[\xe2-\xea][^\x00-\x7f]{2}")
+_CP1252_BYTES = {ord(bytes([byte]).decode("cp1252", "replace")): byte for byte in range(0x80, 0xA0)}
+
+
+def _is_damaged(text: str) -> bool:
+    if "\ufffd" in text:
+        return True
+    if not _MISREAD.search(text):
+        return False
+    try:
+        text.translate(_CP1252_BYTES).encode("latin-1").decode()
+    except UnicodeError:
+        return False
+    return True
+
+
+def _as_text(value: object) -> str | None:
+    match value:
+        case None | bool() | Mapping():
+            return None
+        case bytes():
+            return None if is_undecodable(value) else value.decode()
+        case [single]:
+            return clean_text(single)
+        case _ if isinstance(value, Sized) or _is_missing(value):
+            return None
+        case float() if value.is_integer():
+            return str(int(value))
+        case _:
+            return str(value)
+
+
+def _is_missing(value: object) -> bool:
+    """Return whether a value is NaN or NaT (unequal to themselves) or pandas.NA (refuses to be compared)."""
+    try:
+        return bool(value != value)  # noqa: PLR0124
+    except TypeError:
+        return True
 
 
 def chosen_values(values: Mapping[str, object], sources: Mapping[str, Sequence[str]]) -> dict[str, object]:
@@ -156,7 +245,7 @@ def is_marker(text: str) -> bool:
     """Return whether a text stands for nothing in any field: a marker, or nothing but punctuation.
 
     Args:
-        text: From :func:`.cleaning.clean_text`.
+        text: From :func:`clean_text`.
     """
     if text[0].isalnum():
         return text in _SPELLED_BY_PROGRAMS or text.casefold() in _MARKERS

@@ -8,12 +8,15 @@ from itertools import chain
 
 from airflow_provider_cleanlist.client.models import CONTACT_FIELDS
 from airflow_provider_cleanlist.contacts.errors import ColumnError
-from airflow_provider_cleanlist.contacts.known_names import FULL_NAME, KnownName, header_key, is_numbered
 from airflow_provider_cleanlist.contacts.recognition import (
+    FULL_NAME,
+    KnownName,
     base_names,
+    header_key,
     is_header,
     is_header_name,
     is_made_of_known_words,
+    is_numbered,
     is_of_somebody_else,
     names_somebody,
     person_of,

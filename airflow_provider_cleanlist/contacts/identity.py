@@ -16,13 +16,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from airflow_provider_cleanlist.client.models import Contact
-from airflow_provider_cleanlist.contacts.cleaning import (
+from airflow_provider_cleanlist.contacts.addresses import (
     LinkedInUrl,
+    clean_domain,
     clean_email,
-    clean_text,
     parse_linkedin_url,
 )
-from airflow_provider_cleanlist.contacts.domains import clean_domain
+from airflow_provider_cleanlist.contacts.cells import clean_text
 
 IDENTITY_BYTES = 12
 """Length of an identity. Among a billion contacts two share one by chance with a probability of 1 in 10**11."""

@@ -16,8 +16,12 @@ from types import TracebackType
 from typing import NamedTuple, Self
 
 from airflow_provider_cleanlist.client.models import CONTACT_FIELDS, Contact, EnrichmentType
-from airflow_provider_cleanlist.contacts.cells import chosen_values, cleaned_values, is_nothing
-from airflow_provider_cleanlist.contacts.cleaning import is_undecodable
+from airflow_provider_cleanlist.contacts.cells import (
+    chosen_values,
+    cleaned_values,
+    is_nothing,
+    is_undecodable,
+)
 from airflow_provider_cleanlist.contacts.columns import (
     ColumnPlan,
     changing_columns_error,

@@ -10,11 +10,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain, islice
 from typing import Any
 
+from airflow_provider_cleanlist.contacts.addresses import parse_linkedin_url
 from airflow_provider_cleanlist.contacts.cells import source_columns
-from airflow_provider_cleanlist.contacts.cleaning import parse_linkedin_url
 from airflow_provider_cleanlist.contacts.errors import EmptyFileError, MalformedFileError
-from airflow_provider_cleanlist.contacts.known_names import header_key
-from airflow_provider_cleanlist.contacts.recognition import count_recognised, recognise
+from airflow_provider_cleanlist.contacts.recognition import count_recognised, header_key, recognise
 from airflow_provider_cleanlist.contacts.report import Tally
 
 DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "pipe"}

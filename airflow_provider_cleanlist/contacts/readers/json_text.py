@@ -13,8 +13,12 @@ from itertools import chain, islice
 from typing import Any
 
 from airflow_provider_cleanlist.contacts.errors import MalformedFileError
-from airflow_provider_cleanlist.contacts.known_names import FULL_NAME
-from airflow_provider_cleanlist.contacts.recognition import is_made_of_known_words, person_of, recognise
+from airflow_provider_cleanlist.contacts.recognition import (
+    FULL_NAME,
+    is_made_of_known_words,
+    person_of,
+    recognise,
+)
 
 MAX_OBJECT_CHARACTERS = 8 * 1024 * 1024
 

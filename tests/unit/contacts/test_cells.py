@@ -5,16 +5,26 @@
 from __future__ import annotations
 
 import csv
+import datetime as dt
+import math
 import time
+import uuid
+from decimal import Decimal
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from airflow_provider_cleanlist.client.models import CONTACT_FIELDS
-from airflow_provider_cleanlist.contacts.cells import cleaned_values, is_nothing, unwrapped
-from airflow_provider_cleanlist.contacts.cleaning import clean_email, parse_linkedin_url
-from airflow_provider_cleanlist.contacts.domains import clean_domain
+from airflow_provider_cleanlist.contacts.addresses import clean_domain, clean_email, parse_linkedin_url
+from airflow_provider_cleanlist.contacts.cells import (
+    clean_text,
+    cleaned_values,
+    is_blank,
+    is_nothing,
+    unwrapped,
+)
 from airflow_provider_cleanlist.contacts.identity import RejectionReason
 from airflow_provider_cleanlist.contacts.reading import RejectedRow, UsableRow, read_contacts
 from airflow_provider_cleanlist.contacts.report import ReadReport
@@ -94,6 +104,63 @@ def test_whoever_was_read_right_keeps_their_identity(number: int) -> None:
     [row], _ = read({name: FROZEN[number][name] for name in CONTACT_FIELDS})
     assert isinstance(row, UsableRow)
     assert row.identity.hex() == FROZEN[number]["identity"]
+
+
+# --- text ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("Mara", "Mara"),
+        ("  Mara \t\r\n", "Mara"),
+        ("\u00a0Mara\u3000\u2009", "Mara"),
+        ("\u200b\ufeffMara\u200d\u2060", "Mara"),
+        (" \u200b \u00a0 Mara", "Mara"),
+        ("Mara  Lena", "Mara  Lena"),
+        ("Foo\nBar", "Foo\nBar"),
+        ("Ma\x00ra\x07", "Mara"),
+        ("Ma\ud800ra", "Mara"),
+        ("👩🏽\u200d💻 Lab", "👩🏽\u200d💻 Lab"),
+        ("", None),
+        (" \u200b\u00a0\ufeff", None),
+        ("\x00", None),
+        (None, None),
+        (math.nan, None),
+        (np.float32("nan"), None),
+        (Decimal("NaN"), None),
+        (pd.NA, None),
+        (pd.NaT, None),
+        (True, None),
+        ({"name": "Foo"}, None),
+        (["a", "b"], None),
+        ([], None),
+        ({"a"}, None),
+        (np.array(["a", "b"]), None),
+        (["Foo "], "Foo"),
+        (("Foo",), "Foo"),
+        (b" M\xc3\xbcller ", "Müller"),
+        (7, "7"),
+        (7.0, "7"),
+        (7.5, "7.5"),
+        (np.int64(7), "7"),
+        (Decimal("7.10"), "7.10"),
+        (dt.date(2026, 11, 2), "2026-11-02"),
+        (uuid.UUID(int=7), "00000000-0000-0000-0000-000000000007"),
+    ],
+)
+def test_clean_text(value, expected):
+    assert clean_text(value) == expected
+
+
+@pytest.mark.parametrize("value", [None, "", " \u00a0\u200b", math.nan, pd.NA, pd.NaT, [], {}, b""])
+def test_blank(value):
+    assert is_blank(value)
+
+
+@pytest.mark.parametrize("value", ["x", 0, False, ["a", "b"], {"a": 1}, dt.date(2026, 1, 1)])
+def test_not_blank(value):
+    assert not is_blank(value)
 
 
 # --- markers for nothing -----------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from airflow_provider_cleanlist.contacts.columns import (
     unusable_columns_error,
 )
 from airflow_provider_cleanlist.contacts.errors import ColumnError
-from airflow_provider_cleanlist.contacts.known_names import FULL_NAME, header_key, known_names
+from airflow_provider_cleanlist.contacts.recognition import FULL_NAME, header_key, known_names
 
 EXPORTS = {
     "HubSpot": (

@@ -15,8 +15,8 @@ import pytest
 from airflow_provider_cleanlist.client.models import CONTACT_FIELDS
 from airflow_provider_cleanlist.contacts.columns import plan_columns
 from airflow_provider_cleanlist.contacts.errors import ColumnError
-from airflow_provider_cleanlist.contacts.known_names import header_key, known_names
 from airflow_provider_cleanlist.contacts.reading import UsableRow, read_contacts
+from airflow_provider_cleanlist.contacts.recognition import header_key, known_names
 from airflow_provider_cleanlist.contacts.report import ReadReport
 from airflow_provider_cleanlist.contacts.sources import RecordsSource
 

@@ -184,7 +184,7 @@ def test_a_mapping_means_all_columns_of_that_name() -> None:
 def test_parsing_a_dag_does_not_read_the_table() -> None:
     probe = (
         "from airflow_provider_cleanlist import BulkEnrichOperator; import sys;"
-        "known = sys.modules.get('airflow_provider_cleanlist.contacts.known_names');"
+        "known = sys.modules.get('airflow_provider_cleanlist.contacts.recognition');"
         "assert known is None or known.known_names.cache_info().currsize == 0"
     )
     done = subprocess.run(

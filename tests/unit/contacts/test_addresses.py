@@ -1,75 +1,17 @@
-"""Cleaning of single values."""
+"""LinkedIn URLs, e-mail addresses and company domains in the text of a cell."""
 
 from __future__ import annotations
 
-import datetime as dt
-import math
-import uuid
-from decimal import Decimal
-
-import numpy as np
-import pandas as pd
 import pytest
 
-from airflow_provider_cleanlist.contacts.cleaning import clean_email, clean_text, is_blank, parse_linkedin_url
-from airflow_provider_cleanlist.contacts.domains import FREE_MAIL_DOMAINS, clean_domain
+from airflow_provider_cleanlist.contacts.addresses import (
+    FREE_MAIL_DOMAINS,
+    clean_domain,
+    clean_email,
+    parse_linkedin_url,
+)
 
 PROFILE = "https://www.linkedin.com/in/mara-okafor-example"
-
-
-@pytest.mark.parametrize(
-    ("value", "expected"),
-    [
-        ("Mara", "Mara"),
-        ("  Mara \t\r\n", "Mara"),
-        ("\u00a0Mara\u3000\u2009", "Mara"),
-        ("\u200b\ufeffMara\u200d\u2060", "Mara"),
-        (" \u200b \u00a0 Mara", "Mara"),
-        ("Mara  Lena", "Mara  Lena"),
-        ("Foo\nBar", "Foo\nBar"),
-        ("Ma\x00ra\x07", "Mara"),
-        ("Ma\ud800ra", "Mara"),
-        ("👩🏽\u200d💻 Lab", "👩🏽\u200d💻 Lab"),
-        ("", None),
-        (" \u200b\u00a0\ufeff", None),
-        ("\x00", None),
-        (None, None),
-        (math.nan, None),
-        (np.float32("nan"), None),
-        (Decimal("NaN"), None),
-        (pd.NA, None),
-        (pd.NaT, None),
-        (True, None),
-        ({"name": "Foo"}, None),
-        (["a", "b"], None),
-        ([], None),
-        ({"a"}, None),
-        (np.array(["a", "b"]), None),
-        (["Foo "], "Foo"),
-        (("Foo",), "Foo"),
-        (b" M\xc3\xbcller ", "Müller"),
-        (7, "7"),
-        (7.0, "7"),
-        (7.5, "7.5"),
-        (np.int64(7), "7"),
-        (Decimal("7.10"), "7.10"),
-        (dt.date(2026, 11, 2), "2026-11-02"),
-        (uuid.UUID(int=7), "00000000-0000-0000-0000-000000000007"),
-    ],
-)
-def test_clean_text(value, expected):
-    assert clean_text(value) == expected
-
-
-@pytest.mark.parametrize("value", [None, "", " \u00a0\u200b", math.nan, pd.NA, pd.NaT, [], {}, b""])
-def test_blank(value):
-    assert is_blank(value)
-
-
-@pytest.mark.parametrize("value", ["x", 0, False, ["a", "b"], {"a": 1}, dt.date(2026, 1, 1)])
-def test_not_blank(value):
-    assert not is_blank(value)
-
 
 SPELLINGS = [
     "https://www.linkedin.com/in/mara-okafor-example",
