@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from airflow_provider_cleanlist.assets import MANAGED_LIST, SCHEME
-from airflow_provider_cleanlist.client.models import is_managed_list
+from airflow_provider_cleanlist.client.responses import is_managed_list
 
 if TYPE_CHECKING:
     from airflow.providers.openlineage.extractors import OperatorLineage

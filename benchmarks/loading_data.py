@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from airflow_provider_cleanlist.client.export_csv import EXPORT_FIELDS
+from airflow_provider_cleanlist.client.export.csv_file import EXPORT_FIELDS
 from airflow_provider_cleanlist.sandbox.state.generated import GeneratedLeads
 from airflow_provider_cleanlist.warehouse.spec import LEAD_FIELDS
 

@@ -7,9 +7,9 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import ParamSpec, TypeVar
 
-from airflow_provider_cleanlist.client import endpoints, errors, models, results
+from airflow_provider_cleanlist.client import endpoints, errors, models, responses, results
 from airflow_provider_cleanlist.client.endpoints import OMITTED, Call, Omitted
-from airflow_provider_cleanlist.client.exports import ExportReader
+from airflow_provider_cleanlist.client.export.reader import ExportReader
 from airflow_provider_cleanlist.client.messages import DEFAULT_MAX_WAIT_SECONDS, Request
 from airflow_provider_cleanlist.client.protocol import Page, PageCursors, RetryLimits
 from airflow_provider_cleanlist.client.rate_limit.core import RateLimiter
@@ -81,7 +81,7 @@ class CleanlistClient:
         except (errors.ApiError, errors.ConfigurationError) as error:
             raise self._translate(error) from None
 
-    def validate_key(self, *, max_wait: float = DEFAULT_MAX_WAIT_SECONDS) -> models.KeyValidation:
+    def validate_key(self, *, max_wait: float = DEFAULT_MAX_WAIT_SECONDS) -> responses.KeyValidation:
         """Check the API key, free of charge.
 
         Args:
@@ -99,11 +99,11 @@ class CleanlistClient:
             raise self._translate(errors.AuthenticationError(info))
         return validation
 
-    def whoami(self) -> models.Whoami:
+    def whoami(self) -> responses.Whoami:
         """Return the key's organisation, plan and scopes, free of charge."""
         return self._ask(endpoints.whoami, self._surface)
 
-    def get_credit_balance(self) -> models.CreditBalance:
+    def get_credit_balance(self) -> responses.CreditBalance:
         """Return the organisation's credit balance."""
         return self._ask(endpoints.get_credit_balance)
 
@@ -113,7 +113,7 @@ class CleanlistClient:
         enrichment_type: models.EnrichmentType = models.EnrichmentType.PARTIAL,
         webhook_url: str | None = None,
         observer: SendObserver | None = None,
-    ) -> models.BulkEnrichment:
+    ) -> responses.BulkEnrichment:
         """Submit 1 to 250 contacts in one request; each may be billed.
 
         Args:
@@ -156,7 +156,7 @@ class CleanlistClient:
         """Asynchronous :meth:`get_task_result`."""
         return await self.arun(self._call(endpoints.get_task_result, task_id))
 
-    def list_webhook_deliveries(self, workflow_id: str) -> list[models.WebhookDelivery]:
+    def list_webhook_deliveries(self, workflow_id: str) -> list[responses.WebhookDelivery]:
         """Return the delivery attempts of one workflow's webhook.
 
         Args:
@@ -166,7 +166,7 @@ class CleanlistClient:
 
     def create_lead_list(
         self, name: str, description: str | None = None, folder_id: str | None = None
-    ) -> models.LeadList:
+    ) -> responses.LeadList:
         """Create a list, or return the existing one of that name, in any letter case, with ``reused`` set.
 
         Args:
@@ -176,7 +176,7 @@ class CleanlistClient:
         """
         return self._ask(endpoints.create_lead_list, self._surface, name, description, folder_id)
 
-    def iter_lead_lists(self, folder_id: str | None = None) -> Iterator[models.LeadList]:
+    def iter_lead_lists(self, folder_id: str | None = None) -> Iterator[responses.LeadList]:
         """Yield all lists that the key's user may see, page by page.
 
         A list may be yielded twice if lists change meanwhile.
@@ -188,13 +188,13 @@ class CleanlistClient:
             UnexpectedResponseError: The pages never end.
         """
 
-        def page(cursor: str | None) -> models.LeadListPage:
+        def page(cursor: str | None) -> responses.LeadListPage:
             return self._ask(endpoints.list_lead_lists, self._surface, cursor, folder_id)
 
         for lists in self._pages("read the lead lists", page, None, PAGES_OF_LISTS):
             yield from lists.lists
 
-    def get_lead_list(self, list_id: str) -> models.LeadList:
+    def get_lead_list(self, list_id: str) -> responses.LeadList:
         """Return one list with its live ``lead_count``.
 
         Args:
@@ -209,7 +209,7 @@ class CleanlistClient:
         name: str | Omitted = OMITTED,
         description: str | Omitted | None = OMITTED,
         folder_id: str | Omitted | None = OMITTED,
-    ) -> models.LeadList:
+    ) -> responses.LeadList:
         """Rename, describe or move a list.
 
         Args:
@@ -268,7 +268,7 @@ class CleanlistClient:
 
     def iter_lead_pages(
         self, list_id: str, page_size: int = endpoints.MAX_LEADS_PER_PAGE, cursor: str | None = None
-    ) -> Iterator[models.LeadPage]:
+    ) -> Iterator[responses.LeadPage]:
         """Yield a list's contents page by page.
 
         A lead may be yielded twice if the list changes meanwhile.
@@ -276,13 +276,13 @@ class CleanlistClient:
         Args:
             list_id: The list.
             page_size: Leads per request, 1 to 500.
-            cursor: Where to continue, from :attr:`.models.LeadPage.cursor`; None starts at the beginning.
+            cursor: Where to continue, from :attr:`.responses.LeadPage.cursor`; None starts at the beginning.
 
         Raises:
             UnexpectedResponseError: The pages never end.
         """
 
-        def page(at: str | None) -> models.LeadPage:
+        def page(at: str | None) -> responses.LeadPage:
             return self._ask(endpoints.get_leads, self._surface, list_id, page_size, at)
 
         return self._pages(f"read the leads of list {list_id}", page, cursor)
@@ -293,7 +293,7 @@ class CleanlistClient:
         columns: Sequence[str] | None = None,
         page_size: int = endpoints.MAX_LEADS_PER_PAGE,
         cursor: str | None = None,
-    ) -> Iterator[models.LeadPage]:
+    ) -> Iterator[responses.LeadPage]:
         """Yield a list's JSON export page by page: the only read that yields company domains.
 
         Args:
@@ -306,14 +306,14 @@ class CleanlistClient:
             UnexpectedResponseError: The pages never end.
         """
 
-        def page(at: str | None) -> models.LeadPage:
+        def page(at: str | None) -> responses.LeadPage:
             return self._ask(endpoints.export_json, self._surface, list_id, columns, page_size, at)
 
         return self._pages(f"export list {list_id}", page, cursor)
 
     def iter_export_file(
         self, list_id: str, cursor: str | None = None, needed: Sequence[str] = ("lead_id",)
-    ) -> Iterator[models.LeadPage]:
+    ) -> Iterator[responses.LeadPage]:
         """Yield a list's CSV export part by part: any list by one request and one download.
 
         The leads have the API's default columns and those of smart agents, all as text; an empty cell is None. The last

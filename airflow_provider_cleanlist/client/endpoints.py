@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 from urllib.parse import quote
 
-from airflow_provider_cleanlist.client import errors, models, results
+from airflow_provider_cleanlist.client import errors, models, responses, results
 from airflow_provider_cleanlist.client.messages import Repeat, Request, Surface
 from airflow_provider_cleanlist.client.protocol import Ok
 from airflow_provider_cleanlist.client.rate_limit.core import Priority
@@ -63,34 +63,34 @@ def _model(model: type[T]) -> Callable[[Ok], T]:
     return lambda ok: model.model_validate(_body(ok))  # type: ignore[attr-defined]
 
 
-def validate_key(max_wait: float) -> Call[models.KeyValidation]:
+def validate_key(max_wait: float) -> Call[responses.KeyValidation]:
     """Return the call ``GET /auth/validate-key``.
 
     Args:
         max_wait: Seconds that it may wait for the request budget and before retries.
     """
     request = Request("check the API key", "GET", Surface.V1, "/auth/validate-key", max_wait=max_wait)
-    return Call(request, _model(models.KeyValidation))
+    return Call(request, _model(responses.KeyValidation))
 
 
-def whoami(surface: Surface) -> Call[models.Whoami]:
+def whoami(surface: Surface) -> Call[responses.Whoami]:
     """Return the call ``GET /whoami``.
 
     Args:
         surface: API surface.
     """
-    return Call(Request("read the key's owner", "GET", surface, "/whoami"), _model(models.Whoami))
+    return Call(Request("read the key's owner", "GET", surface, "/whoami"), _model(responses.Whoami))
 
 
-def get_credit_balance() -> Call[models.CreditBalance]:
+def get_credit_balance() -> Call[responses.CreditBalance]:
     """Return the call ``GET /credits/balance``."""
     request = Request("read the credit balance", "GET", Surface.V1, "/credits/balance")
-    return Call(request, _model(models.CreditBalance))
+    return Call(request, _model(responses.CreditBalance))
 
 
 def submit_bulk_enrichment(
     contacts: Sequence[models.Contact], enrichment_type: models.EnrichmentType, webhook_url: str | None
-) -> Call[models.BulkEnrichment]:
+) -> Call[responses.BulkEnrichment]:
     """Return the call ``POST /enrich/bulk``: the one request that spends credits.
 
     Args:
@@ -119,7 +119,7 @@ def submit_bulk_enrichment(
         body=body,
         repeat=Repeat.SPENDS_CREDITS,
     )
-    return Call(request, _model(models.BulkEnrichment))
+    return Call(request, _model(responses.BulkEnrichment))
 
 
 def get_workflow_status(workflow_id: str) -> Call[results.WorkflowStatus]:
@@ -156,19 +156,19 @@ def get_task_result(task_id: str) -> Call[results.EnrichmentResult]:
     return Call(request, lambda ok: results.EnrichmentResult.parse(_body(ok)))
 
 
-def list_webhook_deliveries(workflow_id: str) -> Call[list[models.WebhookDelivery]]:
+def list_webhook_deliveries(workflow_id: str) -> Call[list[responses.WebhookDelivery]]:
     """Return the call ``GET /webhooks/deliveries``, whose response may have several shapes.
 
     Args:
         workflow_id: The workflow.
     """
 
-    def parse(ok: Ok) -> list[models.WebhookDelivery]:
+    def parse(ok: Ok) -> list[responses.WebhookDelivery]:
         rows: Any = ok.body
         if isinstance(rows, Mapping):
             keys = ("deliveries", "items", "data", "results")
             rows = next((rows[key] for key in keys if isinstance(rows.get(key), list)), [])
-        return [models.WebhookDelivery.model_validate(row) for row in rows if isinstance(row, Mapping)]
+        return [responses.WebhookDelivery.model_validate(row) for row in rows if isinstance(row, Mapping)]
 
     request = Request(
         f"read the webhook deliveries of workflow {workflow_id}",
@@ -182,7 +182,7 @@ def list_webhook_deliveries(workflow_id: str) -> Call[list[models.WebhookDeliver
 
 def create_lead_list(
     surface: Surface, name: str, description: str | None, folder_id: str | None
-) -> Call[models.LeadList]:
+) -> Call[responses.LeadList]:
     """Return the call ``POST /lead-lists``, which returns an existing list of the same name (in any letter case).
 
     Args:
@@ -192,18 +192,20 @@ def create_lead_list(
         folder_id: Its folder if it is created, or None.
     """
 
-    def parse(ok: Ok) -> models.LeadList:
+    def parse(ok: Ok) -> responses.LeadList:
         body = dict(_body(ok))
         if body.get("reused") is None:
             body["reused"] = ok.status == 200
-        return models.LeadList.model_validate(body)
+        return responses.LeadList.model_validate(body)
 
     body = {"name": name, "description": description, "folder_id": folder_id}
     body = {key: value for key, value in body.items() if value is not None}
     return Call(Request("create the lead list", "POST", surface, "/lead-lists", body=body), parse)
 
 
-def list_lead_lists(surface: Surface, cursor: str | None, folder_id: str | None) -> Call[models.LeadListPage]:
+def list_lead_lists(
+    surface: Surface, cursor: str | None, folder_id: str | None
+) -> Call[responses.LeadListPage]:
     """Return the call ``GET /lead-lists`` for one page.
 
     Args:
@@ -213,22 +215,24 @@ def list_lead_lists(surface: Surface, cursor: str | None, folder_id: str | None)
     """
     params = _params(limit=MAX_LISTS_PER_PAGE, cursor=cursor, folder_id=folder_id)
     request = Request("read the lead lists", "GET", surface, "/lead-lists", params=params)
-    return Call(request, _model(models.LeadListPage))
+    return Call(request, _model(responses.LeadListPage))
 
 
-def get_lead_list(surface: Surface, list_id: str) -> Call[models.LeadList]:
+def get_lead_list(surface: Surface, list_id: str) -> Call[responses.LeadList]:
     """Return the call ``GET /lead-lists/{id}``.
 
     Args:
         surface: API surface.
         list_id: The list.
     """
-    return Call(Request(f"read lead list {list_id}", "GET", surface, _path(list_id)), _model(models.LeadList))
+    return Call(
+        Request(f"read lead list {list_id}", "GET", surface, _path(list_id)), _model(responses.LeadList)
+    )
 
 
 def update_lead_list(
     surface: Surface, list_id: str, changes: Mapping[str, str | None]
-) -> Call[models.LeadList]:
+) -> Call[responses.LeadList]:
     """Return the call ``PATCH /lead-lists/{id}``.
 
     Args:
@@ -242,7 +246,7 @@ def update_lead_list(
     if not changes:
         raise errors.ConfigurationError("nothing to change: give a name, a description or a folder_id")
     request = Request(f"change lead list {list_id}", "PATCH", surface, _path(list_id), body=dict(changes))
-    return Call(request, _model(models.LeadList))
+    return Call(request, _model(responses.LeadList))
 
 
 def delete_lead_list(surface: Surface, list_id: str) -> Call[None]:
@@ -256,7 +260,7 @@ def delete_lead_list(surface: Surface, list_id: str) -> Call[None]:
     return Call(request, lambda _: None)
 
 
-def get_leads(surface: Surface, list_id: str, page_size: int, cursor: str | None) -> Call[models.LeadPage]:
+def get_leads(surface: Surface, list_id: str, page_size: int, cursor: str | None) -> Call[responses.LeadPage]:
     """Return the call ``GET /lead-lists/{id}/leads`` for one page.
 
     Args:
@@ -278,7 +282,7 @@ def get_leads(surface: Surface, list_id: str, page_size: int, cursor: str | None
 
 def export_json(
     surface: Surface, list_id: str, columns: Sequence[str] | None, page_size: int, cursor: str | None
-) -> Call[models.LeadPage]:
+) -> Call[responses.LeadPage]:
     """Return the call ``GET /export/json`` for one page: the only paged read that has company domains.
 
     Args:
@@ -302,7 +306,7 @@ def export_json(
     return Call(request, lambda ok: _lead_page(list_id, _body(ok), needs_id=not columns))
 
 
-def export_csv(surface: Surface, list_id: str) -> Call[models.SignedExport]:
+def export_csv(surface: Surface, list_id: str) -> Call[responses.SignedExport]:
     """Return the call ``POST /export/csv/signed-url``, which writes a list to a file and returns its signed address.
 
     Args:
@@ -310,16 +314,16 @@ def export_csv(surface: Surface, list_id: str) -> Call[models.SignedExport]:
         list_id: The list.
     """
 
-    def parse(ok: Ok) -> models.SignedExport:
+    def parse(ok: Ok) -> responses.SignedExport:
         body = _body(ok)
         address = body.get("download_url")
         if not isinstance(address, str) or not address:
             raise ValueError("no address in the response")
-        return models.SignedExport(
+        return responses.SignedExport(
             list_id,
             address,
-            models.count_or_none(body.get("row_count")),
-            models.count_or_none(body.get("file_size_bytes")),
+            responses.count_or_none(body.get("row_count")),
+            responses.count_or_none(body.get("file_size_bytes")),
         )
 
     request = Request(
@@ -335,7 +339,7 @@ def export_csv(surface: Surface, list_id: str) -> Call[models.SignedExport]:
 
 def add_leads(
     surface: Surface, list_id: str, lead_ids: Sequence[str], idempotency_key: str
-) -> Call[models.AddedLeads]:
+) -> Call[responses.AddedLeads]:
     """Return the call ``POST /lead-lists/{id}/leads``, which the idempotency key makes safe to repeat.
 
     Args:
@@ -351,10 +355,10 @@ def add_leads(
         f"{_path(list_id)}/leads",
         body={"lead_ids": list(lead_ids), "idempotency_key": idempotency_key},
     )
-    return Call(request, _model(models.AddedLeads))
+    return Call(request, _model(responses.AddedLeads))
 
 
-def remove_leads(surface: Surface, list_id: str, lead_ids: Sequence[str]) -> Call[models.RemovedLeads]:
+def remove_leads(surface: Surface, list_id: str, lead_ids: Sequence[str]) -> Call[responses.RemovedLeads]:
     """Return the call ``DELETE /lead-lists/{id}/leads`` with a body.
 
     Args:
@@ -369,7 +373,7 @@ def remove_leads(surface: Surface, list_id: str, lead_ids: Sequence[str]) -> Cal
         f"{_path(list_id)}/leads",
         body={"lead_ids": list(lead_ids)},
     )
-    return Call(request, _model(models.RemovedLeads))
+    return Call(request, _model(responses.RemovedLeads))
 
 
 def _path(list_id: str) -> str:
@@ -393,16 +397,16 @@ def _params(**values: str | int | None) -> dict[str, str | int | list[str]]:
     return {key: value for key, value in values.items() if value is not None}
 
 
-def _lead_page(list_id: str, body: Mapping[str, Any], *, needs_id: bool = True) -> models.LeadPage:
+def _lead_page(list_id: str, body: Mapping[str, Any], *, needs_id: bool = True) -> responses.LeadPage:
     leads = body.get("leads")
     if not isinstance(leads, list):
         raise ValueError("no leads in the response")
     for lead in leads:
         if not isinstance(lead, dict) or (needs_id and not lead.get("lead_id")):
             raise ValueError("a lead without an id")
-    return models.LeadPage(
+    return responses.LeadPage(
         list_id=list_id,
         leads=leads,
-        total=models.count_or_none(body.get("total")),
-        cursor=models.text_or_none(body.get("cursor")),
+        total=responses.count_or_none(body.get("total")),
+        cursor=responses.text_or_none(body.get("cursor")),
     )

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import Field, field_validator
 
-from airflow_provider_cleanlist.client.models import (
+from airflow_provider_cleanlist.client.responses import (
     ApiModel,
     OptionalText,
     Text,

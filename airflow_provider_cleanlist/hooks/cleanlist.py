@@ -13,13 +13,8 @@ from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHo
 
 from airflow_provider_cleanlist.client import errors
 from airflow_provider_cleanlist.client.endpoints import OMITTED, Omitted
-from airflow_provider_cleanlist.client.models import (
-    CONTACT_FIELDS,
-    MANAGED_LIST_NAMES,
-    Contact,
-    EnrichmentType,
-    is_managed_list,
-)
+from airflow_provider_cleanlist.client.models import CONTACT_FIELDS, Contact, EnrichmentType
+from airflow_provider_cleanlist.client.responses import MANAGED_LIST_NAMES, is_managed_list
 from airflow_provider_cleanlist.client.settings import ClientSettings, build_settings
 from airflow_provider_cleanlist.exceptions import (
     CleanlistConfigurationError,
@@ -36,7 +31,7 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Connection
 
     from airflow_provider_cleanlist.client.client import CleanlistClient
-    from airflow_provider_cleanlist.client.models import (
+    from airflow_provider_cleanlist.client.responses import (
         BulkEnrichment,
         CreditBalance,
         KeyValidation,

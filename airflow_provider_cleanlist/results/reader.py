@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from airflow_provider_cleanlist.client.models import count_or_none
+from airflow_provider_cleanlist.client.responses import count_or_none
 from airflow_provider_cleanlist.client.results import (
     EnrichmentResult,
     WorkflowState,

@@ -20,7 +20,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-from airflow_provider_cleanlist.client.models import BulkEnrichment, Contact, EnrichmentType
+from airflow_provider_cleanlist.client.models import Contact, EnrichmentType
+from airflow_provider_cleanlist.client.responses import BulkEnrichment
 from airflow_provider_cleanlist.client.transport import SendObserver
 from airflow_provider_cleanlist.contacts.identity import IDENTITY_BYTES
 from airflow_provider_cleanlist.input_limits import ID_CHARACTERS

@@ -8,7 +8,8 @@ from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import Any
 
-from airflow_provider_cleanlist.client.models import BulkEnrichment, EnrichmentType
+from airflow_provider_cleanlist.client.models import EnrichmentType
+from airflow_provider_cleanlist.client.responses import BulkEnrichment
 from airflow_provider_cleanlist.contacts.reading import UsableRow
 from airflow_provider_cleanlist.submission.history import BatchState, ContactHistory
 from airflow_provider_cleanlist.submission.journal import Batch, Intent, Journal, JournalError

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_provider_cleanlist.client.errors import ExportInconsistentError, ExportNotResumableError
-from airflow_provider_cleanlist.client.export_csv import EXPORT_FIELDS
+from airflow_provider_cleanlist.client.export.csv_file import EXPORT_FIELDS
 from airflow_provider_cleanlist.exceptions import (
     CleanlistBadRequestError,
     CleanlistConfigurationError,
@@ -17,7 +17,7 @@ from airflow_provider_cleanlist.lineage import record_list_read
 from airflow_provider_cleanlist.warehouse.errors import CursorRefusedError, SourceInconsistentError
 
 if TYPE_CHECKING:
-    from airflow_provider_cleanlist.client.models import LeadPage
+    from airflow_provider_cleanlist.client.responses import LeadPage
     from airflow_provider_cleanlist.hooks.cleanlist import CleanlistHook
     from airflow_provider_cleanlist.warehouse.reading import ReadPages
     from airflow_provider_cleanlist.warehouse.spec import LoadSpec

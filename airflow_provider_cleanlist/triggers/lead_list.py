@@ -15,7 +15,7 @@ from airflow.triggers.base import TriggerEvent
 from airflow_provider_cleanlist import exceptions
 from airflow_provider_cleanlist.assets import SCHEME
 from airflow_provider_cleanlist.client import errors
-from airflow_provider_cleanlist.client.models import LeadList
+from airflow_provider_cleanlist.client.responses import LeadList
 from airflow_provider_cleanlist.exceptions import CleanlistConfigurationError
 from airflow_provider_cleanlist.hooks.cleanlist import CleanlistHook, lists_named
 from airflow_provider_cleanlist.redaction import redacted

@@ -11,9 +11,9 @@ from weakref import WeakKeyDictionary
 
 from airflow_provider_cleanlist.client import endpoints, errors
 from airflow_provider_cleanlist.client.endpoints import POLL_MAX_WAIT_SECONDS, Call
-from airflow_provider_cleanlist.client.models import LeadList
 from airflow_provider_cleanlist.client.protocol import PageCursors
 from airflow_provider_cleanlist.client.rate_limit.core import Priority
+from airflow_provider_cleanlist.client.responses import LeadList
 from airflow_provider_cleanlist.input_limits import LIST_CHARACTERS
 from airflow_provider_cleanlist.triggers.shared_poller import SharedPoller, shared_poller
 

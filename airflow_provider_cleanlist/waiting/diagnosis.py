@@ -13,7 +13,7 @@ from airflow_provider_cleanlist.redaction import redacted
 from airflow_provider_cleanlist.wording import counted
 
 if TYPE_CHECKING:
-    from airflow_provider_cleanlist.client.models import WebhookDelivery
+    from airflow_provider_cleanlist.client.responses import WebhookDelivery
     from airflow_provider_cleanlist.hooks.cleanlist import CleanlistHook
 
 MAX_EXPLAINED = 3

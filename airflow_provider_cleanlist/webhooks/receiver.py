@@ -18,7 +18,7 @@ from fastapi import FastAPI, Request, Response
 from starlette.requests import ClientDisconnect
 
 from airflow_provider_cleanlist.client.messages import json_or_none
-from airflow_provider_cleanlist.client.models import text_or_none
+from airflow_provider_cleanlist.client.responses import text_or_none
 from airflow_provider_cleanlist.client.results import WorkflowState, workflow_state
 from airflow_provider_cleanlist.inbox import tokens
 from airflow_provider_cleanlist.inbox.inbox import ForeignWorkflowError, Inbox, InboxUnavailableError

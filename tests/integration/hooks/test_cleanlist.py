@@ -21,7 +21,7 @@ import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
 
 from airflow_provider_cleanlist import exceptions
-from airflow_provider_cleanlist.client.models import MANAGED_LIST_NAMES
+from airflow_provider_cleanlist.client.responses import MANAGED_LIST_NAMES
 from airflow_provider_cleanlist.hooks.cleanlist import CleanlistHook
 from airflow_provider_cleanlist.sandbox.server import SandboxServer
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_cleanlist.client.export_csv import (
+from airflow_provider_cleanlist.client.export.csv_file import (
     EXPORT_FIELDS,
     ExportParser,
     UnreadableExportError,

@@ -11,9 +11,9 @@ import pytest
 import requests
 
 from airflow_provider_cleanlist.client import errors
-from airflow_provider_cleanlist.client.download import Download, DownloadError, address_problem
-from airflow_provider_cleanlist.client.exports import ExportReader
-from airflow_provider_cleanlist.client.models import SignedExport
+from airflow_provider_cleanlist.client.export.download import Download, DownloadError, address_problem
+from airflow_provider_cleanlist.client.export.reader import ExportReader
+from airflow_provider_cleanlist.client.responses import SignedExport
 from airflow_provider_cleanlist.input_limits import ADDRESS_CHARACTERS, EXPORT_PART_BYTES
 
 INSIDE = [

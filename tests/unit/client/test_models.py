@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from airflow_provider_cleanlist.client import models
+from airflow_provider_cleanlist.client import responses
 from airflow_provider_cleanlist.client.models import Contact, EnrichmentType
 from airflow_provider_cleanlist.client.results import EnrichmentResult, WorkflowStatus
 
@@ -39,8 +39,8 @@ def test_a_contact_sends_only_what_is_set() -> None:
 
 def test_nothing_prints_personal_data() -> None:
     lead = {"lead_id": "l1", "first_name": "Mara", "email": "mara@quill.example"}
-    page = models.LeadPage("list-1", [lead], 1, None)
-    whoami = models.Whoami.model_validate({"user_name": "Mara Okafor", "organization_id": "o"})
+    page = responses.LeadPage("list-1", [lead], 1, None)
+    whoami = responses.Whoami.model_validate({"user_name": "Mara Okafor", "organization_id": "o"})
     result = EnrichmentResult.parse(
         {"primary_email": "mara@quill.example", "prospect": {"first_name": "Mara"}}
     )
@@ -61,13 +61,13 @@ def test_nothing_prints_personal_data() -> None:
 
 def test_errors_about_answers_do_not_quote_them() -> None:
     with pytest.raises(ValidationError) as caught:
-        models.CreditBalance.model_validate({"credits": "mara@quill.example"})
+        responses.CreditBalance.model_validate({"credits": "mara@quill.example"})
     assert "mara" not in str(caught.value)
 
 
 def test_values_travel_between_processes() -> None:
-    whoami = models.Whoami(organization_id="o", scopes=["a"])
-    for value in (MARA, whoami, models.LeadPage("l", [{"lead_id": "1"}], 1, "c"), WorkflowStatus("w")):
+    whoami = responses.Whoami(organization_id="o", scopes=["a"])
+    for value in (MARA, whoami, responses.LeadPage("l", [{"lead_id": "1"}], 1, "c"), WorkflowStatus("w")):
         assert pickle.loads(pickle.dumps(value)) == value
         assert copy.deepcopy(value) == value
 
@@ -77,13 +77,15 @@ def test_values_travel_between_processes() -> None:
     [(12, "12"), (1249.5, "1249.5"), ("0.1", "0.1"), (0, "0"), (0.1, "0.1")],
 )
 def test_a_balance_is_any_number(given: Any, expected: str) -> None:
-    assert models.CreditBalance.model_validate({"credits": given, "usage": None}).credits == Decimal(expected)
+    assert responses.CreditBalance.model_validate({"credits": given, "usage": None}).credits == Decimal(
+        expected
+    )
 
 
 @pytest.mark.parametrize("given", [{}, {"credits": None}, {"credits": "many"}, {"credits": []}])
 def test_a_balance_that_is_no_number_is_not_made_up(given: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
-        models.CreditBalance.model_validate(given)
+        responses.CreditBalance.model_validate(given)
 
 
 @pytest.mark.parametrize(
@@ -91,14 +93,14 @@ def test_a_balance_that_is_no_number_is_not_made_up(given: dict[str, Any]) -> No
     [(True, True), (False, False), (None, False), ("true", False), (1, False), ("yes", False), ([], False)],
 )
 def test_a_key_is_valid_only_when_the_answer_says_true(valid: Any, expected: bool) -> None:
-    assert models.KeyValidation.model_validate({"valid": valid}).valid is expected
-    assert models.KeyValidation.model_validate({}).valid is False
+    assert responses.KeyValidation.model_validate({"valid": valid}).valid is expected
+    assert responses.KeyValidation.model_validate({}).valid is False
 
 
 @pytest.mark.parametrize("field", ["user_id", "organization_id"])
 @pytest.mark.parametrize("value", ODD)
 def test_optional_fields_of_a_validation_may_hold_anything(field: str, value: Any) -> None:
-    assert models.KeyValidation.model_validate({"valid": True, field: value}).valid
+    assert responses.KeyValidation.model_validate({"valid": True, field: value}).valid
 
 
 @pytest.mark.parametrize("field", ["status", "message", "task_ids", "total_contacts", "new_field"])
@@ -106,7 +108,7 @@ def test_optional_fields_of_a_validation_may_hold_anything(field: str, value: An
 def test_an_accepted_submission_is_read_whatever_stands_beside_its_workflow_id(
     field: str, value: Any
 ) -> None:
-    answer = models.BulkEnrichment.model_validate({"workflow_id": "w", "task_ids": ["t"], field: value})
+    answer = responses.BulkEnrichment.model_validate({"workflow_id": "w", "task_ids": ["t"], field: value})
     assert answer.workflow_id == "w"
 
 
@@ -123,30 +125,35 @@ def test_an_accepted_submission_is_read_whatever_stands_beside_its_workflow_id(
 )
 def test_task_ids_may_be_missing_shorter_or_longer(task_ids: Any, expected: list[str]) -> None:
     assert (
-        models.BulkEnrichment.model_validate({"workflow_id": "w", "task_ids": task_ids}).task_ids == expected
+        responses.BulkEnrichment.model_validate({"workflow_id": "w", "task_ids": task_ids}).task_ids
+        == expected
     )
-    assert models.BulkEnrichment.model_validate({"workflow_id": "w"}).task_ids == []
+    assert responses.BulkEnrichment.model_validate({"workflow_id": "w"}).task_ids == []
 
 
 @pytest.mark.parametrize("workflow_id", [..., None, "", [], {}, False])
 def test_a_submission_without_a_workflow_id_was_not_understood(workflow_id: Any) -> None:
     with pytest.raises(ValidationError):
-        models.BulkEnrichment.model_validate({} if workflow_id is ... else {"workflow_id": workflow_id})
+        responses.BulkEnrichment.model_validate({} if workflow_id is ... else {"workflow_id": workflow_id})
 
 
 @pytest.mark.parametrize("odd", ["a\x1b[31m", "a\u202eb", "a\nb", "\ud800", "w" * 513])
 def test_an_id_that_would_not_be_shown_as_it_is_was_not_understood(odd: str) -> None:
     with pytest.raises(ValidationError):
-        models.BulkEnrichment.model_validate({"workflow_id": odd})
+        responses.BulkEnrichment.model_validate({"workflow_id": odd})
     with pytest.raises(ValidationError):
-        models.LeadList.model_validate({"list_id": odd})
-    assert models.BulkEnrichment.model_validate({"workflow_id": "w", "task_ids": ["t", odd]}).task_ids == []
-    assert models.BulkEnrichment.model_validate({"workflow_id": "w" * 512}).workflow_id == "w" * 512
+        responses.LeadList.model_validate({"list_id": odd})
+    assert (
+        responses.BulkEnrichment.model_validate({"workflow_id": "w", "task_ids": ["t", odd]}).task_ids == []
+    )
+    assert responses.BulkEnrichment.model_validate({"workflow_id": "w" * 512}).workflow_id == "w" * 512
 
 
 @pytest.mark.parametrize("workflow_id", ["public_bulk_1", "a/b?c", "ü", 17, " x "])
 def test_ids_are_opaque(workflow_id: Any) -> None:
-    assert models.BulkEnrichment.model_validate({"workflow_id": workflow_id}).workflow_id == str(workflow_id)
+    assert responses.BulkEnrichment.model_validate({"workflow_id": workflow_id}).workflow_id == str(
+        workflow_id
+    )
 
 
 FULL_LIST = {
@@ -164,7 +171,7 @@ FULL_LIST = {
 
 
 def test_a_list_is_read_in_full_and_keeps_what_it_does_not_know() -> None:
-    read = models.LeadList.model_validate({**FULL_LIST, "colour": "red", "task_id": None})
+    read = responses.LeadList.model_validate({**FULL_LIST, "colour": "red", "task_id": None})
     assert {name: getattr(read, name) for name in FULL_LIST} == FULL_LIST
     assert read.model_extra == {"colour": "red", "task_id": None}
 
@@ -175,27 +182,27 @@ def test_a_list_needs_nothing_but_its_id(field: str, value: Any) -> None:
     body = {**FULL_LIST, field: value}
     if value is ...:
         del body[field]
-    assert models.LeadList.model_validate(body).list_id == "8b7f"
+    assert responses.LeadList.model_validate(body).list_id == "8b7f"
 
 
 @pytest.mark.parametrize("created_at", ["2026-06-14T09:20:00Z", "2026-06-14T09:20:00+00:00", "yesterday"])
 def test_timestamps_are_kept_as_written(created_at: str) -> None:
-    assert models.LeadList.model_validate({**FULL_LIST, "created_at": created_at}).created_at == created_at
+    assert responses.LeadList.model_validate({**FULL_LIST, "created_at": created_at}).created_at == created_at
 
 
 def test_a_list_without_an_id_is_refused() -> None:
     for body in ({}, {"list_id": None}, {"list_id": ""}):
         with pytest.raises(ValidationError):
-            models.LeadList.model_validate(body)
+            responses.LeadList.model_validate(body)
 
 
 @pytest.mark.parametrize(
     ("cursor", "expected"), [(None, None), ("", None), ("50", "50"), (50, "50"), ([], None)]
 )
 def test_the_last_page_has_no_cursor(cursor: Any, expected: str | None) -> None:
-    page = models.LeadListPage.model_validate({"lists": None, "cursor": cursor, "total": "2"})
+    page = responses.LeadListPage.model_validate({"lists": None, "cursor": cursor, "total": "2"})
     assert (page.cursor, page.lists, page.total) == (expected, [], 2)
-    assert models.LeadListPage.model_validate({}).cursor is None
+    assert responses.LeadListPage.model_validate({}).cursor is None
 
 
 @pytest.mark.parametrize("field", ["scopes", "features", "tier", "auth_type", "organization_name"])
@@ -204,14 +211,14 @@ def test_whoami_needs_nothing(field: str, value: Any) -> None:
     body = {"scopes": ["new:scope"], "tier": "galactic", "auth_type": "telepathy", field: value}
     if value is ...:
         del body[field]
-    read = models.Whoami.model_validate(body)
+    read = responses.Whoami.model_validate(body)
     assert isinstance(read.scopes, list)
     assert read.tier is None or isinstance(read.tier, str)
 
 
-@pytest.mark.parametrize("model", [models.AddedLeads, models.RemovedLeads, models.WebhookDelivery])
+@pytest.mark.parametrize("model", [responses.AddedLeads, responses.RemovedLeads, responses.WebhookDelivery])
 @pytest.mark.parametrize("value", ODD)
-def test_small_answers_need_nothing(model: type[models.ApiModel], value: Any) -> None:
+def test_small_answers_need_nothing(model: type[responses.ApiModel], value: Any) -> None:
     assert model.model_validate({})
     assert model.model_validate(dict.fromkeys(model.model_fields, value))
 
@@ -235,4 +242,4 @@ def test_small_answers_need_nothing(model: type[models.ApiModel], value: Any) ->
     ],
 )
 def test_counts(value: Any, expected: int | None) -> None:
-    assert models.count_or_none(value) == expected
+    assert responses.count_or_none(value) == expected

@@ -17,7 +17,7 @@ from airflow_provider_cleanlist.client.messages import (
     Surface,
     TransportFailure,
 )
-from airflow_provider_cleanlist.client.models import LeadPage
+from airflow_provider_cleanlist.client.responses import LeadPage
 from airflow_provider_cleanlist.input_limits import PAGES
 
 CONTACT = {

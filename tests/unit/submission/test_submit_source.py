@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from airflow_provider_cleanlist.client import errors
-from airflow_provider_cleanlist.client.models import BulkEnrichment, Contact, EnrichmentType
+from airflow_provider_cleanlist.client.models import Contact, EnrichmentType
+from airflow_provider_cleanlist.client.responses import BulkEnrichment
 from airflow_provider_cleanlist.client.transport import SendObserver
 from airflow_provider_cleanlist.contacts.errors import SourceError
 from airflow_provider_cleanlist.contacts.sources import RecordsSource

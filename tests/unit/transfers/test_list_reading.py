@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from airflow_provider_cleanlist.client.errors import ExportNotResumableError
-from airflow_provider_cleanlist.client.export_csv import EXPORT_FIELDS
+from airflow_provider_cleanlist.client.export.csv_file import EXPORT_FIELDS
 from airflow_provider_cleanlist.exceptions import CleanlistConfigurationError
 from airflow_provider_cleanlist.transfers.list_reading import (
     choose,

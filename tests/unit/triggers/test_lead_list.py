@@ -10,8 +10,8 @@ import pytest
 from airflow.triggers import base
 
 from airflow_provider_cleanlist.client.endpoints import Call
-from airflow_provider_cleanlist.client.models import LeadList, LeadListPage
 from airflow_provider_cleanlist.client.rate_limit.core import Priority
+from airflow_provider_cleanlist.client.responses import LeadList, LeadListPage
 from airflow_provider_cleanlist.client.settings import ClientSettings, build_settings
 from airflow_provider_cleanlist.exceptions import CleanlistConfigurationError
 from airflow_provider_cleanlist.input_limits import LIST_CHARACTERS

@@ -14,7 +14,7 @@ import httpx
 import pytest
 from airflow import __version__ as airflow_version
 
-from airflow_provider_cleanlist.client.models import WebhookDelivery
+from airflow_provider_cleanlist.client.responses import WebhookDelivery
 from airflow_provider_cleanlist.inbox.inbox import Inbox
 from airflow_provider_cleanlist.inbox.settings import receiver_settings
 from airflow_provider_cleanlist.inbox.tokens import batch_name, sign

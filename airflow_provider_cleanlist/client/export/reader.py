@@ -12,14 +12,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from airflow_provider_cleanlist.client import errors
-from airflow_provider_cleanlist.client.download import (
+from airflow_provider_cleanlist.client.export.csv_file import (
+    ExportParser,
+    UnreadableExportError,
+    missing_fields,
+)
+from airflow_provider_cleanlist.client.export.download import (
     Download,
     DownloadError,
     FileChangedError,
     address_problem,
 )
-from airflow_provider_cleanlist.client.export_csv import ExportParser, UnreadableExportError, missing_fields
-from airflow_provider_cleanlist.client.models import LeadPage, SignedExport
+from airflow_provider_cleanlist.client.responses import LeadPage, SignedExport
 from airflow_provider_cleanlist.input_limits import EXPORT_BYTES, EXPORT_PART_BYTES
 from airflow_provider_cleanlist.wording import counted
 
