@@ -97,6 +97,14 @@ SOURCE_COLUMNS = 2000
 """Most columns with a name that a source of contacts may have."""
 SHEET_COLUMNS = 16_384
 """Most columns of a source with those that have no name: as wide as a spreadsheet is saved."""
+PARQUET_BATCH_ROWS = 2000
+"""Rows of a Parquet file that are read together."""
+PARQUET_BATCH_BYTES = 64 * MB
+"""What they may hold in the columns that are read: 32 KB each."""
+PARQUET_MEMORY = 512 * MB
+"""What reading them may take: decompressed pages of all columns, dictionaries and Python's objects."""
+GZIPPED_PARQUET_BYTES = 16 * 1024 * MB
+"""A gzipped Parquet file after decompression, which needs a temporary file."""
 COLUMNS = 1000
 """Most columns that the fields of records become; Oracle and SQL Server have no room for more."""
 

@@ -23,6 +23,7 @@ from airflow_provider_cleanlist.client.models import CONTACT_FIELDS, Contact
 from airflow_provider_cleanlist.contacts.cells import source_columns
 from airflow_provider_cleanlist.contacts.columns import find_column, plan_columns
 from airflow_provider_cleanlist.contacts.errors import (
+    MalformedFileError,
     MissingFileError,
     SourceError,
     SourceUnavailableError,
@@ -41,6 +42,7 @@ from airflow_provider_cleanlist.contacts.readers.text import (
     without_end_marks,
 )
 from airflow_provider_cleanlist.contacts.recognition import count_recognised
+from airflow_provider_cleanlist.input_limits import GZIPPED_PARQUET_BYTES
 from airflow_provider_cleanlist.storage import open_file
 
 if TYPE_CHECKING:
@@ -350,7 +352,13 @@ class FileSource:
             yield from self._parquet_rows(file, wanted)
             return
         with tempfile.TemporaryFile() as plain:  # Parquet is read from its end, gzip only from its start
-            plain.writelines(read_chunks(file))
+            for chunk in read_chunks(file):
+                if plain.tell() > GZIPPED_PARQUET_BYTES:
+                    raise MalformedFileError(
+                        f"The file is larger than {GZIPPED_PARQUET_BYTES // 1024**3} GB after decompression. Leave out "
+                        ".gz: Parquet compresses by itself."
+                    )
+                plain.write(chunk)
             plain.seek(0)
             yield from self._parquet_rows(plain, wanted)
 

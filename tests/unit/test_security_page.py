@@ -97,6 +97,9 @@ def test_the_limits_of_lists_and_loads() -> None:
         f"| {limits.PAGES:,} pages, and {limits.PAGES_OF_LISTS:,} |",
         f"`journal_path` | {limits.JOURNAL_FILE // 1024**2} MB |",
         f"of contacts | {limits.SOURCE_COLUMNS:,} with a name, {limits.SHEET_COLUMNS:,} in all |",
+        f"| {limits.PARQUET_BATCH_ROWS:,} rows of a Parquet file | {limits.PARQUET_BATCH_BYTES // limits.MB} MB in the "
+        f"columns that are read; {limits.PARQUET_MEMORY // limits.MB} MB of memory",
+        f"| A gzipped Parquet file | {limits.GZIPPED_PARQUET_BYTES // 1024**3} GB |",
         f"next page | {limits.CURSOR_CHARACTERS:,} characters |",
         f"triggerer keeps | {limits.LIST_CHARACTERS:,} characters, {MAX_PAGES} pages |",
         f"fields together | {limits.FIELD_CHARACTERS:,} characters |",

@@ -1,22 +1,38 @@
-"""Parquet files, through pyarrow."""
+"""Parquet files, through pyarrow.
+
+A few hundred bytes of Parquet can stand for terabytes, in many ways: one long value that a dictionary repeats, pages
+that compress ten-thousandfold, a list of a billion nothings. What the file says of its sizes may be wrong, so the
+operating system limits the memory that pyarrow takes.
+"""
 
 from __future__ import annotations
 
+import resource
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_cleanlist.contacts.cells import is_nothing, source_columns
 from airflow_provider_cleanlist.contacts.errors import MalformedFileError, MissingDependencyError
 from airflow_provider_cleanlist.contacts.readers.json_text import flattened
+from airflow_provider_cleanlist.input_limits import (
+    MB,
+    PARQUET_BATCH_BYTES,
+    PARQUET_BATCH_ROWS,
+    PARQUET_MEMORY,
+)
 from airflow_provider_cleanlist.wording import counted, unique_names
 
 if TYPE_CHECKING:
     from airflow_provider_cleanlist.contacts.readers.text import BinaryFile
 
-_BATCH_ROWS = 2_000
 _BUFFER_BYTES = 1024 * 1024
 _CONVERSION_ERRORS = (ArithmeticError, LookupError, TypeError, ValueError)
 """What converting a value raises: out of Python's range, of an unknown time zone, not UTF-8."""
+_MEMORY = Path("/proc/self/statm")
+_memory_lock = threading.Lock()
 
 
 class ParquetTable:
@@ -31,7 +47,7 @@ class ParquetTable:
 
     Raises:
         MissingDependencyError: If pyarrow is not installed.
-        MalformedFileError: If the file is not a whole Parquet file.
+        MalformedFileError: If the file is not a whole Parquet file, or its description takes too much memory.
     """
 
     def __init__(self, file: BinaryFile) -> None:
@@ -42,12 +58,16 @@ class ParquetTable:
             raise MissingDependencyError(
                 "Reading Parquet needs pyarrow: pip install 'airflow-provider-cleanlist[parquet]'."
             ) from None
-        self._errors = (pyarrow.ArrowInvalid, pyarrow.ArrowNotImplementedError, EOFError)
+        self._errors = (pyarrow.ArrowInvalid, pyarrow.ArrowNotImplementedError, EOFError, MemoryError)
         self._number = 0
+        self._memory = _Memory(pyarrow.total_allocated_bytes)
         try:
-            # Without both options pyarrow loads a whole row group, often the whole file.
-            self._file = parquet.ParquetFile(file, buffer_size=_BUFFER_BYTES, pre_buffer=False)
-            self._paths = [path for field in self._file.schema_arrow for path in _leaf_paths(field, pyarrow)]
+            with self._memory.limited():
+                # Without both options pyarrow loads a whole row group, often the whole file.
+                self._file = parquet.ParquetFile(file, buffer_size=_BUFFER_BYTES, pre_buffer=False)
+                self._paths = [
+                    path for field in self._file.schema_arrow for path in _leaf_paths(field, pyarrow)
+                ]
         except (*self._errors, OSError) as error:
             raise self._unreadable(error) from None
         self.columns = source_columns(self._paths)
@@ -63,20 +83,24 @@ class ParquetTable:
             choose: Returns those of the columns that are needed.
 
         Raises:
-            MalformedFileError: If the file is damaged, or a value cannot be converted.
+            MalformedFileError: If the file is damaged, its values are too large, or one cannot be converted.
         """
         chosen = set(choose(self.columns))
         needed = [path for path, name in zip(self._paths, self.columns, strict=True) if name in chosen]
         others = [path for path in dict.fromkeys(self._paths) if path not in needed]
         if not needed:
             return
-        rest = _OtherColumns(self._batches(others)) if others else None
+        rest = _OtherColumns(self._batches(others), self._memory) if others else None
         try:
             for batch in self._batches(needed):
+                if batch.nbytes > PARQUET_BATCH_BYTES:
+                    raise MemoryError
                 names = unique_names(batch.schema.names)
-                columns = [
-                    self._converted(name, column) for name, column in zip(names, batch.columns, strict=True)
-                ]
+                with self._memory.limited():
+                    columns = [
+                        self._converted(name, column)
+                        for name, column in zip(names, batch.columns, strict=True)
+                    ]
                 for cells in zip(*columns, strict=True):
                     self._number += 1
                     row = flattened(dict(zip(names, cells, strict=True)))
@@ -87,11 +111,15 @@ class ParquetTable:
             raise self._unreadable(error) from None
 
     def _batches(self, paths: Sequence[str]) -> Iterator[Any]:
-        return iter(
-            self._file.iter_batches(
-                batch_size=_BATCH_ROWS, columns=list(dict.fromkeys(paths)), use_threads=False
-            )
+        batches = self._file.iter_batches(
+            batch_size=PARQUET_BATCH_ROWS, columns=list(dict.fromkeys(paths)), use_threads=False
         )
+        while True:
+            with self._memory.limited():
+                batch = next(batches, None)
+            if batch is None:
+                return
+            yield batch
 
     def _converted(self, name: str, column: Any) -> list[object]:
         try:
@@ -106,15 +134,57 @@ class ParquetTable:
     def _unreadable(self, error: Exception) -> Exception:
         if isinstance(error, OSError) and (type(error) is not OSError or error.errno is not None):
             return error  # of the storage; pyarrow raises a plain one, without a number, for damaged bytes
+        if isinstance(error, MemoryError):
+            return MalformedFileError(
+                f"The rows behind row {self._number:,} are too large: {PARQUET_BATCH_ROWS:,} of them may hold "
+                f"{PARQUET_BATCH_BYTES // MB} MB, and take {PARQUET_MEMORY // MB} MB to be read. Leave large values "
+                "out, or write the file with smaller pages."
+            )
         read = f"{type(error).__name__} after {counted(self._number, 'row')}"
         return MalformedFileError(f"The file is not a readable Parquet file ({read}).")
+
+
+class _Memory:
+    """The memory that reading one file may take.
+
+    Args:
+        allocated: Returns how many bytes pyarrow holds.
+    """
+
+    def __init__(self, allocated: Callable[[], int]) -> None:
+        self._allocated = allocated
+        self._before = allocated()
+
+    @contextmanager
+    def limited(self) -> Iterator[None]:
+        """Let allocations fail that would take more, while the context lasts; one thread at a time.
+
+        The limit is the process's, and Linux's: where there is no ``/proc``, as on macOS, nothing is limited.
+
+        Raises:
+            MemoryError: What is done in the context takes more.
+        """
+        if not _MEMORY.exists():
+            yield
+            return
+        with _memory_lock:
+            held = max(0, self._allocated() - self._before)  # of earlier batches
+            data = int(_MEMORY.read_text(encoding="ascii").split()[5]) * resource.getpagesize()
+            soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
+            limit = data + PARQUET_MEMORY - held
+            resource.setrlimit(resource.RLIMIT_DATA, (limit if soft < 0 else min(soft, limit), hard))
+            try:
+                yield
+            finally:
+                resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
 
 
 class _OtherColumns:
     """The columns that are not needed, read only as far as it must be known whether a row has anything in them."""
 
-    def __init__(self, batches: Iterator[Any]) -> None:
+    def __init__(self, batches: Iterator[Any], memory: _Memory) -> None:
         self._batches = batches
+        self._memory = memory
         self._batch: Any = None
         self._before = 0
 
@@ -124,9 +194,10 @@ class _OtherColumns:
             self._before += self._batch.num_rows if self._batch is not None else 0
             self._batch = next(self._batches)
         index = number - self._before - 1
-        for name, column in zip(self._batch.schema.names, self._batch.columns, strict=True):
-            if _has_value(column[index]):
-                return {name: "not read"}
+        with self._memory.limited():
+            for name, column in zip(self._batch.schema.names, self._batch.columns, strict=True):
+                if _has_value(column[index]):
+                    return {name: "not read"}
         return {}
 
 

@@ -17,7 +17,7 @@ import pytest
 from pyarrow import parquet
 
 from airflow_provider_cleanlist.client.models import Contact
-from airflow_provider_cleanlist.contacts import cells
+from airflow_provider_cleanlist.contacts import cells, sources
 from airflow_provider_cleanlist.contacts.errors import (
     ColumnError,
     EmptyFileError,
@@ -562,3 +562,12 @@ def test_a_sheet_that_was_saved_to_its_last_column_is_read(tmp_path):
 def test_a_header_costs_linear_time(tmp_path, header):
     with pytest.raises(ColumnError):
         values(FileSource(write(tmp_path, "wide.csv", f"email,name,{header}\nx,y,z\n".encode())))
+
+
+def test_a_gzipped_parquet_file_ends_somewhere(tmp_path, monkeypatch):
+    path = write(tmp_path, "c.parquet.gz", bytes(3_000_000))
+    monkeypatch.setattr(sources, "GZIPPED_PARQUET_BYTES", 1_000_000)
+    with pytest.raises(
+        MalformedFileError, match=r"c\.parquet\.gz: The file is larger than 0 GB after decompr"
+    ):
+        list(FileSource(path).rows())
