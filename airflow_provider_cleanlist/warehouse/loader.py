@@ -120,7 +120,7 @@ def _load(
     target = tables.columns_of(engine, spec.table)
     plan = plan_target(spec, RowMaker(spec, target=target).fields, target)
     if target is not None:
-        check_writable(engine, spec, [name for name in plan.written if name in target])
+        check_writable(engine, spec, plan)
     stage = Stage.open(engine, spec, utc_now())
     if stage.checkpoint.report is not None:
         log.info("An earlier attempt published this load; only cleaning up is left.")

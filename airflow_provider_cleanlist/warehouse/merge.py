@@ -96,7 +96,7 @@ def merge_statement(publication: Publication) -> Merge:
     """Return the statement that publishes, whatever the mode."""
     if publication.spec.mode == "merge":
         return _by_key(publication, publication.on_missing)
-    if publication.compares_keys:
+    if publication.spec.compares_keys:
         return _by_key(publication, "delete")
     return _by_scope(publication)
 

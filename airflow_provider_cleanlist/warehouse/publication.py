@@ -57,14 +57,6 @@ class Publication:
         """The target with the columns that are written."""
         return tables.target_table(self.spec, self.plan, self.database)
 
-    @property
-    def compares_keys(self) -> bool:
-        """Whether rows of the target are compared with staged records by key."""
-        spec = self.spec
-        if spec.mode == "replace":
-            return spec.replace_scope == "list" and naming.LIST_ID not in spec.key
-        return spec.mode == "merge"
-
     def statements(self, *, into_empty: bool = False) -> list[tuple[str, Any]]:
         """Return the statements of the transaction in order, each with the name of its effect.
 
@@ -231,7 +223,7 @@ class Publication:
 
     def scope(self, target: Any) -> Sequence[ColumnElement[bool]]:
         """Return the conditions of the rows that ``replace``, ``append`` and ``snapshot`` replace."""
-        if self.compares_keys:
+        if self.spec.compares_keys:
             return (sa.or_(self.of_list(target), self._staged(target)),)
         return scope(self.spec, target, self.database)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +12,7 @@ from airflow_provider_cleanlist.warehouse.dialects import database_errors, datab
 from airflow_provider_cleanlist.warehouse.dialects.base import count_affected
 from airflow_provider_cleanlist.warehouse.errors import LoadConfigurationError, LoadError
 from airflow_provider_cleanlist.warehouse.merge import merge_statement
+from airflow_provider_cleanlist.warehouse.plan import TargetPlan
 from airflow_provider_cleanlist.warehouse.publication import Publication, scope
 from airflow_provider_cleanlist.warehouse.spec import LoadSpec
 
@@ -36,7 +36,7 @@ def publish(connection: Connection, publication: Publication) -> int:
     """
     database = publication.database
     _check_references(connection, publication.spec, publication.target)
-    if publication.compares_keys:
+    if publication.spec.compares_keys:
         publication = replace(publication, stored_forms=database.stored_forms(connection, publication.target))
     if database.build_script is None and not database.publishes_by_merge:
         return _publish_statements(connection, publication)
@@ -62,7 +62,7 @@ def _publish_statements(connection: Connection, publication: Publication) -> int
             f"The staging table holds {staged} rows instead of {publication.counts.rows}: the server lost some."
         )
     into_empty = _is_surely_empty(connection, publication)
-    if publication.compares_keys and database.analyze is not None and not into_empty:
+    if publication.spec.compares_keys and database.analyze is not None and not into_empty:
         connection.execute(database.analyze(publication.stage, publication.staged_key_names()))
     removed = 0
     for name, statement in publication.statements(into_empty=into_empty):
@@ -78,32 +78,37 @@ def _is_surely_empty(connection: Connection, publication: Publication) -> bool:
     lock = publication.database.lock
     if lock is None or not lock.excludes_writers:
         return False
-    any_row = sa.select(sa.literal(1)).select_from(publication.target).limit(1)
-    return connection.execute(any_row).first() is None
+    return not _has_rows(connection, publication.target)
 
 
-def check_writable(engine: Engine, spec: LoadSpec, columns: Sequence[str]) -> None:
+def _has_rows(connection: Connection, table: sa.Table) -> bool:
+    return connection.execute(sa.select(sa.literal(1)).select_from(table).limit(1)).first() is not None
+
+
+def check_writable(engine: Engine, spec: LoadSpec, plan: TargetPlan) -> None:
     """Check, before anything is read, that rows of an existing target can be changed as the load will.
 
     Args:
         engine: The warehouse.
         spec: The load.
-        columns: The target's columns that will be written.
+        plan: The target's columns.
 
     Raises:
-        LoadConfigurationError: They cannot: it is a view, privileges are missing, a column is generated, or other
-            tables refer to rows that would be deleted.
+        LoadConfigurationError: They cannot: it is a view, privileges are missing, a column is generated, rows cannot
+            be told apart, or other tables refer to rows that would be deleted.
     """
     table = spec.table
+    columns = [name for name in plan.written if name not in plan.added]
     target = sa.Table(table.name, sa.MetaData(), *(sa.Column(name) for name in columns), schema=table.schema)
     never = sa.text("1 = 0")
     statements: dict[str, Any] = {}
     if spec.deletes_rows:
         statements["deleted"] = target.delete().where(never)
-    if spec.updates_rows:
+    if spec.updates_rows and columns:
         statements["updated"] = target.update().values({column: column for column in target.c}).where(never)
-    statements["inserted"] = target.insert().from_select([*columns], sa.select(*target.c).where(never))
-    doing = f"Checking that rows of {table} can be {' and '.join(statements)}"
+    if columns:
+        statements["inserted"] = target.insert().from_select([*columns], sa.select(*target.c).where(never))
+    doing = f"Checking that rows of {table} can be {' and '.join(statements) or 'read'}"
     with database_errors(engine, doing), engine.connect() as connection:
         transaction = connection.begin()
         database_of(engine).check_target(connection, target)
@@ -111,7 +116,26 @@ def check_writable(engine: Engine, spec: LoadSpec, columns: Sequence[str]) -> No
             connection.execute(statement)
         if set(spec.scope) <= {*columns}:
             _check_references(connection, spec, target)
+        _check_key(connection, spec, plan, target)
         transaction.rollback()
+
+
+def _check_key(connection: Connection, spec: LoadSpec, plan: TargetPlan, target: sa.Table) -> None:
+    """Refuse rows that the load would not find, because the columns it finds them by would be added to them empty.
+
+    Raises:
+        LoadConfigurationError: There are rows, and columns of the key are missing.
+    """
+    if spec.mode not in ("merge", "replace"):
+        return
+    found_by = plan.key if spec.compares_keys else spec.scope
+    missing = [name for name in found_by if name in plan.added]
+    if missing and _has_rows(connection, target):
+        raise LoadConfigurationError(
+            f"{spec.table} has rows, but no column {' and '.join(missing)}, by which mode={spec.mode!r} finds them: "
+            "each record would be inserted beside the row that it belongs to. Nothing was written. Name columns in "
+            "key= that the table has, add what is missing and fill it in, or empty the table."
+        )
 
 
 def _check_references(connection: Connection, spec: LoadSpec, target: sa.Table) -> None:

@@ -184,6 +184,12 @@ class LoadSpec:
         )
 
     @property
+    def compares_keys(self) -> bool:
+        """Whether rows of the target are compared with the records by key."""
+        by_key = self.replace_scope == "list" and naming.LIST_ID not in self.key
+        return self.mode == "merge" or (self.mode == "replace" and by_key)
+
+    @property
     def scope(self) -> tuple[str, ...]:
         """The loader's columns that say which rows ``replace``, ``append`` and ``snapshot`` replace; empty for all."""
         lists = (naming.LIST_ID,) if self.replace_scope == "list" else ()

@@ -374,7 +374,7 @@ class Database:
         drop_if_exists: Whether there is ``DROP TABLE IF EXISTS``.
         ddl_settings: Statements that begin a transaction with DDL.
         complete_target: Does what else a target that was just created needs.
-        check_target: Refuses an existing target in which a failed load could leave half of its rows.
+        check_target: Refuses an existing target in which a load could leave half of its rows, or rows twice.
         insert: Inserts rows.
         insert_by_driver: Faster ways to do that, by driver.
         stream_by_driver: Opens a stream of rows, which are taken in while the next ones are made, by driver.
@@ -386,7 +386,7 @@ class Database:
         written_forms: Finds the columns that take a value only in a form of their own.
         column_types: Finds the types of columns, to tell which one refuses a value, where errors do not name it.
         checks: Finds the conditions of CHECK constraints.
-        referring_keys: Finds the enforced foreign keys that refer to a table.
+        referring_keys: Finds the enforced foreign keys that refer to rows that a DELETE of a table or view can reach.
         lock: How loads wait for each other while they publish. None where concurrent transactions conflict anyway.
         analyze: Makes the statement that gathers statistics on columns of a table that was just filled.
         update: Makes the statement that updates rows of the target in place.

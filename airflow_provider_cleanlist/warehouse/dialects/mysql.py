@@ -36,10 +36,14 @@ _KEY_LENGTH = 255  # three of them fit into an index
 
 _ABOUT_OBJECTS = "1044 1045 1049 1054 1142 1143 1146 1173 1153 1227 1288 1347 1471 1059 1906 3105 3750 4119"
 _ABOUT_COLUMNS = "1048 1264 1364 1406 1451 1452 3819 4025"
+# The text of a view quotes each table with its schema.
 _REFERRING_KEYS = """
-SELECT DISTINCT CONCAT(table_schema, '.', table_name), constraint_name
-FROM information_schema.key_column_usage
-WHERE referenced_table_schema = COALESCE(:place, DATABASE()) AND referenced_table_name = :name
+SELECT DISTINCT CONCAT(k.table_schema, '.', k.table_name), k.constraint_name
+FROM information_schema.key_column_usage k LEFT JOIN information_schema.views v
+ON v.table_schema = COALESCE(:place, DATABASE()) AND v.table_name = :name
+AND INSTR(v.view_definition, CONCAT('`', k.referenced_table_schema, '`.`', k.referenced_table_name, '`')) > 0
+WHERE k.referenced_table_schema = COALESCE(:place, DATABASE()) AND k.referenced_table_name = :name
+OR k.referenced_table_name IS NOT NULL AND v.table_name IS NOT NULL
 ORDER BY 1, 2
 """
 _TEXT_LENGTHS = """
