@@ -18,6 +18,7 @@ import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
+from itertools import chain, pairwise
 from pathlib import Path
 
 FULL_NAME = "full_name"
@@ -158,6 +159,31 @@ _HEADER_WORDS = """
     город телефон адрес должность
 """
 _HEADER_KEYS = frozenset(map(header_key, _HEADER_WORDS.split()))
+_NOTE_WORDS = """
+    bigint bool boolean char date datetime decimal double float int integer nvarchar number numeric str string text
+    timestamp uuid varchar
+    facultatif facultativo mandatory obligatoire obligatorio obrigatorio opcional optional optionnel pflichtfeld
+    required
+"""
+_HELP_WORDS = (
+    r"e\.?\s?g\.|ex\.|ej\.|p\.\s?ex\.|p\.\s?ej\.|z\.\s?b\.|beispiel:|ejemplo:|example:|exemple:|for example|bitte|"
+    "enter|fill in|geben sie|ingrese|inserire|insert|introduzca|please|provide|saisir|saisissez|type|veuillez|"
+    "the (?:company|contact|customer|lead|person|prospect)"
+)
+_NOTE = re.compile(
+    rf"[(\[<*\s]*(?:(?:{'|'.join(_NOTE_WORDS.split())})(?!\w)\s*(?:[^\w\s]|\Z)|(?:{_HELP_WORDS})\S*\s+\S)",
+    re.IGNORECASE,
+)
+"""A cell that says what belongs into a column: its type, whether it is required, or how to fill it."""
+
+_TOTAL_WORDS = """
+    amount average count gesamt gesamtsumme insgesamt razem somme subtotal subtotals sum suma summa summe toplam totaal
+    total totale totali totals ukupno zwischensumme всего итого 合計 总计 小計 小计 합계
+"""
+_TOTALS = frozenset(_TOTAL_WORDS.split()) | {"grand total", "grand totals", "sous-total"}
+_COUNTED = re.compile(
+    r"[^\w\s]*\d[\d.,\s%]*(?:\s[^\W\d][\w-]*)?[^\w\s]*|of \w+|EUR|USD|GBP|CHF", re.IGNORECASE
+)
 _SNAKE_CASE = re.compile(r"[a-z]+(?:_[a-z0-9]+)+")
 _DATA = re.compile(r"@|//|www\.|\d{3}")
 
@@ -208,6 +234,50 @@ def is_header(columns: Sequence[str], recognised: Mapping[str, KnownName]) -> bo
     return named > 1 and named * 2 > len(columns)
 
 
+def is_second_header(cells: Sequence[str]) -> bool:
+    """Return whether a record below the header names columns: those of another table, or the same in another order.
+
+    Two of its cells are known names and all made of words of headers, or three are known and most made of them, and
+    none looks like data.
+    """
+    filled = list(dict.fromkeys(_filled(cells)))
+    recognised = recognise(filled)
+    if len(recognised) < 2 or any(map(looks_like_data, filled)):
+        return False
+    named = sum(cell in recognised or is_made_of_known_words(cell) or names_somebody(cell) for cell in filled)
+    return named == len(filled) or (len(recognised) > 2 and named * 2 > len(filled))
+
+
+def are_notes(cells: Sequence[str]) -> bool:
+    """Return whether a record says what belongs into the columns: ``string,string``, ``(required)``, ``Enter ...``."""
+    filled = _filled(cells)
+    notes = sum(_NOTE.match(cell) is not None for cell in filled)
+    return notes > 1 and notes * 4 >= len(filled) * 3
+
+
+def are_totals(cells: Sequence[str]) -> bool:
+    """Return whether a record adds others up: a word for it first, then nothing but numbers and words for it."""
+    first, *others = _filled(cells) or [""]
+    if first.rstrip(":").strip().casefold() not in _TOTALS or not any(map(str.isdigit, "".join(others))):
+        return False
+    return all(_COUNTED.fullmatch(cell) or cell.casefold() in _TOTALS for cell in others)
+
+
+def _filled(cells: Iterable[str]) -> list[str]:
+    return [text for cell in cells if (text := cell.strip())]
+
+
+@cache
+def words_of_no_row() -> frozenset[str]:
+    """Return known names and words for totals in their usual spellings.
+
+    A record without any of them is no :func:`is_second_header` and no :func:`are_totals`.
+    """
+    words = {known.name for known in known_names()} | _TOTALS | {f"{word}:" for word in _TOTALS}
+    words |= {re.sub(r"[\s._-]+", joint, word) for word in words for joint in (" ", "_", "")}
+    return frozenset(chain.from_iterable((word, word.lower(), word.upper(), word.title()) for word in words))
+
+
 def looks_like_data(column: str) -> bool:
     """Return whether a column's name holds an address, a URL or a number, or is too long for a name."""
     return len(column) > _LONGEST_PREFIXED or _DATA.search(column) is not None
@@ -225,6 +295,36 @@ def is_header_name(column: str) -> bool:
     if _SNAKE_CASE.fullmatch(column):
         return not (_HEADER_KEYS | _OBJECTS | _OTHERS).isdisjoint(words)
     return bool(words) and _HEADER_KEYS.issuperset(words)
+
+
+def with_groups(names: Sequence[str], above: Sequence[str]) -> list[str]:
+    """Return the names of a header with those of the groups above them, if several groups name people.
+
+    A group stands above the first of its columns: ``Customer,,Account Manager,`` above ``Full Name,Company,First
+    Name,Last Name``. Its columns are then called ``Account Manager - First Name``, and are judged by that.
+
+    Args:
+        names: The header.
+        above: The record directly above it.
+    """
+    starts = [position for position, cell in enumerate(above[: len(names)]) if cell.strip()]
+    groups = [range(start, end) for start, end in pairwise([*starts, len(names)])]
+    recognised = recognise(list(dict.fromkeys(names)))
+    of_people = [
+        group
+        for group in groups
+        if any(
+            known.field in _PERSON_FIELDS or known.field == FULL_NAME
+            for position in group
+            if (known := recognised.get(names[position]))
+        )
+    ]
+    if len(of_people) < 2 or any(len(group) < 2 for group in of_people) or any(map(looks_like_data, above)):
+        return list(names)
+    labels = {position: above[group.start].strip() for group in groups for position in group}
+    return [
+        f"{labels[at]} - {name}" if at in labels and name.strip() else name for at, name in enumerate(names)
+    ]
 
 
 def base_names(columns: Sequence[str]) -> Iterator[str]:

@@ -246,6 +246,7 @@ class FileSource:
         suffixes = [suffix.lower() for suffix in Path(self._name).suffixes]
         self._is_gzip = suffixes[-1:] == [".gz"]
         self._format = (suffixes[:-1] if self._is_gzip else suffixes)[-1:]
+        self._has_groups = False
         self._details: list[str] = []
         self._skipped_lines: list[str] = []
         if not self._format or self._format[0] not in _FORMATS:
@@ -267,7 +268,7 @@ class FileSource:
     @property
     def has_header_line(self) -> bool:
         """Whether the columns come from a line that nobody has named."""
-        return self._format[0] in _DELIMITED and self._header_row is None
+        return self._format[0] in _DELIMITED and self._header_row is None and not self._has_groups
 
     def describe(self) -> str:
         """Name the file, without credentials, and say how it was read."""
@@ -330,6 +331,7 @@ class FileSource:
         lines = split_lines(self._texts(file))
         table = DelimitedFile(lines, header_row=self._header_row, count_known=wanted.count_known)
         self.columns = table.columns
+        self._has_groups = table.has_groups
         width = len(table.columns)
         for number, cells in table.records():
             if len(cells) == width:  # fast: nearly all rows

@@ -13,7 +13,16 @@ from typing import Any
 from airflow_provider_cleanlist.contacts.addresses import parse_linkedin_url
 from airflow_provider_cleanlist.contacts.cells import source_columns
 from airflow_provider_cleanlist.contacts.errors import EmptyFileError, MalformedFileError
-from airflow_provider_cleanlist.contacts.recognition import count_recognised, header_key, recognise
+from airflow_provider_cleanlist.contacts.recognition import (
+    are_notes,
+    are_totals,
+    count_recognised,
+    header_key,
+    is_second_header,
+    recognise,
+    with_groups,
+    words_of_no_row,
+)
 from airflow_provider_cleanlist.contacts.report import Tally
 
 DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "pipe"}
@@ -28,6 +37,11 @@ _NAME_CHARACTERS = 200
 _SAMPLE_LINES = 50
 _LABELS_WITHIN = 2  # records below the header
 _QUESTION_ID = re.compile(r'\{"ImportId":.*\}')  # the third header of Qualtrics
+_FOOTER_START = re.compile(
+    r"(?:created|downloaded|exported|generated|prepared|printed) (?:at|by|from|on)\b|filter(?:s|ed by):?\b"
+    r"|confidential\b|copyright\b|\N{COPYRIGHT SIGN}",
+    re.IGNORECASE,
+)
 _EXCEL_HINT = re.compile(r'"?sep=(.)"?[\r\n]*', re.IGNORECASE)
 
 
@@ -55,6 +69,7 @@ class DelimitedFile:
         delimiter: The delimiter found.
         columns: The names in the header; repeated names get a number, as in ``Email (2)``, nameless columns their
             position, as in ``column 7``.
+        has_groups: Whether the names hold those of groups, see :func:`..recognition.with_groups`.
 
     Raises:
         EmptyFileError: If there is no record at all.
@@ -90,12 +105,16 @@ class DelimitedFile:
         self._header_number, self._header = head_records[position]
         self._lines_above = sum(map(_has_value, (cells for _, cells in head_records[:position])))
         self._records = chain(head_records[position + 1 :], records)
-        self.columns = source_columns(self._names())
+        names = self._names()
+        above = head_records[position - 1][1] if position and header_row is None else []
+        self.columns = source_columns(with_groups(names, above))
+        self.has_groups = self.columns != source_columns(names)
         self._reader.width = len(self.columns)
-        self._keys = list(map(header_key, self.columns))
+        self._keys = list(map(header_key, source_columns(names)))
         initial = self._header[0].strip()[:1]
         self._initials = {initial.lower(), initial.upper()}
         self._further_headers = Tally()
+        self._totals = Tally()
         self._footer = Tally()
 
     def _names(self) -> list[str]:
@@ -113,11 +132,15 @@ class DelimitedFile:
     def records(self) -> Iterator[tuple[int, list[str]]]:
         """Yield number and cells of each record after the header; a blank line has no cells.
 
-        Repetitions of the header are skipped, and so are further headers directly below it. So is a footer: records
-        with nothing but a first cell, after a blank one and before the end.
+        Repetitions of the header are skipped, and so are further headers and notes directly below it, and totals. So
+        is a footer: records with nothing but a first cell, after a blank one and before the end.
+
+        Raises:
+            MalformedFileError: Another header stands below the first.
         """
         held: list[tuple[int, list[str]]] = []
         is_after_blank = False
+        words = words_of_no_row()
         for number, cells in self._below_labels():
             if not _has_value(cells):
                 is_after_blank = True
@@ -128,6 +151,10 @@ class DelimitedFile:
                 cells[0][:1] in self._initials and self._repeats_header(cells)  # fast: few rows start like it
             ):
                 self._further_headers.add(number)
+                continue
+            elif not words.isdisjoint(cells) and self._are_totals(
+                number, cells
+            ):  # fast: few rows hold such a word
                 continue
             elif is_after_blank:
                 if len(held) < _FOOTER_WITHIN and self._may_be_footer(cells):
@@ -150,6 +177,18 @@ class DelimitedFile:
         keys = [header_key(cell) for cell in cells if len(cell) <= _NAME_CHARACTERS]
         return len(keys) > 1 and keys == self._keys and self._count_known(cells) > 1
 
+    def _are_totals(self, number: int, cells: Sequence[str]) -> bool:
+        if are_totals(cells):
+            self._totals.add(number)
+            return True
+        if is_second_header(cells):
+            raise MalformedFileError(
+                f"Row {number} names columns, but not those of the header: another table starts there, or files with "
+                "different columns were joined. Put each into a file of its own, or, if that row is the header of all "
+                f"below it, give header_row={number + 1}."
+            )
+        return False
+
     def _below_labels(self) -> Iterator[tuple[int, list[str]]]:
         """Return the records below the header and the labels of its columns that some tools write below it."""
         for number, cells in islice(self._records, _LABELS_WITHIN):
@@ -159,8 +198,8 @@ class DelimitedFile:
         return self._records
 
     def _is_label_line(self, cells: Sequence[str]) -> bool:
-        """Return whether a record names columns: two known names in columns that are known, or ids of questions."""
-        if any(map(_QUESTION_ID.fullmatch, cells)):
+        """Return whether a record speaks of columns: two known names in columns that are known, ids, or notes."""
+        if any(map(_QUESTION_ID.fullmatch, cells)) or are_notes(cells):
             return True
         named = [
             cell
@@ -177,13 +216,17 @@ class DelimitedFile:
             lines.append(f"Lines above the header skipped: {self._lines_above:,} ({where}).")
         if self._further_headers.count:
             lines.append(f"Further header lines skipped: {self._further_headers}.")
+        if self._totals.count:
+            lines.append(f"Totals skipped: {self._totals}.")
         if self._footer.count:
             lines.append(f"Footer lines skipped: {self._footer}.")
         return lines
 
     def _may_be_footer(self, cells: Sequence[str]) -> bool:
-        """Return whether a record may belong to a footer: a single cell, or a sentence in the first one."""
+        """Return whether a record may belong to a footer: a single cell, a sentence in the first one, or its words."""
         first = cells[0].strip()
+        if _FOOTER_START.match(first):
+            return True
         if not first or len(self.columns) == 1 or _has_value(cells[1:]):
             return False
         return (len(cells) == 1 or " " in first) and parse_linkedin_url(first) is None

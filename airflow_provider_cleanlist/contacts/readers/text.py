@@ -131,24 +131,24 @@ class Decoder:
     def _decode(self, data: bytes, *, final: bool = False) -> str:
         may_switch = self._decoder is None and (b"\x1b$" in data or b"~{" in data)
         if may_switch and (match := _ESCAPED_TEXT.search(data)):
-            self._lines += data.count(b"\n", 0, match.start())
+            self._lines += _line_ends(data[: match.start()])
             raise self._error("it switches between character sets, as ISO-2022 and HZ do")
         if self._decoder is None and data.isascii():
-            self._lines += data.count(b"\n")
+            self._lines += _line_ends(data)
             return data.decode("ascii")
         decoder = self._decoder or self._use("utf-8" if _is_utf8(data) else "cp1252")
         is_western = self.encoding == "cp1252" and not self._is_given
         if is_western and (match := _UTF8_REMAINS.search(data)):
-            self._lines += data.count(b"\n", 0, match.start())
+            self._lines += _line_ends(data[: max(match.start(), _valid_utf8(data))])
             raise self._error("it mixes UTF-8 with something else")
         try:
             text = decoder.decode(data, final)
         except UnicodeError as error:  # some codecs do not say where
-            self._lines += data.count(b"\n", 0, getattr(error, "start", 0))
+            self._lines += _line_ends(data[: getattr(error, "start", 0)])
             raise self._error(f"its bytes are not valid {self.encoding}") from None
         if is_western:
             self._check_western(text, final=final)
-        self._lines += text.count("\n")
+        self._lines += text.count("\n") or text.count("\r")
         return text
 
     def _check_western(self, text: str, *, final: bool) -> None:
@@ -213,12 +213,21 @@ def _may_be_utf16(sample: bytes, *, upper: bytes) -> bool:
 
 
 def _is_utf8(data: bytes) -> bool:
+    return _valid_utf8(data) == len(data)
+
+
+def _valid_utf8(data: bytes) -> int:
+    """Return how many of the first bytes are UTF-8."""
     decoder = codecs.getincrementaldecoder("utf-8")("strict")
     try:
         decoder.decode(data)  # not final: a chunk may end within a character
-    except UnicodeDecodeError:
-        return False
-    return True
+    except UnicodeDecodeError as error:
+        return error.start
+    return len(data)
+
+
+def _line_ends(data: bytes) -> int:
+    return data.count(b"\n") or data.count(b"\r")
 
 
 def read_chunks(file: BinaryFile) -> Iterator[bytes]:

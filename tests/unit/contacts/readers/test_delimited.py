@@ -324,9 +324,155 @@ def test_a_first_row_with_names_of_columns_is_no_header():
     assert list(table.columns) == ["First Name", "Last Name", "Company"]
 
 
-def test_labels_farther_down_are_rows():
-    text = "firstname,lastname,company\nAda,Park,Thistle\nGiven Name,Family Name,Company\n"
-    assert len(read(text)[2]) == 2
+@pytest.mark.parametrize(
+    "other",
+    [
+        "Given Name,Family Name,Company",
+        "Company,First Name,Last Name",
+        "Last Name,First Name,Company",
+        "Company,Website,Industry",
+        "Name,Domain,Owner",
+        "Email,Company,Vorname",
+        "Vorname;Nachname;Firma".replace(";", ","),
+    ],
+)
+def test_another_header_farther_down_is_refused(other):
+    table = table_of(f"First Name,Last Name,Company\nAda,Park,Thistle\n\n{other}\nLind,Bo,Larch\n")
+    with pytest.raises(MalformedFileError, match=r"^Row 3 names columns.* give header_row=4\.$"):
+        list(table.records())
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        "Name,Page,Domain",  # a company
+        "Sales,Park,Company",
+        "Person,Lee,Thistle",
+        "Company,Website,https://thistle.example",
+        "Contact,,",
+    ],
+)
+def test_who_is_called_like_a_column_is_a_row(row):
+    text = f"First Name,Last Name,Company\nAda,Park,Thistle\n{row}\n"
+    assert read(text)[2][-1] == row.split(",")
+
+
+@pytest.mark.parametrize(
+    "notes",
+    [
+        "string,string,string",
+        "varchar(50),varchar(50),varchar(255)",
+        "String (required),String (required),Text; optional",
+        "(required),(required),",
+        "Pflichtfeld,Pflichtfeld,optional",
+        "Enter the contact's first name,Enter the last name,Enter the company",
+        "e.g. Ada,e.g. Park,e.g. Thistle",
+        "z. B. Ada,z. B. Park,z. B. Larch",
+        "Text (max 80),Text (max 80),Text (max 255)\ne.g. Ada,e.g. Park,e.g. Thistle",
+    ],
+)
+def test_notes_below_the_header_are_skipped(notes):
+    table = table_of(f"First Name,Last Name,Company\n{notes}\nAda,Park,Thistle\n")
+    assert [cells[0] for _, cells in table.records()] == ["Ada"]
+    [line] = table.skipped_lines()
+    assert line.startswith("Further header lines skipped: ")
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        "String,Park,Thistle",
+        "Text,String,Thistle",
+        "Ada,Text,Required",
+        "Max,Mustermann,Date",
+        "Type,Park,Thistle",
+        "Dateo,Integeri,Larch",
+    ],
+)
+def test_who_is_called_like_a_type_is_a_row(row):
+    assert read(f"First Name,Last Name,Company\n{row}\n")[2] == [row.split(",")]
+
+
+def test_notes_farther_down_are_rows():
+    text = "First Name,Last Name,Company\nAda,Park,Thistle\nBo,Lind,Larch\nstring,string,string\n"
+    assert len(read(text)[2]) == 3
+
+
+@pytest.mark.parametrize(
+    "totals",
+    [
+        "Total,25,,3",
+        "Total,1 contact,1 company,1 e-mail",
+        "Grand Total:,2,,",
+        "Summe;2 Kontakte;EUR;1.200".replace(";", ","),
+        ",Subtotal,,3",
+        "Subtotal,Count,of records,2",
+        "TOTAL,$3,20 %,",
+        "итого,2,,",
+    ],
+)
+def test_totals_are_skipped_wherever_they_come(totals):
+    table = table_of(f"First Name,Last Name,Company,Email\nAda,Park,Thistle,\n{totals}\nBo,Lind,Larch,\n")
+    assert [cells[0] for _, cells in table.records()] == ["Ada", "Bo"]
+    assert table.skipped_lines() == ["Totals skipped: 1 (row 2)."]
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        "Total,Okafor,Thistle,",
+        "Total,Okafor,Thistle,250",
+        "Sum,Okafor,3 Suisses,",
+        "Total,Okafor,7-Eleven,total@thistle.example",
+        "Ada,Total,12,3",
+        "Total,,,",
+    ],
+)
+def test_who_is_called_total_is_a_row(row):
+    text = f"First Name,Last Name,Company,Email\n{row}\n"
+    assert read(text)[2] == [row.split(",")]
+
+
+def test_groups_above_the_header_belong_to_the_names_if_several_are_people():
+    table = table_of(
+        "Customer,,Account Manager,,\nFull Name,Company,First Name,Last Name,E-mail\nAda Park,Thistle,Bo,Lind,\n"
+    )
+    assert table.columns == (
+        "Customer - Full Name",
+        "Customer - Company",
+        "Account Manager - First Name",
+        "Account Manager - Last Name",
+        "Account Manager - E-mail",
+    )
+    assert [cells[2] for _, cells in table.records()] == ["Bo"]
+
+
+@pytest.mark.parametrize(
+    "above",
+    ["Person,,,Address,", "Contacts of 2026,,,,", "Contact,,Employer,,", "Owner,Jane,,,", "Owner,,Jane,,"],
+)
+def test_what_else_stands_above_the_header_does_not(above):
+    table = table_of(f"{above}\nFirst Name,Last Name,Company,City,Email\nAda,Park,Thistle,,\n")
+    assert table.columns == ("First Name", "Last Name", "Company", "City", "Email")
+
+
+def test_with_a_header_row_its_names_stand_alone():
+    text = "Customer,,Account Manager,\nFull Name,Company,First Name,Last Name\nAda Park,Thistle,Bo,Lind\n"
+    table = DelimitedFile(iter(text.splitlines(keepends=True)), header_row=2)
+    assert table.columns == ("Full Name", "Company", "First Name", "Last Name")
+
+
+@pytest.mark.parametrize(
+    "footer",
+    [
+        "Exported by,Jane Smith,Sales Team",
+        "Generated By: Jane,Sales Ops,Us\nFilters: Region = EU,Owner = All,Open",
+    ],
+)
+def test_a_footer_of_several_cells_is_known_by_its_words(footer):
+    table = table_of(f"First Name,Last Name,Company\nAda,Park,Thistle\n\n{footer}\n")
+    assert [cells[0] for _, cells in table.records() if cells] == ["Ada"]
+    assert any("Footer lines skipped" in line for line in table.skipped_lines())
 
 
 @pytest.mark.parametrize("again", ["first_name,LAST NAME,Company ", '"First  Name",LastName,company'])

@@ -110,7 +110,7 @@ def test_any_utf_8_comes_back_whatever_the_chunks(text, size):
         (b"a,b\nM\x81ller,x\n", r"not valid cp1252 \(near line 2\)"),
         (
             "x\nMüller,x\n".encode() + "Söhne".encode("cp1252"),
-            r"mixes UTF-8 with something else \(near line 2\)",
+            r"mixes UTF-8 with something else \(near line 3\)",
         ),
         ("Ольга".encode() + "Söhne".encode("cp1252"), "mixes UTF-8"),
         ("小林".encode() + "Söhne".encode("cp1252"), "mixes UTF-8"),
@@ -173,3 +173,13 @@ def test_damaged_gzip(damage):
     data = gzip.compress("".join(map(str, range(9999))).encode())
     with pytest.raises(MalformedFileError, match="gzip"):
         list(read_chunks(gzip.GzipFile(fileobj=io.BytesIO(damage(data)))))
+
+
+@pytest.mark.parametrize("size", [64, 1_000, 100_000])
+@pytest.mark.parametrize("ends", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("name", ["Zoë", "Ada"])
+def test_the_line_of_the_first_bytes_that_are_not_utf8_is_named(size, ends, name):
+    good = f"{name},Müller,Northfold{ends}".encode() * 100
+    data = good + f"José,Okafor,Northfold{ends}".encode("cp1252") + good
+    with pytest.raises(EncodingError, match=r"\(near line 101\)"):
+        list(Decoder().decode(data[at : at + size] for at in range(0, len(data), size)))
