@@ -376,7 +376,7 @@ class _RecordReader:
             if record is None:
                 return
             if self.width not in (None, len(record)) and self._has_backslashed_quote():
-                record = self._with_backslashes() or next(reader)
+                record = self._with_backslashes() or record
                 reader = self._csv(self._lines)
             self._line += len(self._lines.taken)
             self._lines.taken.clear()
@@ -397,12 +397,15 @@ class _RecordReader:
 
     def _with_backslashes(self) -> list[str] | None:
         """Read the record once more, as one with backslashes before quotation marks, if it fits the header then."""
+        lines = len(self._lines.taken)
         self._lines.put_back()
         with contextlib.suppress(csv.Error):
             record = next(self._csv(self._lines, escapechar="\\"))
             if len(record) == self.width:
                 return record
         self._lines.put_back()
+        for _ in islice(self._lines, lines):  # as they were read before
+            pass
         return None
 
     def _reread(self, problem: str) -> list[str]:

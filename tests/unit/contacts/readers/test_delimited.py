@@ -255,6 +255,18 @@ def test_what_could_be_read_in_several_ways_is_an_error(row):
         read(f"Company\tFirst Name\n{row}\nlast\ty\n")
 
 
+@pytest.mark.parametrize(
+    ("row", "cells"),
+    [
+        ('"Mara" ,\\"Thistle', ["Mara", '"Thistle']),
+        ('"Mara" ,\\"Thistle,"x\ny" ', ["Mara", '"Thistle', "x\ny"]),
+    ],
+)
+def test_a_record_of_another_width_with_a_backslash_is_read_as_far_as_it_can_be(row, cells):
+    """The data rows of a header with four columns."""
+    assert read(f"a,b,c,d\n1,2,3,4\n{row}\n5,6,7,8\n")[2] == [list("1234"), cells, list("5678")]
+
+
 def test_long_cells():
     notes = "x" * 1_000_000
     assert read(f'email,notes\na,{notes}\nb,"{notes}"\n')[2] == [["a", notes], ["b", notes]]
