@@ -106,8 +106,8 @@ def cleanlist_retry_policy(
 def _policy_class() -> Any:
     """Return the class, which exists only where Airflow has its base."""
     try:
-        from airflow.providers.common.compat.sdk import RetryDecision, RetryPolicy
-    except (ImportError, AttributeError):
+        from airflow.sdk import RetryDecision, RetryPolicy
+    except ImportError:
         raise CleanlistConfigurationError(
             "cleanlist_retry_policy() needs Airflow 3.3 or later. Leave retry_policy= out: retries, retry_delay and "
             "retry_exponential_backoff work on every version, and errors that a retry cannot fix are not retried."

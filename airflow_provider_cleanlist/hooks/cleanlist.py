@@ -103,14 +103,10 @@ class CleanlistHook(BaseHook):
             CleanlistConfigurationError: A setting is missing or invalid.
         """
         if "settings" not in self.__dict__:
-            from airflow.providers.common.compat.connection import (
-                get_async_connection,
-                get_async_extra_dejson,
-            )
+            from asgiref.sync import sync_to_async  # with it, Airflow can look up connections from a thread
 
-            with self._naming_connection():
-                connection = await get_async_connection(self.cleanlist_conn_id)
-            self.settings = self._settings_of(connection, await get_async_extra_dejson(connection))
+            # BaseHook.aget_connection() masks secrets with a blocking call before Airflow 3.3.2, which may deadlock.
+            await sync_to_async(lambda: self.settings)()
         return self.settings
 
     async def aget_conn(self) -> CleanlistClient:

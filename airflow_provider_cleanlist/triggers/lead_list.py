@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
-from airflow.providers.common.compat.triggers import BaseEventTrigger
 from airflow.triggers.base import TriggerEvent
 
 from airflow_provider_cleanlist import exceptions
@@ -21,6 +20,11 @@ from airflow_provider_cleanlist.hooks.cleanlist import CleanlistHook, lists_name
 from airflow_provider_cleanlist.redaction import redacted
 from airflow_provider_cleanlist.triggers.list_counts import shared_counts
 from airflow_provider_cleanlist.xcom import given, number
+
+try:
+    from airflow.triggers.base import BaseEventTrigger
+except ImportError:  # Airflow 2 has no asset watchers
+    from airflow.triggers.base import BaseTrigger as BaseEventTrigger  # type: ignore[assignment]
 
 COUNTS = ("lead_count", "enriched_count")
 """The counts of a list that can be watched."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import dataclasses
 import importlib
 import importlib.metadata
 import inspect
 import json
 import pkgutil
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -238,3 +240,57 @@ def test_airflow_makes_a_form_of_it() -> None:
     assert form.standard_fields.host.placeholder == "https://api.cleanlist.ai"
     assert form.extra_fields is not None
     assert list(form.extra_fields) == list(FIELDS)
+
+
+IN_OLDEST_COMMON_COMPAT = {
+    "lineage.hook": {
+        "get_hook_lineage_collector",
+    },
+    "openlineage.facet": {
+        "Dataset",
+        "ExternalQueryRunFacet",
+        "OutputDataset",
+        "OutputStatisticsOutputDatasetFacet",
+        "SQLJobFacet",
+    },
+    "sdk": {
+        "AirflowException",
+        "AirflowFailException",
+        "AirflowNotFoundException",
+        "AirflowSensorTimeout",
+        "AirflowSkipException",
+        "Asset",
+        "AssetAlias",
+        "BaseHook",
+        "BaseOperator",
+        "BaseOperatorLink",
+        "BaseSensorOperator",
+        "Connection",
+        "Context",
+        "ObjectStoragePath",
+        "PokeReturnValue",
+        "TaskInstanceKey",
+        "XCom",
+        "XComArg",
+        "conf",
+    },
+}
+"""What common-compat 1.14.0 has of what is imported; Airflow 2.11.2's own constraint file pins that version."""
+
+
+def test_the_oldest_allowed_common_compat_has_every_imported_name() -> None:
+    prefix = "airflow.providers.common.compat."
+    imported: set[tuple[str, str]] = set()
+    for path in Path(airflow_provider_cleanlist.__path__[0]).rglob("*.py"):
+        text = path.read_text(encoding="utf-8")
+        for node in ast.walk(ast.parse(text)) if prefix in text else ():
+            if isinstance(node, ast.ImportFrom) and f"{node.module}.".startswith(prefix):
+                module = (node.module or "").removeprefix(prefix)
+                imported.update((module, alias.name) for alias in node.names)
+    known = {(module, name) for module, names in IN_OLDEST_COMMON_COMPAT.items() for name in names}
+    assert imported, "nothing was read"
+    assert imported - known == set()
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8"))[
+        "project"
+    ]
+    assert "apache-airflow-providers-common-compat>=1.14.0" in project["dependencies"]

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from importlib import import_module
+from importlib.util import find_spec
 
 import pytest
-from airflow.providers.common.compat import sdk
+from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperator
 
 from airflow_provider_cleanlist import exceptions
 from airflow_provider_cleanlist.client import errors
@@ -14,7 +16,7 @@ from airflow_provider_cleanlist.retry_policy import advise, cleanlist_retry_poli
 
 FIRST = timedelta(seconds=30)
 LONGEST = timedelta(minutes=15)
-HAS_POLICIES = hasattr(sdk, "RetryPolicy")
+HAS_POLICIES = find_spec("airflow.sdk") is not None and hasattr(import_module("airflow.sdk"), "RetryPolicy")
 
 API_ERRORS = {
     errors.BadRequestError: False,
@@ -56,7 +58,7 @@ def test_what_is_retried(kind: type[errors.ApiError], retry: bool | None, inside
 def test_what_the_policy_fails_airflow_fails_too() -> None:
     for kind, retry in API_ERRORS.items():
         error = exceptions.to_airflow(kind(info()))
-        assert isinstance(error, sdk.AirflowFailException) == (retry is False), kind
+        assert isinstance(error, AirflowFailException) == (retry is False), kind
 
 
 @pytest.mark.parametrize(
@@ -116,6 +118,8 @@ class TestPolicy:
         assert self.decide(ValueError("x")) == ("default", None)
 
     def test_it_is_what_operators_take(self) -> None:
-        operator = sdk.BaseOperator(task_id="t", retry_policy=cleanlist_retry_policy())
+        from airflow.sdk import RetryPolicy
+
+        operator = BaseOperator(task_id="t", retry_policy=cleanlist_retry_policy())
         assert operator.has_retry_policy
-        assert isinstance(operator.retry_policy, sdk.RetryPolicy)
+        assert isinstance(operator.retry_policy, RetryPolicy)
