@@ -47,7 +47,7 @@ with DAG(
         body="{% set figures = ti.xcom_pull(task_ids='question') %}"
         "| Contacts | Credits at most | Balance |\n|---|---|---|\n"
         "| {{ figures['contacts'] }} | {{ figures['worst_case_credits'] }} | {{ figures['balance'] }} |",
-        execution_timeout=timedelta(days=2),
+        response_timeout=timedelta(days=2),
     )
 
     enrich = BulkEnrichOperator(
