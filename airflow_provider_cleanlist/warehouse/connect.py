@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, Protocol
 
 import sqlalchemy as sa
@@ -13,6 +14,12 @@ from airflow_provider_cleanlist.warehouse.errors import LoadConfigurationError, 
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Engine
+
+
+_UNKNOWN_HOST = re.compile(
+    r"Name or service not known|Name does not resolve|nodename nor servname|Unknown .*server host '.*' \((?:-2|11001)\)"
+)
+"""What resolvers say of a name that does not exist; that none of them answers reads otherwise."""
 
 
 class ConnectionSource(Protocol):
@@ -36,7 +43,7 @@ def open_engine(source: ConnectionSource, name: str) -> Engine:
         name: What errors call the warehouse, such as its connection id.
 
     Raises:
-        LoadConfigurationError: There is no SQLAlchemy dialect for its database.
+        LoadConfigurationError: There is no SQLAlchemy dialect for its database, or it refuses the connection for good.
         LoadError: It cannot be reached.
     """
     options: dict[str, Any] = {"hide_parameters": True, "pool_pre_ping": True}
@@ -47,6 +54,8 @@ def open_engine(source: ConnectionSource, name: str) -> Engine:
             f"Warehouse {name!r} has no usable SQLAlchemy dialect ({type(error).__name__}): install the one for its "
             "database, usually an extra of its Airflow provider."
         ) from None
+    except ValueError as error:
+        raise _unusable(name, error) from None
     driver: Any = engine.dialect.dbapi
     database = database_of(engine)
 
@@ -68,6 +77,8 @@ def open_engine(source: ConnectionSource, name: str) -> Engine:
         raise _unreachable(name, error.orig or error, engine) from None
     except driver.Error as error:
         raise _unreachable(name, error, engine) from None
+    except ValueError as error:
+        raise _unusable(name, error) from None
 
 
 def _engine_of(source: Any, options: dict[str, Any]) -> Engine:
@@ -81,4 +92,16 @@ def _engine_of(source: Any, options: dict[str, Any]) -> Engine:
 
 def _unreachable(name: str, error: BaseException, engine: Engine) -> LoadError:
     reason = redacted(str(error), str(engine.url.password or ""))
-    return LoadError(f"Cannot connect to warehouse {name!r}: {reason}")
+    failure = LoadError(f"Cannot connect to warehouse {name!r}: {reason}")
+    if _UNKNOWN_HOST.search(reason) or database_of(engine).errors.bars(error):
+        return LoadConfigurationError(
+            f"{failure} Correct the connection: every attempt would fail like this one."
+        )
+    return failure
+
+
+def _unusable(name: str, error: ValueError) -> LoadConfigurationError:
+    return LoadConfigurationError(
+        f"The hook of warehouse {name!r} cannot use the connection: {redacted(str(error))} Correct the connection, "
+        "its extra included."
+    )

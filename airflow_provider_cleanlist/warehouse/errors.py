@@ -14,7 +14,14 @@ if TYPE_CHECKING:
 
 
 class LoadError(Exception):
-    """A load failed and left the target as it was; running it again may succeed."""
+    """A load failed and left the target as it was; running it again may succeed.
+
+    Attributes:
+        breaks_unique: Whether two rows would be the same where a constraint forbids it. Running the load again helps
+            if another process had just inserted one of them.
+    """
+
+    breaks_unique = False
 
 
 class LoadConfigurationError(LoadError):
@@ -93,7 +100,12 @@ class ErrorCodes:
         too_long: Categories of a text that is longer than its column allows.
         unconvertible: Categories of a value that its column's type refuses, where the message names no column.
         check: Categories of a CHECK constraint that is violated, by name.
+        unique: Categories of a UNIQUE or EXCLUDE constraint that is violated.
+        raised: Categories of an error that a trigger or function of the database's users raises, in its own words.
+        no_access: Finds, in code and message of a connection that fails, that no later attempt can succeed: the
+            server is there and refuses, or has no such database.
         column: Finds the column at the end of a message that quotes a value.
+        key: Finds the key at the end of a message that quotes a value.
     """
 
     code: Callable[[Any], str]
@@ -109,7 +121,11 @@ class ErrorCodes:
     too_long: re.Pattern[str] = NEVER
     unconvertible: re.Pattern[str] = NEVER
     check: re.Pattern[str] = NEVER
+    unique: re.Pattern[str] = NEVER
+    raised: re.Pattern[str] = NEVER
+    no_access: re.Pattern[str] = NEVER
     column: re.Pattern[str] = NEVER
+    key: re.Pattern[str] = NEVER
 
     def is_missing_table(self, error: sa.exc.DBAPIError) -> bool:
         """Whether reading a table failed because there is none."""
@@ -125,11 +141,15 @@ class ErrorCodes:
             doing: What was being done, to begin the message with: "Creating table leads".
         """
         category = self._category(error)
-        text = redacted(self.text(error)) if self.harmless.fullmatch(category) else self._column(error)
+        text = redacted(self.text(error)) if self.harmless.fullmatch(category) else self._part(error)
         kind = " ".join(dict.fromkeys(filter(None, (type(error).__name__, self.code(error)))))
         message = f"{doing} failed: {kind}{f': {text}' if text else ''}. The target's rows are unchanged."
         if self.mistyped.fullmatch(category):
             message += " Column types do not fit: name them in column_types, or change the table."
+        if self.raised.fullmatch(category):
+            message += (
+                " A trigger or function raised it; its own words are left out, because they can hold values."
+            )
         if self.keyless.fullmatch(category):
             return MissingKeyError(message)
         if self.configuration.fullmatch(category):
@@ -142,12 +162,22 @@ class ErrorCodes:
             unfit.is_unconvertible = bool(self.unconvertible.fullmatch(category))
             unfit.fails_check = bool(self.check.fullmatch(category))
             return unfit
-        return LoadError(message)
+        failure = LoadError(message)
+        failure.breaks_unique = bool(self.unique.fullmatch(category))
+        return failure
 
-    def _column(self, error: BaseException) -> str:
-        """Return which column a value does not fit; empty if the message does not end with a column."""
-        found = self.column.fullmatch(whole_text(error))
-        return f"a value does not fit the column {found.group(1)!r}" if found else ""
+    def bars(self, error: BaseException) -> bool:
+        """Whether a connection failed in a way that no later attempt can succeed either."""
+        return bool(self.no_access.search(f"{self.code(error)} {whole_text(error)}"))
+
+    def _part(self, error: BaseException) -> str:
+        """Return which column or key a value does not fit; empty if the message does not end with one."""
+        text = whole_text(error)
+        if found := self.column.fullmatch(text):
+            return f"a value does not fit the column {found.group(1)!r}"
+        if found := self.key.fullmatch(text):
+            return f"a value is there already for the key {found.group(1)!r}"
+        return ""
 
     def _category(self, error: BaseException) -> str:
         return self.code(error) if self.category is None else self.category(error)

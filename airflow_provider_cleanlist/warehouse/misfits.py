@@ -19,20 +19,22 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Connection, Engine
 
 _WIDEN = "Widen the columns, or leave the fields out with columns= or exclude_columns=."
+_CHANGE = "Change the columns, or leave the fields out with columns= or exclude_columns=."
 
 
 @contextmanager
 def naming_columns(engine: Engine, publication: Publication) -> Iterator[None]:
-    """Name the columns that values do not fit, where the database does not.
+    """Name the columns and constraints that values do not fit, where the database does not.
 
     It costs queries of the staging table after a failure, and nothing before.
 
     Raises:
-        LoadDataError: As it came, with the columns.
+        LoadDataError: As it came, with the columns; or two rows would be the same where a constraint forbids it, and
+            no other process can be the reason.
     """
     try:
         yield
-    except LoadDataError as error:
+    except LoadError as error:
         try:
             with engine.connect() as connection:
                 told = _told(connection, engine, publication, error)
@@ -43,21 +45,47 @@ def naming_columns(engine: Engine, publication: Publication) -> Iterator[None]:
         raise LoadDataError(f"{error} {told}") from None
 
 
-def _told(connection: Connection, engine: Engine, publication: Publication, error: LoadDataError) -> str:
+def _told(connection: Connection, engine: Engine, publication: Publication, error: LoadError) -> str:
+    if error.breaks_unique:
+        return _broken_key(connection, publication, error)
+    if not isinstance(error, LoadDataError):
+        return ""
     if error.is_too_long:
         short = _short_columns(connection, publication)
         return f"Too short for what is staged: {', '.join(short)}. {_WIDEN}" if short else ""
-    if error.is_unconvertible and (narrow := _narrow_columns(connection, engine, publication)):
-        return f"Out of range for what is staged: {', '.join(narrow)}. {_WIDEN}"
+    if error.is_unconvertible:
+        numbers, texts = _unfit_columns(connection, engine, publication)
+        if numbers:
+            return f"Out of range for what is staged: {', '.join(numbers)}. {_WIDEN}"
+        if texts:
+            return f"Values that the type refuses are staged for: {', '.join(texts)}. {_CHANGE}"
     if error.fails_check:
-        checks = publication.database.checks(connection, publication.target)
-        broken = [
-            condition
-            for name, condition in checks.items()
-            if re.search(rf"[`'\".]{re.escape(name)}[`'\"]", str(error))
-        ]
+        broken = _broken_conditions(connection, publication, error)
         return f"It demands {' and '.join(broken)}." if broken else ""
     return ""
+
+
+def _broken_key(connection: Connection, publication: Publication, error: LoadError) -> str:
+    """Return what a UNIQUE constraint demands; empty if another process may have inserted a row of the same key."""
+    demanded = _broken_conditions(connection, publication, error)
+    lock = publication.database.lock
+    own_key = f"UNIQUE ({', '.join(publication.plan.key)})"
+    if (lock is None or not lock.excludes_writers) and demanded in ([], [own_key]):
+        return ""
+    demands = f"It demands {' and '.join(demanded)}. " if demanded else ""
+    return (
+        f"{demands}Two rows would have the same value there: set key= to what the table has once, leave the field out "
+        "with columns= or exclude_columns=, or drop the constraint."
+    )
+
+
+def _broken_conditions(connection: Connection, publication: Publication, error: LoadError) -> list[str]:
+    conditions = publication.database.conditions(connection, publication.target)
+    return [
+        condition
+        for name, condition in conditions.items()
+        if re.search(rf"[`'\".]{re.escape(name)}[`'\"]", str(error))
+    ]
 
 
 def _short_columns(connection: Connection, publication: Publication) -> list[str]:
@@ -79,13 +107,16 @@ def _short_columns(connection: Connection, publication: Publication) -> list[str
     ]
 
 
-def _narrow_columns(connection: Connection, engine: Engine, publication: Publication) -> list[str]:
-    """Return the columns whose type refuses a staged value, found by converting each column alone."""
+def _unfit_columns(
+    connection: Connection, engine: Engine, publication: Publication
+) -> tuple[list[str], list[str]]:
+    """Return the columns whose type refuses a staged value, found by converting each alone: of numbers, of texts."""
     database, stage = publication.database, publication.stage
     types = database.column_types(connection, publication.target)
-    narrow = []
+    numbers: list[str] = []
+    texts: list[str] = []
     for column in publication.plan.columns:
-        if column.type == "text" or column.target not in types:
+        if column.target not in types:
             continue
         value = database.types.published(stage.c[column.staging], column.type)
         converted = StoredForm(value, f"CAST({{}} AS {types[column.target]})")
@@ -93,5 +124,8 @@ def _narrow_columns(connection: Connection, engine: Engine, publication: Publica
             with database_errors(engine, "Looking for the column"), connection.begin_nested():
                 connection.execute(sa.select(sa.func.count(converted)).select_from(stage))
         except LoadDataError:
-            narrow.append(f"{column.target} ({types[column.target]})")
-    return narrow
+            unfit = texts if column.type == "text" else numbers
+            unfit.append(f"{column.target} ({types[column.target]})")
+        except LoadError:  # there is no such cast
+            continue
+    return numbers, texts

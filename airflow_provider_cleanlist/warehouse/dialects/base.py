@@ -55,7 +55,7 @@ becomes of a value, ``{}``, in it."""
 
 
 AboutTable = Callable[["Connection", sa.Table], Mapping[str, str]]
-"""Returns something about parts of a table, by their names: the SQL types of columns, or the conditions of checks."""
+"""Returns something about parts of a table, by their names: the SQL types of columns, or what constraints demand."""
 
 
 class RowStream(Protocol):
@@ -314,9 +314,16 @@ SQLSTATES = ErrorCodes(
     unconvertible=re.compile("22(?!001).*|23514"),
     check=re.compile("23514"),
     missing=re.compile("42P01|3F000|ProgrammingError|OperationalError"),
-    configuration=re.compile("(?:0A|28|3D|3F|42(?!P01)|55000).*|ProgrammingError"),
-    data=re.compile("(?:22|23502|23503|23514).*|DataError"),
-    harmless=re.compile("(?:0A|08|23|25|28|3D|3F|40|42|53|55|57).*"),
+    unique=re.compile("23505|23P01"),
+    raised=re.compile("P0.*"),
+    no_access=re.compile(
+        r"FATAL:\s+(?:(?:password|Peer|Ident|certificate|SASL) authentication failed|no such (?:user|database)"
+        r'|(?:database|role) ".*" does not exist|role ".*" is not permitted|no pg_hba\.conf entry|permission denied'
+        r"|unrecognized configuration parameter)|invalid (?:connection option|\w+ value)"
+    ),
+    configuration=re.compile("(?:0A|25006|28|3D|3F|42(?!P01)|54011|55000).*|ProgrammingError"),
+    data=re.compile("(?:22|23502|23503|23514|54|P0).*|DataError"),
+    harmless=re.compile("(?:0A|08|23|25|28|3D|3F|40|42|53|54|55|57).*"),
     mistyped=re.compile("42804|42846|42883|22P02"),
 )
 """SQLSTATE as PostgreSQL uses it; where a driver has none, the classes of PEP 249."""
@@ -385,7 +392,7 @@ class Database:
         stored_forms: Finds the columns that round values or compare texts in a way of their own.
         written_forms: Finds the columns that take a value only in a form of their own.
         column_types: Finds the types of columns, to tell which one refuses a value, where errors do not name it.
-        checks: Finds the conditions of CHECK constraints.
+        conditions: Finds what constraints demand of rows.
         referring_keys: Finds the enforced foreign keys that refer to rows that a DELETE of a table or view can reach.
         lock: How loads wait for each other while they publish. None where concurrent transactions conflict anyway.
         analyze: Makes the statement that gathers statistics on columns of a table that was just filled.
@@ -431,7 +438,7 @@ class Database:
     stored_forms: StoredForms = lambda *_: {}
     written_forms: StoredForms = lambda *_: {}
     column_types: AboutTable = lambda *_: {}
-    checks: AboutTable = lambda *_: {}
+    conditions: AboutTable = lambda *_: {}
     referring_keys: ReferringKeys = lambda *_: ()
 
     lock: Lock | None = None

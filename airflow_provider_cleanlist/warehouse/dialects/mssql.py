@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -72,9 +73,11 @@ MSSQL = Database(
         code=first_argument,
         denied=any_of("229 230 262"),
         too_long=any_of("8152 2628"),
+        raised=any_of("[5-9][0-9]{4}"),
+        no_access=re.compile("^(?:4060|18456) "),
         missing=any_of("208"),
         configuration=any_of("102 207 229 230 262 468 2760 4405 4406 4902 206 15247"),
-        data=any_of("515 547 220 241 242 245 8114 8115 8152 2628"),
+        data=any_of("[5-9][0-9]{4} 515 547 220 241 242 245 8114 8115 8152 2628"),
         harmless=any_of("207 208 229 230 262 515 1205 2760 4405 4406"),
     ),
     connects_by_hook=True,

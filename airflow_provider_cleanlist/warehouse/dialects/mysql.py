@@ -75,13 +75,19 @@ FROM information_schema.columns
 WHERE table_schema = COALESCE(:place, DATABASE()) AND table_name = :name AND data_type = 'timestamp'
 """
 _PORTION_CHARACTERS = 256 * 1024
-_CHECKS = """
+_CONDITIONS = """
+SELECT index_name, CONCAT('UNIQUE (', GROUP_CONCAT(column_name ORDER BY seq_in_index SEPARATOR ', '), ')')
+FROM information_schema.statistics
+WHERE table_schema = COALESCE(:place, DATABASE()) AND table_name = :name AND non_unique = 0
+GROUP BY index_name
+UNION ALL
 SELECT c.constraint_name, CONCAT('CHECK ', c.check_clause)
 FROM information_schema.check_constraints c JOIN information_schema.table_constraints t
 ON t.constraint_schema = c.constraint_schema AND t.constraint_name = c.constraint_name
 WHERE t.table_schema = COALESCE(:place, DATABASE()) AND t.table_name = :name AND t.constraint_type = 'CHECK'
 """
 _COLUMN = r"[`']([^`'.]+)[`']"
+_DUPLICATE = re.compile(r"Duplicate entry .* for key '(?:[^'.]+\.)?([^'.]+)'", re.DOTALL)
 _MISFIT = re.compile(rf".* for column (?:\S+\.)?{_COLUMN} at row \d+", re.DOTALL)
 
 
@@ -174,11 +180,15 @@ MYSQL = Database(
         denied=any_of("1044 1142 1143 1227"),
         too_long=any_of("1406"),
         check=any_of("3819 4025"),
+        unique=any_of("1062 1586"),
+        raised=any_of("1644"),
+        no_access=re.compile("^(?:1044|1045|1049|1698) "),
         column=_MISFIT,
+        key=_DUPLICATE,
         missing=any_of("1146 1049"),
-        configuration=any_of(_ABOUT_OBJECTS, "PXC 1064 1071 1101 1103 1118 1166 1170 1267"),
-        data=any_of(_ABOUT_COLUMNS, "1265 1292 1366 3140"),
-        harmless=any_of(_ABOUT_OBJECTS, _ABOUT_COLUMNS, "PXC 1205 1213 2006 2013"),
+        configuration=any_of(_ABOUT_OBJECTS, "PXC 1064 1071 1101 1103 1118 1166 1170 1267 1792"),
+        data=any_of(_ABOUT_COLUMNS, "1265 1292 1366 1644 3140"),
+        harmless=any_of(_ABOUT_OBJECTS, _ABOUT_COLUMNS, "PXC 1205 1213 1792 2006 2013"),
     ),
     connects_by_hook=True,
     drivers_by_url=frozenset({"pymysql"}),
@@ -193,7 +203,7 @@ MYSQL = Database(
     stored_forms=forms_by_query(_STORED_FORMS),
     written_forms=forms_by_query(_WRITTEN_FORMS),
     insert_by_driver={"mysqlconnector": _insert_in_portions},
-    checks=texts_by_query(_CHECKS),
+    conditions=texts_by_query(_CONDITIONS),
     referring_keys=keys_by_query(_REFERRING_KEYS),
     update=update_from,
     differs=_differs,

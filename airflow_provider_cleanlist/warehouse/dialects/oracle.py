@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -95,9 +96,11 @@ ORACLE = Database(
     errors=ErrorCodes(
         code=_code,
         denied=any_of("1031"),
+        raised=any_of("20[0-9]{3}"),
+        no_access=re.compile("^(?:1017|28000) "),
         missing=any_of("942"),
         configuration=any_of("904 910 932 972 1017 1031 1720 1732 1733 1779 1918 1950"),
-        data=any_of("1400 1401 1407 1438 1722 18[0-9]{2} 2290 2291 2292 12899"),
+        data=any_of("20[0-9]{3} 1400 1401 1407 1438 1722 18[0-9]{2} 2290 2291 2292 12899"),
         harmless=any_of("60 904 942 1031 1400 1407 1950 2290 2291 2292 12899"),
     ),
     connects_by_hook=True,

@@ -94,11 +94,16 @@ FROM pg_attribute a JOIN pg_class t ON t.oid = a.attrelid JOIN pg_namespace s ON
 WHERE NOT a.attisdropped AND a.attnum > 0
 AND t.relname = :name AND (s.nspname = :place OR CAST(:place AS text) IS NULL AND pg_table_is_visible(t.oid))
 """
-_CHECKS = """
-SELECT k.conname, pg_get_constraintdef(k.oid)
-FROM pg_constraint k JOIN pg_class t ON t.oid = k.conrelid JOIN pg_namespace s ON s.oid = t.relnamespace
-WHERE k.contype = 'c'
-AND t.relname = :name AND (s.nspname = :place OR CAST(:place AS text) IS NULL AND pg_table_is_visible(t.oid))
+_CONDITIONS = """
+SELECT k.name, k.condition
+FROM pg_class t JOIN pg_namespace s ON s.oid = t.relnamespace JOIN (
+SELECT conname AS name, pg_get_constraintdef(oid) AS condition, conrelid AS relation
+FROM pg_constraint WHERE contype IN ('c', 'x')
+UNION ALL
+SELECT i.relname, CONCAT('UNIQUE ', substr(pg_get_indexdef(i.oid), strpos(pg_get_indexdef(i.oid), '('))), x.indrelid
+FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid WHERE x.indisunique
+) k ON k.relation = t.oid
+WHERE t.relname = :name AND (s.nspname = :place OR CAST(:place AS text) IS NULL AND pg_table_is_visible(t.oid))
 """
 
 
@@ -258,7 +263,7 @@ POSTGRESQL = Database(
     stored_forms=forms_by_query(_STORED_FORMS),
     written_forms=forms_by_query(_WRITTEN_FORMS),
     column_types=texts_by_query(_COLUMN_TYPES),
-    checks=texts_by_query(_CHECKS),
+    conditions=texts_by_query(_CONDITIONS),
     referring_keys=keys_by_query(_REFERRING_KEYS),
     update=update_from,
     differs=_differs,

@@ -110,17 +110,22 @@ def _differs(old: ColumnElement[Any], new: ColumnElement[Any], _: ColumnType) ->
     return sa.type_coerce(old, sa.Text()).collate("BINARY").is_distinct_from(sa.type_coerce(new, sa.Text()))
 
 
+def _category(error: Any) -> str:
+    """Return the message, unless a trigger words it."""
+    by_trigger = getattr(error, "sqlite_errorname", "") == "SQLITE_CONSTRAINT_TRIGGER"
+    return "TRIGGER" if by_trigger else str(error)
+
+
 def _text(error: Any) -> str:
     """Return the message, unless it can quote values: of text that is not UTF-8, or as a trigger words it."""
-    by_trigger = getattr(error, "sqlite_errorname", "") == "SQLITE_CONSTRAINT_TRIGGER"
-    return "" if by_trigger or str(error).startswith("Could not decode") else str(error)
+    return "" if _category(error) == "TRIGGER" or str(error).startswith("Could not decode") else str(error)
 
 
 SQLITE = Database(
     name="sqlite",
     errors=ErrorCodes(
         code=lambda _: "",
-        category=str,
+        category=_category,
         text=_text,
         missing=re.compile("(no such table|unknown database).*", re.DOTALL),
         configuration=re.compile(
@@ -129,9 +134,11 @@ SQLITE = Database(
             re.DOTALL,
         ),
         data=re.compile(
-            ".*(datatype mismatch|NOT NULL|CHECK|FOREIGN KEY|too big|Could not decode).*", re.DOTALL
+            "TRIGGER|.*(datatype mismatch|NOT NULL|CHECK|FOREIGN KEY|too big|Could not decode).*", re.DOTALL
         ),
         harmless=re.compile(".*", re.DOTALL),
+        unique=re.compile("UNIQUE constraint failed.*", re.DOTALL),
+        raised=re.compile("TRIGGER"),
     ),
     prepare=_prepare,
     ignores_case=True,

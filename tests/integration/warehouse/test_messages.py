@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from datetime import date
 
 import pytest
@@ -100,6 +101,117 @@ def test_a_condition_of_the_table_is_named_on_postgresql(open_postgres, make_spe
         load(engine, spec, paged([[WIDE]]))
     assert told in str(caught.value)
     assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("types", "columns", "told"),
+    [
+        ("", "title UUID", "title (uuid)"),
+        ("CREATE TYPE size AS ENUM ('s', 'm')", "title size, email TEXT", "title (size)"),
+        ("CREATE DOMAIN mail AS TEXT CHECK (value LIKE '%%.org')", "email mail, title TEXT", "email (mail)"),
+        ("CREATE TYPE size AS ENUM ('äöüß€', 'm')", "title size, tags DATE", None),
+    ],
+)
+def test_columns_whose_type_refuses_a_text_are_named_on_postgresql(
+    open_postgres, make_spec, paged, types, columns, told
+):
+    engine = open_postgres("psycopg")
+    with engine.begin() as connection:
+        connection.exec_driver_sql(f"{types}; CREATE TABLE leads (lead_id VARCHAR(20), {columns})")
+    if told is None:
+        assert load(engine, make_spec(), paged([[LEAD]])).rows_written == 1
+        return
+    with pytest.raises(LoadDataError) as caught:
+        load(engine, make_spec(), paged([[LEAD]]))
+    assert f"Values that the type refuses are staged for: {told}. Change the columns" in str(caught.value)
+    assert not any(secret in str(caught.value) for secret in ("secret", "äöüß€"))
+
+
+TWINS = [{"lead_id": str(number), "email": "secret@x.example", "title": "twin"} for number in (1, 2)]
+LONG = "".join(
+    hashlib.sha256(bytes([number])).hexdigest() for number in range(120)
+)  # 7,680 of few repetitions
+
+
+@pytest.mark.parametrize(
+    ("table", "leads", "told"),
+    [
+        ("email TEXT UNIQUE", TWINS, "It demands UNIQUE (email). Two rows would have the same value there"),
+        (
+            "email TEXT; CREATE UNIQUE INDEX one ON leads (lower(email))",
+            TWINS,
+            "It demands UNIQUE (lower(email)).",
+        ),
+        ("email TEXT, EXCLUDE (email WITH =)", TWINS, "It demands EXCLUDE USING btree (email WITH =)."),
+        (
+            "PRIMARY KEY (lead_id)",
+            TWINS,
+            "It demands UNIQUE (lead_id). Two rows would have the same value there",
+        ),
+        ("email TEXT UNIQUE DEFERRABLE INITIALLY DEFERRED", TWINS, "It demands UNIQUE (email)."),
+        ("title TEXT UNIQUE", [{"lead_id": "1", "title": LONG}], "54000: index row"),
+        ("email TEXT; $REFUSE", TWINS, "A trigger or function raised it; its own words are left out"),
+        ("email TEXT, UNIQUE (email, lead_id)", TWINS, None),
+    ],
+)
+def test_what_the_table_refuses_in_every_attempt_is_not_retried(
+    open_postgres, make_spec, paged, table, leads, told
+):
+    engine = open_postgres("psycopg")
+    columns, _, statements = table.partition(";")
+    with engine.begin() as connection:
+        connection.exec_driver_sql(f"CREATE TABLE leads (lead_id VARCHAR(20), {columns})")
+        connection.exec_driver_sql(statements.replace("$REFUSE", REFUSE) or "SELECT 1")
+        if columns.startswith("PRIMARY"):
+            connection.exec_driver_sql("ALTER TABLE leads ADD COLUMN _cleanlist_list_id TEXT")
+            connection.exec_driver_sql("INSERT INTO leads VALUES ('1', 'other list')")
+    if told is None:
+        assert load(engine, make_spec(), paged([leads])).rows_written == 2
+        return
+    with pytest.raises(LoadDataError) as caught:
+        load(engine, make_spec(), paged([leads]))
+    assert told in str(caught.value)
+    assert not any(secret in str(caught.value) for secret in ("secret", "twin", LONG[:9]))
+
+
+REFUSE = """
+CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN RAISE EXCEPTION 'not %%', NEW.email; END$$;
+CREATE TRIGGER refuse BEFORE INSERT ON leads FOR EACH ROW EXECUTE FUNCTION refuse()
+"""
+
+
+def test_a_database_that_is_read_only_is_not_tried_again(open_postgres, make_spec, paged):
+    engine = open_postgres("psycopg", connect_args={"options": "-c default_transaction_read_only=on"})
+    with pytest.raises(
+        LoadConfigurationError, match="25006: cannot execute CREATE TABLE in a read-only transaction"
+    ):
+        load(engine, make_spec(), paged([TWINS]))
+
+
+def test_a_unique_column_is_named_on_sqlite(tmp_path, make_spec, paged):
+    engine = sa.create_engine(f"sqlite:///{tmp_path / 'warehouse.db'}", hide_parameters=True)
+    with engine.begin() as connection:
+        connection.exec_driver_sql("CREATE TABLE leads (lead_id TEXT, email TEXT UNIQUE)")
+    with pytest.raises(
+        LoadDataError, match=r"UNIQUE constraint failed: leads\.email.* Two rows would have"
+    ) as caught:
+        load(engine, make_spec(), paged([TWINS]))
+    assert "secret" not in str(caught.value)
+    engine.dispose()
+
+
+@pytest.mark.warehouse
+def test_a_unique_column_is_named_on_mariadb(mariadb_database, make_spec, paged):
+    mariadb_database.execute(
+        "CREATE TABLE leads (lead_id VARCHAR(50), email VARCHAR(50), CONSTRAINT one UNIQUE (email))",
+        "CREATE TABLE refusing (lead_id VARCHAR(50))",
+        "CREATE TRIGGER refuse BEFORE INSERT ON refusing FOR EACH ROW SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'no'",
+    )
+    with pytest.raises(LoadDataError, match=r"for the key 'one'\..* It demands UNIQUE \(email\)\.") as caught:
+        load(mariadb_database.engine, make_spec(), paged([TWINS]))
+    assert "secret" not in str(caught.value)
+    with pytest.raises(LoadDataError, match="A trigger or function raised it"):
+        load(mariadb_database.engine, make_spec(table="refusing"), paged([TWINS]))
 
 
 @pytest.mark.warehouse

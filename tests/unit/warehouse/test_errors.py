@@ -244,7 +244,7 @@ def test_sqlite_errors_are_told_by_their_text(text, expected):
                 f"CREATE TRIGGER no BEFORE INSERT ON t BEGIN SELECT RAISE(ABORT, '{SECRET} is known'); END",
                 "INSERT INTO t VALUES ('x')",
             ],
-            LoadError,
+            LoadDataError,
         ),
     ],
 )
@@ -256,7 +256,9 @@ def test_texts_of_sqlite_that_can_quote_values_are_left_out(engine, statements, 
     with pytest.raises(LoadError) as caught, database_errors(engine, "Trying"), engine.begin() as connection:
         list(connection.exec_driver_sql(last))
     assert type(caught.value) is expected
-    assert str(caught.value).endswith("Error. The target's rows are unchanged.")
+    by_trigger = " A trigger or function raised it; its own words are left out, because they can hold values."
+    ending = by_trigger if len(setup) == 2 else ""
+    assert str(caught.value).endswith(f"Error. The target's rows are unchanged.{ending}")
 
 
 def test_nothing_of_a_statement_comes_out(engine):
