@@ -9,6 +9,7 @@ from dataclasses import replace
 from airflow_provider_cleanlist.client import errors
 from airflow_provider_cleanlist.client.models import EnrichmentType
 from airflow_provider_cleanlist.contacts.errors import SourceError, SourceUnavailableError
+from airflow_provider_cleanlist.contacts.report import ReadReport
 from airflow_provider_cleanlist.exceptions import (
     CleanlistConfigurationError,
     CleanlistDataError,
@@ -19,6 +20,7 @@ from airflow_provider_cleanlist.exceptions import (
     to_airflow,
 )
 from airflow_provider_cleanlist.submission.credits import worst_case_credits
+from airflow_provider_cleanlist.submission.history import IN_FLIGHT_SECONDS
 from airflow_provider_cleanlist.submission.journal import (
     JournalConfigurationError,
     JournalCorruptError,
@@ -143,6 +145,22 @@ def moved_contacts(missing: int, pending: Mapping[EnrichmentType, int]) -> error
     return errors.SubmissionUnknownError(errors.ErrorInfo("submit the bulk enrichment", why, hint=hint))
 
 
+def submitted_elsewhere(contacts: str, place: str) -> CleanlistStateError:
+    """Return the error for contacts that another map index may be submitting, and whose outcome did not come.
+
+    Args:
+        contacts: How many.
+        place: The other map indexes.
+    """
+    return CleanlistStateError(
+        f"{contacts} of this task may be on the way in {place}, which recorded that it would submit them, and no "
+        "outcome since. They were not submitted here; all others are settled. Another attempt looks again: it leaves "
+        "them out if that request was accepted, and submits them if it was not. "
+        f"{round(IN_FLIGHT_SECONDS / 60)} minutes after the request the outcome counts as unknown, and "
+        "on_unknown_submission decides."
+    )
+
+
 def stopped(left: int) -> CleanlistStoppedError:
     """Return the error for a task that was asked to stop and did so between two requests.
 
@@ -152,6 +170,19 @@ def stopped(left: int) -> CleanlistStoppedError:
     return CleanlistStoppedError(
         "The task was asked to stop, and did so between two requests. What was accepted before stays. "
         f"Another attempt of the task submits only the remaining {counted(left, 'contact')}."
+    )
+
+
+def refused_rows(read: ReadReport) -> SourceError:
+    """Return the error for rows that cannot be looked up, by number.
+
+    Args:
+        read: What became of the rows of the source.
+    """
+    return SourceError(
+        f"{read.refused_rows:,} of {counted(read.rows, 'row')} in {read.source} cannot be looked up. "
+        + " ".join(f"{line}." for line in read.refusal_lines())
+        + " Correct the rows, or set on_invalid_contact='skip' to submit the others."
     )
 
 

@@ -52,6 +52,8 @@ class ContactStatus(StrEnum):
     """Leave it out: somebody in the organisation has submitted it, for all that is asked for, within the window."""
     UNKNOWN = "unknown"
     """Leave it out: nobody knows whether this run and task has submitted it."""
+    IN_FLIGHT = "in_flight"
+    """Wait: another map index of this run and task may be submitting it at this moment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,8 @@ class ContactHistory:
     Attributes:
         submitted_here: What this run and task has submitted it for, under any map index.
         unknown_here: Whether nobody knows if this run and task has submitted it for something beyond that.
+        in_flight: Other map indexes of this run and task that may be submitting it for something beyond that at this
+            moment: their intent has no outcome yet.
         decision: What a person has decided about it, if it is unknown; None if nobody has.
         bought: What the organisation has, or may have, submitted it for within the window that the user names.
         accepted: Which of these Cleanlist is known to have accepted.
@@ -68,6 +72,7 @@ class ContactHistory:
 
     submitted_here: frozenset[EnrichmentType] = frozenset()
     unknown_here: bool = False
+    in_flight: frozenset[int] = frozenset()
     decision: PersonDecision | None = None
     bought: frozenset[EnrichmentType] = frozenset()
     accepted: frozenset[EnrichmentType] = frozenset()
@@ -102,11 +107,11 @@ def decide(history: ContactHistory, wanted: EnrichmentType, on_unknown: OnUnknow
     if history.unknown_here and on_unknown_of(on_unknown, history.decision) is not OnUnknown.RESUBMIT:
         return ContactDecision(ContactStatus.UNKNOWN)
     missing = missing_type(wanted, history.submitted_here | history.bought)
-    return (
-        ContactDecision(ContactStatus.KNOWN)
-        if missing is None
-        else ContactDecision(ContactStatus.PENDING, missing)
-    )
+    if missing is None:
+        return ContactDecision(ContactStatus.KNOWN)
+    if history.in_flight:
+        return ContactDecision(ContactStatus.IN_FLIGHT)
+    return ContactDecision(ContactStatus.PENDING, missing)
 
 
 def on_unknown_of(on_unknown: OnUnknown, decision: PersonDecision | None) -> OnUnknown:
@@ -169,7 +174,10 @@ _FINDS = {
 
 
 IN_FLIGHT_SECONDS = 900.0
-"""How long an intent of another map index counts as in flight: longer than any request with its answer takes."""
+"""How long an intent of another map index counts as in flight: longer than any request with its answer takes.
+
+After that its outcome is unknown. One that a clock set back puts into the future counts as in flight until then.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,9 +187,11 @@ class EarlierBatch:
     Attributes:
         is_here: Whether it is of this run and task, and its ``force_resubmit`` value counts for this attempt.
         is_own: Whether it is of this map index, too.
+        map_index: Its map index; -1 when the task is not mapped.
         state: What is known of it.
         enrichment_type: What was asked for.
         submitted_at: When.
+        changed_at: When its state became what it is.
         has_failed: Whether its workflow has failed.
         is_of_other_token: Whether it is of this run and task, under a ``force_resubmit`` value that does not count.
         decision: What a person has decided about it, if its outcome is unknown; None if nobody has.
@@ -189,9 +199,11 @@ class EarlierBatch:
 
     is_here: bool
     is_own: bool
+    map_index: int
     state: BatchState
     enrichment_type: EnrichmentType
     submitted_at: datetime
+    changed_at: datetime
     has_failed: bool
     is_of_other_token: bool
     decision: PersonDecision | None = None
@@ -206,8 +218,10 @@ def history_of(submitted: Sequence[EarlierBatch], now: datetime, window: timedel
         window: How far back submissions by others count; None if they do not.
     """
     here = [batch for batch in submitted if batch.is_here and batch.state is not BatchState.REJECTED]
-    submitted_here = frozenset(batch.enrichment_type for batch in here if _counts_as_submitted(batch, now))
-    unknown = [batch for batch in here if missing_type(batch.enrichment_type, submitted_here)]
+    submitted_here = frozenset(batch.enrichment_type for batch in here if batch.state is BatchState.ACCEPTED)
+    unanswered = [batch for batch in here if missing_type(batch.enrichment_type, submitted_here)]
+    in_flight = [batch for batch in unanswered if _is_in_flight_elsewhere(batch, now)]
+    unknown = [batch for batch in unanswered if not _is_in_flight_elsewhere(batch, now)]
     unknown.sort(key=lambda batch: batch.submitted_at)
     others = [
         batch
@@ -215,11 +229,12 @@ def history_of(submitted: Sequence[EarlierBatch], now: datetime, window: timedel
         if window is not None
         and not (batch.is_here or batch.is_of_other_token or batch.has_failed)
         and batch.state is not BatchState.REJECTED
-        and batch.submitted_at >= now - window
+        and now - batch.submitted_at <= window
     ]
     return ContactHistory(
         submitted_here=submitted_here,
         unknown_here=bool(unknown),
+        in_flight=frozenset(batch.map_index for batch in in_flight),
         decision=decision_of([batch.decision for batch in unknown]),
         bought=frozenset(batch.enrichment_type for batch in others),
         accepted=frozenset(batch.enrichment_type for batch in others if batch.state is BatchState.ACCEPTED),
@@ -235,10 +250,8 @@ def decision_of(decisions: Sequence[PersonDecision | None]) -> PersonDecision | 
     return None if None in decisions or not decisions else decisions[-1]
 
 
-def _counts_as_submitted(batch: EarlierBatch, now: datetime) -> bool:
-    """Return whether a batch of this run is accepted, or in flight under another map index."""
-    age = (now - batch.submitted_at).total_seconds()
-    return batch.state is BatchState.ACCEPTED or (not batch.is_own and is_in_flight(batch.state, age))
+def _is_in_flight_elsewhere(batch: EarlierBatch, now: datetime) -> bool:
+    return not batch.is_own and is_in_flight(batch.state, (now - batch.changed_at).total_seconds())
 
 
 def is_in_flight(state: BatchState, age: float) -> bool:

@@ -5,7 +5,7 @@ subtracts the contacts of accepted batches from its input, in whatever order tha
 means that the process died in between: nobody knows whether the contacts were billed.
 
 :class:`.recording.BatchRecorder` writes down what becomes of one batch while it is being sent. Contacts appear as
-hashes only. Two classes keep a journal: :class:`.stored_journal.StoredJournal` in JSON records of one task, in
+hashes only. Two classes keep a journal: :class:`.stored.journal.StoredJournal` in JSON records of one task, in
 Airflow's task state store or a directory, and :class:`.ledger.journal.LedgerJournal` in the organisation's SQL
 database.
 """
@@ -94,6 +94,8 @@ class Batch:
         decision: What a person has decided about it while its outcome was unknown; None if nobody has.
         decided_by: The name of that person; empty if there is none.
         decided_at: When, in seconds since the epoch.
+        submitted_at: Seconds since the epoch of its first intent, never before that of an earlier batch that the
+            attempt knew, whatever the clock said.
     """
 
     number: int
@@ -108,6 +110,7 @@ class Batch:
     decision: PersonDecision | None = None
     decided_by: str = ""
     decided_at: float | None = None
+    submitted_at: float = 0.0
 
     @property
     def size(self) -> int:
@@ -164,6 +167,7 @@ class Batch:
             "count": self.size,
             "enrichment_type": self.enrichment_type,
             "changed_at": self.changed_at,
+            "submitted_at": self.submitted_at,
             "workflow_id": self.workflow_id,
             "task_ids": list(self.task_ids),
             "note": self.note,
@@ -204,6 +208,7 @@ class Batch:
                 decision=None if decision is None else PersonDecision(decision),
                 decided_by=str(value.get("decided_by") or ""),
                 decided_at=None if decided_at is None else _moment(decided_at),
+                submitted_at=_moment(value.get("submitted_at", value["changed_at"])),
             )
         except (KeyError, TypeError, AttributeError, ValueError, OverflowError, binascii.Error):
             raise JournalCorruptError(f"batch record {number} is not readable") from None
@@ -311,6 +316,14 @@ class Journal(Protocol):
     @property
     def is_shared(self) -> bool:
         """Whether it is the organisation's ledger, in which nobody is submitted twice for one run and task."""
+
+    def refresh(self) -> None:
+        """Read again what other map indexes have recorded, so that :meth:`histories` knows it.
+
+        Raises:
+            JournalCorruptError: A record is damaged or missing.
+            JournalUnavailableError: It cannot be read at present.
+        """
 
     def histories(self, identities: Sequence[bytes]) -> Sequence[ContactHistory]:
         """Return what is known of each contact.

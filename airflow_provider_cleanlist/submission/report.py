@@ -11,7 +11,7 @@ from airflow_provider_cleanlist.client.models import EnrichmentType
 from airflow_provider_cleanlist.contacts.identity import Deduplicator
 from airflow_provider_cleanlist.contacts.report import ReadReport
 from airflow_provider_cleanlist.submission.credits import may_have_cost, worst_case_credits
-from airflow_provider_cleanlist.submission.history import BatchState
+from airflow_provider_cleanlist.submission.history import BatchState, OnUnknown
 from airflow_provider_cleanlist.submission.journal import Batch
 from airflow_provider_cleanlist.submission.options import SubmissionOptions
 from airflow_provider_cleanlist.wording import counted
@@ -196,7 +196,10 @@ def submission_line(result: Mapping[str, Any], report: SubmissionReport) -> str:
         kinds = ", ".join(f"{count:,} for {kind!r}" for kind, count in report.submitted_as.items())
         parts.append(f"By enrichment type: {kinds}.")
     if tallies.submitted_earlier:
-        parts.append(f"An earlier attempt had already submitted {tallies.submitted_earlier:,} of them.")
+        parts.append(
+            f"This run had already submitted {counted(tallies.submitted_earlier, 'contact')} of the input, in an earlier "
+            "attempt or another map index."
+        )
     if tallies.unknown:
         parts.append(
             f"Left out {counted(tallies.unknown, 'contact')} of unknown outcome: an earlier request may have been "
@@ -213,6 +216,21 @@ def submission_line(result: Mapping[str, Any], report: SubmissionReport) -> str:
             "run's request."
         )
     return " ".join(parts)
+
+
+def unknown_line(contacts: int, why: str, on_unknown: OnUnknown) -> str:
+    """Return the log line on a batch of unknown outcome that does not stop the task.
+
+    Args:
+        contacts: Its contacts.
+        why: What happened to the request.
+        on_unknown: What the user wants done.
+    """
+    done = "left out" if on_unknown is OnUnknown.SKIP else "submitted again and may be billed twice"
+    return (
+        f"It is not known whether Cleanlist accepted a batch of {counted(contacts, 'contact')} ({why}). With "
+        f"on_unknown_submission={on_unknown.value!r} it is {done}."
+    )
 
 
 def progress_line(done: int, total: int, seconds: float) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,12 @@ from airflow_provider_cleanlist.client import errors
 from airflow_provider_cleanlist.client.models import EnrichmentType
 from airflow_provider_cleanlist.contacts.errors import SourceError
 from airflow_provider_cleanlist.contacts.identity import Deduplicator
-from airflow_provider_cleanlist.contacts.reading import PendingContacts, RejectedRow, UsableRow, read_contacts
+from airflow_provider_cleanlist.contacts.reading import (
+    PendingContacts,
+    RejectedRow,
+    UsableRow,
+    read_contacts,
+)
 from airflow_provider_cleanlist.contacts.report import ReadReport
 from airflow_provider_cleanlist.contacts.source_ids import SourceIds
 from airflow_provider_cleanlist.contacts.sources import Source
@@ -36,6 +41,7 @@ from airflow_provider_cleanlist.submission.errors import (
     named_rows,
     not_accepted,
     refused_by_api,
+    refused_rows,
     stopped,
     unknown_outcome,
 )
@@ -47,6 +53,7 @@ from airflow_provider_cleanlist.submission.history import (
     decide,
     missing_type,
 )
+from airflow_provider_cleanlist.submission.in_flight import InFlightContacts
 from airflow_provider_cleanlist.submission.journal import Batch, Journal, SendBatch
 from airflow_provider_cleanlist.submission.options import OnInvalid, SubmissionOptions
 from airflow_provider_cleanlist.submission.recording import BatchRecorder, ContactsNotDueError
@@ -57,6 +64,7 @@ from airflow_provider_cleanlist.submission.report import (
     SubmissionReport,
     Tallies,
     progress_line,
+    unknown_line,
 )
 from airflow_provider_cleanlist.task_log import TaskLog
 from airflow_provider_cleanlist.wording import counted
@@ -85,6 +93,7 @@ class Submission:
         addresses: Makes the address that receives a batch's results; by default the options' one is used for all.
         before_sending: Called once, before the first request of contacts leaves; raises if none may.
         clock: Seconds since the epoch.
+        sleep: Lets so many seconds pass.
     """
 
     def __init__(
@@ -99,6 +108,7 @@ class Submission:
         addresses: BatchAddresses | None = None,
         before_sending: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.time,
+        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._options = options
         self._journal = journal
@@ -109,6 +119,8 @@ class Submission:
         self._addresses = addresses
         self._before_sending = before_sending
         self._clock = clock
+        self._sleep = sleep
+        self._in_flight = InFlightContacts()
         self._tallies = Tallies()
         self._found_again = Deduplicator()
         self._unknown: Counter[PersonDecision | None] = Counter()
@@ -135,6 +147,7 @@ class Submission:
             SourceError: The source cannot be used; nothing was sent.
             CleanlistCreditLimitError: It costs too much; nothing was sent.
             CleanlistRejectsFileError: The file of rejects cannot be written.
+            CleanlistStateError: Another map index may be submitting some of the contacts; the others are settled.
             errors.SubmissionUnknownError: An earlier attempt left contacts of unknown outcome; nothing was sent.
             UndecidedError: The same, and a person is to be asked.
             Exception: What :meth:`submit` raises.
@@ -165,7 +178,7 @@ class Submission:
             if source_ids is not None:
                 self._keep_ids(source_ids)
             balance = self._check_credits(pending)
-            if len(pending):
+            if len(pending) or len(self._in_flight):
                 self._before_sending()
             return SubmissionOutcome(read, self._submit_and_save_rejects(pending), balance)
 
@@ -191,6 +204,7 @@ class Submission:
             if now - reported >= PROGRESS_SECONDS and left:
                 reported = now
                 self._log.info("%s", progress_line(total - left, total, now - started))
+        self._submit_in_flight()
         if self._addresses is not None:
             self._addresses.announce_all()
         return self.report()
@@ -232,6 +246,8 @@ class Submission:
             self._found_again.add(item.identity)
         if decision.enrichment_type is not None:
             pending.append(item, decision.enrichment_type)
+        elif decision.status is ContactStatus.IN_FLIGHT:
+            self._in_flight.append(item, history.in_flight)
         elif decision.status is ContactStatus.UNKNOWN:
             self._unknown[history.decision] += 1
             self._leave_out_unknown([item])
@@ -242,6 +258,8 @@ class Submission:
                 self._tallies.known_unanswered += 1
 
     def _estimated(self, read: ReadReport, pending: PendingContacts) -> SubmissionOutcome:
+        if len(self._in_flight):
+            self._log.info("%s Their cost is not in the estimate.", self._in_flight.line)
         estimate = Estimate.of(pending.counts, self._options.batch_size, self._balance())
         return SubmissionOutcome(read, self.report(), estimate.balance, estimate)
 
@@ -294,11 +312,7 @@ class Submission:
 
     def _check_refused(self, read: ReadReport) -> None:
         if read.refused and self._options.on_invalid is OnInvalid.FAIL:
-            raise SourceError(
-                f"{read.refused_rows:,} of {counted(read.rows, 'row')} in {read.source} cannot be looked up. "
-                + " ".join(f"{line}." for line in read.refusal_lines())
-                + " Correct the rows, or set on_invalid_contact='skip' to submit the others."
-            )
+            raise refused_rows(read)
 
     def _check_credits(self, pending: PendingContacts) -> float | None:
         if not worst_case_credits(pending.counts):
@@ -338,7 +352,7 @@ class Submission:
                 if is_open or resubmissions > MAX_RESUBMISSIONS:
                     self._leave_out_unknown(batch)
                     raise self._undecided({kind: len(batch)}, error.info) from None
-                self._warn_unknown(len(batch), error)
+                self._log.warning("%s", unknown_line(len(batch), _note(error), self._options.on_unknown))
                 if self._options.on_unknown is OnUnknown.SKIP:
                     self._leave_out_unknown(batch)
                     break
@@ -351,8 +365,7 @@ class Submission:
 
     def _send(self, kind: EnrichmentType, batch: list[UsableRow]) -> None:
         def may_send() -> None:
-            if self._stopping:
-                raise stopped(sum(self._left.values()))
+            self._check_stop(sum(self._left.values()))
 
         def is_due(history: ContactHistory) -> bool:
             decision = decide(history, self._options.enrichment_type, self._options.on_unknown)
@@ -412,17 +425,36 @@ class Submission:
         """Remove contacts that others submitted while the batch waited, and submit them for what is still missing."""
         taken = [item for index, item in enumerate(batch) if index in conflict.positions]
         self._left[kind] -= len(taken)
-        with PendingContacts() as later:
-            for item, history in zip(
-                taken, self._journal.histories([item.identity for item in taken]), strict=True
-            ):
-                self._take(item, history, later)
-            self._check_unknown()
-            for other, count in later.counts.items():
-                self._left[other] = self._left.get(other, 0) + count
-            for other, contacts in later.batches(self._options.batch_size):
-                self._submit_batch(other, contacts)
+        self._take_again(taken)
         return [item for index, item in enumerate(batch) if index not in conflict.positions]
+
+    def _take_again(self, contacts: Iterable[UsableRow]) -> None:
+        """Determine anew who of some contacts is due, and submit these, if that does not cost too much."""
+        rest = iter(contacts)
+        with PendingContacts() as due:
+            while chunk := list(islice(rest, ASKED_AT_ONCE)):
+                histories = self._journal.histories([item.identity for item in chunk])
+                for item, history in zip(chunk, histories, strict=True):
+                    self._take(item, history, due)
+            self._check_unknown()
+            for kind, count in due.counts.items():
+                self._left[kind] = self._left.get(kind, 0) + count
+            if len(due):
+                self._check_limit(self._left, None)
+            for kind, batch in due.batches(self._options.batch_size):
+                self._submit_batch(kind, batch)
+
+    def _submit_in_flight(self) -> None:
+        """Wait a while for what becomes of those whom another map index may be submitting; submit who is due then."""
+        if len(self._in_flight):
+            self._log.info("%s Waiting for the outcome.", self._in_flight.line)
+        for contacts in self._in_flight.looks(self._sleep, self._check_stop):
+            self._journal.refresh()
+            self._take_again(contacts)
+
+    def _check_stop(self, left: int) -> None:
+        if self._stopping:
+            raise stopped(left)
 
     def _without_refused(
         self, kind: EnrichmentType, batch: list[UsableRow], error: errors.InvalidRequestError
@@ -445,16 +477,6 @@ class Submission:
         self._tallies.unknown += len(contacts)
         for item in contacts:
             self._reject(item, UNKNOWN_OUTCOME)
-
-    def _warn_unknown(self, contacts: int, error: errors.ApiError) -> None:
-        skips = self._options.on_unknown is OnUnknown.SKIP
-        self._log.warning(
-            "It is not known whether Cleanlist accepted a batch of %s (%s). With on_unknown_submission=%r it is %s.",
-            counted(contacts, "contact"),
-            _note(error),
-            self._options.on_unknown.value,
-            "left out" if skips else "submitted again and may be billed twice",
-        )
 
     # The file of rejects
 

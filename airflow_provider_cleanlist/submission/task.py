@@ -15,7 +15,9 @@ from airflow_provider_cleanlist.exceptions import (
 )
 from airflow_provider_cleanlist.submission.history import OnUnknown
 from airflow_provider_cleanlist.submission.journal import Journal, JournalConfigurationError
-from airflow_provider_cleanlist.submission.journal_stores import (
+from airflow_provider_cleanlist.submission.organisation import HostKeyMemory, organisation_of
+from airflow_provider_cleanlist.submission.stored.journal import NO_LEDGER, StoredJournal
+from airflow_provider_cleanlist.submission.stored.stores import (
     ASK_NEEDS_STORE,
     JournalPlace,
     PlaceTrace,
@@ -24,8 +26,6 @@ from airflow_provider_cleanlist.submission.journal_stores import (
     open_store,
     was_cleared,
 )
-from airflow_provider_cleanlist.submission.organisation import HostKeyMemory, organisation_of
-from airflow_provider_cleanlist.submission.stored_journal import NO_LEDGER, StoredJournal
 from airflow_provider_cleanlist.submission.submit import Submission
 from airflow_provider_cleanlist.submission.webhook_addresses import (
     BatchAddresses,

@@ -43,8 +43,8 @@ with DAG("journal", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=UTC)):
     def measure(**context: Any) -> dict[str, float]:
         """Journal so many contacts as ``conf`` says, then read everything as a later try would."""
         from airflow_provider_cleanlist.contacts.identity import IDENTITY_BYTES
-        from airflow_provider_cleanlist.submission.journal_stores import open_store
-        from airflow_provider_cleanlist.submission.stored_journal import StoredJournal
+        from airflow_provider_cleanlist.submission.stored.journal import StoredJournal
+        from airflow_provider_cleanlist.submission.stored.stores import open_store
 
         contacts = int(context["dag_run"].conf["contacts"])
         store = MeasuredStore(open_store(context))

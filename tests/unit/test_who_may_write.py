@@ -20,9 +20,9 @@ from airflow_provider_cleanlist.client.rate_limit.file import FileRateLimiter
 from airflow_provider_cleanlist.inbox.inbox import Inbox
 from airflow_provider_cleanlist.inbox.tokens import batch_name
 from airflow_provider_cleanlist.page.balance import BalanceStore
-from airflow_provider_cleanlist.submission.journal_stores import ObjectStorageJournalStore
 from airflow_provider_cleanlist.submission.organisation import HostKeyMemory
 from airflow_provider_cleanlist.submission.rejects import Rejects
+from airflow_provider_cleanlist.submission.stored.stores import ObjectStorageJournalStore
 
 PAGE = Path(__file__).parents[2] / "docs" / "security.md"
 NOBODY = 65534

@@ -10,23 +10,20 @@ from __future__ import annotations
 import hashlib
 import time
 import uuid
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
 from airflow_provider_cleanlist.client.models import EnrichmentType
-from airflow_provider_cleanlist.client.results import WorkflowState, workflow_state
 from airflow_provider_cleanlist.submission.history import (
     BatchState,
     ContactHistory,
-    EarlierBatch,
     PersonDecision,
-    history_of,
     recorded_type,
 )
 from airflow_provider_cleanlist.submission.journal import (
@@ -47,6 +44,7 @@ from airflow_provider_cleanlist.submission.ledger.database import (
     chunks,
     moment,
 )
+from airflow_provider_cleanlist.submission.ledger.histories import Asking, LedgerHistories
 from airflow_provider_cleanlist.submission.ledger.statements import BatchStatements
 
 if TYPE_CHECKING:
@@ -125,14 +123,17 @@ class LedgerJournal:
         self._token = token_hash(token)
         self._since = None if token else moment(0.0)
         """Since when batches under other tokens count, too; None if they do not."""
-        self._window = window
         self._must_know = must_know
         self._keep_task_ids = keep_task_ids
         self._clock = clock
         self._owner = uuid.uuid4().hex
+        self._latest = moment(0.0)
+        """The last intent of the run and task, as far as it is known here."""
         database.introduce(organisation, clock())
         database.run(self._take_over)
         self._batches = database.run(self._load)
+        asking = Asking(task.hash, task.map_index, organisation, self._token, self._since, window)
+        self._histories = LedgerHistories(database.tables, self._statements, asking)
 
     @property
     def batches(self) -> Sequence[Batch]:
@@ -163,11 +164,15 @@ class LedgerJournal:
         histories = zip(decided.values(), self.histories(list(decided)), strict=True)
         return Counter(decision for decision, history in histories if history.unknown_here)
 
+    def refresh(self) -> None:
+        """See :class:`.journal.Journal`: the ledger is asked each time."""
+
     def histories(self, identities: Sequence[bytes]) -> Sequence[ContactHistory]:
         """See :class:`.journal.Journal`."""
         found: list[ContactHistory] = []
         for part in chunks(identities, ROWS_AT_ONCE):
-            found += self.database.run(partial(self._histories, identities=part))
+            now = moment(self._clock())
+            found += self.database.run(partial(self._histories.of, identities=part, now=now))
         return found
 
     def begin(
@@ -185,6 +190,7 @@ class LedgerJournal:
             enrichment_type,
             now,
             batch_id=uuid.uuid4().hex,
+            submitted_at=self._next_moment(now),
         )
         not_due = self.database.run(lambda connection: self._insert(connection, batch, identities, is_due))
         if not_due:
@@ -194,14 +200,20 @@ class LedgerJournal:
 
     def reopen(self, batch: Batch, now: float, is_due: Callable[[ContactHistory], bool]) -> Intent:
         """See :class:`.journal.Journal`. Somebody else may have submitted the batch's contacts in the meantime."""
-        again = replace(batch, state=BatchState.INTENT, note="", changed_at=now)
+        again = replace(
+            batch,
+            state=BatchState.INTENT,
+            note="",
+            changed_at=now,
+            submitted_at=self._next_moment(now),
+        )
 
         def reopen(connection: Connection) -> Sequence[int]:
             self.database.lock(connection, self.organisation)
             self._check_ownership(connection, batch.batch_id)
             not_due = self._not_due(connection, batch, list(batch.contacts()), is_due)
             if not not_due:
-                self._update(connection, again, submitted_at=moment(now))
+                self._update(connection, again, submitted_at=moment(again.submitted_at))
             return not_due
 
         not_due = self.database.run(reopen)
@@ -301,6 +313,8 @@ class LedgerJournal:
                 is_own, batches.c.token == self._token
             )
             self._since = connection.execute(first).scalar()
+        last = sa.select(sa.func.max(batches.c.submitted_at)).where(batches.c.task_key == self.task.hash)
+        self._latest = connection.execute(last).scalar() or self._latest
         query = sa.select(batches).where(is_own, self._is_here())
         rows = connection.execute(query.order_by(batches.c.submitted_at, batches.c.batch_id)).all()
         contacts = self._statements.contacts_of(
@@ -320,6 +334,7 @@ class LedgerJournal:
                 decision=None if row.decision is None else PersonDecision(row.decision),
                 decided_by=row.decided_by or "",
                 decided_at=None if row.decided_at is None else row.decided_at.timestamp(),
+                submitted_at=row.submitted_at.timestamp(),
             )
             for number, row in enumerate(rows)
         ]
@@ -330,6 +345,12 @@ class LedgerJournal:
         return is_same if self._since is None else sa.or_(is_same, batches.c.submitted_at >= self._since)
 
     # Transactions
+
+    def _next_moment(self, now: float) -> float:
+        """Return the moment of an intent: never before an earlier one, even if the clock was set back."""
+        at = moment(now)
+        self._latest = at if at >= self._latest else self._latest + timedelta(microseconds=1)
+        return self._latest.timestamp()
 
     def _check_ownership(self, connection: Connection, batch_id: str) -> bool:
         """Raise if another attempt has taken over; return whether a batch is recorded."""
@@ -368,7 +389,7 @@ class LedgerJournal:
                 contacts=batch.size,
                 worst_case_credits=batch.size * kind.worst_case_credits,
                 note="",
-                submitted_at=moment(batch.changed_at),
+                submitted_at=moment(batch.submitted_at),
                 changed_at=moment(batch.changed_at),
             )
         )
@@ -384,81 +405,8 @@ class LedgerJournal:
         is_due: Callable[[ContactHistory], bool],
     ) -> Sequence[int]:
         """Return the positions of those who are not due any more, whatever is known of the batch itself."""
-        histories = self._histories(connection, identities, without=batch.batch_id)
+        histories = self._histories.of(connection, identities, moment(self._clock()), without=batch.batch_id)
         return [position for position, history in enumerate(histories) if not is_due(history)]
-
-    def _histories(
-        self, connection: Connection, identities: Sequence[bytes], without: str = ""
-    ) -> list[ContactHistory]:
-        now = moment(self._clock())
-        batches_of = self._batches_of(connection, identities, without)
-        batch_ids = {batch_id for found in batches_of.values() for batch_id in found}
-        batches = self._relevant_batches(connection, sorted(batch_ids), now)
-        histories = []
-        for contact in identities:
-            found = batches_of.get(contact.hex())
-            submitted = [batches[batch_id] for batch_id in found if batch_id in batches] if found else ()
-            histories.append(history_of(submitted, now, self._window) if submitted else ContactHistory())
-        return histories
-
-    def _batches_of(
-        self, connection: Connection, identities: Sequence[bytes], without: str
-    ) -> Mapping[str, list[str]]:
-        """Return the batches that each person is in.
-
-        Their states are another query, because databases join the two tables by reading all batches there are.
-        """
-        found: dict[str, list[str]] = defaultdict(list)
-        persons = [contact.hex() for contact in identities]
-        for person_hash, batch_id in self._statements.batches_of(
-            connection, persons, self.organisation, without
-        ):
-            found[person_hash].append(batch_id)
-        return found
-
-    def _relevant_batches(
-        self, connection: Connection, batch_ids: Sequence[str], now: datetime
-    ) -> Mapping[str, EarlierBatch]:
-        """Return those of some batches that matter."""
-        batches = self._tables.batches
-        is_relevant: Any = batches.c.task_key == self.task.hash
-        if self._window is not None:
-            is_relevant = sa.or_(is_relevant, batches.c.submitted_at >= now - self._window)
-        columns = (
-            batches.c.batch_id,
-            batches.c.task_key,
-            batches.c.map_index,
-            batches.c.token,
-            batches.c.state,
-            batches.c.enrichment_type,
-            batches.c.submitted_at,
-            batches.c.workflow_status,
-            batches.c.decision,
-        )
-        found = {}
-        for part in chunks(batch_ids, ROWS_AT_ONCE):
-            query = sa.select(*columns).where(
-                batches.c.batch_id.in_(part), batches.c.state != BatchState.REJECTED.value, is_relevant
-            )
-            for row in connection.execute(query):
-                found[row.batch_id] = self._earlier_batch(row)
-        return found
-
-    def _earlier_batch(self, row: Any) -> EarlierBatch:
-        is_this_task = row.task_key == self.task.hash
-        is_later = self._since is not None and row.submitted_at >= self._since
-        is_here = is_this_task and (row.token == self._token or is_later)
-        status = row.workflow_status
-        return EarlierBatch(
-            is_here=is_here,
-            is_own=is_here and row.map_index == self.task.map_index,
-            state=BatchState(row.state),
-            enrichment_type=recorded_type(row.enrichment_type),
-            submitted_at=row.submitted_at,
-            has_failed=status is not None and workflow_state(status) is WorkflowState.FAILED,
-            is_of_other_token=is_this_task and not is_here,
-            decision=None if row.decision is None else PersonDecision(row.decision),
-        )
 
     def _record(self, batch: Batch) -> Batch:
         self.database.run(lambda connection: self._update(connection, batch))

@@ -57,7 +57,7 @@ class Trouble:
     def install(self) -> None:
         """Put the accident into the code that this process is about to run."""
         from airflow_provider_cleanlist.client.transport import Transport
-        from airflow_provider_cleanlist.submission import journal_stores
+        from airflow_provider_cleanlist.submission.stored import stores as journal_stores
 
         stores = (journal_stores.TaskStateJournalStore, journal_stores.ObjectStorageJournalStore)
         store_class = stores[HAS_JOURNAL_PATH]

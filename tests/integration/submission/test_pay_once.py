@@ -34,14 +34,14 @@ from airflow_provider_cleanlist.exceptions import (
 from airflow_provider_cleanlist.operators.bulk_enrich import BulkEnrichOperator
 from airflow_provider_cleanlist.sandbox.people import Person, identity_of
 from airflow_provider_cleanlist.sandbox.server import SandboxServer
-from airflow_provider_cleanlist.submission import stored_journal as journal_module
 from airflow_provider_cleanlist.submission.history import ContactStatus, OnUnknown, decide
-from airflow_provider_cleanlist.submission.journal_stores import (
+from airflow_provider_cleanlist.submission.stored import journal as journal_module
+from airflow_provider_cleanlist.submission.stored.journal import JournalIndex, StoredJournal
+from airflow_provider_cleanlist.submission.stored.stores import (
     ObjectStorageJournalStore,
     TaskStateJournalStore,
     open_store,
 )
-from airflow_provider_cleanlist.submission.stored_journal import JournalIndex, StoredJournal
 from airflow_provider_cleanlist.wording import counted
 
 pytestmark = pytest.mark.integration

@@ -22,6 +22,11 @@ from airflow_provider_cleanlist.client.models import Contact, EnrichmentType
 from airflow_provider_cleanlist.client.responses import BulkEnrichment
 from airflow_provider_cleanlist.contacts.identity import IDENTITY_BYTES, identity
 from airflow_provider_cleanlist.contacts.sources import RecordsSource
+from airflow_provider_cleanlist.exceptions import (
+    CleanlistCreditLimitError,
+    CleanlistStateError,
+    CleanlistStoppedError,
+)
 from airflow_provider_cleanlist.submission.history import (
     IN_FLIGHT_SECONDS,
     BatchState,
@@ -38,15 +43,15 @@ from airflow_provider_cleanlist.submission.journal import (
     JournalOrganisationError,
     JournalTakenOverError,
 )
-from airflow_provider_cleanlist.submission.journal_stores import (
-    ObjectStorageJournalStore,
-    TaskStateJournalStore,
-)
 from airflow_provider_cleanlist.submission.ledger.database import LedgerDatabase
 from airflow_provider_cleanlist.submission.ledger.journal import LedgerJournal, LedgerTask
 from airflow_provider_cleanlist.submission.options import SubmissionOptions
-from airflow_provider_cleanlist.submission.report import SubmissionReport
-from airflow_provider_cleanlist.submission.stored_journal import StoredJournal
+from airflow_provider_cleanlist.submission.report import SubmissionOutcome, SubmissionReport, Tallies
+from airflow_provider_cleanlist.submission.stored.journal import StoredJournal
+from airflow_provider_cleanlist.submission.stored.stores import (
+    ObjectStorageJournalStore,
+    TaskStateJournalStore,
+)
 from airflow_provider_cleanlist.submission.submit import Submission
 
 try:
@@ -59,6 +64,7 @@ A_PERSON = identity(Contact(first_name="A", last_name="X", company_name="Acme"))
 NOTHING = ContactHistory()
 SUBMITTED = ContactHistory(submitted_here=frozenset({EnrichmentType.FULL}))
 UNKNOWN = ContactHistory(unknown_here=True)
+IN_FLIGHT_AT_0 = ContactHistory(in_flight=frozenset({0}))
 START = 1_750_000_000.0
 
 
@@ -309,6 +315,49 @@ def test_a_token_that_returns_counts_what_came_after_its_first_use(task: Task) -
     assert list(task.attempt(token="new").histories([A, B, C, D])) == [NOTHING] * 4
 
 
+@pytest.mark.parametrize("outcome", ["settle", "settle under another", "accept", "lose", "decide"])
+def test_a_token_counts_from_its_first_intent_whatever_became_of_it(task: Task, outcome: str) -> None:
+    """What is recorded about a batch later does not move the moment at which its value was used first."""
+    first = task.attempt(token="first")
+    batch = begun(first, A, now=START)
+    if outcome == "accept":
+        first.accept(batch, "wf", [], START + 100)
+    elif outcome == "lose":
+        first.lose(batch, "502", START + 100)
+    second = task.attempt(token="second")
+    second.accept(begun(second, B, now=START + 10), "wf-2", [], START + 11)
+    again = task.attempt(token="" if outcome == "settle under another" else "first")
+    if outcome.startswith("settle"):
+        again.settle(again.batches[0], "wf", START + 200)
+    elif outcome == "decide":
+        again.record_decision(PersonDecision.SKIP, "ann", START + 200)
+    assert list(task.attempt(token="first").histories([B, C])) == [SUBMITTED, NOTHING]
+    assert list(task.attempt(token="second").histories([A, B])) == [NOTHING, SUBMITTED]
+
+
+@pytest.mark.parametrize("back", [-1.0, 7_200.0, 40 * 86_400.0])
+def test_a_clock_that_was_set_back_buys_nothing_again(task: Task, back: float) -> None:
+    for number, (token, contact) in enumerate((("", A), ("first", B), ("second", C), ("", D))):
+        task.now = START - number * back
+        journal = task.attempt(token=token)
+        journal.accept(begun(journal, contact, now=task.now), "wf", [], task.now)
+    for now in (START - 4 * back, START):
+        task.now = now
+        assert list(task.attempt().histories([A, B, C, D])) == [SUBMITTED] * 4
+        assert list(task.attempt(token="first").histories([A, B, C, D])) == [NOTHING, *[SUBMITTED] * 3]
+        assert list(task.attempt(token="second").histories([A, B, C, D])) == [NOTHING] * 2 + [SUBMITTED] * 2
+        assert list(task.attempt(token="new").histories([A, B, C, D])) == [NOTHING] * 4
+
+
+def test_a_clock_that_was_set_back_does_not_change_the_last_word(task: Task) -> None:
+    for number, decision in enumerate((PersonDecision.RESUBMIT, PersonDecision.SKIP)):
+        moment = START - 7_200 * number
+        journal = task.attempt()
+        journal.lose(begun(journal, A, now=moment), "502", moment)
+        journal.record_decision(decision, "ann", moment + 60)
+    assert task.attempt().histories([A])[0].decision is PersonDecision.SKIP
+
+
 def test_a_token_that_vanishes_does_not_hide_another_organisation(task: Task) -> None:
     journal = task.attempt(token="again", organisation="first")
     journal.accept(begun(journal, A), "wf", [], START + 1)
@@ -504,6 +553,48 @@ class TestTheTypeChangesWithinTheRun:
         return submission.run(RecordsSource([person(name) for name in names])).submitted
 
 
+class Index:
+    """An attempt of map index 1, whose steps happen one by one while it waits for others."""
+
+    def __init__(
+        self,
+        task: Task,
+        word: OnUnknown,
+        steps: Sequence[Callable[[], object]] = (),
+        **options: Any,
+    ) -> None:
+        self.sent = ""
+        self.pauses: list[float] = []
+        self._task = task
+        self.steps = list(steps)
+        self.submission = Submission(
+            SubmissionOptions(on_unknown=word, enrichment_type=EnrichmentType.FULL, **options),
+            task.attempt(1),
+            self._send,
+            logging.getLogger(__name__),
+            clock=lambda: task.now,
+            sleep=self._pause,
+        )
+
+    @property
+    def tallies(self) -> Tallies:
+        return self.submission.report().tallies
+
+    def run(self, names: str) -> SubmissionOutcome:
+        return self.submission.run(RecordsSource([person(name) for name in names]))
+
+    def _send(self, contacts: Any, kind: Any, url: Any, observer: Any) -> BulkEnrichment:
+        observer.sending()
+        self.sent += "".join(contact.first_name for contact in contacts)
+        return BulkEnrichment(workflow_id="wf", task_ids=[])
+
+    def _pause(self, seconds: float) -> None:
+        self.pauses.append(seconds)
+        self._task.now += seconds
+        if self.steps:
+            self.steps.pop(0)()
+
+
 class TestMapIndexes:
     @pytest.fixture(autouse=True)
     def _sees_others(self, task: Task) -> None:
@@ -526,7 +617,12 @@ class TestMapIndexes:
 
     @pytest.mark.parametrize(
         ("age", "history"),
-        [(0.0, SUBMITTED), (IN_FLIGHT_SECONDS - 1, SUBMITTED), (IN_FLIGHT_SECONDS, UNKNOWN)],
+        [
+            (-7_200.0, IN_FLIGHT_AT_0),  # the clock was set back since
+            (0.0, IN_FLIGHT_AT_0),
+            (IN_FLIGHT_SECONDS - 1, IN_FLIGHT_AT_0),
+            (IN_FLIGHT_SECONDS, UNKNOWN),
+        ],
     )
     def test_what_another_index_is_sending_is_on_its_way_for_a_while(
         self, task: Task, age: float, history: ContactHistory
@@ -535,6 +631,101 @@ class TestMapIndexes:
         task.now = START + age
         assert list(task.attempt(1).histories([A])) == [history]
         assert list(task.attempt(0).histories([A])) == [UNKNOWN]
+
+    @pytest.mark.parametrize(
+        ("outcome", "sent", "earlier"), [("accept", "B", 1), ("reject", "BA", 0), ("lose", "B", 0)]
+    )
+    def test_the_outcome_of_another_index_is_awaited(
+        self, task: Task, outcome: str, sent: str, earlier: int
+    ) -> None:
+        """Whoever was on the way is left out, submitted, or stops the task, once it is known what became of it."""
+        other = task.attempt(0)
+        batch = begun(other, A_PERSON, now=task.now)
+
+        def answer() -> None:
+            if outcome == "accept":
+                other.accept(batch, "wf-0", [], task.now)
+            else:
+                getattr(other, outcome)(batch, "why", task.now)
+
+        index = Index(task, OnUnknown.FAIL, [lambda: None, answer])
+        with pytest.raises(SubmissionUnknownError) if outcome == "lose" else nullcontext():
+            index.run("AB")
+        assert index.sent == sent
+        assert index.tallies.submitted_earlier == earlier
+        assert len(index.pauses) == 3  # a second, and then two
+
+    @pytest.mark.parametrize("word", OnUnknown)
+    def test_an_outcome_that_does_not_come_is_no_success(self, task: Task, word: OnUnknown) -> None:
+        """The other index was killed: its contacts are neither submitted nor called submitted until that is decided."""
+        begun(task.attempt(0), A_PERSON, now=task.now)
+        index = Index(task, word)
+        with pytest.raises(
+            CleanlistStateError, match=r"^1 contact of this task may be on the way in map index 0 of"
+        ):
+            index.run("AB")
+        assert index.sent == "B"
+        assert index.tallies.submitted_earlier == 0
+        assert 55 <= sum(index.pauses) <= 65
+
+        task.now += IN_FLIGHT_SECONDS
+        later = Index(task, word)
+        stops = {
+            OnUnknown.FAIL: pytest.raises(SubmissionUnknownError),
+            OnUnknown.ASK: pytest.raises(SubmissionUnknownError),
+        }
+        with stops.get(word, nullcontext()):
+            later.run("AB")
+        assert later.sent == ("A" if word is OnUnknown.RESUBMIT else "")
+        assert later.tallies.unknown == (0 if word is OnUnknown.RESUBMIT else 1)
+        assert later.pauses == []
+
+    def test_the_intent_of_an_attempt_that_was_replaced_is_not_awaited(self, task: Task) -> None:
+        """A later attempt of the other index has begun, so the outcome is as unknown as it is to that one."""
+        begun(task.attempt(0), A_PERSON, now=task.now)
+        task.attempt(0)
+        index = Index(task, OnUnknown.SKIP)
+        index.run("AB")
+        assert (index.sent, index.pauses, index.tallies.unknown) == ("B", [], 1)
+        assert list(task.attempt(2).histories([A_PERSON])) == [UNKNOWN]
+
+    def test_a_task_that_is_asked_to_stop_waits_for_no_outcome(self, task: Task) -> None:
+        begun(task.attempt(0), A_PERSON, now=task.now)
+        index = Index(task, OnUnknown.FAIL)
+        index.steps.append(index.submission.stop)
+        with pytest.raises(CleanlistStoppedError, match="only the remaining 1 contact"):
+            index.run("A")
+        assert len(index.pauses) == 1
+
+    def test_an_estimate_says_who_is_on_the_way_elsewhere(
+        self, task: Task, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        begun(task.attempt(0), A_PERSON, now=task.now)
+        index = Index(task, OnUnknown.FAIL, estimate_only=True)
+        with caplog.at_level(logging.INFO):
+            outcome = index.run("AB")
+        assert outcome.estimate is not None
+        assert (outcome.estimate.contacts, index.sent, index.pauses) == (1, "", [])
+        assert "1 contact may be on the way in map index 0 of the same run" in caplog.text
+
+    def test_who_is_due_after_all_is_bound_by_max_credits(self, task: Task) -> None:
+        other = task.attempt(0)
+        batch = begun(other, A_PERSON, now=task.now)
+        index = Index(task, OnUnknown.FAIL, [lambda: other.reject(batch, "429", task.now)], max_credits=11)
+        with pytest.raises(
+            CleanlistCreditLimitError, match="up to 11 credits, and for what was submitted before"
+        ):
+            index.run("AB")
+        assert index.sent == "B"
+
+    def test_what_another_index_submitted_since_under_another_token_is_known(self, task: Task) -> None:
+        """Whether its clock is right or two hours slow."""
+        journal = task.attempt(0, token="first")
+        journal.lose(begun(journal, A, now=START), "502", START + 500)
+        for index, moment, contact in ((1, START + 10, B), (2, START - 7_200, C)):
+            other = task.attempt(index, token="second")
+            other.accept(begun(other, contact, now=moment), "wf", [], moment)
+        assert list(task.attempt(0, token="first").histories([B, C, D])) == [SUBMITTED, SUBMITTED, NOTHING]
 
     def test_what_another_index_submitted_under_a_token_is_known_without_one(self, task: Task) -> None:
         journal = task.attempt(0, token="again")

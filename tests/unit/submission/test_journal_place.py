@@ -14,14 +14,14 @@ from airflow_provider_cleanlist.submission.journal import (
     JournalUnavailableError,
     token_hash,
 )
-from airflow_provider_cleanlist.submission.journal_stores import (
+from airflow_provider_cleanlist.submission.ledger.database import LedgerDatabase
+from airflow_provider_cleanlist.submission.ledger.tables import ledger_tables
+from airflow_provider_cleanlist.submission.stored.stores import (
     PLACES_KEY,
     JournalPlace,
     PlaceTrace,
     places_that_count,
 )
-from airflow_provider_cleanlist.submission.ledger.database import LedgerDatabase
-from airflow_provider_cleanlist.submission.ledger.tables import ledger_tables
 
 HERE, THERE = JournalPlace.at("ledger", "here"), JournalPlace.at("ledger", "there")
 STATE = JournalPlace("task state")

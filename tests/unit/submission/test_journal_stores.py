@@ -23,13 +23,13 @@ from airflow_provider_cleanlist.submission.journal import (
     JournalTakenOverError,
     JournalUnavailableError,
 )
-from airflow_provider_cleanlist.submission.journal_stores import (
+from airflow_provider_cleanlist.submission.stored.journal import StoredJournal
+from airflow_provider_cleanlist.submission.stored.stores import (
     FirstTryJournalStore,
     ObjectStorageJournalStore,
     TaskStateJournalStore,
     open_store,
 )
-from airflow_provider_cleanlist.submission.stored_journal import StoredJournal
 
 try:
     from airflow.sdk import NEVER_EXPIRE
@@ -317,9 +317,9 @@ class TestOtherMapIndexes:
         assert [bool(history.submitted_here) for history in again.histories([A, B])] == [True, True]
         assert (again.unknown_contacts, again.contacts_of_index) == (0, None)
 
-    @pytest.mark.parametrize(("age", "is_submitted"), [(10.0, True), (3600.0, False)])
+    @pytest.mark.parametrize(("age", "is_in_flight"), [(10.0, True), (3600.0, False)])
     def test_an_intent_of_theirs_is_on_its_way_for_a_while(
-        self, tmp_path: Path, age: float, is_submitted: bool
+        self, tmp_path: Path, age: float, is_in_flight: bool
     ) -> None:
         path = f"file://{tmp_path}"
         begun(journal_on(open_store(context(map_index=0), journal_path=path)), [A], "partial", 1000.0)
@@ -330,7 +330,8 @@ class TestOtherMapIndexes:
         )
         journal.load()
         (history,) = journal.histories([A])
-        assert (bool(history.submitted_here), history.unknown_here) == (is_submitted, not is_submitted)
+        assert (history.in_flight == {0}, history.unknown_here) == (is_in_flight, not is_in_flight)
+        assert history.submitted_here == frozenset()
         assert journal.unknown_contacts == 0
 
     @needs_task_state

@@ -52,9 +52,11 @@ def batches(draw: st.DrawFn) -> EarlierBatch:
     return EarlierBatch(
         is_here=whose in ("own", "index"),
         is_own=whose == "own",
+        map_index=0 if whose == "own" else 1,
         state=draw(st.sampled_from(BatchState)),
         enrichment_type=draw(st.sampled_from(EnrichmentType)),
         submitted_at=NOW - timedelta(seconds=age),
+        changed_at=NOW - timedelta(seconds=age),
         has_failed=draw(st.booleans()),
         is_of_other_token=whose == "token",
     )
@@ -151,10 +153,14 @@ class TestWhatBatchesMean:
     @pytest.mark.parametrize("age", [0, IN_FLIGHT_SECONDS - 1, IN_FLIGHT_SECONDS, 40 * DAY])
     @pytest.mark.parametrize("state", [BatchState.INTENT, BatchState.UNKNOWN])
     def test_only_another_index_is_on_its_way(self, is_own: bool, age: float, state: BatchState) -> None:
-        batch = EarlierBatch(True, is_own, state, FULL, NOW - timedelta(seconds=age), False, False)
+        intent = NOW - timedelta(seconds=age)
+        batch = EarlierBatch(True, is_own, 7, state, FULL, intent, intent, False, False)
         is_on_its_way = state is BatchState.INTENT and not is_own and age < IN_FLIGHT_SECONDS
         history = history_of([batch], NOW, None)
-        assert (history.submitted_here == {FULL}, history.unknown_here) == (is_on_its_way, not is_on_its_way)
+        assert (history.in_flight == {7}, history.unknown_here) == (is_on_its_way, not is_on_its_way)
+        assert history.submitted_here == frozenset()
+        decision = decide(history, FULL, OnUnknown.RESUBMIT)
+        assert (decision.enrichment_type is None) == is_on_its_way
 
 
 class Clock:
@@ -241,9 +247,7 @@ class TestIntents:
         rejected = journal.reject(begun(journal, [A]), "429", START)
         ledger.clock.now = START + 2 * IN_FLIGHT_SECONDS
         journal.reopen(rejected, ledger.clock.now, lambda _: True)
-        assert ledger.journal("one", index=1).histories([A]) == [
-            ContactHistory(submitted_here=frozenset({FULL}))
-        ]
+        assert ledger.journal("one", index=1).histories([A]) == [ContactHistory(in_flight=frozenset({0}))]
 
     def test_what_it_records(self, ledger: Ledger) -> None:
         journal = ledger.journal("r", index=3, try_number=2, token="again")

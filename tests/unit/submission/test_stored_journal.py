@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from hypothesis import given
@@ -19,7 +19,7 @@ from airflow_provider_cleanlist.submission.journal import (
     JournalTakenOverError,
     JournalUnavailableError,
 )
-from airflow_provider_cleanlist.submission.stored_journal import WRITE_PAUSES, StoredJournal
+from airflow_provider_cleanlist.submission.stored.journal import WRITE_PAUSES, StoredJournal
 
 A, B = (bytes([n]) * IDENTITY_BYTES for n in (1, 2))
 HEADER = "cleanlist_journal.try1"
@@ -30,7 +30,7 @@ SECOND = "cleanlist_journal.try1.000001"
 class JsonStore:
     """Keeps values as JSON text, as every real store does; all tries share the texts."""
 
-    others = ()
+    others: ClassVar[dict[str, int]] = {}
     sees_all_indexes = True
 
     def __init__(self, parts: Sequence[str] = ("try1",), texts: dict[str, str] | None = None) -> None:
@@ -80,7 +80,7 @@ def test_an_accepted_batch_comes_back_whole() -> None:
     batch = journal.accept(begun(journal, [A, B], "full", 10.0), "wf", ["t1", "t2"], 11.0)
 
     assert opened(store.next_try(), keep_task_ids=True).batches == [batch]
-    assert batch == Batch(0, BatchState.ACCEPTED, A + B, "full", 11.0, "wf", ("t1", "t2"))
+    assert batch == Batch(0, BatchState.ACCEPTED, A + B, "full", 11.0, "wf", ("t1", "t2"), submitted_at=10.0)
     assert list(batch.contacts()) == [A, B]
     assert batch.size == 2
 

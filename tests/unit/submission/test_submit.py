@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import signal
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -26,7 +26,7 @@ from airflow_provider_cleanlist.submission.journal import (
 )
 from airflow_provider_cleanlist.submission.options import OnInvalid, SubmissionOptions
 from airflow_provider_cleanlist.submission.report import SubmissionReport
-from airflow_provider_cleanlist.submission.stored_journal import StoredJournal
+from airflow_provider_cleanlist.submission.stored.journal import StoredJournal
 from airflow_provider_cleanlist.submission.submit import Submission
 
 UNKNOWN = errors.SubmissionUnknownError(errors.ErrorInfo("submit", "the answer did not come in time"))
@@ -42,7 +42,7 @@ def refusal(*indexes: int | None) -> errors.InvalidRequestError:
 class Store:
     """A store whose writes can fail by the state they write."""
 
-    others = ()
+    others: ClassVar[dict[str, int]] = {}
     sees_all_indexes = True
 
     def __init__(self) -> None:

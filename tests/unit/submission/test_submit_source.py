@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -18,7 +18,7 @@ from airflow_provider_cleanlist.exceptions import CleanlistCreditLimitError, Cle
 from airflow_provider_cleanlist.submission.history import OnUnknown
 from airflow_provider_cleanlist.submission.options import OnInvalid, SubmissionOptions
 from airflow_provider_cleanlist.submission.report import SubmissionOutcome
-from airflow_provider_cleanlist.submission.stored_journal import StoredJournal
+from airflow_provider_cleanlist.submission.stored.journal import StoredJournal
 from airflow_provider_cleanlist.submission.submit import Submission
 
 UNKNOWN = errors.SubmissionUnknownError(errors.ErrorInfo("submit", "the connection was lost"))
@@ -28,7 +28,7 @@ class Recorder:
     """Journal store, API, log and rejects file in one; writes down what happens in which order."""
 
     parts = ("try1",)
-    others = ()
+    others: ClassVar[dict[str, int]] = {}
     sees_all_indexes = True
 
     def __init__(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -11,7 +11,7 @@ from airflow_provider_cleanlist.contacts.identity import IDENTITY_BYTES
 from airflow_provider_cleanlist.inbox.inbox import Inbox
 from airflow_provider_cleanlist.inbox.tokens import TOKEN_LIFE_SECONDS, batch_name, verify
 from airflow_provider_cleanlist.submission.journal import Batch, BatchState
-from airflow_provider_cleanlist.submission.stored_journal import StoredJournal
+from airflow_provider_cleanlist.submission.stored.journal import StoredJournal
 from airflow_provider_cleanlist.submission.webhook_addresses import (
     BatchAddresses,
     WebhookAddresses,
@@ -33,7 +33,7 @@ def begun(journal: StoredJournal, identities: list[bytes], kind: str, now: float
 class Store:
     """A journal's store over several tries."""
 
-    others = ()
+    others: ClassVar[dict[str, int]] = {}
     sees_all_indexes = True
 
     def __init__(self) -> None:

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
@@ -26,7 +27,7 @@ from airflow_provider_cleanlist.submission.journal import (
     not_known_here,
     token_hash,
 )
-from airflow_provider_cleanlist.submission.stored_journal import JournalStore
+from airflow_provider_cleanlist.submission.stored.journal import JournalStore
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context, ObjectStoragePath
@@ -50,23 +51,23 @@ class TaskStateJournalStore:
     """
 
     is_durable = True
-    """See :class:`.stored_journal.JournalStore`."""
+    """See :class:`.journal.JournalStore`."""
 
     def __init__(self, accessor: Any, try_number: int, *, is_mapped: bool = False) -> None:
         self._accessor = accessor
         self.sees_all_indexes = not is_mapped
-        self.others: Sequence[str] = ()
+        self.others: Mapping[str, int] = {}
         self.parts: Sequence[str] = [f"try{number:04d}" for number in range(1, try_number + 1)]
 
     def read(self, key: str) -> Any:
-        """See :class:`.stored_journal.JournalStore`."""
+        """See :class:`.journal.JournalStore`."""
         try:
             return self._accessor.get(key)
         except Exception as error:
             raise JournalUnavailableError(f"Airflow's task state store: {type(error).__name__}") from error
 
     def write(self, key: str, value: dict[str, Any]) -> None:
-        """See :class:`.stored_journal.JournalStore`. Records never expire before their DAG run is deleted."""
+        """See :class:`.journal.JournalStore`. Records never expire before their DAG run is deleted."""
         from airflow.sdk import NEVER_EXPIRE  # type: ignore[attr-defined]  # lazily exported since 3.3
 
         try:
@@ -124,7 +125,7 @@ class ObjectStorageJournalStore:
     """
 
     is_durable = True
-    """See :class:`.stored_journal.JournalStore`."""
+    """See :class:`.journal.JournalStore`."""
 
     def __init__(
         self,
@@ -139,21 +140,23 @@ class ObjectStorageJournalStore:
         self._folder = root / name
         self._is_local = root.protocol in ("file", "local")
         self.sees_all_indexes = True
+        self._map_index = map_index
         self._owner = f"owner.{map_index}"
-        own = f"{map_index}.{time.time_ns():019d}-{uuid.uuid4().hex[:12]}"
         self._guarded(self._make_folder)
-        if must_know and not any(self._is_of(part, map_index) for part in self._all_parts()):
+        earlier = self._all_parts()
+        if must_know and map_index not in map(_map_index_of, earlier):
             raise not_known_here(try_number, "the directory of [cleanlist] journal_path")
+        own = f"{map_index}.{_opening_after(earlier):019d}-{uuid.uuid4().hex[:12]}"
         self.write(f"{_OPENED}{own}", {"task_instance": [*task, map_index]})
         self.write(self._owner, {"part": own})
-        parts = [part for part in self._all_parts() if part != own]
-        mine = [part for part in parts if self._is_of(part, map_index)]
-        self.others: Sequence[str] = [part for part in parts if part not in set(mine)]
+        mine = [part for part in self._all_parts() if _map_index_of(part) == map_index and part != own]
         self.parts: Sequence[str] = [*mine, own]
 
-    @staticmethod
-    def _is_of(part: str, map_index: int) -> bool:
-        return part.partition(".")[0] == str(map_index)
+    @property
+    def others(self) -> Mapping[str, int]:
+        """See :class:`.journal.JournalStore`."""
+        found = {part: _map_index_of(part) for part in self._all_parts()}
+        return {part: index for part, index in found.items() if index != self._map_index}
 
     def _make_folder(self) -> None:
         if self._is_local:
@@ -162,7 +165,7 @@ class ObjectStorageJournalStore:
             self._folder.mkdir(parents=True, exist_ok=True)
 
     def read(self, key: str) -> Any:
-        """See :class:`.stored_journal.JournalStore`."""
+        """See :class:`.journal.JournalStore`."""
         path = self._folder / f"{key}.json"
         found = self._guarded(lambda: start_of(path, JOURNAL_FILE + 1))
         if found is not None and len(found) > JOURNAL_FILE:
@@ -173,7 +176,7 @@ class ObjectStorageJournalStore:
             raise JournalCorruptError(f"{path} is not JSON") from None
 
     def write(self, key: str, value: dict[str, Any]) -> None:
-        """See :class:`.stored_journal.JournalStore`."""
+        """See :class:`.journal.JournalStore`."""
         path = self._folder / f"{key}.json"
         text = json.dumps(value)
         if self._is_local:
@@ -182,7 +185,7 @@ class ObjectStorageJournalStore:
             self._guarded(lambda: path.write_text(text))
 
     def check_ownership(self) -> None:
-        """See :class:`.stored_journal.JournalStore`."""
+        """See :class:`.journal.JournalStore`."""
         owner = self.read(self._owner)
         if not isinstance(owner, dict) or owner.get("part") != self.parts[-1]:
             raise JournalTakenOverError(_TAKEN_OVER)
@@ -194,7 +197,8 @@ class ObjectStorageJournalStore:
             return [path.rpartition("/")[2] for path in system.ls(self._folder.path, detail=False)]
 
         opened = (name for name in self._guarded(names) if name.startswith(_OPENED))
-        return sorted(name.removeprefix(_OPENED).removesuffix(".json") for name in opened)
+        parts = (name.removeprefix(_OPENED).removesuffix(".json") for name in opened)
+        return sorted(part for part in parts if _PART.fullmatch(part))
 
     def _guarded(self, action: Callable[[], T]) -> T:
         try:
@@ -206,24 +210,38 @@ class ObjectStorageJournalStore:
 _OPENED = "opened."
 
 
+_PART = re.compile(r"(-?\d{1,9})\.(\d{19})-[0-9a-f]+")
+"""Map index, and the nanosecond in which it was opened."""
+
+
+def _map_index_of(part: str) -> int:
+    return int(part.partition(".")[0])
+
+
+def _opening_after(parts: Iterable[str]) -> int:
+    """Return the time in nanoseconds, or a later one than parts have: a clock may have been set back."""
+    opened = (int(match[2]) for match in map(_PART.fullmatch, parts) if match)
+    return max(time.time_ns(), max(opened, default=0) + 1)
+
+
 class FirstTryJournalStore:
     """Keeps the journal in memory, where no durable store exists: enough for the first attempt of a task only."""
 
     is_durable = False
-    """See :class:`.stored_journal.JournalStore`."""
+    """See :class:`.journal.JournalStore`."""
 
     def __init__(self) -> None:
         self.sees_all_indexes = True
-        self.others: Sequence[str] = ()
+        self.others: Mapping[str, int] = {}
         self.parts: Sequence[str] = ["try0001"]
         self._values: dict[str, dict[str, Any]] = {}
 
     def read(self, key: str) -> Any:
-        """See :class:`.stored_journal.JournalStore`."""
+        """See :class:`.journal.JournalStore`."""
         return self._values.get(key)
 
     def write(self, key: str, value: dict[str, Any]) -> None:
-        """See :class:`.stored_journal.JournalStore`."""
+        """See :class:`.journal.JournalStore`."""
         self._values[key] = value
 
     def check_ownership(self) -> None:
@@ -354,10 +372,10 @@ class TaskState(Protocol):
     """The values that all attempts of a task instance share: :class:`TaskStateJournalStore`."""
 
     def read(self, key: str) -> Any:
-        """See :class:`.stored_journal.JournalStore`."""
+        """See :class:`.journal.JournalStore`."""
 
     def write(self, key: str, value: dict[str, Any]) -> None:
-        """See :class:`.stored_journal.JournalStore`."""
+        """See :class:`.journal.JournalStore`."""
 
 
 class PlaceTrace:

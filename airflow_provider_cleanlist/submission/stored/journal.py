@@ -9,23 +9,18 @@ unreadable stops the task.
 from __future__ import annotations
 
 import time
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import replace
-from itertools import groupby
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-from airflow_provider_cleanlist.client.models import EnrichmentType
 from airflow_provider_cleanlist.contacts.identity import Deduplicator
 from airflow_provider_cleanlist.submission.history import (
     BatchState,
     ContactHistory,
     PersonDecision,
-    decision_of,
-    is_in_flight,
-    missing_type,
 )
 from airflow_provider_cleanlist.submission.journal import (
     JOURNAL_VERSION,
@@ -40,11 +35,14 @@ from airflow_provider_cleanlist.submission.journal import (
     other_organisation,
     token_hash,
 )
+from airflow_provider_cleanlist.submission.stored.index import JournalIndex
 
 NO_LEDGER = (
     "{argument} needs a ledger: set ledger_conn_id, or [cleanlist] ledger_conn_id, to the Airflow connection of a "
     "PostgreSQL, MySQL, MariaDB or SQLite database"
 )
+LATER = 1e-6
+"""Seconds between two intents where a clock that was set back does not say which was first."""
 WRITE_PAUSES = (0.5, 2.0, 5.0)
 """Seconds between attempts to write a record."""
 _READ_AT_ONCE = 16
@@ -67,8 +65,11 @@ class JournalStore(Protocol):
         """Whether it outlives the process, so that a task that waits elsewhere finds it again."""
 
     @property
-    def others(self) -> Sequence[str]:
-        """Names of the parts that other map indexes of the run and task have written."""
+    def others(self) -> Mapping[str, int]:
+        """Names of the parts that other map indexes of the run and task have written so far, with the map index.
+
+        Those of one map index come oldest first.
+        """
 
     def read(self, key: str) -> Any:
         """Return the value, or None if there is none.
@@ -93,91 +94,6 @@ class JournalStore(Protocol):
             JournalUnavailableError: The owner cannot be determined.
             JournalTakenOverError: Another attempt of the task has taken over.
         """
-
-
-class JournalIndex:
-    """What the batches of a journal say about each contact, in 16 to 32 bytes for each and for what it was submitted.
-
-    What was accepted once counts as accepted, whatever else happened to it.
-
-    Args:
-        batches: The batches of this map index.
-        others: Those of other map indexes.
-        now: Seconds since the epoch.
-    """
-
-    def __init__(self, batches: Sequence[Batch], others: Sequence[Batch] = (), now: float = 0.0) -> None:
-        self._submitted: dict[EnrichmentType, Deduplicator] = defaultdict(Deduplicator)
-        in_flight = [batch for batch in others if is_in_flight(batch.state, now - batch.changed_at)]
-        accepted = [batch for batch in (*batches, *others) if batch.state is BatchState.ACCEPTED]
-        for batch in (*accepted, *in_flight):
-            self._submitted[batch.kind].update(batch.contacts())
-        own = [batch for batch in batches if batch.is_unknown]
-        self._unknown = _unknown_groups(own)
-        self.unknown_by_decision = Counter[PersonDecision | None]()
-        counted = Deduplicator()
-        for batch in own:
-            self._count(contact for contact in batch.contacts() if counted.add(contact))
-        self._unknown = _unknown_groups([*own, *(batch for batch in others if batch.is_unknown)])
-
-    @property
-    def unknown(self) -> int:
-        """How many contacts of this map index have an unknown outcome."""
-        return self.unknown_by_decision.total()
-
-    def _count(self, contacts: Iterable[bytes]) -> None:
-        """Count contacts that are of unknown outcome by what a person has decided about them."""
-        decisions = (self._decisions(contact) for contact in contacts)
-        self.unknown_by_decision.update(decision_of(found) for found in decisions if found)
-
-    def _submitted_for(self, contact: bytes) -> frozenset[EnrichmentType]:
-        return frozenset(kind for kind, contacts in self._submitted.items() if contact in contacts)
-
-    def _decisions(self, contact: bytes) -> list[PersonDecision | None]:
-        """Return what was decided about a contact's batches of unknown outcome, oldest first.
-
-        A batch counts if it was for more than what the contact is known to be submitted for.
-        """
-        found = [(kind, decision) for kind, decision, contacts in self._unknown if contact in contacts]
-        if not found:
-            return []
-        submitted = self._submitted_for(contact)
-        return [decision for kind, decision in found if missing_type(kind, submitted)]
-
-    def accept(self, batch: Batch) -> None:
-        """Count a batch of this map index as accepted that was unknown before.
-
-        Args:
-            batch: The batch.
-        """
-        contacts = set(batch.contacts())
-        before = [decision_of(found) for found in map(self._decisions, contacts) if found]
-        self._submitted[batch.kind].update(batch.contacts())
-        self.unknown_by_decision.subtract(before)
-        self._count(contacts)
-
-    def history(self, contact: bytes) -> ContactHistory:
-        """Return what the batches say about a contact.
-
-        Args:
-            contact: Its hash.
-        """
-        decisions = self._decisions(contact)
-        return ContactHistory(self._submitted_for(contact), bool(decisions), decision_of(decisions))
-
-
-def _unknown_groups(
-    batches: Iterable[Batch],
-) -> list[tuple[EnrichmentType, PersonDecision | None, Deduplicator]]:
-    """Return the contacts of batches by type and decision, those of the oldest batch first."""
-    ordered = sorted(batches, key=lambda batch: batch.changed_at)
-    groups = []
-    for (kind, decision), group in groupby(ordered, key=lambda batch: (batch.kind, batch.decision)):
-        contacts = Deduplicator()
-        for batch in group:
-            contacts.update(batch.contacts())
-        groups.append((kind, decision, contacts))
-    return groups
 
 
 class StoredJournal:
@@ -213,6 +129,8 @@ class StoredJournal:
         self._earlier: list[Batch] = []
         self._keys_of_earlier: list[str] = []
         self._own: list[Batch] = []
+        self._since: _FirstUse | None = None
+        self._latest = 0.0
         self._index = JournalIndex(())
 
     @property
@@ -229,16 +147,26 @@ class StoredJournal:
             JournalUnavailableError: The store cannot be read.
         """
         *earlier, own = parts = self._store.parts
-        found = [item for part in earlier for item in self._load(part, self._prefix)]
-        self._own = [batch for _, batch in self._load(own, self._prefix)]
-        since = self._first_use([batch for _, batch in found])
+        by_part = {part: self._load(part, self._prefix) for part in parts}
+        self._own = [batch for _, batch in by_part[own]]
+        found = [item for part in earlier for item in by_part[part]]
+        since = self._since = self._first_use(by_part)
         if since is not None:
-            found += [item for part in parts for item in self._load_other_tokens(part, since)]
+            later = [part for part in parts if since.is_before(part)]
+            found += [item for part in later for item in self._load_other_tokens(part)]
         self._keys_of_earlier = [key for key, _ in found]
         self._earlier = [batch for _, batch in found]
+        self._latest = max((batch.submitted_at for batch in self.batches), default=0.0)
+        self.refresh()
+
+    def refresh(self) -> None:
+        """See :class:`.journal.Journal`."""
+        parts, others = self._store.others, defaultdict[int, list[Batch]](list)
+        last = {index: part for part, index in parts.items()}
         with ThreadPoolExecutor(_READ_AT_ONCE) as pool:
-            loaded = pool.map(lambda part: self._load_all(part, since), self._store.others)
-            others = [batch for part in loaded for _, batch in part]
+            for (part, index), loaded in zip(parts.items(), pool.map(self._load_all, parts), strict=True):
+                batches = [batch for _, batch in loaded]
+                others[index] += batches if part == last[index] else map(_given_up, batches)
         self._index = JournalIndex(self.batches, others, self._clock())
 
     @property
@@ -270,21 +198,28 @@ class StoredJournal:
         """See :class:`.journal.Journal`. What this attempt itself submits does not appear."""
         return [self._index.history(contact) for contact in identities]
 
-    def _first_use(self, earlier: Sequence[Batch]) -> float | None:
+    def _first_use(self, by_part: Mapping[str, Sequence[tuple[str, Batch]]]) -> _FirstUse | None:
         """Return since when batches under other tokens count, too; None if they do not."""
         if not self._token:
-            return 0.0
-        return min((batch.changed_at for batch in (*earlier, *self._own)), default=None)
+            return _FirstUse("", 0.0)
+        used = [part for part, items in by_part.items() if items]
+        intents = [batch.submitted_at for part in used for _, batch in by_part[part]]
+        return _FirstUse(_opening(used[0]), min(intents)) if used else None
 
-    def _load_all(self, part: str, since: float | None) -> list[tuple[str, Batch]]:
-        own = self._load(part, self._prefix)
-        return own if since is None else own + self._load_other_tokens(part, since)
+    def _load_all(self, part: str) -> list[tuple[str, Batch]]:
+        """Return what counts of another map index's part."""
+        found, since = self._load(part, self._prefix), self._since
+        if since is not None:
+            others = self._load_other_tokens(part)
+            found += [
+                item for item in others if since.is_before(part) or item[1].submitted_at >= since.seconds
+            ]
+        return found
 
-    def _load_other_tokens(self, part: str, since: float) -> list[tuple[str, Batch]]:
+    def _load_other_tokens(self, part: str) -> list[tuple[str, Batch]]:
         tokens = _tokens(self._store.read(_tokens_key(part)))
         prefixes = [_prefix(token) for token in ("", *tokens) if token != self._token]
-        loaded = [item for prefix in prefixes for item in self._load(part, prefix)]
-        return [(key, batch) for key, batch in loaded if batch.changed_at >= since]
+        return [item for prefix in prefixes for item in self._load(part, prefix)]
 
     def _load(self, part: str, prefix: str) -> list[tuple[str, Batch]]:
         """Return the keys and batches of a part under one token."""
@@ -321,7 +256,9 @@ class StoredJournal:
     ) -> Intent:
         """See :class:`.journal.Journal`. Only this task writes here, so every contact that was due still is."""
         number, part = len(self._own), self._store.parts[-1]
-        batch = Batch(number, BatchState.INTENT, b"".join(identities), enrichment_type, now)
+        self._latest = now if now >= self._latest else self._latest + LATER
+        identity = b"".join(identities)
+        batch = Batch(number, BatchState.INTENT, identity, enrichment_type, now, submitted_at=self._latest)
         if self._token and not self._own:
             self._keep_token(part)
         self._write(_key(self._prefix, part, number), batch.to_json())
@@ -422,6 +359,33 @@ class StoredJournal:
 
     def _kept(self, batch: Batch) -> Batch:
         return batch if self._keep_task_ids or not batch.task_ids else replace(batch, task_ids=())
+
+
+def _given_up(batch: Batch) -> Batch:
+    """Return a batch of an attempt that another one has replaced: its intent is not in flight, but unknown."""
+    return replace(batch, state=BatchState.UNKNOWN) if batch.state is BatchState.INTENT else batch
+
+
+@dataclass(frozen=True, slots=True)
+class _FirstUse:
+    """When a ``force_resubmit`` value was used first.
+
+    Attributes:
+        opening: When that attempt was opened, as :func:`_opening` returns it.
+        seconds: Its first intent, in seconds since the epoch.
+    """
+
+    opening: str
+    seconds: float
+
+    def is_before(self, part: str) -> bool:
+        """Return whether a part was opened after that, or by that attempt, whatever the clocks said."""
+        return _opening(part) >= self.opening
+
+
+def _opening(part: str) -> str:
+    """Return what orders the parts of a store by when they were opened: what follows the map index, if it is there."""
+    return part.rpartition(".")[2]
 
 
 def _prefix(token: str) -> str:
