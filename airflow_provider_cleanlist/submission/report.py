@@ -197,8 +197,8 @@ def submission_line(result: Mapping[str, Any], report: SubmissionReport) -> str:
         parts.append(f"By enrichment type: {kinds}.")
     if tallies.submitted_earlier:
         parts.append(
-            f"This run had already submitted {counted(tallies.submitted_earlier, 'contact')} of the input, in an earlier "
-            "attempt or another map index."
+            f"This run had already submitted {counted(tallies.submitted_earlier, 'contact')} of the input, in an "
+            "earlier attempt or another map index."
         )
     if tallies.unknown:
         parts.append(

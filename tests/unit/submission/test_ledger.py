@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,8 +17,11 @@ from hypothesis import strategies as st
 from sqlalchemy.dialects import mysql
 
 from airflow_provider_cleanlist.client.models import Contact, EnrichmentType
+from airflow_provider_cleanlist.client.responses import BulkEnrichment
 from airflow_provider_cleanlist.client.results import WorkflowEnd
 from airflow_provider_cleanlist.contacts.identity import IDENTITY_BYTES, identity, normalise
+from airflow_provider_cleanlist.contacts.sources import RecordsSource
+from airflow_provider_cleanlist.exceptions import CleanlistCreditLimitError
 from airflow_provider_cleanlist.submission.history import (
     IN_FLIGHT_SECONDS,
     BatchState,
@@ -36,6 +41,8 @@ from airflow_provider_cleanlist.submission.ledger import person
 from airflow_provider_cleanlist.submission.ledger.database import LedgerDatabase
 from airflow_provider_cleanlist.submission.ledger.journal import LedgerJournal, LedgerTask
 from airflow_provider_cleanlist.submission.ledger.tables import database_errors, ledger_tables
+from airflow_provider_cleanlist.submission.options import SubmissionOptions
+from airflow_provider_cleanlist.submission.submit import Submission
 
 A, B, C = (bytes([n]) * IDENTITY_BYTES for n in range(1, 4))
 START = 1_750_000_000.0
@@ -472,3 +479,33 @@ def test_a_cluster_that_forbids_the_lock_of_the_set_up_is_named(
     with pytest.raises(error, match=told) as caught, database_errors("'crm'"):
         raise sa.exc.DBAPIError("SELECT get_lock(..)", {}, DriverError(1105, text))
     assert "Zofia" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("limit", "is_bound"), [(20, True), (21, True), (22, False), (None, False)])
+def test_max_credits_bounds_what_is_really_sent(ledger: Ledger, limit: int | None, is_bound: bool) -> None:
+    """Phones alone were due when the cost was checked; then the other run's request for the emails was refused."""
+    people = [{"first_name": name, "last_name": "X", "company_name": "Acme"} for name in "AB"]
+    persons = [bytes.fromhex(person(one)) for one in people]
+    other = ledger.journal("other")
+    lost = begun(other, persons, PARTIAL)
+    sent: list[tuple[str, int]] = []
+
+    def balance() -> None:
+        other.reject(lost, "503", START)
+
+    def send(contacts: Any, kind: EnrichmentType, url: Any, observer: Any) -> BulkEnrichment:
+        observer.sending()
+        sent.append((kind.value, len(contacts)))
+        return BulkEnrichment(workflow_id="wf", task_ids=[])
+
+    submission = Submission(
+        SubmissionOptions(enrichment_type=FULL, max_credits=limit),
+        ledger.journal("mine", window=timedelta(days=30)),
+        send,
+        logging.getLogger(__name__),
+        balance=balance,
+        clock=ledger.clock,
+    )
+    with pytest.raises(CleanlistCreditLimitError) if is_bound else nullcontext():
+        submission.run(RecordsSource(people))
+    assert sent == ([] if is_bound else [("full", 2)])
