@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import http.client
 import logging
-import os
-import socket
 import threading
 import time
 import zlib
@@ -19,6 +16,7 @@ from requests.adapters import HTTPAdapter
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from airflow_provider_cleanlist import input_limits
+from airflow_provider_cleanlist.client.deadline import Deadline
 from airflow_provider_cleanlist.input_limits import InputLimit
 from airflow_provider_cleanlist.redaction import redacted
 
@@ -32,11 +30,10 @@ _INFORMATIONAL_RESPONSES = 10
 _thread = threading.local()
 
 
-class ResponseDeadline:
-    """Ends the connection of a request that takes too long, wherever it hangs, while the context lasts.
+class ResponseDeadline(Deadline):
+    """Ends the connection of a request that takes too long, while the context lasts.
 
-    It covers the tunnel through a proxy, TLS, sending and the response. A timeout of the socket is for one read or
-    write, so a peer that moves a byte now and then would never meet it.
+    It covers the tunnel through a proxy, TLS, sending and the response.
 
     Args:
         seconds: How long the response may take from the start of the context, in seconds.
@@ -45,54 +42,30 @@ class ResponseDeadline:
     """
 
     def __init__(self, seconds: float, connected: Any = None, *, secret: bool = False) -> None:
-        self.is_over = False
+        super().__init__(seconds)
         self.connected = connected
         self.secret = secret
-        self._timer = threading.Timer(seconds, self._end)
-        self._timer.daemon = True
-        self._lock = threading.Lock()
-        self._same: socket.socket | None = None
 
     def __enter__(self) -> Self:
         """Start."""
         _thread.deadline = self
         if self.connected is not None:
             self.watch(self.connected)
-        self._timer.start()
-        return self
+        return super().__enter__()
 
     def __exit__(self, *_: object) -> None:
         """Stop."""
-        self._timer.cancel()
         _thread.deadline = None
-        self._keep(None)
+        super().__exit__()
 
     def watch(self, connected: Any) -> None:
-        """Take the socket that is used for the request.
+        """See :meth:`.deadline.Deadline.watch`.
 
         Args:
             connected: The socket.
         """
         self.connected = connected
-        same = None
-        with contextlib.suppress(OSError):  # it may be closed
-            # a descriptor of its own ends the connection even while TLS is being set up, which takes the socket over
-            same = socket.socket(fileno=os.dup(connected.fileno()))
-        self._keep(same)
-        if self.is_over:
-            self._end()
-
-    def _keep(self, same: socket.socket | None) -> None:
-        with self._lock:
-            if self._same is not None:
-                self._same.close()
-            self._same = same
-
-    def _end(self) -> None:
-        self.is_over = True
-        with self._lock, contextlib.suppress(OSError):
-            if self._same is not None:
-                self._same.shutdown(socket.SHUT_RDWR)
+        super().watch(connected)
 
 
 class _Watched:

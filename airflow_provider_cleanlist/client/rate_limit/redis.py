@@ -14,14 +14,12 @@ import math
 import os
 import random
 import re
-import socket
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Any, TypeVar
 
+from airflow_provider_cleanlist.client.deadline import Deadline
 from airflow_provider_cleanlist.client.rate_limit.core import (
     Budget,
     BudgetState,
@@ -146,7 +144,9 @@ class RedisKey:
         connection = self._connection = self._connection or _new_connection(self._url)
         replies: list[Any] = []
         try:
-            with _hung_up_in_time(connection):
+            with Deadline(EXCHANGE_SECONDS) as connection.deadline:
+                if (opened := getattr(connection, "_sock", None)) is not None:
+                    connection.deadline.watch(opened)
                 connection.send_packed_command(connection.pack_commands(commands))
                 for _ in commands:
                     try:
@@ -173,26 +173,6 @@ _MISREAD = (
 )
 
 
-@contextmanager
-def _hung_up_in_time(connection: Any) -> Iterator[None]:
-    """Let a round trip fail that takes longer than ``EXCHANGE_SECONDS``: the client's own timeout is for each part."""
-    is_over = threading.Event()
-
-    def hang_up() -> None:
-        seconds = EXCHANGE_SECONDS
-        while not is_over.wait(seconds):
-            seconds = 0.1  # there is no socket before the connection is established
-            if (opened := getattr(connection, "_sock", None)) is not None:
-                with suppress(OSError):
-                    socket.socket.shutdown(opened, socket.SHUT_RDWR)
-
-    threading.Thread(target=hang_up, name="cleanlist-redis-deadline", daemon=True).start()
-    try:
-        yield
-    finally:
-        is_over.set()
-
-
 def _seconds(clock: object) -> float:
     """Return the seconds since the epoch in a reply to TIME."""
     import redis
@@ -216,7 +196,24 @@ def _new_connection(url: str) -> Any:
     from redis.retry import Retry
 
     options = {"socket_timeout": TIMEOUT_SECONDS, "socket_connect_timeout": TIMEOUT_SECONDS}
-    return redis.ConnectionPool.from_url(url, **options, retry=Retry(NoBackoff(), 0)).make_connection()
+    pool = redis.ConnectionPool.from_url(url, **options, retry=Retry(NoBackoff(), 0))
+    pool.connection_class = type("WatchedRedis", (_WatchedRedis, pool.connection_class), {})
+    return pool.make_connection()
+
+
+class _WatchedRedis:
+    """A connection that a deadline watches from its opening on: the client's own timeouts are for each part of it."""
+
+    deadline: Deadline
+
+    def _connect(self) -> Any:
+        connected = super()._connect()  # type: ignore[misc]
+        self.deadline.watch(connected)
+        return connected
+
+    def _wrap_socket_with_ssl(self, connected: Any) -> Any:
+        self.deadline.watch(connected)
+        return super()._wrap_socket_with_ssl(connected)  # type: ignore[misc]
 
 
 def _raise_if_error(reply: object) -> None:

@@ -165,6 +165,29 @@ def test_a_reply_that_trickles_is_an_outage(serve: Serve, caplog, monkeypatch: p
     assert "this host keeps a budget of its own" in caplog.text
 
 
+def test_tls_that_trickles_is_an_outage(caplog, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "EXCHANGE_SECONDS", 0.3)
+    is_closed = threading.Event()
+
+    def trickle(listener: socket.socket) -> None:
+        connection = listener.accept()[0]
+        with contextlib.suppress(OSError), connection:
+            connection.sendall(b"\x16\x03\x03\x40\x00")  # the head of a long TLS record
+            for _ in range(500):
+                connection.sendall(b"x")
+                time.sleep(0.02)
+            return
+        is_closed.set()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=trickle, args=(listener,), daemon=True).start()
+        budget = Budget()
+        url = f"rediss://127.0.0.1:{listener.getsockname()[1]}/0"
+        assert ask(RedisRateLimiter(url, "s", budget, MemoryRateLimiter(budget))) == GO
+        assert "this host keeps a budget of its own" in caplog.text
+        assert is_closed.wait(5)
+
+
 def test_a_right_reply_is_none(serve: Serve, caplog) -> None:
     """The server above is taken for one if its replies are right."""
     assert limiter_at(serve(WATCHED + TIME + b"$0\r\n\r\n")).peek() is not None
