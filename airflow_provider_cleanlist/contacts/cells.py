@@ -1,22 +1,25 @@
 """What the cells of a row say about a contact: the first usable value of each field, without what stands for nothing.
 
 Spreadsheets, databases and tools leave marks in text that are nobody's name: ``NULL``, ``#N/A``, ``-``, ``="Bo"``.
-They are taken off here, before :func:`.identity.normalise`, which takes values at their word. Pure functions; what
-:func:`clean_text` returns goes into a contact's identity, as the addresses of :mod:`.addresses` do.
+So do templates that nobody filled in: ``{{first_name}}``. They are taken off here, before
+:func:`.identity.normalise`, which takes values at their word. Pure functions; what they return goes into a contact's
+identity, as the addresses of :mod:`.addresses` do.
 """
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Mapping, Sequence, Sized
 
 from airflow_provider_cleanlist.contacts.addresses import EDGES, clean_domain, clean_email, parse_linkedin_url
 from airflow_provider_cleanlist.contacts.errors import ColumnError
+from airflow_provider_cleanlist.contacts.recognition import header_key, names_by_key
 from airflow_provider_cleanlist.input_limits import SHEET_COLUMNS, SOURCE_COLUMNS
 from airflow_provider_cleanlist.wording import unique_names
 
 _NAMES = ("first_name", "last_name")
-_TEXTS = (*_NAMES, "company_name")
+TEXTS = (*_NAMES, "company_name")
 
 _WORDS = """
     n/a|n.a.|n.a|none|undefined|not available|not applicable|not provided|not specified|not given|not set|not found
@@ -31,8 +34,22 @@ _MARKERS = frozenset(word.strip() for line in _WORDS.strip().splitlines() for wo
 _POSSIBLE_NAMES = frozenset({"na", "nan", "nil", "null"})
 """Markers that are also somebody's name."""
 
-_NO_NAMES = frozenset({"linkedin", "linkedin member"})
-"""What LinkedIn shows for people outside of the network, or a part of it."""
+_NO_NAMES = frozenset({"linkedin", "linkedin member"}) | {
+    letter * count for letter in "abcdefghjklmnopqrstuvwxyz" for count in range(3, 7)
+}
+"""What LinkedIn shows for people outside of the network, or a part of it; one letter over and over (but III)."""
+
+_FILLERS = frozenset(
+    {"asdf", "dummy", "example", "foo", "qwerty", "sample", "string", "test", "text", "total"}
+)
+"""What people and programs fill in to have something there; also somebody's name, unless it is both names."""
+
+_ROLE_WORDS = """
+    accounts admin billing buchhaltung commercial contact contacto contato hello help hr info jobs kontakt marketing
+    office post reception sales service support team ventas verkauf vertrieb
+"""
+_ROLES = frozenset(_ROLE_WORDS.split())
+"""Mailboxes of roles: beside one, the same word as a first name is nobody's."""
 
 _COMPANY_MARKERS = _POSSIBLE_NAMES | {"brak"}
 _BRACKETED = (
@@ -44,9 +61,20 @@ _ERRORS = (
     "#n/a #n/d #null! #ref! #value! #name? #div/0! #num! #error! #nv #bezug! #wert! #zahl! #calc! #spill! \\n"
 )
 _SPELLED_BY_PROGRAMS = frozenset({"NULL", "null", "NaN", "nan", "NaT"})
-_SUSPECT = _MARKERS | _COMPANY_MARKERS | _NO_NAMES | {"nat"}
+_SUSPECT = _MARKERS | _COMPANY_MARKERS | _NO_NAMES | _FILLERS | _ROLES | {"nat"}
 _MARKS = frozenset(_ERRORS.split())
 _BRACKETS = {"[": "]", "<": ">", "(": ")", "{": "}"}
+_RULES = "-\u2013\u2014_*~"
+
+_SPECIAL = re.compile(r"[&\\@*{%$]|://")
+"""What a value holds that may be a placeholder, an address, or text that was encoded for another program."""
+_TEMPLATES = (
+    *(("{{", "}}"), ("${", "}"), ("#{", "}"), ("{!", "}")),
+    *(("<%", "%>"), ("*|", "|*"), ("%%", "%%"), ("<<", ">>")),
+)
+_LONGEST_TEMPLATE = 100
+_ENCODED = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z]\w{1,30});|(?:\\u[0-9a-fA-F]{4})+")
+_MOST_ENCODINGS = 3  # &amp;amp;
 
 _TEXT_FORMULA = re.compile(r'=\s*"((?:[^"]|"")*)"')
 _ELISION = re.compile(r"'[dknst][\s-]", re.IGNORECASE)  # 't Hooft, 's-Gravesande
@@ -187,6 +215,8 @@ def _is_usable(field: str, value: object) -> bool:
     text = clean_text(unwrapped(value))
     if text is None or is_marker(text) or text.casefold() in _COMPANY_MARKERS or is_undecodable(value):
         return False
+    if field in TEXTS and is_no_name(field, text):
+        return False
     check = _CHECKS.get(field)
     return check is None or bool(check(text))
 
@@ -194,21 +224,23 @@ def _is_usable(field: str, value: object) -> bool:
 def cleaned_values(chosen: Mapping[str, object]) -> Mapping[str, object]:
     """Return the chosen values as they are meant.
 
-    In names and companies, what keeps a spreadsheet from changing a text is removed, and markers for nothing become
-    None; of several companies in a cell the first is kept. URLs, domains and e-mail addresses are cleaned by what
-    reads them, which refuses markers.
+    In names and companies, what keeps a spreadsheet from changing a text is removed, entities of HTML and escapes of
+    JSON are decoded, and markers for nothing become None; of several companies in a cell the first is kept. URLs,
+    domains and e-mail addresses are cleaned by what reads them, which refuses markers.
 
     Args:
         chosen: From :func:`chosen_values`.
     """
     cleaned = None
-    for field in _TEXTS:
+    for field in TEXTS:
         value = chosen.get(field)
         if isinstance(value, str) and not (
             _is_plain(value) and (value[:1].isalpha() or field == "company_name")
         ):
             cleaned = cleaned or dict(chosen)
             text = clean_text(unwrapped(value))
+            if text and _SPECIAL.search(text):
+                text = clean_text(_decoded(text))
             cleaned[field] = None if text and _says_nothing(field, text, chosen) else text
     company = (cleaned or chosen).get("company_name")
     if isinstance(company, str) and ";" in company and (first := _UP_TO_SEMICOLON.search(company)):
@@ -219,10 +251,12 @@ def cleaned_values(chosen: Mapping[str, object]) -> Mapping[str, object]:
 def _says_nothing(field: str, text: str, chosen: Mapping[str, object]) -> bool:
     """Return whether a field's text stands for nothing.
 
-    A name without any letter is none. It may be Null, Nan, Nil or Na: written like a name it is one, unless the row
-    says the same elsewhere; in capitals NA, NAN and NIL are names beside another name in capitals. Initials such as
-    N.A. are a name, too.
+    A name without any letter is none, nor is the word for a role beside that role's mailbox, nor a filler as both
+    names. It may be Null, Nan, Nil or Na: written like a name it is one, unless the row says the same elsewhere; in
+    capitals NA, NAN and NIL are names beside another name in capitals. Initials such as N.A. are a name, too.
     """
+    if is_no_name(field, text):
+        return True
     if field not in _NAMES:
         return is_marker(text) or text.casefold() in _COMPANY_MARKERS
     if is_marker(text):
@@ -230,6 +264,12 @@ def _says_nothing(field: str, text: str, chosen: Mapping[str, object]) -> bool:
     word = text.casefold()
     if word in _NO_NAMES or not any(map(str.isalpha, text)):
         return True
+    if word in _ROLES and field == "first_name":
+        email = clean_text(chosen.get("email")) or ""
+        return email.casefold().startswith(f"{word}@")
+    other_name = chosen.get(_NAMES[field == _NAMES[0]])
+    if word in _FILLERS:
+        return isinstance(other_name, str) and other_name.strip().casefold() == word
     if word not in _POSSIBLE_NAMES:
         return False
     others = [value.strip() for name, value in chosen.items() if name != field and isinstance(value, str)]
@@ -237,8 +277,57 @@ def _says_nothing(field: str, text: str, chosen: Mapping[str, object]) -> bool:
         return True
     if text.istitle():
         return False
-    other_name = chosen.get(_NAMES[field == _NAMES[0]])
     return not (text.isupper() and isinstance(other_name, str) and other_name.isupper())
+
+
+def is_no_name(field: str, text: str) -> bool:
+    """Return whether a text is a template's placeholder; for a person's name also an address, or masked letters.
+
+    Args:
+        field: The contact field: a name or the company's.
+        text: From :func:`clean_text`.
+    """
+    if is_marker(text):
+        return False
+    if len(text) <= _LONGEST_TEMPLATE and _is_placeholder(text, is_person=field in _NAMES):
+        return True
+    return field in _NAMES and (
+        "**" in text or "://" in text or ("@" in text and clean_email(text) is not None)
+    )
+
+
+def _is_placeholder(text: str, *, is_person: bool) -> bool:
+    """Return whether a text is, or holds, a place that a template or form left to be filled in."""
+    if any(-1 < text.find(start) < text.rfind(end) for start, end in _TEMPLATES):
+        return True
+    if text[0].isalnum() or text[-1].isalnum():
+        return False
+    is_enclosed = text[0] in "[{<" and text[-1] == _BRACKETS[text[0]]
+    return (is_person and is_enclosed) or header_key(text) in names_by_key()
+
+
+def _decoded(text: str) -> str:
+    """Return a text with its entities of HTML and its escapes of JSON as the characters that they stand for.
+
+    What is incomplete or unknown stays as it is, and so does what would give unreadable text.
+    """
+    for _ in range(_MOST_ENCODINGS):
+        decoded = _ENCODED.sub(_character, text)
+        if decoded == text or is_undecodable(decoded):
+            break
+        text = decoded
+    return text
+
+
+def _character(match: re.Match[str]) -> str:
+    from html import entities, unescape  # a large table that few files need
+
+    code = match[0]
+    if code[0] != "&":
+        found = json.loads(f'"{code}"')
+    else:
+        found = unescape(code) if code[1] == "#" or code[1:] in entities.html5 else code
+    return code if _UNPRINTABLE.search(found) or "\ufffd" in found else found
 
 
 def is_marker(text: str) -> bool:
@@ -251,6 +340,8 @@ def is_marker(text: str) -> bool:
         return text in _SPELLED_BY_PROGRAMS or text.casefold() in _MARKERS
     if text.casefold() in _MARKS or not any(map(str.isalnum, text)):
         return True
+    if text[0] in _RULES and text[-1] in _RULES:
+        return text.strip(_RULES).strip().casefold() in _BRACKETED
     return text[-1] == _BRACKETS.get(text[0]) and text[1:-1].strip().casefold() in _BRACKETED
 
 
@@ -266,6 +357,8 @@ def is_nothing(value: object) -> bool:
 
 def _is_plain(text: str) -> bool:
     """Return whether a text can neither be a marker nor be wrapped, as nearly all are."""
+    if _SPECIAL.search(text):
+        return False
     if text[-1:].isalnum() and text[0].isalnum():
         return text.casefold() not in _SUSPECT
     text = text.strip()

@@ -34,6 +34,7 @@ class RejectionReason(StrEnum):
     MISSING_IDENTITY = "missing_identity"
     EMAIL_ONLY = "email_only"
     MISSING_NAME = "missing_name"
+    NOT_A_NAME = "not_a_name"
     MISSING_COMPANY = "missing_company"
     NOT_A_PERSON_URL = "not_a_person_url"
     NOT_A_COMPANY_DOMAIN = "not_a_company_domain"
@@ -45,6 +46,10 @@ _EXPLANATIONS = {
     RejectionReason.MISSING_IDENTITY: "no LinkedIn URL, no name and no company",
     RejectionReason.EMAIL_ONLY: "only an e-mail address, which Cleanlist refuses to look up alone",
     RejectionReason.MISSING_NAME: "first_name or last_name is missing, and there is no LinkedIn URL",
+    RejectionReason.NOT_A_NAME: (
+        "first_name, last_name or company_name is a template's placeholder, or a name is an address or masked, and the "
+        "rest is not enough"
+    ),
     RejectionReason.MISSING_COMPANY: "company_name and company_domain are missing, and there is no LinkedIn URL",
     RejectionReason.NOT_A_PERSON_URL: "linkedin_url is not a person's LinkedIn URL, and the rest is not enough",
     RejectionReason.NOT_A_COMPANY_DOMAIN: (

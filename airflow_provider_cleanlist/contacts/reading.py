@@ -17,10 +17,14 @@ from typing import NamedTuple, Self
 
 from airflow_provider_cleanlist.client.models import CONTACT_FIELDS, Contact, EnrichmentType
 from airflow_provider_cleanlist.contacts.cells import (
+    TEXTS,
     chosen_values,
+    clean_text,
     cleaned_values,
+    is_no_name,
     is_nothing,
     is_undecodable,
+    unwrapped,
 )
 from airflow_provider_cleanlist.contacts.columns import (
     ColumnPlan,
@@ -47,6 +51,9 @@ from airflow_provider_cleanlist.contacts.source_ids import SourceIds
 from airflow_provider_cleanlist.contacts.sources import Source, SourceRow, WantedColumns
 
 _MEMORY_BYTES = 1024 * 1024
+_LACKING = frozenset(
+    {RejectionReason.MISSING_IDENTITY, RejectionReason.MISSING_NAME, RejectionReason.MISSING_COMPANY}
+)
 _MAX_SHAPES = 1_000  # distinct sets of keys, and columns, remembered of rows that each bring their own
 
 
@@ -217,6 +224,7 @@ def read_contacts(
         contact = normalise(fields)
         rejection = _rejection_of_row(row, values) or validate(contact)
         if rejection is not None:
+            rejection = _explained(rejection, values)
             report.refused.setdefault(rejection.reason, Tally()).add(row.number)
             yield RejectedRow(row.number, rejection, values)
             continue
@@ -246,6 +254,15 @@ def _rejection_of_row(row: SourceRow, values: Mapping[str, object]) -> Rejection
         if is_undecodable(value):
             return Rejection(RejectionReason.UNREADABLE_TEXT)
     return None
+
+
+def _explained(rejection: Rejection, values: Mapping[str, object]) -> Rejection:
+    """Return why a row lacks a name or a company, if something else stands in its place."""
+    if rejection.reason not in _LACKING:
+        return rejection
+    texts = ((field, clean_text(unwrapped(values.get(field)))) for field in TEXTS)
+    has_no_name = any(text and is_no_name(field, text) for field, text in texts)
+    return Rejection(RejectionReason.NOT_A_NAME) if has_no_name else rejection
 
 
 def _is_blank_row(row: SourceRow, fields: Mapping[str, object]) -> bool:

@@ -227,7 +227,7 @@ def test_written_as_programs_write_it_or_repeated_it_is_a_marker(record: dict[st
 
 
 @pytest.mark.parametrize(
-    "company", ["None of the Above Ltd", "#paid", "(RED)", "7", "Unknown Worlds", "AT&amp;T"]
+    "company", ["None of the Above Ltd", "#paid", "(RED)", "7", "Unknown Worlds", "AT&T"]
 )
 def test_companies_that_only_begin_like_markers_stay(company: str) -> None:
     assert contact({**MARA, "company_name": company})["company_name"] == company
@@ -340,7 +340,7 @@ def test_three_people_with_a_placeholder_profile_are_three() -> None:
     [
         ("Thistle;Side Co", "Thistle"),
         (";Thistle", "Thistle"),
-        ("Smith &amp; Sons;Other", "Smith &amp; Sons"),
+        ("Smith &amp; Sons;Other", "Smith & Sons"),
         ("A & B", "A & B"),
     ],
 )
@@ -348,9 +348,190 @@ def test_the_first_of_several_companies_in_a_cell(cell: str, company: str) -> No
     assert contact({**MARA, "company_name": cell})["company_name"] == company
 
 
+# --- what is no name ---------------------------------------------------------------------------------------------
+
+TEMPLATES = [
+    *[
+        "{{last_name}}",
+        "{{ contact.last_name }}",
+        "${name}",
+        "#{name}",
+        "%LASTNAME%",
+        "%%last_name%%",
+        "*|LNAME|*",
+    ],
+    *[
+        "[Last Name]",
+        "{Last Name}",
+        "<Last Name>",
+        "<<Last Name>>",
+        "{!Contact.LastName}",
+        "<%= last %>",
+        "__NAME__",
+    ],
+    *["\u00abNachname\u00bb", "{{last_name|default:'friend'}}"],
+]
+
+
+@pytest.mark.parametrize("text", TEMPLATES)
+@pytest.mark.parametrize("field", ["first_name", "last_name"])
+def test_a_placeholder_of_a_template_is_nobody(text: str, field: str) -> None:
+    [row], report = read({**MARA, field: text})
+    assert isinstance(row, RejectedRow)
+    assert row.rejection.reason == RejectionReason.NOT_A_NAME
+    assert "placeholder" in report.refusal_lines()[0]
+    profile = {**MARA, field: text, "linkedin_url": PROFILE}
+    assert contact(profile) == {name: value for name, value in profile.items() if name != field}
+
+
+@pytest.mark.parametrize(
+    "text", ["{{company}}", "[Company]", "%COMPANY%", "Dear {{company}}", "<Firma>", "*|COMPANY|*"]
+)
+def test_a_placeholder_of_a_template_is_no_company(text: str) -> None:
+    [row], _ = read({**MARA, "company_name": text})
+    assert isinstance(row, RejectedRow)
+    assert row.rejection.reason == RejectionReason.NOT_A_NAME
+    by_domain = {**MARA, "company_name": text, "company_domain": "northfold.example"}
+    assert "company_name" not in contact(by_domain)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *[
+            "mara@northfold.example",
+            "Okafor <mara@northfold.example>",
+            "https://northfold.example",
+            "O****",
+            "[redacted]",
+        ],
+        *["[object Object]"],
+    ],
+)
+def test_an_address_or_a_mask_is_nobodys_name(text: str) -> None:
+    [row], _ = read({**MARA, "last_name": text})
+    assert isinstance(row, RejectedRow)
+
+
+@pytest.mark.parametrize(
+    ("first", "last"),
+    [
+        ("Mara", "xxx"),
+        ("XXXX", "Okafor"),
+        ("Test", "Test"),
+        ("test", " TEST"),
+        ("String", "string"),
+        ("Mara", "--None--"),
+    ],
+)
+def test_what_is_filled_in_to_have_something_is_nobody(first: str, last: str) -> None:
+    [row], _ = read({**MARA, "first_name": first, "last_name": last})
+    assert isinstance(row, RejectedRow)
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "company"),
+    [
+        *[
+            ("Test", "Okafor", "Northfold"),
+            ("Mara", "Test", "Test"),
+            ("Total", "Okafor", "Total"),
+            ("Tess", "String", "Foo"),
+        ],
+        *[
+            ("Mara", "Foo", "Foo"),
+            ("Mara", "III", "Northfold"),
+            ("Sales", "Okafor", "Northfold"),
+            ("Mara", "Info", "Info"),
+        ],
+        *[
+            ("Mara", "Okafor", "[solidcore]"),
+            ("Mara", "Okafor", "AAA"),
+            ("Mara", "Okafor", "<packt>"),
+            ("(Bo)", "Lind", "X"),
+        ],
+        *[
+            ("Mara", "Okafor", "100%"),
+            ("Mara", "Okafor", "Yahoo!"),
+            ("Mara", "Okafor", "\u00abNorthfold\u00bb"),
+        ],
+        *[
+            ("M*ra", "Okafor", "Test Test"),
+            ("Mara", "O'Kafor @ Northfold", "A$"),
+            ("Jo & Bo", "Lind", "A{B}C"),
+        ],
+    ],
+)
+def test_who_and_what_is_called_like_it_stays(first: str, last: str, company: str) -> None:
+    fields = {"first_name": first, "last_name": last, "company_name": company}
+    assert contact(fields) == fields
+
+
+def test_a_role_is_nobody_beside_its_mailbox() -> None:
+    sales = {"first_name": "Sales", "last_name": "Team", "company_name": "Northfold"}
+    [row], _ = read({**sales, "email": "Sales@northfold.example"})
+    assert isinstance(row, RejectedRow)
+    assert row.rejection.reason == RejectionReason.MISSING_NAME
+    for email in ("team@northfold.example", "sales.team@northfold.example"):
+        assert contact({**sales, "email": email}) == {**sales, "email": email}
+    assert contact({**MARA, "email": "info@northfold.example"}) == {**MARA, "email": "info@northfold.example"}
+    [row], _ = read({"email": "info@northfold.example"} | dict.fromkeys(MARA))
+    assert isinstance(row, RejectedRow)
+    assert row.rejection.reason == RejectionReason.EMAIL_ONLY
+
+
+def test_a_column_with_a_name_is_used_instead_of_a_placeholder() -> None:
+    record = {
+        "First Name": "{{first_name}}",
+        "Given Name": "Mara",
+        "Last Name": "Okafor",
+        "Company": "Northfold",
+    }
+    assert contact(record) == MARA
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        *[
+            ("O&#39;Brien", "O'Brien"),
+            ("O&#x27;Brien", "O'Brien"),
+            ("M&uuml;ller", "M\u00fcller"),
+            ("A&amp;amp;B", "A&B"),
+        ],
+        *[("Jos\\u00e9", "Jos\u00e9"), ("\\u5c0f\\u6797", "\u5c0f\u6797"), ("Ann&nbsp;Lee", "Ann\u00a0Lee")],
+        *[("Park&nbsp;", "Park"), ("O&rsquo;Brien", "O\u2019Brien")],
+        # incomplete, unknown, or nothing that can be read
+        *[
+            ("Lee &copyright", "Lee &copyright"),
+            ("A&B", "A&B"),
+            ("R&foo;D", "R&foo;D"),
+            ("M&uuml ller", "M&uuml ller"),
+        ],
+        *[
+            ("Jos\\u00e", "Jos\\u00e"),
+            ("J\\ud83d", "J\\ud83d"),
+            ("J&#0;o", "J&#0;o"),
+            ("J&#xD800;o", "J&#xD800;o"),
+        ],
+        *[("Jos&Atilde;&copy;", "Jos&Atilde;&copy;"), ("&copyfoo;x", "&copyfoo;x")],
+    ],
+)
+def test_entities_and_escapes_are_decoded(text: str, expected: str) -> None:
+    assert contact({**MARA, "last_name": text})["last_name"] == expected
+    if ";" not in expected:
+        assert contact({**MARA, "company_name": text})["company_name"] == expected
+
+
+def test_an_entity_is_the_same_person_as_its_character() -> None:
+    rows, _ = read({**MARA, "last_name": "O&#39;Brien"}, {**MARA, "last_name": "O'Brien"})
+    assert len({row.identity for row in rows if isinstance(row, UsableRow)}) == 1
+
+
 # --- foreign text costs no more than its length ------------------------------------------------------------------
 
 PATTERNS = [
+    *["{{", "%", "&#", "\\u00", "*|", "<<", "&amp;", "@x.y "],
     *[".", " ", ";", "&", "'", '"', "-", "=", "[", "a.", "@a", "](", "<a ", ",;| ", "www.", "%25", "a@."],
     *["linkedin.com/in/", '=HYPERLINK("'],
 ]

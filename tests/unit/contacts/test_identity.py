@@ -178,6 +178,7 @@ def test_reason_codes_are_stable():
         "missing_identity",
         "missing_name",
         "not_a_company_domain",
+        "not_a_name",
         "not_a_person_url",
         "unreadable_text",
     ]
