@@ -253,6 +253,9 @@ _SHARED_SITES = frozenset(_SHARED.split())
 _MOST_LABELS = 5  # of a shared site's host
 _SHARED_TAILS = frozenset(".".join(site.split("/")[0].split(".")[-2:]) for site in _SHARED_SITES)
 _SCHEME = re.compile(r"^(?:[a-z][a-z0-9+.-]*://|mailto:|//)", re.IGNORECASE)
+_COMMON_DOMAIN = re.compile(
+    r"(?:https?://(?:www\.)?)?(?!www\.)((?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.)+[a-z]{2,})/?"
+)
 _HOST_END = re.compile(r"[/?#\s,;|]")
 _LETTER = r"[^\x00-`{-\xa0]"  # a-z and all from \xa1 on; exclusions compile faster than ranges of that size
 _EDGE = r"[^\x00-/:-^`{-\xa0]"  # 0-9 and _ as well
@@ -271,6 +274,8 @@ def clean_domain(text: str) -> str | None:
         address, a free e-mail provider, or a page on a site that many companies share (networks, directories,
         link shorteners).
     """
+    if common := _COMMON_DOMAIN.fullmatch(text):
+        return None if common[1] in FREE_MAIL_DOMAINS else common[1]
     rest = _SCHEME.sub("", link_target(text).strip(_WRAPPING))
     if "@" in rest and is_locked(rest):
         return None

@@ -199,8 +199,8 @@ def chosen_values(values: Mapping[str, object], sources: Mapping[str, Sequence[s
 
 
 def _filled(value: object) -> object:
-    if isinstance(value, str) and value.isalnum():  # fast: most values are filled, and many a single word
-        return value
+    if isinstance(value, str):
+        return value if value.isalnum() or value.strip(EDGES) else None  # fast: many are a single word
     return None if is_blank(value) else value
 
 
@@ -357,6 +357,8 @@ def is_nothing(value: object) -> bool:
 
 def _is_plain(text: str) -> bool:
     """Return whether a text can neither be a marker nor be wrapped, as nearly all are."""
+    if text.isalnum():  # fast: most are a single word
+        return text.casefold() not in _SUSPECT
     if _SPECIAL.search(text):
         return False
     if text[-1:].isalnum() and text[0].isalnum():

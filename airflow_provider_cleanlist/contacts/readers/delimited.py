@@ -111,8 +111,6 @@ class DelimitedFile:
         self.has_groups = self.columns != source_columns(names)
         self._reader.width = len(self.columns)
         self._keys = list(map(header_key, source_columns(names)))
-        initial = self._header[0].strip()[:1]
-        self._initials = {initial.lower(), initial.upper()}
         self._further_headers = Tally()
         self._totals = Tally()
         self._footer = Tally()
@@ -140,19 +138,14 @@ class DelimitedFile:
         """
         held: list[tuple[int, list[str]]] = []
         is_after_blank = False
-        words = words_of_no_row()
+        words = words_of_no_row().union(filter(None, self._header))
         for number, cells in self._below_labels():
             if not _has_value(cells):
                 is_after_blank = True
                 if held:
                     held.append((number, cells))
                     continue
-            elif cells == self._header or (
-                cells[0][:1] in self._initials and self._repeats_header(cells)  # fast: few rows start like it
-            ):
-                self._further_headers.add(number)
-                continue
-            elif not words.isdisjoint(cells) and self._are_totals(
+            elif not words.isdisjoint(cells) and self._is_no_row(
                 number, cells
             ):  # fast: few rows hold such a word
                 continue
@@ -177,7 +170,11 @@ class DelimitedFile:
         keys = [header_key(cell) for cell in cells if len(cell) <= _NAME_CHARACTERS]
         return len(keys) > 1 and keys == self._keys and self._count_known(cells) > 1
 
-    def _are_totals(self, number: int, cells: Sequence[str]) -> bool:
+    def _is_no_row(self, number: int, cells: Sequence[str]) -> bool:
+        """Return whether a record is the header once more or adds others up, and note it."""
+        if cells == self._header or self._repeats_header(cells):
+            self._further_headers.add(number)
+            return True
         if are_totals(cells):
             self._totals.add(number)
             return True
