@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib
+import math
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from airflow_provider_cleanlist import input_limits
+from airflow_provider_cleanlist.client.models import Contact
+from airflow_provider_cleanlist.client.rate_limit import redis
+from airflow_provider_cleanlist.client.rate_limit.file import (
+    LOCK_RETRY_SECONDS,
+    LOCK_SECONDS,
+    MAX_FILE_BYTES,
+)
+from airflow_provider_cleanlist.client.transport import PARSED_ON_LOOP_BYTES
 from airflow_provider_cleanlist.contacts.identity import IDENTITY_BYTES
+from airflow_provider_cleanlist.contacts.readers import delimited, json_text, text
+from airflow_provider_cleanlist.contacts.reading import ContactSpool, UsableRow
+from airflow_provider_cleanlist.inbox import tokens
 from airflow_provider_cleanlist.inbox.tokens import (
     MIN_SECRET_LENGTH,
     TOKEN_LENGTH,
@@ -17,6 +31,7 @@ from airflow_provider_cleanlist.inbox.tokens import (
     verify,
 )
 from airflow_provider_cleanlist.operators.bulk_enrich import BulkEnrichOperator
+from airflow_provider_cleanlist.page import balance
 from airflow_provider_cleanlist.triggers.list_counts import MAX_PAGES
 from airflow_provider_cleanlist.triggers.shared_poller import CONNECTION_LIFE_SECONDS
 from airflow_provider_cleanlist.warehouse.staging import ABANDONED_AFTER
@@ -28,6 +43,8 @@ from airflow_provider_cleanlist.webhooks.connections import (
 )
 
 TEXT = " ".join((Path(__file__).parents[2] / "docs" / "security.md").read_text(encoding="utf-8").split())
+
+MASKER_OF_2 = "airflow.utils.log.secrets_masker"
 
 
 @pytest.mark.parametrize(
@@ -109,6 +126,72 @@ def test_the_limits_of_lists_and_loads() -> None:
         f"for each {limits.EXPORT_PART_BYTES // 1024} KB",
     ):
         assert statement in TEXT, statement
+
+
+def test_the_limits_of_the_budget_and_of_files_of_contacts() -> None:
+    largest = {delimited.MAX_CELL_CHARACTERS, json_text.MAX_OBJECT_CHARACTERS, text.MAX_LINE_CHARACTERS}
+    for statement in (
+        f"value on a Redis server | {MAX_FILE_BYTES // 1024**2} MB | | {redis.TIMEOUT_SECONDS:g} s of silence, "
+        f"{redis.EXCHANGE_SECONDS:g} s for a round trip |",
+        f"credit balance | {balance._LARGEST_FILE // 1024} KB | numbers up to 10<sup>"
+        f"{math.log10(balance._LARGEST_NUMBER):g}</sup> |",
+        f"an object of JSON | {max(largest):,} characters |",
+        f"bodies over {PARSED_ON_LOOP_BYTES // 1024} KB are parsed beside the event loop",
+        f"in the receiver all are, {['no', 'one', 'two'][input_limits.WEBHOOKS_AT_ONCE]} at a time",
+        f"hold the lock for {LOCK_SECONDS:g} s once a minute",
+    ):
+        assert statement in TEXT, statement
+    assert len(largest) == 1
+    assert LOCK_RETRY_SECONDS == 60
+
+
+def test_contacts_between_reading_and_sending_have_a_file_without_a_name() -> None:
+    files = Path("/proc/self/fd")
+    row = UsableRow(1, Contact(first_name="Mara", last_name="Quxley" * 1000), b"\0" * IDENTITY_BYTES)
+
+    def unnamed() -> int:
+        count = 0
+        for file in files.iterdir():
+            with contextlib.suppress(OSError):  # closed since it was listed
+                count += str(file.readlink()).endswith("(deleted)")
+        return count
+
+    with ContactSpool() as spool:
+        before = unnamed()
+        spool.append(row)
+        assert unnamed() == before
+        for _ in range(1024**2 // 6000):
+            spool.append(row)
+        assert unnamed() == before + 1
+    assert unnamed() == before
+
+
+@pytest.mark.parametrize(
+    ("name", "is_masked"), [("webhook_secret", True), ("hash_secret", True), ("rate_limit_store", False)]
+)
+def test_what_airflow_masks_of_the_extra(name: str, is_masked: bool) -> None:
+    for module in (
+        "airflow.sdk._shared.secrets_masker",
+        "airflow.sdk.execution_time.secrets_masker",
+        MASKER_OF_2,
+    ):
+        with contextlib.suppress(ImportError):
+            masker = importlib.import_module(module)
+            break
+    assert masker.should_hide_value_for_key(name) is is_masked
+
+
+def test_addresses_are_compared_in_constant_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    compared = []
+
+    def compare(left: bytes, right: bytes) -> bool:
+        compared.append((len(left), len(right)))
+        return left == right
+
+    monkeypatch.setattr(tokens.hmac, "compare_digest", compare)
+    token = sign("s" * MIN_SECRET_LENGTH, "0" * 32, TOKEN_LIFE_SECONDS)
+    assert verify(["t" * MIN_SECRET_LENGTH, "s" * MIN_SECRET_LENGTH], token, 0.0) is not None
+    assert compared == [(31, 31), (31, 31)]  # every secret, whichever fits
 
 
 def test_an_address_lives_as_long_as_it_says_and_holds_248_bits() -> None:

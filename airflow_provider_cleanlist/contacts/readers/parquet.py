@@ -58,7 +58,7 @@ class ParquetTable:
             raise MissingDependencyError(
                 "Reading Parquet needs pyarrow: pip install 'airflow-provider-cleanlist[parquet]'."
             ) from None
-        self._errors = (pyarrow.ArrowInvalid, pyarrow.ArrowNotImplementedError, EOFError, MemoryError)
+        self._errors = (pyarrow.ArrowException, EOFError, MemoryError, UnicodeError)
         self._number = 0
         self._memory = _Memory(pyarrow.total_allocated_bytes)
         try:

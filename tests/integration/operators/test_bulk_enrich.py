@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import signal
+import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from urllib.parse import urlsplit
 
 import pandas as pd
 import pytest
@@ -339,3 +341,17 @@ def test_a_missing_scope(
 def test_no_connection(enrich: Any) -> None:
     with pytest.raises(AirflowException, match="nowhere"):
         enrich(contacts=people(1), cleanlist_conn_id="nowhere")
+
+
+def test_nobody_but_the_api_is_contacted(enrich, cleanlist_sandbox, monkeypatch):
+    """No telemetry, no look-ups: every connection of a run goes to the connection's host."""
+    contacted = set()
+    connect = socket.socket.connect
+
+    def note(connection: socket.socket, address: object) -> None:
+        contacted.add(address)
+        connect(connection, address)
+
+    monkeypatch.setattr(socket.socket, "connect", note)
+    enrich(contacts=[{"first_name": "Mara", "last_name": "Okafor", "company_name": "Thistle"}])
+    assert {port for _, port in contacted} == {urlsplit(cleanlist_sandbox.url).port}

@@ -3,12 +3,14 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Coroutine
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from airflow_provider_cleanlist import exceptions
 from airflow_provider_cleanlist.client.results import WorkflowStatus
+from airflow_provider_cleanlist.triggers import shared_poller as poller_module
 from airflow_provider_cleanlist.triggers.shared_poller import SharedPoller, shared_poller
 from airflow_provider_cleanlist.waiting.schedule import PollRule
 from airflow_provider_cleanlist.waiting.tracker import WorkflowTracker
@@ -33,6 +35,23 @@ def run(coroutine: Coroutine[Any, Any, Any]) -> Any:
 
 def tracker_of(*workflow_ids: str) -> WorkflowTracker:
     return WorkflowTracker(workflow_ids, submitted_at=T0, deadline=T0 + 9)
+
+
+class TestLookingUp:
+    def test_the_connection_is_looked_up_again_after_its_life(self, connect, monkeypatch):
+        """So a rotated key is used after five minutes, whatever the API says to the old one."""
+        now = [1000.0]
+        monkeypatch.setattr(poller_module, "time", SimpleNamespace(monotonic=lambda: now[0]))
+
+        async def keys() -> list[str]:
+            poller, found = SharedPoller("poller"), []
+            for seconds, key in ((0, "clapi_a"), (299, "clapi_b"), (1, "clapi_b"), (299, "clapi_c")):
+                connect(password=key)
+                now[0] += seconds
+                found.append((await poller.settings()).api_key)
+            return found
+
+        assert run(keys()) == ["clapi_a", "clapi_a", "clapi_b", "clapi_b"]
 
 
 class TestSharing:

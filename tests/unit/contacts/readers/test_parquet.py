@@ -78,6 +78,12 @@ def test_damaged_bytes_are_not_a_failure_of_the_storage(compression):
         list(table.rows())
 
 
+def test_a_column_name_that_is_not_utf_8_is_a_damaged_file():
+    data = written(table_of(company=pa.array(["x", "y"]))).getvalue()
+    with pytest.raises(MalformedFileError, match="not a readable Parquet file"):
+        ParquetTable(io.BytesIO(data.replace(b"company", b"\xffompany")))
+
+
 class FailingStorage(io.BytesIO):
     """A file that can be read no more once it is told so."""
 
