@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import math
+import re
 from datetime import timedelta
 from pathlib import Path
 
@@ -44,6 +45,7 @@ from airflow_provider_cleanlist.webhooks.connections import (
 
 TEXT = " ".join((Path(__file__).parents[2] / "docs" / "security.md").read_text(encoding="utf-8").split())
 
+TESTS = Path(__file__).parents[1]
 MASKER_OF_2 = "airflow.utils.log.secrets_masker"
 
 
@@ -209,3 +211,9 @@ def test_contacts_are_not_shown_and_all_that_is_shown_is_named() -> None:
     for name in ("sql", "parameters", "column_mapping", "webhook_url"):
         assert name in BulkEnrichOperator.template_fields
         assert f"`{name}`" in TEXT
+
+
+def test_the_tests_that_it_names_exist() -> None:
+    named = re.findall(r"`((?:unit|integration|e2e)/[^`]*)`", TEXT)
+    assert len(named) > 15
+    assert [path for path in named if not (TESTS / path).exists()] == []
