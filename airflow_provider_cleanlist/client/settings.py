@@ -191,14 +191,14 @@ class Setting:
         """Return a value of the extra in the type of the setting.
 
         Args:
-            value: A number or text; None and blank text mean the default.
+            value: A number or text; None, ``"None"`` and blank text mean the default.
 
         Raises:
             ConfigurationError: The value is of another type, or not one of those allowed.
         """
         if isinstance(value, str):
             value = value.strip()
-        if value is None or value == "":
+        if value is None or value in ("", "None"):
             return self.default
         return self._text(value) if isinstance(self.default, str) else self._number(value)
 
@@ -277,6 +277,8 @@ def normalise_host(host: str | None, port: int | None = None) -> str:
         port = parts.port or port
     except ValueError:
         raise ConfigurationError(_HOST_FORM) from None
+    if port is not None and not 0 < port < 65536:
+        raise ConfigurationError("port must be a number from 1 to 65535")
     if parts.scheme not in ("http", "https") or not _HOST_NAME.fullmatch(name) or "@" in parts.netloc:
         raise ConfigurationError(_HOST_FORM)
     path = parts.path.rstrip("/")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -23,6 +24,7 @@ from airflow_provider_cleanlist.exceptions import (
     to_airflow,
 )
 from airflow_provider_cleanlist.hooks import connection_form
+from airflow_provider_cleanlist.hooks.sql import is_in_environment, unreadable_connection
 from airflow_provider_cleanlist.lineage import record_list_read, record_submission
 from airflow_provider_cleanlist.xcom import given
 
@@ -84,7 +86,8 @@ class CleanlistHook(BaseHook):
         """
         with self._naming_connection():
             connection = self.get_connection(self.cleanlist_conn_id)
-        return self._settings_of(connection, connection.extra_dejson)
+            extra = _extra_of(connection)
+            return build_settings(connection.host, connection.password, extra, port=connection.port)
 
     @cached_property
     def _client(self) -> CleanlistClient:
@@ -122,8 +125,8 @@ class CleanlistHook(BaseHook):
         """Check key and host for Airflow's *Test* button.
 
         Returns:
-            Whether the connection works, and one of a few fixed sentences with the host at most: Airflow shows them
-            unredacted.
+            Whether the connection works, and one of a few fixed sentences, with the connection's id and host at most:
+            Airflow shows them unredacted.
         """
         try:
             timeout = min(_TEST_TIMEOUT_SECONDS, self.settings.timeout_seconds)
@@ -131,12 +134,16 @@ class CleanlistHook(BaseHook):
             client = self._client_of(settings, _new_client)
             client.validate_key(max_wait=_TEST_MAX_WAIT_SECONDS)
         except CleanlistConfigurationError as error:
-            return False, str(error)
+            problem = str(error)
         except CleanlistError as error:
-            return False, f"{connection_form.failure_text(error)} Host: {self.settings.host}."
+            problem = connection_form.failure_text(error)
         except Exception as error:  # noqa: BLE001  # Airflow would show a traceback, or nothing
-            return False, connection_form.UNEXPECTED.format(kind=type(error).__name__)
-        return True, connection_form.CONNECTED
+            problem = connection_form.UNEXPECTED.format(kind=type(error).__name__)
+        else:
+            return True, connection_form.CONNECTED
+        if "settings" not in self.__dict__ or repr(self.cleanlist_conn_id) in problem:
+            return False, problem  # it names the connection and what to correct in it
+        return False, f"{problem} Connection: {self.cleanlist_conn_id!r}, host: {self.settings.host}."
 
     def validate_key(self) -> KeyValidation:
         """Check the API key, free of charge, and return its user and organisation.
@@ -367,12 +374,6 @@ class CleanlistHook(BaseHook):
             raise CleanlistUnexpectedResponseError(info) from None
         return pd.DataFrame.from_records(list(leads.values()))
 
-    def _settings_of(self, connection: Connection, extra: Mapping[str, Any]) -> ClientSettings:
-        with self._naming_connection():
-            if not isinstance(extra, Mapping):
-                raise errors.ConfigurationError("extra must be a JSON object")
-            return build_settings(connection.host, connection.password, extra, port=connection.port)
-
     def _client_of(
         self, settings: ClientSettings, make: Callable[[ClientSettings, str], CleanlistClient]
     ) -> CleanlistClient:
@@ -385,6 +386,8 @@ class CleanlistHook(BaseHook):
         try:
             yield
         except AirflowNotFoundException:
+            if is_in_environment(self.cleanlist_conn_id):
+                raise unreadable_connection(self.cleanlist_conn_id) from None
             raise CleanlistConfigurationError(
                 f"There is no connection {self.cleanlist_conn_id!r}. Add it under Admin > Connections with the type "
                 "Cleanlist and the API key as its password, or set cleanlist_conn_id to one that exists."
@@ -393,6 +396,22 @@ class CleanlistHook(BaseHook):
             raise CleanlistConfigurationError(
                 f"Connection {self.cleanlist_conn_id!r} cannot be used: {error}."
             ) from None
+
+
+def _extra_of(connection: Connection) -> Mapping[str, Any]:
+    """Return what a connection's extra holds; Airflow reads one that is not JSON as an empty one.
+
+    Raises:
+        ConfigurationError: It is not a JSON object.
+    """
+    try:
+        is_object = isinstance(json.loads((connection.extra or "").strip() or "{}"), dict)
+    except (ValueError, RecursionError):
+        is_object = False
+    if not is_object:
+        raise errors.ConfigurationError("extra must be a JSON object")
+    extra: Mapping[str, Any] = connection.extra_dejson  # its secrets are masked from here on
+    return extra
 
 
 def _new_client(settings: ClientSettings, conn_id: str) -> CleanlistClient:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowException, AirflowNotFoundException, BaseHook
@@ -30,6 +31,8 @@ def sql_hook(conn_id: str, argument: str) -> DbApiHook:
         connection: Any = BaseHook.get_connection(conn_id)
         hook = connection.get_hook()
     except AirflowNotFoundException:
+        if is_in_environment(conn_id):
+            raise unreadable_connection(conn_id) from None
         raise CleanlistConfigurationError(
             f"There is no connection {conn_id!r}: add it, or correct {argument}."
         ) from None
@@ -43,3 +46,28 @@ def sql_hook(conn_id: str, argument: str) -> DbApiHook:
             f"Connection {conn_id!r} is not a SQL database connection: {type(hook).__name__} is not a DbApiHook."
         )
     return hook
+
+
+def is_in_environment(conn_id: str) -> bool:
+    """Whether an environment variable holds a connection: one that Airflow does not find, it could not read.
+
+    Args:
+        conn_id: Airflow connection.
+    """
+    return _variable(conn_id) in os.environ
+
+
+def unreadable_connection(conn_id: str) -> CleanlistConfigurationError:
+    """Return the error for a connection in the environment that Airflow cannot read.
+
+    Args:
+        conn_id: Airflow connection.
+    """
+    return CleanlistConfigurationError(
+        f"Airflow cannot read connection {conn_id!r} from the environment variable {_variable(conn_id)}: its value "
+        "must be a URI or a JSON object, with a whole number as the port."
+    )
+
+
+def _variable(conn_id: str) -> str:
+    return f"AIRFLOW_CONN_{conn_id.upper()}"

@@ -111,10 +111,20 @@ class Publication:
         values = self.values(source)
         rows = sa.select(*values.values())
         if skip_existing:
-            old = target.alias("old")
-            absent = old.c[self.plan.key[-1]].is_(None)
-            rows = rows.select_from(source.outerjoin(old, self.same_key(old, source))).where(absent)
+            rows = self._without_row(rows, source)
         return target.insert().from_select([*values], rows)
+
+    def left_out(self) -> sa.Select[Any]:
+        """Return the query that counts staged records without a row in the target."""
+        return self._without_row(sa.select(sa.func.count()), self.source())
+
+    def _without_row(self, query: sa.Select[Any], source: FromClause) -> sa.Select[Any]:
+        """Narrow a query down to staged records without a row in the target."""
+        old = self.target.alias("old")
+        within = () if self.spec.mode == "merge" else scope(self.spec, old, self.database)
+        same = sa.and_(self.same_key(old, source), *within)
+        absent = old.c[self.plan.key[-1]].is_(None)
+        return query.select_from(source.outerjoin(old, same)).where(absent)
 
     def _update(self, target: sa.Table, source: FromClause) -> list[tuple[str, Any]]:
         values = self.values(source)

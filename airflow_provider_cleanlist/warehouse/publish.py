@@ -70,7 +70,24 @@ def _publish_statements(connection: Connection, publication: Publication) -> int
             removed += database.execute_counted(connection, statement)
         else:
             connection.execute(statement)
+    _check_complete(connection, publication)
     return removed
+
+
+def _check_complete(connection: Connection, publication: Publication) -> None:
+    """Refuse what triggers or rules of the target made of the load, if records are not in it.
+
+    Raises:
+        LoadConfigurationError: Records are missing.
+    """
+    if not publication.database.may_leave_out_rows(connection, publication.target):
+        return
+    if missing := connection.execute(publication.left_out()).scalar_one():
+        raise LoadConfigurationError(
+            f"A trigger, rule or condition of {publication.spec.table} left out {missing} of {publication.counts.keys} "
+            "records. The target's rows are unchanged. Load into a table that takes them all, or change what leaves "
+            "them out."
+        )
 
 
 def _is_surely_empty(connection: Connection, publication: Publication) -> bool:

@@ -109,7 +109,8 @@ class StageWriter:
         log.info("Read %s.", self._progress.summary(self._at, self._pacing.clock()))
         if self._at.cleaned:
             log.warning(
-                "Removed NUL characters or lone surrogates from %s.", counted(self._at.cleaned, "value")
+                "Removed what databases cannot store (NUL, lone surrogates, NaN in JSON) from %s.",
+                counted(self._at.cleaned, "value"),
             )
 
     def _rest(self) -> None:

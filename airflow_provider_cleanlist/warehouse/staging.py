@@ -51,7 +51,7 @@ class Checkpoint:
         complete: Whether the last page is staged.
         total: Size of the list as the last page reported it.
         fields: Names of the fields, in the order of their staging columns.
-        cleaned: Number of values that NUL or lone surrogates were removed from.
+        cleaned: Number of values that NUL, lone surrogates or NaN were removed from.
         report: What the load reports, once it is published.
     """
 

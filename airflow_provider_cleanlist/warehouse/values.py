@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import math
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, date, datetime
@@ -27,6 +28,7 @@ from airflow_provider_cleanlist.warehouse.types import ColumnType, Row
 
 _Convert = Callable[[Sequence[Any]], Sequence[Any]]
 
+_NOT_JSON = re.compile("NaN|Infinity")
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 _TRUE, _FALSE = frozenset({"true", "t", "yes", "y", "1"}), frozenset({"false", "f", "no", "n", "0"})
 
@@ -37,9 +39,11 @@ def clean(text: str) -> str:
 
 
 def clean_nested(value: Any) -> Any:
-    """Clean every string in lists and objects, including the names of fields."""
+    """Clean every string in lists and objects, including the names of fields; NaN and infinity, not JSON, are None."""
     if isinstance(value, str):
         return clean(value)
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
     if isinstance(value, Mapping):
         return {clean(name): clean_nested(item) for name, item in value.items()}
     return [clean_nested(item) for item in value] if isinstance(value, list) else value
@@ -271,6 +275,8 @@ class RowMaker:
     def _text(self, value: Any) -> str | None:
         if value is None:
             return None
+        if isinstance(value, float) and not math.isfinite(value):
+            return to_json(value)
         if not isinstance(value, str):
             return self._json(value)
         cleaned = clean(value)
@@ -279,9 +285,10 @@ class RowMaker:
 
     def _json(self, value: Any) -> str:
         document = to_json(value)
-        if "\\u0000" in document or not _is_storable(document):
-            self.cleaned += 1
-            return to_json(clean_nested(value))
+        if "\\u0000" in document or _NOT_JSON.search(document) or not _is_storable(document):
+            cleaned = to_json(clean_nested(value))
+            self.cleaned += cleaned != document
+            return cleaned
         return document
 
     def _typed(self, values: Sequence[Any], column: StagedColumn) -> Sequence[Any]:

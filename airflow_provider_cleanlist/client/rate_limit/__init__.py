@@ -54,7 +54,9 @@ def _open(store: str, scope: str, budget: Budget) -> BaseRateLimiter:
     host = FileRateLimiter(budget, scope, default_directories(), memory)
     if not store:
         return host
-    scheme = store.partition("://")[0]
+    scheme, separator, rest = store.partition("://")
+    scheme = scheme.lower()
+    store = f"{scheme}{separator}{rest}"
     if scheme == "memory":
         return MemoryRateLimiter(budget, state=memory)
     if scheme == "file":

@@ -42,6 +42,9 @@ written, which rows and records belong together, and in which of them something 
 Differs = Callable[["ColumnElement[Any]", "ColumnElement[Any]", ColumnType], "ColumnElement[bool]"]
 """Whether a stored value, which can be NULL, is not the given one, to the letter; the type is that of the given one."""
 
+MayLeaveOutRows = Callable[["Connection", sa.Table], bool]
+"""Whether a table has a trigger or rule that may leave out rows that are written to it."""
+
 ReferringKeys = Callable[["Connection", sa.Table], Sequence[str]]
 """Returns the foreign keys that refer to a table, each as a table and what it calls the key."""
 
@@ -394,6 +397,7 @@ class Database:
         column_types: Finds the types of columns, to tell which one refuses a value, where errors do not name it.
         conditions: Finds what constraints demand of rows.
         referring_keys: Finds the enforced foreign keys that refer to rows that a DELETE of a table or view can reach.
+        may_leave_out_rows: Tells whether a trigger or rule may leave out rows that are written, without an error.
         lock: How loads wait for each other while they publish. None where concurrent transactions conflict anyway.
         analyze: Makes the statement that gathers statistics on columns of a table that was just filled.
         update: Makes the statement that updates rows of the target in place.
@@ -440,6 +444,7 @@ class Database:
     column_types: AboutTable = lambda *_: {}
     conditions: AboutTable = lambda *_: {}
     referring_keys: ReferringKeys = lambda *_: ()
+    may_leave_out_rows: MayLeaveOutRows = lambda *_: False
 
     lock: Lock | None = None
     analyze: Callable[[sa.Table, Sequence[str]], Any] | None = None

@@ -61,6 +61,15 @@ _HIDES_ROWS = """
 SELECT row_security_active(t.oid) FROM pg_class t JOIN pg_namespace s ON s.oid = t.relnamespace
 WHERE t.relname = :name AND (s.nspname = :place OR CAST(:place AS text) IS NULL AND pg_table_is_visible(t.oid))
 """
+# Triggers BEFORE or INSTEAD OF (bits 2 and 64), of partitions too; and what a view's condition hides is left out of it.
+_MAY_LEAVE_OUT_ROWS = """
+SELECT t.relkind = 'v'
+OR EXISTS (SELECT 1 FROM pg_rewrite r WHERE r.ev_class = t.oid AND r.ev_type IN ('2', '3'))
+OR EXISTS (SELECT 1 FROM pg_trigger g WHERE NOT g.tgisinternal AND g.tgtype & 66 <> 0
+AND (g.tgrelid = t.oid OR g.tgrelid IN (SELECT i.inhrelid FROM pg_inherits i WHERE i.inhparent = t.oid)))
+FROM pg_class t JOIN pg_namespace s ON s.oid = t.relnamespace
+WHERE t.relname = :name AND (s.nspname = :place OR CAST(:place AS text) IS NULL AND pg_table_is_visible(t.oid))
+"""
 _TEXT_LENGTHS = """
 SELECT a.attname, a.atttypmod - 4
 FROM pg_attribute a JOIN pg_class t ON t.oid = a.attrelid JOIN pg_namespace s ON s.oid = t.relnamespace
@@ -237,6 +246,11 @@ def _check(connection: Connection, table: sa.Table) -> None:
         )
 
 
+def _may_leave_out_rows(connection: Connection, table: sa.Table) -> bool:
+    parameters = {"name": table.name, "place": table.schema}
+    return bool(connection.execute(sa.text(_MAY_LEAVE_OUT_ROWS), parameters).scalar())
+
+
 def _differs(old: ColumnElement[Any], new: ColumnElement[Any], _: ColumnType) -> ColumnElement[bool]:
     """Return whether two values differ as texts: every type has one, and ``json`` and ``citext`` compare otherwise."""
     return sa.cast(old, sa.Text()).collate("C").is_distinct_from(sa.cast(new, sa.Text()))
@@ -265,6 +279,7 @@ POSTGRESQL = Database(
     column_types=texts_by_query(_COLUMN_TYPES),
     conditions=texts_by_query(_CONDITIONS),
     referring_keys=keys_by_query(_REFERRING_KEYS),
+    may_leave_out_rows=_may_leave_out_rows,
     update=update_from,
     differs=_differs,
     folds_keys=True,

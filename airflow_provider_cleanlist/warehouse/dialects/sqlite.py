@@ -31,6 +31,10 @@ FROM {master} m, pragma_foreign_key_list(m.name, :place) k, pragma_foreign_keys 
 WHERE e.foreign_keys AND m.type = 'table' AND lower(k."table") = lower(:name)
 GROUP BY m.name, k.id ORDER BY 1, 2
 """
+_MAY_LEAVE_OUT_ROWS = """
+SELECT count(*) FROM {master}
+WHERE lower(tbl_name) = lower(:name) AND (type = 'trigger' OR upper(sql) LIKE '%ON CONFLICT%')
+"""
 _STORED_FORMS = """
 SELECT c.name, '{} COLLATE ' || c.coll
 FROM pragma_index_list(:name, coalesce(:place, 'main')) i, pragma_index_xinfo(i.name, coalesce(:place, 'main')) c
@@ -75,13 +79,21 @@ def _lock(table: sa.Table, _registry: sa.Table, _seconds: int) -> sa.Update:
     return table.update().values({column: column}).where(sa.text("1 = 0"))
 
 
-def _referring_keys(connection: Connection, table: sa.Table) -> list[str]:
-    """Return the foreign keys that refer to a table, if the session enforces any."""
+def _ask_master(connection: Connection, table: sa.Table, query: str) -> Any:
+    """Return what the catalog of a table's file says."""
     place = table.schema or "main"
     master = f"{connection.dialect.identifier_preparer.quote(place)}.sqlite_master"
-    query = sa.text(_REFERRING_KEYS.format(master=master))
-    found = connection.execute(query, {"name": table.name, "place": place})
+    return connection.execute(sa.text(query.format(master=master)), {"name": table.name, "place": place})
+
+
+def _referring_keys(connection: Connection, table: sa.Table) -> list[str]:
+    """Return the foreign keys that refer to a table, if the session enforces any."""
+    found = _ask_master(connection, table, _REFERRING_KEYS)
     return [f"{name} (FOREIGN KEY ({columns}))" for name, columns in found]
+
+
+def _may_leave_out_rows(connection: Connection, table: sa.Table) -> bool:
+    return bool(_ask_master(connection, table, _MAY_LEAVE_OUT_ROWS).scalar())
 
 
 class UpdateFrom(UpdateOfMatches):
@@ -144,6 +156,7 @@ SQLITE = Database(
     ignores_case=True,
     lock=Lock(statement=_lock, excludes_writers=True),
     referring_keys=_referring_keys,
+    may_leave_out_rows=_may_leave_out_rows,
     stored_forms=forms_by_query(_STORED_FORMS),
     update=UpdateFrom,
     differs=_differs,

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import TYPE_CHECKING
 
 import pytest
+import sqlalchemy as sa
 
 from airflow_provider_cleanlist.warehouse.errors import LoadConfigurationError, LoadDataError
 from airflow_provider_cleanlist.warehouse.loader import load
-
-if TYPE_CHECKING:
-    import sqlalchemy as sa
 
 pytestmark = pytest.mark.integration
 
@@ -184,6 +181,90 @@ def test_triggers_see_what_changes_and_nothing_else(postgres, make_spec, paged):
     changed = [leads[0] | {"email": "A"}, *leads[1:-1], {"lead_id": "new"}]
     load(postgres, make_spec(load_id="3", on_missing="delete"), paged([changed]))
     assert run(postgres, "SELECT what FROM seen ORDER BY 1") == [("DELETE",), ("INSERT",), ("UPDATE",)]
+
+
+COLUMNS = "lead_id TEXT, email TEXT, _cleanlist_list_id TEXT, _cleanlist_run_id TEXT, _cleanlist_synced_at TIMESTAMPTZ"
+SKIP = "CREATE FUNCTION act() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {} END $$"
+ACT = "CREATE TRIGGER act BEFORE INSERT ON {} FOR EACH ROW EXECUTE FUNCTION act()"
+LEFT_OUT = {
+    "trigger": (
+        f"CREATE TABLE leads ({COLUMNS})",
+        SKIP.format("IF NEW.lead_id = '2' THEN RETURN NULL; END IF; RETURN NEW;"),
+        ACT.format("leads"),
+    ),
+    "trigger of a partition": (
+        f"CREATE TABLE leads ({COLUMNS}) PARTITION BY LIST (lead_id)",
+        "CREATE TABLE one PARTITION OF leads FOR VALUES IN ('1')",
+        "CREATE TABLE two PARTITION OF leads FOR VALUES IN ('2')",
+        SKIP.format("RETURN NULL;"),
+        ACT.format("two"),
+    ),
+    "rule": (
+        f"CREATE TABLE leads ({COLUMNS})",
+        "CREATE RULE skip AS ON INSERT TO leads WHERE NEW.lead_id = '2' DO INSTEAD NOTHING",
+    ),
+    "view": (
+        f"CREATE TABLE base ({COLUMNS})",
+        "CREATE VIEW leads AS SELECT * FROM base WHERE lead_id <> '2'",
+    ),
+}
+TAKEN = {
+    "trigger that changes": (
+        f"CREATE TABLE leads ({COLUMNS})",
+        SKIP.format("NEW.email = upper(NEW.email); RETURN NEW;"),
+        ACT.format("leads"),
+    ),
+    "trigger that redirects": (
+        f"CREATE TABLE leads ({COLUMNS})",
+        "CREATE TABLE child () INHERITS (leads)",
+        SKIP.format("INSERT INTO child VALUES (NEW.*); RETURN NULL;"),
+        ACT.format("leads"),
+    ),
+    "view of all": (f"CREATE TABLE base ({COLUMNS})", "CREATE VIEW leads AS SELECT * FROM base"),
+}
+
+
+@pytest.mark.parametrize("made", LEFT_OUT)
+def test_what_leaves_out_rows_fails_the_load(postgres, make_spec, paged, made):
+    run(postgres, *LEFT_OUT[made])
+    leads = [{"lead_id": number, "email": "secret@x.example"} for number in "12"]
+    for mode in ("merge", "append"):
+        with pytest.raises(
+            LoadConfigurationError, match="condition of leads left out 1 of 2 records"
+        ) as caught:
+            load(postgres, make_spec(mode=mode, known_fields=()), paged([leads]))
+        assert "secret" not in str(caught.value)
+    assert run(postgres, "SELECT count(*) FROM leads") == [(0,)]
+
+
+@pytest.mark.parametrize("made", TAKEN)
+def test_what_takes_all_rows_does_not(postgres, make_spec, paged, made):
+    run(postgres, *TAKEN[made])
+    leads = [{"lead_id": number, "email": "a@x.example"} for number in "12"]
+    for attempt in ("first", "second"):
+        assert load(postgres, make_spec(load_id=attempt, known_fields=()), paged([leads])).rows_written == 2
+    assert run(postgres, "SELECT count(*) FROM leads") == [(2,)]
+
+
+@pytest.mark.parametrize(
+    "tables",
+    [
+        (
+            "CREATE TABLE leads (lead_id TEXT, email TEXT)",
+            "CREATE TRIGGER t BEFORE INSERT ON leads WHEN new.lead_id = '2' BEGIN SELECT RAISE(IGNORE); END",
+        ),
+        ("CREATE TABLE leads (lead_id TEXT, email TEXT UNIQUE ON CONFLICT IGNORE)",),
+        ("CREATE TABLE leads (lead_id TEXT, email TEXT UNIQUE on conflict replace)",),
+    ],
+)
+def test_what_leaves_out_rows_of_sqlite_fails_the_load(tmp_path, make_spec, paged, tables):
+    engine = sa.create_engine(f"sqlite:///{tmp_path / 'warehouse.db'}")
+    run(engine, *tables)
+    leads = [{"lead_id": number, "email": "a@x.example"} for number in "12"]
+    with pytest.raises(LoadConfigurationError, match="left out 1 of 2 records"):
+        load(engine, make_spec(known_fields=()), paged([leads]))
+    assert run(engine, "SELECT count(*) FROM leads") == [(0,)]
+    engine.dispose()
 
 
 def test_columns_of_other_types_are_compared_by_what_they_hold(postgres, make_spec, paged):

@@ -15,6 +15,7 @@ from airflow.providers.common.compat.sdk import AirflowFailException, BaseHook
 from airflow_provider_cleanlist.client.settings import ClientSettings
 from airflow_provider_cleanlist.exceptions import CleanlistConfigurationError, CleanlistError
 from airflow_provider_cleanlist.hooks.cleanlist import CleanlistHook
+from airflow_provider_cleanlist.hooks.sql import sql_hook
 
 KEY = "clapi_unit/secret+0123:4567@89"
 VARIABLE = "AIRFLOW_CONN_CLEANLIST_DEFAULT"
@@ -156,6 +157,9 @@ def test_what_the_form_saves_and_airflow_exports_gives_the_same_settings(
         json.dumps({"conn_type": "cleanlist", "password": KEY, "host": "", "extra": {}}),
         json.dumps({"conn_type": "cleanlist", "password": KEY, "extra": dict.fromkeys(EXTRA)}),
         json.dumps({"conn_type": "cleanlist", "password": KEY, "extra": dict.fromkeys(EXTRA, "")}),
+        json.dumps({"conn_type": "cleanlist", "password": KEY, "extra": dict.fromkeys(EXTRA, "None")}),
+        json.dumps({"conn_type": "cleanlist", "password": KEY, "extra": {"hash_secret": "None"}}),
+        json.dumps({"conn_type": "cleanlist", "password": KEY, "extra": " "}),
     ],
 )
 def test_a_connection_needs_nothing_but_the_key(empty: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -179,6 +183,10 @@ UNUSABLE = [
     (connection(extra={"requests_per_minute": 0}), "requests_per_minute must be a number from 1 to 100000"),
     (connection(extra={"lead_lists_api": "v3"}), "lead_lists_api must be one of v2, v1"),
     (connection(extra={"rate_limit_store": "ftp://x"}), "rate_limit_store must be empty or begin with"),
+    (connection(extra="requests_per_minute=30"), "extra must be a JSON object"),
+    (connection(extra='{"requests_per_minute": 30'), "extra must be a JSON object"),
+    (connection(host="http://127.0.0.1", port=-1), "port must be a number from 1 to 65535"),
+    (connection(host="http://127.0.0.1", port=99999), "port must be a number from 1 to 65535"),
     pytest.param(
         connection(extra=["a"]),
         "extra must be a JSON object",
@@ -201,6 +209,17 @@ def test_an_unusable_connection_says_which_and_why(
     assert isinstance(caught.value, AirflowFailException)
     assert KEY not in str(caught.value)
     assert CleanlistHook().test_connection() == (False, str(caught.value))
+
+
+@pytest.mark.parametrize("value", ["{", '{"conn_type": "cleanlist", "port": "https"}'])
+def test_a_connection_in_the_environment_that_airflow_cannot_read(
+    value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(VARIABLE, value)
+    told = "Airflow cannot read connection 'cleanlist_default' from the environment variable AIRFLOW_CONN_CLEANLIST_"
+    for look_up in (CleanlistHook().get_conn, lambda: sql_hook("cleanlist_default", "sql_conn_id")):
+        with pytest.raises(CleanlistConfigurationError, match=told):
+            look_up()
 
 
 def test_a_connection_that_does_not_exist_is_airflows_error() -> None:

@@ -254,3 +254,25 @@ def test_records_by_column_become_the_rows_of_the_records(make_spec, arguments):
     found, expected = RowMaker(make_spec(**arguments)), RowMaker(make_spec(**arguments))
     assert found.rows(columns, page=1) == expected.rows(records, page=1)
     assert (found.fields, found.cleaned) == (expected.fields, expected.cleaned)
+
+
+def test_numbers_that_json_lacks_become_null(make_spec):
+    nan, infinite = float("nan"), float("inf")
+    maker = RowMaker(make_spec(column_types={"tags": "json"}, known_fields=()))
+    lead = {
+        "lead_id": "a",
+        "tags": [nan, {"x": -infinite}, 1.5, "NaN"],
+        "note": {"Infinity": infinite},
+        "score": nan,
+    }
+    row = values(maker, lead)
+    assert (row["tags"], row["note"], row["score"]) == (
+        '[null,{"x":null},1.5,"NaN"]',
+        '{"Infinity":null}',
+        "NaN",
+    )
+    assert maker.cleaned == 2
+    assert (
+        values(maker, {"lead_id": "b", "tags": ["Infinity Ltd", "NaN"]})["tags"] == '["Infinity Ltd","NaN"]'
+    )
+    assert maker.cleaned == 2

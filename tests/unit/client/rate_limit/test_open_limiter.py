@@ -41,7 +41,7 @@ def test_nothing_said_means_a_file_in_the_home_of_airflow(scope, tmp_path):
     assert len(list((tmp_path / "home" / ".cleanlist").iterdir())) == 1
 
 
-@pytest.mark.parametrize("url", ["file://{}/shared%20budget", "file://localhost{}/shared%20budget"])
+@pytest.mark.parametrize("url", ["file://{}/shared%20budget", "FILE://localhost{}/shared%20budget"])
 def test_a_file_url_names_the_directory(scope, tmp_path, url):
     limiter = open_limiter(url.format(tmp_path), scope, Budget())
     assert work(limiter) == GO
@@ -54,7 +54,7 @@ def test_a_directory_that_cannot_be_used_falls_back_to_the_home_of_airflow(scope
 
 
 def test_memory_is_shared_by_budgets_of_one_scope(scope):
-    limiter = open_limiter("memory://", scope, Budget(1))
+    limiter = open_limiter("Memory://", scope, Budget(1))
     assert isinstance(limiter, MemoryRateLimiter)
     assert work(limiter) == GO
     assert work(open_limiter("memory://", scope, Budget(1, 50.0))).verdict is Verdict.WAIT
