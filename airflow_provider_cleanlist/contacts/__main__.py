@@ -40,14 +40,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         action="append",
         default=[],
         metavar="COLUMN=FIELD",
-        help="an entry of column_mapping; without a field, the column is left out; may be repeated",
+        help="an entry of column_mapping, once for each column; COLUMN= (without a field) ignores the column",
     )
     options = parser.parse_args(arguments)
     mapping = {}
     for entry in options.map:
         column, separator, field = entry.rpartition("=")
         if not separator:
-            parser.error(f"--map {entry}: give COLUMN=FIELD, or COLUMN= to leave the column out")
+            parser.error(f"--map {entry}: give COLUMN=FIELD, or COLUMN= to ignore the column")
         mapping[column] = field or None
     report = ReadReport()
     try:

@@ -51,6 +51,9 @@ ROWS = [{"Name": "Mara"}, {"Name": "Teo"}]
         },
         {"data": {"people": {"nodes": ROWS}}, "rate": -1.5e10},
         {"breadcrumbs": [{"label": "x"}], "contacts": [], "people": ROWS},
+        {"users": ROWS},
+        {"meta": {"count": 2}, "users": ROWS, "groups": [{"label": "x"}], "next": None},
+        {"team": {"label": "x", "whoever": ROWS}},
     ],
 )
 def test_the_array_inside_the_answer_of_an_api_is_read(answer, size):
