@@ -2,68 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from airflow_provider_cleanlist.contacts.identity import identity, normalise, validate
 
 
-@dataclass(frozen=True, slots=True)
-class SubmittedPersons:
-    """Who was submitted in a workflow.
-
-    Attributes:
-        persons: Their hashes.
-        by_task: Hash by the task id that stood at the person's place in the response; whether the order of task ids
-            is that of the contacts is documented nowhere.
-    """
-
-    persons: frozenset[str] = frozenset()
-    by_task: Mapping[str, str] = field(default_factory=dict)
-
-    @classmethod
-    def of(cls, contacts: Iterable[tuple[str, str | None]]) -> SubmittedPersons:
-        """Return who was submitted.
-
-        Args:
-            contacts: Hash and task id of each contact.
-        """
-        pairs = list(contacts)
-        return cls(
-            frozenset(person for person, _ in pairs),
-            {task_id: person for person, task_id in pairs if task_id},
-        )
-
-
-def person_of(record: Mapping[str, Any], submitted: SubmittedPersons) -> str | None:
+def person_of(record: Mapping[str, Any], submitted: Collection[str]) -> str | None:
     """Return the hash of the person whose result it is, or None if that cannot be told.
 
-    The person has to be named by the result itself. Its task id only decides between several that it names, such as a
-    profile and a name that were submitted as two contacts.
+    The person has to be named by the result itself: by what it echoes of the submission, else by the profile, else by
+    names and company, and by these only if they are those of one submitted contact. So somebody who was submitted by a
+    profile does not get the result of a namesake. Task ids do not count: their order is documented nowhere.
 
     Args:
         record: A record of :func:`.rows.result_row`.
-        submitted: Who was submitted in its workflow.
+        submitted: The hashes of everybody who was submitted in its workflow.
     """
-    named = submitted.persons.intersection(named_persons(record))
-    by_task = submitted.by_task.get(record["task_id"])
-    if by_task in named:
-        return by_task
-    return next(iter(named)) if len(named) == 1 else None
+    for named in named_persons(record):
+        if found := named.intersection(submitted):
+            return next(iter(found)) if len(found) == 1 else None
+    return None
 
 
-def named_persons(record: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the hash of every contact as which the person that a result names may have been submitted.
+def named_persons(record: Mapping[str, Any]) -> Iterator[frozenset[str]]:
+    """Yield the hashes of the contacts as which the person may have been submitted, by what tells it best first.
 
     Args:
         record: A record of :func:`.rows.result_row`.
     """
-    for fields in _contacts_in(record):
-        for known in (_PROFILE, (*_NAMES, "company_domain"), (*_NAMES, "company_name")):
-            contact = normalise({name: fields.get(name) for name in known})
-            if validate(contact) is None:
-                yield identity(contact).hex()
+    echo = record["raw"].get("input") if isinstance(record.get("raw"), Mapping) else None
+    if isinstance(echo, Mapping):
+        yield _hashes([echo])
+    contacts = list(_contacts_in(record))
+    for ways in ((_PROFILE,), ((*_NAMES, "company_domain"), (*_NAMES, "company_name"))):
+        yield _hashes({name: contact.get(name) for name in known} for contact in contacts for known in ways)
+
+
+def _hashes(found: Iterable[Mapping[str, Any]]) -> frozenset[str]:
+    contacts = map(normalise, found)
+    return frozenset(identity(contact).hex() for contact in contacts if validate(contact) is None)
 
 
 _PROFILE = ("linkedin_url",)
@@ -85,6 +63,3 @@ def _contacts_in(record: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
         for cut in range(min(1, len(words)), max(1, len(words))):
             yield found | {"first_name": " ".join(words[:cut]), "last_name": " ".join(words[cut:])}
         yield found
-    submitted = record["raw"].get("input") if isinstance(record.get("raw"), Mapping) else None
-    if isinstance(submitted, Mapping):
-        yield submitted

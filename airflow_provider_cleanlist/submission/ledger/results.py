@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_cleanlist.exceptions import CleanlistConfigurationError, CleanlistLoadError
-from airflow_provider_cleanlist.results.persons import SubmittedPersons, person_of
+from airflow_provider_cleanlist.results.persons import person_of
 from airflow_provider_cleanlist.results.reader import ResultPage
 from airflow_provider_cleanlist.results.rows import PERSON
 from airflow_provider_cleanlist.submission.journal import JournalConfigurationError, JournalError
@@ -38,7 +38,7 @@ class PersonFinder:
     def __init__(self, ledger: LedgerDatabase) -> None:
         self._ledger = ledger
         self._workflow_id: str | None = None
-        self._submitted = SubmittedPersons()
+        self._submitted: frozenset[str] = frozenset()
         self.unknown = 0
 
     def page(self, page: ResultPage) -> ResultPage:
@@ -54,11 +54,11 @@ class PersonFinder:
         self.unknown += person is None
         return record | {PERSON: person}
 
-    def _submitted_in(self, workflow_id: str) -> SubmittedPersons:
+    def _submitted_in(self, workflow_id: str) -> frozenset[str]:
         """Return who was submitted in a workflow; records come workflow by workflow."""
         if workflow_id != self._workflow_id:
             contacts = self._ledger.contacts_of([workflow_id])
-            self._submitted = SubmittedPersons.of((one.person, one.api_task_id) for one in contacts)
+            self._submitted = frozenset(contact.person for contact in contacts)
             self._workflow_id = workflow_id
         return self._submitted
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_cleanlist.results.persons import SubmittedPersons, person_of
+from airflow_provider_cleanlist.results.persons import person_of
 from airflow_provider_cleanlist.results.rows import result_row
 from airflow_provider_cleanlist.submission.ledger import person
 
@@ -17,10 +17,8 @@ BEN = {"first_name": "Ben", "last_name": "Okoro", "company_domain": "quill.examp
 EVERYBODY = (ANA, BEN)
 
 
-def submitted(*contacts: dict[str, str], order: tuple[int, ...] | None = None) -> SubmittedPersons:
-    """Return who was submitted; ``order`` says whose task ids t0, t1, ... the API returned."""
-    tasks = [None] * len(contacts) if order is None else [f"t{order.index(n)}" for n in range(len(contacts))]
-    return SubmittedPersons.of((person(contact), task) for contact, task in zip(contacts, tasks, strict=True))
+def submitted(*contacts: dict[str, str]) -> frozenset[str]:
+    return frozenset(map(person, contacts))
 
 
 def record(task_id: str = "t0", **fields: Any) -> dict[str, Any]:
@@ -35,37 +33,45 @@ def ana(task_id: str = "t0", **prospect: Any) -> dict[str, Any]:
     return record(task_id, prospect=fields, company=company)
 
 
-@pytest.mark.parametrize("order", [None, (0, 1), (1, 0)])
+@pytest.mark.parametrize("task_id", ["t0", "t1", "t7"])
 @pytest.mark.parametrize("contact", [ANA, ANA_BY_COMPANY, ANA_BY_PROFILE])
-def test_it_is_whom_the_result_names_in_whatever_order_task_ids_came(
-    contact: dict[str, str], order: tuple[int, ...] | None
-) -> None:
-    result = ana(linkedin_url="http://linkedin.com/in/Ana-de-la-Cruz/")
-    assert person_of(result, submitted(contact, BEN, order=order)) == person(contact)
+def test_it_is_whom_the_result_names_whatever_its_task_id(contact: dict[str, str], task_id: str) -> None:
+    result = ana(task_id, linkedin_url="http://linkedin.com/in/Ana-de-la-Cruz/")
+    assert person_of(result, submitted(contact, BEN)) == person(contact)
 
 
-@pytest.mark.parametrize("order", [None, (0, 1), (1, 0)])
-def test_a_result_that_names_nobody_submitted_is_nobodys(order: tuple[int, ...] | None) -> None:
-    everybody = submitted(*EVERYBODY, order=order)
+def test_a_result_that_names_nobody_submitted_is_nobodys() -> None:
     for result in (
         record(prospect=None, company=None),
         record(prospect={"first_name": "Ana"}, company={"domain": "quill.example"}),
         ana(last_name="Cruz"),
         record(prospect={"first_name": 7, "last_name": ["x"]}, company="Quill"),
     ):
-        assert person_of(result, everybody) is None
+        assert person_of(result, submitted(*EVERYBODY)) is None
 
 
 def test_a_person_of_another_workflow_is_not_taken() -> None:
-    assert person_of(ana(), submitted(BEN, order=(0,))) is None
-    assert person_of(ana(), SubmittedPersons()) is None
+    assert person_of(ana(), submitted(BEN)) is None
+    assert person_of(ana(), submitted()) is None
 
 
-def test_the_task_id_decides_between_several_whom_the_result_names() -> None:
-    result = ana("t1", linkedin_url="https://www.linkedin.com/in/ana-de-la-cruz")
-    both = (ANA, ANA_BY_PROFILE)
-    assert person_of(result, submitted(*both, order=(0, 1))) == person(ANA_BY_PROFILE)
-    assert person_of(result, submitted(*both)) is None
+def test_a_profile_that_was_submitted_decides_before_names() -> None:
+    """A namesake at the same company, submitted by name, gets her own result and nobody else's."""
+    both = submitted(ANA, ANA_BY_PROFILE)
+    for task_id in ("t0", "t1"):
+        assert person_of(ana(task_id, linkedin_url=ANA_BY_PROFILE["linkedin_url"]), both) == person(
+            ANA_BY_PROFILE
+        )
+        assert person_of(ana(task_id, linkedin_url="https://www.linkedin.com/in/ana-2"), both) == person(ANA)
+        assert person_of(ana(task_id), both) == person(ANA)
+
+
+def test_names_of_two_submitted_contacts_are_nobodys() -> None:
+    two = submitted(ANA, ANA_BY_COMPANY)
+    assert person_of(ana(), two) is None
+    assert person_of(
+        record(prospect={"full_name": "Ana de la Cruz"}, company={"domain": "quill.example"}), two
+    ) == (person(ANA))
 
 
 @pytest.mark.parametrize("full_name", ["Ana de la Cruz", " ana  de la cruz "])
@@ -80,3 +86,17 @@ def test_a_full_name_is_tried_at_every_cut(full_name: str) -> None:
 def test_an_echo_of_what_was_submitted_counts() -> None:
     result = record(prospect={"first_name": "Anita"}, input=ANA | {"email": None})
     assert person_of(result, submitted(*EVERYBODY)) == person(ANA)
+
+
+def test_an_echo_decides_before_what_was_found() -> None:
+    def found(echo: dict[str, Any]) -> dict[str, Any]:
+        prospect = {"first_name": "Ana", "last_name": "de la Cruz", **ANA_BY_PROFILE}
+        company = {"name": "Quill & Sextant", "domain": "quill.example"}
+        return record(prospect=prospect, company=company, input=echo)
+
+    everybody = submitted(ANA, ANA_BY_PROFILE, ANA_BY_COMPANY)
+    for contact in (ANA, ANA_BY_PROFILE, ANA_BY_COMPANY):
+        assert person_of(found(contact), everybody) == person(contact)
+    assert person_of(found(BEN), everybody) == person(ANA_BY_PROFILE)  # nobody submitted Ben
+    assert person_of(found(BEN), submitted(ANA, ANA_BY_COMPANY)) is None
+    assert person_of(found({"first_name": 7, "linkedin_url": []}), submitted(ANA)) == person(ANA)
