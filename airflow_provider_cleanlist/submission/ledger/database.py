@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import sqlalchemy as sa
 
+from airflow_provider_cleanlist.client.models import EnrichmentType
 from airflow_provider_cleanlist.client.results import WorkflowEnd
 from airflow_provider_cleanlist.exceptions import CleanlistConfigurationError
 from airflow_provider_cleanlist.submission.credits import workflow_credits
@@ -26,6 +27,7 @@ from airflow_provider_cleanlist.submission.ledger.tables import (
     LedgerTables,
     database_errors,
     ledger_tables,
+    read_word,
     set_up,
     transaction,
 )
@@ -265,7 +267,8 @@ class LedgerDatabase:
             "emails_found": emails,
             "phones_found": phones,
             "credits_spent": workflow_credits(
-                row.enrichment_type, replace(end, emails_found=emails, phones_found=phones)
+                read_word(EnrichmentType, row.enrichment_type, "cleanlist_batches.enrichment_type"),
+                replace(end, emails_found=emails, phones_found=phones),
             ),
         }
         is_as_read: Any

@@ -21,6 +21,7 @@ from airflow_provider_cleanlist.submission.history import (
 )
 from airflow_provider_cleanlist.submission.ledger.database import ROWS_AT_ONCE, chunks, moment
 from airflow_provider_cleanlist.submission.ledger.statements import BatchStatements
+from airflow_provider_cleanlist.submission.ledger.tables import read_word
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
@@ -47,6 +48,18 @@ class Asking:
     token: str
     since: datetime | None
     window: timedelta | None
+
+
+def read_decision(text: str | None) -> PersonDecision | None:
+    """Return what a person has decided, as a row of ``cleanlist_batches`` holds it; None if nobody has.
+
+    Args:
+        text: What it holds.
+
+    Raises:
+        JournalCorruptError: It is no decision.
+    """
+    return None if text is None else read_word(PersonDecision, text, "cleanlist_batches.decision")
 
 
 class LedgerHistories:
@@ -152,7 +165,7 @@ class LedgerHistories:
         is_this_task = row.task_key == self._asking.task_key
         is_later = self._asking.since is not None and row.submitted_at >= self._asking.since
         is_here = is_this_task and (row.token == self._asking.token or is_later)
-        status, state = row.workflow_status, BatchState(row.state)
+        status, state = row.workflow_status, read_word(BatchState, row.state, "cleanlist_batches.state")
         is_given_up = is_this_task and row.try_number < attempts.get(row.map_index, 0)
         if state is BatchState.INTENT and is_given_up:
             state = BatchState.UNKNOWN
@@ -166,5 +179,5 @@ class LedgerHistories:
             changed_at=row.changed_at,
             has_failed=status is not None and workflow_state(status) is WorkflowState.FAILED,
             is_of_other_token=is_this_task and not is_here,
-            decision=None if row.decision is None else PersonDecision(row.decision),
+            decision=read_decision(row.decision),
         )

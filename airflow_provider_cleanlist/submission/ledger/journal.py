@@ -44,8 +44,9 @@ from airflow_provider_cleanlist.submission.ledger.database import (
     chunks,
     moment,
 )
-from airflow_provider_cleanlist.submission.ledger.histories import Asking, LedgerHistories
+from airflow_provider_cleanlist.submission.ledger.histories import Asking, LedgerHistories, read_decision
 from airflow_provider_cleanlist.submission.ledger.statements import BatchStatements
+from airflow_provider_cleanlist.submission.ledger.tables import read_word
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
@@ -323,7 +324,7 @@ class LedgerJournal:
         return [
             Batch(
                 number=number,
-                state=BatchState(row.state),
+                state=read_word(BatchState, row.state, "cleanlist_batches.state"),
                 identities=bytes(contacts[row.batch_id].identities),
                 enrichment_type=recorded_type(row.enrichment_type).value,
                 changed_at=row.changed_at.timestamp(),
@@ -331,7 +332,7 @@ class LedgerJournal:
                 task_ids=tuple(contacts[row.batch_id].task_ids),
                 note=row.note,
                 batch_id=row.batch_id,
-                decision=None if row.decision is None else PersonDecision(row.decision),
+                decision=read_decision(row.decision),
                 decided_by=row.decided_by or "",
                 decided_at=None if row.decided_at is None else row.decided_at.timestamp(),
                 submitted_at=row.submitted_at.timestamp(),

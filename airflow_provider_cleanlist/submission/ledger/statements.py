@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 from sqlalchemy.dialects import mysql, postgresql, sqlite
 
-from airflow_provider_cleanlist.submission.ledger.tables import API_ID_LENGTH
+from airflow_provider_cleanlist.submission.ledger.tables import API_ID_LENGTH, read_person
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
@@ -89,7 +89,7 @@ class BatchStatements:
                 .order_by(contacts.c.batch_id, contacts.c.position)
             )
             for batch_id, person_hash, api_task_id in connection.execute(query):
-                found[batch_id].identities += bytes.fromhex(person_hash)
+                found[batch_id].identities += read_person(person_hash)
                 if api_task_id:
                     found[batch_id].task_ids.append(api_task_id)
         return found

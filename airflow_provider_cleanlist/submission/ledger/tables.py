@@ -10,20 +10,25 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from enum import StrEnum
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import mysql
 
+from airflow_provider_cleanlist.contacts.identity import IDENTITY_BYTES
 from airflow_provider_cleanlist.submission.journal import (
     DECIDED_BY_LENGTH,
     JournalConfigurationError,
+    JournalCorruptError,
     JournalUnavailableError,
 )
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection, Engine
+
+Word = TypeVar("Word", bound=StrEnum)
 
 LEDGER_VERSION = 2
 """Version of the tables. A later release that changes them migrates older ones; an older release refuses newer ones."""
@@ -48,6 +53,53 @@ class LedgerLockedError(JournalUnavailableError):
     """Somebody else held the ledger's lock for longer than a task waits."""
 
 
+def damaged(cell: str) -> JournalCorruptError:
+    """Return the error for a value that the provider does not write; it is not quoted, because it may be anything.
+
+    Args:
+        cell: Table and column.
+    """
+    return JournalCorruptError(
+        f"{cell} of the ledger holds a value that the provider does not write, so somebody has changed it: correct it, "
+        "or restore the row from a backup"
+    )
+
+
+def read_word(kind: type[Word], text: Any, cell: str) -> Word:
+    """Return the word that a cell holds.
+
+    Args:
+        kind: The words that it may hold.
+        text: What it holds.
+        cell: Table and column.
+
+    Raises:
+        JournalCorruptError: It is none of these words.
+    """
+    try:
+        return kind(text)
+    except ValueError:
+        raise damaged(cell) from None
+
+
+def read_person(text: Any) -> bytes:
+    """Return the hash of a person that a row of ``cleanlist_contacts`` holds.
+
+    Args:
+        text: What it holds.
+
+    Raises:
+        JournalCorruptError: It is no such hash.
+    """
+    try:
+        found = bytes.fromhex(text)
+    except (TypeError, ValueError):
+        found = b""
+    if len(found) != IDENTITY_BYTES:
+        raise damaged("cleanlist_contacts.person")
+    return found
+
+
 DATABASES = {"postgresql": "PostgreSQL", "mysql": "MySQL", "mariadb": "MariaDB", "sqlite": "SQLite"}
 
 
@@ -56,6 +108,8 @@ class UtcDateTime(sa.types.TypeDecorator[datetime]):
 
     impl = sa.DateTime
     cache_ok = True
+    cell = "a moment"
+    """Which column it is, for errors."""
 
     def load_dialect_impl(self, dialect: Any) -> Any:
         """Return the database's own type, with fractions of a second."""
@@ -71,6 +125,18 @@ class UtcDateTime(sa.types.TypeDecorator[datetime]):
             return None
         moment = value.astimezone(UTC)
         return moment if dialect.name == "postgresql" else moment.replace(tzinfo=None)
+
+    def result_processor(self, dialect: Any, coltype: Any) -> Any:
+        """Return what reads a moment; SQLite takes any text in its place."""
+        read: Any = super().result_processor(dialect, coltype)
+
+        def read_checked(value: Any) -> datetime | None:
+            try:
+                return read(value)  # type: ignore[no-any-return]
+            except (TypeError, ValueError):
+                raise damaged(self.cell) from None
+
+        return read_checked
 
     def process_result_value(self, value: datetime | None, dialect: Any) -> datetime | None:
         """Return the moment that the driver read."""
@@ -120,7 +186,11 @@ def ledger_tables(schema: str | None) -> LedgerTables:
     column, integer = sa.Column, sa.Integer
 
     def table(name: str, *parts: Any) -> sa.Table:
-        return sa.Table(f"cleanlist_{name}", metadata, *parts, mysql_engine="InnoDB", mariadb_engine="InnoDB")
+        made = sa.Table(f"cleanlist_{name}", metadata, *parts, mysql_engine="InnoDB", mariadb_engine="InnoDB")
+        for part in made.columns:
+            if isinstance(part.type, UtcDateTime):
+                part.type.cell = f"{made.name}.{part.name}"
+        return made
 
     def task() -> list[sa.Column[Any]]:
         return [

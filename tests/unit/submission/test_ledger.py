@@ -35,6 +35,7 @@ from airflow_provider_cleanlist.submission.history import (
 from airflow_provider_cleanlist.submission.journal import (
     Batch,
     JournalConfigurationError,
+    JournalCorruptError,
     JournalUnavailableError,
 )
 from airflow_provider_cleanlist.submission.ledger import person
@@ -509,3 +510,60 @@ def test_max_credits_bounds_what_is_really_sent(ledger: Ledger, limit: int | Non
     with pytest.raises(CleanlistCreditLimitError) if is_bound else nullcontext():
         submission.run(RecordsSource(people))
     assert sent == ([] if is_bound else [("full", 2)])
+
+
+@pytest.mark.parametrize(
+    ("table", "column", "value"),
+    [
+        ("batches", "state", "weird"),
+        ("batches", "state", "ACCEPTED"),
+        ("batches", "decision", "perhaps"),
+        ("batches", "submitted_at", "garbage"),
+        ("batches", "changed_at", "yesterday"),
+        ("batches", "changed_at", 7),
+        ("contacts", "person", "zz"),
+        ("contacts", "person", "0123456789abcdef0123456x"),
+        ("contacts", "person", "0123"),
+    ],
+)
+def test_a_cell_that_somebody_has_changed_is_named_without_its_value(
+    ledger: Ledger, table: str, column: str, value: object
+) -> None:
+    begun(ledger.journal(), [A])
+    ledger.database.run(
+        lambda connection: connection.execute(
+            sa.text(f"UPDATE cleanlist_{table} SET {column} = :value"), {"value": value}
+        )
+    )
+    with pytest.raises(JournalCorruptError) as caught:
+        ledger.journal()
+    assert str(caught.value).startswith(f"cleanlist_{table}.{column} of the ledger holds a value")
+    assert str(value) not in str(caught.value).replace(f"{table}.{column}", "")
+    if table == "batches":
+        with pytest.raises(JournalCorruptError, match=f"^cleanlist_{table}.{column} "):
+            ledger.journal("other", window=timedelta(days=1)).histories([A])
+
+
+def test_a_cell_that_somebody_has_changed_within_what_may_stand_there_is_read(ledger: Ledger) -> None:
+    begun(ledger.journal(), [A])
+    for change in (
+        "enrichment_type = 'everything'",
+        "submitted_at = '2025-06-15 00:00:00'",
+        "state = 'unknown'",
+        "note = 'by hand'",
+    ):
+        ledger.database.run(
+            lambda connection, change=change: connection.execute(
+                sa.text(f"UPDATE cleanlist_batches SET {change}")
+            )
+        )
+    assert ledger.journal().histories([A]) == [ContactHistory(unknown_here=True)]
+
+
+@pytest.mark.parametrize("window", [timedelta(days=999_999), timedelta.max, timedelta(days=20_000)])
+def test_a_window_may_be_longer_than_there_were_years(ledger: Ledger, window: timedelta) -> None:
+    begun(ledger.journal("one"), [A])
+    assert ledger.journal("two", window=window).histories([A, B]) == [
+        ContactHistory(bought=frozenset({FULL})),
+        ContactHistory(),
+    ]
