@@ -297,6 +297,58 @@ LAYOUTS = (
         '"{""ImportId"":""QID2""}",x\nAda,Park,Thistle\n',
     ),
     names("forms and templates", "(required), *, 1.", "1. First Name,Last Name *,Company (required)"),
+    Layout("notes below the header", "types", f"{NAMES}\nstring,varchar(80),text\nAda,Park,Thistle\n"),
+    Layout(
+        "notes below the header", "duties", f"{NAMES}\n(required),(required),(optional)\nAda,Park,Thistle\n"
+    ),
+    Layout(
+        "notes below the header",
+        "help",
+        f"{NAMES}\nEnter the first name,Enter the last name,e.g. Larch Inc.\nAda,Park,Thistle\n",
+    ),
+    Layout("totals", "at the end", f"{PEOPLE}Total,1 contact,1 company\n"),
+    Layout("totals", "within", f"{PEOPLE}Subtotal,,1\nBo,Lind,Larch\n", BOTH),
+    Layout("report footer", "several cells", f"{PEOPLE}\nExported by,Jane Smith,Sales Team\n"),
+    Layout(
+        "several tables",
+        "other order",
+        f"{PEOPLE}Company,Last Name,First Name\nLarch,Lind,Bo\n",
+        (),
+        message="Row 2 names columns",
+    ),
+    Layout(
+        "several tables",
+        "companies",
+        f"{PEOPLE}\nCompany,Website,Industry\nThistle,thistle.example,Retail\n",
+        (),
+        message="Row 3 names columns",
+    ),
+    Layout(
+        "groups above the header",
+        "person, employer, referrer",
+        "Person,,Employer,,Referred by,\nFirst Name,Last Name,Name,Website,Full Name,Email\n"
+        "Ada,Park,Thistle,thistle.example,Bo Lind,bo@larch.example\n",
+        ("Ada Park Thistle thistle.example",),
+    ),
+    Layout(
+        "groups above the header",
+        "customer, manager",
+        "Customer,,Account Manager,\nFull Name,Company,First Name,Last Name\nAda Park,Thistle,Bo,Lind\n",
+        (),
+        message="somebody else's: 'Account Manager - First Name'",
+    ),
+    *(
+        Layout("unfilled templates", text, f"{PEOPLE}Bo,{text},Larch\n", ("Ada Park Thistle", "not_a_name"))
+        for text in ("{{last_name}}", "%LASTNAME%", "[Last Name]")
+    ),
+    *(
+        names("encoded letters", cell, NAMES, f"Ada {name} Thistle", f"Ada,{cell},Thistle")
+        for cell, name in (
+            ("O&#39;Hara", "O'Hara"),
+            ("M&uuml;ller", "M\u00fcller"),
+            ("Jos\\u00e9", "Jos\u00e9"),
+        )
+    ),
 )
 
 
