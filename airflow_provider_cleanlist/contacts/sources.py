@@ -388,8 +388,10 @@ _PROBLEMS: Mapping[type[OSError], str] = {
 
 
 def _public_name(location: str) -> str:
-    """Return a path or URI without credentials and query."""
-    return re.sub(r"(?<=://)[^/]*@", "", location).partition("?")[0] if "://" in location else location
+    """Return a path or URI without credentials, query, and what writes no character: others may have named the file."""
+    if "://" in location:
+        location = re.sub(r"(?<=://)[^/]*@", "", location).partition("?")[0]
+    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in location)
 
 
 def open_source(

@@ -448,6 +448,8 @@ def test_every_file_of_contacts_is_read_or_refused(
     except SourceError as error:
         refusal = str(error)
     assert len(refusal) < 5000
+    for line in (refusal, *report.summary_lines()):
+        assert line.isprintable()  # names of columns may hold sequences for terminals
     if not refusal:
         assert report.accepted == sum(isinstance(row, UsableRow) for row in rows)
     for row in rows:

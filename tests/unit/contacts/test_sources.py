@@ -571,3 +571,14 @@ def test_a_gzipped_parquet_file_ends_somewhere(tmp_path, monkeypatch):
         MalformedFileError, match=r"c\.parquet\.gz: The file is larger than 0 GB after decompr"
     ):
         list(FileSource(path).rows())
+
+
+@pytest.mark.parametrize("name", ["a\n2026 ERROR b.csv", "a\x1b[2Jb.csv", "a\u202eb.csv", "a\udcffb.csv"])
+def test_the_name_of_a_file_is_one_printable_line(tmp_path, name):
+    source = FileSource(write(tmp_path, name, b"email\n"))
+    assert source.describe().startswith(f"{tmp_path}/a\N{REPLACEMENT CHARACTER}")
+    assert source.describe().isprintable()
+    with pytest.raises(MissingFileError) as caught:
+        list(FileSource(tmp_path / f"no {name}").rows())
+    assert str(caught.value).isprintable()
+    assert FileSource("Mara's Köntakte.csv").describe() == "Mara's Köntakte.csv"
