@@ -159,6 +159,14 @@ _HEADER_WORDS = """
     город телефон адрес должность
 """
 _HEADER_KEYS = frozenset(map(header_key, _HEADER_WORDS.split()))
+_KIND_WORDS = """
+    address allgemein basic beruflich business daten datos details donnees general home info information main mandatory
+    online optional other personal personlich primary privat private professional professionnel profile profil required
+    social work
+"""
+_KINDS = frozenset(_KIND_WORDS.split())
+"""Keys of words for kinds of data: a group of columns that they name is not of another person."""
+
 _NOTE_WORDS = """
     bigint bool boolean char date datetime decimal double float int integer nvarchar number numeric str string text
     timestamp uuid varchar
@@ -301,7 +309,8 @@ def with_groups(names: Sequence[str], above: Sequence[str]) -> list[str]:
     """Return the names of a header with those of the groups above them, if several groups name people.
 
     A group stands above the first of its columns: ``Customer,,Account Manager,`` above ``Full Name,Company,First
-    Name,Last Name``. Its columns are then called ``Account Manager - First Name``, and are judged by that.
+    Name,Last Name``. Its columns are then called ``Account Manager - First Name``, and are judged by that. Kinds of
+    data, as ``Personal,,Work,``, are no people.
 
     Args:
         names: The header.
@@ -313,7 +322,8 @@ def with_groups(names: Sequence[str], above: Sequence[str]) -> list[str]:
     of_people = [
         group
         for group in groups
-        if any(
+        if _KINDS.isdisjoint(map(header_key, _WORD.findall(above[group.start])))
+        and any(
             known.field in _PERSON_FIELDS or known.field == FULL_NAME
             for position in group
             if (known := recognised.get(names[position]))

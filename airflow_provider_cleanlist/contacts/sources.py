@@ -272,8 +272,12 @@ class FileSource:
 
     def describe(self) -> str:
         """Name the file, without credentials, and say how it was read."""
-        details = f" ({', '.join(self._details)})" if self._details else ""
-        return f"{self._name}{details}"
+        details = (
+            [*self._details, "with the names of groups above the header"]
+            if self._has_groups
+            else self._details
+        )
+        return f"{self._name} ({', '.join(details)})" if details else self._name
 
     def skipped_lines(self) -> Sequence[str]:
         """Return log lines about the lines above the header, repeated headers and the footer."""

@@ -31,6 +31,8 @@ from airflow_provider_cleanlist.contacts.errors import (
     UnknownFormatError,
 )
 from airflow_provider_cleanlist.contacts.readers.query import check_reads_only
+from airflow_provider_cleanlist.contacts.reading import UsableRow, read_contacts
+from airflow_provider_cleanlist.contacts.report import ReadReport
 from airflow_provider_cleanlist.contacts.sources import (
     FileSource,
     QuerySource,
@@ -582,3 +584,15 @@ def test_the_name_of_a_file_is_one_printable_line(tmp_path, name):
         list(FileSource(tmp_path / f"no {name}").rows())
     assert str(caught.value).isprintable()
     assert FileSource("Mara's Köntakte.csv").describe() == "Mara's Köntakte.csv"
+
+
+def test_an_error_says_that_groups_above_the_header_count(tmp_path):
+    path = tmp_path / "people.csv"
+    path.write_text("Customer,,Coach,\nFull Name,Company,First Name,Last Name\nAda Park,Thistle,Bo,Lind\n")
+    source = FileSource(path)
+    with pytest.raises(
+        ColumnError, match=r"names of groups above the header\): No usable.*'Coach - First Name'"
+    ):
+        list(read_contacts(source, ReadReport()))
+    [row] = read_contacts(FileSource(path, header_row=2), ReadReport())
+    assert isinstance(row, UsableRow)

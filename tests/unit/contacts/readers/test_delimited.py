@@ -468,6 +468,12 @@ def test_what_else_stands_above_the_header_does_not(above):
     assert table.columns == ("First Name", "Last Name", "Company", "City", "Email")
 
 
+def test_groups_of_one_persons_data_are_no_people():
+    header = "Personal details,,,Work,,\nFirst Name,Last Name,LinkedIn,Company,Email,LinkedIn"
+    table = table_of(f"{header}\nAda,Park,,Thistle,,\n")
+    assert table.columns == ("First Name", "Last Name", "LinkedIn", "Company", "Email", "LinkedIn (2)")
+
+
 def test_with_a_header_row_its_names_stand_alone():
     text = "Customer,,Account Manager,\nFull Name,Company,First Name,Last Name\nAda Park,Thistle,Bo,Lind\n"
     table = DelimitedFile(iter(text.splitlines(keepends=True)), header_row=2)
