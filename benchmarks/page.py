@@ -26,7 +26,8 @@ sys.path[:0] = [str(ROOT), str(ROOT / "scripts")]
 from airflow_runner import AirflowProcesses  # noqa: E402
 
 from airflow_provider_cleanlist.page.sharing import FRESH_SECONDS  # noqa: E402
-from airflow_provider_cleanlist.submission.ledger.tables import ledger_tables, set_up  # noqa: E402
+from airflow_provider_cleanlist.submission.ledger.set_up import set_up  # noqa: E402
+from airflow_provider_cleanlist.submission.ledger.tables import ledger_tables  # noqa: E402
 
 BATCH = 250
 SEED = (

@@ -14,7 +14,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from airflow_provider_cleanlist.submission.ledger.tables import ledger_tables, set_up
+from airflow_provider_cleanlist.submission.ledger.set_up import set_up
+from airflow_provider_cleanlist.submission.ledger.tables import ledger_tables
 
 DAYS = 365
 BATCH = 250

@@ -66,10 +66,10 @@ class JournalOrganisationError(JournalError):
 
 _NOT_KNOWN_HERE = (
     "This is try {try_number} of the task, and {place} knows no earlier attempt of it: they recorded elsewhere what "
-    "they submitted, or nowhere, or failed before they could, or it was deleted. Nothing was submitted in this "
-    "attempt. Check in the Cleanlist portal what they did. If they submitted nothing, or to pay again, clear the task "
-    "with a new force_resubmit value: it submits all contacts. If they recorded it elsewhere, set [cleanlist] "
-    "ledger_conn_id and journal_path as they were, and clear the task again."
+    "they submitted, or nowhere, or failed before they could, or it was deleted, or replaced by an older backup. "
+    "Nothing was submitted in this attempt. Check in the Cleanlist portal what they did. If they submitted nothing, or "
+    "to pay again, clear the task with a new force_resubmit value: it submits all contacts. If they recorded it "
+    "elsewhere, set [cleanlist] ledger_conn_id and journal_path as they were, and clear the task again."
 )
 SETTLED_BY_WEBHOOK = "accepted, says its webhook"
 """Note of a batch whose response was lost and whose webhook arrived."""

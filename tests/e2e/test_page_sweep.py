@@ -23,7 +23,8 @@ from page_airflow import OPEN_TASKS, RUN_ID, UNKNOWN_TASKS, PageAirflow, seed_ye
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
-from airflow_provider_cleanlist.submission.ledger.tables import ledger_tables, set_up
+from airflow_provider_cleanlist.submission.ledger.set_up import set_up
+from airflow_provider_cleanlist.submission.ledger.tables import ledger_tables
 
 if TYPE_CHECKING:
     from sandbox_process import SandboxProcess

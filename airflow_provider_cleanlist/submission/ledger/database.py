@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -20,6 +21,7 @@ from airflow_provider_cleanlist.submission.credits import workflow_credits
 from airflow_provider_cleanlist.submission.history import BatchState
 from airflow_provider_cleanlist.submission.journal import JournalConfigurationError, JournalUnavailableError
 from airflow_provider_cleanlist.submission.ledger import statements
+from airflow_provider_cleanlist.submission.ledger.set_up import set_up
 from airflow_provider_cleanlist.submission.ledger.tables import (
     DATABASES,
     SOURCE_ID_LENGTH,
@@ -28,7 +30,6 @@ from airflow_provider_cleanlist.submission.ledger.tables import (
     database_errors,
     ledger_tables,
     read_word,
-    set_up,
     transaction,
 )
 
@@ -101,7 +102,11 @@ class LedgerDatabase:
         kind = "mysql" if self.engine.dialect.name == "mariadb" else self.engine.dialect.name
         port = url.port or {"postgresql": 5432, "mysql": 3306}.get(kind)
         host = str(url.host or url.query.get("host", "")).lower()
-        return "\0".join(map(str, (kind, host, port, url.database, self.tables.batches.schema or "")))
+        database = url.database or ""
+        if kind == "sqlite" and not database.startswith("file:"):
+            database = os.path.realpath(database)
+        schema = self.tables.batches.schema or self.engine.dialect.default_schema_name or ""
+        return "\0".join(map(str, (kind, host, port, database, schema)))
 
     @classmethod
     def of_connection(cls, conn_id: str, schema: str | None = None) -> LedgerDatabase:

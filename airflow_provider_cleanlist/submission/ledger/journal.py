@@ -30,6 +30,7 @@ from airflow_provider_cleanlist.submission.journal import (
     SETTLED_BY_WEBHOOK,
     Batch,
     Intent,
+    JournalConfigurationError,
     JournalError,
     JournalOrganisationError,
     JournalTakenOverError,
@@ -46,7 +47,7 @@ from airflow_provider_cleanlist.submission.ledger.database import (
 )
 from airflow_provider_cleanlist.submission.ledger.histories import Asking, LedgerHistories, read_decision
 from airflow_provider_cleanlist.submission.ledger.statements import BatchStatements
-from airflow_provider_cleanlist.submission.ledger.tables import read_word
+from airflow_provider_cleanlist.submission.ledger.tables import ID_LENGTH, ORGANISATION_LENGTH, read_word
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
@@ -115,6 +116,9 @@ class LedgerJournal:
         keep_task_ids: bool = False,
         clock: Callable[[], float] = time.time,
     ) -> None:
+        for what, text in (("DAG", task.dag_id), ("run", task.run_id), ("task", task.task_id)):
+            _check_id(f"id of the {what}", text, ID_LENGTH)
+        _check_id("id of the organisation", organisation, ORGANISATION_LENGTH)
         self.database = database
         self.organisation = organisation
         self.task = task
@@ -436,3 +440,21 @@ class LedgerJournal:
         kept = batch if self._keep_task_ids or not batch.task_ids else replace(batch, task_ids=())
         self._batches[batch.number] = kept
         return kept
+
+
+def _check_id(name: str, text: str, length: int) -> None:
+    """Raise if a database cannot keep an id."""
+    try:
+        text.encode()
+        is_text = "\0" not in text
+    except UnicodeEncodeError:
+        is_text = False
+    if not is_text:
+        raise JournalConfigurationError(
+            f"the {name} holds a character that databases cannot keep: start a run whose ids are plain text"
+        )
+    if len(text) > length:
+        raise JournalConfigurationError(
+            f"the {name} has {len(text)} characters, and the ledger keeps at most {length}: start a run with a shorter "
+            "one"
+        )

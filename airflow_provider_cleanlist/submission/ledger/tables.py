@@ -1,4 +1,4 @@
-"""The ledger's tables: what they hold, how they are made, and what databases say when they cannot be used.
+"""The ledger's tables: what they hold, and what databases say when they cannot be used.
 
 Users query and join ``cleanlist_batches``, ``cleanlist_contacts`` and ``cleanlist_source_rows``; the other tables are
 ours. Texts are compared byte by byte and times are UTC on every database.
@@ -36,6 +36,8 @@ LOCK_PATIENCE_SECONDS = 60
 """How long a task waits for others that write for the same organisation, in seconds."""
 ID_LENGTH = 250
 """Longest id of Airflow, in characters."""
+ORGANISATION_LENGTH = 200
+"""Longest id of an organisation, in characters."""
 API_ID_LENGTH = 200
 """Longest task id of the API, in characters; longer ones are not kept."""
 SOURCE_ID_LENGTH = 200
@@ -194,7 +196,7 @@ def ledger_tables(schema: str | None) -> LedgerTables:
 
     def task() -> list[sa.Column[Any]]:
         return [
-            column("organisation", _text(200), nullable=False),
+            column("organisation", _text(ORGANISATION_LENGTH), nullable=False),
             column("dag_id", _text(ID_LENGTH), nullable=False),
             column("run_id", _text(ID_LENGTH), nullable=False),
             column("task_id", _text(ID_LENGTH), nullable=False),
@@ -232,7 +234,7 @@ def ledger_tables(schema: str | None) -> LedgerTables:
         "contacts",
         column("batch_id", _text(32), primary_key=True),
         column("position", integer, primary_key=True, autoincrement=False),
-        column("organisation", _text(200), nullable=False),
+        column("organisation", _text(ORGANISATION_LENGTH), nullable=False),
         column("person", _text(24), nullable=False),
         column("api_task_id", _text(API_ID_LENGTH)),
         sa.Index("cleanlist_contacts_person", "person"),
@@ -243,7 +245,7 @@ def ledger_tables(schema: str | None) -> LedgerTables:
     source_rows = table(
         "source_rows",
         column("row_key", _text(32), primary_key=True),
-        column("organisation", _text(200), nullable=False),
+        column("organisation", _text(ORGANISATION_LENGTH), nullable=False),
         column("source", _text(2 * ID_LENGTH + 1), nullable=False),
         column("source_id", _text(SOURCE_ID_LENGTH), nullable=False),
         column("person", _text(24), nullable=False),
@@ -261,101 +263,18 @@ def ledger_tables(schema: str | None) -> LedgerTables:
     )
     organisations = table(
         "organisations",
-        column("organisation", _text(200), primary_key=True),
+        column("organisation", _text(ORGANISATION_LENGTH), primary_key=True),
         column("first_seen_at", UtcDateTime, nullable=False),
         column("turns", sa.BigInteger, nullable=False),
     )
     keys = table(
         "keys",
         column("key_hash", _text(64), primary_key=True),
-        column("organisation", _text(200), nullable=False),
+        column("organisation", _text(ORGANISATION_LENGTH), nullable=False),
         column("checked_at", UtcDateTime, nullable=False),
     )
     version = table("ledger", column("version", integer, primary_key=True, autoincrement=False))
     return LedgerTables(metadata, batches, contacts, source_rows, attempts, organisations, keys, version)
-
-
-def set_up(engine: Engine, tables: LedgerTables, name: str) -> None:
-    """Create missing tables, and bring those of an older release up to date.
-
-    It is safe when several processes do so at the same time.
-
-    Args:
-        engine: The database.
-        tables: The tables.
-        name: What to call the ledger in errors.
-
-    Raises:
-        JournalConfigurationError: They are of a newer release, or cannot be made or changed.
-        JournalUnavailableError: The database does not answer.
-    """
-    with database_errors(name):
-        if _version(engine, tables, name) == LEDGER_VERSION:
-            return
-        with transaction(engine) as connection:
-            _lock_set_up(connection, name)
-            tables.metadata.create_all(connection, checkfirst=True)
-            found = connection.execute(sa.select(tables.ledger.c.version)).scalar()
-            if found is None:
-                connection.execute(tables.ledger.insert().values(version=LEDGER_VERSION))
-            elif found < LEDGER_VERSION:
-                _add_missing_columns(connection, tables.batches, name)
-                connection.execute(tables.ledger.update().values(version=LEDGER_VERSION))
-
-
-def _add_missing_columns(connection: Connection, table: sa.Table, name: str) -> None:
-    """Add the columns that a table of an older release lacks; none of them needs a value in the rows that are there.
-
-    MySQL and MariaDB commit after each, so a set-up that was interrupted leaves some of them to the next one.
-    """
-    inspector = sa.inspect(connection)
-    present = {column["name"] for column in inspector.get_columns(table.name, schema=table.schema)}
-    dialect = connection.dialect
-    target = dialect.identifier_preparer.format_table(table)
-    statements = [
-        f"ALTER TABLE {target} ADD COLUMN {sa.schema.CreateColumn(column).compile(dialect=dialect)}"
-        for column in table.columns
-        if column.name not in present
-    ]
-    try:
-        for statement in statements:
-            connection.exec_driver_sql(statement)
-    except sa.exc.DBAPIError as error:
-        if not _codes(error) & _NOT_ALLOWED:
-            raise
-        raise JournalConfigurationError(
-            f"the ledger {name} has tables of an older release, and its user may not change them: give it ALTER (on "
-            f"PostgreSQL, the table's owner has it), or let somebody who may run {'; '.join(statements)}"
-        ) from None
-
-
-def _version(engine: Engine, tables: LedgerTables, name: str) -> int | None:
-    """Return the version of the tables; None where they are missing."""
-    with engine.connect() as connection:
-        if not sa.inspect(connection).has_table(tables.ledger.name, schema=tables.ledger.schema):
-            return None
-        found = connection.execute(sa.select(sa.func.max(tables.ledger.c.version))).scalar()
-    if found is not None and found > LEDGER_VERSION:
-        raise JournalConfigurationError(
-            f"the ledger {name} has tables of version {found}, and this release knows version {LEDGER_VERSION}: "
-            "upgrade the provider on every host that shares the ledger"
-        )
-    return None if found is None else int(found)
-
-
-_SET_UP_LOCK = 7_300_921_346_512_001
-"""An arbitrary number that no other application should use for its lock."""
-
-
-def _lock_set_up(connection: Connection, name: str) -> None:
-    """Let others wait until the connection is given back; on SQLite they do already."""
-    if connection.dialect.name == "postgresql":
-        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_SET_UP_LOCK)))
-    elif connection.dialect.name in ("mysql", "mariadb"):
-        connection.detach()  # it holds the lock until it is closed, whatever happens
-        lock = sa.func.get_lock("cleanlist_ledger", LOCK_PATIENCE_SECONDS)
-        if connection.execute(sa.select(lock)).scalar() != 1:
-            raise _locked(name)
 
 
 @contextmanager
@@ -422,20 +341,42 @@ def database_errors(name: str) -> Iterator[None]:
 
 _NEEDED_GRANTS = "CREATE (once), SELECT, INSERT and UPDATE on the cleanlist_ tables"
 _READ_ONLY = {"25006", "1290", "1792", "1836"}
-_NOT_ALLOWED = {"42501", "1044", "1142", "1143", "1227"}
+NOT_ALLOWED = {"42501", "1044", "1142", "1143", "1227"}
 _NO_SCHEMA = {"3F000", "1049"}
 _NO_TABLE = {"42P01", "1146"}
 _LOCKED = {"55P03", "1205"}
 
 
-def _locked(name: str) -> LedgerLockedError:
+def locked(name: str) -> LedgerLockedError:
+    """Return the error for a lock that somebody else did not give back in time.
+
+    Args:
+        name: What to call the ledger.
+    """
     return LedgerLockedError(
         f"the ledger {name} was locked for {LOCK_PATIENCE_SECONDS} s: another task, or somebody's session, "
         "holds its lock"
     )
 
 
-def _codes(error: sa.exc.DBAPIError) -> set[str]:
+def table_missing(name: str) -> JournalConfigurationError:
+    """Return the error for a table that was dropped.
+
+    Args:
+        name: What to call the ledger.
+    """
+    return JournalConfigurationError(
+        f"a table of the ledger {name} is missing: somebody has dropped it. Restore it from a backup; if all "
+        "cleanlist_ tables are dropped, the next task makes them anew, and nobody is known to have been submitted"
+    )
+
+
+def error_codes(error: sa.exc.DBAPIError) -> set[str]:
+    """Return the codes that a driver gives for an error.
+
+    Args:
+        error: The error.
+    """
     original: Any = error.orig
     codes = {str(getattr(original, field, None)) for field in ("pgcode", "sqlstate")}
     return codes | {str(part) for part in getattr(original, "args", ())[:1]}
@@ -444,7 +385,7 @@ def _codes(error: sa.exc.DBAPIError) -> set[str]:
 def _translated(name: str, error: sa.exc.DBAPIError) -> JournalConfigurationError | JournalUnavailableError:
     original: Any = error.orig
     text = str(original).lower() if type(original).__module__.startswith("sqlite3") else ""
-    codes = _codes(error)
+    codes = error_codes(error)
     if codes & _READ_ONLY or "readonly database" in text:
         return JournalConfigurationError(f"the ledger {name} is read-only: it must take {_NEEDED_GRANTS}")
     if "1105" in codes and "get_lock" in str(original).lower():
@@ -452,7 +393,7 @@ def _translated(name: str, error: sa.exc.DBAPIError) -> JournalConfigurationErro
             f"the ledger {name} is on Percona XtraDB Cluster, which refuses GET_LOCK with pxc_strict_mode=ENFORCING: "
             "set PERMISSIVE until the first task has made the cleanlist_ tables; later tasks need no GET_LOCK"
         )
-    if codes & _NOT_ALLOWED:
+    if codes & NOT_ALLOWED:
         return JournalConfigurationError(
             f"the ledger {name} lacks privileges: its user needs {_NEEDED_GRANTS}, on PostgreSQL also USAGE of the "
             "schema"
@@ -462,12 +403,9 @@ def _translated(name: str, error: sa.exc.DBAPIError) -> JournalConfigurationErro
             f"the ledger {name} has no such schema: make it, or correct [cleanlist] ledger_schema"
         )
     if codes & _NO_TABLE or "no such table" in text:
-        return JournalConfigurationError(
-            f"a table of the ledger {name} is missing: somebody has dropped it. Restore it from a backup; if all "
-            "cleanlist_ tables are dropped, the next task makes them anew, and nobody is known to have been submitted"
-        )
+        return table_missing(name)
     if codes & _LOCKED or "database is locked" in text:
-        return _locked(name)
+        return locked(name)
     known = sorted(codes - {"None"})[:1] if type(original).__name__ != "OperationalError" else []
     return JournalUnavailableError(
         f"the ledger {name}: {' '.join([type(original).__name__, *(code for code in known if len(code) <= 8)])}"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import time
 import uuid
@@ -315,8 +316,9 @@ def directory_location(journal_path: str) -> str:
     from airflow.providers.common.compat.sdk import ObjectStoragePath
 
     path = ObjectStoragePath(journal_path)
-    protocol = "file" if path.protocol in ("", "local") else path.protocol
-    return f"{protocol}://{path.path}".rstrip("/")
+    if path.protocol in ("", "file", "local"):
+        return f"file://{os.path.realpath(path.path)}"
+    return f"{path.protocol}://{path.path}".rstrip("/")
 
 
 def was_cleared(context: Context) -> bool:
@@ -340,8 +342,8 @@ OTHER_PLACE = (
     "An earlier attempt of this task recorded what it submitted in {before}; this one would use {now}, which does not "
     "know these contacts: they would be submitted again, and billed again. Nothing was submitted in this attempt. Set "
     "the ledger ([cleanlist] ledger_conn_id and ledger_schema, or ledger_conn_id of the task) and [cleanlist] "
-    "journal_path as they were, and clear the task again. To submit all contacts again, and pay again, clear it with a "
-    "new force_resubmit value."
+    "journal_path as they were, by the same names of host, database and path, and clear the task again. To submit all "
+    "contacts again, and pay again, clear it with a new force_resubmit value."
 )
 
 

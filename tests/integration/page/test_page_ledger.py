@@ -15,7 +15,8 @@ from airflow_provider_cleanlist.page import database, queries
 from airflow_provider_cleanlist.page.figures import EVERYTHING, LedgerFigures
 from airflow_provider_cleanlist.page.queries import LedgerProblem, Question
 from airflow_provider_cleanlist.page.reading import read_ledger
-from airflow_provider_cleanlist.submission.ledger.tables import ledger_tables, set_up
+from airflow_provider_cleanlist.submission.ledger.set_up import set_up
+from airflow_provider_cleanlist.submission.ledger.tables import ledger_tables
 
 QUESTION = Question(EVERYTHING, 30)
 

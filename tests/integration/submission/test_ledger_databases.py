@@ -33,7 +33,7 @@ TABLES = ("attempts", "batches", "contacts", "keys", "ledger", "organisations", 
 
 
 def is_new(history: ContactHistory) -> bool:
-    return not (history.submitted_here or history.unknown_here or history.bought)
+    return not (history.submitted_here or history.unknown_here or history.in_flight or history.bought)
 
 
 def in_processes(count: int, target: Callable[..., None], *arguments: Any) -> None:

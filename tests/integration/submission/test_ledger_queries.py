@@ -13,7 +13,8 @@ import pytest
 import sqlalchemy as sa
 
 from airflow_provider_cleanlist.submission.ledger import person
-from airflow_provider_cleanlist.submission.ledger.tables import ledger_tables, set_up
+from airflow_provider_cleanlist.submission.ledger.set_up import set_up
+from airflow_provider_cleanlist.submission.ledger.tables import ledger_tables
 
 pytestmark = pytest.mark.integration
 

@@ -39,7 +39,8 @@ from airflow_provider_cleanlist.page.queries import LedgerProblem, Question
 from airflow_provider_cleanlist.page.reading import Account, PageReading
 from airflow_provider_cleanlist.page.sharing import BusyError, LateError, SharedAnswers
 from airflow_provider_cleanlist.page.tables import as_csv
-from airflow_provider_cleanlist.submission.ledger.tables import ledger_tables, set_up
+from airflow_provider_cleanlist.submission.ledger.set_up import set_up
+from airflow_provider_cleanlist.submission.ledger.tables import ledger_tables
 from airflow_provider_cleanlist.webhooks.plugin import EXTERNAL_VIEWS
 
 NOW = datetime(2026, 11, 30, 12, tzinfo=UTC)

@@ -105,7 +105,9 @@ def test_a_ledger_is_told_by_its_database_not_by_who_connects() -> None:
     def location(url: str, schema: str | None = None) -> str:
         database = LedgerDatabase.__new__(LedgerDatabase)
         parsed = sa.make_url(url)
-        dialect = SimpleNamespace(name=parsed.get_backend_name())
+        default = {"postgresql": "public", "mysql": parsed.database, "mariadb": parsed.database}
+        name = parsed.get_backend_name()
+        dialect = SimpleNamespace(name=name, default_schema_name=default[name])
         database.engine = SimpleNamespace(url=parsed, dialect=dialect)  # type: ignore[assignment]  # no driver needed
         database.tables = ledger_tables(schema)
         return database.location
@@ -121,4 +123,5 @@ def test_a_ledger_is_told_by_its_database_not_by_who_connects() -> None:
     assert "secret" not in same.pop()
     assert len({location(f"postgresql+psycopg2://{rest}") for rest in ("h/x", "h/y", "i/x", "h:6432/x")}) == 4
     assert location("postgresql+psycopg2://h/x") != location("postgresql+psycopg2://h/x", "ledger")
+    assert location("postgresql+psycopg2://h/x") == location("postgresql+psycopg2://h/x", "public")
     assert location("mysql+pymysql://h/x") == location("mariadb+pymysql://h:3306/x")

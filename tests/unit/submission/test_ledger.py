@@ -21,7 +21,8 @@ from airflow_provider_cleanlist.client.responses import BulkEnrichment
 from airflow_provider_cleanlist.client.results import WorkflowEnd
 from airflow_provider_cleanlist.contacts.identity import IDENTITY_BYTES, identity, normalise
 from airflow_provider_cleanlist.contacts.sources import RecordsSource
-from airflow_provider_cleanlist.exceptions import CleanlistCreditLimitError
+from airflow_provider_cleanlist.exceptions import CleanlistConfigurationError, CleanlistCreditLimitError
+from airflow_provider_cleanlist.submission.errors import submission_errors
 from airflow_provider_cleanlist.submission.history import (
     IN_FLIGHT_SECONDS,
     BatchState,
@@ -567,3 +568,89 @@ def test_a_window_may_be_longer_than_there_were_years(ledger: Ledger, window: ti
         ContactHistory(bought=frozenset({FULL})),
         ContactHistory(),
     ]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        ["DROP TABLE cleanlist_ledger"],
+        ["DELETE FROM cleanlist_ledger"],
+        ["ALTER TABLE cleanlist_batches DROP COLUMN decision", "DELETE FROM cleanlist_ledger"],
+        ["UPDATE cleanlist_ledger SET version = 1"],
+        [
+            "DROP TABLE cleanlist_keys",
+            *(f"DELETE FROM cleanlist_{name}" for name in ("contacts", "batches", "attempts", "ledger")),
+        ],
+    ],
+)
+def test_a_set_up_is_completed(tmp_path: Path, changes: list[str]) -> None:
+    """Whether it was interrupted, is an older release's, or somebody has deleted what says that it is done."""
+    ledger = Ledger(tmp_path / "ledger.db")
+    begun(ledger.journal(), [A])
+    with ledger.engine.begin() as connection:
+        for change in changes:
+            connection.execute(sa.text(change))
+    again = Ledger(tmp_path / "ledger.db")
+    is_kept = "DELETE FROM cleanlist_batches" not in changes
+    assert again.journal().histories([A]) == [ContactHistory(unknown_here=is_kept)]
+    assert again.query("SELECT version FROM cleanlist_ledger") == [(2,)]
+    for opened in (ledger, again):
+        opened.engine.dispose()
+
+
+@pytest.mark.parametrize("table", ["batches", "contacts", "attempts"])
+@pytest.mark.parametrize(
+    "version", ["DROP TABLE cleanlist_ledger", "UPDATE cleanlist_ledger SET version = 1"]
+)
+def test_a_table_that_was_dropped_is_not_made_anew(tmp_path: Path, table: str, version: str) -> None:
+    ledger = Ledger(tmp_path / "ledger.db")
+    begun(ledger.journal(), [A])
+    with ledger.engine.begin() as connection:
+        connection.execute(sa.text(f"DROP TABLE cleanlist_{table}"))
+        connection.execute(sa.text(version))
+    with pytest.raises(JournalConfigurationError, match="a table of the ledger 'ledger' is missing"):
+        Ledger(tmp_path / "ledger.db")
+    ledger.engine.dispose()
+
+
+@pytest.mark.parametrize(
+    ("run", "why"),
+    [
+        ("x" * 251, "the id of the run has 251 characters, and the ledger keeps at most 250"),
+        ("\u00e9" * 300, "the id of the run has 300 characters"),
+        ("a\0b", "the id of the run holds a character that databases cannot keep"),
+        ("a\udc80", "the id of the run holds a character that databases cannot keep"),
+    ],
+)
+def test_an_id_that_no_column_takes_is_named(ledger: Ledger, run: str, why: str) -> None:
+    with pytest.raises(JournalConfigurationError, match=why):
+        ledger.journal(run)
+    with pytest.raises(JournalConfigurationError, match="the id of the organisation has 201"):
+        ledger.journal(organisation="o" * 201)
+    assert list(ledger.journal("\u00e9" * 250).batches) == []
+
+
+def test_a_ledger_is_the_same_under_every_path_of_its_file(tmp_path: Path) -> None:
+    (tmp_path / "link.db").symlink_to(tmp_path / "ledger.db")
+    paths = [tmp_path / "ledger.db", tmp_path / "link.db", f"{tmp_path}//ledger.db", tmp_path / "other.db"]
+    ledgers = [Ledger(Path(path)) for path in paths]
+    assert len({one.database.location for one in ledgers[:3]}) == 1
+    assert ledgers[3].database.location != ledgers[0].database.location
+    for one in ledgers:
+        one.engine.dispose()
+
+
+def test_who_has_submitted_for_two_organisations_is_told_how_to_go_on(ledger: Ledger) -> None:
+    begun(ledger.journal(organisation="one"), [A])
+    begun(ledger.journal(organisation="two", token="again"), [A], now=START + 1)
+    for organisation, token in (("two", ""), ("one", ""), ("one", "again")):
+        with (
+            pytest.raises(
+                CleanlistConfigurationError,
+                match="keep giving that value",
+            ),
+            submission_errors(),
+        ):
+            ledger.journal(organisation=organisation, token=token)
+    assert ledger.journal(organisation="two", token="again").unknown_contacts == 1
+    assert ledger.journal("new", organisation="one").unknown_contacts == 0

@@ -1,0 +1,127 @@
+"""How the ledger's tables are made, and brought up to date."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+
+from airflow_provider_cleanlist.submission.journal import JournalConfigurationError
+from airflow_provider_cleanlist.submission.ledger.tables import (
+    LEDGER_VERSION,
+    LOCK_PATIENCE_SECONDS,
+    NOT_ALLOWED,
+    LedgerTables,
+    database_errors,
+    error_codes,
+    locked,
+    table_missing,
+    transaction,
+)
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Connection, Engine
+
+
+def set_up(engine: Engine, tables: LedgerTables, name: str) -> None:
+    """Create the tables, or bring those of an older release up to date.
+
+    It is safe when several processes do so at the same time. A table that is missing although the others are in use was
+    dropped: it is not made anew, because nobody would be known to have been submitted.
+
+    Args:
+        engine: The database.
+        tables: The tables.
+        name: What to call the ledger in errors.
+
+    Raises:
+        JournalConfigurationError: They are of a newer release, or cannot be made or changed.
+        JournalUnavailableError: The database does not answer.
+    """
+    with database_errors(name):
+        if _version(engine, tables, name) == LEDGER_VERSION:
+            return
+        with transaction(engine) as connection:
+            _lock_set_up(connection, name)
+            if _are_used(connection, tables) and _missing(connection, tables):
+                raise table_missing(name)
+            tables.metadata.create_all(connection, checkfirst=True)
+            _add_missing_columns(connection, tables.batches, name)
+            found = connection.execute(sa.select(tables.ledger.c.version)).scalar()
+            if found is None:
+                connection.execute(tables.ledger.insert().values(version=LEDGER_VERSION))
+            elif found < LEDGER_VERSION:
+                connection.execute(tables.ledger.update().values(version=LEDGER_VERSION))
+
+
+def _missing(connection: Connection, tables: LedgerTables) -> set[str]:
+    """Return the names of tables that are missing, but for the one that holds nothing but the version."""
+    schema = tables.ledger.schema
+    present = set(sa.inspect(connection).get_table_names(schema=schema))
+    return {table.name for table in tables.metadata.tables.values()} - present - {tables.ledger.name}
+
+
+def _are_used(connection: Connection, tables: LedgerTables) -> bool:
+    """Return whether something was recorded: a set-up that was interrupted leaves some of the tables, and no row."""
+    missing = _missing(connection, tables)
+    recorded = [
+        table for table in (tables.batches, tables.contacts, tables.attempts) if table.name not in missing
+    ]
+    return any(
+        connection.execute(sa.select(sa.literal(1)).select_from(table).limit(1)).first() for table in recorded
+    )
+
+
+def _add_missing_columns(connection: Connection, table: sa.Table, name: str) -> None:
+    """Add the columns that a table of an older release lacks; none of them needs a value in the rows that are there.
+
+    MySQL and MariaDB commit after each, so a set-up that was interrupted leaves some of them to the next one.
+    """
+    inspector = sa.inspect(connection)
+    present = {column["name"] for column in inspector.get_columns(table.name, schema=table.schema)}
+    dialect = connection.dialect
+    target = dialect.identifier_preparer.format_table(table)
+    statements = [
+        f"ALTER TABLE {target} ADD COLUMN {sa.schema.CreateColumn(column).compile(dialect=dialect)}"
+        for column in table.columns
+        if column.name not in present
+    ]
+    try:
+        for statement in statements:
+            connection.exec_driver_sql(statement)
+    except sa.exc.DBAPIError as error:
+        if not error_codes(error) & NOT_ALLOWED:
+            raise
+        raise JournalConfigurationError(
+            f"the ledger {name} has tables of an older release, and its user may not change them: give it ALTER (on "
+            f"PostgreSQL, the table's owner has it), or let somebody who may run {'; '.join(statements)}"
+        ) from None
+
+
+def _version(engine: Engine, tables: LedgerTables, name: str) -> int | None:
+    """Return the version of the tables; None where they are missing."""
+    with engine.connect() as connection:
+        if not sa.inspect(connection).has_table(tables.ledger.name, schema=tables.ledger.schema):
+            return None
+        found = connection.execute(sa.select(sa.func.max(tables.ledger.c.version))).scalar()
+    if found is not None and found > LEDGER_VERSION:
+        raise JournalConfigurationError(
+            f"the ledger {name} has tables of version {found}, and this release knows version {LEDGER_VERSION}: "
+            "upgrade the provider on every host that shares the ledger"
+        )
+    return None if found is None else int(found)
+
+
+_SET_UP_LOCK = 7_300_921_346_512_001
+"""An arbitrary number that no other application should use for its lock."""
+
+
+def _lock_set_up(connection: Connection, name: str) -> None:
+    """Let others wait until the connection is given back; on SQLite they do already."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_SET_UP_LOCK)))
+    elif connection.dialect.name in ("mysql", "mariadb"):
+        connection.detach()  # it holds the lock until it is closed, whatever happens
+        lock = sa.func.get_lock("cleanlist_ledger", LOCK_PATIENCE_SECONDS)
+        if connection.execute(sa.select(lock)).scalar() != 1:
+            raise locked(name)
