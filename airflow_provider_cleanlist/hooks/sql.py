@@ -49,7 +49,7 @@ def sql_hook(conn_id: str, argument: str) -> DbApiHook:
 
 
 def is_in_environment(conn_id: str) -> bool:
-    """Whether an environment variable holds a connection: one that Airflow does not find, it could not read.
+    """Return whether an environment variable holds a connection; if Airflow does not find it, it cannot read it.
 
     Args:
         conn_id: Airflow connection.

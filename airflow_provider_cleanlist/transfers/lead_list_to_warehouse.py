@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from difflib import get_close_matches
@@ -228,6 +228,13 @@ class LeadListToWarehouseOperator(WarehouseLoadOperator):
 
     def _check_arguments(self) -> None:
         self._read()
+        for argument in ("list_id", "list_name"):
+            value = getattr(self, argument)
+            if isinstance(value, Collection) and not isinstance(value, str):
+                raise CleanlistConfigurationError(
+                    f"{argument} must be the text of one list, not a value of type {type(value).__name__}: for several "
+                    "lists, map the task over them."
+                )
         if (given(self.list_id) is None) is (given(self.list_name) is None):
             raise CleanlistConfigurationError("Give exactly one of list_id and list_name.")
         super()._check_arguments()

@@ -71,9 +71,11 @@ FROM pg_class t JOIN pg_namespace s ON s.oid = t.relnamespace
 WHERE t.relname = :name AND (s.nspname = :place OR CAST(:place AS text) IS NULL AND pg_table_is_visible(t.oid))
 """
 _TEXT_LENGTHS = """
-SELECT a.attname, a.atttypmod - 4
-FROM pg_attribute a JOIN pg_class t ON t.oid = a.attrelid JOIN pg_namespace s ON s.oid = t.relnamespace
-WHERE a.atttypid IN (CAST('varchar' AS regtype), CAST('bpchar' AS regtype)) AND a.atttypmod > 4
+SELECT a.attname, GREATEST(a.atttypmod, d.typtypmod) - 4
+FROM pg_attribute a JOIN pg_type d ON d.oid = a.atttypid
+JOIN pg_class t ON t.oid = a.attrelid JOIN pg_namespace s ON s.oid = t.relnamespace
+WHERE CASE d.typtype WHEN 'd' THEN d.typbasetype ELSE d.oid END
+IN (CAST('varchar' AS regtype), CAST('bpchar' AS regtype)) AND GREATEST(a.atttypmod, d.typtypmod) > 4
 AND t.relname = :name AND (s.nspname = :place OR CAST(:place AS text) IS NULL AND pg_table_is_visible(t.oid))
 """
 _CASTS = """
@@ -85,11 +87,12 @@ WHERE NOT a.attisdropped AND a.attnum > 0 AND ({which})
 AND t.relname = :name AND (s.nspname = :place OR CAST(:place AS text) IS NULL AND pg_table_is_visible(t.oid))
 """
 # Types that no text becomes without a cast.
-_OWN_TYPES = "y.typtype = 'e' OR y.typname IN ('uuid', 'inet', 'cidr', 'macaddr', 'macaddr8', 'xml')"
+_CAST_NAMES = "'uuid', 'inet', 'cidr', 'macaddr', 'macaddr8', 'xml', 'time', 'timetz', 'interval'"
+_OWN_TYPES = f"y.typtype = 'e' OR y.typname IN ({_CAST_NAMES})"
 _WRITTEN_FORMS = _CASTS.format(which=_OWN_TYPES)
 _STORED_FORMS = _CASTS.format(
     which=f"{_OWN_TYPES} OR y.typname IN ('citext', 'float4', 'int2', 'int4', 'int8', 'date', 'timestamp') "
-    "OR y.typname IN ('numeric', 'timestamptz') AND a.atttypmod >= 0"
+    "OR y.typname IN ('numeric', 'timestamptz') AND GREATEST(a.atttypmod, d.typtypmod) >= 0"
 )
 _PUBLISHED = """
 SELECT count(*) FROM pg_publication_tables t JOIN pg_publication p ON p.pubname = t.pubname

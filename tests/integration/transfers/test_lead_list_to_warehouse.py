@@ -235,6 +235,17 @@ def test_no_warehouse_connection(sandbox, run_load):
 
 
 @pytest.mark.parametrize(
+    "several", [{"list_id": ["a"]}, {"list_name": ("Prospects",)}, {"list_id": {"id": "a"}}]
+)
+def test_several_lists_are_no_list(sandbox, run_load, several):
+    with pytest.raises(
+        CleanlistConfigurationError, match="must be the text of one list, not a value of type"
+    ):
+        run_load(**{"list_name": None, **several})
+    assert sandbox.ledger.requests() == []
+
+
+@pytest.mark.parametrize(
     ("conn_type", "message"),
     [
         ("cleanlist", "CleanlistHook is not a DbApiHook"),

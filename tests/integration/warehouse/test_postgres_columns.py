@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import date
+from decimal import Decimal
 from types import SimpleNamespace
 from typing import Any
 
@@ -41,6 +42,8 @@ OWN_TYPES = {
     "checked_status": ("valid", "risky"),
     "inet": ("10.0.0.1", "10.0.0.2"),
     "macaddr": ("08:00:2B:01:02:03", "08:00:2b:01:02:04"),
+    "time": ("9:30", "9:30:01"),
+    "interval": ("90 minutes", "2 hours"),
 }
 
 
@@ -105,6 +108,19 @@ def test_a_column_that_keeps_less_of_a_value_does_not_count_as_changed(execute, 
     assert execute("SELECT _cleanlist_run_id FROM leads") == [("first",)]
     load_leads({"lead_id": "1", "own": then}, run_id="next", column_types=types)
     assert execute("SELECT _cleanlist_run_id FROM leads") == [("next",)]
+
+
+def test_a_domain_keeps_as_much_as_the_type_below_it(execute, load_leads):
+    execute("CREATE DOMAIN price AS NUMERIC(10, 2)")
+    execute("CREATE DOMAIN code AS VARCHAR(4)")
+    execute("CREATE TABLE leads (lead_id TEXT PRIMARY KEY, own price, short code)")
+    for run_id in ("first", "same"):
+        load_leads(
+            {"lead_id": "1", "own": 12.3456, "short": "abcd"}, run_id=run_id, column_types={"own": "float"}
+        )
+    assert execute("SELECT own, _cleanlist_run_id FROM leads") == [(Decimal("12.35"), "first")]
+    with pytest.raises(LoadDataError, match=r"short \(4 characters; the longest value has 5\)"):
+        load_leads({"lead_id": "1", "own": 12.3456, "short": "abcde"}, column_types={"own": "float"})
 
 
 @pytest.mark.parametrize("mode", ["replace", "append", "snapshot"])
