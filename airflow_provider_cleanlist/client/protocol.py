@@ -17,7 +17,7 @@ from typing import Any, Protocol, TypeVar
 from airflow_provider_cleanlist.client import error_responses, errors
 from airflow_provider_cleanlist.client.messages import Repeat, Request, Response, SendResult, TransportFailure
 from airflow_provider_cleanlist.client.rate_limit.core import Decision, Priority, Reservation, Verdict
-from airflow_provider_cleanlist.input_limits import CURSOR_CHARACTERS, PAGES
+from airflow_provider_cleanlist.input_limits import CURSOR_CHARACTERS, JSON_DEPTH, PAGES
 
 T = TypeVar("T")
 
@@ -257,7 +257,8 @@ def _success(request: Request, response: Response) -> Outcome:
     body = response.json() if response.body.strip() else {}
     if isinstance(body, dict | list):
         return Ok(body, response.status)
-    return Fail(_unreadable(request, response.status, "the response is not a JSON object"))
+    problem = f"the response is not a JSON object, or is nested more than {JSON_DEPTH} deep"
+    return Fail(_unreadable(request, response.status, problem))
 
 
 def _rate_limit(info: errors.ErrorInfo, limits: RetryLimits, jitter: float) -> Outcome:

@@ -80,8 +80,10 @@ def _check_complete(connection: Connection, publication: Publication) -> None:
     Raises:
         LoadConfigurationError: Records are missing.
     """
-    if not publication.database.may_leave_out_rows(connection, publication.target):
+    database, target = publication.database, publication.target
+    if not database.may_leave_out_rows(connection, target):
         return
+    publication = replace(publication, stored_forms=database.stored_forms(connection, target))
     if missing := connection.execute(publication.left_out()).scalar_one():
         raise LoadConfigurationError(
             f"A trigger, rule or condition of {publication.spec.table} left out {missing} of {publication.counts.keys} "

@@ -316,6 +316,12 @@ def test_a_success_that_cannot_be_read_is_an_error_with_a_hint_about_the_host(
     assert info.hint == "Check the host of the connection: is it the Cleanlist API?"
 
 
+def test_an_object_that_is_nested_too_deeply_is_told_from_the_wrong_host() -> None:
+    deep = b'{"leads": ' + b"[" * 400 + b"]" * 400 + b"}"
+    info = failed_with(interpret(SAFE[0], answer(200, deep)), errors.UnexpectedResponseError)
+    assert info.message.endswith("or is nested more than 200 deep")
+
+
 @pytest.mark.parametrize("body", NOT_OBJECTS, ids=range(len(NOT_OBJECTS)))
 def test_a_submission_accepted_with_words_that_cannot_be_read_is_of_unknown_outcome(body: bytes) -> None:
     failed_with(interpret(SUBMIT, answer(200, body)), errors.SubmissionUnknownError)
