@@ -74,7 +74,7 @@ _TEMPLATES = (
 )
 _LONGEST_TEMPLATE = 100
 _ENCODED = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z]\w{1,30});|(?:\\u[0-9a-fA-F]{4})+")
-_MOST_ENCODINGS = 3  # &amp;amp;
+_LONGEST_ENCODED = 500  # characters; what is longer is no name
 
 _TEXT_FORMULA = re.compile(r'=\s*"((?:[^"]|"")*)"')
 _ELISION = re.compile(r"'[dknst][\s-]", re.IGNORECASE)  # 't Hooft, 's-Gravesande
@@ -240,7 +240,7 @@ def cleaned_values(chosen: Mapping[str, object]) -> Mapping[str, object]:
             cleaned = cleaned or dict(chosen)
             text = clean_text(unwrapped(value))
             if text and _SPECIAL.search(text):
-                text = clean_text(_decoded(text))
+                text = clean_text(unwrapped(_decoded(text)))
             cleaned[field] = None if text and _says_nothing(field, text, chosen) else text
     company = (cleaned or chosen).get("company_name")
     if isinstance(company, str) and ";" in company and (first := _UP_TO_SEMICOLON.search(company)):
@@ -309,9 +309,10 @@ def _is_placeholder(text: str, *, is_person: bool) -> bool:
 def _decoded(text: str) -> str:
     """Return a text with its entities of HTML and its escapes of JSON as the characters that they stand for.
 
-    What is incomplete or unknown stays as it is, and so does what would give unreadable text.
+    What is incomplete or unknown stays as it is, and so does what would give unreadable text. Text that was encoded
+    several times is decoded as often, so that doing it once more changes nothing.
     """
-    for _ in range(_MOST_ENCODINGS):
+    while len(text) <= _LONGEST_ENCODED:
         decoded = _ENCODED.sub(_character, text)
         if decoded == text or is_undecodable(decoded):
             break

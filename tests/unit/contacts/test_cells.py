@@ -29,6 +29,7 @@ from airflow_provider_cleanlist.contacts.identity import RejectionReason
 from airflow_provider_cleanlist.contacts.reading import RejectedRow, UsableRow, read_contacts
 from airflow_provider_cleanlist.contacts.report import ReadReport
 from airflow_provider_cleanlist.contacts.sources import RecordsSource
+from airflow_provider_cleanlist.submission.ledger import person
 
 FROZEN = list(
     csv.DictReader(
@@ -521,6 +522,19 @@ def test_entities_and_escapes_are_decoded(text: str, expected: str) -> None:
     assert contact({**MARA, "last_name": text})["last_name"] == expected
     if ";" not in expected:
         assert contact({**MARA, "company_name": text})["company_name"] == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *["A&amp;amp;amp;amp;B", "&#39;Bo", "A&#59;B", "&amp;" + "amp;" * 9 + "B", "Jos&amp;Atilde;&copy;"],
+        *["M\\u0026uuml;ller", "R&foo;D", "&amp;" * 99 + "B"],
+    ],
+)
+def test_who_is_sent_is_the_person_of_the_ledger(text: str) -> None:
+    [row], _ = read({**MARA, "first_name": text, "company_name": text})
+    assert isinstance(row, UsableRow)
+    assert person(row.contact) == row.identity.hex() == person(row.contact.payload())
 
 
 def test_an_entity_is_the_same_person_as_its_character() -> None:
