@@ -49,6 +49,8 @@ _SHORT_LINK = re.compile(r"(?:https?:)?/*(?:www\.)?lnkd\.in/([A-Za-z0-9_-]+)/?(?
 _BARE_PROFILE = re.compile(r"/?in/[^/?#\s]+/?")
 _SLUG = re.compile(r"(?:[A-Za-z0-9_.~&'+-]|[^\x00-\xa0])+")
 _MEMBER_ID = re.compile(r"AC[A-Za-z]AA[A-Za-z0-9_-]{12,}")
+_NUMBERS_IN_PUB = 3
+_LANGUAGE = re.compile(r"[a-z]{2}(?:[-_][a-z]{2})?")
 _MEMBER_PAGES = frozenset(
     {"sales/lead", "sales/people", "sales/profile", "talent/profile", "recruiter/profile"}
 )
@@ -121,7 +123,7 @@ def _profile(segment: str) -> LinkedInUrl | None:
     if _PLAIN_SLUG.fullmatch(segment):
         return None if segment in _PLACEHOLDERS else LinkedInUrl(_PROFILE + segment, f"in/{segment}")
     slug = _unquote(segment).partition(",")[0]  # what follows a comma is the search it was found by
-    slug = unicodedata.normalize("NFC", slug.strip(EDGES))
+    slug = unicodedata.normalize("NFC", slug.strip(EDGES).rstrip("."))  # the end of a sentence
     if not _SLUG.fullmatch(slug) or HIDDEN.search(slug) or not slug.strip("-_.~&'+"):
         return None
     if not _MEMBER_ID.fullmatch(slug):  # a member id, unlike a chosen name, is case-sensitive
@@ -135,6 +137,8 @@ def _other_person_url(text: str, segments: list[str]) -> LinkedInUrl | None:
     decoded = [_unquote(segment) for segment in segments]
     match [part.lower() for part in decoded]:
         case ["pub", first, *rest] if first != "dir":  # /pub/dir/ is a search by name, not a person
+            if len(rest) == _NUMBERS_IN_PUB + 1 and _LANGUAGE.fullmatch(rest[-1]):
+                del rest[-1]
             return LinkedInUrl(text, "/".join(["pub", first, *rest]))
         case [area, page, _, *_] if f"{area}/{page}" in _MEMBER_PAGES:
             member_id = decoded[2].split(",")[0]  # what follows is the search it was found by

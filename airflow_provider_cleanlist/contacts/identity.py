@@ -181,8 +181,10 @@ def _name_parts(contact: Contact) -> tuple[str, ...]:
     return ("company", first, last, _fold(contact.company_name or ""))
 
 
-_TYPOGRAPHIC = str.maketrans(dict.fromkeys("`\u00b4\u02b9\u02bc\u2018\u2019\u2032\uff07", "'"))
-_TYPOGRAPHIC |= str.maketrans(dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2212\ufe63\uff0d", "-"))
+_TYPOGRAPHIC = str.maketrans(dict.fromkeys("`\u00b4\u02b9\u02bb\u02bc\u2018\u2019\u201b\u2032\uff07", "'"))
+_TYPOGRAPHIC |= str.maketrans(
+    dict.fromkeys("\u05be\u2010\u2011\u2012\u2013\u2014\u2015\u2212\ufe58\ufe63\uff0d", "-")
+)
 _IGNORABLE = re.compile(
     "[\u00ad\u034f\u061c\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff\U000e0000-\U000e0fff]"
 )
@@ -198,9 +200,12 @@ def _fold(text: str) -> str:
 
 
 def _fold_domain(domain: str) -> str:
-    """Return an internationalised domain in its Unicode form, with ``xn--`` labels decoded."""
+    """Return an internationalised domain in its Unicode form, with ``xn--`` labels decoded.
+
+    Whether a sigma is final depends on what wrote the domain in lower case, and on what follows the label.
+    """
     labels = domain.lower().split(".")
-    return unicodedata.normalize("NFC", ".".join(map(_unicode_label, labels)))
+    return unicodedata.normalize("NFC", ".".join(map(_unicode_label, labels))).replace("\u03c2", "\u03c3")
 
 
 def _unicode_label(label: str) -> str:

@@ -59,6 +59,29 @@ SPELLINGS = [
 ]
 
 
+@pytest.mark.parametrize("end", [".", "...", "./", "/.", ".?trk=x"])
+def test_the_end_of_a_sentence_is_no_part_of_a_profile(end):
+    for slug in ("mara-okafor-example", "j%C3%BCrgen-example"):
+        parsed = parse_linkedin_url(f"https://www.linkedin.com/in/{slug}{end}")
+        assert parsed is not None
+        assert parsed.url == f"https://www.linkedin.com/in/{slug}"
+
+
+@pytest.mark.parametrize(
+    ("tail", "identity"),
+    [
+        ("/1/2a/3b4/en", "/1/2a/3b4"),
+        ("/1/2a/3b4/pt-BR/", "/1/2a/3b4"),
+        ("/1/2a/de", "/1/2a/de"),  # a hexadecimal number
+        ("/1/2a/3b4/5", "/1/2a/3b4/5"),
+    ],
+)
+def test_the_language_of_a_public_page_does_not_matter(tail, identity):
+    parsed = parse_linkedin_url(f"http://uk.linkedin.com/pub/ada{tail}")
+    assert parsed is not None
+    assert parsed.identity == f"pub/ada{identity}"
+
+
 @pytest.mark.parametrize("spelling", SPELLINGS)
 def test_every_spelling_of_a_profile_becomes_one_url(spelling):
     parsed = parse_linkedin_url(spelling)

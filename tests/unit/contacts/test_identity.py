@@ -250,6 +250,11 @@ def test_same_person_by_name(variant):
         ("de  la\u00a0Cruz", "De La Cruz"),
         ("ΟΔΥΣΣΕΥΣ", "Οδυσσεύς".replace("ύ", "υ")),
         ("İpek", "i\u0307pek"),
+        ("Oke'a", "Oke\u02bba"),
+        ("O'Neill", "O\u201bNeill"),
+        ("\u05db\u05d4\u05df-\u05dc\u05d5\u05d9", "\u05db\u05d4\u05df\u05be\u05dc\u05d5\u05d9"),
+        ("Jean-Luc", "Jean\u2015Luc"),
+        ("Jean-Luc", "Jean\ufe58Luc"),
     ],
 )
 def test_same_name(one, other):
@@ -260,6 +265,13 @@ def test_same_internationalised_domain():
     assert key(**{**TEO, "company_domain": "müller.example"}) == key(
         **{**TEO, "company_domain": "xn--mller-kva.example"}
     )
+
+
+@pytest.mark.parametrize(
+    "domain", ["οδος.example", "οδοσ.example", "ΟΔΟΣ.example", "xn--pxavbq.example", "xn--pxavbm.example"]
+)
+def test_a_final_sigma_does_not_make_another_domain(domain):
+    assert key(**{**TEO, "company_domain": domain}) == key(**{**TEO, "company_domain": "οδος.example"})
 
 
 @pytest.mark.parametrize(
@@ -288,6 +300,9 @@ def test_a_broken_internationalised_domain_stays_as_it_is(domain):
         (INES, {**INES, "first_name": "Inès"}),
         ({**INES, "last_name": "Müller"}, {**INES, "last_name": "Muller"}),
         ({**TEO, "company_domain": "straße.example"}, {**TEO, "company_domain": "strasse.example"}),
+        ({**TEO, "company_domain": "οδος.example"}, {**TEO, "company_domain": "οδο.example"}),
+        ({**INES, "last_name": "Okeʻa"}, {**INES, "last_name": "Okea"}),
+        ({**INES, "last_name": "Jean\u2015Luc"}, {**INES, "last_name": "JeanLuc"}),
         (MARA, {"linkedin_url": MARA["linkedin_url"] + "-2"}),
         (
             {**INES, "first_name": "A", "last_name": "B,1:C"},
