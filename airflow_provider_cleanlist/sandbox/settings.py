@@ -100,6 +100,8 @@ class SandboxSettings(BaseModel):
     """Downloads have an ``ETag``."""
     export_url_seconds: float = Field(default=86_400, ge=0)
     """How long a signed URL is valid, in seconds of the sandbox's clock."""
+    export_rows_left_out: int = Field(default=0, ge=0)
+    """Rows at the end of a list that its export lacks; ``row_count`` does not count them either."""
     export_row_count_error: int = 0
     """Added to the ``row_count`` of an export, which is then wrong."""
     export_file_size_error: int = 0

@@ -21,11 +21,14 @@ from airflow_provider_cleanlist.transfers.base import MAX_PAGE_SIZE, WarehouseLo
 from airflow_provider_cleanlist.transfers.list_reading import (
     Choice,
     Source,
+    auto_spec,
     choose,
     export_of,
     export_spec,
+    fields_only_exported,
     lacking_fields,
     pages_of,
+    pages_spec,
 )
 from airflow_provider_cleanlist.warehouse.errors import CursorRefusedError, SourceInconsistentError
 from airflow_provider_cleanlist.wording import counted
@@ -82,10 +85,11 @@ class LeadListToWarehouseOperator(WarehouseLoadOperator):
             it was due.
         staging_schema: Schema of the staging tables; by default the target's.
         page_size: Leads per request, 1 to 500.
-        read: ``pages`` reads the list page by page; ``export`` as one CSV file, whatever its size, by one request and a
-            download; ``auto`` as an export where the list needs more than three pages, and page by page where the
+        read: ``pages`` reads the list page by page; ``export`` as one CSV file, whatever its size, by two requests and
+            a download; ``auto`` as an export where the list needs more than three pages, and page by page where the
             export is refused, fails or contradicts itself. An export has ``domain`` and the columns of smart agents.
-            It lacks ``provider`` and ``full_name``, which is composed if ``columns`` names it.
+            It lacks ``provider`` and ``full_name``, which is composed if ``columns`` names it. ``auto`` loads the
+            fields that both have, unless ``columns`` names others: then it always reads in the way that has them.
         row_count_check: Whether to ``warn`` or to ``fail`` when the number of leads read is not the list's own count,
             or ``off``.
         cleanlist_conn_id: Airflow connection of type ``cleanlist``.
@@ -191,23 +195,33 @@ class LeadListToWarehouseOperator(WarehouseLoadOperator):
 
         read = self._read()
         if read == "pages":
-            return load(engine, spec, pages_of(hook, spec.list_id, self._page_size()))
+            return load(engine, pages_spec(spec), pages_of(hook, spec.list_id, self._page_size()))
         if read == "export":
             exported = export_spec(spec)
-            return load(engine, exported, export_of(hook, spec.list_id, exported))
-        choice = self._choose(engine, spec, hook, lead_count)
+            return load(engine, exported, export_of(hook, spec.list_id, exported, lead_count))
+        spec = auto_spec(spec)
+        choice, lead_count = self._choose(engine, spec, hook, lead_count)
         self.log.info("Reading list %s by %s: %s.", spec.list_id, choice.source, choice.reason)
         if choice.source == "export":
             exported = export_spec(spec)
             try:
-                return load(engine, exported, export_of(hook, spec.list_id, exported))
+                return load(engine, exported, export_of(hook, spec.list_id, exported, lead_count))
             except (CleanlistAuthenticationError, CleanlistRateLimitedError):
                 raise
             except (errors.ApiError, SourceInconsistentError, CursorRefusedError) as error:
+                if only_exported := fields_only_exported(spec):
+                    self.log.warning(
+                        "The export cannot be used, and pages do not have %s, which columns or key name.",
+                        ", ".join(only_exported),
+                    )
+                    raise
                 self.log.warning("The export cannot be used, so the list is read by pages: %s", error)
         return load(engine, spec, pages_of(hook, spec.list_id, self._page_size()))
 
-    def _choose(self, engine: Engine, spec: LoadSpec, hook: CleanlistHook, lead_count: int | None) -> Choice:
+    def _choose(
+        self, engine: Engine, spec: LoadSpec, hook: CleanlistHook, lead_count: int | None
+    ) -> tuple[Choice, int | None]:
+        """Return how ``auto`` reads the list, and how many leads it has, as far as that was asked for."""
         from airflow_provider_cleanlist.warehouse.staging import is_resumable
 
         staged: Source | None = None
@@ -216,9 +230,9 @@ class LeadListToWarehouseOperator(WarehouseLoadOperator):
             staged = "pages"
         elif not lacking_fields(spec) and is_resumable(engine, export_spec(spec), now):
             staged = "export"
-        if staged is None and lead_count is None:
+        if staged is None and lead_count is None and not fields_only_exported(spec):
             lead_count = hook.get_lead_list(spec.list_id).lead_count
-        return choose(lead_count, self._page_size(), spec, staged=staged)
+        return choose(lead_count, self._page_size(), spec, staged=staged), lead_count
 
     def _read(self) -> str:
         read = given(self.read) or "pages"

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_provider_cleanlist.client.errors import ExportInconsistentError, ExportNotResumableError
-from airflow_provider_cleanlist.client.export.csv_file import EXPORT_FIELDS
+from airflow_provider_cleanlist.client.export.csv_file import EXPORT_FIELDS, missing_fields
 from airflow_provider_cleanlist.exceptions import (
     CleanlistBadRequestError,
     CleanlistConfigurationError,
     CleanlistInvalidRequestError,
+    CleanlistPermissionError,
 )
 from airflow_provider_cleanlist.lineage import record_list_read
 from airflow_provider_cleanlist.warehouse.errors import CursorRefusedError, SourceInconsistentError
+from airflow_provider_cleanlist.warehouse.spec import LEAD_FIELDS
 
 if TYPE_CHECKING:
     from airflow_provider_cleanlist.client.responses import LeadPage
@@ -28,6 +30,8 @@ MAX_PAGES_IN_AUTO = 3
 """``auto`` reads lists of up to so many pages page by page: an export would save nothing."""
 NOT_EXPORTED = ("provider",)
 """Documented fields of a lead that no export has; ``full_name`` is another one, and can be composed."""
+SHARED_FIELDS = tuple(field for field in LEAD_FIELDS if field in EXPORT_FIELDS)
+"""Documented fields that pages and exports have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +56,12 @@ def choose(lead_count: int | None, page_size: int, spec: LoadSpec, *, staged: So
         spec: The load.
         staged: How an earlier attempt read a part of it that can be used.
     """
+    lacking, only_exported = lacking_fields(spec), fields_only_exported(spec)
+    if only_exported:
+        return Choice("export", f"pages do not have {', '.join(only_exported)}")
     if staged is not None:
         return Choice(staged, "an earlier attempt staged a part of it so")
-    if lacking := lacking_fields(spec):
+    if lacking:
         return Choice("pages", f"an export does not have {', '.join(lacking)}")
     if lead_count is None:
         return Choice("pages", "its size is not known")
@@ -72,8 +79,60 @@ def lacking_fields(spec: LoadSpec) -> list[str]:
     Args:
         spec: The load.
     """
+    return [field for field in _named_fields(spec) if field in NOT_EXPORTED]
+
+
+def fields_only_exported(spec: LoadSpec) -> list[str]:
+    """Return the fields that a load asks for by name and pages never have: ``domain``, and columns of smart agents.
+
+    Args:
+        spec: The load.
+    """
+    return [field for field in _named_fields(spec) if field not in LEAD_FIELDS]
+
+
+def _named_fields(spec: LoadSpec) -> list[str]:
     named = dict.fromkeys((*(spec.columns or ()), *spec.key_fields))
-    return [field for field in named if field in NOT_EXPORTED and not spec.is_excluded(field)]
+    return [field for field in named if not spec.is_excluded(field)]
+
+
+def auto_spec(spec: LoadSpec) -> LoadSpec:
+    """Return a load as one whose columns do not depend on how the list is read.
+
+    Fields that only one of the ways has would be overwritten with nothing, or get old, whenever ``auto`` takes the
+    other one.
+
+    Args:
+        spec: The load.
+
+    Raises:
+        CleanlistConfigurationError: It asks for fields of which none of the ways has all.
+    """
+    if spec.columns is None:
+        spec = replace(spec, columns={field: None for field in SHARED_FIELDS if not spec.is_excluded(field)})
+    lacking, only_exported = lacking_fields(spec), fields_only_exported(spec)
+    if lacking and only_exported:
+        raise CleanlistConfigurationError(
+            f"columns or key name {', '.join(lacking)}, which an export does not have, and {', '.join(only_exported)}, "
+            "which pages do not have: load them by two tasks, with read='pages' and read='export'."
+        )
+    return spec
+
+
+def pages_spec(spec: LoadSpec) -> LoadSpec:
+    """Return a load as one that reads pages.
+
+    Args:
+        spec: The load.
+
+    Raises:
+        CleanlistConfigurationError: It asks for a documented field that only an export has.
+    """
+    if lacking := [field for field in fields_only_exported(spec) if field in EXPORT_FIELDS]:
+        raise CleanlistConfigurationError(
+            f"columns or key name {', '.join(lacking)}, which pages do not have: leave it out, or set read='export'."
+        )
+    return spec
 
 
 def export_spec(spec: LoadSpec) -> LoadSpec:
@@ -149,21 +208,26 @@ def pages_of(hook: CleanlistHook, list_id: str, page_size: int) -> ReadPages:
     return read
 
 
-def export_of(hook: CleanlistHook, list_id: str, spec: LoadSpec) -> ReadPages:
-    """Return a reader of a list's export.
+def export_of(hook: CleanlistHook, list_id: str, spec: LoadSpec, lead_count: int | None = None) -> ReadPages:
+    """Return a reader of a list's export, whose pages have the size of the list itself as their total.
 
     Args:
         hook: Access to Cleanlist.
         list_id: The list.
         spec: The load, as :func:`export_spec` returns it.
+        lead_count: Leads in the list, if it was asked for them just before.
     """
     composes = composes_full_name(spec)
 
     def read(cursor: str | None) -> Iterator[LeadPage]:
         record_list_read(hook, list_id)
+        # of a part that an earlier attempt staged, the checkpoint has it
+        total = _lead_count(hook, spec, lead_count) if cursor is None else None
         try:
             for page in hook.get_conn().iter_export_file(list_id, cursor, needed_fields(spec)):
-                yield replace(page, leads=[*map(with_full_name, page.leads)]) if composes else page
+                leads = [*map(with_full_name, page.leads)] if composes else page.leads
+                _check_columns(spec, leads)
+                yield replace(page, leads=leads, total=total)
         except ExportNotResumableError as error:
             raise CursorRefusedError(
                 f"The export of list {list_id} cannot be read on: {error}. Nothing was written; the next attempt asks "
@@ -176,3 +240,30 @@ def export_of(hook: CleanlistHook, list_id: str, spec: LoadSpec) -> ReadPages:
             ) from None
 
     return read
+
+
+def _lead_count(hook: CleanlistHook, spec: LoadSpec, known: int | None) -> int | None:
+    """Return how many leads the list has; None if the key may export it only and nobody insists on the count."""
+    if known is not None:
+        return known
+    try:
+        return hook.get_lead_list(spec.list_id).lead_count
+    except CleanlistPermissionError:
+        if spec.row_count_check == "fail":
+            raise
+        return None
+
+
+def _check_columns(spec: LoadSpec, leads: Sequence[dict[str, Any]]) -> None:
+    """Refuse an export that lacks a column that was asked for by name, which would be overwritten with nothing.
+
+    Raises:
+        CleanlistConfigurationError: It lacks one.
+    """
+    for lead in leads[:1]:
+        if lacking := missing_fields(_named_fields(spec), lead):
+            raise CleanlistConfigurationError(
+                f"columns or key name {', '.join(map(repr, lacking))}, which the export of list {spec.list_id} does "
+                "not have: a smart agent may have been renamed or removed. Nothing was written. Name it as in the "
+                "header of the export, or leave it out."
+            )

@@ -165,7 +165,7 @@ def _publish(engine: Engine, spec: LoadSpec, stage: Stage, now: datetime) -> Loa
             "published; the next attempt reads the list again."
         )
     check_keys(counts, spec)
-    verdict = check_counts(counts, stage.checkpoint.total, spec.row_count_check)
+    verdict = check_counts(counts, stage.checkpoint.total, spec.row_count_check, spec.source)
     if verdict.fail:
         stage.drop()
         raise LoadError(f"{verdict.message} Nothing was written; the next attempt reads the list again.")

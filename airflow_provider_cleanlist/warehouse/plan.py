@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from airflow_provider_cleanlist.redaction import redacted
 from airflow_provider_cleanlist.warehouse import naming
 from airflow_provider_cleanlist.warehouse.errors import LoadConfigurationError, LoadDataError
-from airflow_provider_cleanlist.warehouse.spec import LoadSpec, RowCountCheck
+from airflow_provider_cleanlist.warehouse.spec import LoadSpec, RowCountCheck, Source
 from airflow_provider_cleanlist.warehouse.types import ColumnType
 
 
@@ -44,8 +44,10 @@ class CountVerdict:
     fail: bool = False
 
 
-def check_counts(counts: StageCounts, total: int | None, check: RowCountCheck) -> CountVerdict:
-    """Compare the number of distinct records with the size of the list that its last page reported."""
+def check_counts(
+    counts: StageCounts, total: int | None, check: RowCountCheck, source: Source = "pages"
+) -> CountVerdict:
+    """Compare the number of distinct records with the size of the list, as its last page or the list itself said."""
     if total == counts.records:
         return CountVerdict(confirmed=True)
     if total is None:
@@ -55,6 +57,11 @@ def check_counts(counts: StageCounts, total: int | None, check: RowCountCheck) -
         f"Read {counts.records} distinct records ({counts.rows} rows), but the list's last page reported a total of "
         f"{total}: the list changed while it was read."
     )
+    if source == "export":
+        message = (
+            f"The export has {counts.records} distinct records ({counts.rows} rows), but the list said that it has "
+            f"{total}: the list changed meanwhile, or the export is not all of it."
+        )
     return CountVerdict(confirmed=False, message=None if check == "off" else message, fail=check == "fail")
 
 

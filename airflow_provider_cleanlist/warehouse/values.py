@@ -174,7 +174,8 @@ class RowMaker:
             for raw in self._spec.initial_fields
             if raw in needed or evolution == "fail" or accepts_field(self._spec, raw, self._target)
         ]
-        return [*fields, naming.EXTRA] if evolution == "ignore" else fields
+        takes_others = self._spec.columns is None or len(fields) < len(self._spec.initial_fields)
+        return [*fields, naming.EXTRA] if evolution == "ignore" and takes_others else fields
 
     @property
     def fields(self) -> tuple[str, ...]:

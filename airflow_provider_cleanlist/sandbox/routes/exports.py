@@ -123,7 +123,7 @@ def _csv(
     labels = [_label(column) for column in columns] if context.sandbox.settings.export_labels else columns
     writer = csv.writer(text)
     writer.writerow((*labels, *smart))
-    total = len(lead_list.members)
+    total = max(0, len(lead_list.members) - context.sandbox.settings.export_rows_left_out)
     for start in range(0, total, ROWS_AT_ONCE):
         with context.sandbox.lock:
             rows = context.sandbox.lists.rows(lead_list, start, min(total, start + ROWS_AT_ONCE))

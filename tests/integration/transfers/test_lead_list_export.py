@@ -23,7 +23,7 @@ from airflow_provider_cleanlist.sandbox.faults import Fault
 
 pytestmark = [pytest.mark.integration, pytest.mark.cleanlist_sandbox(requests_per_minute=100_000)]
 
-EXPORT, FILE, CONTENTS = "export_csv", "export_download", "lead_list_contents"
+EXPORT, FILE, CONTENTS, DETAILS = "export_csv", "export_download", "lead_list_contents", "lead_list_get"
 LEADS = 5_000
 
 
@@ -52,7 +52,7 @@ def test_an_export_gives_what_pages_give(sandbox, run_load, warehouse, labels):
     sandbox.settings.change(export_labels=labels, smart_columns=["ICP Score"])
     result = run_load(list_id=prospects.list_id, read="export")
     assert result["rows_read"] == result["rows_written"] == LEADS
-    assert endpoints(sandbox) == [EXPORT, FILE]
+    assert endpoints(sandbox) == [DETAILS, EXPORT, FILE]
     run_load(list_id=prospects.list_id, table="by_pages")
     exported, by_pages = rows(warehouse), rows(warehouse, "by_pages")
     assert exported.keys() == by_pages.keys()
@@ -122,6 +122,66 @@ def test_a_file_that_is_not_what_the_api_says_is_not_published(
     assert endpoints(sandbox).count(EXPORT) == 2
 
 
+@pytest.mark.parametrize("read", ["export", "auto"])
+@pytest.mark.parametrize("exported", [8, 0])
+def test_an_export_that_lacks_leads_deletes_no_row(
+    sandbox, run_load, sqlite_warehouse, capsys, caplog, read, exported
+):
+    prospects = sandbox.state.add_leads("Prospects", 20)
+    arguments = {"list_id": prospects.list_id, "read": read, "page_size": 5, "on_missing": "delete"}
+    run_load(**arguments)
+    before = rows(sqlite_warehouse)
+    sandbox.settings.export_rows_left_out = 20 - exported
+    with pytest.raises(
+        CleanlistLoadError, match=rf"has {exported} distinct records .* it has 20: .*not all of it"
+    ):
+        run_load(**arguments, row_count_check="fail", run_id="next")
+    assert rows(sqlite_warehouse) == before
+    assert run_load(**arguments, run_id="next")["rows_deleted"] == 0
+    assert rows(sqlite_warehouse).keys() == before.keys()
+    assert "not all of it" in caplog.text + capsys.readouterr().out
+
+
+@pytest.mark.parametrize("read", ["export", "auto"])
+def test_a_whole_export_deletes_what_is_gone(sandbox, run_load, sqlite_warehouse, read):
+    prospects = sandbox.state.add_leads("Prospects", 20)
+    others = sandbox.state.add_leads("Others", 8)
+    arguments = {"page_size": 2, "key": ("lead_id",), "on_missing": "delete", "row_count_check": "fail"}
+    run_load(list_id=prospects.list_id, **arguments)
+    with sqlite_warehouse.begin() as connection:
+        connection.execute(sa.text("UPDATE leads SET _cleanlist_list_id = :id"), {"id": others.list_id})
+    assert run_load(list_id=others.list_id, read=read, run_id="next", **arguments)["rows_deleted"] == 20
+    assert len(rows(sqlite_warehouse)) == 8
+
+
+def test_a_key_that_may_only_export_confirms_nothing(sandbox, run_load, sqlite_warehouse):
+    prospects = sandbox.state.add_leads("Prospects", 20)
+    arguments = {"list_id": prospects.list_id, "read": "export", "on_missing": "delete"}
+    run_load(**arguments)
+    sandbox.faults.fail(DETAILS, 403, times=2)
+    sandbox.settings.export_rows_left_out = 12
+    assert run_load(**arguments, run_id="next")["rows_deleted"] == 0
+    with pytest.raises(CleanlistPermissionError):
+        run_load(**arguments, row_count_check="fail", run_id="fail")
+    assert len(rows(sqlite_warehouse)) == 20
+
+
+def test_a_column_of_a_smart_agent_that_is_gone_keeps_its_values(sandbox, run_load, sqlite_warehouse):
+    prospects = sandbox.state.add_leads("Prospects", 20)
+    sandbox.settings.change(smart_columns=["ICP Score", "Fit"])
+    arguments = {"list_id": prospects.list_id, "read": "export", "columns": ["email", "ICP Score", "Fit"]}
+    run_load(**arguments)
+    before = rows(sqlite_warehouse)
+    assert any(row["icp_score"] for row in before.values())
+    sandbox.settings.change(smart_columns=["Fit"])
+    with pytest.raises(CleanlistConfigurationError, match=r"name 'ICP Score', which the export of list"):
+        run_load(**arguments, run_id="next")
+    run_load(list_id=prospects.list_id, read="export", run_id="all of them")
+    assert {key: row["icp_score"] for key, row in before.items()} == {
+        key: row["icp_score"] for key, row in rows(sqlite_warehouse).items()
+    }
+
+
 # --- cut, resumed, expired -----------------------------------------------------------------------------------------
 
 
@@ -173,7 +233,7 @@ def test_pages_and_exports_never_meet_in_a_stage(sandbox, run_load, sqlite_wareh
 def test_auto_takes_an_export_beyond_three_pages(sandbox, run_load, sqlite_warehouse, leads, how):
     prospects = sandbox.state.add_leads("Prospects", leads)
     run_load(list_id=prospects.list_id, read="auto", page_size=10)
-    assert endpoints(sandbox) == ["lead_list_get", *how]
+    assert endpoints(sandbox) == [DETAILS, *how]
     sandbox.ledger.clear()
     run_load(list_name="prospects", read="auto", page_size=10, run_id="by name")
     assert endpoints(sandbox) == ["lead_list_index", *how]
@@ -199,6 +259,76 @@ def test_auto_reads_pages_where_the_export_fails(sandbox, run_load, sqlite_wareh
     assert endpoints(sandbox).count(CONTENTS) == 10
     (warning,) = [line for line in capsys.readouterr().out.splitlines() if "read by pages" in line]
     assert said in warning
+
+
+@pytest.mark.parametrize("evolution", ["add", "ignore", "fail"])
+@pytest.mark.parametrize("mode", ["merge", "replace", "append", "snapshot"])
+def test_what_auto_writes_does_not_depend_on_how_it_reads(
+    sandbox, run_load, sqlite_warehouse, mode, evolution
+):
+    prospects = sandbox.state.add_leads("Prospects", 20)
+    sandbox.settings.change(smart_columns=["ICP Score"])
+    arguments = {"list_id": prospects.list_id, "read": "auto", "mode": mode, "schema_evolution": evolution}
+    arguments["snapshot_date"] = "2026-01-01"
+    seen = []
+    for page_size, refused in ((500, False), (5, False), (5, True)):
+        sandbox.ledger.clear()
+        if refused:
+            sandbox.faults.fail(EXPORT, 403)
+        run_load(**arguments, page_size=page_size, run_id="once" if mode == "append" else str(len(seen)))
+        how = {EXPORT, FILE, CONTENTS} & {*endpoints(sandbox)}
+        seen.append((how, {lead_id: fields(row) for lead_id, row in rows(sqlite_warehouse).items()}))
+    assert [how for how, _ in seen] == [{CONTENTS}, {EXPORT, FILE}, {EXPORT, CONTENTS}]
+    assert seen[0][1] == seen[1][1] == seen[2][1]
+    assert {"email", "title", "linkedin_url"} < {*next(iter(seen[0][1].values()))}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "column"),
+    [
+        ({"columns": ["email", "domain"]}, "domain"),
+        ({"columns": {"domain": "website"}}, "website"),
+        ({"columns": ["email", "ICP Score"]}, "icp_score"),
+        ({"key": ("lead_id", "domain")}, "domain"),
+    ],
+)
+@pytest.mark.parametrize("status", [403, 500])
+def test_auto_never_overwrites_with_nothing_what_only_an_export_has(
+    sandbox, run_load, sqlite_warehouse, capsys, arguments, column, status
+):
+    prospects = sandbox.state.add_leads("Prospects", 20)
+    sandbox.settings.change(smart_columns=["ICP Score"])
+    arguments |= {"list_id": prospects.list_id, "read": "auto"}
+    run_load(**arguments)
+    before = rows(sqlite_warehouse)
+    assert any(row[column] for row in before.values())
+    sandbox.faults.fail(EXPORT, status)
+    with pytest.raises(CleanlistError, match=f"HTTP {status}"):
+        run_load(**arguments, run_id="next")
+    assert rows(sqlite_warehouse) == before
+    assert CONTENTS not in endpoints(sandbox)
+    assert "pages do not have" in capsys.readouterr().out.splitlines()[-1]
+
+
+@pytest.mark.parametrize("read", ["auto", "pages"])
+def test_columns_that_no_way_to_read_has_ask_nobody(sandbox, run_load, sqlite_warehouse, read):
+    prospects = sandbox.state.add_leads("Prospects", 3)
+    columns = ["domain", "provider"] if read == "auto" else {"domain": "website"}
+    with pytest.raises(CleanlistConfigurationError, match=r"domain, which pages do not have"):
+        run_load(list_id=prospects.list_id, read=read, columns=columns)
+    assert endpoints(sandbox) == []
+
+
+def test_extra_fields_of_an_earlier_load_outlive_auto(sandbox, run_load, sqlite_warehouse):
+    prospects = sandbox.state.add_leads("Prospects", 20)
+    arguments = {"list_id": prospects.list_id, "schema_evolution": "ignore"}
+    run_load(**arguments)
+    run_load(**arguments, read="export", run_id="export")
+    before = {lead_id: row["_extra"] for lead_id, row in rows(sqlite_warehouse).items()}
+    assert all("domain" in extra for extra in before.values())
+    for page_size in (5, 500):
+        run_load(**arguments, read="auto", page_size=page_size, run_id=str(page_size))
+        assert {lead_id: row["_extra"] for lead_id, row in rows(sqlite_warehouse).items()} == before
 
 
 def test_auto_goes_on_where_an_earlier_attempt_stopped(sandbox, run_load, sqlite_warehouse):

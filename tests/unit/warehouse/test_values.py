@@ -276,3 +276,19 @@ def test_numbers_that_json_lacks_become_null(make_spec):
         values(maker, {"lead_id": "b", "tags": ["Infinity Ltd", "NaN"]})["tags"] == '["Infinity Ltd","NaN"]'
     )
     assert maker.cleaned == 2
+
+
+@pytest.mark.parametrize(
+    ("columns", "target", "has_extra"),
+    [
+        (None, None, True),
+        (None, ("lead_id", "email", "_extra"), True),
+        ({"email": None}, ("lead_id", "email", "_extra"), False),
+        ({"email": None, "title": None}, ("lead_id", "email", "_extra"), True),
+        ({"email": None}, None, False),
+    ],
+)
+def test_extra_is_written_only_if_a_field_can_go_there(make_spec, columns, target, has_extra):
+    spec = make_spec(schema_evolution="ignore", columns=columns)
+    maker = RowMaker(spec, target=None if target is None else TargetColumns(target))
+    assert ("_extra" in maker.fields) is has_extra
