@@ -38,6 +38,8 @@ _OTHER_NAMES = {
     "phone_number": "phone",
 }
 """Other labels of these fields."""
+_ONLY_IN_PAGES = ("full_name", "provider")
+"""Documented fields of a lead that no export has: a column of this name is a smart agent's."""
 _CELL_CHARACTERS = 131_072
 """The limit of Python's reader for one cell, unless the process changes it."""
 _ASIDE = b"\0"
@@ -50,6 +52,8 @@ class UnreadableExportError(Exception):
 
 def fields_of(header: Sequence[str]) -> tuple[str, ...]:
     """Return the field of each column of a header: the documented one whose name or label it is, else the text itself.
+
+    The column of a smart agent that is named like a documented field gets ``(smart agent)`` after its name.
 
     Args:
         header: The cells of the file's first row.
@@ -65,27 +69,43 @@ def fields_of(header: Sequence[str]) -> tuple[str, ...]:
             f"its column names have more than {FIELD_CHARACTERS:,} characters together"
         )
     names = [cell.strip() for cell in header]
-    taken = {name for name in names if name in EXPORT_FIELDS}
-    fields = []
-    for name in names:
-        field = _documented(name)
-        if name in EXPORT_FIELDS or field is None or field in taken:
-            fields.append(name)
-        else:
-            taken.add(field)
-            fields.append(field)
-    for number, field in enumerate(fields, start=1):
-        if not field:
-            raise UnreadableExportError(f"column {number} has no name")
-        if fields.index(field) < number - 1:
-            raise UnreadableExportError(f"columns {fields.index(field) + 1} and {number} have the same name")
+    documented = _documented_columns(names)
+    fields = [documented.get(number) or _agents_name(name) for number, name in enumerate(names)]
+    for texts in (names, fields):
+        for number, text in enumerate(texts, start=1):
+            if not text:
+                raise UnreadableExportError(f"column {number} has no name")
+            if texts.index(text) < number - 1:
+                raise UnreadableExportError(
+                    f"columns {texts.index(text) + 1} and {number} have the same name"
+                )
     return tuple(fields)
 
 
-def _documented(label: str) -> str | None:
-    form = "_".join(label.replace("_", " ").replace("-", " ").split()).casefold()
-    field = _OTHER_NAMES.get(form, form)
-    return field if field in EXPORT_FIELDS else None
+def _documented_columns(names: Sequence[str]) -> dict[int, str]:
+    """Return the documented field of each column that holds one, by the number of the column.
+
+    In a header of names the exact name counts first, then the label of the name, then other labels; of several columns
+    the first one, as those of smart agents come last.
+    """
+    has_names = "lead_id" in names
+    best: dict[str, tuple[bool, bool, int]] = {}
+    for number, name in enumerate(names):
+        form = _form(name)
+        field = _OTHER_NAMES.get(form, form)
+        if field in EXPORT_FIELDS:
+            rank = (has_names and name != field, form != field, number)
+            best[field] = min(best.get(field, rank), rank)
+    return {number: field for field, (_, _, number) in best.items()}
+
+
+def _agents_name(name: str) -> str:
+    is_documented = name in EXPORT_FIELDS or _form(name) in _ONLY_IN_PAGES
+    return f"{name} (smart agent)" if is_documented else name
+
+
+def _form(label: str) -> str:
+    return "_".join(label.replace("_", " ").replace("-", " ").split()).casefold()
 
 
 class ExportParser:

@@ -219,7 +219,7 @@ class Download:
             beyond = 0 if found[3] == "*" else max(0, int(found[3]) - int(found[2]) - 1)
         etag = headers.get("ETag", "").strip()
         etag = etag if etag.startswith('"') and len(etag) <= ETAG_CHARACTERS else ""
-        if at and etag != self.etag and (status == 200 or etag):
+        if at and etag != self.etag:
             raise FileChangedError
         self.etag = etag or self.etag
         self.offers_ranges = status == 206 or headers.get("Accept-Ranges", "").strip().lower() == "bytes"

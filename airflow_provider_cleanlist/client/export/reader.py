@@ -29,6 +29,8 @@ from airflow_provider_cleanlist.wording import counted
 
 MAX_BACKOFF_SECONDS = 30.0
 """Longest pause before a lost download goes on."""
+RESUMABLE_SECONDS = 3600.0
+"""How old the file of an earlier attempt may be: its leads are published as those of the attempt that resumes it."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -37,6 +39,7 @@ class _Position:
 
     Attributes:
         export: The file.
+        asked_at: When it was asked for, in seconds since the epoch.
         etag: Its tag; empty if it has none.
         offers_ranges: Whether its server serves ranges.
         at: Bytes of the rows before.
@@ -45,6 +48,7 @@ class _Position:
     """
 
     export: SignedExport
+    asked_at: float
     etag: str
     offers_ranges: bool
     at: int
@@ -64,6 +68,7 @@ class ExportReader:
         is_api_local: Whether the API is on this machine or in a private network, so that the file may be, too.
         needed: Fields that the file must have.
         sleep: Pauses for so many seconds.
+        now: Returns the seconds since the epoch.
     """
 
     def __init__(
@@ -77,6 +82,7 @@ class ExportReader:
         is_api_local: bool,
         needed: tuple[str, ...] = ("lead_id",),
         sleep: Callable[[float], None] = time.sleep,
+        now: Callable[[], float] = time.time,
     ) -> None:
         self._list_id = list_id
         self._ask = ask
@@ -86,6 +92,8 @@ class ExportReader:
         self._is_api_local = is_api_local
         self._needed = needed
         self._sleep = sleep
+        self._now = now
+        self._asked_at = 0.0
 
     def pages(self, cursor: str | None = None) -> Iterator[LeadPage]:
         """Yield the leads of the file part by part; the last page comes once the whole file has proved right.
@@ -98,24 +106,37 @@ class ExportReader:
             ExportNotResumableError: The file of the earlier attempt cannot be continued.
             ExportInconsistentError: The file is not what the API says it is.
         """
-        if cursor is None:
-            export, download = self._begin()
-            parser = ExportParser()
-        else:
-            position = self._unsealed(cursor)
-            export = position.export
-            download = Download(
-                export.download_url, self._timeout, position.etag, offers_ranges=position.offers_ranges
-            )
-            self._resume(download, position.at)
-            parser = ExportParser(position.fields, position.at, position.rows)
+        if cursor is not None:
+            yield from self._resumed(self._unsealed(cursor))
+            return
+        export, download = self._begin()
         with closing(download):
-            yield from self._parsed(export, download, parser)
+            yield from self._parsed(export, download, ExportParser())
+
+    def _resumed(self, position: _Position) -> Iterator[LeadPage]:
+        """Yield the rest of a file; one of which nothing arrives any more is given up for a new one."""
+        if self._now() - position.asked_at > RESUMABLE_SECONDS:
+            raise errors.ExportNotResumableError("it was written more than an hour ago")
+        self._asked_at = position.asked_at
+        address, ranges = position.export.download_url, position.offers_ranges
+        has_progressed = False
+        with closing(Download(address, self._timeout, position.etag, offers_ranges=ranges)) as download:
+            try:
+                self._resume(download, position.at)
+                parser = ExportParser(position.fields, position.at, position.rows)
+                for page in self._parsed(position.export, download, parser):
+                    has_progressed = True
+                    yield page
+            except errors.TransportError as error:
+                if has_progressed:
+                    raise
+                raise errors.ExportNotResumableError(error.info.message) from None
 
     def _begin(self) -> tuple[SignedExport, Download]:
         """Ask for a file and open it; an address that is refused at once is asked for anew, once."""
         reason = ""
         for attempt in range(2):
+            self._asked_at = self._now()
             export = self._ask()
             if problem := address_problem(export.download_url, is_api_local=self._is_api_local):
                 raise errors.UnexpectedResponseError(self._info(f"{problem}, so it is not used"))
@@ -244,6 +265,7 @@ class ExportReader:
         secret = [export.download_url, export.row_count, export.file_size_bytes]
         position = {
             "file": self._cipher().encrypt(json.dumps(secret).encode()).decode(),
+            "asked_at": self._asked_at,
             "etag": download.etag,
             "ranges": download.offers_ranges,
             "at": parser.at,
@@ -261,6 +283,7 @@ class ExportReader:
             export = SignedExport(self._list_id, address, rows, size)
             return _Position(
                 export,
+                float(position["asked_at"]),
                 str(position["etag"]),
                 bool(position["ranges"]),
                 int(position["at"]),

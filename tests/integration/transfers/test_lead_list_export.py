@@ -78,6 +78,24 @@ def test_columns_that_an_export_lacks_stay_as_they_are(sandbox, run_load, sqlite
         assert after[lead_id]["domain"]
 
 
+@pytest.mark.parametrize("labels", [True, False])
+def test_smart_agents_named_like_fields_have_columns_of_their_own(
+    sandbox, run_load, sqlite_warehouse, labels
+):
+    names = ["Provider", "Full Name", "provider"] + ["email", "title"] * labels
+    sandbox.settings.change(export_labels=labels, smart_columns=names)
+    prospects = sandbox.state.add_leads("Prospects", 30)
+    run_load(list_id=prospects.list_id)
+    before = rows(sqlite_warehouse)
+    run_load(list_id=prospects.list_id, read="export", run_id="next")
+    after = rows(sqlite_warehouse)
+    for lead_id, row in before.items():
+        assert fields(row).items() <= fields(after[lead_id]).items()
+    agents = {name for name in next(iter(after.values())) if "_smart_agent" in name}
+    assert len(agents) == len(names)
+    assert "full_name_smart_agent" in agents
+
+
 def test_full_name_is_composed_when_it_is_asked_for(sandbox, run_load, sqlite_warehouse):
     prospects = sandbox.state.add_leads("Prospects", 30)
     run_load(list_id=prospects.list_id, read="export", columns=["full_name", "email"])
@@ -199,6 +217,18 @@ def test_a_download_that_is_cut_goes_on_or_begins_again(sandbox, run_load, sqlit
     statuses = [entry.status for entry in sandbox.ledger.requests(endpoint=FILE)]
     assert statuses[1:] == ([206] if ranges and etags else [200])
     assert len(sandbox.ledger.requests(endpoint=EXPORT)) == (1 if etags else 2)
+
+
+@pytest.mark.parametrize("status", [400, 503])
+def test_a_file_whose_server_fails_for_good_is_asked_for_anew(sandbox, run_load, sqlite_warehouse, status):
+    prospects = sandbox.state.add_leads("Prospects", LEADS)
+    sandbox.faults.truncate(FILE)
+    with pytest.raises(CleanlistTransportError):
+        run_load(list_id=prospects.list_id, read="export")
+    sandbox.faults.fail(FILE, status)
+    assert run_load(list_id=prospects.list_id, read="export")["rows_read"] == LEADS
+    assert len(rows(sqlite_warehouse)) == LEADS
+    assert len(sandbox.ledger.requests(endpoint=EXPORT)) == 2
 
 
 def test_an_address_that_has_expired_is_asked_for_anew(sandbox, run_load, sqlite_warehouse):
@@ -369,7 +399,7 @@ def test_the_address_and_the_leads_are_in_no_log_and_not_in_the_checkpoint(
     with caplog.at_level(logging.DEBUG):
         for run_id, fault in (
             ("run", lambda: sandbox.faults.truncate(FILE)),
-            ("run", lambda: sandbox.faults.drop(FILE, after=False)),
+            ("run", lambda: sandbox.faults.drop(FILE, after=False, times=2)),
             ("next", lambda: sandbox.settings.change(export_row_count_error=1)),
         ):
             fault()

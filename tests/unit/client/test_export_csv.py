@@ -104,10 +104,42 @@ def test_columns_of_smart_agents_keep_their_names_and_displace_no_field():
     assert fields_of(["lead_id", "domain", "company_domain"]) == ("lead_id", "domain", "company_domain")
 
 
+LABELS = ["Lead ID", "First Name", "Last Name", "Email", "Title", "Company", "Domain", "Phone"]
+FIELDS = ("lead_id", "first_name", "last_name", "email", "title", "company", "domain", "phone")
+
+
+@pytest.mark.parametrize(
+    ("name", "field"),
+    [
+        ("Provider", "Provider (smart agent)"),
+        ("provider", "provider (smart agent)"),
+        ("Full Name", "Full Name (smart agent)"),
+        ("full_name", "full_name (smart agent)"),
+        ("email", "email (smart agent)"),
+        ("title", "title (smart agent)"),
+        ("EMAIL", "EMAIL"),
+        ("Company Name", "Company Name"),
+        ("Phone Number", "Phone Number"),
+        ("Company Domain", "Company Domain"),
+        ("ICP Score", "ICP Score"),
+    ],
+)
+def test_a_smart_agent_named_like_a_field_takes_none(name, field):
+    assert fields_of([*LABELS, name]) == (*FIELDS, field)
+
+
+@pytest.mark.parametrize("header", [LABELS, FIELDS])
+@pytest.mark.parametrize("other", ["Company Name", "Phone Number", "Company Domain", "Job Title", "Provider"])
+def test_another_label_in_front_of_a_field_takes_none(header, other):
+    field = "Provider (smart agent)" if other == "Provider" else other
+    assert fields_of([other, *header]) == (field, *FIELDS)
+
+
 @pytest.mark.parametrize(
     ("data", "problem"),
     [
         (b"", "empty"),
+        (b"provider,provider (smart agent)\n", "columns 1 and 2 have the same name"),
         (b"lead_id,lead_id\n", "columns 1 and 2 have the same name"),
         (b"lead_id,\n", "column 2 has no name"),
         (b",".join([b"x%d" % n for n in range(EXPORT_COLUMNS + 1)]) + b"\n", "more than 2000 columns"),

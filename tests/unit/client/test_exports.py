@@ -13,7 +13,7 @@ import requests
 from airflow_provider_cleanlist.client import errors
 from airflow_provider_cleanlist.client.export.download import Download, DownloadError, address_problem
 from airflow_provider_cleanlist.client.export.reader import ExportReader
-from airflow_provider_cleanlist.client.responses import SignedExport
+from airflow_provider_cleanlist.client.responses import LeadPage, SignedExport
 from airflow_provider_cleanlist.input_limits import ADDRESS_CHARACTERS, EXPORT_PART_BYTES
 
 INSIDE = [
@@ -277,3 +277,72 @@ def test_a_range_of_absurd_length_is_another_range(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(download, "_get", lambda _: (response, ""))
     with pytest.raises(DownloadError, match="another range"):
         download.open(5)
+
+
+def reader_of(address: str, now: float = 0.0) -> ExportReader:
+    return ExportReader(
+        "list",
+        lambda: SignedExport("list", address, 3, len(PART)),
+        api_key="key",
+        timeout=(5.0, 5.0),
+        max_retries=0,
+        is_api_local=True,
+        sleep=lambda _: None,
+        now=lambda: now,
+    )
+
+
+def read_until_lost(reader: ExportReader, cursor: str | None = None) -> list[LeadPage]:
+    pages: list[LeadPage] = []
+    with pytest.raises(errors.TransportError):
+        pages.extend(reader.pages(cursor))
+    return pages
+
+
+def resumed(answers: list[bytes], seconds: float = 60.0) -> list[LeadPage]:
+    """Return what the second attempt reads of a file that the first one lost after its first row."""
+    address, _, thread = serve([_part(0, 17, len(PART), "200 OK"), *answers])
+    (first,) = read_until_lost(reader_of(address))
+    try:
+        return [*reader_of(address, seconds).pages(first.cursor)]
+    finally:
+        thread.join(10)
+
+
+REST = _part(17, len(PART), len(PART))
+
+
+@pytest.mark.parametrize(
+    ("answers", "seconds", "reason"),
+    [
+        ([], 60.0, "connection failed"),
+        ([b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n"], 60.0, "HTTP 503"),
+        ([b"HTTP/1.1 400 No\r\nContent-Length: 0\r\n\r\n"], 60.0, "HTTP 400"),
+        ([REST.replace(b"Content-Range", b"X-Range")], 60.0, "another range"),
+        ([REST.replace(b"2,\n3,\n", b"")], 60.0, "lost in the middle"),
+        ([REST.replace(b'ETag: "t"\r\n', b"")], 60.0, "the file has changed"),
+        ([REST.replace(b'"t"', b'"u"')], 60.0, "the file has changed"),
+        ([], 3601.0, "more than an hour ago"),
+    ],
+)
+def test_a_file_of_which_nothing_arrives_any_more_is_given_up(
+    answers: list[bytes], seconds: float, reason: str
+):
+    with pytest.raises(errors.ExportNotResumableError, match=reason):
+        resumed(answers, seconds)
+
+
+def test_a_file_of_which_the_rest_arrives_is_read_on():
+    assert [lead["lead_id"] for page in resumed([REST], 3599.0) for lead in page.leads] == ["2", "3"]
+
+
+def test_a_file_of_which_a_part_arrives_is_read_on_by_the_next_attempt():
+    lost = REST.replace(b"3,\n", b"")
+    address, _, thread = serve([_part(0, 17, len(PART), "200 OK"), lost, _part(20, len(PART), len(PART))])
+    (first,) = read_until_lost(reader_of(address))
+    (second,) = read_until_lost(reader_of(address, 1000.0), first.cursor)
+    (third,) = reader_of(address, 2000.0).pages(second.cursor)
+    assert [page.leads[0]["lead_id"] for page in (first, second, third)] == ["1", "2", "3"]
+    with pytest.raises(errors.ExportNotResumableError, match="more than an hour ago"):
+        [*reader_of(address, 3601.0).pages(second.cursor)]
+    thread.join(10)
