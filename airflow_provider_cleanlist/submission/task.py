@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_cleanlist.hooks.cleanlist import CleanlistHook
     from airflow_provider_cleanlist.submission.ledger.database import LedgerDatabase
-    from airflow_provider_cleanlist.submission.ledger.journal import LedgerJournal
+    from airflow_provider_cleanlist.submission.ledger.journal import LedgerJournal, LedgerTask
     from airflow_provider_cleanlist.submission.options import SubmissionOptions
     from airflow_provider_cleanlist.submission.rejects import Rejects
     from airflow_provider_cleanlist.task_log import TaskLog
@@ -74,8 +74,10 @@ def open_submission(
         JournalMissingError: An earlier attempt kept its journal in another place.
         JournalError: The journal cannot be opened or read.
     """
-    addresses = _webhook_addresses(context, hook, options, token) if webhook else None
     database = ledger_database(ledger_conn_id)
+    if database is not None and context["ti"].try_number <= 1:
+        _register_first_attempt(context, database)
+    addresses = _webhook_addresses(context, hook, options, token) if webhook else None
     trace = _place_trace(context, database, token)
     must_know = _must_know(context, token) if trace is None else trace.must_know
     if database is not None:
@@ -178,6 +180,19 @@ def configured_window() -> timedelta | None:
     return window
 
 
+def _register_first_attempt(context: Context, database: LedgerDatabase) -> None:
+    from airflow_provider_cleanlist.submission.ledger.journal import register_first_attempt
+
+    register_first_attempt(database, _ledger_task(context), time.time())
+
+
+def _ledger_task(context: Context) -> LedgerTask:
+    from airflow_provider_cleanlist.submission.ledger.journal import LedgerTask
+
+    ti = context["ti"]
+    return LedgerTask(ti.dag_id, ti.run_id, ti.task_id, -1 if ti.map_index is None else ti.map_index)
+
+
 def _open_ledger(
     context: Context,
     hook: CleanlistHook,
@@ -188,14 +203,12 @@ def _open_ledger(
     must_know: bool,
     keep_task_ids: bool,
 ) -> LedgerJournal:
-    from airflow_provider_cleanlist.submission.ledger.journal import LedgerJournal, LedgerTask
+    from airflow_provider_cleanlist.submission.ledger.journal import LedgerJournal
 
-    ti = context["ti"]
-    map_index = -1 if ti.map_index is None else ti.map_index
     return LedgerJournal(
         database,
-        LedgerTask(ti.dag_id, ti.run_id, ti.task_id, map_index),
-        try_number=max(1, ti.try_number),
+        _ledger_task(context),
+        try_number=max(1, context["ti"].try_number),
         organisation=organisation_of(hook, database, time.time()),
         token=token,
         window=options.skip_submitted_within,

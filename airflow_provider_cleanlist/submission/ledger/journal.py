@@ -75,6 +75,15 @@ class LedgerTask:
         text = "\0".join((self.dag_id, self.run_id, self.task_id)).encode("utf-8", "surrogatepass")
         return hashlib.blake2b(text, digest_size=16).hexdigest()
 
+    def check_ids(self) -> None:
+        """Raise if the ledger cannot keep its ids.
+
+        Raises:
+            JournalConfigurationError: It cannot.
+        """
+        for what, text in (("DAG", self.dag_id), ("run", self.run_id), ("task", self.task_id)):
+            _check_id(f"id of the {what}", text, ID_LENGTH)
+
     @property
     def source(self) -> str:
         """The name under which the ledger keeps source rows of this task."""
@@ -116,8 +125,7 @@ class LedgerJournal:
         keep_task_ids: bool = False,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        for what, text in (("DAG", task.dag_id), ("run", task.run_id), ("task", task.task_id)):
-            _check_id(f"id of the {what}", text, ID_LENGTH)
+        task.check_ids()
         _check_id("id of the organisation", organisation, ORGANISATION_LENGTH)
         self.database = database
         self.organisation = organisation
@@ -440,6 +448,44 @@ class LedgerJournal:
         kept = batch if self._keep_task_ids or not batch.task_ids else replace(batch, task_ids=())
         self._batches[batch.number] = kept
         return kept
+
+
+def register_first_attempt(database: LedgerDatabase, task: LedgerTask, now: float) -> None:
+    """Record that the task has begun with this ledger, before anything that can fail, unless that is recorded.
+
+    So a later attempt that must find its predecessors here finds them, even if they failed before they knew whose
+    contacts these are. Only a first attempt may do so: a later one's predecessors may have recorded elsewhere what they
+    submitted.
+
+    Args:
+        database: The ledger.
+        task: The task instance.
+        now: Seconds since the epoch.
+
+    Raises:
+        JournalConfigurationError: The ledger cannot keep the ids of the task.
+        JournalUnavailableError: It cannot be used at present.
+    """
+    task.check_ids()
+    attempts = database.tables.attempts
+    is_it = sa.and_(attempts.c.task_key == task.hash, attempts.c.map_index == task.map_index)
+    values = {
+        "task_key": task.hash,
+        "map_index": task.map_index,
+        "organisation": "",
+        "dag_id": task.dag_id,
+        "run_id": task.run_id,
+        "task_id": task.task_id,
+        "try_number": 1,
+        "owner": "",
+        "opened_at": moment(now),
+    }
+
+    def register(connection: Connection) -> None:
+        if connection.execute(sa.select(attempts.c.owner).where(is_it)).first() is None:
+            connection.execute(attempts.insert().values(values))
+
+    database.run(register)
 
 
 def _check_id(name: str, text: str, length: int) -> None:

@@ -56,9 +56,9 @@ def set_up(engine: Engine, tables: LedgerTables, name: str) -> None:
 
 def _missing(connection: Connection, tables: LedgerTables) -> set[str]:
     """Return the names of tables that are missing, but for the one that holds nothing but the version."""
-    schema = tables.ledger.schema
-    present = set(sa.inspect(connection).get_table_names(schema=schema))
-    return {table.name for table in tables.metadata.tables.values()} - present - {tables.ledger.name}
+    inspector, every = sa.inspect(connection), tables.metadata.tables.values()
+    names = {table.name for table in every if not inspector.has_table(table.name, schema=table.schema)}
+    return names - {tables.ledger.name}
 
 
 def _are_used(connection: Connection, tables: LedgerTables) -> bool:

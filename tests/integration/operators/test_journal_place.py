@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_cleanlist.exceptions import (
+    CleanlistAuthenticationError,
     CleanlistConfigurationError,
     CleanlistDataError,
     CleanlistSubmissionUnknownError,
@@ -212,3 +214,45 @@ class TestBelowAirflow33:
     ) -> None:
         places.use(place)
         assert attempt(2)["contacts_submitted"] == 3
+
+    @pytest.mark.parametrize("place", PLACES[1:])
+    def test_a_first_attempt_that_failed_before_anything_was_sent_does_not_stop_a_cleared_task(
+        self,
+        attempt: Any,
+        places: Places,
+        place: str,
+        connect: Any,
+        cleanlist_sandbox: SandboxServer,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        places.use(place)
+        working = os.environ["AIRFLOW_CONN_CLEANLIST_DEFAULT"]
+        refused = json.loads(working) | {"password": "clapi_" + "0" * 32}
+        monkeypatch.setenv("AIRFLOW_CONN_CLEANLIST_DEFAULT", json.dumps(refused))
+        with pytest.raises(CleanlistAuthenticationError):
+            attempt(1)
+        monkeypatch.setenv("AIRFLOW_CONN_CLEANLIST_DEFAULT", working)
+        assert attempt(2, cleared=True)["contacts_submitted"] == 3
+        assert len(cleanlist_sandbox.ledger.accepted_submits) == 1
+
+    @pytest.mark.parametrize("place", PLACES[3:])
+    def test_only_a_first_attempt_leaves_a_trace_before_it_can_fail(
+        self,
+        attempt: Any,
+        places: Places,
+        place: str,
+        cleanlist_sandbox: SandboxServer,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        """The second one's predecessor may have recorded elsewhere what it submitted, as it has here."""
+        attempt(1)
+        places.use(place)
+        working = os.environ["AIRFLOW_CONN_CLEANLIST_DEFAULT"]
+        refused = json.loads(working) | {"password": "clapi_" + "0" * 32}
+        monkeypatch.setenv("AIRFLOW_CONN_CLEANLIST_DEFAULT", json.dumps(refused))
+        with pytest.raises(CleanlistAuthenticationError):
+            attempt(2)
+        monkeypatch.setenv("AIRFLOW_CONN_CLEANLIST_DEFAULT", working)
+        with pytest.raises(CleanlistConfigurationError, match="knows no earlier attempt"):
+            attempt(3, cleared=True)
+        assert len(cleanlist_sandbox.ledger.accepted_submits) == 1
