@@ -91,17 +91,17 @@ def _engine_of(source: Any, options: dict[str, Any]) -> Engine:
 
 
 def _unreachable(name: str, error: BaseException, engine: Engine) -> LoadError:
-    reason = redacted(str(error), str(engine.url.password or ""))
+    reason = redacted(str(error), str(engine.url.password or "")).rstrip(".")
     failure = LoadError(f"Cannot connect to warehouse {name!r}: {reason}")
     if _UNKNOWN_HOST.search(reason) or database_of(engine).errors.bars(error):
         return LoadConfigurationError(
-            f"{failure} Correct the connection: every attempt would fail like this one."
+            f"{failure}. Correct the connection: every attempt would fail like this one."
         )
     return failure
 
 
 def _unusable(name: str, error: ValueError) -> LoadConfigurationError:
+    reason = redacted(str(error)).rstrip(".")
     return LoadConfigurationError(
-        f"The hook of warehouse {name!r} cannot use the connection: {redacted(str(error))} Correct the connection, "
-        "its extra included."
+        f"The hook of warehouse {name!r} cannot use the connection: {reason}. Correct the connection, or its extra."
     )

@@ -322,7 +322,7 @@ SQLSTATES = ErrorCodes(
     no_access=re.compile(
         r"FATAL:\s+(?:(?:password|Peer|Ident|certificate|SASL) authentication failed|no such (?:user|database)"
         r'|(?:database|role) ".*" does not exist|role ".*" is not permitted|no pg_hba\.conf entry|permission denied'
-        r"|unrecognized configuration parameter)|invalid (?:connection option|\w+ value)"
+        r"|unrecognized configuration parameter)|invalid (?:connection option|\w+ value)|bad value for "
     ),
     configuration=re.compile("(?:0A|25006|28|3D|3F|42(?!P01)|54011|55000).*|ProgrammingError"),
     data=re.compile("(?:22|23502|23503|23514|54|P0).*|DataError"),

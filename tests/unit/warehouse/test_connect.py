@@ -100,6 +100,7 @@ POSTGRES = 'connection to server at "10.0.0.7", port 5432 failed: FATAL:  '
         ("postgresql", f'{POSTGRES}role "nobody" does not exist', LoadConfigurationError),
         ("postgresql", f'{POSTGRES}no pg_hba.conf entry for host "10.0.0.8"', LoadConfigurationError),
         ("postgresql", 'invalid sslmode value: "bogus"', LoadConfigurationError),
+        ("postgresql", "bad value for connect_timeout: 'x'", LoadConfigurationError),
         (
             "postgresql",
             "failed to resolve host 'no.such.invalid': [Errno -2] Name or service not known",
