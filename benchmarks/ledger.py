@@ -130,7 +130,8 @@ def measure(database: Any, server: Any, contacts: int, known: int) -> None:
 
     from airflow_provider_cleanlist.client.models import EnrichmentType
     from airflow_provider_cleanlist.submission.history import ContactHistory, OnUnknown, decide
-    from airflow_provider_cleanlist.submission.ledger.journal import LedgerJournal, LedgerTask
+    from airflow_provider_cleanlist.submission.ledger.journal import LedgerJournal
+    from airflow_provider_cleanlist.submission.ledger.tasks import LedgerTask
 
     def is_due(history: ContactHistory) -> bool:
         return (

@@ -38,7 +38,8 @@ if TYPE_CHECKING:
 
     from airflow_provider_cleanlist.hooks.cleanlist import CleanlistHook
     from airflow_provider_cleanlist.submission.ledger.database import LedgerDatabase
-    from airflow_provider_cleanlist.submission.ledger.journal import LedgerJournal, LedgerTask
+    from airflow_provider_cleanlist.submission.ledger.journal import LedgerJournal
+    from airflow_provider_cleanlist.submission.ledger.tasks import LedgerTask
     from airflow_provider_cleanlist.submission.options import SubmissionOptions
     from airflow_provider_cleanlist.submission.rejects import Rejects
     from airflow_provider_cleanlist.task_log import TaskLog
@@ -181,13 +182,13 @@ def configured_window() -> timedelta | None:
 
 
 def _register_first_attempt(context: Context, database: LedgerDatabase) -> None:
-    from airflow_provider_cleanlist.submission.ledger.journal import register_first_attempt
+    from airflow_provider_cleanlist.submission.ledger.tasks import register_first_attempt
 
     register_first_attempt(database, _ledger_task(context), time.time())
 
 
 def _ledger_task(context: Context) -> LedgerTask:
-    from airflow_provider_cleanlist.submission.ledger.journal import LedgerTask
+    from airflow_provider_cleanlist.submission.ledger.tasks import LedgerTask
 
     ti = context["ti"]
     return LedgerTask(ti.dag_id, ti.run_id, ti.task_id, -1 if ti.map_index is None else ti.map_index)

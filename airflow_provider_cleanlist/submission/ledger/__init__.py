@@ -1,8 +1,8 @@
 """The organisation's ledger: a few tables in a SQL database; whoever shares it pays once for each contact.
 
 :mod:`.tables` defines them, :mod:`.set_up` makes them, :mod:`.statements` writes many rows at once, :mod:`.database`
-reads and writes what goes beyond one task, :mod:`.journal` is the journal of one task in them, :mod:`.histories` is
-what they say of persons, and :mod:`.results` of the persons and source rows behind results.
+reads and writes what goes beyond one task, :mod:`.journal` is the journal of one task (:mod:`.tasks`) in them,
+:mod:`.histories` is what they say of persons, and :mod:`.results` of the persons and source rows behind results.
 """
 
 from __future__ import annotations

@@ -14,7 +14,8 @@ import pytest
 import sqlalchemy as sa
 
 from airflow_provider_cleanlist.submission.ledger.database import LedgerDatabase
-from airflow_provider_cleanlist.submission.ledger.journal import LedgerJournal, LedgerTask
+from airflow_provider_cleanlist.submission.ledger.journal import LedgerJournal
+from airflow_provider_cleanlist.submission.ledger.tasks import LedgerTask
 
 _NUMBERS = itertools.count(1)
 ORGANISATION = "org-1"

@@ -44,7 +44,8 @@ from airflow_provider_cleanlist.submission.journal import (
     JournalTakenOverError,
 )
 from airflow_provider_cleanlist.submission.ledger.database import LedgerDatabase
-from airflow_provider_cleanlist.submission.ledger.journal import LedgerJournal, LedgerTask
+from airflow_provider_cleanlist.submission.ledger.journal import LedgerJournal
+from airflow_provider_cleanlist.submission.ledger.tasks import LedgerTask
 from airflow_provider_cleanlist.submission.options import SubmissionOptions
 from airflow_provider_cleanlist.submission.report import SubmissionOutcome, SubmissionReport, Tallies
 from airflow_provider_cleanlist.submission.stored.journal import StoredJournal

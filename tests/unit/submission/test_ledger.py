@@ -41,8 +41,9 @@ from airflow_provider_cleanlist.submission.journal import (
 )
 from airflow_provider_cleanlist.submission.ledger import person
 from airflow_provider_cleanlist.submission.ledger.database import LedgerDatabase
-from airflow_provider_cleanlist.submission.ledger.journal import LedgerJournal, LedgerTask
+from airflow_provider_cleanlist.submission.ledger.journal import LedgerJournal
 from airflow_provider_cleanlist.submission.ledger.tables import database_errors, ledger_tables
+from airflow_provider_cleanlist.submission.ledger.tasks import LedgerTask
 from airflow_provider_cleanlist.submission.options import SubmissionOptions
 from airflow_provider_cleanlist.submission.submit import Submission
 
