@@ -49,6 +49,10 @@ LEDGER_THREADS = 2
 """Questions that the ledger is asked at the same time."""
 LEDGER_SECONDS = 8.0
 """How long the ledger may take before the page does without."""
+TEXT_THREADS = 1
+"""Pages and tables that are written at the same time: it is all computing."""
+TEXT_SECONDS = 8.0
+"""How long writing a page may take before its readers are asked to come back."""
 ACCOUNT_SECONDS = 2.0
 """How long the Cleanlist connection may take to be looked up before the page does without."""
 ACCESS_THREADS = 2
@@ -113,11 +117,30 @@ class RefusedError(Exception):
         self.status = status
 
 
-class SharedReadings:
-    """What pages show, read for all readers together.
+@dataclass(frozen=True, slots=True)
+class WantedText:
+    """A page or table, the same for all who ask the same of the same answers.
 
-    The ledger and the Cleanlist connection have threads of their own, so that neither is waited for in vain because of
-    the other.
+    Attributes:
+        table: Name of the table; empty for the page.
+        question: What is wanted of the ledger, with the DAGs that the reader may read.
+        answers: Identities of the answers that it shows, which :attr:`reading` keeps alive.
+        reading: What it shows.
+        write: Writes it. With thousands of DAGs that is a tenth of a second of computing.
+    """
+
+    table: str
+    question: Question
+    answers: tuple[int, int]
+    reading: PageReading = field(compare=False)
+    write: Callable[[], str] = field(compare=False)
+
+
+class SharedReadings:
+    """What pages show, read for all readers together, and the texts that show it.
+
+    The ledger, the Cleanlist connection and the writing have threads of their own, so that none is waited for in vain
+    because of another, and Airflow's event loop only hands out what is ready.
 
     Args:
         ledger: Blocking; reads the ledger for a question and a hash of host and key.
@@ -135,6 +158,26 @@ class SharedReadings:
         self._account: SharedAnswers[str, Account] = SharedAnswers(
             account, threads=1, deadline=ACCOUNT_SECONDS
         )
+        self._texts: SharedAnswers[WantedText, bytes] = SharedAnswers(
+            lambda wanted: wanted.write().encode(), threads=TEXT_THREADS, deadline=TEXT_SECONDS
+        )
+
+    async def text(self, reading: PageReading, table: str, write: Callable[[], str]) -> bytes:
+        """Return a page or table.
+
+        Args:
+            reading: What it shows.
+            table: Name of the table; empty for the page.
+            write: Writes it, unless it is written already.
+
+        Raises:
+            RefusedError: Too much is to be written at the same time.
+        """
+        answers = id(reading.ledger), id(reading.account)
+        try:
+            return await self._texts.get(WantedText(table, reading.question, answers, reading, write))
+        except (BusyError, LateError):
+            raise RefusedError(503) from None
 
     async def get(self, question: Question) -> PageReading:
         """Return what a page shows.
@@ -173,17 +216,19 @@ def build_app(readings: SharedReadings | None = None) -> FastAPI:
     @app.get("/")
     async def show(request: Request, readable: Readable) -> Response:
         reading = await shared.get(question_of(request, readable))
-        return Response(page(reading, Reader(readable)), headers=HEADERS, media_type="text/html")
+        text = await shared.text(reading, "", lambda: page(reading, Reader(readable)))
+        return Response(text, headers=HEADERS, media_type="text/html")
 
     @app.get("/csv/{name}.csv")
     async def show_csv(request: Request, name: str, readable: Readable) -> Response:
         if name not in TABLES:
             raise RefusedError(404)
         reading = await shared.get(question_of(request, readable))
-        if isinstance(reading.ledger, LedgerProblem):
-            return Response(problem_page(reading.ledger), 503, headers=HEADERS, media_type="text/html")
+        ledger = reading.ledger
+        if isinstance(ledger, LedgerProblem):
+            return Response(problem_page(ledger), 503, headers=HEADERS, media_type="text/html")
         attachment = {"Content-Disposition": f'attachment; filename="cleanlist-{name}.csv"'}
-        text = as_csv(name, reading.ledger, readable)
+        text = await shared.text(reading, name, lambda: as_csv(name, ledger, readable))
         return Response(text, headers=HEADERS | attachment, media_type="text/csv")
 
     @app.get("/page.css")

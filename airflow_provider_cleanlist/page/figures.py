@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import UTC, date, datetime, timedelta
+from operator import attrgetter
 from typing import Generic, TypeVar
 
 PERIODS = (7, 30, 90, 365)
@@ -64,9 +65,6 @@ class Sums:
     phone_lookups: int = 0
     phones_found: int = 0
 
-    def __add__(self, other: Sums) -> Sums:
-        return Sums(*(getattr(self, column.name) + getattr(other, column.name) for column in fields(Sums)))
-
     @property
     def email_percent(self) -> float | None:
         """Lookups that found an email, in per cent; None without lookups."""
@@ -76,6 +74,21 @@ class Sums:
     def phone_percent(self) -> float | None:
         """Lookups that found a phone, in per cent; None without lookups."""
         return percent(self.phones_found, self.phone_lookups)
+
+
+SUMS = tuple(column.name for column in fields(Sums))
+"""Names of the sums."""
+values_of: Callable[[Sums], tuple[int, ...]] = attrgetter(*SUMS)
+"""Returns the sums in that order."""
+
+
+def added(items: Iterable[Sums]) -> Sums:
+    """Return the sum of sums, column by column: a page with thousands of DAGs adds tens of thousands.
+
+    Args:
+        items: The sums.
+    """
+    return Sums(*map(sum, zip(*map(values_of, items), strict=True)))
 
 
 def percent(part: int, whole: int) -> float | None:
@@ -241,7 +254,7 @@ class LedgerFigures:
     @property
     def total(self) -> Sums:
         """The sum of everything."""
-        return sum((sums for _, sums in self.by_dag), Sums())
+        return added(sums for _, sums in self.by_dag)
 
     def dags(self, readable: Collection[str]) -> list[tuple[str | None, Sums]]:
         """Return sums by DAG, dearest first; those that the reader may not read are one, last, under None.
@@ -277,10 +290,10 @@ def grouped(items: Iterable[tuple[K, Sums]]) -> dict[K, Sums]:
     Args:
         items: Groups and numbers.
     """
-    groups: dict[K, Sums] = {}
+    groups: dict[K, list[Sums]] = {}
     for key, sums in items:
-        groups[key] = groups.get(key, Sums()) + sums
-    return groups
+        groups.setdefault(key, []).append(sums)
+    return {key: several[0] if len(several) == 1 else added(several) for key, several in groups.items()}
 
 
 def start_of_period(now: datetime, period: int) -> datetime:

@@ -18,6 +18,7 @@ from airflow_provider_cleanlist.page.figures import (
     Listing,
     Scope,
     Sums,
+    added,
     days_left,
 )
 from airflow_provider_cleanlist.page.markup import (
@@ -301,7 +302,7 @@ def _dags(ledger: LedgerFigures, reading: PageReading, reader: Reader) -> str:
         for dag_id, sums in dags[:MOST_DAGS]
     ]
     rest = dags[MOST_DAGS:]
-    rows += [(f"{len(rest):,} more", sum((sums for _, sums in rest), Sums()))] if rest else []
+    rows += [(f"{len(rest):,} more", added(sums for _, sums in rest))] if rest else []
     note = (
         f'<p class="muted">{OTHER_DAGS.capitalize()}: those that you may not read, or that another Airflow runs.</p>'
         if any(dag_id is None for dag_id, _ in dags)

@@ -5,32 +5,30 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import astuple, fields
 from typing import Any
 
-from airflow_provider_cleanlist.page.figures import LedgerFigures, OpenBatch, Sums, TaskPlace
+from airflow_provider_cleanlist.page.figures import SUMS, LedgerFigures, OpenBatch, TaskPlace, values_of
 from airflow_provider_cleanlist.submission.rejects import harmless
 
 OTHER_DAGS = "other DAGs"
 """What stands for DAGs that the reader may not read, or that another Airflow runs."""
-_SUMS = tuple(column.name for column in fields(Sums))
 _PLACE = ("dag_id", "run_id", "task_id")
 _DECIDED = ("decision", "decided_by", "decided_at")
 
 
 def _days(figures: LedgerFigures, _: Collection[str]) -> Iterable[list[Any]]:
-    yield ["day", *_SUMS]
-    yield from ([day.isoformat(), *astuple(sums)] for day, sums in figures.by_day)
+    yield ["day", *SUMS]
+    yield from ([day.isoformat(), *values_of(sums)] for day, sums in figures.by_day)
 
 
 def _dags(figures: LedgerFigures, readable: Collection[str]) -> Iterable[list[Any]]:
-    yield ["dag_id", *_SUMS]
-    yield from ([dag_id or OTHER_DAGS, *astuple(sums)] for dag_id, sums in figures.dags(readable))
+    yield ["dag_id", *SUMS]
+    yield from ([dag_id or OTHER_DAGS, *values_of(sums)] for dag_id, sums in figures.dags(readable))
 
 
 def _types(figures: LedgerFigures, _: Collection[str]) -> Iterable[list[Any]]:
-    yield ["enrichment_type", *_SUMS]
-    yield from ([kind, *astuple(sums)] for kind, sums in figures.types())
+    yield ["enrichment_type", *SUMS]
+    yield from ([kind, *values_of(sums)] for kind, sums in figures.types())
 
 
 def _workflows(figures: LedgerFigures, _: Collection[str]) -> Iterable[list[Any]]:

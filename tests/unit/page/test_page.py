@@ -31,7 +31,9 @@ from airflow_provider_cleanlist.page.figures import (
     Scope,
     Sums,
     TaskPlace,
+    added,
     days_left,
+    grouped,
 )
 from airflow_provider_cleanlist.page.html import Reader, page
 from airflow_provider_cleanlist.page.plots import bar, columns
@@ -214,6 +216,15 @@ def test_a_ledger_without_tables(tmp_path: Path) -> None:
     asked = queries.ask(engine, None, Question(EVERYTHING, 30), "", NOW)
     assert asked is LedgerProblem.NOT_MADE
     assert sa.inspect(engine).get_table_names() == []
+
+
+def test_sums_are_added_column_by_column() -> None:
+    one, two = Sums(1, 2, 3, 4, 5, 6, 7), Sums(10, 20, 30, 40, 50, 60, 70)
+    assert added([one, two]) == Sums(11, 22, 33, 44, 55, 66, 77)
+    assert added([one]) == one
+    assert added([]) == Sums()
+    groups = grouped([("a", one), ("b", two), ("a", two)])
+    assert groups == {"a": added([one, two]), "b": two}
 
 
 @pytest.mark.parametrize(("spent", "days", "left"), [(300, 30, 10), (50, 0, 2), (50, 5, 10), (0, 30, None)])
@@ -587,6 +598,64 @@ def test_readers_of_one_login_are_looked_up_once_and_outside_of_airflows_threads
     texts = asyncio.run(ask_all())
     assert sorted(asked) == [("guest", "cleanlist-page"), ("reader", "cleanlist-page")]
     assert ['dags/crm"' in text for text in texts] == [True] * 5 + [False] * 5
+
+
+@served
+@pytest.mark.parametrize(("path", "writer"), [("/", "page"), ("/csv/dags.csv", "as_csv")])
+def test_a_text_is_written_once_for_readers_of_the_same_dags_and_outside_of_the_event_loop(
+    path: str, writer: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody gets the text of a reader who may read other DAGs, although the ledger's answer is the same object."""
+    import httpx
+
+    from airflow_provider_cleanlist.page import app as served_app
+
+    written: list[str] = []
+    write = getattr(served_app, writer)
+
+    def counted(*args: Any) -> str:
+        written.append(threading.current_thread().name.rpartition("_")[0])
+        return str(write(*args))
+
+    def readable(request: served_app.Request) -> frozenset[str]:
+        return frozenset(request.headers["dags"].split(","))
+
+    monkeypatch.setattr(served_app, writer, counted)
+    readable.__annotations__["request"] = served_app.Request
+    app = SharedReader(lambda *_: FIGURES, known_account).client.app
+    app.dependency_overrides[served_app.readable_dags] = readable
+
+    async def ask_all() -> list[str]:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://a") as client:
+            dags = ["crm"] * 20 + ["crm,secret"] * 20 + ["other"] * 20
+            first, *more = [client.get(path, headers={"dags": names}) for names in dags]
+            return [answer.text for answer in [await first, *await asyncio.gather(*more)]]
+
+    texts = asyncio.run(ask_all())
+    assert written == ["cleanlist-page"] * 3
+    assert ["secret" in text for text in texts] == [False] * 20 + [True] * 20 + [False] * 20
+    assert [len(set(texts[start : start + 20])) for start in (0, 20, 40)] == [1, 1, 1]
+    assert len(set(texts)) == 3
+
+
+@served
+def test_a_new_answer_is_written_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The text of an old answer is not kept for longer than the answer."""
+    from airflow_provider_cleanlist.page import sharing
+
+    monkeypatch.setattr(sharing, "FRESH_SECONDS", 0.0)
+    credit = iter(range(1_001, 1_004))
+
+    def ledger(*_: Any) -> LedgerFigures:
+        return replace(FIGURES, by_dag=((("crm", "full"), Sums(1, next(credit))),))
+
+    with SharedReader(ledger, known_account).client as client:
+        shown = [client.get("/csv/dags.csv").text for _ in range(3)]
+    assert [[f",{spent:d}," in text for text in shown].index(True) for spent in (1_001, 1_002, 1_003)] == [
+        0,
+        1,
+        2,
+    ]
 
 
 @served
