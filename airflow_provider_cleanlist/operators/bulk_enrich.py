@@ -86,8 +86,8 @@ class BulkEnrichOperator(BaseOperator):
         on_unknown_submission: What to do about contacts when it is not known whether they were accepted: ``fail``,
             ``skip`` them, ``resubmit`` them and perhaps pay twice, or ``ask`` a person in Airflow's *Required Actions*
             (Airflow 3.1 and later; see ``docs/howto/decide-unknown-outcomes.md``).
-        decision_timeout: With ``ask``: how long to wait for an answer, at least 10 seconds; then the task fails as with
-            ``fail``. None waits for as long as it takes.
+        decision_timeout: With ``ask``: how long to wait for an answer, 10 seconds to 10 years; then the task fails as
+            with ``fail``. None waits for as long as it takes.
         decision_notifiers: With ``ask``: a notifier of Airflow, or several, called before the wait with the context, in
             which ``exception`` is the error to decide about.
         decision_users: With ``ask``: who may answer, as ids of users, or as mappings with ``id`` and ``name``; None for
@@ -257,14 +257,17 @@ class BulkEnrichOperator(BaseOperator):
 
     def execute_decided(self, context: Context, event: Any = None) -> dict[str, Any]:
         """Resume with what a person has decided: record it, then continue, and return the same as ``execute``."""
+        from airflow_provider_cleanlist.operators.required_action import unanswered
         from airflow_provider_cleanlist.submission.errors import submission_errors
 
         options, hook = self._options(), CleanlistHook(self.cleanlist_conn_id)
+        users = self._decision_request().user_ids
         with submission_errors():
-            may_ask = self._open(context, hook, options).take_answer(event, datetime.now(UTC))
-        if options.on_unknown is OnUnknown.ASK and not may_ask:
-            options = replace(options, on_unknown=OnUnknown.FAIL)
-        return self._run(context, options)
+            may_ask = self._open(context, hook, options).take_answer(event, datetime.now(UTC), users)
+        if may_ask or options.on_unknown is not OnUnknown.ASK:
+            return self._run(context, options)
+        with unanswered():
+            return self._run(context, replace(options, on_unknown=OnUnknown.FAIL))
 
     def _run(self, context: Context, options: SubmissionOptions) -> dict[str, Any]:
         from airflow_provider_cleanlist.submission.errors import UndecidedError
@@ -274,11 +277,12 @@ class BulkEnrichOperator(BaseOperator):
             submission_result,
         )
         from airflow_provider_cleanlist.submission.task import balance_or_none
+        from airflow_provider_cleanlist.waiting.wait import check_poll_interval
 
-        poll_interval = self._poll_interval()
+        poll_interval = check_poll_interval(number("poll_interval", self.poll_interval))
         timeout = seconds("timeout", self.timeout, DEFAULT_TIMEOUT_SECONDS)
         if options.on_unknown is OnUnknown.ASK:
-            self._decision_request()  # checks it before anything is sent
+            self._decision_request()  # checked before anything is sent
         hook = CleanlistHook(self.cleanlist_conn_id)
         try:
             outcome = self._submit(context, hook, options)
@@ -350,12 +354,6 @@ class BulkEnrichOperator(BaseOperator):
             skip_submitted_within=self._window(),
             estimate_only=self.estimate_only,
         )
-
-    def _poll_interval(self) -> float | None:
-        """Return the interval, checked before anything is paid for."""
-        from airflow_provider_cleanlist.waiting.wait import check_poll_interval
-
-        return check_poll_interval(number("poll_interval", self.poll_interval))
 
     def _window(self) -> timedelta | None:
         from airflow_provider_cleanlist.submission.task import configured_window

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow_provider_cleanlist.exceptions import (
@@ -26,6 +28,8 @@ RESUME = "execute_decided"
 """The operator's method that resumes with the answer."""
 SHORTEST_TIMEOUT = timedelta(seconds=10)
 """Schedulers fail some tasks that resume sooner."""
+LONGEST_TIMEOUT = timedelta(days=3650)
+"""Airflow adds it to the current time, and times end with the year 9999."""
 _NO_QUESTIONS = (
     "on_unknown_submission='ask' needs Airflow 3.1 or later: this one cannot ask a person. Nothing was sent. "
     "Use on_unknown_submission='fail' instead: the task stops, and whoever decides clears it with 'skip' or 'resubmit'."
@@ -38,6 +42,11 @@ _NOBODY_TO_ASK = (
     "on_unknown_submission='ask' cannot ask anybody in dag.test() or `airflow tasks test`, which do not wait for an "
     "answer, so the task fails as with 'fail'."
 )
+_NO_USERS = (
+    "decision_users must be ids of users, or mappings with 'id' and 'name', as Airflow's auth manager has them: one of "
+    "these, or a list of them."
+)
+_NOBODY_DECIDED = "Nobody has decided within decision_timeout: clear the task as it is to be asked again."
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,33 +60,35 @@ class DecisionRequest:
     """
 
     timeout: timedelta | None
-    notifiers: tuple[Any, ...]
+    notifiers: tuple[Callable[[Any], Any], ...]
     users: list[dict[str, str]] | None
+
+    @property
+    def user_ids(self) -> frozenset[str] | None:
+        """Ids of those who may answer; None for everybody whom Airflow allows to."""
+        return None if self.users is None else frozenset(user["id"] for user in self.users)
 
     @classmethod
     def of(cls, timeout: Any, notifiers: Any, users: Any) -> DecisionRequest:
         """Return the request for the operator's arguments, checked, if this version of Airflow can ask.
 
         Args:
-            timeout: ``decision_timeout``, a ``timedelta`` of at least 10 seconds; None for no limit.
-            notifiers: ``decision_notifiers``.
-            users: ``decision_users``.
+            timeout: ``decision_timeout``, a ``timedelta`` of 10 seconds to 10 years; None for no limit.
+            notifiers: ``decision_notifiers``: one or several; no iterator, which a first check would use up.
+            users: ``decision_users``, likewise.
 
         Raises:
             CleanlistConfigurationError: An argument is invalid, or Airflow cannot ask.
         """
         check_can_ask()
-        if timeout is not None and not (isinstance(timeout, timedelta) and timeout >= SHORTEST_TIMEOUT):
+        if timeout is not None and not (
+            isinstance(timeout, timedelta) and SHORTEST_TIMEOUT <= timeout <= LONGEST_TIMEOUT
+        ):
             raise CleanlistConfigurationError(
-                f"decision_timeout must be a timedelta of at least 10 seconds, such as timedelta(hours=8), not "
+                f"decision_timeout must be a timedelta of 10 seconds to 10 years, such as timedelta(hours=8), not "
                 f"{timeout!r}."
             )
-        several = (notifiers,) if callable(notifiers) else tuple(notifiers or ())
-        if not all(callable(notifier) for notifier in several):
-            raise CleanlistConfigurationError(
-                "decision_notifiers must be notifiers of Airflow, or other callables."
-            )
-        return cls(timeout, several, _users(users))
+        return cls(timeout, _notifiers(notifiers), _users(users))
 
     def ask(
         self,
@@ -109,7 +120,10 @@ class DecisionRequest:
         if is_in_process():
             hint = f"{_NOBODY_TO_ASK} {error.info.hint or ''}".rstrip()
             raise CleanlistSubmissionUnknownError(replace(error.info, hint=hint)) from None
-        for line in question_lines(undecided.contacts, error.info.message, batches, balance):
+        lines = question_lines(
+            undecided.contacts, error.info.message, batches, balance, undecided.credits_to_resubmit
+        )
+        for line in lines:
             log.warning("%s", line)
         self._notify(context, open_question(undecided.contacts, error.info), log)
         ti: Any = context["ti"]
@@ -150,6 +164,20 @@ class DecisionRequest:
             ),
             method_name=RESUME,
         )
+
+
+@contextmanager
+def unanswered() -> Iterator[None]:
+    """Add to the error about contacts of unknown outcome that nobody has decided in time, and what that means.
+
+    Raises:
+        CleanlistSubmissionUnknownError: That error, with the addition.
+    """
+    try:
+        yield
+    except CleanlistSubmissionUnknownError as error:
+        hint = f"{_NOBODY_DECIDED} {error.info.hint or ''}".rstrip()
+        raise CleanlistSubmissionUnknownError(replace(error.info, hint=hint)) from None
 
 
 def check_can_ask() -> None:
@@ -207,14 +235,40 @@ def _write_question(ti_id: Any, users: list[dict[str, str]] | None) -> None:
         ) from error
 
 
+def _notifiers(notifiers: Any) -> tuple[Callable[[Any], Any], ...]:
+    """Return notifiers that can be called, each for itself."""
+    several = (notifiers,) if callable(notifiers) else () if notifiers is None else notifiers
+    if not _is_several(several) or not all(map(callable, several)):
+        raise CleanlistConfigurationError(
+            "decision_notifiers must be a notifier of Airflow or another callable, or a list of these, not "
+            f"{type(notifiers).__name__}."
+        )
+    for notifier in several:
+        if isinstance(notifier, type):
+            raise CleanlistConfigurationError(
+                f"decision_notifiers holds the class {notifier.__name__}: give an instance of it, with its arguments."
+            )
+        if iscoroutinefunction(notifier) or iscoroutinefunction(type(notifier).__call__):
+            name = getattr(notifier, "__name__", type(notifier).__name__)
+            raise CleanlistConfigurationError(
+                f"decision_notifiers holds the async function {name}, which a call does not run: give a plain one."
+            )
+    return tuple(several)
+
+
 def _users(users: Any) -> list[dict[str, str]] | None:
     """Return users as Airflow takes them; a text is id and name in one."""
-    if not users:
+    several = [users] if users and isinstance(users, str | Mapping) else users
+    if several is None or several in ("", {}):
         return None
-    several = [users] if isinstance(users, str | Mapping) else list(users)
+    if not _is_several(several):
+        raise CleanlistConfigurationError(_NO_USERS)
     found = [{"id": user, "name": user} if isinstance(user, str) else user for user in several]
     if not all(isinstance(user, Mapping) and user.get("id") and user.get("name") for user in found):
-        raise CleanlistConfigurationError(
-            "decision_users must be ids of users, or mappings with 'id' and 'name', as Airflow's auth manager has them."
-        )
-    return [{"id": str(user["id"]), "name": str(user["name"])} for user in found]
+        raise CleanlistConfigurationError(_NO_USERS)
+    return [{"id": str(user["id"]), "name": str(user["name"])} for user in found] or None
+
+
+def _is_several(value: Any) -> bool:
+    """Return whether a value can be gone through more than once, and holds no text's characters."""
+    return isinstance(value, Collection) and not isinstance(value, str | bytes | Mapping)

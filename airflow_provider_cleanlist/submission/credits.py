@@ -64,12 +64,27 @@ def check_credits(
     if max_credits is not None and spent + cost > max_credits:
         earlier = f", and for what was submitted before up to {spent:,}" if spent else ""
         raise CleanlistCreditLimitError(
-            f"{what}{earlier}, more than max_credits={max_credits}. Submit fewer contacts or raise max_credits."
+            f"{what}{earlier}, more than max_credits={max_credits}. Raise max_credits to {spent + cost} and clear the "
+            "task, or submit fewer contacts."
         )
     if balance is not None and cost > balance:
         raise CleanlistCreditLimitError(
             f"{what}, but the balance is {balance:,.10g}. Top up, or submit fewer contacts."
         )
+
+
+def credits_to_resubmit(
+    contacts: Mapping[EnrichmentType, int], batches: Iterable[Batch], max_credits: int | None
+) -> int | None:
+    """Return the least ``max_credits`` with which contacts can be submitted; None if it allows that.
+
+    Args:
+        contacts: The contacts, those of unknown outcome among them, by what is asked for.
+        batches: What was submitted before.
+        max_credits: Most credits that the whole task may cost, or None.
+    """
+    needed = may_have_cost(batches) + worst_case_credits(contacts)
+    return None if max_credits is None or needed <= max_credits else needed
 
 
 def workflow_credits(enrichment_type: str, end: WorkflowEnd) -> int | None:

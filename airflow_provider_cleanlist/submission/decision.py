@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -32,6 +32,8 @@ BODY = (
 """Airflow never changes the text of a question, so it holds no numbers: one wording for every unknown batch."""
 
 
+CLOCK_SECONDS = 60.0
+"""How far the clocks of an API server and of a worker may differ."""
 BATCHES_NAMED = 20
 """Most batches that the log names one by one."""
 STATE_DELETED = (
@@ -49,7 +51,7 @@ OPTIONS = tuple(DECISIONS)
 
 
 class InvalidAnswerError(Exception):
-    """An event is no valid answer to the question; its text shows nothing of the event."""
+    """An event is no valid answer to the question; its text shows nothing of the event but a user's id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +69,9 @@ class Answer:
     decided_at: datetime
 
 
-def answer_of(event: Any, now: datetime) -> Answer:
+def answer_of(
+    event: Any, now: datetime, *, asked_at: float = 0.0, users: Collection[str] | None = None
+) -> Answer:
     """Return the answer in the event with which Airflow resumes a task.
 
     Airflow 3.1 and 3.2 accept options by REST that the question does not have, and 3.3 accepts parameters, so both are
@@ -75,7 +79,9 @@ def answer_of(event: Any, now: datetime) -> Answer:
 
     Args:
         event: The event.
-        now: The current time, for an event that names none.
+        now: The current time: that of an event that names none, or a later one.
+        asked_at: When the last of what it may decide came to be unknown, in seconds since the epoch.
+        users: Ids of those who may answer; None for everybody whom Airflow allows to.
 
     Raises:
         InvalidAnswerError: It is not an answer to the question.
@@ -94,15 +100,22 @@ def answer_of(event: Any, now: datetime) -> Answer:
     user = event.get("responded_by_user")
     if event.get("timedout") or not isinstance(user, Mapping):
         raise InvalidAnswerError("the answer does not say who gave it")
-    return Answer(
-        DECISIONS[chosen[0]],
-        _one_line(str(user.get("name") or user.get("id") or "")),
-        _moment(event.get("responded_at"), now),
-    )
+    if users is not None and str(user.get("id")) not in users:
+        raise InvalidAnswerError(
+            f"it is of the user with the id {_one_line(str(user.get('id')))!r}, whom decision_users does not name"
+        )
+    decided_at = _moment(event.get("responded_at"), now)
+    if decided_at.timestamp() < asked_at - CLOCK_SECONDS:
+        raise InvalidAnswerError("the answer is older than what it is about")
+    return Answer(DECISIONS[chosen[0]], _one_line(str(user.get("name") or user.get("id") or "")), decided_at)
 
 
 def question_lines(
-    contacts: Mapping[EnrichmentType, int], why: str, batches: Sequence[Batch], balance: float | None
+    contacts: Mapping[EnrichmentType, int],
+    why: str,
+    batches: Sequence[Batch],
+    balance: float | None,
+    credits_to_resubmit: int | None = None,
 ) -> list[str]:
     """Return the log lines above a question: the numbers, which its text cannot hold.
 
@@ -111,6 +124,7 @@ def question_lines(
         why: Why the outcome is unknown.
         batches: The batches to decide about.
         balance: The organisation's credits at present; None if they are not known.
+        credits_to_resubmit: The least ``max_credits`` with which they can be submitted again; None if it allows that.
     """
     lines = [
         f"It is not known whether Cleanlist accepted {counted(sum(contacts.values()), 'contact')} ({why}). If it did, "
@@ -125,10 +139,17 @@ def question_lines(
         lines.append(f"To decide: {counted(len(batches) - BATCHES_NAMED, 'more batch', 'more batches')}.")
     if balance is not None:
         lines.append(f"Credit balance at present: {balance:,.10g}.")
+    if credits_to_resubmit is not None:
+        lines.append(
+            f"To submit them again, max_credits must be at least {credits_to_resubmit}. With less, the task keeps that "
+            "answer and fails before it sends anything: raise max_credits, then clear it."
+        )
     return lines
 
 
-def take_answer(journal: Journal, event: Any, now: datetime, log: TaskLog) -> bool:
+def take_answer(
+    journal: Journal, event: Any, now: datetime, log: TaskLog, users: Collection[str] | None = None
+) -> bool:
     """Record what a person has decided, so that a later attempt does not ask about the same batches again.
 
     Args:
@@ -136,6 +157,7 @@ def take_answer(journal: Journal, event: Any, now: datetime, log: TaskLog) -> bo
         event: The event with which Airflow resumes the task.
         now: The current time.
         log: Receives answer, name and time.
+        users: Ids of those who may answer; None for everybody whom Airflow allows to.
 
     Returns:
         Whether a person may be asked again; not once nobody has answered in time.
@@ -146,8 +168,9 @@ def take_answer(journal: Journal, event: Any, now: datetime, log: TaskLog) -> bo
     """
     if not journal.batches:
         raise JournalMissingError(STATE_DELETED)
+    asked_at = max((batch.changed_at for batch in journal.batches if batch.is_undecided), default=0.0)
     try:
-        answer = answer_of(event, now)
+        answer = answer_of(event, now, asked_at=asked_at, users=users)
     except InvalidAnswerError as error:
         log.warning(
             "The answer cannot be used: %s. Nothing was decided, so the question is asked again.", error
@@ -188,7 +211,8 @@ def _moment(value: Any, now: datetime) -> datetime:
     try:
         moment = datetime.fromisoformat(value) if isinstance(value, str) else value
         if isinstance(moment, datetime):
-            return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+            aware = moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+            return min(aware, now.astimezone(UTC))
     except (ValueError, OverflowError):  # the first and last years have no UTC everywhere
         pass
     return now.astimezone(UTC)

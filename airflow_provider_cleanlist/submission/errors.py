@@ -45,12 +45,19 @@ class UndecidedError(Exception):
     Args:
         error: What fails the task if nobody can be asked.
         contacts: These contacts, by what was asked for.
+        credits_to_resubmit: The least ``max_credits`` with which they can be submitted again; None if it allows that.
     """
 
-    def __init__(self, error: errors.SubmissionUnknownError, contacts: Mapping[EnrichmentType, int]) -> None:
+    def __init__(
+        self,
+        error: errors.SubmissionUnknownError,
+        contacts: Mapping[EnrichmentType, int],
+        credits_to_resubmit: int | None = None,
+    ) -> None:
         super().__init__(str(error))
         self.error = error
         self.contacts = contacts
+        self.credits_to_resubmit = credits_to_resubmit
 
 
 @contextmanager
@@ -65,8 +72,7 @@ def submission_errors() -> Iterator[None]:
     except SourceUnavailableError as error:
         raise CleanlistSourceUnavailableError(f"Nothing was submitted in this attempt: {error}") from None
     except (JournalMissingError, JournalConfigurationError) as error:
-        text = str(error)
-        raise CleanlistConfigurationError(f"{text[:1].upper()}{text[1:].removesuffix('.')}.") from None
+        raise CleanlistConfigurationError(_sentence(str(error))) from None
     except JournalOrganisationError as error:
         raise CleanlistConfigurationError(
             f"{OTHER_ORGANISATION.format(what=error)} Nothing was submitted in this attempt."
@@ -81,6 +87,12 @@ def submission_errors() -> Iterator[None]:
         raise CleanlistStateError(
             f"The record of what was submitted cannot be read or written: {error}. Nothing more was submitted."
         ) from error
+
+
+def _sentence(text: str) -> str:
+    """Return a text as a sentence; one that begins with the name of an argument or option keeps it."""
+    first, rest = (text[:1], text[1:]) if "_" in text.split(maxsplit=1)[0] else (text[:1].upper(), text[1:])
+    return f"{first}{rest.removesuffix('.')}."
 
 
 def unknown_outcome(
@@ -125,6 +137,30 @@ def open_question(
     return errors.SubmissionUnknownError(replace(info, hint=hint, decision=decision))
 
 
+def unknown_elsewhere(
+    contacts: Mapping[EnrichmentType, int], *, is_asked: bool
+) -> errors.SubmissionUnknownError:
+    """Return the error for contacts that another map index has submitted with an unknown outcome.
+
+    Args:
+        contacts: These contacts, by what was asked for.
+        is_asked: Whether a person is asked about them there.
+    """
+    why = "another map index has submitted contacts of this input, and its answer was lost"
+    error = unknown_outcome(contacts, errors.ErrorInfo("submit the bulk enrichment", why))
+    if not is_asked:
+        return error
+    count = counted(sum(contacts.values()), "contact")
+    decision = f"{count} may be billed: answer the question of the other map index, then clear this one."
+    hint = (
+        f"It carried {count} of this input; if it was accepted, the cost is up to "
+        f"{counted(worst_case_credits(contacts), 'credit')}. Nothing was submitted in this attempt. A person is asked "
+        "about them by that map index: answer there, in Airflow's Browse > Required Actions. Then clear this one, and "
+        "it follows the answer."
+    )
+    return errors.SubmissionUnknownError(replace(error.info, hint=hint, decision=decision))
+
+
 def moved_contacts(missing: int, pending: Mapping[EnrichmentType, int]) -> errors.SubmissionUnknownError:
     """Return the error for a mapped task whose record does not belong to its input, and how to continue.
 
@@ -143,7 +179,10 @@ def moved_contacts(missing: int, pending: Mapping[EnrichmentType, int]) -> error
         "one, and start a new DAG run. To submit these contacts all the same, and perhaps pay twice, clear the task "
         "with on_unknown_submission='resubmit'."
     )
-    return errors.SubmissionUnknownError(errors.ErrorInfo("submit the bulk enrichment", why, hint=hint))
+    count = counted(sum(pending.values()), "contact")
+    decision = f"{count} may be submitted twice: configure a ledger and start a new DAG run."
+    info = errors.ErrorInfo("submit the bulk enrichment", why, hint=hint, decision=decision)
+    return errors.SubmissionUnknownError(info)
 
 
 def submitted_elsewhere(contacts: str, place: str) -> CleanlistStateError:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -30,6 +30,7 @@ from airflow_provider_cleanlist.contacts.sources import Source
 from airflow_provider_cleanlist.exceptions import CleanlistRejectsFileError
 from airflow_provider_cleanlist.submission.credits import (
     check_credits,
+    credits_to_resubmit,
     dearest_unknown,
     may_have_cost,
     worst_case_credits,
@@ -43,6 +44,7 @@ from airflow_provider_cleanlist.submission.errors import (
     refused_by_api,
     refused_rows,
     stopped,
+    unknown_elsewhere,
     unknown_outcome,
 )
 from airflow_provider_cleanlist.submission.history import (
@@ -218,9 +220,9 @@ class Submission:
         """Batches of this task instance whose outcome nobody knows and about which nobody has decided."""
         return [batch for batch in self._journal.batches if batch.is_undecided]
 
-    def take_answer(self, event: Any, now: datetime) -> bool:
+    def take_answer(self, event: Any, now: datetime, users: Collection[str] | None = None) -> bool:
         """Record what a person has decided about these batches: :func:`.decision.take_answer`."""
-        return take_answer(self._journal, event, now, self._log)
+        return take_answer(self._journal, event, now, self._log, users)
 
     def report(self) -> SubmissionReport:
         """Return a summary of what was submitted so far, over all attempts."""
@@ -279,25 +281,24 @@ class Submission:
         """Stop, or have a person asked, unless it is clear what to do about every contact of unknown outcome."""
         if self._options.on_unknown in (OnUnknown.SKIP, OnUnknown.RESUBMIT):
             return
-        decided = self._journal.decided_contacts
+        decided, batches = self._journal.decided_contacts, self._journal.batches
         own = self._journal.unknown_contacts - sum(decided.values())
-        kind = dearest_unknown(self._journal.batches, self._options.enrichment_type)
-        stop = PersonDecision.STOP
-        if contacts := max(decided.get(stop, 0), self._unknown[stop]):
-            info = errors.ErrorInfo(_OPERATION, stopped_by(self._journal.batches))
-            raise unknown_outcome({kind: contacts}, info)
+        kind = dearest_unknown(batches, self._options.enrichment_type)
+        if contacts := max(decided.get(PersonDecision.STOP, 0), self._unknown[PersonDecision.STOP]):
+            raise unknown_outcome({kind: contacts}, errors.ErrorInfo(_OPERATION, stopped_by(batches)))
         if own:
-            raise self._undecided(
-                {kind: max(own, self._unknown[None])}, errors.ErrorInfo(_OPERATION, _NO_ANSWER)
-            )
-        if contacts := self._unknown[None]:
             info = errors.ErrorInfo(_OPERATION, _NO_ANSWER)
-            raise unknown_outcome({kind: contacts}, info)  # another map index asks about its own batches
+            raise self._undecided({kind: max(own, self._unknown[None])}, info)
+        if contacts := self._unknown[None]:
+            raise unknown_elsewhere({kind: contacts}, is_asked=self._options.on_unknown is OnUnknown.ASK)
 
     def _undecided(self, contacts: Mapping[EnrichmentType, int], info: errors.ErrorInfo) -> Exception:
         """Return the error that stops the task, or that has a person asked."""
         error = unknown_outcome(contacts, info)
-        return UndecidedError(error, contacts) if self._options.on_unknown is OnUnknown.ASK else error
+        if self._options.on_unknown is not OnUnknown.ASK:
+            return error
+        again, limit = self._left or contacts, self._options.max_credits  # they are among those left
+        return UndecidedError(error, contacts, credits_to_resubmit(again, self._journal.batches, limit))
 
     def _check_moved(self, pending: int) -> None:
         """Stop when a mapped task has submitted contacts that its input does not hold, while it holds others.

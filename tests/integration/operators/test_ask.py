@@ -11,6 +11,7 @@ import pytest
 
 from airflow_provider_cleanlist.exceptions import (
     CleanlistConfigurationError,
+    CleanlistCreditLimitError,
     CleanlistStateError,
     CleanlistSubmissionUnknownError,
 )
@@ -150,8 +151,9 @@ class TestAnswers:
         self, run: Run, cleanlist_sandbox: SandboxServer
     ) -> None:
         run.asks(run.start)
-        with pytest.raises(CleanlistSubmissionUnknownError, match="2 contacts may be billed"):
+        with pytest.raises(CleanlistSubmissionUnknownError, match="2 contacts may be billed") as caught:
             run.resume(LATE)
+        assert "clear the task as it is to be asked again" in str(caught.value)
         run.asks(run.start, 2)
         assert run.resume(answer(SKIP))["contacts_submitted"] == 4
         assert times_submitted(cleanlist_sandbox) == [1] * 6
@@ -228,6 +230,36 @@ def test_a_journal_that_vanished_during_the_wait_buys_nothing(
         with pytest.raises(CleanlistConfigurationError, match="has asked a person"):
             run.resume(event)
     assert len(cleanlist_sandbox.ledger.requests(endpoint=SUBMIT)) == 2
+
+
+def test_an_answer_of_somebody_whom_the_dag_does_not_name_decides_nothing(
+    run: Run, cleanlist_sandbox: SandboxServer, logged: Callable[[], str]
+) -> None:
+    """Airflow keeps the users of a question that is there, whatever the DAG has come to say."""
+    run.asks(run.start)
+    run.asks(run.resume, answer(RESUBMIT), decision_users=["ben"])
+    assert "the id '7', whom decision_users does not name" in logged()
+    assert times_submitted(cleanlist_sandbox) == [1] * 4
+    run.resume(answer(RESUBMIT), decision_users=["7"])
+    assert times_submitted(cleanlist_sandbox) == [1, 1, 1, 1, 2, 2]
+
+
+def test_a_limit_without_room_for_submitting_again_is_named_before_the_question_and_keeps_the_answer(
+    run: Run, cleanlist_sandbox: SandboxServer, logged: Callable[[], str]
+) -> None:
+    run.asks(run.start, max_credits=6)
+    assert "max_credits must be at least 8" in logged()
+    with pytest.raises(CleanlistCreditLimitError, match="Raise max_credits to 8 and clear the task"):
+        run.resume(answer(RESUBMIT), max_credits=6)
+    assert times_submitted(cleanlist_sandbox) == [1] * 4
+    assert run.start(try_number=2, max_credits=8)["contacts_submitted"] == 6
+    assert times_submitted(cleanlist_sandbox) == [1, 1, 1, 1, 2, 2]
+
+
+def test_a_limit_with_room_is_not_mentioned(run: Run, logged: Callable[[], str]) -> None:
+    run.asks(run.start, max_credits=8)
+    assert "max_credits" not in logged()
+    assert run.resume(answer(RESUBMIT), max_credits=8)["contacts_submitted"] == 6
 
 
 def test_without_a_lasting_journal_it_is_refused(enrich: Any, cleanlist_sandbox: SandboxServer) -> None:

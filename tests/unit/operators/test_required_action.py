@@ -190,19 +190,47 @@ class TestNotifiers:
 
 
 class TestRefusedBeforeAnythingIsSent:
-    @pytest.mark.parametrize("timeout", [timedelta(seconds=9), 600, "1h", timedelta(hours=-1)])
+    @pytest.mark.parametrize(
+        "timeout", [timedelta(seconds=9), 600, "1h", timedelta(hours=-1), timedelta.max, timedelta(days=3651)]
+    )
     def test_a_timeout_that_is_none(self, supervisor: Supervisor, timeout: Any) -> None:
         with pytest.raises(CleanlistConfigurationError, match="decision_timeout must be a timedelta"):
             DecisionRequest.of(timeout, (), None)
 
-    def test_notifiers_that_cannot_be_called(self, supervisor: Supervisor) -> None:
-        with pytest.raises(CleanlistConfigurationError, match="decision_notifiers"):
-            DecisionRequest.of(None, ["#alerts"], None)
+    @pytest.mark.parametrize(
+        "notifiers", [["#alerts"], "#alerts", 5, True, {"a": 1}, [None], iter([print]), (print for _ in "a")]
+    )
+    def test_notifiers_that_cannot_be_called(self, supervisor: Supervisor, notifiers: Any) -> None:
+        with pytest.raises(CleanlistConfigurationError, match="decision_notifiers must be a notifier"):
+            DecisionRequest.of(None, notifiers, None)
 
-    @pytest.mark.parametrize("users", [[7], [{"id": "7"}], [{"name": "ann"}], [""]])
+    def test_notifiers_that_a_call_would_only_make(self, supervisor: Supervisor) -> None:
+        class Mail:
+            def __call__(self, context: Any) -> None: ...
+
+        class Chat:
+            async def __call__(self, context: Any) -> None: ...
+
+        async def tell(context: Any) -> None: ...
+
+        for notifiers, said in ((Mail, "class Mail"), ([tell], "function tell"), ([Chat()], "function Chat")):
+            with pytest.raises(CleanlistConfigurationError, match=f"{said}.*: give"):
+                DecisionRequest.of(None, notifiers, None)
+        assert len(DecisionRequest.of(None, {Mail(), print}, None).notifiers) == 2
+        assert DecisionRequest.of(None, None, None).notifiers == ()
+
+    @pytest.mark.parametrize(
+        "users",
+        [[7], [{"id": "7"}], [{"name": "ann"}], [""], 5, True, False, b"ann", {"id": "7"}, iter(["ann"])],
+    )
     def test_users_that_are_none(self, supervisor: Supervisor, users: Any) -> None:
         with pytest.raises(CleanlistConfigurationError, match="decision_users"):
             DecisionRequest.of(None, (), users)
+
+    @pytest.mark.parametrize("users", [None, "", (), [], {}])
+    def test_without_users_everybody_may_answer(self, supervisor: Supervisor, users: Any) -> None:
+        assert DecisionRequest.of(None, (), users).user_ids is None
+        assert DecisionRequest.of(None, (), {"ann", "ben"}).user_ids == {"ann", "ben"}
 
     def test_below_airflow_3_1(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(sys.modules, HITL, None)

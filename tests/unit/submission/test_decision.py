@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from airflow_provider_cleanlist.client.models import EnrichmentType
 from airflow_provider_cleanlist.contacts.identity import IDENTITY_BYTES
+from airflow_provider_cleanlist.submission.credits import credits_to_resubmit
 from airflow_provider_cleanlist.submission.decision import (
     BODY,
     DECISIONS,
@@ -47,6 +48,56 @@ def test_a_time_may_come_as_text_or_not_at_all() -> None:
     assert answer_of(event(responded_at=None), NOW).decided_at == NOW
     for impossible in ("0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "yesterday"):
         assert answer_of(event(responded_at=impossible), NOW).decided_at == NOW
+
+
+@pytest.mark.parametrize("future", [NOW + timedelta(seconds=30), datetime.max.replace(tzinfo=UTC)])
+def test_no_answer_comes_from_the_future(future: datetime) -> None:
+    """A clock that is ahead, and the last moment that there is, which rounds to one that there is not."""
+    assert answer_of(event(responded_at=future), NOW).decided_at == NOW
+
+
+@pytest.mark.parametrize(
+    ("responded_at", "is_taken"),
+    [
+        (AT, True),
+        (AT - timedelta(seconds=59), True),  # clocks differ
+        (None, True),
+        (AT - timedelta(seconds=61), False),
+        (datetime.min.replace(tzinfo=UTC), False),
+    ],
+)
+def test_an_answer_to_an_earlier_question_decides_nothing(responded_at: Any, is_taken: bool) -> None:
+    journal, log = FakeJournal(batch(), batch(changed_at=0.0)), Log()
+    assert take_answer(journal, event(responded_at=responded_at), NOW, log)  # type: ignore[arg-type]
+    assert bool(journal.recorded) is is_taken
+    assert ("older than what it is about" in log.lines[0]) is not is_taken
+
+
+def test_what_is_decided_already_makes_no_answer_old() -> None:
+    later = batch(changed_at=NOW.timestamp()).decided(PersonDecision.SKIP, "ben", NOW.timestamp())
+    journal = FakeJournal(batch(), later)
+    assert take_answer(journal, event(), NOW, Log())  # type: ignore[arg-type]
+    assert journal.recorded
+
+
+@pytest.mark.parametrize(
+    ("users", "user", "is_taken"),
+    [
+        (None, {"id": "mallory", "name": "mallory"}, True),
+        ({"7"}, {"id": "7", "name": "ann"}, True),
+        ({"7"}, {"id": 7, "name": "ann"}, True),
+        ({"7"}, {"id": "8", "name": "7"}, False),
+        ({"ann"}, {"id": "7", "name": "ann"}, False),
+        ({"7"}, {"name": "7"}, False),
+    ],
+)
+def test_only_those_who_may_decide_by_their_id(
+    users: set[str] | None, user: dict[str, Any], is_taken: bool
+) -> None:
+    journal, log = FakeJournal(batch()), Log()
+    assert take_answer(journal, event(responded_by_user=user), NOW, log, users)  # type: ignore[arg-type]
+    assert bool(journal.recorded) is is_taken
+    assert (f"the id '{user.get('id')}'" in log.lines[0]) is not is_taken
 
 
 def test_nobody_answered_in_time() -> None:
@@ -140,6 +191,13 @@ class TestWhatTheLogSays:
             "To decide: 2 contacts for 'full', sent at 2026-11-30 02:30:00 UTC.",
             "Credit balance at present: 36.",
         ]
+
+    def test_what_submitting_them_again_needs_is_said_before_the_question(self) -> None:
+        batches = [batch(), batch(state=BatchState.ACCEPTED), batch(state=BatchState.REJECTED)]
+        again = {EnrichmentType.FULL: 3}
+        assert [credits_to_resubmit(again, batches, limit) for limit in (None, 77, 76)] == [None, None, 77]
+        lines = question_lines({EnrichmentType.FULL: 2}, "HTTP 502", [batch()], 36.0, 77)
+        assert lines[-1].startswith("To submit them again, max_credits must be at least 77.")
 
     def test_many_batches_and_no_balance(self) -> None:
         lines = question_lines({EnrichmentType.FULL: 46}, "HTTP 502", [batch()] * 23, None)

@@ -6,13 +6,17 @@ import pytest
 
 from airflow_provider_cleanlist.client import errors
 from airflow_provider_cleanlist.client.models import EnrichmentType
+from airflow_provider_cleanlist.exceptions import CleanlistConfigurationError
 from airflow_provider_cleanlist.submission.errors import (
     moved_contacts,
     named_rows,
     not_accepted,
     refused_by_api,
+    submission_errors,
+    unknown_elsewhere,
     unknown_outcome,
 )
+from airflow_provider_cleanlist.submission.journal import JournalConfigurationError
 
 INFO = errors.ErrorInfo("submit the bulk enrichment", "Insufficient credits", status=402, hint="Top up.")
 
@@ -37,7 +41,39 @@ def test_an_unknown_outcome_puts_the_decision_into_a_short_first_line() -> None:
 
 def test_what_asks_for_no_decision_is_one_line() -> None:
     assert str(errors.InvalidRequestError(INFO)).startswith("Cleanlist could not submit")
-    assert "\n" not in str(moved_contacts(1, {EnrichmentType.PARTIAL: 3}))
+    assert "\n" not in str(errors.InvalidRequestError(INFO))
+
+
+def test_contacts_that_may_have_moved_put_the_decision_into_a_short_first_line() -> None:
+    first, rest = str(moved_contacts(1, {EnrichmentType.PARTIAL: 1_000_000})).split("\n")
+    assert first == "1,000,000 contacts may be submitted twice: configure a ledger and start a new DAG run."
+    assert "on_unknown_submission='resubmit'" in rest
+
+
+@pytest.mark.parametrize(("is_asked", "words"), [(True, "Browse > Required Actions"), (False, "'resubmit'")])
+def test_another_map_indexs_contacts_are_decided_about_there(is_asked: bool, words: str) -> None:
+    first, rest = str(unknown_elsewhere({EnrichmentType.FULL: 3}, is_asked=is_asked)).split("\n")
+    assert first.startswith("3 contacts may be billed: ")
+    assert len(first) <= 100
+    assert "another map index has submitted contacts of this input" in rest
+    assert "an earlier attempt of this task" not in rest
+    assert words in rest
+    assert ("on_unknown_submission" in first + rest) is not is_asked
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("on_unknown_submission='ask' needs a record", "on_unknown_submission='ask' needs a record."),
+        ("skip_submitted_within needs a ledger.", "skip_submitted_within needs a ledger."),
+        ("[cleanlist] journal_path is missing", "[cleanlist] journal_path is missing."),
+        ("the ledger is full", "The ledger is full."),
+    ],
+)
+def test_the_name_of_an_argument_stays_as_it_is_written(text: str, sentence: str) -> None:
+    with pytest.raises(CleanlistConfigurationError) as caught, submission_errors():
+        raise JournalConfigurationError(text)
+    assert str(caught.value) == sentence
 
 
 def test_a_refusal_of_contacts_names_rows() -> None:
