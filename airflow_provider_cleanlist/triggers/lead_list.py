@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -46,7 +46,8 @@ class CleanlistListTrigger(BaseEventTrigger):
 
     All triggers of a connection in one triggerer share their requests: one for each 100 lists that the key may see
     and, for ``enriched_count``, one for each watched list, since Cleanlist's pages of lists do not have that count.
-    The requests have low priority in the request budget. A failed check is logged and made again, at twice the
+    The requests have low priority in the request budget; the log warns when those for ``enriched_count`` take more than
+    a quarter of it. A failed check is logged and made again, at twice the
     interval and so on up to an hour; it never ends the watch.
 
     The payload of an event is ``{"cleanlist": {"list_id", "lead_count", "enriched_count", "previous"}}``, where
@@ -57,7 +58,7 @@ class CleanlistListTrigger(BaseEventTrigger):
         list_name: Name of the lead list, in any letter case.
         cleanlist_conn_id: Airflow connection of type ``cleanlist``.
         interval: Time between two checks, as a timedelta or in seconds; at least 30 seconds.
-        counts: Which counts to watch: ``lead_count``, ``enriched_count`` or both.
+        counts: Which counts to watch: ``lead_count``, ``enriched_count`` or both. By default ``lead_count`` alone.
 
     Raises:
         CleanlistConfigurationError: An argument is invalid; templates are not rendered here.
@@ -70,9 +71,12 @@ class CleanlistListTrigger(BaseEventTrigger):
         list_name: str | None = None,
         cleanlist_conn_id: str = CleanlistHook.default_conn_name,
         interval: timedelta | float = 300.0,
-        counts: Sequence[str] = COUNTS,
+        counts: Sequence[str] = ("lead_count",),
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # Airflow's own
+        for name, value in (("list_id", list_id), ("list_name", list_name)):
+            if not isinstance(value, str | None):
+                raise CleanlistConfigurationError(f"{name} must be a text, not {value!r}.")
         self.list_id, self.list_name = given(list_id), given(list_name)
         self.cleanlist_conn_id = given(cleanlist_conn_id) or CleanlistHook.default_conn_name
         self.interval = _interval(interval)
@@ -112,13 +116,12 @@ class CleanlistListTrigger(BaseEventTrigger):
                 if reported is None:
                     reported = await state.load()
                 previous, reported = reported, current | _known(reported, current)
+                is_stored = is_stored and previous == reported
                 if previous is None:
                     self.log.info("Watching %s: %s.", self._target(), _counted(current))
-                    is_stored = False
                 elif _differ(previous, reported):
                     self.log.info("Changed: %s, %s.", self._target(), _counted(current))
                     event = {SCHEME: {**reported, "previous": {name: previous.get(name) for name in COUNTS}}}
-                    is_stored = False
                 failures = 0
             except Exception as error:  # noqa: BLE001  # nothing may end the watch
                 failures += 1
@@ -139,7 +142,12 @@ class CleanlistListTrigger(BaseEventTrigger):
             raise reading.error
         found = self._find(reading.lists)
         if "enriched_count" in self.counts:
-            found = await shared.with_enriched_count(reading, found)
+            try:
+                found = await shared.with_enriched_count(reading, found)
+            except errors.CleanlistError as error:
+                if "lead_count" not in self.counts or found.lead_count is None:
+                    raise
+                self.log.warning("The enriched_count of %s is not known: %s", self._target(), error)
         current = {name: getattr(found, name) if name in self.counts else None for name in COUNTS}
         if all(value is None for value in current.values()):
             info = errors.ErrorInfo(f"count the leads of list {found.list_id}", "the response has no counts")
@@ -167,8 +175,8 @@ class CleanlistListTrigger(BaseEventTrigger):
         return f"lead list {self.list_id or repr(redacted(self.list_name or ''))}"
 
     def _state_key(self) -> str:
-        """Return a key of its own for each list, since an asset may have several watchers."""
-        what = "\0".join((self.cleanlist_conn_id, self.list_id or "", self.list_name or ""))
+        """Return a key of its own for each list and its counts, since an asset may have several watchers."""
+        what = "\0".join((self.cleanlist_conn_id, self.list_id or "", self.list_name or "", *self.counts))
         return f"cleanlist_counts_{hashlib.sha256(what.encode()).hexdigest()[:16]}"
 
     def _report(self, error: Exception, pause: float) -> None:
@@ -221,9 +229,9 @@ def _interval(value: timedelta | float) -> float:
     return seconds
 
 
-def _watched(counts: Sequence[str]) -> tuple[str, ...]:
-    chosen = {counts} if isinstance(counts, str) else set(counts)
-    if not chosen or chosen - set(COUNTS):
+def _watched(counts: Collection[str] | str) -> tuple[str, ...]:
+    chosen = [counts] if isinstance(counts, str) else counts
+    if not isinstance(chosen, Collection) or not chosen or any(name not in COUNTS for name in chosen):
         raise CleanlistConfigurationError(f"counts must be some of {', '.join(COUNTS)}, not {counts!r}.")
     return tuple(name for name in COUNTS if name in chosen)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -19,8 +20,12 @@ from airflow_provider_cleanlist.triggers.shared_poller import SharedPoller, shar
 
 T = TypeVar("T")
 
+log = logging.getLogger(__name__)
+
 MAX_PAGES = 100
 """Most pages of lists that one check reads: 10,000 lists."""
+DETAILS_SHARE = 0.25
+"""The part of the request budget beyond which reading lists one by one deserves a warning."""
 
 
 @dataclass(slots=True)
@@ -53,7 +58,10 @@ class SharedCounts:
     def __init__(self, poller: SharedPoller) -> None:
         self._poller = poller
         self._reading = asyncio.Lock()
+        self._detailing = asyncio.Lock()
         self._latest: Reading | None = None
+        self._interval = 0.0
+        self._has_warned = False
 
     async def latest(self, max_age: float) -> Reading:
         """Return the latest reading, or make a new one if it is too old. A failed reading is shared, too.
@@ -64,6 +72,7 @@ class SharedCounts:
         async with self._reading:
             if self._latest is None or time.monotonic() - self._latest.read_at >= max_age:
                 self._latest = await self._read()
+                self._interval = max_age
             return self._latest
 
     async def with_enriched_count(self, reading: Reading, found: LeadList) -> LeadList:
@@ -78,12 +87,26 @@ class SharedCounts:
         """
         if found.enriched_count is not None:
             return found
-        async with self._reading:
+        async with self._detailing:
             if found.list_id not in reading.details:
-                surface = (await self._poller.settings()).surface
-                details = await self._run(endpoints.get_lead_list(surface, found.list_id))
+                settings = await self._poller.settings()
+                details = await self._run(endpoints.get_lead_list(settings.surface, found.list_id))
                 reading.details[found.list_id] = _counts_of(details, name=found.name)
+                self._warn_if_dear(len(reading.details), settings.requests_per_minute)
             return reading.details[found.list_id]
+
+    def _warn_if_dear(self, details: int, requests_per_minute: int) -> None:
+        budget = requests_per_minute * self._interval / 60.0
+        if self._has_warned or details <= DETAILS_SHARE * budget:
+            return
+        self._has_warned = True
+        log.warning(
+            "Watching the enriched_count of lead lists takes a request for each of them, at every check: that is more "
+            "than a quarter of the %.0f requests that the connection may send in %.0f s. Watch fewer lists, set "
+            "counts=('lead_count',), or lengthen the interval.",
+            budget,
+            self._interval,
+        )
 
     async def _read(self) -> Reading:
         try:

@@ -16,7 +16,8 @@ from airflow_provider_cleanlist.triggers.lead_list import CleanlistListTrigger
 pytestmark = [pytest.mark.integration, pytest.mark.cleanlist_sandbox(requests_per_minute=100_000)]
 Connect = Callable[..., None]
 INTERVAL = 0.1
-LISTS = "lead_list_index"
+LISTS, DETAILS = "lead_list_index", "lead_list_get"
+BOTH = ("lead_count", "enriched_count")
 
 
 @pytest.fixture(autouse=True)
@@ -102,7 +103,7 @@ def test_only_a_change_fires(server: SandboxServer) -> None:
     watched, other = new_list(server), new_list(server, "Other")
 
     async def test() -> None:
-        watch = Watch(list_id=watched.list_id)
+        watch = Watch(list_id=watched.list_id, counts=BOTH)
         await checks(server, 3)
         add_lead(server, other)
         await checks(server, 3)
@@ -138,6 +139,51 @@ def test_a_list_is_watched_by_its_name_and_by_its_lead_count_alone(server: Sandb
         assert not [entry for entry in server.ledger.requests() if watched.list_id in entry.path]
 
     run(test)
+
+
+def test_two_watchers_of_one_list_keep_their_counts_apart(server: SandboxServer) -> None:
+    watched, store = new_list(server), Store()
+
+    async def test() -> None:
+        leads, enriched = (Watch(store, list_id=watched.list_id, counts=name) for name in BOTH)
+        await until(lambda: len(store.values) == 2)
+        add_lead(server, watched)
+        await until(lambda: leads.events)
+        await checks(server, 3)
+        assert len(await leads.stop()) == 1
+        assert await enriched.stop() == []
+
+    async def after_a_restart() -> None:
+        watches = [Watch(store, list_id=watched.list_id, counts=name) for name in BOTH]
+        await checks(server, 3)
+        assert [await watch.stop() for watch in watches] == [[], []]
+
+    run(test)
+    run(after_a_restart)
+
+
+def test_a_lead_count_is_reported_while_the_details_of_the_list_fail(
+    server: SandboxServer, connect: Connect, logged: Callable[[], str]
+) -> None:
+    connect(server, requests_per_minute=100_000, max_retries=0)
+    watched, store = new_list(server), Store()
+
+    def stored(name: str) -> Any:
+        return json.loads(next(iter(store.values.values()), "{}")).get(name)
+
+    async def test() -> None:
+        server.faults.fail(DETAILS, 500, times=None)
+        watch = Watch(store, list_id=watched.list_id, counts=BOTH)
+        await until(lambda: stored("lead_count") == 4)
+        add_lead(server, watched)
+        await until(lambda: watch.events)
+        server.faults.clear()
+        await until(lambda: stored("enriched_count") is not None)
+        (event,) = await watch.stop()
+        assert (event["lead_count"], event["enriched_count"]) == (5, None)
+
+    run(test)
+    assert f"The enriched_count of lead list {watched.list_id} is not known: " in logged()
 
 
 def test_watchers_of_one_connection_share_one_request(server: SandboxServer) -> None:

@@ -32,7 +32,7 @@ class TestArguments:
             "list_name": "Leads",
             "cleanlist_conn_id": "cleanlist_default",
             "interval": 120.0,
-            "counts": ["lead_count", "enriched_count"],
+            "counts": ["lead_count"],
         }
         assert json.loads(json.dumps(kwargs)) == kwargs
 
@@ -46,8 +46,9 @@ class TestArguments:
             return base.BaseEventTrigger.hash(*CleanlistListTrigger(**arguments).serialize())
 
         assert hashed(list_id="l1", interval=300) == hashed(list_id="l1", interval=timedelta(minutes=5))
-        assert hashed(list_id="l1", counts=["enriched_count", "lead_count"]) == hashed(list_id="l1")
-        others = [{"list_id": "l2"}, {"list_name": "l1"}, {"list_id": "l1", "counts": "lead_count"}]
+        both = [["enriched_count", "lead_count"], ("lead_count", "enriched_count")]
+        assert hashed(list_id="l1", counts=both[0]) == hashed(list_id="l1", counts=both[1])
+        others = [{"list_id": "l2"}, {"list_name": "l1"}, {"list_id": "l1", "counts": "enriched_count"}]
         assert len({hashed(**arguments) for arguments in [{"list_id": "l1"}, *others]}) == 4
 
     @needs_airflow_3
@@ -68,6 +69,12 @@ class TestArguments:
             ({"list_id": "l1", "interval": "soon"}, "interval"),
             ({"list_id": "l1", "counts": ()}, "counts must be some of lead_count, enriched_count"),
             ({"list_id": "l1", "counts": ("leads",)}, "counts must be some of lead_count, enriched_count"),
+            ({"list_id": "l1", "counts": None}, "counts must be some of .*, not None"),
+            ({"list_id": "l1", "counts": 5}, "counts must be some of .*, not 5"),
+            ({"list_id": "l1", "counts": [["x"]]}, "counts must be some of .*, not"),
+            ({"list_id": "l1", "counts": ["lead_count", None]}, "counts must be some of .*, not"),
+            ({"list_id": ["x"]}, "list_id must be a text, not"),
+            ({"list_name": 7}, "list_name must be a text, not 7"),
             ({"list_name": "{{ var.value.list }}"}, "does not render"),
             ({"list_id": "l1", "cleanlist_conn_id": "{{ x }}"}, "does not render"),
         ],
@@ -75,6 +82,18 @@ class TestArguments:
     def test_an_invalid_one_is_named_when_the_dag_is_parsed(self, arguments: dict[str, Any], named: str):
         with pytest.raises(CleanlistConfigurationError, match=named):
             CleanlistListTrigger(**arguments)
+
+
+def test_watchers_of_one_list_keep_their_counts_apart():
+    counts = [
+        "lead_count",
+        "enriched_count",
+        ("lead_count", "enriched_count"),
+        ["enriched_count", "lead_count"],
+    ]
+    keys = [CleanlistListTrigger(list_id="l1", counts=names)._state_key() for names in counts]
+    assert len({*keys}) == 3
+    assert keys[2] == keys[3]
 
 
 class TestPause:
@@ -191,3 +210,27 @@ class TestSharedCounts:
 
         assert [item.enriched_count for item in asyncio.run(ask())] == [1, 1, 5]
         assert [call.request.path for call in poller.calls] == ["/lead-lists", "/lead-lists/a"]
+
+    @pytest.mark.parametrize(
+        ("lists", "interval", "warnings"), [(75, 300.0, 0), (76, 300.0, 1), (76, 304.0, 0)]
+    )
+    def test_details_of_many_lists_are_warned_of_once(
+        self, caplog: pytest.LogCaptureFixture, lists: int, interval: float, warnings: int
+    ):
+        names = [f"l{number}" for number in range(lists)]
+        single = LeadList(list_id="a", enriched_count=1)
+        poller = Answers(lambda path, _: page(*names) if path == "/lead-lists" else single)
+
+        async def check_twice() -> None:
+            shared = SharedCounts(poller)  # type: ignore[arg-type]
+            for _ in range(2):
+                reading = await shared.latest(interval)
+                await asyncio.gather(*(shared.with_enriched_count(reading, item) for item in reading.lists))
+                reading.read_at -= interval
+
+        asyncio.run(check_twice())
+        assert len(poller.calls) == 2 + 2 * lists
+        said = [
+            record.message for record in caplog.records if "more than a quarter of the 300" in record.message
+        ]
+        assert len(said) == warnings
