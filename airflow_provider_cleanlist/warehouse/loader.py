@@ -134,8 +134,7 @@ def _load(
                     "Reading cannot resume after page %d, so the list is read again from the start.",
                     stage.checkpoint.pages,
                 )
-                stage.drop()
-                stage = Stage.open(engine, spec, utc_now())
+                stage.restart(utc_now())
                 StageWriter(stage, spec, target, pacing).read(read_pages)
         except SourceInconsistentError:
             stage.drop()

@@ -379,8 +379,28 @@ class Stage:
         """Return the staging column of a field."""
         return self.table.c[next(column.staging for column in self._columns if column.raw == raw)]
 
+    def restart(self, now: datetime) -> None:
+        """Discard what is staged, to read the list from its start.
+
+        Args:
+            now: The time, in UTC.
+
+        Raises:
+            LoadError: The database refuses, or another attempt has taken the stage over.
+        """
+        with self._errors("Emptying the staging table"), self._engine.begin() as connection:
+            self.save(connection, Checkpoint(), now)
+        tables.drop_table(self._engine, self._spec.stage)
+        self._existing.clear()
+        self._waiting = []
+        self._reach(Checkpoint())
+        self.resumed = False
+
     def drop(self) -> None:
-        """Remove the staging table and the record of the load."""
+        """Remove the staging table and the record of the load, unless another attempt has taken them over."""
+        record = self._read_record()
+        if self._attempt and record is not None and record.attempt != self._attempt:
+            return
         tables.drop_table(self._engine, self._spec.stage)
         mine = self._registry.c.stage == self._spec.stage.name
         with self._errors("Deleting the record of the load"), self._engine.begin() as connection:

@@ -18,6 +18,7 @@ from airflow_provider_cleanlist.warehouse.errors import (
     LoadConfigurationError,
     LoadDataError,
     LoadError,
+    SourceInconsistentError,
 )
 from airflow_provider_cleanlist.warehouse.loader import LoadReport, load
 from airflow_provider_cleanlist.warehouse.spec import LEAD_FIELDS
@@ -411,6 +412,36 @@ def test_a_try_that_is_overtaken_by_a_running_one_stops(engine, make_spec, paged
     with pytest.raises(LoadError, match="Another attempt of this task has taken the load over"):
         load(engine, make_spec(), paged([[lead(n)] for n in range(3)]), batch_rows=1, utc_now=clock)
     assert "leads" not in tables_in(engine)
+
+
+@pytest.mark.parametrize(
+    ("failure", "said"),
+    [(SourceInconsistentError, "not whole"), (CursorRefusedError, "Another attempt of this task")],
+)
+def test_an_attempt_that_fails_leaves_the_stage_of_the_one_that_took_over(
+    engine, make_spec, paged, rows_of, failure, said
+):
+    pages = [[lead(n)] for n in range(3)]
+    with pytest.raises(ConnectionError):
+        load(engine, make_spec(), paged(pages, fails_before=1), batch_rows=1)
+
+    def overtaken(_):
+        with pytest.raises(ConnectionError):
+            load(engine, make_spec(), paged(pages, fails_before=2), batch_rows=1)
+        raise failure("not whole")
+        yield
+
+    with pytest.raises(LoadError, match=said):
+        load(engine, make_spec(), overtaken, batch_rows=1)
+    cursors = []
+
+    def rest(cursor):
+        cursors.append(cursor)
+        return paged(pages)(cursor)
+
+    assert load(engine, make_spec(), rest).rows_read == 3
+    assert cursors == ["2"]
+    assert rows_of() == [row(n) for n in range(3)]
 
 
 def test_a_refused_cursor_begins_anew(engine, make_spec, paged, rows_of):
