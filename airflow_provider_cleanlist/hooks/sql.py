@@ -54,7 +54,7 @@ def is_in_environment(conn_id: str) -> bool:
     Args:
         conn_id: Airflow connection.
     """
-    return _variable(conn_id) in os.environ
+    return _variable(conn_id) in list(os.environ)  # a look-up would fail for ids that are not valid Unicode
 
 
 def unreadable_connection(conn_id: str) -> CleanlistConfigurationError:
@@ -70,4 +70,4 @@ def unreadable_connection(conn_id: str) -> CleanlistConfigurationError:
 
 
 def _variable(conn_id: str) -> str:
-    return f"AIRFLOW_CONN_{conn_id.upper()}"
+    return f"AIRFLOW_CONN_{conn_id}".upper()

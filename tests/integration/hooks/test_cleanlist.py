@@ -120,7 +120,7 @@ def test_the_test_button_answers_in_fixed_words(
     use: Any, answering: Any, status: int, body: bytes, message: str
 ) -> None:
     host = answering(status, body)
-    assert use(host).test_connection() == (False, f"{message} Connection: 'cleanlist_default', host: {host}.")
+    assert use(host).test_connection() == (False, f"{message} Host: {host}.")
 
 
 def test_the_test_button_without_a_server(use: Any) -> None:
@@ -128,7 +128,7 @@ def test_the_test_button_without_a_server(use: Any) -> None:
         port = taken.getsockname()[1]
     message = "Cleanlist cannot be reached: check the host and the network."
     host = f"http://127.0.0.1:{port}"
-    assert use(host).test_connection() == (False, f"{message} Connection: 'cleanlist_default', host: {host}.")
+    assert use(host).test_connection() == (False, f"{message} Host: {host}.")
 
 
 def test_an_error_of_key_or_host_names_the_connection(use: Any, answering: Any) -> None:
@@ -156,7 +156,7 @@ def test_the_test_button_names_a_setting_of_this_machine(use: Any, monkeypatch: 
     assert use("https://127.0.0.1:9").test_connection() == (
         False,
         "This request was not sent to Cleanlist: the environment variable REQUESTS_CA_BUNDLE names a file of "
-        "certificates that does not exist. Connection: 'cleanlist_default', host: https://127.0.0.1:9.",
+        "certificates that does not exist. Host: https://127.0.0.1:9.",
     )
 
 
@@ -171,16 +171,14 @@ def test_the_test_button_never_raises(use: Any, monkeypatch: pytest.MonkeyPatch,
     works, message = use("http://127.0.0.1:9").test_connection()
     assert not works
     assert message.startswith(f"The connection could not be tested on this machine ({type(error).__name__})")
-    assert message.endswith(" Connection: 'cleanlist_default', host: http://127.0.0.1:9.")
+    assert message.endswith(" Host: http://127.0.0.1:9.")
 
 
 def test_the_test_button_does_not_wait_for_ever(use: Any, answering: Any) -> None:
     started = time.monotonic()
     works, message = use(answering(200, seconds=3.0), timeout_seconds=0.3, max_retries=9).test_connection()
     assert not works
-    assert message.startswith(
-        "Cleanlist cannot be reached: check the host and the network. Connection: 'cleanlist_default', host: http://127"
-    )
+    assert message.startswith("Cleanlist cannot be reached: check the host and the network. Host: http://127")
     assert time.monotonic() - started < 3.0
 
 
