@@ -5,7 +5,7 @@ The question appears under *Browse > Required Actions*. See ``docs/howto/approve
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +47,6 @@ with DAG(
         body="{% set figures = ti.xcom_pull(task_ids='question') %}"
         "| Contacts | Credits at most | Balance |\n|---|---|---|\n"
         "| {{ figures['contacts'] }} | {{ figures['worst_case_credits'] }} | {{ figures['balance'] }} |",
-        response_timeout=timedelta(days=2),
     )
 
     enrich = BulkEnrichOperator(
