@@ -43,10 +43,12 @@ class JournalIndex:
             if batch.state is BatchState.ACCEPTED:
                 self._submitted[batch.kind].update(batch.contacts())
         self._in_flight: dict[tuple[int, EnrichmentType], Deduplicator] = defaultdict(Deduplicator)
+        self._may_be_in_flight = Deduplicator()  # asked for each contact, whatever the number of map indexes
         for index, found in others.items():
             for batch in found:
                 if _is_in_flight(batch, now):
                     self._in_flight[index, batch.kind].update(batch.contacts())
+                    self._may_be_in_flight.update(batch.contacts())
         own = [batch for batch in batches if batch.is_unknown]
         self._unknown = _unknown_groups(own)
         self.unknown_by_decision = Counter[PersonDecision | None]()
@@ -99,12 +101,17 @@ class JournalIndex:
             contact: Its hash.
         """
         submitted, decisions = self._submitted_for(contact), self._decisions(contact)
-        in_flight = frozenset(
+        in_flight = self._in_flight_at(contact, submitted)
+        return ContactHistory(submitted, bool(decisions), in_flight, decision_of(decisions))
+
+    def _in_flight_at(self, contact: bytes, submitted: frozenset[EnrichmentType]) -> frozenset[int]:
+        if contact not in self._may_be_in_flight:
+            return frozenset()
+        return frozenset(
             index
             for (index, kind), contacts in self._in_flight.items()
             if contact in contacts and missing_type(kind, submitted)
         )
-        return ContactHistory(submitted, bool(decisions), in_flight, decision_of(decisions))
 
 
 def _is_in_flight(batch: Batch, now: float) -> bool:
