@@ -343,7 +343,8 @@ OTHER_PLACE = (
     "know these contacts: they would be submitted again, and billed again. Nothing was submitted in this attempt. Set "
     "the ledger ([cleanlist] ledger_conn_id and ledger_schema, or ledger_conn_id of the task) and [cleanlist] "
     "journal_path as they were, by the same names of host, database and path, and clear the task again. To submit all "
-    "contacts again, and pay again, clear it with a new force_resubmit value."
+    "contacts again here, and pay again, clear it with a new force_resubmit value; if one has done that before, keep "
+    "giving that value and stay here."
 )
 
 

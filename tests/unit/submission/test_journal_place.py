@@ -74,6 +74,17 @@ def test_another_place_is_named(before: JournalPlace, now: JournalPlace, text: s
     assert state.writes == 1
 
 
+def test_who_has_submitted_in_two_places_is_told_how_to_go_on() -> None:
+    """Each place alone says that the other one is missing; the value that started over in the second one does."""
+    state = State()
+    PlaceTrace(state, HERE, "").keep()
+    PlaceTrace(state, THERE, "again").keep()
+    for place, token in ((HERE, ""), (HERE, "again"), (THERE, "")):
+        with pytest.raises(JournalMissingError, match="if one has done that before, keep giving that value"):
+            PlaceTrace(state, place, token)
+    assert PlaceTrace(state, THERE, "again").must_know
+
+
 @pytest.mark.parametrize(
     "damaged",
     [
