@@ -43,6 +43,8 @@ HEADERS = {
     "Cache-Control": "private, no-store",
 }
 """Of every response: nothing from other hosts, nothing inline, in no frame but Airflow's own, kept by nobody."""
+METHODS = ["GET", "HEAD"]
+"""What every address answers; anything else gets 405."""
 LONGEST_VALUE = 250
 """Characters of a value in an address, at most."""
 LEDGER_THREADS = 2
@@ -209,56 +211,81 @@ def build_app(readings: SharedReadings | None = None) -> FastAPI:
         readings: What pages show; by default from the ledger and connection that are configured.
     """
     access = [Depends(requires_access_view(AccessView.WEBSITE)), Depends(requires_access_dag("GET"))]
-    app = FastAPI(dependencies=access, docs_url=None, redoc_url=None, openapi_url=None)
+    app = FastAPI(
+        dependencies=access, docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False
+    )
     app.state.readable = SharedAnswers(authorized_dags, threads=ACCESS_THREADS, deadline=ACCESS_SECONDS)
     shared = readings or SharedReadings()
 
-    @app.get("/")
+    @app.api_route("/", methods=METHODS)
     async def show(request: Request, readable: Readable) -> Response:
         reading = await shared.get(question_of(request, readable))
         text = await shared.text(reading, "", lambda: page(reading, Reader(readable)))
         return Response(text, headers=HEADERS, media_type="text/html")
 
-    @app.get("/csv/{name}.csv")
+    @app.api_route("/csv/{name}.csv", methods=METHODS)
     async def show_csv(request: Request, name: str, readable: Readable) -> Response:
         if name not in TABLES:
             raise RefusedError(404)
         reading = await shared.get(question_of(request, readable))
         ledger = reading.ledger
         if isinstance(ledger, LedgerProblem):
-            return Response(problem_page(ledger), 503, headers=HEADERS, media_type="text/html")
+            return Response(
+                problem_page(ledger, root_of(request)), 503, headers=HEADERS, media_type="text/html"
+            )
         attachment = {"Content-Disposition": f'attachment; filename="cleanlist-{name}.csv"'}
         text = await shared.text(reading, name, lambda: as_csv(name, ledger, readable))
         return Response(text, headers=HEADERS | attachment, media_type="text/csv")
 
-    @app.get("/page.css")
+    @app.api_route("/page.css", methods=METHODS)
     async def style() -> Response:
         return _static("page.css", "text/css")
 
-    @app.get("/page.js")
+    @app.api_route("/page.js", methods=METHODS)
     async def script() -> Response:
         return _static("page.js", "text/javascript")
 
+    @app.api_route("/{path:path}", methods=METHODS)
+    async def nothing(path: str) -> Response:
+        raise RefusedError(404)  # and who may not read the page has learned nothing of the address by now
+
     @app.exception_handler(RefusedError)
-    async def refuse(_: Request, refusal: RefusedError) -> Response:
-        return refused(refusal.status)
+    async def refuse(request: Request, refusal: RefusedError) -> Response:
+        return refused(request, refusal.status)
 
     @app.exception_handler(HTTPException)
-    async def refuse_access(_: Request, error: HTTPException) -> Response:
-        return refused(error.status_code, error.headers)
+    async def refuse_access(request: Request, error: HTTPException) -> Response:
+        return refused(request, error.status_code, error.headers)
+
+    @app.exception_handler(Exception)
+    async def fail(request: Request, error: Exception) -> Response:
+        return refused(request, 500)  # the server logs the error
 
     return app
 
 
-def refused(status: int, headers: Mapping[str, str] | None = None) -> Response:
+def root_of(request: Request) -> str:
+    """Return the way from an address to that of the page, such as ``../``.
+
+    Args:
+        request: The request.
+    """
+    path: str = request.scope["path"].removeprefix(request.scope.get("root_path", ""))
+    return "../" * (path.count("/") - 1)
+
+
+def refused(request: Request, status: int, headers: Mapping[str, str] | None = None) -> Response:
     """Return an answer that says what to do, and nothing of the error that led to it.
 
     Args:
+        request: The request.
         status: HTTP status.
         headers: Headers that belong to it.
     """
     retry = {"Retry-After": RETRY_SECONDS} if status == 503 else {}
-    return Response(refusal_page(status), status, {**(headers or {}), **HEADERS, **retry}, "text/html")
+    return Response(
+        refusal_page(status, root_of(request)), status, {**(headers or {}), **HEADERS, **retry}, "text/html"
+    )
 
 
 def _static(name: str, media_type: str) -> Response:

@@ -63,6 +63,15 @@ class Balance:
     has_failed: bool = False
     organisation: str = ""
 
+    def is_pending(self, now: float) -> bool:
+        """Return whether an answer may come in a moment; not of a process that was ended while it asked.
+
+        Args:
+            now: Seconds since the epoch.
+        """
+        is_open = self.credits is None and not self.has_failed
+        return is_open and abs(now - self.asked_at) < MAX_WAIT_SECONDS + TIMEOUT_SECONDS
+
     def is_due(self, now: float) -> bool:
         """Return whether it is time to ask again; also when the clock was set back.
 
@@ -83,13 +92,13 @@ class BalanceStore:
     def __init__(self, scope: str, directories: Sequence[Path] | None = None) -> None:
         self._name = f"{scope_hash(scope)}.balance"
         self._directories = default_directories() if directories is None else directories
-        self._own = Balance()
+        self._unwritten: Balance | None = None
         self._lock = threading.Lock()
 
     def read(self) -> Balance:
         """Return what is known."""
         with self._opened() as folder:
-            return self._own if folder is None else self._read(folder)
+            return self._known(folder)
 
     def claim(self, now: float) -> bool:
         """Return whether the caller is the one to ask; then nobody else is for :data:`ASK_AGAIN_SECONDS`.
@@ -110,20 +119,21 @@ class BalanceStore:
     def _change(self, change: Callable[[Balance], Balance | None]) -> bool:
         """Replace what is known, unless the change is None or somebody else is changing it; return whether."""
         with self._lock, self._opened() as folder:
-            if folder is None:
-                changed = change(self._own)
-                self._own = changed or self._own
-                return changed is not None
-            try:
-                fcntl.flock(
-                    folder.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB
-                )  # closing the folder releases it
-                changed = change(self._read(folder))
-                if changed is not None:
-                    replace_in(folder, self._name, _encode(changed), folder.file_mode)
-            except OSError:
+            if folder is not None:
+                try:
+                    # closing the folder releases it
+                    fcntl.flock(folder.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except OSError:
+                    return False
+            changed = change(self._known(folder))
+            if changed is None:
                 return False
-            return changed is not None
+            self._unwritten = changed
+            if folder is not None:
+                with contextlib.suppress(OSError):  # of a disk that is full, for instance
+                    replace_in(folder, self._name, _encode(changed), folder.file_mode)
+                    self._unwritten = None
+            return True
 
     @contextlib.contextmanager
     def _opened(self) -> Iterator[SharedDirectory | None]:
@@ -137,6 +147,12 @@ class BalanceStore:
                         break
                 found = None
             yield found
+
+    def _known(self, folder: SharedDirectory | None) -> Balance:
+        """Return what the file says, unless this process knows something newer that could not be written into it."""
+        written = Balance() if folder is None else self._read(folder)
+        own = self._unwritten
+        return written if own is None or own.asked_at < written.asked_at else own
 
     def _read(self, folder: SharedDirectory) -> Balance:
         try:
@@ -165,15 +181,14 @@ def _encode(balance: Balance) -> bytes:
 def _decode(data: bytes) -> Balance:
     found: dict[str, Any] = json.loads(data)
     credits_left = found["credits"]
-    numbers = [float(found["checked_at"]), float(found["asked_at"])]
-    if credits_left is not None:
-        numbers.append(float(credits_left))
-    if not all(map(_is_plausible, numbers)):
+    checked_at, asked_at = float(found["checked_at"]), float(found["asked_at"])
+    numbers = [checked_at, asked_at] if credits_left is None else [checked_at, asked_at, float(credits_left)]
+    if not all(map(_is_plausible, numbers)) or min(checked_at, asked_at) < 0:
         return Balance()
     return Balance(
         credits=None if credits_left is None else float(credits_left),
-        checked_at=numbers[0],
-        asked_at=numbers[1],
+        checked_at=checked_at,
+        asked_at=asked_at,
         has_failed=bool(found["has_failed"]),
         organisation=str(found["organisation"]),
     )
@@ -193,11 +208,13 @@ def current_balance(store: BalanceStore, settings: ClientSettings, now: float) -
         now: Seconds since the epoch.
     """
     known = store.read()
-    if known.is_due(now) and store.claim(now):
+    if not known.is_due(now):
+        return known
+    if store.claim(now):
         threading.Thread(
             target=_ask, args=(store, settings, known), name="cleanlist-balance", daemon=True
         ).start()
-    return known
+    return store.read()
 
 
 def _ask(store: BalanceStore, settings: ClientSettings, known: Balance) -> None:

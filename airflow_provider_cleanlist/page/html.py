@@ -78,7 +78,7 @@ def page(reading: PageReading, reader: Reader) -> str:
         parts += _ledger_sections(ledger, reading, reader)
     parts += [_budget(reading)] if everything else []
     balance = reading.account.balance
-    is_pending = balance is not None and balance.credits is None and not balance.has_failed
+    is_pending = balance is not None and balance.is_pending(reading.now.timestamp())
     return document("Cleanlist", f"{parts[0]}<main>{''.join(parts[1:])}</main>", is_pending=is_pending)
 
 

@@ -25,9 +25,22 @@ PROBLEMS = {
         "it is a PostgreSQL, MySQL, MariaDB or SQLite database.</p>"
     ),
     LedgerProblem.UNREACHABLE: (
-        '<p class="alert">The ledger cannot be reached.</p><p>Check that its database is up, that the API server may '
-        "connect to it, and that its user may <code>SELECT</code> from the <code>cleanlist_</code> tables. The API "
-        "server's log names the kind of error.</p>"
+        '<p class="alert">The ledger cannot be reached.</p><p>Check that its database is up, and that the API server '
+        "may connect to it. The API server's log names the kind of error.</p>"
+    ),
+    LedgerProblem.UNREADABLE: (
+        '<p class="alert">The ledger cannot be read.</p><p>Its database was reached, and a query failed. Check that '
+        "its user may <code>SELECT</code> from the <code>cleanlist_</code> tables, that none of them was changed or "
+        "dropped, and that <code>cleanlist_batches</code> holds numbers and times where it should. The API server's "
+        "log names the kind of error.</p>"
+    ),
+    LedgerProblem.OLDER: (
+        '<p class="alert">The ledger was made by an older version of this provider.</p><p>The next task with '
+        "<code>BulkEnrichOperator</code> that uses this version brings its tables up to date.</p>"
+    ),
+    LedgerProblem.NEWER: (
+        '<p class="alert">The ledger was made by a newer version of this provider.</p><p>Upgrade '
+        "<code>airflow-provider-cleanlist</code> on the API server, and wherever else the ledger is used.</p>"
     ),
     LedgerProblem.LATE: (
         '<p class="alert">The ledger did not answer in time.</p><p>Load the page again. If it stays so, check that its '
@@ -58,36 +71,39 @@ OTHER_REFUSAL = (
 )
 
 
-def document(title: str, body: str, *, is_pending: bool = False) -> str:
+def document(title: str, body: str, *, is_pending: bool = False, root: str = "") -> str:
     """Return a whole page.
 
     Args:
         title: Its title, as text.
         body: Its content, as HTML.
         is_pending: Whether the browser should load it again soon.
+        root: The way from its address to that of the page, such as ``../``.
     """
+    mark = " data-pending=1" if is_pending else ""
     return (
         f'<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
-        '<meta name="viewport" content="width=device-width, initial-scale=1"><script src="page.js"></script>'
-        f'<link rel="stylesheet" href="page.css"></head><body{" data-pending=1" if is_pending else ""}>'
-        f"{body}</body></html>"
+        f'<meta name="viewport" content="width=device-width, initial-scale=1"><script src="{root}page.js"></script>'
+        f'<link rel="stylesheet" href="{root}page.css"></head><body{mark}>{body}</body></html>'
     )
 
 
-def problem_page(problem: LedgerProblem) -> str:
+def problem_page(problem: LedgerProblem, root: str = "") -> str:
     """Return what is shown instead of a table when the ledger has no numbers.
 
     Args:
         problem: Why it has none.
+        root: The way from the address to that of the page.
     """
-    return document("Cleanlist", f"<main>{section('ledger', 'Ledger', PROBLEMS[problem])}</main>")
+    return document("Cleanlist", f"<main>{section('ledger', 'Ledger', PROBLEMS[problem])}</main>", root=root)
 
 
-def refusal_page(status: int) -> str:
+def refusal_page(status: int, root: str = "") -> str:
     """Return what is shown to somebody who gets no page.
 
     Args:
         status: HTTP status.
+        root: The way from the address to that of the page.
     """
     title, text = REFUSALS.get(status, OTHER_REFUSAL)
-    return document(title, f"<main>{section('refusal', title, f'<p>{escape(text)}</p>')}</main>")
+    return document(title, f"<main>{section('refusal', title, f'<p>{escape(text)}</p>')}</main>", root=root)

@@ -26,7 +26,12 @@ from airflow_provider_cleanlist.page.figures import (
     start_of_period,
 )
 from airflow_provider_cleanlist.submission.history import IN_FLIGHT_SECONDS, BatchState
-from airflow_provider_cleanlist.submission.ledger.tables import DATABASES, LedgerTables, ledger_tables
+from airflow_provider_cleanlist.submission.ledger.tables import (
+    DATABASES,
+    LEDGER_VERSION,
+    LedgerTables,
+    ledger_tables,
+)
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection, Engine
@@ -50,7 +55,22 @@ class LedgerProblem(Enum):
     NOT_MADE = "not made"
     UNUSABLE = "unusable"
     UNREACHABLE = "unreachable"
+    UNREADABLE = "unreadable"
+    OLDER = "older"
+    NEWER = "newer"
     LATE = "late"
+
+
+class ReadError(Exception):
+    """The ledger was reached, and a query of it failed.
+
+    Args:
+        problem: What that means.
+    """
+
+    def __init__(self, problem: LedgerProblem) -> None:
+        super().__init__(problem.value)
+        self.problem = problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,13 +101,17 @@ def ask(
         question: What is wanted.
         key_hash: Hash of the connection's host and key, whose organisation is the default; empty if there is none.
         now: The current time.
+
+    Raises:
+        ReadError: A query failed.
     """
     if engine.dialect.name not in DATABASES:
         return LedgerProblem.UNUSABLE
     tables = ledger_tables(schema)
-    with _reading(engine) as connection:
-        if not sa.inspect(connection).has_table(tables.batches.name, schema=schema):
-            return LedgerProblem.NOT_MADE
+    with _reading(engine) as connection, _failures():
+        problem = _problem(connection, tables)
+        if problem is not None:
+            return problem
         organisations = _organisations(connection, tables, key_hash)
         if not organisations:
             return LedgerFigures()
@@ -100,6 +124,32 @@ def ask(
             figures = _figures(replace(reader, question=run), figures.organisations)
             figures = replace(figures, is_of_whole_run=True)
         return figures
+
+
+@contextmanager
+def _failures() -> Iterator[None]:
+    """Tell a query that took too long from one that failed; a connection that was lost is neither."""
+    begun = time.monotonic()
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, sa.exc.DBAPIError) and error.connection_invalidated:
+            raise
+        is_late = time.monotonic() - begun >= STATEMENT_SECONDS
+        raise ReadError(LedgerProblem.LATE if is_late else LedgerProblem.UNREADABLE) from error
+
+
+def _problem(connection: Connection, tables: LedgerTables) -> LedgerProblem | None:
+    """Return why the tables cannot be read by this release, or None if they can."""
+    inspector, version = sa.inspect(connection), tables.ledger
+    if not inspector.has_table(tables.batches.name, schema=tables.batches.schema):
+        return LedgerProblem.NOT_MADE
+    if not inspector.has_table(version.name, schema=version.schema):
+        return None
+    found = connection.execute(sa.select(sa.func.max(version.c.version))).scalar()
+    if found is None or found == LEDGER_VERSION:
+        return None
+    return LedgerProblem.OLDER if found < LEDGER_VERSION else LedgerProblem.NEWER
 
 
 @contextmanager

@@ -102,11 +102,19 @@ def read_ledger(question: Question, key_hash: str) -> LedgerFigures | LedgerProb
     if not conn_id:
         return LedgerProblem.NOT_CONFIGURED
     try:
-        return queries.ask(ledger_engine(conn_id), schema, question, key_hash, datetime.now(UTC))
+        engine = ledger_engine(conn_id)
+        if engine is None:
+            return LedgerProblem.NOT_MADE
+        return queries.ask(engine, schema, question, key_hash, datetime.now(UTC))
+    except queries.ReadError as error:
+        log.warning(
+            "The page cannot read the Cleanlist ledger %r: %s.", conn_id, type(error.__cause__).__name__
+        )
+        return error.problem
     except (CleanlistConfigurationError, LoadConfigurationError):
         return LedgerProblem.UNUSABLE
     except Exception as error:  # noqa: BLE001  # the page says so, without details of the database
-        log.warning("The page cannot read the Cleanlist ledger %r: %s.", conn_id, type(error).__name__)
+        log.warning("The page cannot reach the Cleanlist ledger %r: %s.", conn_id, type(error).__name__)
         return LedgerProblem.UNREACHABLE
 
 

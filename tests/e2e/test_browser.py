@@ -269,7 +269,7 @@ def test_the_page_says_that_the_ledger_is_down(scene: Scene, ledger: Path) -> No
     scene.open("/plugin/cleanlist")
     with scene.frame():
         scene.click("nav a", "90 days")
-        scene.wait_for("section", "The ledger cannot be reached.")
+        scene.wait_for("section", "The ledger cannot be read.")
         shown = scene.browser.find_element(By.TAG_NAME, "body").text
     assert "not a database" not in shown
     assert "Credits left" in shown

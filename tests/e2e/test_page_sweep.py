@@ -46,7 +46,7 @@ STATES = [
     ("year", OF_RUN, "4 of 8"),
     ("unknown", "days=30", "Nobody knows"),
     ("unknown", OF_MAPPED_TASK, "Nobody knows"),
-    ("down", "days=30", "cannot be reached"),
+    ("down", "days=30", "cannot be read"),
     ("year", "dag_id=of_another_airflow", "You may not read this"),
 ]
 PLACES = {

@@ -70,9 +70,40 @@ def test_an_engine_is_kept_until_its_connection_changes(
 ) -> None:
     first = database.ledger_engine("page_ledger")
     assert database.ledger_engine("page_ledger") is first
+    (tmp_path / "other.db").touch()
     configure(conn_type="sqlite", host=str(tmp_path / "other.db"))
     assert database.ledger_engine("page_ledger").dialect.name == "sqlite"
     assert read_ledger(QUESTION, "") is LedgerProblem.NOT_MADE
+
+
+@pytest.mark.parametrize("later", [False, True])
+def test_a_page_makes_no_sqlite_file(later: bool, configure: Callable[..., None], tmp_path: Path) -> None:
+    """Also not where there was one."""
+    file = tmp_path / "none.db"
+    configure(conn_type="sqlite", host=str(file))
+    if later:
+        file.touch()
+        assert read_ledger(QUESTION, "") is LedgerProblem.NOT_MADE
+        file.unlink()
+    assert read_ledger(QUESTION, "") is LedgerProblem.NOT_MADE
+    assert not file.exists()
+
+
+def test_without_the_right_to_select_the_ledger_was_reached(postgres: sa.engine.Engine) -> None:
+    with postgres.begin() as connection:
+        role = f"page_{postgres.url.database}"
+        connection.execute(sa.text(f"REVOKE SELECT ON cleanlist_batches FROM {role}"))
+    assert read_ledger(QUESTION, "") is LedgerProblem.UNREADABLE
+
+
+def test_a_table_that_somebody_locks_is_late(
+    postgres: sa.engine.Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(queries, "STATEMENT_SECONDS", 1)
+    with postgres.begin() as connection:
+        connection.execute(sa.text("LOCK TABLE cleanlist_batches IN ACCESS EXCLUSIVE MODE"))
+        assert read_ledger(QUESTION, "") is LedgerProblem.LATE
+    assert isinstance(read_ledger(QUESTION, ""), LedgerFigures)
 
 
 def test_the_page_cannot_write_on_postgresql(postgres: sa.engine.Engine) -> None:

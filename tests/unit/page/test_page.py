@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import stat
 import threading
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from html import unescape
 from pathlib import Path
 from typing import Any
+from urllib.parse import urljoin
 from xml.etree import ElementTree as ET
 
 import airflow
@@ -19,6 +22,7 @@ import sqlalchemy as sa
 from airflow_provider_cleanlist.client.rate_limit.core import Budget, Priority
 from airflow_provider_cleanlist.client.rate_limit.file import FileRateLimiter
 from airflow_provider_cleanlist.links import has_pages
+from airflow_provider_cleanlist.page import balance as balance_file
 from airflow_provider_cleanlist.page import queries
 from airflow_provider_cleanlist.page.balance import ASK_AGAIN_SECONDS, Balance, BalanceStore
 from airflow_provider_cleanlist.page.budget import use_of
@@ -38,7 +42,7 @@ from airflow_provider_cleanlist.page.figures import (
 from airflow_provider_cleanlist.page.html import Reader, page
 from airflow_provider_cleanlist.page.plots import bar, columns
 from airflow_provider_cleanlist.page.queries import LedgerProblem, Question
-from airflow_provider_cleanlist.page.reading import Account, PageReading
+from airflow_provider_cleanlist.page.reading import Account, PageReading, read_ledger
 from airflow_provider_cleanlist.page.sharing import BusyError, LateError, SharedAnswers
 from airflow_provider_cleanlist.page.tables import as_csv
 from airflow_provider_cleanlist.submission.ledger.set_up import set_up
@@ -227,6 +231,58 @@ def test_sums_are_added_column_by_column() -> None:
     assert groups == {"a": added([one, two]), "b": two}
 
 
+BATCH = "UPDATE cleanlist_batches SET {} WHERE dag_id = 'other'"
+
+
+@pytest.mark.parametrize(
+    ("statement", "problem", "said"),
+    [
+        ("UPDATE cleanlist_ledger SET version = 1", LedgerProblem.OLDER, "an older version"),
+        ("UPDATE cleanlist_ledger SET version = 3", LedgerProblem.NEWER, "Upgrade"),
+        (BATCH.format("submitted_at = 'yesterday'"), LedgerProblem.UNREADABLE, "numbers and times"),
+        (BATCH.format("decided_at = 'soon'"), LedgerProblem.UNREADABLE, "numbers and times"),
+        ("DROP TABLE cleanlist_keys", LedgerProblem.UNREADABLE, "changed or dropped"),
+        ("DELETE FROM cleanlist_ledger", None, ""),
+        ("DROP TABLE cleanlist_ledger", None, ""),
+    ],
+)
+def test_a_ledger_that_cannot_be_read_says_why(
+    statement: str,
+    problem: LedgerProblem | None,
+    said: str,
+    ledger: sa.engine.Engine,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_PAGE_LEDGER", f"sqlite:///{tmp_path / 'ledger.db'}")
+    monkeypatch.setenv("AIRFLOW__CLEANLIST__LEDGER_CONN_ID", "page_ledger")
+    with ledger.begin() as connection:
+        connection.execute(sa.text(statement))
+    found = read_ledger(Question(EVERYTHING, 30, readable=frozenset({"other"})), "key")
+    if problem is None:
+        assert isinstance(found, LedgerFigures)
+    else:
+        assert found is problem
+        shown = page(reading(problem), Reader(set()))
+        assert said in shown
+        assert "cannot be reached" not in shown
+
+
+def test_a_query_that_took_too_long_is_told_from_one_that_failed(
+    ledger: sa.engine.Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with ledger.begin() as connection:
+        connection.execute(sa.text("DROP TABLE cleanlist_keys"))
+    for seconds, problem in ((60, LedgerProblem.UNREADABLE), (0, LedgerProblem.LATE)):
+        monkeypatch.setattr(queries, "STATEMENT_SECONDS", seconds)
+        with pytest.raises(queries.ReadError) as caught:
+            ask(ledger)
+        assert caught.value.problem is problem
+    lost = sa.exc.OperationalError("SELECT 1", None, Exception("gone"), connection_invalidated=True)
+    with pytest.raises(sa.exc.OperationalError), queries._failures():
+        raise lost
+
+
 @pytest.mark.parametrize(("spent", "days", "left"), [(300, 30, 10), (50, 0, 2), (50, 5, 10), (0, 30, None)])
 def test_how_long_credits_last(spent: int, days: int, left: float | None) -> None:
     assert days_left(100, Pace(spent, NOW - timedelta(days=days)), NOW) == left
@@ -344,6 +400,8 @@ FILE = '{"credits":%s,"checked_at":%s,"asked_at":0,"has_failed":false,"organisat
         FILE % ("1e308", "1"),
         FILE % ("1", "1e300"),
         FILE % ("1", "-1e14"),
+        FILE % ("1", "-1e11"),
+        FILE % ("1", "-1"),
         FILE % ("1", "NaN"),
         FILE % ("-Infinity", "1"),
         FILE % ("[]", "1"),
@@ -367,6 +425,43 @@ def test_the_largest_balance_is_shown(tmp_path: Path) -> None:
     shown = page(reading(FIGURES, balance=store.read()), Reader(set()))
     assert "-9,999,999,999" in shown
     assert "<b>x" not in shown
+
+
+def test_a_balance_that_cannot_be_written_down_is_known_to_its_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that is full: the page neither asks at every view nor loads itself again for ever."""
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    store, other = (BalanceStore("scope", [tmp_path / "budget"]) for _ in range(2))
+    other.write(Balance(7, 1_000, asked_at=1_000))
+    with monkeypatch.context() as disk:
+        disk.setattr(balance_file, "replace_in", full)
+        assert [store.claim(2_000), store.claim(2_001)] == [True, False]
+        store.write(Balance(5, 2_002))
+        assert store.read() == Balance(5, 2_002, asked_at=2_000)
+        assert other.read() == Balance(7, 1_000)
+    assert store.claim(2_000 + ASK_AGAIN_SECONDS)
+    store.write(Balance(4, 2_302))
+    assert other.read() == store.read() == Balance(4, 2_302, asked_at=2_000 + ASK_AGAIN_SECONDS)
+
+
+@pytest.mark.parametrize(
+    ("balance", "is_pending"),
+    [
+        (Balance(asked_at=NOW.timestamp() - 5), True),
+        (Balance(asked_at=NOW.timestamp() - 100), False),
+        (Balance(asked_at=NOW.timestamp(), has_failed=True), False),
+        (Balance(7, asked_at=NOW.timestamp()), False),
+        (Balance(), False),
+    ],
+)
+def test_the_page_loads_itself_again_only_while_an_answer_may_come(
+    balance: Balance, is_pending: bool
+) -> None:
+    assert ("data-pending" in page(reading(FIGURES, balance=balance), Reader(set()))) is is_pending
 
 
 @pytest.mark.parametrize(("mode", "file_mode"), [(0o700, 0o600), (0o770, 0o660), (0o2770, 0o660)])
@@ -443,7 +538,19 @@ served = pytest.mark.skipif(
 
 @served
 @pytest.mark.parametrize(
-    "path", ["/", "/page.css", "/page.js", "/csv/days.csv", "/csv/none.csv", "/?dag_id=crm"]
+    "path",
+    [
+        "/",
+        "/page.css",
+        "/page.js",
+        "/csv/days.csv",
+        "/csv/none.csv",
+        "/?dag_id=crm",
+        "/csv/days.csv/",
+        "/elsewhere",
+        "//",
+        "/docs",
+    ],
 )
 @pytest.mark.parametrize(("headers", "status"), [({}, 401), ({"Authorization": "Bearer no.such.token"}, 403)])
 def test_nobody_else_gets_anything(path: str, headers: dict[str, str], status: int) -> None:
@@ -453,8 +560,9 @@ def test_nobody_else_gets_anything(path: str, headers: dict[str, str], status: i
     from airflow_provider_cleanlist.page.app import build_app
 
     create_auth_manager().init()
-    answer = TestClient(build_app(), raise_server_exceptions=False).get(path, headers=headers)
-    assert answer.status_code == status
+    client = TestClient(build_app(), raise_server_exceptions=False, follow_redirects=False)
+    answer = client.get(path, headers=headers)
+    assert answer.status_code == client.head(path, headers=headers).status_code == status
     assert "Cleanlist" not in answer.text
     assert ("Log in to Airflow" if status == 401 else "Ask an administrator") in answer.text
     assert "detail" not in answer.text
@@ -530,6 +638,7 @@ def test_the_ledger_shows_when_the_connection_cannot_be_looked_up(monkeypatch: p
         ("/?run_id=a%00b", 400, "Open the page from"),
         ("/csv/none.csv", 404, "Open the page from"),
         ("/elsewhere", 404, "Open the page from"),
+        ("/csv/days.csv/", 404, "Open the page from"),
     ],
 )
 def test_a_refusal_says_what_to_do(path: str, status: int, said: str) -> None:
@@ -538,6 +647,51 @@ def test_a_refusal_says_what_to_do(path: str, status: int, said: str) -> None:
     assert said in answer.text
     assert "secret" not in answer.text
     assert "frame-ancestors 'self'" in answer.headers["Content-Security-Policy"]
+
+
+@served
+@pytest.mark.parametrize(
+    ("path", "root"),
+    [("/elsewhere", ""), ("/csv/none.csv", "../"), ("/csv/days.csv", "../"), ("/a/b/c", "../../")],
+)
+@pytest.mark.parametrize("prefix", ["", "/cleanlist/page"])
+def test_what_stands_for_a_page_has_its_style_below_any_address(path: str, root: str, prefix: str) -> None:
+    from fastapi import FastAPI
+    from fastapi.testclient import TestClient
+
+    app: Any = SharedReader(lambda *_: LedgerProblem.NOT_MADE, known_account).client.app
+    if prefix:
+        inner, app = app, FastAPI()
+        app.mount(prefix, inner)
+    answer = TestClient(app).get(prefix + path)
+    assert answer.status_code in (404, 503)
+    assert f'href="{root}page.css"' in answer.text
+    assert TestClient(app).get(urljoin(prefix + path, f"{root}page.css")).status_code == 200
+
+
+@served
+def test_an_address_can_be_asked_for_its_head_only() -> None:
+    with SharedReader(lambda *_: FIGURES, known_account).client as client:
+        for path in ("/", "/csv/days.csv", "/page.css"):
+            answer = client.head(path)
+            assert answer.status_code == 200
+            assert answer.headers["Content-Security-Policy"]
+        assert client.post("/").status_code == 405
+
+
+@served
+def test_a_fault_of_ours_is_a_page_that_says_where_to_look() -> None:
+    from fastapi.testclient import TestClient
+
+    def account(conn_id: str) -> Account:
+        raise KeyError("secret")
+
+    app = SharedReader(lambda *_: FIGURES, account).client.app
+    answer = TestClient(app, raise_server_exceptions=False).get("/")
+    assert answer.status_code == 500
+    assert "see the API server" in unescape(answer.text)
+    assert "secret" not in answer.text
+    assert "Content-Security-Policy" in answer.headers
 
 
 @served
