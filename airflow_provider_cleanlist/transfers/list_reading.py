@@ -56,12 +56,12 @@ def choose(lead_count: int | None, page_size: int, spec: LoadSpec, *, staged: So
         spec: The load.
         staged: How an earlier attempt read a part of it that can be used.
     """
-    lacking, only_exported = lacking_fields(spec), fields_only_exported(spec)
-    if only_exported:
+    if only_exported := fields_only_exported(spec):
         return Choice("export", f"pages do not have {', '.join(only_exported)}")
     if staged is not None:
         return Choice(staged, "an earlier attempt staged a part of it so")
-    if lacking:
+    # a composed full name can differ from the lead's own
+    if lacking := [field for field in _named_fields(spec) if field in (*NOT_EXPORTED, "full_name")]:
         return Choice("pages", f"an export does not have {', '.join(lacking)}")
     if lead_count is None:
         return Choice("pages", "its size is not known")

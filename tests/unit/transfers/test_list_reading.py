@@ -36,6 +36,8 @@ def spec(**arguments):
         (1, "export", None, "export", "an earlier attempt staged"),
         (None, None, None, "pages", "its size is not known"),
         (1_000_000, None, {"provider": None}, "pages", "an export does not have provider"),
+        (1_000_000, None, {"full_name": None}, "pages", "an export does not have full_name"),
+        (1, None, {"full_name": None, "domain": None}, "export", "pages do not have domain"),
         (1, None, {"email": None, "domain": "site"}, "export", "pages do not have domain"),
         (None, "pages", {"ICP": None}, "export", "pages do not have ICP"),
     ],
