@@ -140,8 +140,7 @@ def test_a_file_that_is_not_what_the_api_says_is_not_published(
     assert endpoints(sandbox).count(EXPORT) == 2
 
 
-@pytest.mark.parametrize("read", ["export", "auto"])
-@pytest.mark.parametrize("exported", [8, 0])
+@pytest.mark.parametrize(("read", "exported"), [("export", 8), ("auto", 0)])
 def test_an_export_that_lacks_leads_deletes_no_row(
     sandbox, run_load, sqlite_warehouse, capsys, caplog, read, exported
 ):
@@ -219,13 +218,12 @@ def test_a_download_that_is_cut_goes_on_or_begins_again(sandbox, run_load, sqlit
     assert len(sandbox.ledger.requests(endpoint=EXPORT)) == (1 if etags else 2)
 
 
-@pytest.mark.parametrize("status", [400, 503])
-def test_a_file_whose_server_fails_for_good_is_asked_for_anew(sandbox, run_load, sqlite_warehouse, status):
+def test_a_file_whose_server_fails_for_good_is_asked_for_anew(sandbox, run_load, sqlite_warehouse):
     prospects = sandbox.state.add_leads("Prospects", LEADS)
     sandbox.faults.truncate(FILE)
     with pytest.raises(CleanlistTransportError):
         run_load(list_id=prospects.list_id, read="export")
-    sandbox.faults.fail(FILE, status)
+    sandbox.faults.fail(FILE, 503)
     assert run_load(list_id=prospects.list_id, read="export")["rows_read"] == LEADS
     assert len(rows(sqlite_warehouse)) == LEADS
     assert len(sandbox.ledger.requests(endpoint=EXPORT)) == 2
@@ -291,8 +289,9 @@ def test_auto_reads_pages_where_the_export_fails(sandbox, run_load, sqlite_wareh
     assert said in warning
 
 
-@pytest.mark.parametrize("evolution", ["add", "ignore", "fail"])
-@pytest.mark.parametrize("mode", ["merge", "replace", "append", "snapshot"])
+@pytest.mark.parametrize(
+    ("mode", "evolution"), [("merge", "fail"), ("replace", "add"), ("append", "add"), ("snapshot", "ignore")]
+)
 def test_what_auto_writes_does_not_depend_on_how_it_reads(
     sandbox, run_load, sqlite_warehouse, mode, evolution
 ):
@@ -314,15 +313,14 @@ def test_what_auto_writes_does_not_depend_on_how_it_reads(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "column"),
+    ("arguments", "column", "status"),
     [
-        ({"columns": ["email", "domain"]}, "domain"),
-        ({"columns": {"domain": "website"}}, "website"),
-        ({"columns": ["email", "ICP Score"]}, "icp_score"),
-        ({"key": ("lead_id", "domain")}, "domain"),
+        ({"columns": ["email", "domain"]}, "domain", 403),
+        ({"columns": {"domain": "website"}}, "website", 500),
+        ({"columns": ["email", "ICP Score"]}, "icp_score", 403),
+        ({"key": ("lead_id", "domain")}, "domain", 500),
     ],
 )
-@pytest.mark.parametrize("status", [403, 500])
 def test_auto_never_overwrites_with_nothing_what_only_an_export_has(
     sandbox, run_load, sqlite_warehouse, capsys, arguments, column, status
 ):
