@@ -70,6 +70,7 @@ class Run:
             **arguments,
         }
         self.context: dict[str, Any] = {}
+        self.map_index = -1
 
     def operator(self, **arguments: Any) -> BulkEnrichOperator:
         return BulkEnrichOperator(task_id="t", **self.arguments | arguments)
@@ -77,6 +78,7 @@ class Run:
     def start(self, try_number: int = 1, **arguments: Any) -> Any:
         self.context = self.task.context(try_number=try_number)
         self.context["ti"].id = "0199ba10-0000-7000-8000-000000000001"
+        self.context["ti"].map_index = self.map_index
         return self.operator(**arguments).execute(self.context)  # type: ignore[arg-type]
 
     def resume(self, event: Any, **arguments: Any) -> Any:
@@ -242,6 +244,29 @@ def test_an_answer_of_somebody_whom_the_dag_does_not_name_decides_nothing(
     assert times_submitted(cleanlist_sandbox) == [1] * 4
     run.resume(answer(RESUBMIT), decision_users=["7"])
     assert times_submitted(cleanlist_sandbox) == [1, 1, 1, 1, 2, 2]
+
+
+@pytest.mark.parametrize("run", ["directory", "ledger"], indirect=True)
+@pytest.mark.parametrize(("option", "left_out"), [(SKIP, 2), (RESUBMIT, 0)])
+def test_a_map_index_that_meets_another_ones_open_question_says_where_to_answer(
+    run: Run, option: str, left_out: int, cleanlist_sandbox: SandboxServer
+) -> None:
+    run.map_index = 0
+    other = Run(type(run.task)(), run.supervisor, contacts=people(8)[2:4] + people(8)[6:])
+    other.map_index = 1
+    run.asks(run.start)
+    with pytest.raises(CleanlistSubmissionUnknownError) as caught:
+        other.start()
+    first, rest = str(caught.value).split("\n")
+    assert (
+        first == "2 contacts may be billed: answer the question of the other map index, then clear this one."
+    )
+    assert "an earlier attempt of this task" not in rest
+    assert len(times_submitted(cleanlist_sandbox)) == 4
+    run.resume(answer(option))
+    result = other.start(2)
+    assert (result["contacts_submitted"], result["unknown_contacts"]) == (2, left_out)
+    assert times_submitted(cleanlist_sandbox) == ([1] * 8 if left_out else [1] * 6 + [2] * 2)
 
 
 def test_a_limit_without_room_for_submitting_again_is_named_before_the_question_and_keeps_the_answer(
