@@ -188,6 +188,8 @@ def answered_in_browser(run: Run) -> None:
     with started_chromium(run.folder / "profile") as browser:
         browser.set_page_load_timeout(120)
         try:
+            browser.get(run.processes.base_url)
+            shown(browser, "body", "Required Actions")  # Airflow 3.1 forgets the address while it logs in
             browser.get(f"{run.processes.base_url}/required_actions?response_received=false")
             shown(browser, "td", SUBJECT)
             browser.get(f"{run.processes.base_url}/dags/ask/runs/{run.name}/tasks/enrich/required_actions")
