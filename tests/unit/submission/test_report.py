@@ -40,7 +40,7 @@ def test_the_line_mentions_earlier_attempts_and_unknown_contacts_only_if_there_a
     line = submission_line(single, SubmissionReport.of([], Tallies()))
     assert line == "Submitted: 1 contact in 1 workflow, at most 1 credit."
     line = submission_line(result, SubmissionReport.of([], Tallies(submitted_earlier=3, unknown=4)))
-    assert "already submitted 3 of them" in line
+    assert "This run had already submitted 3 contacts of the input" in line
     assert "Left out 4 contacts of unknown outcome" in line
 
 
