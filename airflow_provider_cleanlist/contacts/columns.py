@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
@@ -13,18 +14,20 @@ from airflow_provider_cleanlist.contacts.recognition import (
     KnownName,
     base_names,
     header_key,
+    is_address,
     is_header,
     is_header_name,
-    is_made_of_known_words,
     is_numbered,
     is_of_somebody_else,
     names_somebody,
     person_of,
     recognise,
+    speaks_of_columns,
 )
 
 _LONGEST_SHOWN = 60  # characters of a column's name in a message
 _MOST_TO_MAP = 20
+_KEY = re.compile(r"[a-z][A-Za-z0-9_.]*")  # as programs write names
 _NAMES = ("first_name", "last_name")
 _IDENTIFYING = ("linkedin_url", "email")
 _PERSON_FIELDS = ("linkedin_url", *_NAMES, "email")
@@ -203,18 +206,29 @@ def find_column(columns: Sequence[str], name: str) -> str | None:
     return next((column for column in columns if key and header_key(column) == key), None)
 
 
-def masked(columns: Sequence[str]) -> tuple[str, ...]:
-    """Return the names of columns for a message, with a number for each that may be data, as the keys of JSON may be.
+def masked(columns: Sequence[str], mapped: Collection[str] = ()) -> tuple[str, ...]:
+    """Return the names of columns for a message, with the position of each that may be data instead: ``column 3``.
 
-    If fewer than two columns are recognised, data is also an inner name behind one that is made of unknown words:
-    ``Ada Park.score``.
+    That is a name with an address, a URL or a telephone number, and a number. So is, beside fewer than three known
+    names, one of several unknown words (``Ada Park``); if nothing is known, any unknown word in capitals; and what
+    stands behind or holds several such words in JSON, whose keys may be people.
+
+    Args:
+        columns: The columns of one source.
+        mapped: Those that the user has named.
     """
-    recognised = recognise(columns)
+    known = recognise(columns).keys() | set(mapped) | set(filter(names_somebody, columns))
 
     def is_data(column: str) -> bool:
         outer, dot, _ = column.partition(".")
-        is_inner = len(recognised) < 2 and bool(dot) and column not in recognised
-        return "@" in column or "//" in column or (is_inner and not is_made_of_known_words(outer))
+        is_unknown = bool(dot) and not speaks_of_columns(outer)
+        if is_address(column) or (is_unknown and " " in outer):
+            return True
+        if column in known or ((len(known) > 1 or not dot) and speaks_of_columns(column)):
+            return False
+        if is_unknown:
+            return len(known) < 2 or " " in column
+        return " " in column if 0 < len(known) < 3 else not known and _KEY.fullmatch(column) is None
 
     return tuple(
         f"column {number}" if is_data(column) else column for number, column in enumerate(columns, start=1)
@@ -248,7 +262,7 @@ def unusable_columns_error(plan: ColumnPlan, columns: Sequence[str]) -> ColumnEr
     full_names = [column for column, known in recognise(columns).items() if known.field == FULL_NAME]
     if full_names:
         sentences.append(f"Full names ({listed(full_names)}) are not split: give first_name and last_name.")
-    if columns and (others := [column for column in plan.unused if names_somebody(column)]):
+    if others := [column for column in plan.unused if column in columns and names_somebody(column)]:
         sentences.append(f"Not read, as they may be somebody else's: {listed(others)}.")
     sentences.append(
         "Needed: a LinkedIn URL, or first name, last name and a company's name or domain. "
@@ -267,15 +281,15 @@ def unusable_columns_error(plan: ColumnPlan, columns: Sequence[str]) -> ColumnEr
     return ColumnError(" ".join(sentences))
 
 
-def several_people_error(plan: ColumnPlan) -> ColumnError:
+def several_people_error(others: Sequence[str]) -> ColumnError:
     """Build the error for rows that hold several people.
 
     Args:
-        plan: A plan with :attr:`ColumnPlan.of_others`.
+        others: From :attr:`ColumnPlan.of_others`.
     """
-    to_copy = ", ".join(f"{column!r}: None" for column in plan.of_others if len(column) <= _LONGEST_SHOWN)
+    to_copy = ", ".join(f"{column!r}: None" for column in others if len(column) <= _LONGEST_SHOWN)
     return ColumnError(
-        f"Each row holds several people: {listed(plan.of_others)} are columns of others. "
+        f"Each row holds several people: {listed(others)} are columns of others. "
         "Give each person a row of their own, or rename the columns of the others, "
         f"or leave them out: column_mapping={{{to_copy}}}"
     )

@@ -304,9 +304,15 @@ class _Plans:
             return
         self._check()
         plan = self._whole_plan()
-        report.columns = {name: tuple(self._read[name]) for name in CONTACT_FIELDS if name in self._read}
-        shown = dict(zip(self._seen, self._shown(plan), strict=False))
-        report.unused_columns = tuple(shown[column] for column in plan.unused if column in shown)
+        shown = self._shown()
+        report.columns = {
+            name: tuple(shown[column] for column in self._read[name])
+            for name in CONTACT_FIELDS
+            if name in self._read
+        }
+        report.unused_columns = (
+            tuple(shown[column] for column in plan.unused) if self._has_names(plan) else ()
+        )
 
     def _note(self, columns: Sequence[str], plan: ColumnPlan) -> None:
         if len(self._seen) < _MAX_SHAPES:
@@ -334,25 +340,30 @@ class _Plans:
             if column not in whole.get(name, ())
         ]
 
-    def _shown(self, plan: ColumnPlan) -> tuple[str, ...]:
-        """Return the columns for messages: none if they may be a person's data, a number for a key that may be."""
-        if self._source.has_header_line:
-            return tuple(self._seen) if plan.is_header else ()
-        return masked(tuple(self._seen))
+    def _has_names(self, plan: ColumnPlan) -> bool:
+        """Return whether the columns have names, rather than being a person's data."""
+        return plan.is_header or not self._source.has_header_line
+
+    def _shown(self) -> dict[str, str]:
+        """Return what each column is called in messages."""
+        columns = tuple(self._seen)
+        mapped = filter(None, (find_column(columns, name) for name in self._mapping))
+        return dict(zip(columns, masked(columns, tuple(mapped)), strict=True))
 
     def _check(self) -> None:
         plan = self._whole_plan()
-        columns = tuple(self._seen)
-        shown = self._shown(plan)
-        missing = [name for name in self._mapping if find_column(columns, name) is None]
+        missing = [name for name in self._mapping if find_column(tuple(self._seen), name) is None]
+        names = self._shown()
+        shown = tuple(names.values()) if self._has_names(plan) else ()
+        sources = {field: tuple(map(names.__getitem__, columns)) for field, columns in plan.sources.items()}
         try:
             if missing:
                 raise unknown_mapping_error(missing, shown)
             if not plan.is_usable:
-                raise unusable_columns_error(plan, shown)
+                raise unusable_columns_error(replace(plan, sources=sources), shown)
             if plan.of_others:
-                raise several_people_error(plan)
+                raise several_people_error(tuple(map(names.__getitem__, plan.of_others)))
             if changing := self._read_otherwise():
-                raise changing_columns_error(changing)
+                raise changing_columns_error([(names[column], field) for column, field in changing])
         except SourceError as error:
             raise type(error)(f"{self._source.describe()}: {error}") from None

@@ -98,7 +98,8 @@ def names_by_key() -> Mapping[str, tuple[KnownName, ...]]:
     return {key: tuple(names) for key, names in grouped.items()}
 
 
-_PERSON_FIELDS = frozenset({"linkedin_url", "first_name", "last_name"})
+_NAMES = frozenset({"first_name", "last_name"})
+_PERSON_FIELDS = _NAMES | {"linkedin_url"}
 _FIELDS_OF_SOMEBODY = _PERSON_FIELDS | {FULL_NAME, "email"}
 _REPETITION = re.compile(r"(.+?)(?: \(\d{1,4}\)|\.\d{1,4})", re.DOTALL)
 _CAMEL_CASE = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
@@ -194,6 +195,8 @@ _COUNTED = re.compile(
 )
 _SNAKE_CASE = re.compile(r"[a-z]+(?:_[a-z0-9]+)+")
 _DATA = re.compile(r"@|//|www\.|\d{3}")
+_ADDRESS = re.compile(r"@|//|www\.")
+_VALUE = re.compile(r"(?:https?://|www\.)\S+|[^\s@]+@[^\s@]+\.[^\s@]+|\+?(?:[\s()./-]*\d){7,}[\s()./-]*")
 
 
 def recognise(columns: Sequence[str]) -> dict[str, KnownName]:
@@ -219,9 +222,10 @@ def count_recognised(headers: Iterable[str]) -> int:
 def is_header(columns: Sequence[str], recognised: Mapping[str, KnownName]) -> bool:
     """Return whether columns are surely names, and not a person's data that stands where a header should be.
 
-    At least two of them are recognised, or the only one; or more than half are made of words that headers are made of,
-    or name somebody's name, and none looks like an address, a URL or a number. Names that alternate with something
-    else are those of a form: ``Company,Northfold,Domain,northfold.example``.
+    At least three of them are recognised, or a first and a last name, or the only one; or more than half, two of them
+    at least, are recognised, made of words that headers are made of, or name somebody's name, and none is an address, a
+    URL or a number. Names that alternate with something else are those of a form:
+    ``Company,Northfold,Domain,northfold.example``.
 
     Args:
         columns: The columns of one source.
@@ -234,9 +238,10 @@ def is_header(columns: Sequence[str], recognised: Mapping[str, KnownName]) -> bo
     names, values = columns[::2], columns[1::2]
     if len(names) == len(values) and recognised.keys() >= set(names) and not any(map(is_name, values)):
         return False
-    if len(recognised) > 1 or len(recognised) == len(columns) == 1:
+    fields = {known.field for known in recognised.values()}
+    if len(recognised) > 2 or fields >= _NAMES or len(recognised) == len(columns) == 1:
         return True
-    if any(map(looks_like_data, columns)):
+    if any(map(is_value if len(recognised) > 1 else looks_like_data, columns)):
         return False
     named = sum(map(is_name, columns))
     return named > 1 and named * 2 > len(columns)
@@ -254,6 +259,32 @@ def is_second_header(cells: Sequence[str]) -> bool:
         return False
     named = sum(cell in recognised or is_made_of_known_words(cell) or names_somebody(cell) for cell in filled)
     return named == len(filled) or (len(recognised) > 2 and named * 2 > len(filled))
+
+
+def is_about_a_person(cells: Sequence[str], columns: Sequence[str]) -> bool:
+    """Return whether a record holds a person's text where its columns say who a row is about: no word of headers.
+
+    Args:
+        cells: The record.
+        columns: The names above its cells.
+    """
+    recognised = recognise(list(dict.fromkeys(columns)))
+    return any(
+        not speaks_of_columns(cell)
+        for cell, column in zip(cells, columns, strict=False)
+        if cell.strip() and _says_who(column, recognised.get(column))
+    )
+
+
+def _says_who(column: str, known: KnownName | None) -> bool:
+    return known.field in _FIELDS_OF_SOMEBODY if known else header_key(column) in _BARE_NAMES
+
+
+def speaks_of_columns(cell: str) -> bool:
+    """Return whether a text is a known name, or holds a word that names of columns are made of."""
+    words = [header_key(word) for word in _WORD.findall(_CAMEL_CASE.sub(" ", cell[:_LONGEST_PREFIXED]))]
+    known = (_HEADER_KEYS | _OBJECTS | _OTHERS) | names_by_key().keys()
+    return not looks_like_data(cell) and (bool(_meanings(cell)) or not known.isdisjoint(words))
 
 
 def are_notes(cells: Sequence[str]) -> bool:
@@ -289,6 +320,16 @@ def words_of_no_row() -> frozenset[str]:
 def looks_like_data(column: str) -> bool:
     """Return whether a column's name holds an address, a URL or a number, or is too long for a name."""
     return len(column) > _LONGEST_PREFIXED or _DATA.search(column) is not None
+
+
+def is_address(name: str) -> bool:
+    """Return whether a column's name holds an address or a URL, or nothing but a number."""
+    return _ADDRESS.search(name) is not None or not any(map(str.isalpha, name.rpartition(".")[2]))
+
+
+def is_value(cell: str) -> bool:
+    """Return whether a cell is a URL, an e-mail address or a telephone number, which no column is called."""
+    return _VALUE.fullmatch(cell.strip()[:_LONGEST_PREFIXED]) is not None
 
 
 def is_made_of_known_words(name: str) -> bool:

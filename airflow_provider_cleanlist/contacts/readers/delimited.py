@@ -12,14 +12,23 @@ from typing import Any
 
 from airflow_provider_cleanlist.contacts.addresses import parse_linkedin_url
 from airflow_provider_cleanlist.contacts.cells import source_columns
-from airflow_provider_cleanlist.contacts.errors import EmptyFileError, MalformedFileError
+from airflow_provider_cleanlist.contacts.errors import MalformedFileError
+from airflow_provider_cleanlist.contacts.readers.headers import (
+    HEADER_WITHIN,
+    LABELS_WITHIN,
+    better_header,
+    find_header,
+    has_value,
+    names_columns,
+    read_head,
+)
 from airflow_provider_cleanlist.contacts.recognition import (
     are_notes,
     are_totals,
     count_recognised,
     header_key,
+    is_about_a_person,
     is_second_header,
-    recognise,
     with_groups,
     words_of_no_row,
 )
@@ -30,12 +39,9 @@ DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "pipe"}
 MAX_CELL_CHARACTERS = 8 * 1024 * 1024
 """Longest cell; Python's own limit of 131,072 is less than what some exports have in a cell."""
 
-_HEADER_WITHIN = 20  # records
-_LEAST_KNOWN = 2  # names of a header
 _FOOTER_WITHIN = 20  # records
 _NAME_CHARACTERS = 200
 _SAMPLE_LINES = 50
-_LABELS_WITHIN = 2  # records below the header
 _QUESTION_ID = re.compile(r'\{"ImportId":.*\}')  # the third header of Qualtrics
 _FOOTER_START = re.compile(
     r"(?:created|downloaded|exported|generated|prepared|printed) (?:at|by|from|on)\b|filter(?:s|ed by):?\b"
@@ -48,10 +54,10 @@ _EXCEL_HINT = re.compile(r'"?sep=(.)"?[\r\n]*', re.IGNORECASE)
 class DelimitedFile:
     """One delimited text: its delimiter, its header and its records.
 
-    The header is the first of the first 20 records in which two names are known, or the next one if that one knows
-    more or other names; if there is none, the first record that is not blank. The delimiter is the one under which
-    most column names of the header are known, then the one under which the records agree best on a number of cells.
-    Excel's first line ``sep=;`` is honoured.
+    The header is the first of the first 20 records that names columns (:func:`.headers.names_columns`), or the next one
+    if that one knows more or other names; if there is none, the first record that is not blank. The delimiter is the
+    one under which most column names of the header are known, then the one under which the records agree best on a
+    number of cells. Excel's first line ``sep=;`` is honoured.
 
     Quotation marks inside a quoted cell are doubled, or follow a backslash. Spaces may stand around quoted cells. In
     tab-separated text, a quotation mark that does not enclose the whole cell belongs to the value. Apostrophes that
@@ -97,13 +103,13 @@ class DelimitedFile:
         )
         records = enumerate(self._reader)
         self._count_known = count_known
-        head_records = _read_head(records, header_row, count_known)
-        position = _find_header(head_records, header_row, count_known)
+        head_records = read_head(records, header_row, count_known)
+        position = find_header(head_records, header_row, count_known)
         if header_row is None:
             self._reader.width = len(_whole_names(head_records[position][1], self.delimiter))
-            position = _better_header(head_records, position, records, count_known)
+            position = better_header(head_records, position, records, count_known)
         self._header_number, self._header = head_records[position]
-        self._lines_above = sum(map(_has_value, (cells for _, cells in head_records[:position])))
+        self._lines_above = sum(map(has_value, (cells for _, cells in head_records[:position])))
         self._records = chain(head_records[position + 1 :], records)
         names = self._names()
         above = head_records[position - 1][1] if position and header_row is None else []
@@ -140,7 +146,7 @@ class DelimitedFile:
         is_after_blank = False
         words = words_of_no_row().union(filter(None, self._header))
         for number, cells in self._below_labels():
-            if not _has_value(cells):
+            if not has_value(cells):
                 is_after_blank = True
                 if held:
                     held.append((number, cells))
@@ -158,7 +164,7 @@ class DelimitedFile:
                 held.clear()
             yield number, cells
         for number, cells in held:
-            if _has_value(cells):
+            if has_value(cells):
                 self._footer.add(number)
             else:
                 yield number, cells
@@ -188,7 +194,7 @@ class DelimitedFile:
 
     def _below_labels(self) -> Iterator[tuple[int, list[str]]]:
         """Return the records below the header and the labels of its columns that some tools write below it."""
-        for number, cells in islice(self._records, _LABELS_WITHIN):
+        for number, cells in islice(self._records, LABELS_WITHIN):
             if not self._is_label_line(cells):
                 return chain([(number, cells)], self._records)
             self._further_headers.add(number)
@@ -198,6 +204,8 @@ class DelimitedFile:
         """Return whether a record speaks of columns: two known names in columns that are known, ids, or notes."""
         if any(map(_QUESTION_ID.fullmatch, cells)) or are_notes(cells):
             return True
+        if not names_columns(self._header, self._count_known) or is_about_a_person(cells, self.columns):
+            return False
         named = [
             cell
             for cell, name in zip(cells, self.columns, strict=False)
@@ -224,7 +232,7 @@ class DelimitedFile:
         first = cells[0].strip()
         if _FOOTER_START.match(first):
             return True
-        if not first or len(self.columns) == 1 or _has_value(cells[1:]):
+        if not first or len(self.columns) == 1 or has_value(cells[1:]):
             return False
         return (len(cells) == 1 or " " in first) and parse_linkedin_url(first) is None
 
@@ -246,78 +254,6 @@ def _whole_names(header: Sequence[str], delimiter: str) -> list[str]:
 def _short_only(count_known: Callable[[Iterable[str]], int]) -> Callable[[Iterable[str]], int]:
     """Keep cells from being compared that are too long to be a name."""
     return lambda cells: count_known([cell for cell in cells if len(cell) <= _NAME_CHARACTERS])
-
-
-def _has_value(cells: Iterable[str]) -> bool:
-    return any(map(str.strip, cells))
-
-
-def _read_head(
-    records: Iterator[tuple[int, list[str]]],
-    header_row: int | None,
-    count_known: Callable[[Iterable[str]], int],
-) -> list[tuple[int, list[str]]]:
-    """Read records as far as the header may be."""
-    if header_row is not None:
-        return list(islice(records, header_row))
-    head: list[tuple[int, list[str]]] = []
-    candidates = 0
-    for number, cells in records:
-        head.append((number, cells))
-        candidates += _has_value(cells)
-        if candidates == _HEADER_WITHIN or count_known(cells) > 1:
-            break
-    return head
-
-
-def _find_header(
-    head: Sequence[tuple[int, list[str]]],
-    header_row: int | None,
-    count_known: Callable[[Iterable[str]], int],
-) -> int:
-    """Return the position of the header among the first records."""
-    positions = [position for position, (_, cells) in enumerate(head) if _has_value(cells)]
-    if not positions:
-        raise EmptyFileError("The file is empty: it holds neither a header nor any row.")
-    if header_row is None:
-        return next((position for position in positions if count_known(head[position][1]) > 1), positions[0])
-    if header_row - 1 not in positions:
-        problem = "is blank" if header_row <= len(head) else "does not exist"
-        raise MalformedFileError(f"header_row={header_row}: that row of the file {problem}.")
-    return header_row - 1
-
-
-def _better_header(
-    head: list[tuple[int, list[str]]],
-    position: int,
-    records: Iterator[tuple[int, list[str]]],
-    count_known: Callable[[Iterable[str]], int],
-) -> int:
-    """Return the position of the header, if the record found only speaks of columns: ``Sorted by: Last Name, Company``.
-
-    The next record that is not blank is the header instead if more of its names are known, or as many and one of them
-    stands below the name of another field. Records read on the way are added to the first ones.
-    """
-    found = head[position][1]
-    known = count_known(found)
-    if known < _LEAST_KNOWN:
-        return position
-    for record in islice(records, _LABELS_WITHIN):
-        head.append(record)
-        if _has_value(record[1]):
-            count = count_known(record[1])
-            is_header = count > known or (count == known and _contradicts(found, record[1]))
-            return len(head) - 1 if is_header else position
-    return position
-
-
-def _contradicts(header: Sequence[str], cells: Sequence[str]) -> bool:
-    """Return whether a cell is the known name of another field than the name above it."""
-    above, below = recognise(list(dict.fromkeys(header))), recognise(list(dict.fromkeys(cells)))
-    return any(
-        upper in above and lower in below and above[upper].field != below[lower].field
-        for upper, lower in zip(header, cells, strict=False)
-    )
 
 
 class _Lines:
@@ -463,7 +399,7 @@ def sniff_delimiter(
 
 def _quotation_mark(head: Sequence[str], delimiter: str, count_known: Callable[[Iterable[str]], int]) -> str:
     """Return what encloses cells: apostrophes if they enclose every name of the header, else quotation marks."""
-    header = next((record for record in _sample(head, delimiter) if count_known(record) > 1), [])
+    header = next((record for record in _sample(head, delimiter) if names_columns(record, count_known)), [])
     names = list(filter(None, map(str.strip, header)))
     return "'" if names and all(name[0] == name[-1] == "'" for name in names) else '"'
 
@@ -478,12 +414,14 @@ def _sample(head: Sequence[str], delimiter: str) -> list[list[str]]:
 def _plausibility(
     records: Sequence[list[str]], header_row: int | None, count_known: Callable[[Iterable[str]], int]
 ) -> tuple[int, int, int]:
-    candidates = [position for position, record in enumerate(records) if record][:_HEADER_WITHIN]
+    candidates = [position for position, record in enumerate(records) if record][:HEADER_WITHIN]
     if header_row is not None:
         candidates = [header_row - 1] if header_row <= len(records) else []
     if not candidates:
         return (0, 0, 0)
-    header = next((position for position in candidates if count_known(records[position]) > 1), candidates[0])
+    header = next(
+        (position for position in candidates if names_columns(records[position], count_known)), candidates[0]
+    )
     width = len(records[header])
     agreeing = sum(len(record) == width for record in records[header:]) if width > 1 else 0
     return (count_known(records[header]), agreeing, width)

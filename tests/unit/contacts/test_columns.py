@@ -227,6 +227,9 @@ def test_an_exact_name_is_preferred():
         (["First Name", "Ada", "Last Name", "Roe", "Company", "Northfold"], {}, False),
         (["Full Name", "Phone", "Company", "City"], {}, True),
         (["Company", "Kunde", "Domain"], {}, True),
+        (["Ada", "Roe", "Northfold", "LinkedIn", "Email"], {}, False),
+        (["https://northfold.example", "LinkedIn", "Email"], {}, False),
+        (["First Name", "Last Name", "Kunde", "Rufname", "Branche"], {}, True),
     ],
 )
 def test_a_header_is_sure_by_two_names_or_the_mapping(columns, mapping, is_header):
@@ -340,12 +343,33 @@ def test_what_may_be_a_person_is_not_in_the_message():
         (["Ada Roe.company", "Ada Roe.title"], ("column 1", "column 2")),
         (["Email", "Rufname", "contact.nick", "Ada Roe.x"], ("Email", "Rufname", "contact.nick", "column 4")),
         (["Email", "Company", "kunde.rufname"], ("Email", "Company", "kunde.rufname")),
+        (["a@b.example.nick", "First Name", "Last Name"], ("column 1", "First Name", "Last Name")),
+        (
+            ["Account Name", "Created Date", "Ada Roe", "City"],
+            ("Account Name", "Created Date", "column 3", "City"),
+        ),
+        (["Quillon", "Zubrowski", "Marzipanek"], ("column 1", "column 2", "column 3")),
+        (
+            ["First Name", "Last Name", "Company", "Lead Tier"],
+            ("First Name", "Last Name", "Company", "Lead Tier"),
+        ),
+        (
+            ["First Name", "Last Name", "Company", "+47 22 12 34 56"],
+            ("First Name", "Last Name", "Company", "column 4"),
+        ),
+        (["Email", "Company", "Phone", "scores.Ada Roe"], ("Email", "Company", "Phone", "column 4")),
+        (["rufname", "kundeNr", "Rufname"], ("rufname", "kundeNr", "column 3")),
     ],
 )
 def test_keys_that_may_be_data_are_shown_by_number(columns, shown):
     assert masked(columns) == shown
     message = str(unusable_columns_error(plan_columns(columns, {}), masked(columns)))
     assert not [column for column in columns if column not in shown and column in message]
+
+
+def test_a_mapped_name_is_shown():
+    assert masked(["Rufname", "Zweitname"], ["Rufname"]) == ("Rufname", "Zweitname")
+    assert masked(["Rufname", "Ada Roe"], ["Rufname"]) == ("Rufname", "column 2")
 
 
 def test_long_lists_are_cut():

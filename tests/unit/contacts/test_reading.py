@@ -478,3 +478,24 @@ def test_the_documentation_lists_the_reasons():
     text = Path(__file__).parents[3].joinpath("docs", "contacts.md").read_text(encoding="utf-8")
     for reason in RejectionReason:
         assert f"| `{reason}` |" in text
+
+
+@pytest.mark.parametrize(
+    ("header", "mapping"),
+    [
+        ("First Name,Last Name,Company,ada@northfold.example", {}),
+        ("Account Name,City,Phone,ada@northfold.example", {}),
+        ("LinkedIn,Email,Name,ada@northfold.example", {"Firma": None}),
+        ("First Name,Last Name,Company,ada@northfold.example,First Name,Last Name", {}),
+    ],
+)
+def test_no_message_shows_an_address_that_stands_in_the_header(table, header, mapping):
+    source = table(f"{header}\nMara,Okafor,Northfold,1,2,3\n")
+    report = ReadReport()
+    try:
+        list(read_contacts(source, report, column_mapping=mapping))
+        shown = "\n".join(report.summary_lines())
+    except ColumnError as error:
+        shown = str(error)
+    assert "ada@" not in shown
+    assert any(words in shown for words in ("'column 4'", "is the header missing", "First Name (2)"))

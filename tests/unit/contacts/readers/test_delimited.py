@@ -316,6 +316,44 @@ def test_a_person_with_one_name_of_a_column_is_a_person(row):
 
 
 @pytest.mark.parametrize(
+    ("header", "row"),
+    [
+        ("First Name,Last Name,Company,LinkedIn,Email,Website", "Ada,Roe,Northfold,LinkedIn,Email,Website"),
+        ("Full Name,Company,LinkedIn Profile,E-mail", "Ada Roe,Northfold,LinkedIn,Email"),
+        ("Kontakt,LinkedIn,Email,Notes", "Ada Roe,LinkedIn,Email,x"),
+        ("LinkedIn,Source,Channel,Tier", "https://www.linkedin.com/in/ada-roe,LinkedIn,Email,x"),
+    ],
+)
+def test_a_person_whose_cells_are_names_of_columns_is_a_row(header, row):
+    _, columns, records = read(f"{header}\n{row}\n{row.replace('Ada', 'Bo')}\n")
+    assert ",".join(columns) == header
+    assert records == [row.split(","), row.replace("Ada", "Bo").split(",")]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "LinkedIn URL;Source;Channel\nhttps://www.linkedin.com/in/ada-roe;LinkedIn;E-Mail\n",
+        "Person,Origin,Medium,Reached\nAda Roe,LinkedIn,Email,ada@northfold.example\n",
+        "Person,Origin,Medium,Reached\nAda Roe,LinkedIn,Email,+47 22 12 34 56\n",
+        "Fornafn,Eftirnafn,Starf,Uppruni,Kanal\nAda,Roe,CTO,LinkedIn,Email\n",
+        "First Name,Last Name,Company,Q1,Q2,Q3,Q4\nAda,Roe,Northfold,Email,Domain,LinkedIn,x\nBo,Roe,Larch,x,x,x,x\n",
+    ],
+)
+def test_a_row_of_data_is_not_the_header(text):
+    table = table_of(text)
+    header = text.splitlines()[0]
+    assert list(table.columns) == header.split(table.delimiter)
+
+
+def test_a_header_below_a_title_may_have_unknown_names():
+    table = table_of(
+        "Leads 2026\nTier,First Name,Last Name,Company,Grade,Score A,Score B\n1,Ada,Roe,Larch,,,\n"
+    )
+    assert list(table.columns)[1:4] == ["First Name", "Last Name", "Company"]
+
+
+@pytest.mark.parametrize(
     "above",
     [
         '"Sorted by: Country, Last Name, First Name, Company"\n',

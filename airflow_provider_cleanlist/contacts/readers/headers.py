@@ -1,0 +1,113 @@
+"""Which record of a delimited text is its header. Pure functions over the first records."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
+
+from airflow_provider_cleanlist.contacts.errors import EmptyFileError, MalformedFileError
+from airflow_provider_cleanlist.contacts.recognition import (
+    is_about_a_person,
+    is_header_name,
+    is_value,
+    names_somebody,
+    recognise,
+)
+
+HEADER_WITHIN = 20
+"""How many records are searched for the header."""
+LABELS_WITHIN = 2
+"""How many records below the header may hold labels of its columns."""
+
+
+def has_value(cells: Iterable[str]) -> bool:
+    """Return whether a record holds anything."""
+    return any(map(str.strip, cells))
+
+
+def names_columns(cells: Sequence[str], count_known: Callable[[Iterable[str]], int]) -> bool:
+    """Return whether a record may be the header: three of its names are known, or two and most others are names, too.
+
+    A record with a URL, an address or a number is none, and neither is a person whose row says ``LinkedIn`` and
+    ``Email`` in columns for sources and channels.
+    """
+    if any(map(is_value, cells)):
+        return False
+    known = count_known(cells)
+    if known != 2:
+        return known > 2
+    filled = list(filter(None, map(str.strip, cells)))
+    named = sum(count_known([cell]) or is_header_name(cell) or names_somebody(cell) for cell in filled)
+    return max(named, known) * 2 > len(filled)
+
+
+def read_head(
+    records: Iterator[tuple[int, list[str]]],
+    header_row: int | None,
+    count_known: Callable[[Iterable[str]], int],
+) -> list[tuple[int, list[str]]]:
+    """Read records as far as the header may be."""
+    if header_row is not None:
+        return list(islice(records, header_row))
+    head: list[tuple[int, list[str]]] = []
+    candidates = 0
+    for number, cells in records:
+        head.append((number, cells))
+        candidates += has_value(cells)
+        if candidates == HEADER_WITHIN or names_columns(cells, count_known):
+            break
+    return head
+
+
+def find_header(
+    head: Sequence[tuple[int, list[str]]],
+    header_row: int | None,
+    count_known: Callable[[Iterable[str]], int],
+) -> int:
+    """Return the position of the header among the first records."""
+    positions = [position for position, (_, cells) in enumerate(head) if has_value(cells)]
+    if not positions:
+        raise EmptyFileError("The file is empty: it holds neither a header nor any row.")
+    if header_row is None:
+        return next(
+            (position for position in positions if names_columns(head[position][1], count_known)),
+            positions[0],
+        )
+    if header_row - 1 not in positions:
+        problem = "is blank" if header_row <= len(head) else "does not exist"
+        raise MalformedFileError(f"header_row={header_row}: that row of the file {problem}.")
+    return header_row - 1
+
+
+def better_header(
+    head: list[tuple[int, list[str]]],
+    position: int,
+    records: Iterator[tuple[int, list[str]]],
+    count_known: Callable[[Iterable[str]], int],
+) -> int:
+    """Return the position of the header, if the record found only speaks of columns: ``Sorted by: Last Name, Company``.
+
+    The next record that is not blank is the header instead if more of its names are known, or as many and one of them
+    stands below the name of another field. Records read on the way are added to the first ones.
+    """
+    found = head[position][1]
+    known = count_known(found)
+    if not names_columns(found, count_known):
+        return position
+    for record in islice(records, LABELS_WITHIN):
+        head.append(record)
+        if has_value(record[1]):
+            count = count_known(record[1])
+            knows_better = count > known or (count == known and _contradicts(found, record[1]))
+            is_row = is_about_a_person(record[1], found) or not names_columns(record[1], count_known)
+            return len(head) - 1 if knows_better and not is_row else position
+    return position
+
+
+def _contradicts(header: Sequence[str], cells: Sequence[str]) -> bool:
+    """Return whether a cell is the known name of another field than the name above it."""
+    above, below = recognise(list(dict.fromkeys(header))), recognise(list(dict.fromkeys(cells)))
+    return any(
+        upper in above and lower in below and above[upper].field != below[lower].field
+        for upper, lower in zip(header, cells, strict=False)
+    )
