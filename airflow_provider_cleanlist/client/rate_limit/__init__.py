@@ -64,7 +64,7 @@ def _open(store: str, scope: str, budget: Budget) -> BaseRateLimiter:
     if scheme in SCHEMES:
         return RedisRateLimiter(store, scope, budget, host)
     raise ConfigurationError(
-        "rate_limit_store must be empty or begin with file:///, redis://, rediss://, valkey:// or memory://"
+        "rate_limit_store must be empty or begin with file:///, redis://, rediss://, valkey://, valkeys:// or memory://"
     )
 
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from airflow_provider_cleanlist.client.models import Contact
+from airflow_provider_cleanlist.client.models import CONTACT_FIELDS, Contact
 from airflow_provider_cleanlist.contacts.cells import cleaned_values
-from airflow_provider_cleanlist.contacts.identity import identity, normalise
+from airflow_provider_cleanlist.contacts.identity import identity, normalise, validate
 
 
 def person(contact: Contact | Mapping[str, object]) -> str:
@@ -19,7 +19,17 @@ def person(contact: Contact | Mapping[str, object]) -> str:
 
     Args:
         contact: A contact, or its fields: ``linkedin_url``, ``first_name``, ``last_name``, ``company_name``,
-            ``company_domain``, written as in any source of contacts.
+            ``company_domain``, ``email`` (which plays no part), written as in any source of contacts.
+
+    Raises:
+        ValueError: If a field is unknown, or the fields would not be submitted: the hash would be nobody's.
     """
     fields = contact.payload() if isinstance(contact, Contact) else contact
-    return identity(normalise(cleaned_values(fields))).hex()
+    if unknown := sorted(map(str, fields.keys() - set(CONTACT_FIELDS))):
+        raise ValueError(
+            f"unknown fields: {', '.join(unknown)}. The fields of a person are {', '.join(CONTACT_FIELDS)}."
+        )
+    cleaned = normalise(cleaned_values(fields))
+    if (rejection := validate(cleaned)) is not None:
+        raise ValueError(f"these fields are nobody's in the ledger: {rejection.message}")
+    return identity(cleaned).hex()

@@ -88,6 +88,13 @@ class Seeded:
                 connection.execute(TABLES.contacts.insert(), values | {"person": person(contact)})
         return batch_id
 
+    def attempt(self, run_id: str, opened_at: str) -> None:
+        """Add the latest attempt of a task instance."""
+        key = {"task_key": f"{next(self._numbers):032x}", "map_index": -1, "try_number": 1, "owner": "0" * 32}
+        whose = {"organisation": "org-1", "dag_id": "enrich_crm", "run_id": run_id, "task_id": "enrich"}
+        with self.server.administration.begin() as connection:
+            connection.execute(TABLES.attempts.insert(), {**key, **whose, "opened_at": utc(opened_at)})
+
     def source_row(self, source_id: str, contact: dict[str, str], seen_at: str, source: str = "") -> None:
         """Add a row of a source."""
         row = {
@@ -280,7 +287,8 @@ def test_a_person_is_erased_and_may_be_submitted_again(people: Seeded) -> None:
         return found.bought
 
     assert history()
-    (statements,) = queries("Erasure of a person")
+    by_id, statements = queries("Erasure of a person")
+    assert people.ask(by_id.replace("4711", "4")) == [(person(BO),)]
     people.change(statements.replace(SOME_PERSON, person(BO)))
     assert left(people, "contacts") == ["Ada", "Cy"]
     assert left(people, "source_rows", "source_id") == ["1", "3", "x"]
@@ -289,8 +297,11 @@ def test_a_person_is_erased_and_may_be_submitted_again(people: Seeded) -> None:
 
 
 def test_what_is_older_than_the_retention_goes(people: Seeded) -> None:
+    people.attempt("old", "2024-12-31T23:59:59")
+    people.attempt("new", "2025-01-01T00:00:00")
     (statements,) = queries("Retention")
     people.change(statements)
+    assert left(people, "attempts", "run_id") == ["new"]
     assert left(people, "batches", "run_id") == ["run-2", "run-3"]
     assert left(people, "contacts") == ["Bo", "Bo", "Cy"]
     assert left(people, "source_rows", "source_id") == ["2", "3", "4", "x"]

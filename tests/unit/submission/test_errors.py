@@ -46,7 +46,9 @@ def test_what_asks_for_no_decision_is_one_line() -> None:
 
 def test_contacts_that_may_have_moved_put_the_decision_into_a_short_first_line() -> None:
     first, rest = str(moved_contacts(1, {EnrichmentType.PARTIAL: 1_000_000})).split("\n")
-    assert first == "1,000,000 contacts may be submitted twice: configure a ledger and start a new DAG run."
+    assert first == (
+        "1,000,000 contacts may be submitted twice: map over the list as it was, in the same order, then clear."
+    )
     assert "on_unknown_submission='resubmit'" in rest
 
 

@@ -447,6 +447,43 @@ def test_a_person_has_the_hash_under_which_a_source_submits_them() -> None:
     assert person(fields) == person({"first_name": "Zofia", "last_name": "Quxley", "company_name": "Harbor"})
 
 
+@pytest.mark.parametrize(
+    ("contact", "told"),
+    [
+        ({"company": "Harbor", "first_name": "Zofia", "last_name": "Quxley"}, r"unknown fields: company\. "),
+        ({"firstname": "Zofia", "lastname": "Quxley"}, r"unknown fields: firstname, lastname\. "),
+        (
+            {"linkedin": None, "first_name": "Zofia", "last_name": "Quxley", "company_name": "Harbor"},
+            "unknown fields: linkedin",
+        ),
+        ({}, "nobody's in the ledger: no LinkedIn URL, no name and no company"),
+        (Contact(), "nobody's in the ledger"),
+        ({"email": "zofia@harborlight.example"}, "nobody's in the ledger: only an e-mail address"),
+        (
+            {"first_name": "Zofia", "last_name": "Quxley"},
+            "nobody's .*: company_name and company_domain are missing",
+        ),
+        (
+            {"first_name": "N/A", "last_name": "Quxley", "company_name": "Harbor"},
+            "first_name or last_name is missing",
+        ),
+        ({"linkedin_url": "https://www.linkedin.com/company/harbor"}, "not a person's LinkedIn URL"),
+    ],
+)
+def test_a_hash_that_would_be_nobodys_is_refused(contact: Contact | dict[str, object], told: str) -> None:
+    with pytest.raises(ValueError, match=told) as refusal:
+        person(contact)
+    assert not any(value in str(refusal.value) for value in ("Zofia", "Quxley", "Harbor", "zofia@"))
+
+
+def test_what_plays_no_part_does_not_change_a_hash() -> None:
+    named = {"first_name": "Zofia", "last_name": "Quxley", "company_domain": "harborlight.example"}
+    more = {"email": "zofia@harborlight.example", "linkedin_url": None, "company_name": ""}
+    assert person(named | more) == person(named)
+    profile = "https://www.linkedin.com/in/zofia-quxley"
+    assert person(named | {"linkedin_url": profile}) == person({"linkedin_url": profile})
+
+
 def test_a_database_without_row_locks_is_refused_by_name() -> None:
     engine = sa.create_mock_engine("mssql://", lambda *_: None)
     with pytest.raises(JournalConfigurationError, match="is a database of type 'mssql', which lacks"):
