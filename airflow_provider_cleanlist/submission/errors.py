@@ -177,8 +177,8 @@ def moved_contacts(missing: int, pending: Mapping[EnrichmentType, int]) -> error
         f"{counted(worst_case_credits(pending), 'credit')}. Nothing was submitted in this attempt. Map over the list "
         "as it was, in the same order, and clear the task. To submit these contacts all the same, and perhaps pay "
         "twice, clear it with on_unknown_submission='resubmit'. A new DAG run pays again for all that this "
-        "run has submitted. For later runs, configure a ledger ([cleanlist] ledger_conn_id) or [cleanlist] journal_path: it knows what "
-        "every map index has submitted."
+        "run has submitted. For later runs, configure a ledger ([cleanlist] ledger_conn_id) or [cleanlist] "
+        "journal_path: it knows what every map index has submitted."
     )
     count = counted(sum(pending.values()), "contact")
     decision = f"{count} may be submitted twice: map over the list as it was, in the same order, then clear."
