@@ -57,7 +57,8 @@ EXPORT_ROW_BYTES = 4 * MB
 EXPORT_COLUMNS = 2000
 """Columns of it."""
 FIELD_CHARACTERS = 256 * 1024
-"""Names of all fields of a list together: progress of a load is stored with them, batch by batch."""
+"""Names of all fields of a list together: progress of a load is stored with them, batch by batch. Also names of all
+columns of a source of contacts together, which each shape of its rows is planned by."""
 ADDRESS_CHARACTERS = 8192
 """Longest signed address of a file; it is stored with the progress of its load, batch by batch."""
 ETAG_CHARACTERS = 256
@@ -96,7 +97,15 @@ WEBHOOK_ADDRESSES = 10_000
 SOURCE_COLUMNS = 2000
 """Most columns with a name that a source of contacts may have."""
 SHEET_COLUMNS = 16_384
-"""Most columns of a source with those that have no name: as wide as a spreadsheet is saved."""
+"""Most columns of a source with those that have no name, and cells of a record: as wide as a spreadsheet is saved."""
+SOURCE_NAME_CHARACTERS = 4000
+"""Longest name of a column of a source: questions of forms with the whole text of a consent."""
+LOOK_CHARACTERS = 8 * MB
+"""How far a text is looked into for its delimiter, its header, or what an array holds; also its longest record."""
+FULL_NAME_CHARACTERS = 200
+"""Longest full name of a result that is compared with first and last names."""
+FULL_NAME_WORDS = 10
+"""Most words of it: each place between two of them may be where the last name begins."""
 PARQUET_BATCH_ROWS = 2000
 """Rows of a Parquet file that are read together."""
 PARQUET_BATCH_BYTES = 64 * MB

@@ -11,6 +11,13 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import ObjectStoragePath
 
 
+_LOCAL = ("file", "local")
+
+
+class NotARegularFileError(OSError):
+    """A path leads to something else than a file with an end, such as a pipe."""
+
+
 def open_file(location: str, mode: Literal["rb", "wb"]) -> IO[bytes]:
     """Open a file for reading or writing bytes.
 
@@ -22,15 +29,19 @@ def open_file(location: str, mode: Literal["rb", "wb"]) -> IO[bytes]:
         The open file; a context manager, as every file.
 
     Raises:
-        OSError: The file cannot be opened.
+        OSError: The file cannot be opened, or it is a local one that is not regular: reading a pipe lasts as long as
+            its writer likes.
         ImportError: The package that opens files of the URI's scheme is not installed.
         ValueError: No installed package knows the URI's scheme.
     """
     if "://" not in location:
-        return Path(location).open(mode)
+        return _open_regular(location) if mode == "rb" else Path(location).open(mode)
     from airflow.providers.common.compat.sdk import ObjectStoragePath
 
-    opened: IO[bytes] = ObjectStoragePath(location).open(mode)  # type: ignore[no-untyped-call]
+    path = ObjectStoragePath(location)
+    if mode == "rb" and path.protocol in _LOCAL:
+        return _open_regular(path.path)
+    opened: IO[bytes] = path.open(mode)  # type: ignore[no-untyped-call]
     return opened
 
 
@@ -45,16 +56,22 @@ def start_of(path: ObjectStoragePath, size: int) -> bytes | None:
         OSError: The file cannot be read.
     """
     try:
-        if path.protocol not in ("file", "local"):
-            with path.open("rb") as file:  # type: ignore[no-untyped-call]
-                return bytes(file.read(size))
-        descriptor = os.open(path.path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        is_local = path.protocol in _LOCAL
+        with _open_regular(path.path) if is_local else path.open("rb") as file:  # type: ignore[no-untyped-call]
+            return bytes(file.read(size))
     except FileNotFoundError:
         return None
+
+
+def _open_regular(path: str) -> IO[bytes]:
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise OSError("it is not a regular file")
-        with os.fdopen(descriptor, "rb", closefd=False) as opened:
-            return opened.read(size)
-    finally:
+        kind = os.fstat(descriptor).st_mode
+        if stat.S_ISDIR(kind):
+            raise IsADirectoryError("it is not a regular file")
+        if not stat.S_ISREG(kind):
+            raise NotARegularFileError("it is not a regular file")
+        return os.fdopen(descriptor, "rb")
+    except OSError:
         os.close(descriptor)
+        raise

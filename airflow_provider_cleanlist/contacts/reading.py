@@ -18,6 +18,7 @@ from typing import NamedTuple, Self
 from airflow_provider_cleanlist.client.models import CONTACT_FIELDS, Contact, EnrichmentType
 from airflow_provider_cleanlist.contacts.cells import (
     TEXTS,
+    checked_names,
     chosen_values,
     clean_text,
     cleaned_values,
@@ -37,7 +38,7 @@ from airflow_provider_cleanlist.contacts.columns import (
     unknown_mapping_error,
     unusable_columns_error,
 )
-from airflow_provider_cleanlist.contacts.errors import SourceError
+from airflow_provider_cleanlist.contacts.errors import ColumnError, SourceError
 from airflow_provider_cleanlist.contacts.identity import (
     Deduplicator,
     Rejection,
@@ -214,7 +215,10 @@ def read_contacts(
     seen = Deduplicator()
     wanted = WantedColumns(mapping, also=(source_ids.column,) if source_ids else ())
     for row in source.rows(wanted):
-        plan = plans.of(source.columns or tuple(row.values))
+        if source.columns and _is_blank(row):  # fast: they come by the million
+            report.blank.add(row.number)
+            continue
+        plan = plans.of(source.columns or tuple(row.values), row.number)
         values = chosen_values(row.values, plan.sources)
         fields = cleaned_values(values)
         if _is_blank_row(row, fields):
@@ -265,6 +269,11 @@ def _explained(rejection: Rejection, values: Mapping[str, object]) -> Rejection:
     return Rejection(RejectionReason.NOT_A_NAME) if has_no_name else rejection
 
 
+def _is_blank(row: SourceRow) -> bool:
+    values = row.values.values()
+    return not any(values) and not row.is_overlong and all(map(is_nothing, values))
+
+
 def _is_blank_row(row: SourceRow, fields: Mapping[str, object]) -> bool:
     if row.is_overlong or fields.get("last_name") or fields.get("first_name") or fields.get("company_name"):
         return False
@@ -281,10 +290,17 @@ class _Plans:
         self._seen: dict[str, None] = {}
         self._read: dict[str, dict[str, None]] = {}
 
-    def of(self, columns: tuple[str, ...]) -> ColumnPlan:
-        """Return the plan for a row with these columns."""
+    def of(self, columns: tuple[str, ...], number: int = 0) -> ColumnPlan:
+        """Return the plan for a row with these columns.
+
+        Args:
+            columns: The columns of the source, or of the row.
+            number: The row.
+        """
         plan = self._plans.get(columns)
         if plan is None:
+            if self._source.columns is None:
+                self._check_names(columns, number)
             plan = plan_columns(columns, self._mapping)
             if len(self._plans) >= _MAX_SHAPES:
                 self._plans.clear()
@@ -349,6 +365,12 @@ class _Plans:
         columns = tuple(self._seen)
         mapped = filter(None, (find_column(columns, name) for name in self._mapping))
         return dict(zip(columns, masked(columns, tuple(mapped)), strict=True))
+
+    def _check_names(self, columns: Sequence[str], number: int) -> None:
+        try:
+            checked_names(columns, f"Row {number:,}")
+        except ColumnError as error:
+            raise ColumnError(f"{self._source.describe()}: {error}") from None
 
     def _check(self) -> None:
         plan = self._whole_plan()

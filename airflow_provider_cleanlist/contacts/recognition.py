@@ -26,7 +26,7 @@ FULL_NAME = "full_name"
 
 _NUMBER = r"^\s*\d{1,2}[.)]\s+"
 _NUMBERED = re.compile(_NUMBER)
-_DUTY = r"\s*[(\[]\s*(?:required|optional|mandatory|pflichtfeld|optionnel|obligatoire|obligatorio|opcional)\s*[)\]]\s*$"
+_DUTY = r"[(\[]\s*(?:required|optional|mandatory|pflichtfeld|optionnel|obligatoire|obligatorio|opcional)\s*[)\]]\s*$"
 _OF_FORMS = re.compile(f"{_NUMBER}|{_DUTY}", re.IGNORECASE)
 
 _FILE = Path(__file__).with_name("known_names.csv")
@@ -106,6 +106,7 @@ _CAMEL_CASE = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _WORD = re.compile(r"[^\W_]+")
 _LONGEST_PREFIXED = 100  # characters; a longer "name" is data
 _LONGEST_PREFIX = 3  # words
+_LONGEST_KNOWN = 200  # characters; longer names are not compared
 _REMEMBERED = 2_000  # names of columns; rows of JSON may each bring their own
 
 _OBJECT_WORDS = """
@@ -415,7 +416,7 @@ def _known(names: Mapping[str, str]) -> dict[str, KnownName]:
 
 @lru_cache(maxsize=_REMEMBERED)
 def _meanings(name: str) -> tuple[KnownName, ...]:
-    return names_by_key().get(header_key(name), ())
+    return names_by_key().get(header_key(name), ()) if len(name) <= _LONGEST_KNOWN else ()
 
 
 def _behind_prefixes(names: Mapping[str, str], whole: Mapping[str, KnownName]) -> dict[str, KnownName]:

@@ -43,7 +43,7 @@ from airflow_provider_cleanlist.contacts.readers.text import (
 )
 from airflow_provider_cleanlist.contacts.recognition import count_recognised
 from airflow_provider_cleanlist.input_limits import GZIPPED_PARQUET_BYTES
-from airflow_provider_cleanlist.storage import open_file
+from airflow_provider_cleanlist.storage import NotARegularFileError, open_file
 
 if TYPE_CHECKING:
     from airflow_provider_cleanlist.contacts.readers.query import ConnectionHook
@@ -300,7 +300,7 @@ class FileSource:
                 if self._is_gzip:
                     file = stack.enter_context(gzip.GzipFile(fileobj=cast("IO[bytes]", file)))
                 yield from _FORMATS[self._format[0]](self, file, wanted or WantedColumns(is_all=True))
-        except (FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError) as error:
+        except tuple(_PROBLEMS) as error:
             raise MissingFileError(f"{self._name} cannot be read: {_PROBLEMS[type(error)]}.") from None
         except OSError as error:
             raise SourceUnavailableError(f"{self._name} cannot be read ({type(error).__name__}).") from None
@@ -337,9 +337,13 @@ class FileSource:
         self.columns = table.columns
         self._has_groups = table.has_groups
         width = len(table.columns)
+        blank = dict.fromkeys(table.columns)
         for number, cells in table.records():
             if len(cells) == width:  # fast: nearly all rows
                 yield SourceRow(number, dict(zip(table.columns, cells, strict=True)))
+                continue
+            if not cells:  # fast: a blank line
+                yield SourceRow(number, blank)
                 continue
             is_overlong = any(map(str.strip, cells[width:]))
             values = dict(zip_longest(table.columns, cells[:width]))
@@ -388,6 +392,7 @@ _PROBLEMS: Mapping[type[OSError], str] = {
     IsADirectoryError: "it is a directory",
     NotADirectoryError: "there is no such file",
     PermissionError: "permission denied",
+    NotARegularFileError: "it is not a regular file",
 }
 
 

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from airflow_provider_cleanlist.contacts.identity import identity, normalise, validate
+from airflow_provider_cleanlist.input_limits import FULL_NAME_CHARACTERS, FULL_NAME_WORDS
 
 
 def person_of(record: Mapping[str, Any], submitted: Collection[str]) -> str | None:
@@ -59,7 +60,9 @@ def _contacts_in(record: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     if first and last:
         yield found | {"first_name": first, "last_name": last}
     else:
-        words = str(record.get("prospect_full_name") or "").split()
+        full = str(record.get("prospect_full_name") or "")
+        words = full.split() if len(full) <= FULL_NAME_CHARACTERS else []
+        words = words if len(words) <= FULL_NAME_WORDS else []
         for cut in range(min(1, len(words)), max(1, len(words))):
             yield found | {"first_name": " ".join(words[:cut]), "last_name": " ".join(words[cut:])}
         yield found

@@ -115,7 +115,11 @@ def test_the_limits_of_lists_and_loads() -> None:
     for statement in (
         f"| {limits.PAGES:,} pages, and {limits.PAGES_OF_LISTS:,} |",
         f"`journal_path` | {limits.JOURNAL_FILE // 1024**2} MB |",
-        f"of contacts | {limits.SOURCE_COLUMNS:,} with a name, {limits.SHEET_COLUMNS:,} in all |",
+        f"of contacts | {limits.SOURCE_COLUMNS:,} with a name, {limits.SHEET_COLUMNS:,} in all; names of "
+        f"{limits.SOURCE_NAME_CHARACTERS:,} characters, {limits.FIELD_CHARACTERS:,} together |",
+        f"A record of delimited text | {limits.LOOK_CHARACTERS:,} characters, {limits.SHEET_COLUMNS:,} cells |",
+        f"of a JSON array | {limits.LOOK_CHARACTERS:,} characters |",
+        f"first and last names | {limits.FULL_NAME_CHARACTERS} characters, {limits.FULL_NAME_WORDS} words |",
         f"| {limits.PARQUET_BATCH_ROWS:,} rows of a Parquet file | {limits.PARQUET_BATCH_BYTES // limits.MB} MB in the "
         f"columns that are read; {limits.PARQUET_MEMORY // limits.MB} MB of memory",
         f"| A gzipped Parquet file | {limits.GZIPPED_PARQUET_BYTES // 1024**3} GB |",

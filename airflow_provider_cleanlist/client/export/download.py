@@ -115,7 +115,7 @@ class Download:
         self._response: requests.Response | None = None
         self._socket: Any = None
         self._remaining: int | None = None
-        self._waiting = b""
+        self._waiting = bytearray()
         self._lost = ""
         self.etag = etag
         self.offers_ranges = offers_ranges
@@ -146,7 +146,7 @@ class Download:
         self._response = response
         skip = self._check(response, at)
         self.received = at - skip
-        self._waiting, self._lost = b"", ""
+        self._waiting, self._lost = bytearray(), ""
         while skip:
             part = self.part(min(skip, EXPORT_PART_BYTES))
             if not part:
@@ -177,7 +177,8 @@ class Download:
             self._lost = reason
             if not self._waiting:
                 raise DownloadError(reason)
-        part, self._waiting = self._waiting[:size], self._waiting[size:]
+        part = bytes(self._waiting[:size])
+        del self._waiting[:size]
         self.received += len(part)
         return part
 

@@ -5,13 +5,11 @@ from __future__ import annotations
 import contextlib
 import csv
 import re
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain, islice
-from typing import Any
 
 from airflow_provider_cleanlist.contacts.addresses import parse_linkedin_url
-from airflow_provider_cleanlist.contacts.cells import source_columns
+from airflow_provider_cleanlist.contacts.cells import checked_names, source_columns
 from airflow_provider_cleanlist.contacts.errors import MalformedFileError
 from airflow_provider_cleanlist.contacts.readers.headers import (
     HEADER_WITHIN,
@@ -22,6 +20,7 @@ from airflow_provider_cleanlist.contacts.readers.headers import (
     names_columns,
     read_head,
 )
+from airflow_provider_cleanlist.contacts.readers.records import RecordReader
 from airflow_provider_cleanlist.contacts.recognition import (
     are_notes,
     are_totals,
@@ -33,6 +32,7 @@ from airflow_provider_cleanlist.contacts.recognition import (
     words_of_no_row,
 )
 from airflow_provider_cleanlist.contacts.report import Tally
+from airflow_provider_cleanlist.input_limits import LOOK_CHARACTERS, SHEET_COLUMNS, SOURCE_COLUMNS
 
 DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "pipe"}
 """The delimiters that are detected, and their names for messages."""
@@ -40,6 +40,7 @@ MAX_CELL_CHARACTERS = 8 * 1024 * 1024
 """Longest cell; Python's own limit of 131,072 is less than what some exports have in a cell."""
 
 _FOOTER_WITHIN = 20  # records
+_FOOTER_CHARACTERS = 10_000
 _NAME_CHARACTERS = 200
 _SAMPLE_LINES = 50
 _QUESTION_ID = re.compile(r'\{"ImportId":.*\}')  # the third header of Qualtrics
@@ -79,8 +80,9 @@ class DelimitedFile:
 
     Raises:
         EmptyFileError: If there is no record at all.
-        MalformedFileError: If quotation marks are not balanced, or ``header_row`` names no record.
-        ColumnError: If the header has more columns than are read.
+        MalformedFileError: If quotation marks are not balanced, a record is too large, ``header_row`` names no record,
+            or nothing but blank lines is found as far as the header is searched for.
+        ColumnError: If the header has more columns than are read, or longer names.
     """
 
     def __init__(
@@ -93,17 +95,17 @@ class DelimitedFile:
         if csv.field_size_limit() < MAX_CELL_CHARACTERS:
             csv.field_size_limit(MAX_CELL_CHARACTERS)
         count_known = _short_only(count_known)
-        head = list(islice(lines, _SAMPLE_LINES + (header_row or 0)))
+        head = list(_first_lines(lines, _SAMPLE_LINES + (header_row or 0)))
         hint = _EXCEL_HINT.fullmatch(head[0]) if head else None
         skipped = 1 if hint else 0
         self.delimiter = hint[1] if hint else sniff_delimiter(head, header_row, count_known)
         quote = _quotation_mark(head[skipped:], self.delimiter, count_known)
-        self._reader = _RecordReader(
+        self._reader = RecordReader(
             chain(head[skipped:], lines), self.delimiter, quote, first_line=1 + skipped
         )
         records = enumerate(self._reader)
         self._count_known = count_known
-        head_records = read_head(records, header_row, count_known)
+        head_records = read_head(records, header_row, count_known, lambda: self._reader.characters)
         position = find_header(head_records, header_row, count_known)
         if header_row is None:
             self._reader.width = len(_whole_names(head_records[position][1], self.delimiter))
@@ -111,7 +113,7 @@ class DelimitedFile:
         self._header_number, self._header = head_records[position]
         self._lines_above = sum(map(has_value, (cells for _, cells in head_records[:position])))
         self._records = chain(head_records[position + 1 :], records)
-        names = self._names()
+        names = checked_names(self._names(), "The source")
         above = head_records[position - 1][1] if position and header_row is None else []
         self.columns = source_columns(with_groups(names, above))
         self.has_groups = self.columns != source_columns(names)
@@ -142,14 +144,15 @@ class DelimitedFile:
         Raises:
             MalformedFileError: Another header stands below the first.
         """
-        held: list[tuple[int, list[str]]] = []
+        held: list[tuple[range, list[str]]] = []
         is_after_blank = False
         words = words_of_no_row().union(filter(None, self._header))
         for number, cells in self._below_labels():
             if not has_value(cells):
                 is_after_blank = True
                 if held:
-                    held.append((number, cells))
+                    begin = number if has_value(held[-1][1]) else held.pop()[0].start
+                    held.append((range(begin, number + 1), []))
                     continue
             elif not words.isdisjoint(cells) and self._is_no_row(
                 number, cells
@@ -157,17 +160,17 @@ class DelimitedFile:
                 continue
             elif is_after_blank:
                 if len(held) < _FOOTER_WITHIN and self._may_be_footer(cells):
-                    held.append((number, cells))
+                    held.append((range(number, number + 1), cells))
                     continue
                 is_after_blank = False
-                yield from held
+                yield from ((number, cells) for numbers, cells in held for number in numbers)
                 held.clear()
             yield number, cells
-        for number, cells in held:
+        for numbers, cells in held:
             if has_value(cells):
-                self._footer.add(number)
+                self._footer.add(numbers.start)
             else:
-                yield number, cells
+                yield from ((number, cells) for number in numbers)
 
     def _repeats_header(self, cells: Sequence[str]) -> bool:
         """Return whether a record is the header in another spelling, as joined files have it: every name of it."""
@@ -229,6 +232,8 @@ class DelimitedFile:
 
     def _may_be_footer(self, cells: Sequence[str]) -> bool:
         """Return whether a record may belong to a footer: a single cell, a sentence in the first one, or its words."""
+        if len(cells[0]) > _FOOTER_CHARACTERS:
+            return False
         first = cells[0].strip()
         if _FOOTER_START.match(first):
             return True
@@ -251,133 +256,24 @@ def _whole_names(header: Sequence[str], delimiter: str) -> list[str]:
     return list(map(delimiter.join, whole)) if unclosed <= 0 else list(header)
 
 
+def _first_lines(lines: Iterator[str], most: int) -> Iterator[str]:
+    """Yield the first lines, as many as are looked at."""
+    characters = 0
+    for line in islice(lines, most):
+        yield line
+        characters += len(line)
+        if characters > LOOK_CHARACTERS:
+            return
+
+
 def _short_only(count_known: Callable[[Iterable[str]], int]) -> Callable[[Iterable[str]], int]:
-    """Keep cells from being compared that are too long to be a name."""
-    return lambda cells: count_known([cell for cell in cells if len(cell) <= _NAME_CHARACTERS])
+    """Keep cells from being compared that are too long to be a name, or more than a source has columns."""
 
+    def count(cells: Iterable[str]) -> int:
+        short = dict.fromkeys(cell for cell in cells if len(cell) <= _NAME_CHARACTERS)
+        return count_known(list(islice(short, SOURCE_COLUMNS + 1)))
 
-class _Lines:
-    """Lines that can be taken once more.
-
-    Attributes:
-        taken: The lines taken since it was last cleared.
-    """
-
-    def __init__(self, lines: Iterator[str]) -> None:
-        self.taken: list[str] = []
-        self._again: deque[str] = deque()
-        self._lines = lines
-
-    def __iter__(self) -> Iterator[str]:
-        return self
-
-    def __next__(self) -> str:
-        line = self._again.popleft() if self._again else next(self._lines)
-        self.taken.append(line)
-        return line
-
-    def put_back(self) -> None:
-        """Hand out once more what was taken."""
-        self._again.extendleft(reversed(self.taken))
-        self.taken.clear()
-
-
-class _RecordReader:
-    """Reads records strictly, and one that is not well-formed in each of the ways in which tools write them.
-
-    Attributes:
-        width: Number of cells in the header; None before it is known.
-    """
-
-    def __init__(self, lines: Iterator[str], delimiter: str, quote: str, first_line: int) -> None:
-        self.width: int | None = None
-        self._quote = quote
-        self._lines = _Lines(lines)
-        self._line = first_line
-        self._delimiter = delimiter
-        blanks = " " if delimiter == "\t" else r" \t"
-        self._space_after_quote = re.compile(rf'"[{blanks}]+(?={re.escape(delimiter)}|[\r\n]*\Z)')
-
-    def __iter__(self) -> Iterator[list[str]]:
-        reader = self._csv(self._lines)
-        while True:
-            try:
-                record = next(reader, None)
-            except csv.Error as error:
-                record = self._reread(str(error))
-                reader = self._csv(self._lines)
-            if record is None:
-                return
-            if self.width not in (None, len(record)) and self._has_backslashed_quote():
-                record = self._with_backslashes() or record
-                reader = self._csv(self._lines)
-            self._line += len(self._lines.taken)
-            self._lines.taken.clear()
-            yield record
-
-    def _csv(self, lines: Iterable[str], **dialect: Any) -> Iterator[list[str]]:
-        return csv.reader(
-            lines,
-            delimiter=self._delimiter,
-            quotechar=self._quote,
-            skipinitialspace=True,
-            strict=True,
-            **dialect,
-        )
-
-    def _has_backslashed_quote(self) -> bool:
-        return any(r"\"" in line for line in self._lines.taken)
-
-    def _with_backslashes(self) -> list[str] | None:
-        """Read the record once more, as one with backslashes before quotation marks, if it fits the header then."""
-        lines = len(self._lines.taken)
-        self._lines.put_back()
-        with contextlib.suppress(csv.Error):
-            record = next(self._csv(self._lines, escapechar="\\"))
-            if len(record) == self.width:
-                return record
-        self._lines.put_back()
-        for _ in islice(self._lines, lines):  # as they were read before
-            pass
-        return None
-
-    def _reread(self, problem: str) -> list[str]:
-        dialects: list[dict[str, Any]] = [{}]
-        if self._has_backslashed_quote():
-            dialects.insert(0, {"escapechar": "\\"})
-        for dialect in dialects:
-            self._lines.put_back()
-            lines = (self._space_after_quote.sub('"', line) for line in self._lines)
-            with contextlib.suppress(csv.Error):
-                return next(self._csv(lines, **dialect))
-        self._lines.put_back()
-        record = self._literal_record() if self._delimiter == "\t" else None
-        if record is None:
-            raise MalformedFileError(self._explain(problem))
-        return record
-
-    def _literal_record(self) -> list[str] | None:
-        """Return the cells of the next line, quotation marks included, unless one is open at the end of its cell."""
-        cells = next(self._lines).rstrip("\r\n").split(self._delimiter)
-        if any(cell.startswith('"') and cell.count('"') < 2 for cell in cells):
-            return None
-        return [_unquoted(cell) for cell in cells] if self.width in (None, len(cells)) else None
-
-    def _explain(self, problem: str) -> str:
-        if "unexpected end" in problem or "field larger" in problem:
-            return (
-                f"A quotation mark opened in the record at line {self._line} is never closed, or the cell is longer "
-                f"than {csv.field_size_limit():,} characters."
-            )
-        return (
-            f"The record at line {self._line} continues after a closing quotation mark. "
-            "Quotation marks inside a quoted cell must be doubled."
-        )
-
-
-def _unquoted(cell: str) -> str:
-    text = cell.strip(" ")
-    return text[1:-1].replace('""', '"') if re.fullmatch(r'"(?:[^"]|"")*"', text) else cell
+    return count
 
 
 def sniff_delimiter(
@@ -407,7 +303,10 @@ def _quotation_mark(head: Sequence[str], delimiter: str, count_known: Callable[[
 def _sample(head: Sequence[str], delimiter: str) -> list[list[str]]:
     records: list[list[str]] = []
     with contextlib.suppress(csv.Error):  # a cell that the sample cuts off; the records before it count
-        records.extend(csv.reader(head, delimiter=delimiter, skipinitialspace=True))
+        records.extend(
+            record if len(record) <= SHEET_COLUMNS else []
+            for record in csv.reader(head, delimiter=delimiter, skipinitialspace=True)
+        )
     return records
 
 

@@ -13,11 +13,13 @@ from airflow_provider_cleanlist.contacts.recognition import (
     names_somebody,
     recognise,
 )
+from airflow_provider_cleanlist.input_limits import LOOK_CHARACTERS
 
 HEADER_WITHIN = 20
 """How many records are searched for the header."""
 LABELS_WITHIN = 2
 """How many records below the header may hold labels of its columns."""
+_HEAD_RECORDS = 10_000  # with blank ones
 
 
 def has_value(cells: Iterable[str]) -> bool:
@@ -45,17 +47,36 @@ def read_head(
     records: Iterator[tuple[int, list[str]]],
     header_row: int | None,
     count_known: Callable[[Iterable[str]], int],
+    characters: Callable[[], int],
 ) -> list[tuple[int, list[str]]]:
-    """Read records as far as the header may be."""
-    if header_row is not None:
-        return list(islice(records, header_row))
+    """Read records as far as the header may be; if it is searched for, the last of blank ones above all others.
+
+    Args:
+        records: Numbers and cells.
+        header_row: Which record is the header, counted from 1; None if it is searched for.
+        count_known: Returns how many of some names are known to be those of columns.
+        characters: Returns how many characters were read.
+
+    Raises:
+        MalformedFileError: It is not within the characters that are looked at.
+    """
     head: list[tuple[int, list[str]]] = []
     candidates = 0
     for number, cells in records:
+        if header_row is None and not candidates:
+            head.clear()
         head.append((number, cells))
         candidates += has_value(cells)
-        if candidates == HEADER_WITHIN or names_columns(cells, count_known):
+        if len(head) == header_row:
             break
+        is_found = candidates == HEADER_WITHIN or names_columns(cells, count_known)
+        is_far = characters() > LOOK_CHARACTERS
+        if header_row is None and (is_found or (candidates and (is_far or len(head) > _HEAD_RECORDS))):
+            break
+        if is_far:
+            raise MalformedFileError(
+                f"The header is not within the first {LOOK_CHARACTERS:,} characters. Leave out what is above it."
+            )
     return head
 
 

@@ -12,12 +12,18 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice
 from typing import Any
 
-from airflow_provider_cleanlist.contacts.errors import MalformedFileError
+from airflow_provider_cleanlist.contacts.errors import ColumnError, MalformedFileError
 from airflow_provider_cleanlist.contacts.recognition import (
     FULL_NAME,
     is_made_of_known_words,
     person_of,
     recognise,
+)
+from airflow_provider_cleanlist.input_limits import (
+    FIELD_CHARACTERS,
+    LOOK_CHARACTERS,
+    SHEET_COLUMNS,
+    SOURCE_NAME_CHARACTERS,
 )
 
 MAX_OBJECT_CHARACTERS = 8 * 1024 * 1024
@@ -26,6 +32,7 @@ _SPACE = re.compile(r"[ \t\r\n]*")
 _DECODER = json.JSONDecoder()
 _FIRST_OBJECTS = 20
 _MOST_LEVELS = 5
+_LONGEST_OWN = 200  # characters; a longer name is not known
 _NAMES = frozenset({"first_name", "last_name"})
 
 Row = tuple[int, Mapping[str, object]]
@@ -87,13 +94,23 @@ def flattened(record: Mapping[str, object], levels: int = _MOST_LEVELS) -> Mappi
     Args:
         record: A record as JSON or Parquet hold it.
         levels: How deep to go; what is deeper stays an object.
+
+    Raises:
+        ColumnError: The names, which are longer the more is joined, take too much.
     """
     if dict not in map(type, record.values()):
         return record
     flat: dict[str, object] = {}
+    characters = 0
     for name, value in record.items():
         if type(value) is dict and levels:
             for inner, part in flattened(value, levels - 1).items():
+                characters += len(name) + len(inner)
+                if characters > FIELD_CHARACTERS:
+                    raise ColumnError(
+                        "The names of objects inside an object have, joined by dots, more than "
+                        f"{FIELD_CHARACTERS:,} characters. Leave out what names no person or company."
+                    )
                 flat.setdefault(f"{name}.{inner}", part)
         else:
             flat[name] = value
@@ -126,7 +143,7 @@ class _ArraySearch:
         self._found: str | None = None
         self._unusable: list[Row] = []
         self._has_empty_array = False
-        self._own: list[str] = []
+        self._own: dict[str, None] = {}
         self._has_people_elsewhere = False
 
     def rows(self) -> Iterator[Row]:
@@ -147,7 +164,7 @@ class _ArraySearch:
 
     def _names_a_person(self) -> bool:
         """Return whether the object is a person itself, with an array of others inside."""
-        known = recognise(self._own)
+        known = recognise(tuple(self._own))
         return {
             name.field for column, name in known.items() if "." not in column or person_of(column)
         } >= _NAMES
@@ -160,7 +177,7 @@ class _ArraySearch:
             if not is_first:
                 window.expect(",", "the object's end")
             is_first = False
-            name = f"{path}{window.decode()}"
+            name = f"{path}{window.decode()}"[:SOURCE_NAME_CHARACTERS]
             window.expect(":", "a value")
             if window.peek() == "[":
                 yield from self._in_array(name)
@@ -168,15 +185,17 @@ class _ArraySearch:
                 yield from self._in_object(f"{name}.", levels - 1)
             else:
                 window.decode()
-                self._own.append(name)
+                if len(self._own) < SHEET_COLUMNS and len(name) <= _LONGEST_OWN:
+                    self._own[name] = None
         window.skip()
 
     def _in_array(self, name: str) -> Iterator[Row]:
         line = self._window.line
         items = _items(self._window)
-        first = list(islice(items, _FIRST_OBJECTS))
+        first = self._first(items)
         objects = [flattened(item) for item in first if isinstance(item, dict)]
-        columns = list(dict.fromkeys(chain.from_iterable(objects)))
+        names = (name for name in chain.from_iterable(objects) if len(name) <= SOURCE_NAME_CHARACTERS)
+        columns = list(dict.fromkeys(islice(names, SHEET_COLUMNS)))
         self._has_empty_array |= not first
         if len(objects) < len(first) or not objects or not self._is_usable(columns):
             self._unusable = self._unusable or list(enumerate(objects, start=1))
@@ -194,10 +213,21 @@ class _ArraySearch:
         self._found = shown
         yield from _rows(chain(first, items), shown)
 
+    def _first(self, items: Iterator[Any]) -> list[Any]:
+        """Return the first items, as many as are looked at."""
+        begin = self._window.read
+        first = []
+        for item in islice(items, _FIRST_OBJECTS):
+            first.append(item)
+            if self._window.read - begin > LOOK_CHARACTERS:
+                break
+        return first
+
     @staticmethod
     def _shown(name: str, line: int) -> str:
         """Return an array's name for a message, or where it is: its keys may be data, such as people's names."""
-        return repr(name) if is_made_of_known_words(name) else f"the array at line {line}"
+        is_shown = len(name) <= _LONGEST_OWN and is_made_of_known_words(name)
+        return repr(name) if is_shown else f"the array at line {line}"
 
 
 def _long_number(line: int) -> MalformedFileError:
@@ -212,13 +242,19 @@ def _object(value: Any, where: str) -> Mapping[str, object]:
 
 
 class _Window:
-    """The part of a text between what was decoded and what was read."""
+    """The part of a text between what was decoded and what was read.
+
+    Attributes:
+        line: The line of what comes next.
+        read: How many characters were read.
+    """
 
     def __init__(self, texts: Iterator[str]) -> None:
         self._texts = texts
         self._text = ""
         self._position = 0
         self.line = 1
+        self.read = 0
 
     def peek(self) -> str:
         """Return the next character that is not white space, or an empty string at the end."""
@@ -266,6 +302,7 @@ class _Window:
         more = next(self._texts, None)
         if more is None:
             return False
+        self.read += len(more)
         self._text = self._text[self._position :] + more
         self._position = 0
         return True

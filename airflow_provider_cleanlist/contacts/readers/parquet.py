@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_cleanlist.contacts.cells import is_nothing, source_columns
+from airflow_provider_cleanlist.contacts.cells import checked_names, is_nothing
 from airflow_provider_cleanlist.contacts.errors import MalformedFileError, MissingDependencyError
 from airflow_provider_cleanlist.contacts.readers.json_text import flattened
 from airflow_provider_cleanlist.input_limits import (
@@ -65,12 +65,12 @@ class ParquetTable:
             with self._memory.limited():
                 # Without both options pyarrow loads a whole row group, often the whole file.
                 self._file = parquet.ParquetFile(file, buffer_size=_BUFFER_BYTES, pre_buffer=False)
-                self._paths = [
-                    path for field in self._file.schema_arrow for path in _leaf_paths(field, pyarrow)
-                ]
+                fields = self._file.schema_arrow
+                paths = (path for field in fields for path in _leaf_paths(field, pyarrow))
+                self._paths = checked_names(paths, "The source")
         except (*self._errors, OSError) as error:
             raise self._unreadable(error) from None
-        self.columns = source_columns(self._paths)
+        self.columns = unique_names(self._paths)
 
     def rows(
         self, choose: Callable[[Sequence[str]], Sequence[str]] = lambda columns: columns

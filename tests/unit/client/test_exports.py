@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import socket
 import threading
+from types import SimpleNamespace
 from typing import cast
 
 import pytest
@@ -154,6 +155,20 @@ def test_a_server_that_sends_a_byte_for_each_connection_is_given_up():
 
 def test_a_connection_that_is_lost_after_each_whole_part_goes_on():
     assert parts_of(LosesConnections(EXPORT_PART_BYTES), 50) == 50
+
+
+def test_a_file_that_arrives_byte_by_byte_is_not_copied_for_each():
+    class OneByOne(io.BytesIO):
+        def read1(self, size: int = -1, **_: object) -> bytes:
+            return super().read1(min(size, 1))
+
+    download = Download("https://files.example/file", (1.0, 1.0))
+    download._response = cast("requests.Response", SimpleNamespace(raw=OneByOne(b"abcdefg"), close=int))
+    waiting = download._waiting
+    download._fill(5)
+    assert download._waiting is waiting
+    assert [download.part(5), download.part(5)] == [b"abcde", b"fg"]
+    assert type(download.part(5)) is bytes
 
 
 CUT = b"lead_id,phone\n1,+4917"

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from airflow_provider_cleanlist.contacts.columns import plan_columns
-from airflow_provider_cleanlist.contacts.recognition import count_recognised
+from airflow_provider_cleanlist.contacts.recognition import count_recognised, header_key
 
 NAMES = {"first_name", "last_name"}
 
@@ -209,3 +209,10 @@ def test_what_forms_and_objects_add_to_names_does_not_count(header: str) -> None
 def test_other_notes_in_a_name_count() -> None:
     assert sources("First Name (manager)|Last Name (manager)|Company") == {"company_name": ("Company",)}
     assert sources("Company Profile Url|Profile Views|Company") == {"company_name": ("Company",)}
+
+
+def test_white_space_in_a_name_costs_linear_time():
+    compared = header_key(" First" + " " * 500_000 + "Name  ( required ) ")  # square: days
+    assert compared == "firstname"
+    assert header_key("Firma [Pflichtfeld] ") == "firma"
+    assert header_key("(required) Name") == "requiredname"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import gzip
 import json
+import os
 import re
 import sqlite3
 import sys
@@ -17,7 +18,7 @@ import pytest
 from pyarrow import parquet
 
 from airflow_provider_cleanlist.client.models import Contact
-from airflow_provider_cleanlist.contacts import cells, sources
+from airflow_provider_cleanlist.contacts import cells, reading, sources
 from airflow_provider_cleanlist.contacts.errors import (
     ColumnError,
     EmptyFileError,
@@ -596,3 +597,57 @@ def test_an_error_says_that_groups_above_the_header_count(tmp_path):
         list(read_contacts(source, ReadReport()))
     [row] = read_contacts(FileSource(path, header_row=2), ReadReport())
     assert isinstance(row, UsableRow)
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl", "json", "parquet", "records", "frame"])
+@pytest.mark.parametrize("name", ["a" * 4001, "a" + " " * 32_000 + "b"], ids=["letters", "spaces"])
+def test_a_name_of_a_column_is_at_most_so_long(tmp_path, kind, name):
+    path = tmp_path / f"contacts.{kind}"
+
+    def read(name):
+        record = {"first_name": "Mara", "last_name": "Quxley", "company": "Thistle", name: "1"}
+        if kind == "csv":
+            path.write_text(",".join(record) + "\n" + ",".join(record.values()) + "\n")
+        elif kind.startswith("json"):
+            path.write_text(json.dumps([record] if kind == "json" else record))
+        elif kind == "parquet":
+            parquet.write_table(pa.table({key: [value] for key, value in record.items()}), path)
+        found = RecordsSource([record] if kind == "records" else pd.DataFrame([record]))
+        source = FileSource(path) if kind not in ("records", "frame") else found
+        return list(read_contacts(source, ReadReport()))
+
+    with pytest.raises(
+        ColumnError, match=rf"column 4 has one of {len(name):,} characters\. At most 4,000 in"
+    ):
+        read(name)
+    assert len(read("I agree" + " that" * 700)) == 1
+
+
+def test_a_row_of_json_has_no_more_columns_than_a_table(tmp_path):
+    row = {"first_name": "Mara", "last_name": "Quxley", "company": "Thistle"}
+    lines = [json.dumps(row), json.dumps(row | {f"k{n}": 0 for n in range(1998)})]
+    source = FileSource(write(tmp_path, "c.jsonl", "\n".join(lines).encode()))
+    with pytest.raises(
+        ColumnError, match=r"c\.jsonl.*: Row 2 has 2,001 columns, 2,001 of them with a name\."
+    ):
+        list(read_contacts(source, ReadReport()))
+
+
+def test_blank_lines_are_counted_without_being_planned(tmp_path, monkeypatch):
+    text = b"first_name,last_name,company\nMara,Quxley,Thistle\n" + b"\n" * 1000 + b" , ,\nTeo,Lind,Foo\n"
+    looked = []
+    monkeypatch.setattr(
+        reading, "cleaned_values", lambda values: looked.append(1) or cells.cleaned_values(values)
+    )
+    report = ReadReport()
+    rows = list(read_contacts(FileSource(write(tmp_path, "c.csv", text)), report))
+    assert ([row.number for row in rows], report.blank.count, len(looked)) == ([1, 1003], 1001, 2)
+
+
+@pytest.mark.parametrize("prefix", ["", "file://"])
+def test_a_pipe_in_place_of_a_file_is_not_waited_for(tmp_path, prefix):
+    os.mkfifo(tmp_path / "c.csv")
+    with pytest.raises(MissingFileError, match=r"c\.csv cannot be read: it is not a regular file\.$"):
+        list(FileSource(f"{prefix}{tmp_path}/c.csv").rows())
+    (tmp_path / "d.csv").symlink_to(write(tmp_path, "e.csv", b"email\nm@x.example\n"))
+    assert len(values(FileSource(f"{prefix}{tmp_path}/d.csv"))) == 1

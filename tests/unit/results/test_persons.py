@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_cleanlist.contacts.identity import normalise
+from airflow_provider_cleanlist.results import persons
 from airflow_provider_cleanlist.results.persons import person_of
 from airflow_provider_cleanlist.results.rows import result_row
 from airflow_provider_cleanlist.submission.ledger import person
@@ -100,3 +102,19 @@ def test_an_echo_decides_before_what_was_found() -> None:
     assert person_of(found(BEN), everybody) == person(ANA_BY_PROFILE)  # nobody submitted Ben
     assert person_of(found(BEN), submitted(ANA, ANA_BY_COMPANY)) is None
     assert person_of(found({"first_name": 7, "linkedin_url": []}), submitted(ANA)) == person(ANA)
+
+
+@pytest.mark.parametrize(
+    ("words", "is_found"), [(["Ana"] * 10, True), (["Ana"] * 11, False), (["Ana", "B" * 200], False)]
+)
+def test_a_full_name_that_is_no_name_is_nobodys(words: list[str], is_found: bool) -> None:
+    hashes = submitted({"first_name": "Ana", "last_name": " ".join(words[1:]), "company_name": "Acme"})
+    found = record(prospect={"full_name": " ".join(words)}, company={"name": "Acme"})
+    assert (person_of(found, hashes) in hashes) is is_found
+
+
+def test_the_names_that_are_compared_do_not_grow_with_a_full_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    compared: list[Any] = []
+    monkeypatch.setattr(persons, "normalise", lambda contact: compared.append(contact) or normalise(contact))
+    person_of(record(prospect={"full_name": "a " * 100_000}, company={"name": "Acme"}), frozenset({"00"}))
+    assert len(compared) == 6

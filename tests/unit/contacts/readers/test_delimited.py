@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import csv
 import io
+from itertools import chain, repeat
 
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_cleanlist.contacts.errors import EmptyFileError, MalformedFileError
-from airflow_provider_cleanlist.contacts.readers import delimited
+from airflow_provider_cleanlist.contacts.errors import ColumnError, EmptyFileError, MalformedFileError
+from airflow_provider_cleanlist.contacts.readers import delimited, headers, records
 from airflow_provider_cleanlist.contacts.readers.delimited import DELIMITERS, DelimitedFile
 from airflow_provider_cleanlist.wording import unique_names
 
@@ -575,3 +576,50 @@ def test_apostrophes_around_every_name_of_the_header_enclose_cells():
 def test_other_apostrophes_belong_to_the_text(header):
     _, _, records = read(f"{header}\n'Ada',Park,'t Hooft\n")
     assert records == [["'Ada'", "Park", "'t Hooft"]]
+
+
+def test_a_record_that_a_quotation_mark_never_closes_ends_somewhere(monkeypatch):
+    monkeypatch.setattr(records, "LOOK_CHARACTERS", 1000)
+    taken = []
+    lines = chain(["email,notes\n", "a,b\n"] + ["c,d\n"] * 60, repeat('"\n', 1), repeat('","\n', 10_000))
+    table = DelimitedFile(line for line in lines if not taken.append(line))
+    with pytest.raises(MalformedFileError, match=r"record at line 63 is longer than 1,000 characters\."):
+        list(table.records())
+    assert len(taken) < 500
+
+
+def test_a_quotation_mark_that_is_open_in_tabbed_text_belongs_to_its_value(monkeypatch):
+    monkeypatch.setattr(records, "LOOK_CHARACTERS", 1000)
+    rows = ["email\tnotes\n", 'a\t"five" inch or 5" "\n', *["b\tc\n"] * 1000]
+    assert read("".join(rows))[2] == [["a", '"five" inch or 5" "'], *[["b", "c"]] * 1000]
+
+
+def test_a_record_is_as_wide_as_a_sheet():
+    text = "email,notes\n" + "a,b\n" * 60
+    assert read(f'{text}a,"{"," * 20_000}"\n')[2][-1] == ["a", "," * 20_000]
+    assert len(read(text + "," * 16_383)[2][-1]) == 16_384
+    with pytest.raises(ColumnError, match=r"record at line 62 has 16,385 cells\."):
+        read(text + "," * 16_384)
+
+
+def test_the_header_is_searched_for_so_far(monkeypatch):
+    monkeypatch.setattr(delimited, "LOOK_CHARACTERS", 1000)
+    monkeypatch.setattr(headers, "LOOK_CHARACTERS", 1000)
+    header = "email,notes\na,b\n"
+    assert read("\n" * 900 + header)[1:] == (("email", "notes"), [["a", "b"]])
+    for text, row in (("\n" * 2000 + header, None), ("x,y\n" * 900 + header, 901)):
+        taken: list[str] = []
+        lines = (line for line in text.splitlines(keepends=True) if not taken.append(line))
+        with pytest.raises(MalformedFileError, match="header is not within the first 1,000 characters"):
+            DelimitedFile(lines, header_row=row)
+        assert len(taken) < 1100
+    assert read(f"{'t' * 600}\n{'t' * 600}\n{header}")[1] == ("t" * 600,)
+
+
+def test_blank_lines_behind_a_footer_are_held_together():
+    text = "email,notes\na,b\n\nExported by Mara\n" + "\n" * 5000
+    table = table_of(text)
+    rows = list(table.records())
+    assert rows == [(1, ["a", "b"]), (2, []), *[(number, []) for number in range(4, 5004)]]
+    assert table.skipped_lines() == ["Footer lines skipped: 1 (row 3)."]
+    assert [number for number, _ in table_of(text + "c,d\n").records()] == list(range(1, 5005))

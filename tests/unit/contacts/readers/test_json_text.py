@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_cleanlist.contacts.errors import MalformedFileError
+from airflow_provider_cleanlist.contacts.errors import ColumnError, MalformedFileError
 from airflow_provider_cleanlist.contacts.readers import json_text
 from airflow_provider_cleanlist.contacts.readers.json_text import flattened, read_json_array, read_json_lines
 
@@ -220,3 +221,34 @@ def test_broken_lines(line, message):
     with pytest.raises(MalformedFileError, match=message) as caught:
         list(read_json_lines(['{"a": 1}\n', line]))
     assert "SECRET" not in str(caught.value)
+
+
+@pytest.mark.parametrize("levels", [1, 4])
+def test_names_joined_by_dots_take_no_more_than_names_of_columns(levels):
+    record: dict[str, object] = {f"{n:x}": 0 for n in range(1000)}
+    for _ in range(levels):
+        record = {"K" * 1000: record}
+    with pytest.raises(ColumnError, match=r"joined by dots, more than 262,144 characters\."):
+        flattened(record)
+    assert len(flattened({"K" * 250: {f"{n:x}": 0 for n in range(1000)}})) == 1000
+
+
+def test_names_outside_of_the_array_are_kept_once_and_short():
+    own = ",".join(['"":0'] * 2000)
+    text = f'{{"{"K" * 100_000}":{{{own}}},"data":[{{"a":1}}]}}'
+    tracemalloc.start()
+    try:
+        assert list(read_json_array(pieces(text, 5000))) == [(1, {"a": 1})]
+        assert tracemalloc.get_traced_memory()[1] < 3_000_000
+    finally:
+        tracemalloc.stop()
+
+
+def test_the_look_at_an_array_holds_few_large_objects(monkeypatch):
+    monkeypatch.setattr(json_text, "LOOK_CHARACTERS", 1000)
+    read = []
+    texts = ['{"data":[', *[f'{{"a": "{"x" * 600}"}},' for _ in range(9)], '{"a": "end"}]}']
+    rows = read_json_array(text for text in texts if not read.append(text))
+    assert next(rows)[0] == 1
+    assert len(read) < 5
+    assert [number for number, _ in rows] == list(range(2, 11))
