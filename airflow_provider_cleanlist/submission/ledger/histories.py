@@ -163,7 +163,10 @@ class LedgerHistories:
 
     def _earlier_batch(self, row: Any, attempts: Mapping[int, int]) -> EarlierBatch:
         is_this_task = row.task_key == self._asking.task_key
-        is_later = self._asking.since is not None and row.submitted_at >= self._asking.since
+        since, last = self._asking.since, row.submitted_at
+        if row.map_index != self._asking.map_index:  # it may have been refused then, and sent again since
+            last = max(last, row.changed_at)
+        is_later = since is not None and last >= since
         is_here = is_this_task and (row.token == self._asking.token or is_later)
         status, state = row.workflow_status, read_word(BatchState, row.state, "cleanlist_batches.state")
         is_given_up = is_this_task and row.try_number < attempts.get(row.map_index, 0)

@@ -175,20 +175,14 @@ class LedgerJournal:
 
     def reopen(self, batch: Batch, now: float, is_due: Callable[[ContactHistory], bool]) -> Intent:
         """See :class:`.journal.Journal`. Somebody else may have submitted the batch's contacts in the meantime."""
-        again = replace(
-            batch,
-            state=BatchState.INTENT,
-            note="",
-            changed_at=now,
-            submitted_at=self._next_moment(now),
-        )
+        again = replace(batch, state=BatchState.INTENT, note="", changed_at=now)
 
         def reopen(connection: Connection) -> Sequence[int]:
             self.database.lock(connection, self.organisation)
             self._check_ownership(connection, batch.batch_id)
             not_due = self._not_due(connection, batch, list(batch.contacts()), is_due)
             if not not_due:
-                self._update(connection, again, submitted_at=moment(again.submitted_at))
+                self._update(connection, again)
             return not_due
 
         not_due = self.database.run(reopen)
@@ -278,19 +272,15 @@ class LedgerJournal:
     def _load(self, connection: Connection) -> list[Batch]:
         """Return the batches of this task instance, oldest first."""
         batches = self._tables.batches
-        is_own = sa.and_(
-            batches.c.task_key == self.task.hash,
-            batches.c.map_index == self.task.map_index,
-            batches.c.organisation == self.organisation,
-        )
-        if self._token:
+        is_own = sa.and_(batches.c.task_key == self.task.hash, batches.c.map_index == self.task.map_index)
+        if self._token:  # another organisation may have refused the first request under it
             first = sa.select(sa.func.min(batches.c.submitted_at)).where(
                 is_own, batches.c.token == self._token
             )
             self._since = connection.execute(first).scalar()
         last = sa.select(sa.func.max(batches.c.submitted_at)).where(batches.c.task_key == self.task.hash)
         self._latest = connection.execute(last).scalar() or self._latest
-        query = sa.select(batches).where(is_own, self._is_here())
+        query = sa.select(batches).where(is_own, batches.c.organisation == self.organisation, self._is_here())
         rows = connection.execute(query.order_by(batches.c.submitted_at, batches.c.batch_id)).all()
         contacts = self._statements.contacts_of(
             connection, [row.batch_id for row in rows], keep_task_ids=self._keep_task_ids

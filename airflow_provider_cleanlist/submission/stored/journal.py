@@ -211,9 +211,7 @@ class StoredJournal:
         found, since = self._load(part, self._prefix), self._since
         if since is not None:
             others = self._load_other_tokens(part)
-            found += [
-                item for item in others if since.is_before(part) or item[1].submitted_at >= since.seconds
-            ]
+            found += [item for item in others if since.is_before(part) or since.counts(item[1])]
         return found
 
     def _load_other_tokens(self, part: str) -> list[tuple[str, Batch]]:
@@ -225,8 +223,6 @@ class StoredJournal:
         """Return the keys and batches of a part under one token."""
         header = self._store.read(f"{prefix}.{part}")
         count = _batch_count(header)
-        if prefix == self._prefix or not self._token:  # a new value may start over for another organisation
-            self._check_organisation(header)
         batches = []
         for number in range(count):
             key = _key(prefix, part, number)
@@ -239,7 +235,13 @@ class StoredJournal:
             raise JournalCorruptError(
                 f"batch record {count} exists, but the header counts only {count} batches"
             )
-        return batches
+        other = str((header or {}).get("organisation") or self._organisation)
+        is_other = self._organisation not in ("", other)
+        if not is_other or not any(batch.may_be_billed for _, batch in batches):
+            return batches
+        if prefix == self._prefix or not self._token:
+            raise JournalOrganisationError(other_organisation(other, self._organisation))
+        return []  # a new value starts over for another organisation, so those under other values are not this one's
 
     def _keep_token(self, part: str) -> None:
         """Record that the part has batches under this token, so that an attempt without a token finds them."""
@@ -326,11 +328,6 @@ class StoredJournal:
         """See :class:`.journal.Journal`."""
         return self._settle(replace(batch, state=BatchState.UNKNOWN, note=note, changed_at=now))
 
-    def _check_organisation(self, header: Any) -> None:
-        other = header.get("organisation") if header else None
-        if other and self._organisation and other != self._organisation:
-            raise JournalOrganisationError(other_organisation(other, self._organisation))
-
     def keep_source_rows(self, rows: Iterable[tuple[str, bytes]]) -> None:
         """See :class:`.journal.Journal`."""
         raise JournalConfigurationError(NO_LEDGER.format(argument="id_column"))
@@ -381,6 +378,10 @@ class _FirstUse:
     def is_before(self, part: str) -> bool:
         """Return whether a part was opened after that, or by that attempt, whatever the clocks said."""
         return _opening(part) >= self.opening
+
+    def counts(self, batch: Batch) -> bool:
+        """Return whether a batch of another map index was sent after that, or sent again after a refusal."""
+        return max(batch.submitted_at, batch.changed_at) >= self.seconds
 
 
 def _opening(part: str) -> str:

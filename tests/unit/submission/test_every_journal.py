@@ -367,6 +367,59 @@ def test_a_token_that_vanishes_does_not_hide_another_organisation(task: Task) ->
         task.attempt(organisation="second")
 
 
+class TestTwoOrganisations:
+    """The connection's key changes between two attempts, and ``force_resubmit`` with it."""
+
+    def test_what_another_one_submitted_under_another_token_does_not_count(self, task: Task) -> None:
+        for number, (token, organisation, contacts) in enumerate((("a", "1", [A]), ("b", "2", [A, B]))):
+            journal = task.attempt(token=token, organisation=organisation)
+            journal.accept(begun(journal, *contacts, now=START + number), f"wf{number}", [], START + number)
+        again = task.attempt(token="a", organisation="1")
+        assert list(again.histories([A, B])) == [SUBMITTED, NOTHING]
+        assert [batch.workflow_id for batch in again.batches] == ["wf0"]
+        again.accept(begun(again, B, now=START + 2), "wf2", [], START + 2)
+        assert list(task.attempt(token="b", organisation="2").histories([A, B])) == [SUBMITTED] * 2
+
+    @pytest.mark.parametrize("outcome", ["accept", "lose", "nothing"])
+    def test_what_may_be_billed_to_another_one_stops_the_task(self, task: Task, outcome: str) -> None:
+        journal = task.attempt(token="a", organisation="1")
+        batch = begun(journal, A)
+        if outcome != "nothing":
+            getattr(journal, outcome)(batch, *(("wf", []) if outcome == "accept" else ("502",)), START + 1)
+        for token in ("a", ""):
+            with pytest.raises(JournalOrganisationError, match="for the organisation 1"):
+                task.attempt(token=token, organisation="2")
+
+    @pytest.mark.parametrize("token", ["", "a"])
+    def test_what_was_refused_stops_no_key(self, task: Task, token: str) -> None:
+        journal = task.attempt(token=token, organisation="1")
+        journal.reject(begun(journal, A), "402", START + 1)
+        other = task.attempt(token=token, organisation="2")
+        assert list(other.histories([A])) == [NOTHING]
+        other.accept(begun(other, A, now=START + 2), "wf", [], START + 2)
+        assert list(task.attempt(token=token, organisation="2").histories([A])) == [SUBMITTED]
+
+    def test_a_request_that_one_refused_is_the_first_use_for_both(self, task: Task) -> None:
+        first = task.attempt(token="a", organisation="1")
+        first.reject(begun(first, A), "402", START + 1)
+        second = task.attempt(token="b", organisation="2")
+        second.accept(begun(second, A, B, now=START + 2), "wf", [], START + 3)
+        assert list(task.attempt(token="a", organisation="2").histories([A, B])) == [SUBMITTED] * 2
+
+
+def test_a_request_that_is_sent_again_was_used_at_its_first_intent(task: Task) -> None:
+    """Another map index submits under another value between the refusal and the second sending."""
+    if task.kind == "task state":
+        pytest.skip("each map index has a store of its own")
+    first = task.attempt(0, token="a")
+    refused = first.reject(begun(first, A), "503", START + 1)
+    other = task.attempt(1, token="b")
+    other.accept(begun(other, B, now=START + 10), "wf-b", [], START + 11)
+    first.accept(reopened(first, refused, START + 20), "wf-a", [], START + 21)
+    for index, token in enumerate("ab"):
+        assert list(task.attempt(index, token=token).histories([A, B, C])) == [SUBMITTED] * 2 + [NOTHING]
+
+
 def test_a_replaced_attempt_sends_no_more_and_spoils_nothing(task: Task) -> None:
     replaced = task.attempt()
     rejected = replaced.reject(begun(replaced, A), "429", START + 1)
