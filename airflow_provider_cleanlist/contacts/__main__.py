@@ -21,14 +21,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: Command line arguments; None takes those of the process.
 
     Returns:
-        Exit status: 0 if every row can be sent, is a duplicate or is blank, 1 if rows are refused, 2 if the file cannot
-        be read.
+        Exit status: 0 if every row can be sent, is a duplicate or is blank, 1 if rows are refused or no row of a file
+        with any can be sent, 2 if the file cannot be read.
     """
     parser = argparse.ArgumentParser(
         prog="python -m airflow_provider_cleanlist.contacts",
         description="Read a file of contacts as BulkEnrichOperator would, send nothing, and print which columns are "
         "read and how many rows would be submitted, dropped and refused.",
-        epilog="Exit status: 0 if no row is refused, 1 if rows are refused, 2 if the file cannot be read.",
+        epilog="Exit status: 0 if no row is refused, 1 if rows are refused or none can be sent, 2 if the file cannot "
+        "be read.",
     )
     parser.add_argument(
         "file", help="path of a .csv, .tsv, .json, .jsonl, .ndjson or .parquet file, or .gz of one"
@@ -58,7 +59,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"{error}\n")
         return 2
     sys.stdout.writelines(f"{line}\n" for line in report.summary_lines())
-    return 1 if report.refused else 0
+    has_rows = report.rows or report.blank.count or report.skipped_lines
+    return 1 if report.refused or (has_rows and not report.accepted) else 0
 
 
 if __name__ == "__main__":

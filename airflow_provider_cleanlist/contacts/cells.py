@@ -11,10 +11,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence, Sized
+from functools import cache
 
 from airflow_provider_cleanlist.contacts.addresses import EDGES, clean_domain, clean_email, parse_linkedin_url
 from airflow_provider_cleanlist.contacts.errors import ColumnError
-from airflow_provider_cleanlist.contacts.recognition import header_key, names_by_key
+from airflow_provider_cleanlist.contacts.recognition import header_key, known_names, names_by_key
 from airflow_provider_cleanlist.input_limits import (
     FIELD_CHARACTERS,
     SHEET_COLUMNS,
@@ -45,7 +46,18 @@ _NO_NAMES = frozenset({"linkedin", "linkedin member"}) | {
 """What LinkedIn shows for people outside of the network, or a part of it; one letter over and over (but III)."""
 
 _FILLERS = frozenset(
-    {"asdf", "dummy", "example", "foo", "qwerty", "sample", "string", "test", "text", "total"}
+    {
+        "asdf",
+        "dummy",
+        "example",
+        "foo",
+        "info requested",
+        "open-ended response",
+        "qwerty",
+        "response",
+        "sample",
+    }
+    | {"string", "test", "text", "total"}
 )
 """What people and programs fill in to have something there; also somebody's name, unless it is both names."""
 
@@ -65,13 +77,14 @@ _BRACKETED = (
 _ERRORS = (
     "#n/a #n/d #null! #ref! #value! #name? #div/0! #num! #error! #nv #bezug! #wert! #zahl! #calc! #spill! \\n"
 )
+_ERROR = re.compile(r"#\W?[^\W\d_]+(?:/\w+)?[!?]")  # of spreadsheets in any language
 _SPELLED_BY_PROGRAMS = frozenset({"NULL", "null", "NaN", "nan", "NaT"})
 _SUSPECT = _MARKERS | _COMPANY_MARKERS | _NO_NAMES | _FILLERS | _ROLES | {"nat"}
 _MARKS = frozenset(_ERRORS.split())
 _BRACKETS = {"[": "]", "<": ">", "(": ")", "{": "}"}
 _RULES = "-\u2013\u2014_*~"
 
-_SPECIAL = re.compile(r"[&\\@*{%$]|://")
+_SPECIAL = re.compile(r"[&\\@*{%$\n]|://")
 """What a value holds that may be a placeholder, an address, or text that was encoded for another program."""
 _TEMPLATES = (
     *(("{{", "}}"), ("${", "}"), ("#{", "}"), ("{!", "}")),
@@ -82,6 +95,7 @@ _ENCODED = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z]\w{1,30});|(?
 _LONGEST_ENCODED = 500  # characters; what is longer is no name
 
 _TEXT_FORMULA = re.compile(r'=\s*"((?:[^"]|"")*)"')
+_FORMULA = re.compile(r"=\s*[\w.]+\(")
 _ELISION = re.compile(r"'[dknst][\s-]", re.IGNORECASE)  # 't Hooft, 's-Gravesande
 _UP_TO_SEMICOLON = re.compile(r"(?:[^;&]|&(?:#?\w{1,10};)?)+")  # the semicolon of &amp; separates nothing
 
@@ -250,6 +264,8 @@ def cleaned_values(chosen: Mapping[str, object]) -> Mapping[str, object]:
     company = (cleaned or chosen).get("company_name")
     if isinstance(company, str) and ";" in company and (first := _UP_TO_SEMICOLON.search(company)):
         return {**(cleaned or chosen), "company_name": first[0]}
+    if are_labels(chosen):
+        return {**(cleaned or chosen), **dict.fromkeys(_NAMES)}
     return cleaned or chosen
 
 
@@ -296,9 +312,42 @@ def is_no_name(field: str, text: str) -> bool:
         return False
     if len(text) <= _LONGEST_TEMPLATE and _is_placeholder(text, is_person=field in _NAMES):
         return True
+    if text[0] == "=" and (field in _NAMES or _FORMULA.match(text)):
+        return True
     return field in _NAMES and (
-        "**" in text or "://" in text or ("@" in text and clean_email(text) is not None)
+        "**" in text
+        or "://" in text
+        or "\n" in text
+        or _is_measure(text)
+        or ("@" in text and clean_email(text) is not None)
     )
+
+
+def _is_measure(text: str) -> bool:
+    """Return whether a text of digits and fewer letters starts with a digit: a date, a time or an amount."""
+    return text[0].isdigit() and sum(map(str.isdigit, text)) > sum(map(str.isalpha, text)) > 0
+
+
+def are_labels(chosen: Mapping[str, object]) -> bool:
+    """Return whether a row's names are no person's: the same as its company, or the names of their columns.
+
+    Args:
+        chosen: From :func:`chosen_values`.
+    """
+    first, last = chosen.get("first_name"), chosen.get("last_name")
+    if not isinstance(first, str) or not isinstance(last, str):
+        return False
+    if first == last:
+        return bool(first.strip()) and first == chosen.get("company_name")
+    return first.strip().casefold() in _labels("first_name") and last.strip().casefold() in _labels(
+        "last_name"
+    )
+
+
+@cache
+def _labels(field: str) -> frozenset[str]:
+    names = [known.name.casefold() for known in known_names() if known.field == field]
+    return frozenset(re.sub(r"[\s._-]+", joint, name) for name in names for joint in (" ", "_", ""))
 
 
 def _is_placeholder(text: str, *, is_person: bool) -> bool:
@@ -344,7 +393,7 @@ def is_marker(text: str) -> bool:
     """
     if text[0].isalnum():
         return text in _SPELLED_BY_PROGRAMS or text.casefold() in _MARKERS
-    if text.casefold() in _MARKS or not any(map(str.isalnum, text)):
+    if text.casefold() in _MARKS or _ERROR.fullmatch(text) or not any(map(str.isalnum, text)):
         return True
     if text[0] in _RULES and text[-1] in _RULES:
         return text.strip(_RULES).strip().casefold() in _BRACKETED

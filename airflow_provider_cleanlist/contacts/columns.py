@@ -17,6 +17,7 @@ from airflow_provider_cleanlist.contacts.recognition import (
     is_address,
     is_header,
     is_header_name,
+    is_nameless,
     is_numbered,
     is_of_somebody_else,
     names_somebody,
@@ -112,7 +113,8 @@ def plan_columns(columns: Sequence[str], mapping: Mapping[str, str | None]) -> C
         [column for column in _repetitions(several, names) if column not in mapped]
         for several in (*(sources.get(field, []) for field in _PERSON_FIELDS), full_names)
     ]
-    left = _behind_somebody_else(columns, names, sources, full_names) - mapped.keys()
+    left = _behind_somebody_else(columns, names, sources, full_names) | _of_another_table(columns, names)
+    left -= mapped.keys()
     kept = {
         field: tuple(column for column in several if column not in left) for field, several in sources.items()
     }
@@ -176,6 +178,14 @@ def _behind_somebody_else(
     return left
 
 
+def _of_another_table(columns: Sequence[str], names: Mapping[str, str]) -> set[str]:
+    """Return the columns that come again behind one without a name, which parts two tables on a sheet."""
+    first = next((place for place, column in enumerate(columns) if is_nameless(column)), len(columns))
+    return {
+        column for column in columns[first:] if names[column] != column and names[column] in columns[:first]
+    }
+
+
 def _of_second_people(
     columns: Sequence[str], sources: Mapping[str, Sequence[str]], mapped: Mapping[str, str | None]
 ) -> tuple[str, ...]:
@@ -210,14 +220,16 @@ def masked(columns: Sequence[str], mapped: Collection[str] = ()) -> tuple[str, .
     """Return the names of columns for a message, with the position of each that may be data instead: ``column 3``.
 
     That is a name with an address, a URL or a telephone number, and a number. So is, beside fewer than three known
-    names, one of several unknown words (``Ada Park``); if nothing is known, any unknown word in capitals; and what
+    names, one of several unknown words (``Ada Park``); if these are no header, any unknown word in capitals; and what
     stands behind or holds several such words in JSON, whose keys may be people.
 
     Args:
         columns: The columns of one source.
         mapped: Those that the user has named.
     """
-    known = recognise(columns).keys() | set(mapped) | set(filter(names_somebody, columns))
+    recognised = recognise(columns)
+    is_sure = is_header(columns, recognised)
+    known = recognised.keys() | set(mapped) | set(filter(names_somebody, columns))
 
     def is_data(column: str) -> bool:
         outer, dot, _ = column.partition(".")
@@ -228,7 +240,7 @@ def masked(columns: Sequence[str], mapped: Collection[str] = ()) -> tuple[str, .
             return False
         if is_unknown:
             return len(known) < 2 or " " in column
-        return " " in column if 0 < len(known) < 3 else not known and _KEY.fullmatch(column) is None
+        return len(known) < 3 and (" " in column or not (known or is_sure or _KEY.fullmatch(column)))
 
     return tuple(
         f"column {number}" if is_data(column) else column for number, column in enumerate(columns, start=1)

@@ -18,6 +18,7 @@ from typing import NamedTuple, Self
 from airflow_provider_cleanlist.client.models import CONTACT_FIELDS, Contact, EnrichmentType
 from airflow_provider_cleanlist.contacts.cells import (
     TEXTS,
+    are_labels,
     checked_names,
     chosen_values,
     clean_text,
@@ -265,7 +266,7 @@ def _explained(rejection: Rejection, values: Mapping[str, object]) -> Rejection:
     if rejection.reason not in _LACKING:
         return rejection
     texts = ((field, clean_text(unwrapped(values.get(field)))) for field in TEXTS)
-    has_no_name = any(text and is_no_name(field, text) for field, text in texts)
+    has_no_name = are_labels(values) or any(text and is_no_name(field, text) for field, text in texts)
     return Rejection(RejectionReason.NOT_A_NAME) if has_no_name else rejection
 
 

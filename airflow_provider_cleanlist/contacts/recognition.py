@@ -18,7 +18,7 @@ import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
-from itertools import chain, pairwise
+from itertools import pairwise
 from pathlib import Path
 
 FULL_NAME = "full_name"
@@ -125,18 +125,22 @@ _PEOPLE = frozenset(_PEOPLE_WORDS.split())
 """Those of them for a person: two different ones are two people."""
 
 _BARE_WORDS = """
-    attendee client cliente contact customer delegate employee guest holder klant kunde member participant student
-    teilnehmer ticketholder
+    applicant attendee buyer client cliente contact customer delegate employee guest holder invitee klant kunde member
+    participant recipient registrant speaker student subscriber teilnehmer ticketholder
 """
-_BARE_NAMES = _OBJECTS.union(_BARE_WORDS.split())
+_BARE_PEOPLE = frozenset(_BARE_WORDS.split())
+_BARE_NAMES = _OBJECTS | _BARE_PEOPLE
 """Keys of whole names of columns that hold who the row is about, mostly by a full name."""
 
+_OWN_PREFIXES = _BARE_NAMES | {"source", "your"}
+"""Words before the names of whom rows are about."""
+
 _OTHER_PEOPLE_WORDS = """
-    advisor agare agent assistant assistants assistent assistentin author beheerder besitzer betreuer
-    boss by colleague creator editor eier eigenaar eigentumer ejer inhaber introducer investor manager
+    advisor agare agent assistant assistants assistent assistentin author bdr beheerder besitzer betreuer
+    boss by colleague creator csm editor eier eigenaar eigentumer ejer inhaber introducer investor manager
     managers modifier owner owners parent partner propietario proprietaire proprietario recruiter
     reference referral referred referrer rep reports representative responsabile responsable responsavel
-    sahibi sender sponsor spouse supervisor verantwortlicher vlastnik vorgesetzter własciciel владелец
+    sahibi sdr sender sponsor spouse supervisor verantwortlicher vlastnik vorgesetzter własciciel владелец
     ответственныи 所有者 负责人
 """
 _OTHER_PEOPLE = frozenset(_OTHER_PEOPLE_WORDS.split())
@@ -169,31 +173,7 @@ _KIND_WORDS = """
 _KINDS = frozenset(_KIND_WORDS.split())
 """Keys of words for kinds of data: a group of columns that they name is not of another person."""
 
-_NOTE_WORDS = """
-    bigint bool boolean char date datetime decimal double float int integer nvarchar number numeric str string text
-    timestamp uuid varchar
-    facultatif facultativo mandatory obligatoire obligatorio obrigatorio opcional optional optionnel pflichtfeld
-    required
-"""
-_HELP_WORDS = (
-    r"e\.?\s?g\.|ex\.|ej\.|p\.\s?ex\.|p\.\s?ej\.|z\.\s?b\.|beispiel:|ejemplo:|example:|exemple:|for example|bitte|"
-    "enter|fill in|geben sie|ingrese|inserire|insert|introduzca|please|provide|saisir|saisissez|type|veuillez|"
-    "the (?:company|contact|customer|lead|person|prospect)"
-)
-_NOTE = re.compile(
-    rf"[(\[<*\s]*(?:(?:{'|'.join(_NOTE_WORDS.split())})(?!\w)\s*(?:[^\w\s]|\Z)|(?:{_HELP_WORDS})\S*\s+\S)",
-    re.IGNORECASE,
-)
-"""A cell that says what belongs into a column: its type, whether it is required, or how to fill it."""
-
-_TOTAL_WORDS = """
-    amount average count gesamt gesamtsumme insgesamt razem somme subtotal subtotals sum suma summa summe toplam totaal
-    total totale totali totals ukupno zwischensumme всего итого 合計 总计 小計 小计 합계
-"""
-_TOTALS = frozenset(_TOTAL_WORDS.split()) | {"grand total", "grand totals", "sous-total"}
-_COUNTED = re.compile(
-    r"[^\w\s]*\d[\d.,\s%]*(?:\s[^\W\d][\w-]*)?[^\w\s]*|of \w+|EUR|USD|GBP|CHF", re.IGNORECASE
-)
+_NAMELESS = re.compile(r"(?:column|Unnamed:) \d+")
 _SNAKE_CASE = re.compile(r"[a-z]+(?:_[a-z0-9]+)+")
 _DATA = re.compile(r"@|//|www\.|\d{3}")
 _ADDRESS = re.compile(r"@|//|www\.")
@@ -248,20 +228,6 @@ def is_header(columns: Sequence[str], recognised: Mapping[str, KnownName]) -> bo
     return named > 1 and named * 2 > len(columns)
 
 
-def is_second_header(cells: Sequence[str]) -> bool:
-    """Return whether a record below the header names columns: those of another table, or the same in another order.
-
-    Two of its cells are known names and all made of words of headers, or three are known and most made of them, and
-    none looks like data.
-    """
-    filled = list(dict.fromkeys(_filled(cells)))
-    recognised = recognise(filled)
-    if len(recognised) < 2 or any(map(looks_like_data, filled)):
-        return False
-    named = sum(cell in recognised or is_made_of_known_words(cell) or names_somebody(cell) for cell in filled)
-    return named == len(filled) or (len(recognised) > 2 and named * 2 > len(filled))
-
-
 def is_about_a_person(cells: Sequence[str], columns: Sequence[str]) -> bool:
     """Return whether a record holds a person's text where its columns say who a row is about: no word of headers.
 
@@ -283,39 +249,22 @@ def _says_who(column: str, known: KnownName | None) -> bool:
 
 def speaks_of_columns(cell: str) -> bool:
     """Return whether a text is a known name, or holds a word that names of columns are made of."""
-    words = [header_key(word) for word in _WORD.findall(_CAMEL_CASE.sub(" ", cell[:_LONGEST_PREFIXED]))]
-    known = (_HEADER_KEYS | _OBJECTS | _OTHERS) | names_by_key().keys()
-    return not looks_like_data(cell) and (bool(_meanings(cell)) or not known.isdisjoint(words))
-
-
-def are_notes(cells: Sequence[str]) -> bool:
-    """Return whether a record says what belongs into the columns: ``string,string``, ``(required)``, ``Enter ...``."""
-    filled = _filled(cells)
-    notes = sum(_NOTE.match(cell) is not None for cell in filled)
-    return notes > 1 and notes * 4 >= len(filled) * 3
-
-
-def are_totals(cells: Sequence[str]) -> bool:
-    """Return whether a record adds others up: a word for it first, then nothing but numbers and words for it."""
-    first, *others = _filled(cells) or [""]
-    if first.rstrip(":").strip().casefold() not in _TOTALS or not any(map(str.isdigit, "".join(others))):
-        return False
-    return all(_COUNTED.fullmatch(cell) or cell.casefold() in _TOTALS for cell in others)
-
-
-def _filled(cells: Iterable[str]) -> list[str]:
-    return [text for cell in cells if (text := cell.strip())]
+    words = _word_keys(cell[:_LONGEST_PREFIXED])
+    return not looks_like_data(cell) and (bool(_meanings(cell)) or not _known_words().isdisjoint(words))
 
 
 @cache
-def words_of_no_row() -> frozenset[str]:
-    """Return known names and words for totals in their usual spellings.
+def _known_words() -> frozenset[str]:
+    return (_HEADER_KEYS | _OBJECTS | _OTHERS).union(names_by_key())
 
-    A record without any of them is no :func:`is_second_header` and no :func:`are_totals`.
-    """
-    words = {known.name for known in known_names()} | _TOTALS | {f"{word}:" for word in _TOTALS}
-    words |= {re.sub(r"[\s._-]+", joint, word) for word in words for joint in (" ", "_", "")}
-    return frozenset(chain.from_iterable((word, word.lower(), word.upper(), word.title()) for word in words))
+
+def _word_keys(name: str) -> list[str]:
+    return [header_key(word) for word in _WORD.findall(_CAMEL_CASE.sub(" ", name))]
+
+
+def is_nameless(column: str) -> bool:
+    """Return whether a column has no name but its position, from the readers of this package or from pandas."""
+    return _NAMELESS.fullmatch(column) is not None
 
 
 def looks_like_data(column: str) -> bool:
@@ -335,20 +284,20 @@ def is_value(cell: str) -> bool:
 
 def is_made_of_known_words(name: str) -> bool:
     """Return whether a name holds nothing but words of headers, of objects and of others, so that it is no data."""
-    words = [header_key(word) for word in _WORD.findall(_CAMEL_CASE.sub(" ", name))]
+    words = _word_keys(name)
     return bool(words) and (_HEADER_KEYS | _OBJECTS | _OTHERS).issuperset(words)
 
 
 def is_header_name(column: str) -> bool:
     """Return whether a column's name is made of words that headers are made of, as ``Phone`` or ``contact_nm`` is."""
-    words = [header_key(word) for word in _WORD.findall(_CAMEL_CASE.sub(" ", column))]
+    words = _word_keys(column)
     if _SNAKE_CASE.fullmatch(column):
         return not (_HEADER_KEYS | _OBJECTS | _OTHERS).isdisjoint(words)
     return bool(words) and _HEADER_KEYS.issuperset(words)
 
 
 def with_groups(names: Sequence[str], above: Sequence[str]) -> list[str]:
-    """Return the names of a header with those of the groups above them, if several groups name people.
+    """Return the names of a header with those of the groups above them, if several groups name people, or one others.
 
     A group stands above the first of its columns: ``Customer,,Account Manager,`` above ``Full Name,Company,First
     Name,Last Name``. Its columns are then called ``Account Manager - First Name``, and are judged by that. Kinds of
@@ -358,7 +307,11 @@ def with_groups(names: Sequence[str], above: Sequence[str]) -> list[str]:
         names: The header.
         above: The record directly above it.
     """
-    starts = [position for position, cell in enumerate(above[: len(names)]) if cell.strip()]
+    starts = [
+        at
+        for at, cell in enumerate(above[: len(names)])
+        if cell.strip() and (not at or cell != above[at - 1])
+    ]
     groups = [range(start, end) for start, end in pairwise([*starts, len(names)])]
     recognised = recognise(list(dict.fromkeys(names)))
     of_people = [
@@ -371,7 +324,14 @@ def with_groups(names: Sequence[str], above: Sequence[str]) -> list[str]:
             if (known := recognised.get(names[position]))
         )
     ]
-    if len(of_people) < 2 or any(len(group) < 2 for group in of_people) or any(map(looks_like_data, above)):
+    is_of_others = any(
+        not _OTHER_PEOPLE.isdisjoint(_word_keys(above[group.start]))
+        for group in of_people
+        if group != groups[0]
+    )
+    if len(of_people) < 2 and not is_of_others:
+        return list(names)
+    if any(len(group) < 2 for group in of_people) or any(map(looks_like_data, above)):
         return list(names)
     labels = {position: above[group.start].strip() for group in groups for position in group}
     return [
@@ -424,7 +384,8 @@ def _behind_prefixes(names: Mapping[str, str], whole: Mapping[str, KnownName]) -
 
     The prefix of an object may stand before any of them. Any other prefix counts if no column without it says who the
     row is about, be it by a full name or an e-mail address (else it is somebody beside that person), holds no word for
-    somebody else, and is the only one.
+    somebody else, and is the only one. Unless it is a word for people whom rows are about, as ``Attendee``, no column
+    without it may be made of unknown words or end with one for a person, either: ``Empleado,Jefe Nombre``.
 
     Args:
         names: What the columns are called.
@@ -435,7 +396,7 @@ def _behind_prefixes(names: Mapping[str, str], whole: Mapping[str, KnownName]) -
         for prefix, rest in _splits(name):
             groups.setdefault(prefix, {})[column] = rest
     found: dict[str, KnownName] = {}
-    persons: list[dict[str, KnownName]] = []
+    persons: list[tuple[tuple[str, ...], dict[str, KnownName]]] = []
     for prefix, rests in sorted(groups.items(), key=lambda group: (-len(group[1]), len(group[0]))):
         known = _known(rests)
         fields = {name.field for name in known.values()}
@@ -447,12 +408,29 @@ def _behind_prefixes(names: Mapping[str, str], whole: Mapping[str, KnownName]) -
         if _OBJECTS.issuperset(prefix):
             found |= added
         elif _PERSON_FIELDS & fields:
-            persons.append(added)
+            persons.append((prefix, added))
     others = {known.field for known in (*whole.values(), *found.values())}
     if not persons or _FIELDS_OF_SOMEBODY & others or any(header_key(name) in _BARE_NAMES for name in names):
         return found
-    is_ambiguous = any(persons[0].keys().isdisjoint(person) for person in persons)
-    return found if is_ambiguous else persons[0] | found
+    prefix, person = persons[0]
+    is_ambiguous = any(person.keys().isdisjoint(other) for _, other in persons)
+    outside = (
+        name for column, name in names.items() if column not in whole and not _starts_with(prefix, name)
+    )
+    if is_ambiguous or (_OWN_PREFIXES.isdisjoint(prefix) and any(map(_may_name_a_person, outside))):
+        return found
+    return person | found
+
+
+def _starts_with(prefix: tuple[str, ...], name: str) -> bool:
+    return tuple(_word_keys(name)[: len(prefix)]) == prefix
+
+
+def _may_name_a_person(name: str) -> bool:
+    """Return whether a column may name whom a row is about: unknown words only, or a word for a person at the end."""
+    if is_nameless(name):
+        return False
+    return not speaks_of_columns(name) or _word_keys(name)[-1] in (_PEOPLE | _BARE_PEOPLE | {"name"})
 
 
 def person_of(column: str) -> str | None:
@@ -463,7 +441,7 @@ def person_of(column: str) -> str | None:
 
 def is_of_somebody_else(column: str) -> bool:
     """Return whether the name of a column says that it is about somebody beside the row's person."""
-    words = [header_key(word) for word in _WORD.findall(_CAMEL_CASE.sub(" ", column))]
+    words = _word_keys(column)
     return bool(words) and (not _OTHER_PEOPLE.isdisjoint(words) or words[-1] in _PEOPLE)
 
 

@@ -20,16 +20,18 @@ from airflow_provider_cleanlist.contacts.readers.headers import (
     names_columns,
     read_head,
 )
-from airflow_provider_cleanlist.contacts.readers.records import RecordReader
-from airflow_provider_cleanlist.contacts.recognition import (
+from airflow_provider_cleanlist.contacts.readers.labels import (
     are_notes,
     are_totals,
+    is_second_header,
+    words_of_no_row,
+)
+from airflow_provider_cleanlist.contacts.readers.records import RecordReader
+from airflow_provider_cleanlist.contacts.recognition import (
     count_recognised,
     header_key,
     is_about_a_person,
-    is_second_header,
     with_groups,
-    words_of_no_row,
 )
 from airflow_provider_cleanlist.contacts.report import Tally
 from airflow_provider_cleanlist.input_limits import LOOK_CHARACTERS, SHEET_COLUMNS, SOURCE_COLUMNS

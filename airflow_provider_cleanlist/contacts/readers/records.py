@@ -14,6 +14,7 @@ from airflow_provider_cleanlist.contacts.errors import ColumnError, MalformedFil
 from airflow_provider_cleanlist.input_limits import LOOK_CHARACTERS, SHEET_COLUMNS, SOURCE_COLUMNS
 
 _TOO_LARGE = "record too large"
+_FEWEST_CELLS = 3  # filled ones of a row that is told from a line of text by them
 
 
 class _Lines:
@@ -95,10 +96,26 @@ class RecordReader:
                     f"with a name and {SHEET_COLUMNS:,} in all are read: leave columns out, or check the delimiter and "
                     "the quotation marks there."
                 )
+            if len(self._lines.taken) > 1 and self._holds_rows():
+                raise MalformedFileError(
+                    f"A quotation mark opened in the record at line {self._line} is closed in a later one: each of its "
+                    "lines has as many cells as the header. Remove or double the quotation marks."
+                )
             self._line += len(self._lines.taken)
             self.characters += self._lines.characters
             self._lines.forget()
             yield record
+
+    def _holds_rows(self) -> bool:
+        """Return whether each line of a record is one by itself, as if a stray quotation mark joined them."""
+        lines = [line for line in self._lines.taken if line.strip()]
+        return self.width is not None and len(lines) > 1 and all(map(self._is_row, lines))
+
+    def _is_row(self, line: str) -> bool:
+        """Return whether a line has as many cells as the header, three of them filled. Text has spaces after commas."""
+        if line.count(self._delimiter) + 1 != self.width or f"{self._delimiter} " in line:
+            return False
+        return sum(any(map(str.isalnum, cell)) for cell in line.split(self._delimiter)) >= _FEWEST_CELLS
 
     def _csv(self, lines: Iterable[str], **dialect: Any) -> Iterator[list[str]]:
         return csv.reader(

@@ -572,12 +572,57 @@ def test_hostile_cells_take_linear_time(text: str) -> None:
 
 @pytest.mark.parametrize(
     ("first", "last"),
-    [("LinkedIn", "Member"), ("linkedin member", "Park"), ("2020", "2021"), ("Mara", "+49 30 1")],
+    [
+        *[("LinkedIn", "Member"), ("linkedin member", "Park"), ("2020", "2021"), ("Mara", "+49 30 1")],
+        *[("Response", "Response"), ("Open-Ended Response", "Open-Ended Response")],
+    ],
 )
 def test_no_name(first: str, last: str) -> None:
     [row], report = read({**MARA, "first_name": first, "last_name": last})
     assert isinstance(row, RejectedRow)
     assert report.refused.keys() == {RejectionReason.MISSING_NAME}
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "company"),
+    [
+        ("Info Requested", "Info Requested", "Info Requested"),
+        ("Vorname", "Nachname", "Firma X"),
+        ("First Name", "Last Name", "Thistle"),
+        ("=CONCATENATE(A1;B1)", "Park", "Thistle"),
+        ("2026-01-01T00:00:00Z", "2026-02-01T00:00:00Z", "Thistle"),
+        ("1.5E+10", "Park", "Thistle"),
+        ("Ada\nBo", "Park", "Thistle"),
+    ],
+)
+def test_what_programs_and_forms_write_is_not_a_name(first: str, last: str, company: str) -> None:
+    [row], report = read({"first_name": first, "last_name": last, "company_name": company})
+    assert isinstance(row, RejectedRow)
+    assert report.refused.keys() == {RejectionReason.NOT_A_NAME}
+
+
+@pytest.mark.parametrize("error", ["#¡REF!", "#ДЕЛ/0!", "#ЗНАЧ!", "#EMPTY!", "#NOMBRE?"])
+def test_errors_of_spreadsheets_in_any_language_are_nothing(error: str) -> None:
+    _, report = read({**MARA, "last_name": error})
+    assert report.refused.keys() == {RejectionReason.MISSING_NAME}
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "company"),
+    [
+        ("Thomas", "Thomas", "Thistle"),
+        ("Ada", "Roe", "Roe"),
+        ("Guest", "Response", "Thistle"),
+        ("Given", "Last", "Thistle"),
+        ("50 Cent", "Park", "Thistle"),
+        ("Ada", "Park", "Garden\nCentre"),
+        ("Ada", "Park", "=mc2 Labs"),
+        ("Ada", "Park", "#1 Cochran!"),
+    ],
+)
+def test_who_is_called_like_a_form_is_a_person(first: str, last: str, company: str) -> None:
+    person = {"first_name": first, "last_name": last, "company_name": company}
+    assert contact(person) == person
 
 
 @pytest.mark.parametrize(

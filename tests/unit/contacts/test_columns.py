@@ -313,6 +313,17 @@ def test_what_is_behind_somebody_else_is_no_further_source(header, left):
         assert plan_columns(columns, {column: field}).sources[field] == (column,)
 
 
+@pytest.mark.parametrize("gap", ["column 4", "Unnamed: 3"])
+def test_a_second_table_on_the_sheet_is_no_further_source(gap):
+    columns = ["First Name", "Last Name", "Company", gap, "Company (2)", "Email"]
+    plan = plan_columns(columns, {})
+    assert (plan.sources["company_name"], plan.sources["email"]) == (("Company",), ("Email",))
+    assert plan.unused == (gap, "Company (2)")
+    assert plan_columns(columns, {"Company (2)": "company_name"}).sources["company_name"] == ("Company (2)",)
+    named = [*columns[:3], "Notes", *columns[4:]]
+    assert plan_columns(named, {}).sources["company_name"] == ("Company", "Company (2)")
+
+
 def test_a_plain_name_comes_before_that_of_a_contact():
     sources = plan_columns(
         ["Contact LinkedIn URL", "LinkedIn", "First Name", "Contact First Name"], {}

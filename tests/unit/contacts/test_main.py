@@ -87,3 +87,19 @@ def test_airflow_is_not_imported(people):
         [sys.executable, "-c", probe, str(people)], capture_output=True, text=True, check=True
     )
     assert done.stdout.splitlines()[-1] == "set()"
+
+
+@pytest.mark.parametrize(
+    ("rows", "status"),
+    [
+        ("Mara,Okafor,Northfold", 0),
+        ("Mara,,Northfold", 1),
+        (",,", 1),
+        ("First Name,Last Name,Company", 1),
+        ("", 0),
+    ],
+)
+def test_the_exit_status_is_1_if_no_row_can_be_sent(tmp_path, rows, status):
+    path = tmp_path / "people.csv"
+    path.write_text(f"First Name,Last Name,Company\n{rows}\n" if rows else "First Name,Last Name,Company\n")
+    assert main([str(path)]) == status

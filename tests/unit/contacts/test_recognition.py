@@ -153,6 +153,34 @@ def test_the_only_person_is_read_behind_a_prefix(header: str) -> None:
     assert sources(header).keys() == {*NAMES, "company_name", "email"}
 
 
+@pytest.mark.parametrize(
+    "header",
+    [
+        "Empleado|Empresa|Jefe Nombre|Jefe Apellidos",
+        "Employee Name|Company|Approver First Name|Approver Last Name",
+        "Executive|Company|Secretary First Name|Secretary Last Name",
+        "Company|Website|MRR|CSM First Name|CSM Last Name|CSM Email",
+        "employee_name|company|approver.first_name|approver.last_name",
+    ],
+)
+def test_somebody_beside_a_column_that_may_be_the_person_is_not_read(header: str) -> None:
+    assert not sources(header).keys() & {*NAMES, "linkedin_url", "email"}
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "Order #|Buyer First Name|Buyer Last Name|Company|Tier",
+        "Team|Event Type Name|Invitee First Name|Invitee Last Name|Company",
+        "Company|Phone|Founder First Name|Founder Last Name|Founder Rank|column 6",
+        "_index|_source.first_name|_source.last_name|_source.company.name",
+        "Timestamp|Your first name|Your last name|Your company",
+    ],
+)
+def test_the_person_of_a_prefix_beside_other_data_is_read(header: str) -> None:
+    assert sources(header).keys() == {*NAMES, "company_name"}
+
+
 def test_one_name_behind_a_prefix_is_not_enough() -> None:
     assert sources("Person - Website|Rating") == {}
 

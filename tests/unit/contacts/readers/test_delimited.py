@@ -268,6 +268,31 @@ def test_a_record_of_another_width_with_a_backslash_is_read_as_far_as_it_can_be(
     assert read(f"a,b,c,d\n1,2,3,4\n{row}\n5,6,7,8\n")[2] == [list("1234"), cells, list("5678")]
 
 
+@pytest.mark.parametrize(
+    ("header", "rows"),
+    [
+        ("First Name;Last Name;Company", 'Ada;Roe;"Northfold\nBo;Lind;Thistle\nCy;Moe;Side"\n'),
+        ("First Name,Last Name,Company,Size", 'Ada,Roe,Northfold,"5\nBo,Lind,Thistle,6"\n'),
+    ],
+)
+def test_a_stray_quotation_mark_that_joins_rows_is_named_by_line(header, rows):
+    with pytest.raises(MalformedFileError, match="opened in the record at line 3 is closed in a later one"):
+        read(f"{header}\nDi,Voss,Side\n".replace("," if ";" in header else "-", ";") + rows)
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "talked to\nBo,Lind,Thistle,yes\nlater",
+        "Main Street 1, Floor 2, Door 3, Left\n0150 Oslo, Norway, Earth, x",
+        "a\n\nb",
+    ],
+)
+def test_a_cell_may_hold_line_breaks(cell):
+    row = ["Ada", "Roe", "Northfold", cell]
+    assert read(f'First Name,Last Name,Company,Address\nAda,Roe,Northfold,"{cell}"\n')[2] == [row]
+
+
 def test_long_cells():
     notes = "x" * 1_000_000
     assert read(f'email,notes\na,{notes}\nb,"{notes}"\n')[2] == [["a", notes], ["b", notes]]
@@ -505,6 +530,16 @@ def test_groups_above_the_header_belong_to_the_names_if_several_are_people():
 def test_what_else_stands_above_the_header_does_not(above):
     table = table_of(f"{above}\nFirst Name,Last Name,Company,City,Email\nAda,Park,Thistle,,\n")
     assert table.columns == ("First Name", "Last Name", "Company", "City", "Email")
+
+
+@pytest.mark.parametrize(
+    "above", ["Account,,Account Owner,,", "Deal,,Sales rep,,", "Account,Account,Owner,Owner,Owner"]
+)
+def test_a_group_of_colleagues_alone_belongs_to_its_names(above):
+    table = table_of(f"{above}\nCompany,Website,First Name,Last Name,Email\nThistle,,Bo,Lind,\n")
+    assert table.columns[2:4] == tuple(
+        f"{above.split(',')[2]} - {name}" for name in ("First Name", "Last Name")
+    )
 
 
 def test_groups_of_one_persons_data_are_no_people():
