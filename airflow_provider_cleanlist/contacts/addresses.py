@@ -134,9 +134,9 @@ def _profile(segment: str) -> LinkedInUrl | None:
 
 
 def _other_person_url(text: str, segments: list[str]) -> LinkedInUrl | None:
-    decoded = [_unquote(segment) for segment in segments]
-    match [part.lower() for part in decoded]:
-        case ["pub", first, *rest] if first != "dir":  # /pub/dir/ is a search by name, not a person
+    decoded = [_unquote(segment).strip(EDGES).rstrip(".") for segment in segments]  # the end of a sentence
+    match [unicodedata.normalize("NFC", part.lower()) for part in decoded]:
+        case ["pub", first, *rest] if first not in ("", "dir"):  # /pub/dir/ is a search by name, not a person
             if len(rest) == _NUMBERS_IN_PUB + 1 and _LANGUAGE.fullmatch(rest[-1]):
                 del rest[-1]
             return LinkedInUrl(text, "/".join(["pub", first, *rest]))

@@ -253,6 +253,9 @@ class BulkEnrichOperator(BaseOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Submit what no earlier attempt has submitted, wait if asked to, and return the result as described above."""
+        from airflow_provider_cleanlist.submission.task import leave_trace
+
+        leave_trace(context, given_word(self.force_resubmit) or "")
         return self._run(context, self._options())
 
     def execute_decided(self, context: Context, event: Any = None) -> dict[str, Any]:

@@ -154,9 +154,9 @@ def unknown_elsewhere(
     decision = f"{count} may be billed: answer the question of the other map index, then clear this one."
     hint = (
         f"It carried {count} of this input; if it was accepted, the cost is up to "
-        f"{counted(worst_case_credits(contacts), 'credit')}. Nothing was submitted in this attempt. A person is asked "
-        "about them by that map index: answer there, in Airflow's Browse > Required Actions. Then clear this one, and "
-        "it follows the answer."
+        f"{counted(worst_case_credits(contacts), 'credit')}. Nothing was submitted again. A person is asked about them "
+        "by that map index: answer there, in Airflow's Browse > Required Actions. Then clear this one, and it follows "
+        "the answer."
     )
     return errors.SubmissionUnknownError(replace(error.info, hint=hint, decision=decision))
 

@@ -28,6 +28,7 @@ class Tallies:
         known: Contacts that somebody in the organisation had submitted within ``skip_submitted_within``.
         known_credits: Credits that these would have cost at most.
         known_unanswered: Those of them whose request nobody knows the outcome of, so far.
+        rest_unanswered: Contacts that were submitted for the part that such a request did not ask for.
         unknown: Contacts that were left out because their outcome is unknown.
         refused_rows: Rows that Cleanlist itself refused and that were left out.
     """
@@ -36,6 +37,7 @@ class Tallies:
     known: int = 0
     known_credits: int = 0
     known_unanswered: int = 0
+    rest_unanswered: int = 0
     unknown: int = 0
     refused_rows: list[int] = field(default_factory=list)
 
@@ -214,6 +216,12 @@ def submission_line(result: Mapping[str, Any], report: SubmissionReport) -> str:
         parts.append(
             f"For {tallies.known_unanswered:,} of them it is not known so far whether Cleanlist has accepted the other "
             "run's request."
+        )
+    if tallies.rest_unanswered:
+        parts.append(
+            f"{counted(tallies.rest_unanswered, 'contact')} had been submitted for a part of this within "
+            "skip_submitted_within, so only the rest was due; it is not known so far whether Cleanlist has accepted "
+            "the other run's request."
         )
     return " ".join(parts)
 

@@ -243,11 +243,12 @@ class Submission:
     def _take(self, item: UsableRow, history: ContactHistory, pending: PendingContacts) -> None:
         """Add a contact to those pending, or count why it is left out."""
         decision = decide(history, self._options.enrichment_type, self._options.on_unknown)
-        if history.submitted_here:
+        unanswered = missing_type(self._options.enrichment_type, history.submitted_here | history.accepted)
+        if history.submitted_here and self._found_again.add(item.identity):
             self._tallies.submitted_earlier += 1
-            self._found_again.add(item.identity)
         if decision.enrichment_type is not None:
             pending.append(item, decision.enrichment_type)
+            self._tallies.rest_unanswered += unanswered is not decision.enrichment_type
         elif decision.status is ContactStatus.IN_FLIGHT:
             self._in_flight.append(item, history.in_flight)
         elif decision.status is ContactStatus.UNKNOWN:
@@ -256,8 +257,7 @@ class Submission:
         elif saved := missing_type(self._options.enrichment_type, history.submitted_here):
             self._tallies.known += 1
             self._tallies.known_credits += saved.worst_case_credits
-            if missing_type(self._options.enrichment_type, history.submitted_here | history.accepted):
-                self._tallies.known_unanswered += 1
+            self._tallies.known_unanswered += unanswered is not None
 
     def _estimated(self, read: ReadReport, pending: PendingContacts) -> SubmissionOutcome:
         if len(self._in_flight):

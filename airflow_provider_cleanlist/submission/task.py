@@ -13,6 +13,7 @@ from airflow_provider_cleanlist.exceptions import (
     CleanlistError,
     CleanlistPermissionError,
 )
+from airflow_provider_cleanlist.submission.errors import submission_errors
 from airflow_provider_cleanlist.submission.history import OnUnknown
 from airflow_provider_cleanlist.submission.journal import Journal, JournalConfigurationError
 from airflow_provider_cleanlist.submission.organisation import HostKeyMemory, organisation_of
@@ -43,6 +44,25 @@ if TYPE_CHECKING:
     from airflow_provider_cleanlist.submission.options import SubmissionOptions
     from airflow_provider_cleanlist.submission.rejects import Rejects
     from airflow_provider_cleanlist.task_log import TaskLog
+
+
+def leave_trace(context: Context, token: str) -> None:
+    """Leave a trace of this attempt where Airflow keeps the state of tasks, before anything can fail.
+
+    So whoever clears a task that failed because of its arguments need not wonder what it has submitted.
+
+    Args:
+        context: Airflow's context of the running task.
+        token: The ``force_resubmit`` value; empty for none.
+
+    Raises:
+        CleanlistStateError: The state cannot be read or written.
+    """
+    accessor = context.get("task_state_store")
+    if accessor is not None:
+        state = TaskStateJournalStore(accessor, max(1, context["ti"].try_number))
+        with submission_errors():
+            state.begin_attempt(was_cleared=was_cleared(context), token=token)
 
 
 def open_submission(
@@ -227,7 +247,7 @@ def _open_stored_journal(
     must_know: bool,
     keep_task_ids: bool,
 ) -> StoredJournal:
-    store = open_store(context, journal_path=_journal_path(), must_know=must_know)
+    store = open_store(context, journal_path=_journal_path(), must_know=must_know, token=token)
     if options.on_unknown is OnUnknown.ASK and not store.is_durable:
         raise JournalConfigurationError(ASK_NEEDS_STORE)
     organisation = organisation_of(hook, HostKeyMemory(), time.time())

@@ -81,24 +81,45 @@ class TaskStateJournalStore:
     def check_ownership(self) -> None:
         """Do nothing: every write has checked it."""
 
-    def begin_attempt(self, *, was_cleared: bool) -> None:
-        """Leave a trace of this attempt, before anything else, and check for those of earlier ones.
-
-        An automatic retry may find none: an attempt that never came as far as the operator leaves none. A task that was
-        cleared has had an attempt that ended, so without any trace its state was deleted.
+    def begin_attempt(self, *, was_cleared: bool, token: str = "") -> bool:
+        """Leave a trace of this attempt, before anything else, and return whether the state knows the earlier ones.
 
         Args:
             was_cleared: Whether somebody cleared the task.
+            token: The ``force_resubmit`` value; empty for none.
 
         Raises:
-            JournalMissingError: The task was cleared, and no earlier attempt has left a trace.
             JournalUnavailableError: Whether there is a trace cannot be determined.
             JournalTakenOverError: Another attempt of the task has taken over.
         """
         *earlier, own = (f"cleanlist_opened.{part}" for part in self.parts)
-        if was_cleared and earlier and not any(self.read(key) for key in earlier):
-            raise JournalMissingError(STATE_DELETED.format(try_number=len(self.parts)))
-        self.write(own, {"at": time.time()})
+        traces = [trace for trace in map(self.read, earlier) if trace]
+        is_known = knows_earlier(traces, token_hash(token), was_cleared=was_cleared and bool(earlier))
+        self.write(own, {"at": time.time()} | ({} if is_known else {_WITHOUT_STATE: token_hash(token)}))
+        return is_known
+
+
+_WITHOUT_STATE = "found_no_state_with"
+"""In an attempt's trace: it found none of those before it, and had that hashed ``force_resubmit`` value."""
+
+
+def knows_earlier(traces: Sequence[Any], token: str, *, was_cleared: bool) -> bool:
+    """Return whether a task's state knows the earlier attempts, or may take them for none. A pure decision.
+
+    An automatic retry may find no trace: an attempt that never came as far as the operator leaves none. A task that was
+    cleared has had an attempt that ended: its state was deleted, or that attempt was killed very early. Nobody knows
+    which, and whether its ``force_resubmit`` value was used before; only one that differs from those of all attempts
+    that have found no trace is certainly new.
+
+    Args:
+        traces: The traces of earlier attempts.
+        token: This attempt's hashed ``force_resubmit`` value; empty for none.
+        was_cleared: Whether somebody cleared the task.
+    """
+    without = [trace[_WITHOUT_STATE] for trace in traces if _WITHOUT_STATE in trace]
+    if len(without) < len(traces):
+        return True
+    return bool(token) and token not in without if without else not was_cleared
 
 
 def _status_of(error: Exception) -> int | None:
@@ -268,17 +289,24 @@ ASK_NEEDS_STORE = (
 STATE_DELETED = (
     "This is try {try_number} of the task, it was cleared, and no earlier attempt has left a trace: Airflow's state of "
     "the task was deleted, by hand or with [state_store] clear_on_success, and with it the record of what was "
-    "submitted." + _WAYS_ON
+    "submitted; or those attempts were killed before they began. Nothing was submitted in this attempt. Check in the "
+    "Cleanlist portal what they did. If they submitted nothing, or to pay again, clear the task with a force_resubmit "
+    "value that no attempt has had: it submits all contacts. To make tasks safe to retry and clear, configure a ledger "
+    "([cleanlist] ledger_conn_id), or set [cleanlist] journal_path to a directory that all workers share, such as "
+    "s3://conn@bucket/cleanlist."
 )
 
 
-def open_store(context: Context, *, journal_path: str = "", must_know: bool = False) -> JournalStore:
+def open_store(
+    context: Context, *, journal_path: str = "", must_know: bool = False, token: str = ""
+) -> JournalStore:
     """Return the store of the running task instance.
 
     Args:
         context: Airflow's context of the running task.
         journal_path: Configured directory, empty for Airflow's own store.
         must_know: Whether an earlier attempt must have opened its journal in the directory.
+        token: The ``force_resubmit`` value; empty for none.
 
     Raises:
         JournalUnavailableError: The store cannot be used.
@@ -300,7 +328,8 @@ def open_store(context: Context, *, journal_path: str = "", must_know: bool = Fa
     accessor = context.get("task_state_store")
     if accessor is not None:
         store = TaskStateJournalStore(accessor, try_number, is_mapped=map_index >= 0)
-        store.begin_attempt(was_cleared=was_cleared(context))
+        if not store.begin_attempt(was_cleared=was_cleared(context), token=token):
+            raise JournalMissingError(STATE_DELETED.format(try_number=try_number))
         return store
     if try_number > 1:
         raise JournalMissingError(NO_STORE.format(try_number=try_number))

@@ -108,6 +108,43 @@ class TestFromAirflow33:
         assert enrich(try_number=3, contacts=PEOPLE)["contacts_submitted"] == 3
         assert len(cleanlist_sandbox.ledger.accepted_submits) == 1
 
+    @pytest.mark.parametrize("wrong", [{"batch_size": 0}, {"cleanlist_conn_id": "gone"}, {"webhook": True}])
+    def test_an_attempt_that_its_arguments_failed_is_corrected_and_cleared(
+        self, task_instance: Any, connect: Any, cleanlist_sandbox: SandboxServer, wrong: dict[str, Any]
+    ) -> None:
+        connect(cleanlist_sandbox)
+
+        def attempt(number: int, **arguments: Any) -> Any:
+            context = task_instance.context(try_number=number) | {"task": SimpleNamespace(retries=0)}
+            context["ti"].max_tries = number - 1
+            return BulkEnrichOperator(task_id="t", contacts=PEOPLE, **arguments).execute(context)
+
+        with pytest.raises(CleanlistConfigurationError):
+            attempt(1, **wrong)
+        assert attempt(2)["contacts_submitted"] == 3
+        task_instance.state.values.clear()
+        with pytest.raises(CleanlistConfigurationError, match="no earlier attempt has left a trace"):
+            attempt(3)
+        assert len(cleanlist_sandbox.ledger.accepted_submits) == 1
+        assert attempt(4, force_resubmit="again")["contacts_submitted"] == 3
+
+    def test_a_ledger_that_is_gone_is_left_with_a_new_force_resubmit_value(
+        self, task_instance: Any, places: Places, connect: Any, cleanlist_sandbox: SandboxServer
+    ) -> None:
+        connect(cleanlist_sandbox)
+
+        def attempt(number: int, token: str | None = None) -> Any:
+            context = task_instance.context(try_number=number) | {"task": SimpleNamespace(retries=0)}
+            context["ti"].max_tries = number - 1
+            return BulkEnrichOperator(task_id="t", contacts=PEOPLE, force_resubmit=token).execute(context)
+
+        places.use("a ledger")
+        attempt(1)
+        places.use("the task state store")
+        with pytest.raises(CleanlistConfigurationError, match="clear it with a new force_resubmit value"):
+            attempt(2)
+        assert attempt(3, "again")["contacts_submitted"] == 3
+
     def test_another_way_to_write_the_same_place_is_the_same_place(
         self, enrich: Any, places: Places, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:

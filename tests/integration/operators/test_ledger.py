@@ -221,6 +221,20 @@ class TestAcrossRuns:
         assert runs.times() == [1, 1, 1]
         assert "For 2 of them it is not known so far whether Cleanlist has accepted" in logged()
 
+    def test_the_rest_of_an_unknown_outcome_of_another_run_is_submitted_with_a_word(
+        self, runs: Runs, ledger: Any, logged: Callable[[], str]
+    ) -> None:
+        runs.server.faults.drop(SUBMIT, after=True)
+        with pytest.raises(CleanlistSubmissionUnknownError):
+            runs(people(1, 2))
+        result = runs(people(1, 2, 3), run="later", enrichment_type="full", skip_submitted_within=WINDOW)
+        assert result["submitted_as"] == {"phone_only": 2, "full": 1}
+        text = logged()
+        assert "2 contacts had been submitted for a part of this within skip_submitted_within" in text
+        assert "of them it is not known" not in text
+        runs(people(1, 2, 3), run="again", enrichment_type="full", skip_submitted_within=WINDOW)
+        assert "For 2 of them it is not known so far" in logged()
+
     def test_a_request_of_another_run_that_is_on_its_way_counts_as_submitted(
         self, runs: Runs, ledger: Any, logged: Callable[[], str]
     ) -> None:

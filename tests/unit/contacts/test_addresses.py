@@ -68,6 +68,26 @@ def test_the_end_of_a_sentence_is_no_part_of_a_profile(end):
 
 
 @pytest.mark.parametrize(
+    ("one", "other", "is_same"),
+    [
+        ("pub/jos%C3%A9/1/2/3", "pub/jose%CC%81/1/2/3", True),
+        ("pub/jos\u00e9/1/2/3", "pub/JOSE\u0301/1/2/3", True),
+        ("pub/ada/1/2/3", "pub/ada/1/2/3.", True),
+        ("pub/ada/1/2/3", "pub/ada/1/2/3%E2%80%8B", True),
+        ("sales/lead/ACwAAAabcdefghijkl,NAME", "sales/lead/ACwAAAabcdefghijkl.", True),
+        ("pub/ada/1/2/3", "pub/ada/1/2/4", False),
+        ("pub/jose/1/2/3", "pub/jos%C3%A9/1/2/3", False),
+        ("sales/lead/ACwAAAabcdefghijkl", "sales/lead/ACwAAAabcdefghijkL", False),
+    ],
+)
+def test_other_pages_of_a_person_are_one_in_every_spelling(one, other, is_same):
+    first, second = (parse_linkedin_url(f"https://www.linkedin.com/{path}") for path in (one, other))
+    assert first is not None
+    assert second is not None
+    assert (first.identity == second.identity) is is_same
+
+
+@pytest.mark.parametrize(
     ("tail", "identity"),
     [
         ("/1/2a/3b4/en", "/1/2a/3b4"),

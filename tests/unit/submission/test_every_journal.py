@@ -709,6 +709,21 @@ class TestMapIndexes:
         assert index.tallies.submitted_earlier == earlier
         assert len(index.pauses) == 3  # a second, and then two
 
+    @pytest.mark.parametrize(("outcome", "sent"), [("accept", "B"), ("reject", "BA")])
+    def test_who_is_awaited_is_counted_once(self, task: Task, outcome: str, sent: str) -> None:
+        """Emails were bought here, and another index is submitting the same contact for its phones."""
+        own, other = task.attempt(1), task.attempt(0)
+        own.accept(begun(own, A_PERSON, now=task.now, kind="partial"), "wf-1", [], task.now)
+        batch = begun(other, A_PERSON, now=task.now, kind="phone_only")
+        answer = {
+            "accept": lambda: other.accept(batch, "wf-0", [], task.now),
+            "reject": lambda: other.reject(batch, "402", task.now),
+        }[outcome]
+        index = Index(task, OnUnknown.FAIL, [lambda: None, lambda: None, answer])
+        index.run("AB")
+        assert index.sent == sent
+        assert index.tallies.submitted_earlier == 1
+
     @pytest.mark.parametrize("word", OnUnknown)
     def test_an_outcome_that_does_not_come_is_no_success(self, task: Task, word: OnUnknown) -> None:
         """The other index was killed: its contacts are neither submitted nor called submitted until that is decided."""

@@ -30,6 +30,7 @@ from airflow_provider_cleanlist.submission.stored.stores import (
     TaskStateJournalStore,
     open_store,
 )
+from airflow_provider_cleanlist.submission.task import leave_trace
 
 try:
     from airflow.sdk import NEVER_EXPIRE
@@ -297,6 +298,28 @@ class TestStateThatIsGone:
     def test_a_clear_with_its_state_goes_on(self) -> None:
         accessor = Accessor()
         open_store(context(1, accessor))
+        open_store(context(2, accessor, cleared=True))
+
+    def test_only_a_value_that_no_refused_attempt_had_starts_over(self) -> None:
+        """The value that a task always gives may have been used by the attempts whose state is gone."""
+        accessor = Accessor()
+        for number, token in enumerate(("always", "", "always"), start=2):
+            with pytest.raises(JournalMissingError, match="a force_resubmit value that no attempt has had"):
+                open_store(context(number, accessor, cleared=True), token=token)
+        open_store(context(5, accessor, cleared=True), token="new")
+        for number, token in enumerate(("", "new", "always"), start=6):
+            open_store(context(number, accessor, cleared=True), token=token)
+
+    def test_an_attempt_elsewhere_does_not_hide_that_the_state_was_deleted(self) -> None:
+        accessor = Accessor()
+        leave_trace(context(2, accessor, cleared=True), "")
+        with pytest.raises(JournalMissingError, match="no earlier attempt has left a trace"):
+            open_store(context(3, accessor, cleared=True))
+        open_store(context(4, accessor, cleared=True), token="new")
+
+    def test_an_attempt_that_came_no_further_than_its_trace_submitted_nothing(self) -> None:
+        accessor = Accessor()
+        leave_trace(context(1, accessor), "")
         open_store(context(2, accessor, cleared=True))
 
     def test_a_directory_does_not_forget(self, tmp_path: Path) -> None:
