@@ -50,6 +50,8 @@ TIMEOUT_SECONDS = 1.0
 """How long the server may keep silent."""
 EXCHANGE_SECONDS = 3.0
 """How long a round trip may take altogether, with a new connection if there is none."""
+OTHER_BYTES = 64 * 1024
+"""What a round trip may bring beside the value: the other replies, and the greeting of a new connection."""
 CONTENTION_SECONDS = 1.0
 """How long a transaction is repeated while others are faster."""
 RECONNECTS_PER_WINDOW = 12
@@ -83,6 +85,7 @@ class RedisKey:
         self._name = name
         self._largest = largest
         self._connection: Any = None
+        self._ran_out_of_time = False
 
     def read(self) -> tuple[bytes | None, float]:
         """Begin a transaction; return the key's value and the server's time in seconds since the epoch.
@@ -95,6 +98,8 @@ class RedisKey:
         try:
             _, watched, clock, value = self._send(*commands)
         except redis.ConnectionError:  # the server may have closed an idle connection
+            if self._ran_out_of_time:
+                raise
             _, watched, clock, value = self._send(*commands)
         _raise_if_error(watched)
         _raise_if_error(clock)
@@ -143,10 +148,13 @@ class RedisKey:
 
         connection = self._connection = self._connection or _new_connection(self._url)
         replies: list[Any] = []
+        deadline = connection.deadline = Deadline(EXCHANGE_SECONDS)
+        connection.most = self._largest + OTHER_BYTES
         try:
-            with Deadline(EXCHANGE_SECONDS) as connection.deadline:
+            with deadline:
                 if (opened := getattr(connection, "_sock", None)) is not None:
-                    connection.deadline.watch(opened)
+                    deadline.watch(opened)
+                    opened.left = connection.most
                 connection.send_packed_command(connection.pack_commands(commands))
                 for _ in commands:
                     try:
@@ -158,6 +166,7 @@ class RedisKey:
             raise redis.InvalidResponse from None
         except BaseException:  # an unread reply would be taken for the answer to the next command
             self.disconnect()
+            self._ran_out_of_time = deadline.is_over
             raise
         return replies
 
@@ -202,18 +211,60 @@ def _new_connection(url: str) -> Any:
 
 
 class _WatchedRedis:
-    """A connection that a deadline watches from its opening on: the client's own timeouts are for each part of it."""
+    """A connection that is bounded in time and size from its opening on.
+
+    The client's own timeouts are for each part of it, and it holds replies of any length.
+    """
 
     deadline: Deadline
+    most: int
 
     def _connect(self) -> Any:
         connected = super()._connect()  # type: ignore[misc]
         self.deadline.watch(connected)
-        return connected
+        return _BoundedSocket(connected, self.most)
 
     def _wrap_socket_with_ssl(self, connected: Any) -> Any:
         self.deadline.watch(connected)
         return super()._wrap_socket_with_ssl(connected)  # type: ignore[misc]
+
+
+class _BoundedSocket:
+    """A socket that gives up on a server that sends too much in one round trip.
+
+    Args:
+        connected: The socket.
+        left: Bytes that may still arrive.
+
+    Attributes:
+        left: The same.
+    """
+
+    def __init__(self, connected: Any, left: int) -> None:
+        self._connected = connected
+        self.left = left
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._connected, name)
+
+    def recv(self, *arguments: Any) -> bytes:
+        """Return bytes that have arrived."""
+        received: bytes = self._connected.recv(*arguments)
+        self._count(len(received))
+        return received
+
+    def recv_into(self, *arguments: Any) -> int:
+        """Put bytes that have arrived into a buffer, for the client's parser in C."""
+        number: int = self._connected.recv_into(*arguments)
+        self._count(number)
+        return number
+
+    def _count(self, received: int) -> None:
+        import redis
+
+        self.left -= received
+        if self.left < 0:
+            raise redis.InvalidResponse
 
 
 def _raise_if_error(reply: object) -> None:

@@ -246,6 +246,7 @@ class LedgerDatabase:
                 columns.batch_id,
                 columns.workflow_id,
                 columns.enrichment_type,
+                columns.contacts,
                 columns.ended_at,
                 columns.workflow_status,
                 columns.emails_found,
@@ -266,8 +267,8 @@ class LedgerDatabase:
         """Record the end of a batch's workflow; return 1 if that changed the batch, else 0."""
         batches = self.tables.batches
         status = end.status[:50]
-        emails = end.emails_found if row.emails_found is None else row.emails_found
-        phones = end.phones_found if row.phones_found is None else row.phones_found
+        emails = _possible(end.emails_found, row.contacts) if row.emails_found is None else row.emails_found
+        phones = _possible(end.phones_found, row.contacts) if row.phones_found is None else row.phones_found
         counts = {
             "emails_found": emails,
             "phones_found": phones,
@@ -387,3 +388,8 @@ def chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:
 def _hash(*parts: str) -> str:
     text = "\0".join(parts).encode("utf-8", "surrogatepass")
     return hashlib.blake2b(text, digest_size=16).hexdigest()
+
+
+def _possible(found: int | None, contacts: int) -> int | None:
+    """Return how many of a batch's contacts something was found for; None if it cannot be so many."""
+    return found if found is not None and 0 <= found <= contacts else None

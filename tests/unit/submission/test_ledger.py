@@ -407,6 +407,19 @@ class TestEnds:
         assert ledger.query(row) == [expected]
         assert ledger.query("SELECT ended_at FROM cleanlist_batches") == [before]
 
+    @pytest.mark.parametrize("impossible", [-1, 3, 300_000_000, 2**31 - 1])
+    def test_more_than_a_batch_has_is_not_known_and_costs_no_other_end(
+        self, ledger: Ledger, impossible: int
+    ) -> None:
+        """A count comes from a response or a delivery, which may say anything."""
+        journal = ledger.journal()
+        journal.accept(begun(journal, [A, B], FULL), "wf", [], START)
+        journal.accept(begun(journal, [C], FULL), "other", [], START)
+        ends = [WorkflowEnd("wf", "completed", 2, impossible), WorkflowEnd("other", "completed", 1, 1)]
+        assert ledger.database.record_ends(ends, START) == 2
+        row = "SELECT emails_found, phones_found, credits_spent FROM cleanlist_batches ORDER BY workflow_id"
+        assert ledger.query(row) == [(1, 1, 11), (2, None, None)]
+
     def test_there_may_be_none(self, ledger: Ledger) -> None:
         assert ledger.database.record_ends([], START) == 0
 

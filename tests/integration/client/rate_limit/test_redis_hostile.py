@@ -165,6 +165,33 @@ def test_a_reply_that_trickles_is_an_outage(serve: Serve, caplog, monkeypatch: p
     assert "this host keeps a budget of its own" in caplog.text
 
 
+@pytest.mark.parametrize(
+    ("begin", "rest"),
+    [(b"$4000000000\r\n", b"x"), (b"+", b"x"), (b"-ERR ", b"x"), (b"*1000000000\r\n", b":1\r\n")],
+)
+def test_a_reply_without_end_is_an_outage_and_costs_little(caplog, begin: bytes, rest: bytes) -> None:
+    """What the server can send until it is hung up on, buffers of the system included, bounds what is held."""
+    sent = 0
+
+    def flood(listener: socket.socket) -> None:
+        nonlocal sent
+        with contextlib.suppress(OSError), listener.accept()[0] as connection:
+            while b"WATCH" not in (got := connection.recv(65_536)):
+                connection.sendall(HELLO if b"HELLO" in got else OK * max(1, got.count(b"SETINFO")))
+            connection.sendall(WATCHED + TIME + begin)
+            while True:
+                sent += connection.send(rest * 16_384)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=flood, args=(listener,), daemon=True)
+        thread.start()
+        assert ask(limiter_at(listener.getsockname()[1])) == GO
+        thread.join(10)
+    assert "cannot be used (InvalidResponse)" in caplog.text
+    assert not thread.is_alive()
+    assert MAX_FILE_BYTES < sent < 16 * MB
+
+
 def test_tls_that_trickles_is_an_outage(caplog, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "EXCHANGE_SECONDS", 0.3)
     is_closed = threading.Event()
