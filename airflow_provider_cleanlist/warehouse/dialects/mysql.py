@@ -126,12 +126,29 @@ def _insert_in_portions(connection: Connection, table: sa.Table, rows: Sequence[
     portion: list[Row] = []
     size = 0
     for row in rows:
-        size += sum(len(value) if isinstance(value, str) else 32 for value in row)
-        if portion and size > _PORTION_CHARACTERS:
+        characters = sum(len(value) if isinstance(value, str) else 32 for value in row)
+        if portion and size + characters > _PORTION_CHARACTERS:
             execute_many(connection, table, portion)
             portion, size = [], 0
+        if characters > _PORTION_CHARACTERS:
+            _check_packet(connection, characters)
         portion.append(row)
+        size += characters
     execute_many(connection, table, portion)
+
+
+def _check_packet(connection: Connection, characters: int) -> None:
+    """Refuse a row on which the server would hang up, often before it can be read why.
+
+    Raises:
+        LoadConfigurationError: The server takes no row of that size.
+    """
+    most = connection.execute(sa.text("SELECT @@max_allowed_packet")).scalar_one()
+    if characters > most:
+        raise LoadConfigurationError(
+            f"A row has {characters:,} characters, and the server takes {most:,} bytes at once (1153: "
+            "max_allowed_packet). Raise that setting, or leave the long column out."
+        )
 
 
 def _check(connection: Connection, table: sa.Table) -> None:
