@@ -34,7 +34,7 @@ SEED = (
     "INSERT INTO cleanlist_organisations VALUES ('org', now(), 0)",
     """INSERT INTO cleanlist_batches SELECT lpad(to_hex(n), 32, '0'), 'org', 'dag_' || n % 20, 'run_' || n / 10,
     'enrich', n % 10, 1, '', md5((n / 10)::text), CASE WHEN n % 997 = 0 THEN 'unknown' ELSE 'accepted' END,
-    (ARRAY['partial', 'full', 'phone_only'])[1 + n % 3], 250, 2750, 'workflow_' || n, '', at, at,
+    (ARRAY['partial', 'full', 'phone_only'])[1 + n % 3], 250, 2750, 'workflow_' || n, '', NULL, NULL, NULL, at, at,
     CASE WHEN n % 997 > 0 AND at < now() - interval '1 hour' THEN at + interval '5 minutes' END, 'completed', 180, 60,
     CASE WHEN n % 997 > 0 AND at < now() - interval '1 hour' THEN 300 END
     FROM (SELECT n, now() - n * interval '365 days' / :batches AS at FROM generate_series(1, :batches) n) numbered""",
