@@ -147,6 +147,26 @@ class Batch:
         for start in range(0, len(self.identities), IDENTITY_BYTES):
             yield self.identities[start : start + IDENTITY_BYTES]
 
+    def accepted(
+        self, workflow_id: str, accepted_at: float, *, task_ids: Sequence[str] = (), note: str = ""
+    ) -> Batch:
+        """Return it as one that Cleanlist has accepted.
+
+        Args:
+            workflow_id: The workflow that it became.
+            accepted_at: When that became known, in seconds since the epoch.
+            task_ids: Its task ids, where the API named them.
+            note: How that became known, unless by the response.
+        """
+        return replace(
+            self,
+            state=BatchState.ACCEPTED,
+            changed_at=accepted_at,
+            workflow_id=workflow_id,
+            task_ids=tuple(task_ids),
+            note=note,
+        )
+
     def decided(self, decision: PersonDecision, decided_by: str, decided_at: float) -> Batch:
         """Return it with what a person has decided about it.
 

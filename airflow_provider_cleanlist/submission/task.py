@@ -58,9 +58,7 @@ def leave_trace(context: Context, token: str) -> None:
     Raises:
         CleanlistStateError: The state cannot be read or written.
     """
-    accessor = context.get("task_state_store")
-    if accessor is not None:
-        state = TaskStateJournalStore(accessor, max(1, context["ti"].try_number))
+    if (state := _task_state(context)) is not None:
         with submission_errors():
             state.begin_attempt(was_cleared=was_cleared(context), token=token)
 
@@ -154,8 +152,8 @@ def configured_ledger() -> tuple[str, str | None]:
 
 def _place_trace(context: Context, database: LedgerDatabase | None, token: str) -> PlaceTrace | None:
     """Return the trace of where this task's journals were; None where Airflow keeps no state of tasks."""
-    accessor = context.get("task_state_store")
-    if accessor is None:
+    state = _task_state(context)
+    if state is None:
         return None
     journal_path = _journal_path()
     if database is not None:
@@ -164,7 +162,13 @@ def _place_trace(context: Context, database: LedgerDatabase | None, token: str) 
         place = JournalPlace.at("directory", directory_location(journal_path))
     else:
         place = JournalPlace("task state")
-    return PlaceTrace(TaskStateJournalStore(accessor, max(1, context["ti"].try_number)), place, token)
+    return PlaceTrace(state, place, token)
+
+
+def _task_state(context: Context) -> TaskStateJournalStore | None:
+    """Return what Airflow keeps of the task; None below Airflow 3.3."""
+    accessor = context.get("task_state_store")
+    return None if accessor is None else TaskStateJournalStore(accessor, max(1, context["ti"].try_number))
 
 
 def _journal_path() -> str:

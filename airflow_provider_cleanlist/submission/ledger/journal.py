@@ -190,13 +190,11 @@ class LedgerJournal:
 
     def accept(self, batch: Batch, workflow_id: str, task_ids: Sequence[str], now: float) -> Batch:
         """See :class:`.journal.Journal`. It happened, so it is recorded even if another attempt has taken over."""
-        accepted = replace(batch, state=BatchState.ACCEPTED, workflow_id=workflow_id, changed_at=now)
-        return self._record(replace(accepted, task_ids=tuple(task_ids), note=""))
+        return self._record(batch.accepted(workflow_id, now, task_ids=task_ids))
 
     def settle(self, batch: Batch, workflow_id: str, now: float) -> Batch:
         """See :class:`.journal.Journal`."""
-        accepted = replace(batch, state=BatchState.ACCEPTED, workflow_id=workflow_id, changed_at=now)
-        return self._record(replace(accepted, note=SETTLED_BY_WEBHOOK))
+        return self._record(batch.accepted(workflow_id, now, note=SETTLED_BY_WEBHOOK))
 
     def reject(self, batch: Batch, note: str, now: float) -> Batch:
         """See :class:`.journal.Journal`."""
@@ -236,26 +234,15 @@ class LedgerJournal:
         self.database.lock(connection, self.organisation)
         self._check_organisation(connection)
         values = {
-            **self._whose(),
+            **self.task.columns(self.organisation),
             "try_number": self._try_number,
             "owner": self._owner,
             "opened_at": moment(self._clock()),
         }
-        is_mine = sa.and_(attempts.c.task_key == self.task.hash, attempts.c.map_index == self.task.map_index)
-        if not connection.execute(attempts.update().where(is_mine).values(values)).rowcount:
+        if not connection.execute(attempts.update().where(self.task.owns(attempts)).values(values)).rowcount:
             if self._must_know:
                 raise not_known_here(self._try_number, "the ledger")
             connection.execute(attempts.insert().values(values))
-
-    def _whose(self) -> dict[str, Any]:
-        return {
-            "organisation": self.organisation,
-            "dag_id": self.task.dag_id,
-            "run_id": self.task.run_id,
-            "task_id": self.task.task_id,
-            "map_index": self.task.map_index,
-            "task_key": self.task.hash,
-        }
 
     def _check_organisation(self, connection: Connection) -> None:
         batches = self._tables.batches
@@ -272,7 +259,7 @@ class LedgerJournal:
     def _load(self, connection: Connection) -> list[Batch]:
         """Return the batches of this task instance, oldest first."""
         batches = self._tables.batches
-        is_own = sa.and_(batches.c.task_key == self.task.hash, batches.c.map_index == self.task.map_index)
+        is_own = self.task.owns(batches)
         if self._token:  # another organisation may have refused the first request under it
             first = sa.select(sa.func.min(batches.c.submitted_at)).where(
                 is_own, batches.c.token == self._token
@@ -321,9 +308,7 @@ class LedgerJournal:
         """Raise if another attempt has taken over; return whether a batch is recorded."""
         attempts, batches = self._tables.attempts, self._tables.batches
         is_recorded = sa.exists().where(batches.c.batch_id == batch_id)
-        query = sa.select(attempts.c.owner, is_recorded).where(
-            attempts.c.task_key == self.task.hash, attempts.c.map_index == self.task.map_index
-        )
+        query = sa.select(attempts.c.owner, is_recorded).where(self.task.owns(attempts))
         found = connection.execute(query).first()
         if found is None or found[0] != self._owner:
             raise JournalTakenOverError("another attempt of this task has taken over")
@@ -345,7 +330,7 @@ class LedgerJournal:
         kind = EnrichmentType(batch.enrichment_type)
         connection.execute(
             self._tables.batches.insert().values(
-                **self._whose(),
+                **self.task.columns(self.organisation),
                 batch_id=batch.batch_id,
                 try_number=self._try_number,
                 token=self._token,

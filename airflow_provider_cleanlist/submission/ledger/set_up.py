@@ -43,7 +43,8 @@ def set_up(engine: Engine, tables: LedgerTables, name: str) -> None:
             return
         with transaction(engine) as connection:
             _lock_set_up(connection, name)
-            if _are_used(connection, tables) and _missing(connection, tables):
+            missing = _missing(connection, tables)
+            if missing and _are_used(connection, tables, missing):
                 raise table_missing(name)
             tables.metadata.create_all(connection, checkfirst=True)
             _add_missing_columns(connection, tables.batches, name)
@@ -61,9 +62,8 @@ def _missing(connection: Connection, tables: LedgerTables) -> set[str]:
     return names - {tables.ledger.name}
 
 
-def _are_used(connection: Connection, tables: LedgerTables) -> bool:
+def _are_used(connection: Connection, tables: LedgerTables, missing: set[str]) -> bool:
     """Return whether something was recorded: a set-up that was interrupted leaves some of the tables, and no row."""
-    missing = _missing(connection, tables)
     recorded = [
         table for table in (tables.batches, tables.contacts, tables.attempts) if table.name not in missing
     ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
@@ -47,6 +47,29 @@ class LedgerTask:
         for what, text in (("DAG", self.dag_id), ("run", self.run_id), ("task", self.task_id)):
             check_id(f"id of the {what}", text, ID_LENGTH)
 
+    def columns(self, organisation: str) -> dict[str, Any]:
+        """Return what rows of batches and attempts say of the task instance.
+
+        Args:
+            organisation: Whose contacts these are.
+        """
+        return {
+            "organisation": organisation,
+            "dag_id": self.dag_id,
+            "run_id": self.run_id,
+            "task_id": self.task_id,
+            "map_index": self.map_index,
+            "task_key": self.hash,
+        }
+
+    def owns(self, table: sa.Table) -> Any:
+        """Return the condition of its own rows.
+
+        Args:
+            table: Batches or attempts.
+        """
+        return sa.and_(table.c.task_key == self.hash, table.c.map_index == self.map_index)
+
     @property
     def source(self) -> str:
         """The name under which the ledger keeps source rows of this task."""
@@ -71,21 +94,10 @@ def register_first_attempt(database: LedgerDatabase, task: LedgerTask, now: floa
     """
     task.check_ids()
     attempts = database.tables.attempts
-    is_it = sa.and_(attempts.c.task_key == task.hash, attempts.c.map_index == task.map_index)
-    values = {
-        "task_key": task.hash,
-        "map_index": task.map_index,
-        "organisation": "",
-        "dag_id": task.dag_id,
-        "run_id": task.run_id,
-        "task_id": task.task_id,
-        "try_number": 1,
-        "owner": "",
-        "opened_at": moment(now),
-    }
+    values = {**task.columns(""), "try_number": 1, "owner": "", "opened_at": moment(now)}
 
     def register(connection: Connection) -> None:
-        if connection.execute(sa.select(attempts.c.owner).where(is_it)).first() is None:
+        if connection.execute(sa.select(attempts.c.owner).where(task.owns(attempts))).first() is None:
             connection.execute(attempts.insert().values(values))
 
     database.run(register)

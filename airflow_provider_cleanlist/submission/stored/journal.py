@@ -276,28 +276,14 @@ class StoredJournal:
 
     def accept(self, batch: Batch, workflow_id: str, task_ids: Sequence[str], now: float) -> Batch:
         """See :class:`.journal.Journal`."""
-        return self._settle(
-            replace(
-                batch,
-                state=BatchState.ACCEPTED,
-                workflow_id=workflow_id,
-                task_ids=tuple(task_ids),
-                changed_at=now,
-            )
-        )
+        return self._settle(batch.accepted(workflow_id, now, task_ids=task_ids))
 
     def settle(self, batch: Batch, workflow_id: str, now: float) -> Batch:
         """See :class:`.journal.Journal`.
 
         If that attempt still runs and overwrites the record, the batch is unknown again, which never sends anything.
         """
-        accepted = replace(
-            batch,
-            state=BatchState.ACCEPTED,
-            workflow_id=workflow_id,
-            note=SETTLED_BY_WEBHOOK,
-            changed_at=now,
-        )
+        accepted = batch.accepted(workflow_id, now, note=SETTLED_BY_WEBHOOK)
         self._replace(batch, accepted)
         self._index.accept(accepted)
         return accepted
