@@ -175,7 +175,7 @@ def _value(part: ast.expr) -> str:
 
 
 def is_message(text: str) -> bool:
-    """Return whether a text says something by itself: two words, not counting values."""
+    """Return whether a text says something without its values: two words."""
     return len(re.findall(r"[A-Za-z_']{2,}", text)) >= 2 and "(?:" not in text
 
 

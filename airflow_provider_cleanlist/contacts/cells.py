@@ -45,20 +45,10 @@ _NO_NAMES = frozenset({"linkedin", "linkedin member"}) | {
 }
 """What LinkedIn shows for people outside of the network, or a part of it; one letter over and over (but III)."""
 
-_FILLERS = frozenset(
-    {
-        "asdf",
-        "dummy",
-        "example",
-        "foo",
-        "info requested",
-        "open-ended response",
-        "qwerty",
-        "response",
-        "sample",
-    }
-    | {"string", "test", "text", "total"}
-)
+_FILLER_WORDS = """
+    asdf|dummy|example|foo|info requested|open-ended response|qwerty|response|sample|string|test|text|total
+"""
+_FILLERS = frozenset(_FILLER_WORDS.strip().split("|"))
 """What people and programs fill in to have something there; also somebody's name, unless it is both names."""
 
 _ROLE_WORDS = """

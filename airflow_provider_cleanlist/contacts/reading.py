@@ -308,7 +308,7 @@ class _Plans:
             self._plans[columns] = plan
             self._note(columns, plan)
             if self._source.columns is not None:
-                self._check()
+                self._checked()
         return plan
 
     def finish(self, report: ReadReport) -> None:
@@ -319,9 +319,7 @@ class _Plans:
             self.of(self._source.columns)
         if not self._plans:
             return
-        self._check()
-        plan = self._whole_plan()
-        shown = self._shown()
+        plan, shown = self._checked()
         report.columns = {
             name: tuple(shown[column] for column in self._read[name])
             for name in CONTACT_FIELDS
@@ -338,23 +336,22 @@ class _Plans:
             self._seen.update(dict.fromkeys(sources))
             self._read.setdefault(name, {}).update(dict.fromkeys(sources))
 
-    def _whole_plan(self) -> ColumnPlan:
+    def _with_what_was_read(self, planned: ColumnPlan) -> ColumnPlan:
         """Return the plan of all columns seen, with what was read of each row's own."""
         used = set(chain.from_iterable(self._read.values()))
         return replace(
-            plan_columns(tuple(self._seen), self._mapping),
+            planned,
             sources={name: tuple(columns) for name, columns in self._read.items()},
             unused=tuple(name for name in self._seen if name not in used),
         )
 
-    def _read_otherwise(self) -> list[tuple[str, str]]:
+    def _read_otherwise(self, planned: ColumnPlan) -> list[tuple[str, str]]:
         """Return the columns that some row's own plan read as a field for which the plan of all columns does not."""
-        whole = plan_columns(tuple(self._seen), self._mapping).sources
         return [
             (column, name)
             for name, columns in self._read.items()
             for column in columns
-            if column not in whole.get(name, ())
+            if column not in planned.sources.get(name, ())
         ]
 
     def _has_names(self, plan: ColumnPlan) -> bool:
@@ -373,8 +370,10 @@ class _Plans:
         except ColumnError as error:
             raise ColumnError(f"{self._source.describe()}: {error}") from None
 
-    def _check(self) -> None:
-        plan = self._whole_plan()
+    def _checked(self) -> tuple[ColumnPlan, dict[str, str]]:
+        """Return the plan of all columns seen, and what each is called in messages, if the plan can be used."""
+        planned = plan_columns(tuple(self._seen), self._mapping)
+        plan = self._with_what_was_read(planned)
         missing = [name for name in self._mapping if find_column(tuple(self._seen), name) is None]
         names = self._shown()
         shown = tuple(names.values()) if self._has_names(plan) else ()
@@ -386,7 +385,8 @@ class _Plans:
                 raise unusable_columns_error(replace(plan, sources=sources), shown)
             if plan.of_others:
                 raise several_people_error(tuple(map(names.__getitem__, plan.of_others)))
-            if changing := self._read_otherwise():
+            if changing := self._read_otherwise(planned):
                 raise changing_columns_error([(names[column], field) for column, field in changing])
         except SourceError as error:
             raise type(error)(f"{self._source.describe()}: {error}") from None
+        return plan, names

@@ -165,6 +165,8 @@ _HEADER_WORDS = """
     город телефон адрес должность
 """
 _HEADER_KEYS = frozenset(map(header_key, _HEADER_WORDS.split()))
+_USUAL_WORDS = _HEADER_KEYS | _OBJECTS | _OTHERS
+"""Keys of words of headers, of objects and of others."""
 _KIND_WORDS = """
     address allgemein basic beruflich business daten datos details donnees general home info information main mandatory
     online optional other personal personlich primary privat private professional professionnel profile profil required
@@ -255,7 +257,7 @@ def speaks_of_columns(cell: str) -> bool:
 
 @cache
 def _known_words() -> frozenset[str]:
-    return (_HEADER_KEYS | _OBJECTS | _OTHERS).union(names_by_key())
+    return _USUAL_WORDS.union(names_by_key())
 
 
 def _word_keys(name: str) -> list[str]:
@@ -285,14 +287,14 @@ def is_value(cell: str) -> bool:
 def is_made_of_known_words(name: str) -> bool:
     """Return whether a name holds nothing but words of headers, of objects and of others, so that it is no data."""
     words = _word_keys(name)
-    return bool(words) and (_HEADER_KEYS | _OBJECTS | _OTHERS).issuperset(words)
+    return bool(words) and _USUAL_WORDS.issuperset(words)
 
 
 def is_header_name(column: str) -> bool:
     """Return whether a column's name is made of words that headers are made of, as ``Phone`` or ``contact_nm`` is."""
     words = _word_keys(column)
     if _SNAKE_CASE.fullmatch(column):
-        return not (_HEADER_KEYS | _OBJECTS | _OTHERS).isdisjoint(words)
+        return not _USUAL_WORDS.isdisjoint(words)
     return bool(words) and _HEADER_KEYS.issuperset(words)
 
 

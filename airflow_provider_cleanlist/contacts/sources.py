@@ -366,7 +366,7 @@ class FileSource:
                 if plain.tell() > GZIPPED_PARQUET_BYTES:
                     raise MalformedFileError(
                         f"The file is larger than {GZIPPED_PARQUET_BYTES // 1024**3} GB after decompression. Leave out "
-                        ".gz: Parquet compresses by itself."
+                        ".gz: Parquet is compressed already."
                     )
                 plain.write(chunk)
             plain.seek(0)

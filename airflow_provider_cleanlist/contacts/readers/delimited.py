@@ -9,12 +9,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain, islice
 
 from airflow_provider_cleanlist.contacts.addresses import parse_linkedin_url
-from airflow_provider_cleanlist.contacts.cells import checked_names, source_columns
+from airflow_provider_cleanlist.contacts.cells import source_columns
 from airflow_provider_cleanlist.contacts.errors import MalformedFileError
 from airflow_provider_cleanlist.contacts.readers.headers import (
     HEADER_WITHIN,
     LABELS_WITHIN,
     better_header,
+    filled,
     find_header,
     has_value,
     names_columns,
@@ -115,12 +116,13 @@ class DelimitedFile:
         self._header_number, self._header = head_records[position]
         self._lines_above = sum(map(has_value, (cells for _, cells in head_records[:position])))
         self._records = chain(head_records[position + 1 :], records)
-        names = checked_names(self._names(), "The source")
+        names = self._names()
+        plain = source_columns(names)
         above = head_records[position - 1][1] if position and header_row is None else []
         self.columns = source_columns(with_groups(names, above))
-        self.has_groups = self.columns != source_columns(names)
+        self.has_groups = self.columns != plain
         self._reader.width = len(self.columns)
-        self._keys = list(map(header_key, source_columns(names)))
+        self._keys = list(map(header_key, plain))
         self._further_headers = Tally()
         self._totals = Tally()
         self._footer = Tally()
@@ -298,7 +300,7 @@ def sniff_delimiter(
 def _quotation_mark(head: Sequence[str], delimiter: str, count_known: Callable[[Iterable[str]], int]) -> str:
     """Return what encloses cells: apostrophes if they enclose every name of the header, else quotation marks."""
     header = next((record for record in _sample(head, delimiter) if names_columns(record, count_known)), [])
-    names = list(filter(None, map(str.strip, header)))
+    names = filled(header)
     return "'" if names and all(name[0] == name[-1] == "'" for name in names) else '"'
 
 

@@ -27,6 +27,11 @@ def has_value(cells: Iterable[str]) -> bool:
     return any(map(str.strip, cells))
 
 
+def filled(cells: Iterable[str]) -> list[str]:
+    """Return what a record holds, without blank cells and white space around the others."""
+    return [text for cell in cells if (text := cell.strip())]
+
+
 def names_columns(cells: Sequence[str], count_known: Callable[[Iterable[str]], int]) -> bool:
     """Return whether a record may be the header: three of its names are known, or two and most others are names, too.
 
@@ -38,9 +43,9 @@ def names_columns(cells: Sequence[str], count_known: Callable[[Iterable[str]], i
     known = count_known(cells)
     if known != 2:
         return known > 2
-    filled = list(filter(None, map(str.strip, cells)))
-    named = sum(count_known([cell]) or is_header_name(cell) or names_somebody(cell) for cell in filled)
-    return max(named, known) * 2 > len(filled)
+    texts = filled(cells)
+    named = sum(count_known([text]) or is_header_name(text) or names_somebody(text) for text in texts)
+    return max(named, known) * 2 > len(texts)
 
 
 def read_head(

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import cache
 from itertools import chain
 
+from airflow_provider_cleanlist.contacts.readers.headers import filled
 from airflow_provider_cleanlist.contacts.recognition import (
     is_made_of_known_words,
     known_names,
@@ -48,31 +49,27 @@ def is_second_header(cells: Sequence[str]) -> bool:
     Two of its cells are known names and all made of words of headers, or three are known and most made of them, and
     none looks like data.
     """
-    filled = list(dict.fromkeys(_filled(cells)))
-    recognised = recognise(filled)
-    if len(recognised) < 2 or any(map(looks_like_data, filled)):
+    texts = list(dict.fromkeys(filled(cells)))
+    recognised = recognise(texts)
+    if len(recognised) < 2 or any(map(looks_like_data, texts)):
         return False
-    named = sum(cell in recognised or is_made_of_known_words(cell) or names_somebody(cell) for cell in filled)
-    return named == len(filled) or (len(recognised) > 2 and named * 2 > len(filled))
+    named = sum(text in recognised or is_made_of_known_words(text) or names_somebody(text) for text in texts)
+    return named == len(texts) or (len(recognised) > 2 and named * 2 > len(texts))
 
 
 def are_notes(cells: Sequence[str]) -> bool:
     """Return whether a record says what belongs into the columns: ``string,string``, ``(required)``, ``Enter ...``."""
-    filled = _filled(cells)
-    notes = sum(_NOTE.match(cell) is not None for cell in filled)
-    return notes > 1 and notes * 4 >= len(filled) * 3
+    texts = filled(cells)
+    notes = sum(_NOTE.match(text) is not None for text in texts)
+    return notes > 1 and notes * 4 >= len(texts) * 3
 
 
 def are_totals(cells: Sequence[str]) -> bool:
     """Return whether a record adds others up: a word for it first, then nothing but numbers and words for it."""
-    first, *others = _filled(cells) or [""]
+    first, *others = filled(cells) or [""]
     if first.rstrip(":").strip().casefold() not in _TOTALS or not any(map(str.isdigit, "".join(others))):
         return False
     return all(_COUNTED.fullmatch(cell) or cell.casefold() in _TOTALS for cell in others)
-
-
-def _filled(cells: Iterable[str]) -> list[str]:
-    return [text for cell in cells if (text := cell.strip())]
 
 
 @cache

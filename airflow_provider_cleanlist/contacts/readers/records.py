@@ -107,7 +107,7 @@ class RecordReader:
             yield record
 
     def _holds_rows(self) -> bool:
-        """Return whether each line of a record is one by itself, as if a stray quotation mark joined them."""
+        """Return whether each line of a record is a record of its own, which a stray quotation mark has joined."""
         lines = [line for line in self._lines.taken if line.strip()]
         return self.width is not None and len(lines) > 1 and all(map(self._is_row, lines))
 
