@@ -11,7 +11,13 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import ObjectStoragePath
 
 
-_LOCAL = ("file", "local")
+def is_local(path: ObjectStoragePath) -> bool:
+    """Return whether a path is on a disk of this host, or mounted like one.
+
+    Args:
+        path: The path.
+    """
+    return path.protocol in ("file", "local")
 
 
 class NotARegularFileError(OSError):
@@ -39,7 +45,7 @@ def open_file(location: str, mode: Literal["rb", "wb"]) -> IO[bytes]:
     from airflow.providers.common.compat.sdk import ObjectStoragePath
 
     path = ObjectStoragePath(location)
-    if mode == "rb" and path.protocol in _LOCAL:
+    if mode == "rb" and is_local(path):
         return _open_regular(path.path)
     opened: IO[bytes] = path.open(mode)  # type: ignore[no-untyped-call]
     return opened
@@ -56,8 +62,7 @@ def start_of(path: ObjectStoragePath, size: int) -> bytes | None:
         OSError: The file cannot be read.
     """
     try:
-        is_local = path.protocol in _LOCAL
-        with _open_regular(path.path) if is_local else path.open("rb") as file:  # type: ignore[no-untyped-call]
+        with _open_regular(path.path) if is_local(path) else path.open("rb") as file:  # type: ignore[no-untyped-call]
             return bytes(file.read(size))
     except FileNotFoundError:
         return None

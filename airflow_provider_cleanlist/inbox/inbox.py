@@ -31,7 +31,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from airflow_provider_cleanlist.durable_files import FILE_MODE, create_file, make_folder, replace_file
 from airflow_provider_cleanlist.inbox.settings import configured_path
 from airflow_provider_cleanlist.input_limits import INBOX_FILE
-from airflow_provider_cleanlist.storage import start_of
+from airflow_provider_cleanlist.storage import is_local, start_of
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import ObjectStoragePath
@@ -73,7 +73,7 @@ class Inbox:
 
     def __init__(self, root: ObjectStoragePath) -> None:
         self._root = root
-        self._is_local = root.protocol in ("file", "local")
+        self._is_local = is_local(root)
         self._made: set[str] = set()
 
     @classmethod

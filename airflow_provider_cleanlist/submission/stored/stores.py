@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from airflow_provider_cleanlist.durable_files import make_folder, replace_file
 from airflow_provider_cleanlist.input_limits import JOURNAL_FILE, MB
-from airflow_provider_cleanlist.storage import start_of
+from airflow_provider_cleanlist.storage import is_local, start_of
 from airflow_provider_cleanlist.submission.journal import (
     JOURNAL_VERSION,
     JournalCorruptError,
@@ -160,7 +160,7 @@ class ObjectStorageJournalStore:
     ) -> None:
         name = hashlib.blake2b("\0".join(task).encode(), digest_size=16).hexdigest()
         self._folder = root / name
-        self._is_local = root.protocol in ("file", "local")
+        self._is_local = is_local(root)
         self.sees_all_indexes = True
         self._map_index = map_index
         self._owner = f"owner.{map_index}"
@@ -345,7 +345,7 @@ def directory_location(journal_path: str) -> str:
     from airflow.providers.common.compat.sdk import ObjectStoragePath
 
     path = ObjectStoragePath(journal_path)
-    if path.protocol in ("", "file", "local"):
+    if not path.protocol or is_local(path):
         return f"file://{os.path.realpath(path.path)}"
     return f"{path.protocol}://{path.path}".rstrip("/")
 

@@ -226,12 +226,16 @@ def _speak_utf8(connection: Any) -> None:
             connection.set_client_encoding("UTF8")
 
 
+def _asked(connection: Connection, table: sa.Table, query: str) -> Any:
+    """Return the value that the catalog has for a table."""
+    return connection.execute(sa.text(query), {"name": table.name, "place": table.schema}).scalar()
+
+
 def _make_updatable(connection: Connection, table: sa.Table) -> None:
     """Give a new table without a key a replica identity, if a publication would refuse changes of its rows."""
     if table.primary_key.columns:
         return
-    found = connection.execute(sa.text(_PUBLISHED), {"name": table.name, "place": table.schema}).scalar()
-    if found:
+    if _asked(connection, table, _PUBLISHED):
         connection.execute(TableStatement("ALTER TABLE {table} REPLICA IDENTITY FULL", table))
 
 
@@ -241,7 +245,7 @@ def _check(connection: Connection, table: sa.Table) -> None:
     Raises:
         LoadConfigurationError: Row-level security applies to the role of the connection.
     """
-    if connection.execute(sa.text(_HIDES_ROWS), {"name": table.name, "place": table.schema}).scalar():
+    if _asked(connection, table, _HIDES_ROWS):
         raise LoadConfigurationError(
             f"Row-level security of {table} applies to the role of this connection, and rows that it hides would be "
             "inserted again. Nothing was written. Use a role with BYPASSRLS, or the table's owner without FORCE ROW "
@@ -250,8 +254,7 @@ def _check(connection: Connection, table: sa.Table) -> None:
 
 
 def _may_leave_out_rows(connection: Connection, table: sa.Table) -> bool:
-    parameters = {"name": table.name, "place": table.schema}
-    return bool(connection.execute(sa.text(_MAY_LEAVE_OUT_ROWS), parameters).scalar())
+    return bool(_asked(connection, table, _MAY_LEAVE_OUT_ROWS))
 
 
 def _differs(old: ColumnElement[Any], new: ColumnElement[Any], _: ColumnType) -> ColumnElement[bool]:
