@@ -55,7 +55,7 @@ def count_or_none(value: object) -> int | None:
         number = int(float(value))
     except (ValueError, OverflowError):
         return None
-    return number if 0 <= number <= MAX_COUNT else None
+    return number if abs(number) <= MAX_COUNT else None
 
 
 def texts(value: object) -> list[str]:

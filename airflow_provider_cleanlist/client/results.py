@@ -147,8 +147,8 @@ class WorkflowStatus:
             total=total,
             successful=successful,
             failed=failed,
-            emails_found=_first_count(sources, "emails_found"),
-            phones_found=_first_count(sources, "phones_found"),
+            emails_found=_finds(sources, "emails_found"),
+            phones_found=_finds(sources, "phones_found"),
             processed=processed,
             lead_list_id=text_or_none(body.get("lead_list_id")),
             results=tuple(item for item in results if isinstance(item, Mapping))
@@ -172,6 +172,12 @@ class WorkflowEnd:
     status: str
     emails_found: int | None
     phones_found: int | None
+
+
+def _finds(sources: list[Mapping[str, Any]], name: str) -> int | None:
+    """Return how much was found; None also for less than nothing, which would lower what was spent."""
+    found = _first_count(sources, name)
+    return found if found is None or found >= 0 else None
 
 
 def _first_count(sources: list[Mapping[str, Any]], *names: str) -> int | None:

@@ -96,6 +96,13 @@ def test_a_sparse_status_knows_no_progress(body: dict[str, Any]) -> None:
     assert (status.total, status.processed, status.emails_found) == (None, None, None)
 
 
+@pytest.mark.parametrize(("found", "expected"), [(0, 0), (3, 3), (-1, None), ("-100000", None)])
+def test_less_than_nothing_was_not_found(found: Any, expected: int | None) -> None:
+    body = {"total": 1, "summary": {"emails_found": found, "phones_found": found}}
+    status = WorkflowStatus.parse("w", body)
+    assert (status.emails_found, status.phones_found) == (expected, expected)
+
+
 @pytest.mark.parametrize(
     ("body", "progress"),
     [
