@@ -2,7 +2,7 @@
 
     .venv/bin/python benchmarks/journal.py [--contacts N]
 
-prints the table of docs/benchmarks.md, "Journal". Airflow 3.3 with LocalExecutor and PostgreSQL.
+prints the table of benchmarks/results/ledger.md, "Journal". Airflow 3.3 with LocalExecutor and PostgreSQL.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
     .venv/bin/python benchmarks/ledger.py [--known N] [--contacts N]
 
-prints the table of docs/benchmarks.md, "Ledger". A tenth of the contacts was submitted before, in other runs.
+prints the table of benchmarks/results/ledger.md, "Ledger". A tenth of the contacts was submitted before, in other runs.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@
     python benchmarks/loading.py --report /tmp/loading.jsonl
 
 The first measures some cells, each in a fresh process, and adds them to a file; the second prints the tables of
-docs/benchmarks.md, "Loading". Times are compared within one run only: every run measures the database's own fastest way
+benchmarks/results/loading.md. Times are compared within one run only: every run measures the database's own fastest way
 beside the others. ``benchmarks/README.md`` tells what must be installed.
 """
 

@@ -2,7 +2,7 @@
 
     .venv/bin/python benchmarks/polling.py
 
-prints the tables of docs/benchmarks.md, "Polling". Nothing is slept: workflows, budget and clock are simulated, while
+prints the tables of benchmarks/results/polling.md. Nothing is slept: workflows, budget and clock are simulated, while
 the schedule (``WorkflowTracker``) and the budget (``rate_limit.reserve``) are the package's own. Durations are assumed
 to be log-normal; the real API was never reached.
 """

@@ -2,7 +2,7 @@
 
     .venv/bin/python benchmarks/rate_limit.py
 
-prints the tables of docs/benchmarks.md, "Request budget". Needs redis-server on the path. Times are scaled: a
+prints the tables of benchmarks/results/rate_limit.md. Needs redis-server on the path. Times are scaled: a
 window is six seconds long instead of sixty, and so the margin for jitter a tenth of a second instead of a whole one.
 """
 
