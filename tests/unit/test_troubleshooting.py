@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from airflow_provider_cleanlist import exceptions
+from airflow_provider_cleanlist.transfers.enrichment_results_to_warehouse import CleanlistResultsNotReadyError
+
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "scripts"))
 from raised_messages import PAGE, as_item, collect, is_message, listed, sources  # noqa: E402
@@ -35,6 +38,14 @@ def test_every_message_has_an_entry_and_every_entry_a_message() -> None:
     assert sorted(set(shown) - set(raised)) == [], "no longer raised"
     assert [text for text, times in shown.items() if times > 1] == []
     assert len(raised) > 150
+
+
+def test_the_class_of_every_error_leads_to_a_section() -> None:
+    rows = PAGE.read_text(encoding="utf-8").partition("| Where to look |")[2].partition("\n\n")[0]
+    assert {f"Cleanlist{name}" for name in re.findall(r"`(\w+Error)`", rows)} == {
+        *set(exceptions.__all__) - {"CleanlistError", "to_airflow"},
+        CleanlistResultsNotReadyError.__name__,
+    }
 
 
 @pytest.mark.parametrize("heading", entries())
