@@ -51,7 +51,10 @@ class HostKeyMemory:
     def organisation_of_key(self, key_hash: str) -> str | None:
         """See :class:`KeyMemory`."""
         for directory in self._directories:
-            with suppress(OSError, ValueError, KeyError, TypeError), opened_directory(directory) as folder:
+            with (
+                suppress(OSError, ValueError, KeyError, TypeError, RecursionError),
+                opened_directory(directory) as folder,
+            ):
                 document = json.loads(_read_own(folder, f"{key_hash}.organisation"))
                 found = document["organisation"]
                 # members of the directory's group can rename files

@@ -169,6 +169,10 @@ class ObjectStorageJournalStore:
         if must_know and map_index not in map(_map_index_of, earlier):
             raise not_known_here(try_number, "the directory of [cleanlist] journal_path")
         own = f"{map_index}.{_opening_after(earlier):019d}-{uuid.uuid4().hex[:12]}"
+        if not _PART.fullmatch(own):  # the next attempt would not see it
+            raise JournalCorruptError(
+                f"{self._folder} holds an opened.* file named after a time of the far future"
+            )
         self.write(f"{_OPENED}{own}", {"task_instance": [*task, map_index]})
         self.write(self._owner, {"part": own})
         mine = [part for part in self._all_parts() if _map_index_of(part) == map_index and part != own]

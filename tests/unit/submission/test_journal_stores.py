@@ -156,6 +156,15 @@ class TestObjectStorage:
         begun(journal_on(ObjectStorageJournalStore(root, *self.TASK)), [A], "partial", 1.0)
         assert journal_on(ObjectStorageJournalStore(root, *other)).batches == []
 
+    @pytest.mark.parametrize("planted", ["9" * 19, "9" * 18 + "8"])
+    def test_a_planted_name_of_the_far_future_stops_and_hides_nobody(self, root: Any, planted: str) -> None:
+        begun(journal_on(ObjectStorageJournalStore(root, *self.TASK)), [A], "partial", 1.0)
+        (folder,) = root.iterdir()
+        (folder / f"opened.-1.{planted}-aa.json").write_text("{}")
+        with pytest.raises(JournalCorruptError, match="far future"):
+            for _ in range(3):
+                assert journal_on(ObjectStorageJournalStore(root, *self.TASK)).batches
+
     def test_an_older_try_cannot_begin_a_batch_and_leaves_nothing_unknown(self, root: Any) -> None:
         older = journal_on(ObjectStorageJournalStore(root, *self.TASK))
         newer = journal_on(ObjectStorageJournalStore(root, *self.TASK))

@@ -76,6 +76,7 @@ def test_without_any_directory_it_is_asked_each_time(tmp_path: Path) -> None:
         '{"organisation": ""}',
         '{"organisation": "x"}',
         "x" * 5000,
+        "[" * 4000,
     ],
 )
 def test_a_damaged_file_is_as_if_it_were_not_there(tmp_path: Path, text: str) -> None:
