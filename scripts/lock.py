@@ -40,8 +40,13 @@ NEWER_THAN_AIRFLOW = (
 """What the package needs in newer releases than an old Airflow knew, and what those need."""
 
 
-def matrix_lock(airflow: str, until: str) -> Lock:
+def matrix_lock(airflow: str, until: str, *oldest: str) -> Lock:
     """Return the lock of one Airflow version of the support matrix, as of soon after its release.
+
+    Args:
+        airflow: The version.
+        until: The day from which on the resolver sees no release.
+        oldest: Requirements at the lower bounds of the package's own, which one cell has to prove.
 
     Airflow's upstream constraints are not at hand. A later release of a dependency may break an old Airflow, so the
     resolver sees none but those in ``NEWER_THAN_AIRFLOW``.
@@ -58,7 +63,7 @@ def matrix_lock(airflow: str, until: str) -> Lock:
             f"--exclude-newer={until}",
             *(f"--exclude-newer-package={name}=2026-11-20" for name in NEWER_THAN_AIRFLOW),
         ),
-        f"apache-airflow=={airflow}\n",
+        "".join(f"{requirement}\n" for requirement in (f"apache-airflow=={airflow}", *oldest)),
     )
 
 
@@ -109,7 +114,12 @@ LOCKS = (
     Lock("dbt.txt", ("-",), "dbt-core>=1.10,<1.11\ndbt-postgres\n"),  # later ones download parts of their own
     matrix_lock("2.11.2", "2026-04-01"),
     matrix_lock("3.0.6", "2025-09-20"),
-    matrix_lock("3.1.8", "2026-04-01"),
+    matrix_lock(
+        "3.1.8",
+        "2026-04-01",
+        "apache-airflow-providers-common-compat==1.14.0",
+        "apache-airflow-providers-common-sql==1.32.0",
+    ),
     matrix_lock("3.2.2", "2026-06-15"),
     matrix_lock("3.3.2", "2026-10-05"),
 )

@@ -161,9 +161,10 @@ class TestObjectStorage:
         begun(journal_on(ObjectStorageJournalStore(root, *self.TASK)), [A], "partial", 1.0)
         (folder,) = root.iterdir()
         (folder / f"opened.-1.{planted}-aa.json").write_text("{}")
+        if planted.endswith("8"):  # one attempt still gets a later name
+            assert len(journal_on(ObjectStorageJournalStore(root, *self.TASK)).batches) == 1
         with pytest.raises(JournalCorruptError, match="far future"):
-            for _ in range(3):
-                assert journal_on(ObjectStorageJournalStore(root, *self.TASK)).batches
+            ObjectStorageJournalStore(root, *self.TASK)
 
     def test_an_older_try_cannot_begin_a_batch_and_leaves_nothing_unknown(self, root: Any) -> None:
         older = journal_on(ObjectStorageJournalStore(root, *self.TASK))
