@@ -10,19 +10,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence, Sized
+from collections.abc import Callable, Mapping, Sequence, Sized
 from functools import cache
 
 from airflow_provider_cleanlist.contacts.addresses import EDGES, clean_domain, clean_email, parse_linkedin_url
-from airflow_provider_cleanlist.contacts.errors import ColumnError
 from airflow_provider_cleanlist.contacts.recognition import header_key, known_names, names_by_key
-from airflow_provider_cleanlist.input_limits import (
-    FIELD_CHARACTERS,
-    SHEET_COLUMNS,
-    SOURCE_COLUMNS,
-    SOURCE_NAME_CHARACTERS,
-)
-from airflow_provider_cleanlist.wording import unique_names
 
 _NAMES = ("first_name", "last_name")
 TEXTS = (*_NAMES, "company_name")
@@ -425,45 +417,3 @@ def unwrapped(value: object) -> object:
     if text[:1] == "'" and text[-1:] != "'" and not _ELISION.match(text):
         return text[1:]
     return value
-
-
-def source_columns(names: Iterable[str]) -> tuple[str, ...]:
-    """Return the column names of a source without repetition, see :func:`..wording.unique_names`.
-
-    Args:
-        names: The names as the source has them.
-
-    Raises:
-        ColumnError: There are more columns than are read, or their names are too long.
-    """
-    return unique_names(checked_names(names, "The source"))
-
-
-def checked_names(names: Iterable[str], whose: str) -> list[str]:
-    """Return the names of columns, if they are few and short enough to be compared with each other.
-
-    Args:
-        names: The names; no more of them are taken than may be kept.
-        whose: What has these columns, for the message.
-
-    Raises:
-        ColumnError: There are more columns than are read, or their names are too long.
-    """
-    checked: list[str] = []
-    characters = 0
-    for name in names:
-        checked.append(name)
-        characters += len(name)
-        if len(name) > SOURCE_NAME_CHARACTERS or characters > FIELD_CHARACTERS:
-            raise ColumnError(
-                f"{whose} has names of columns that are too long: column {len(checked):,} has one of {len(name):,} "
-                f"characters. At most {SOURCE_NAME_CHARACTERS:,} in a name and {FIELD_CHARACTERS:,} in all of them are "
-                "read: shorten them, or leave out columns that name no person or company."
-            )
-    named = sum(1 for name in checked if name.strip())
-    if named > SOURCE_COLUMNS or len(checked) > SHEET_COLUMNS:
-        raise ColumnError(
-            f"{whose} has {len(checked):,} columns, {named:,} of them with a name. At most {SOURCE_COLUMNS:,} with a "
-            f"name and {SHEET_COLUMNS:,} in all are read: leave out those that name no person or company."
-        )
-    return checked

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
@@ -25,6 +25,13 @@ from airflow_provider_cleanlist.contacts.recognition import (
     recognise,
     speaks_of_columns,
 )
+from airflow_provider_cleanlist.input_limits import (
+    FIELD_CHARACTERS,
+    SHEET_COLUMNS,
+    SOURCE_COLUMNS,
+    SOURCE_NAME_CHARACTERS,
+)
+from airflow_provider_cleanlist.wording import unique_names
 
 _LONGEST_SHOWN = 60  # characters of a column's name in a message
 _MOST_TO_MAP = 20
@@ -59,6 +66,48 @@ class ColumnPlan:
         fields = self.sources.keys()
         placed = "company_name" in fields or "company_domain" in fields
         return "linkedin_url" in fields or (placed and {"first_name", "last_name"} <= fields)
+
+
+def source_columns(names: Iterable[str]) -> tuple[str, ...]:
+    """Return the column names of a source without repetition, see :func:`..wording.unique_names`.
+
+    Args:
+        names: The names as the source has them.
+
+    Raises:
+        ColumnError: There are more columns than are read, or their names are too long.
+    """
+    return unique_names(checked_names(names, "The source"))
+
+
+def checked_names(names: Iterable[str], whose: str) -> list[str]:
+    """Return the names of columns, if they are few and short enough to be compared with each other.
+
+    Args:
+        names: The names; no more of them are taken than may be kept.
+        whose: What has these columns, for the message.
+
+    Raises:
+        ColumnError: There are more columns than are read, or their names are too long.
+    """
+    checked: list[str] = []
+    characters = 0
+    for name in names:
+        checked.append(name)
+        characters += len(name)
+        if len(name) > SOURCE_NAME_CHARACTERS or characters > FIELD_CHARACTERS:
+            raise ColumnError(
+                f"{whose} has names of columns that are too long: column {len(checked):,} has one of {len(name):,} "
+                f"characters. At most {SOURCE_NAME_CHARACTERS:,} in a name and {FIELD_CHARACTERS:,} in all of them are "
+                "read: shorten them, or leave out columns that name no person or company."
+            )
+    named = sum(1 for name in checked if name.strip())
+    if named > SOURCE_COLUMNS or len(checked) > SHEET_COLUMNS:
+        raise ColumnError(
+            f"{whose} has {len(checked):,} columns, {named:,} of them with a name. At most {SOURCE_COLUMNS:,} with a "
+            f"name and {SHEET_COLUMNS:,} in all are read: leave out those that name no person or company."
+        )
+    return checked
 
 
 def check_mapping(mapping: Mapping[str, str | None]) -> None:

@@ -19,7 +19,6 @@ from airflow_provider_cleanlist.client.models import CONTACT_FIELDS, Contact, En
 from airflow_provider_cleanlist.contacts.cells import (
     TEXTS,
     are_labels,
-    checked_names,
     chosen_values,
     clean_text,
     cleaned_values,
@@ -32,6 +31,7 @@ from airflow_provider_cleanlist.contacts.columns import (
     ColumnPlan,
     changing_columns_error,
     check_mapping,
+    checked_names,
     find_column,
     masked,
     plan_columns,

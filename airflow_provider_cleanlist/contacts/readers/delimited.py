@@ -9,22 +9,20 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain, islice
 
 from airflow_provider_cleanlist.contacts.addresses import parse_linkedin_url
-from airflow_provider_cleanlist.contacts.cells import source_columns
+from airflow_provider_cleanlist.contacts.columns import source_columns
 from airflow_provider_cleanlist.contacts.errors import MalformedFileError
 from airflow_provider_cleanlist.contacts.readers.headers import (
     HEADER_WITHIN,
     LABELS_WITHIN,
+    are_notes,
+    are_totals,
     better_header,
     filled,
     find_header,
     has_value,
+    is_second_header,
     names_columns,
     read_head,
-)
-from airflow_provider_cleanlist.contacts.readers.labels import (
-    are_notes,
-    are_totals,
-    is_second_header,
     words_of_no_row,
 )
 from airflow_provider_cleanlist.contacts.readers.records import RecordReader

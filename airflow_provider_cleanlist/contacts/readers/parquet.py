@@ -14,7 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_cleanlist.contacts.cells import checked_names, is_nothing
+from airflow_provider_cleanlist.contacts.cells import is_nothing
+from airflow_provider_cleanlist.contacts.columns import checked_names
 from airflow_provider_cleanlist.contacts.errors import MalformedFileError, MissingDependencyError
 from airflow_provider_cleanlist.contacts.readers.json_text import flattened
 from airflow_provider_cleanlist.input_limits import (

@@ -12,7 +12,7 @@ from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing
 from typing import Any, Protocol
 
-from airflow_provider_cleanlist.contacts.cells import source_columns
+from airflow_provider_cleanlist.contacts.columns import source_columns
 from airflow_provider_cleanlist.contacts.errors import ColumnError, QueryError, SourceUnavailableError
 from airflow_provider_cleanlist.redaction import redacted
 

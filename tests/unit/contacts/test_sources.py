@@ -18,7 +18,7 @@ import pytest
 from pyarrow import parquet
 
 from airflow_provider_cleanlist.client.models import Contact
-from airflow_provider_cleanlist.contacts import cells, reading, sources
+from airflow_provider_cleanlist.contacts import cells, columns, reading, sources
 from airflow_provider_cleanlist.contacts.errors import (
     ColumnError,
     EmptyFileError,
@@ -547,7 +547,7 @@ def source_of(kind: str, count: int, folder: Path, database) -> FileSource | Rec
 
 @pytest.mark.parametrize("kind", ["csv", "parquet", "query", "frame"])
 def test_more_columns_than_are_read_are_refused(tmp_path, database, monkeypatch, kind):
-    monkeypatch.setattr(cells, "SOURCE_COLUMNS", 20)
+    monkeypatch.setattr(columns, "SOURCE_COLUMNS", 20)
     assert len(values(source_of(kind, 20, tmp_path, database))[0]) == 20
     with pytest.raises(ColumnError, match=r"has 21 columns, 21 of them with a name\. At most 20 with a name"):
         values(source_of(kind, 21, tmp_path, database))
