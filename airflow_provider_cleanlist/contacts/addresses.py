@@ -60,8 +60,8 @@ _PLACEHOLDERS = frozenset(
 """What tools write as the name of a profile that they do not know; ``/in/me`` is whoever opens it."""
 
 _BEFORE_PROFILE = frozenset({"comm", "incareer", "m", "mwlite"})
-_WRAPPING = " \t\r\n<>\"'()[],;|"
-_BETWEEN_URLS = re.compile(r"[\s,;|](?=https?:|//|www\.|[a-z]{0,3}\.?linkedin\.)", re.IGNORECASE)
+_WRAPPING = " \t\r\n<>\"'()[]{},;|\u201c\u201d\u201e\u2018\u2019"
+_BETWEEN_URLS = re.compile(r"[\s,;|\"](?=https?:|//|www\.|[a-z]{0,3}\.?linkedin\.)", re.IGNORECASE)
 _LINK = re.compile(
     r"""=\s*HYPERLINK\(\s*"([^"]+)" | \[[^\]]*\]\(\s*([^)\s]+) | <a\s[^>]*?href=["']([^"']+)""",
     re.IGNORECASE | re.VERBOSE,
@@ -161,19 +161,17 @@ def _unquote(segment: str) -> str:
 
 _EMAIL = re.compile(r"[^\s@,;<>]+@[^\s@,;<>]+\.[^\s@,;<>]+")
 _PLAIN_EMAIL = re.compile(r"[A-Za-z0-9._+-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+")
-_BETWEEN_EMAILS = re.compile(r"[\s,;|]+")
+_BETWEEN_EMAILS = re.compile(r'[\s,;:|"{}\[\]]+|\?(?=\w+=)')  # also what stands before one: SMTP:, {"value":"
 _LONGEST_EMAIL = 320
 _LOCKED_MAILBOX = "email_not_unlocked@"  # Apollo's placeholder
 
 
 def clean_email(text: str) -> str | None:
-    """Return the e-mail address that a text holds, the first of several, without ``mailto:``; None without one."""
+    """Return the e-mail address that a text holds, the first of several, without ``mailto:`` and the like."""
     if _PLAIN_EMAIL.fullmatch(text) and len(text) <= _LONGEST_EMAIL and not is_locked(text):
         return text
     for part in _BETWEEN_EMAILS.split(link_target(text)):
         address = part.strip(_WRAPPING)
-        if address[:7].lower() == "mailto:":
-            address = address[7:].partition("?")[0]
         if len(address) <= _LONGEST_EMAIL and _EMAIL.fullmatch(address) and not is_locked(address):
             return address
     return None

@@ -8,12 +8,12 @@ identity, as the addresses of :mod:`.addresses` do.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Mapping, Sequence, Sized
 from functools import cache
 
 from airflow_provider_cleanlist.contacts.addresses import EDGES, clean_domain, clean_email, parse_linkedin_url
+from airflow_provider_cleanlist.contacts.notation import UNPRINTABLE, is_damaged, named_values, unwrapped
 from airflow_provider_cleanlist.contacts.recognition import header_key, known_names, names_by_key
 
 _NAMES = ("first_name", "last_name")
@@ -66,19 +66,14 @@ _MARKS = frozenset(_ERRORS.split())
 _BRACKETS = {"[": "]", "<": ">", "(": ")", "{": "}"}
 _RULES = "-\u2013\u2014_*~"
 
-_SPECIAL = re.compile(r"[&\\@*{%$\n]|://")
+_SPECIAL = re.compile(r"[&\\@*{%$<\n]|:[/:]|;#")
 """What a value holds that may be a placeholder, an address, or text that was encoded for another program."""
 _TEMPLATES = (
     *(("{{", "}}"), ("${", "}"), ("#{", "}"), ("{!", "}")),
     *(("<%", "%>"), ("*|", "|*"), ("%%", "%%"), ("<<", ">>")),
 )
 _LONGEST_TEMPLATE = 100
-_ENCODED = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z]\w{1,30});|(?:\\u[0-9a-fA-F]{4})+")
-_LONGEST_ENCODED = 500  # characters; what is longer is no name
-
-_TEXT_FORMULA = re.compile(r'=\s*"((?:[^"]|"")*)"')
 _FORMULA = re.compile(r"=\s*[\w.]+\(")
-_ELISION = re.compile(r"'[dknst][\s-]", re.IGNORECASE)  # 't Hooft, 's-Gravesande
 _UP_TO_SEMICOLON = re.compile(r"(?:[^;&]|&(?:#?\w{1,10};)?)+")  # the semicolon of &amp; separates nothing
 
 _CHECKS: Mapping[str, Callable[[str], object]] = {
@@ -86,8 +81,6 @@ _CHECKS: Mapping[str, Callable[[str], object]] = {
     "company_domain": clean_domain,
     "email": clean_email,
 }
-
-_UNPRINTABLE = re.compile(r"[\x00-\x08\x0e-\x1f\x7f\ud800-\udfff]")
 
 
 def clean_text(value: object) -> str | None:
@@ -110,7 +103,7 @@ def clean_text(value: object) -> str | None:
             return None
         text = converted
     if not text.isprintable():
-        text = _UNPRINTABLE.sub("", text)
+        text = UNPRINTABLE.sub("", text)
     return text.strip(EDGES) or None
 
 
@@ -131,7 +124,7 @@ def is_undecodable(value: object) -> bool:
     """
     match value:
         case str():
-            return not value.isascii() and _is_damaged(value)
+            return not value.isascii() and is_damaged(value)
         case bytes():
             try:
                 value.decode()
@@ -141,22 +134,6 @@ def is_undecodable(value: object) -> bool:
         case [single]:
             return is_undecodable(single)
     return False
-
-
-_MISREAD = re.compile(r"[\xc2-\xc5\xce-\xd1][^\x00-\x7f]|[\xe2-\xea][^\x00-\x7f]{2}")
-_CP1252_BYTES = {ord(bytes([byte]).decode("cp1252", "replace")): byte for byte in range(0x80, 0xA0)}
-
-
-def _is_damaged(text: str) -> bool:
-    if "\ufffd" in text:
-        return True
-    if not _MISREAD.search(text):
-        return False
-    try:
-        text.translate(_CP1252_BYTES).encode("latin-1").decode()
-    except UnicodeError:
-        return False
-    return True
 
 
 def _as_text(value: object) -> str | None:
@@ -213,13 +190,35 @@ def _first_usable(field: str, values: Mapping[str, object], columns: Sequence[st
 
 
 def _is_usable(field: str, value: object) -> bool:
-    text = clean_text(unwrapped(value))
+    text = plain_text(field, value)
     if text is None or is_marker(text) or text.casefold() in _COMPANY_MARKERS or is_undecodable(value):
         return False
     if field in TEXTS and is_no_name(field, text):
         return False
     check = _CHECKS.get(field)
     return check is None or bool(check(text))
+
+
+def plain_text(field: str, value: object) -> str | None:
+    """Return the text of a cell, of names and companies without the notation of the tool that wrote it.
+
+    Several values in a cell are several companies, of which the first counts, and several people, which stay as they
+    are: :func:`is_no_name` says so.
+
+    Args:
+        field: The contact field.
+        value: The cell.
+    """
+    text = clean_text(unwrapped(value))
+    while text and field in TEXTS:
+        values = named_values(text)
+        if len(values) != 1 and (field in _NAMES or not values):
+            break
+        named = clean_text(unwrapped(values[0]))
+        if named == text:
+            break
+        text = named
+    return text
 
 
 def cleaned_values(chosen: Mapping[str, object]) -> Mapping[str, object]:
@@ -239,9 +238,7 @@ def cleaned_values(chosen: Mapping[str, object]) -> Mapping[str, object]:
             _is_plain(value) and (value[:1].isalpha() or field == "company_name")
         ):
             cleaned = cleaned or dict(chosen)
-            text = clean_text(unwrapped(value))
-            if text and _SPECIAL.search(text):
-                text = clean_text(unwrapped(_decoded(text)))
+            text = plain_text(field, value)
             cleaned[field] = None if text and _says_nothing(field, text, chosen) else text
     company = (cleaned or chosen).get("company_name")
     if isinstance(company, str) and ";" in company and (first := _UP_TO_SEMICOLON.search(company)):
@@ -296,6 +293,9 @@ def is_no_name(field: str, text: str) -> bool:
         return True
     if text[0] == "=" and (field in _NAMES or _FORMULA.match(text)):
         return True
+    values = named_values(text)
+    if not values or (len(values) > 1 and field in _NAMES):
+        return True
     return field in _NAMES and (
         "**" in text
         or "://" in text
@@ -342,31 +342,6 @@ def _is_placeholder(text: str, *, is_person: bool) -> bool:
     return (is_person and is_enclosed) or header_key(text) in names_by_key()
 
 
-def _decoded(text: str) -> str:
-    """Return a text with its entities of HTML and its escapes of JSON as the characters that they stand for.
-
-    What is incomplete or unknown stays as it is, and so does what would give unreadable text. Text that was encoded
-    several times is decoded as often, so that doing it once more changes nothing.
-    """
-    while len(text) <= _LONGEST_ENCODED:
-        decoded = _ENCODED.sub(_character, text)
-        if decoded == text or is_undecodable(decoded):
-            break
-        text = decoded
-    return text
-
-
-def _character(match: re.Match[str]) -> str:
-    from html import entities, unescape  # a large table that few files need
-
-    code = match[0]
-    if code[0] != "&":
-        found = json.loads(f'"{code}"')
-    else:
-        found = unescape(code) if code[1] == "#" or code[1:] in entities.html5 else code
-    return code if _UNPRINTABLE.search(found) or "\ufffd" in found else found
-
-
 def is_marker(text: str) -> bool:
     """Return whether a text stands for nothing in any field: a marker, or nothing but punctuation.
 
@@ -402,18 +377,3 @@ def _is_plain(text: str) -> bool:
         return text.casefold() not in _SUSPECT
     text = text.strip()
     return text[:1].isalnum() and text.casefold() not in _SUSPECT
-
-
-def unwrapped(value: object) -> object:
-    """Return a text without what only keeps a spreadsheet from changing it: ``="Bo"`` and ``'Bo`` are ``Bo``.
-
-    The apostrophe of an elision, as in ``'t Hooft``, stays, and so do apostrophes at both ends.
-    """
-    if not isinstance(value, str):
-        return value
-    text = value.strip()
-    if formula := _TEXT_FORMULA.fullmatch(text):
-        return formula[1].replace('""', '"')
-    if text[:1] == "'" and text[-1:] != "'" and not _ELISION.match(text):
-        return text[1:]
-    return value

@@ -20,12 +20,11 @@ from airflow_provider_cleanlist.contacts.cells import (
     TEXTS,
     are_labels,
     chosen_values,
-    clean_text,
     cleaned_values,
     is_no_name,
     is_nothing,
     is_undecodable,
-    unwrapped,
+    plain_text,
 )
 from airflow_provider_cleanlist.contacts.columns import (
     ColumnPlan,
@@ -265,7 +264,7 @@ def _explained(rejection: Rejection, values: Mapping[str, object]) -> Rejection:
     """Return why a row lacks a name or a company, if something else stands in its place."""
     if rejection.reason not in _LACKING:
         return rejection
-    texts = ((field, clean_text(unwrapped(values.get(field)))) for field in TEXTS)
+    texts = ((field, plain_text(field, values.get(field))) for field in TEXTS)
     has_no_name = are_labels(values) or any(text and is_no_name(field, text) for field, text in texts)
     return Rejection(RejectionReason.NOT_A_NAME) if has_no_name else rejection
 

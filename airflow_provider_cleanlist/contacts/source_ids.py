@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Self
 
-from airflow_provider_cleanlist.contacts.cells import clean_text, unwrapped
+from airflow_provider_cleanlist.contacts.cells import clean_text
 from airflow_provider_cleanlist.contacts.columns import find_column
 from airflow_provider_cleanlist.contacts.errors import ColumnError
 from airflow_provider_cleanlist.contacts.identity import Deduplicator
+from airflow_provider_cleanlist.contacts.notation import unwrapped
 from airflow_provider_cleanlist.contacts.report import Tally
 
 MAX_ID_LENGTH = 200

@@ -50,6 +50,8 @@ SPELLINGS = [
     "[Mara](https://www.linkedin.com/in/mara-okafor-example)",
     '=HYPERLINK("https://www.linkedin.com/in/mara-okafor-example")',
     '=HYPERLINK("https://www.linkedin.com/in/mara-okafor-example";"Mara")',
+    "\u201chttps://www.linkedin.com/in/mara-okafor-example\u201d",
+    '{"url": "https://www.linkedin.com/in/mara-okafor-example"}',
     '<a href="https://www.linkedin.com/in/mara-okafor-example">Mara</a>',
     "https://www.linkedin.com/in/mara-okafor-example; https://www.linkedin.com/in/teo",
     "https://www.linkedin.com/in/mara-okafor-example,https://www.linkedin.com/in/teo",
@@ -315,6 +317,13 @@ def test_free_mail_domains_are_domains():
         ("email_not_unlocked@domain.com", None),
         ("email_not_unlocked@domain.com, teo@foo.example", "teo@foo.example"),
         ("mara @foo.example", None),
+        ("mailto:mara@foo.example?subject=x", "mara@foo.example"),
+        ("SMTP:mara@foo.example;smtp:m@foo.example", "mara@foo.example"),
+        ("work: mara@foo.example; home: m@bar.example", "mara@foo.example"),
+        ('[{"value": "mara@foo.example"}]', "mara@foo.example"),
+        ("{mara@foo.example,m@bar.example}", "mara@foo.example"),
+        ("o'brien@foo.example", "o'brien@foo.example"),
+        ("X500:/o=foo", None),
     ],
 )
 def test_clean_email(text, expected):

@@ -23,9 +23,9 @@ from airflow_provider_cleanlist.contacts.cells import (
     cleaned_values,
     is_blank,
     is_nothing,
-    unwrapped,
 )
 from airflow_provider_cleanlist.contacts.identity import RejectionReason
+from airflow_provider_cleanlist.contacts.notation import unwrapped
 from airflow_provider_cleanlist.contacts.reading import RejectedRow, UsableRow, read_contacts
 from airflow_provider_cleanlist.contacts.report import ReadReport
 from airflow_provider_cleanlist.contacts.sources import RecordsSource
@@ -349,6 +349,97 @@ def test_the_first_of_several_companies_in_a_cell(cell: str, company: str) -> No
     assert contact({**MARA, "company_name": cell})["company_name"] == company
 
 
+# --- how tools write a value -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("cell", "company"),
+    [
+        # SharePoint's lookups and choices
+        ("12;#Thistle", "Thistle"),
+        ("12;#Thistle;#14;#Side", "Thistle"),
+        ("Thistle;#13;#Side;#14", "Thistle"),
+        (";#Thistle;#Side;#", "Thistle"),
+        # Google, Notion, Markdown, spreadsheets, HTML, Airtable
+        ("Thistle ::: Side", "Thistle"),
+        ("Thistle (https://www.notion.so/Thistle-1?pvs=21)", "Thistle"),
+        ("Thistle (UK), Inc. (https://n.example/1), Side (https://n.example/2)", "Thistle (UK), Inc."),
+        ("[Thistle](https://thistle.example)", "Thistle"),
+        ('=HYPERLINK("https://thistle.example"; "Thistle")', "Thistle"),
+        ('<a href="https://thistle.example">Thistle</a>', "Thistle"),
+        ("Thistle<br/>", "Thistle"),
+        ('"Thistle, Inc.",Side', "Thistle, Inc."),
+        # JSON, and lists as Python writes them
+        ('{"id": 5, "name": "Thistle"}', "Thistle"),
+        ('{"attributes": {"type": "Account"}, "Name": "Thistle"}', "Thistle"),
+        ('["Thistle", "Side"]', "Thistle"),
+        ("['Thistle']", "Thistle"),
+        ('[{"label": "Thistle"}, {"label": "Side"}]', "Thistle"),
+        # what only looks like these
+        ("Thistle (Berlin)", "Thistle (Berlin)"),
+        ("Thistle (https://thistle.example) GmbH", "Thistle (https://thistle.example) GmbH"),
+        ("Thistle::Side", "Thistle::Side"),
+        ("Thistle, Side", "Thistle, Side"),
+        ("{Thistle}", "{Thistle}"),
+        ("[Thistle]", "[Thistle]"),
+    ],
+)
+def test_a_company_is_read_without_its_notation(cell: str, company: str) -> None:
+    assert contact({**MARA, "company_name": cell}) == {**MARA, "company_name": company}
+
+
+@pytest.mark.parametrize("cell", ['{"id": 5}', "[7]", '[{"id": 5}]', '{"name": null}', "12;#"])
+def test_a_record_without_a_name_is_no_company(cell: str) -> None:
+    [row], _ = read({**MARA, "company_name": cell})
+    assert isinstance(row, RejectedRow)
+    by_domain = {**MARA, "company_name": cell, "company_domain": "northfold.example"}
+    [row], report = read(by_domain)
+    assert isinstance(row, UsableRow)
+    assert row.contact.company_name is None
+    assert report.left_out["company_name"].first_rows == [1]
+
+
+@pytest.mark.parametrize(
+    "name", ["12;#Mara", '["Mara"]', "Mara (https://n.example/1)", "<b>Mara</b>", '{"value": "Mara"}']
+)
+def test_a_name_is_read_without_its_notation(name: str) -> None:
+    assert contact({**MARA, "first_name": name}) == MARA
+
+
+@pytest.mark.parametrize("name", ["12;#Mara;#13;#Bo", '["Mara", "Bo"]', "Mara ::: Bo", '{"first": "Mara"}'])
+def test_several_people_in_a_cell_are_nobody(name: str) -> None:
+    [row], _ = read({**MARA, "first_name": name})
+    assert isinstance(row, RejectedRow)
+    assert row.rejection.reason == RejectionReason.NOT_A_NAME
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        *[("'Mara'", "Mara"), ('"Mara"', "Mara"), ("\u201cMara\u201d", "Mara"), ("\u2018Mara\u2019", "Mara")],
+        *[
+            ("\u201eMara\u201c", "Mara"),
+            ("`Mara`", "Mara"),
+            ("'O''Brien'", "O'Brien"),
+            ("'O'Brien'", "O'Brien"),
+        ],
+        *[('"Mara ""Bo"" Lee"', 'Mara "Bo" Lee'), ("\"'Mara'\"", "Mara")],
+        *[('Mara "Bo"', 'Mara "Bo"'), ('"Bo" Mara "Lee"', '"Bo" Mara "Lee"'), ("O'Brien", "O'Brien")],
+        *[("'t Hooft'", "'t Hooft'"), ("'Bo' and 'Lee'", "'Bo' and 'Lee'"), ("\u201cMara", "\u201cMara")],
+    ],
+)
+def test_quotation_marks_around_a_name_are_taken_off(text: str, expected: str) -> None:
+    for field in ("last_name", "company_name"):
+        assert contact({**MARA, field: text})[field] == expected
+
+
+def test_a_quoted_marker_is_nothing() -> None:
+    for marker in ("'NULL'", '"n/a"', '["NULL"]'):
+        [row], report = read({**MARA, "last_name": marker})
+        assert isinstance(row, RejectedRow)
+        assert report.refused.keys() == {RejectionReason.MISSING_NAME}
+
+
 # --- what is no name ---------------------------------------------------------------------------------------------
 
 TEMPLATES = [
@@ -529,6 +620,15 @@ def test_entities_and_escapes_are_decoded(text: str, expected: str) -> None:
     [
         *["A&amp;amp;amp;amp;B", "&#39;Bo", "A&#59;B", "&amp;" + "amp;" * 9 + "B", "Jos&amp;Atilde;&copy;"],
         *["M\\u0026uuml;ller", "R&foo;D", "&amp;" * 99 + "B"],
+        *[
+            "''Bo''",
+            "\"'Bo'\"",
+            '["12;#Bo"]',
+            "&quot;Bo&quot;",
+            "<<b>b>Bo",
+            '\'"Bo"',
+            '{"name": "[\\"Bo\\"]"}',
+        ],
     ],
 )
 def test_who_is_sent_is_the_person_of_the_ledger(text: str) -> None:
@@ -545,7 +645,7 @@ def test_an_entity_is_the_same_person_as_its_character() -> None:
 # --- foreign text costs no more than its length ------------------------------------------------------------------
 
 PATTERNS = [
-    *["{{", "\\u00", "*|", "&amp;"],
+    *["{{", "\\u00", "*|", "&amp;", ";#", " ::: ", " (https://", "<b", '["', "''", "\u201c"],
     *[".", " ", ";", "&", "'", '"', "-", "=", "[", "a.", "@a", "](", "<a ", ",;| ", "www.", "%25", "a@."],
     *["linkedin.com/in/", '=HYPERLINK("'],
 ]
