@@ -178,8 +178,8 @@ def measure(database: Any, server: Any, contacts: int, known: int) -> None:
         ("CPU of it", f"{cpu:.1f} s of the task, {cpu_server:.1f} s of the server"),
         (
             "run at 60 requests a minute",
-            f"{alone:.1f} s without a ledger; longer by {longer:.1f} s, {100 * longer / alone:.1f} %: opening, histories, "
-            f"and {kept - alone:.1f} s after the first request",
+            f"{alone:.1f} s without a ledger; longer by {longer:.1f} s, {100 * longer / alone:.1f} %, of which "
+            f"{kept - alone:.1f} s after the first request",
         ),
         ("with id_column: source rows, new", new_rows),
         ("with id_column: source rows, the next night", same_rows),
