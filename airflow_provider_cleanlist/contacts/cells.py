@@ -20,11 +20,29 @@ _NAMES = ("first_name", "last_name")
 TEXTS = (*_NAMES, "company_name")
 
 _WORDS = """
-    n/a|n.a.|n.a|none|undefined|not available|not applicable|not provided|not specified|not given|not set|not found
-    no data|no value|unknown|unspecified|tbd|tba|k.a.|k. a.|keine angabe|nicht angegeben|unbekannt|non renseigné
-    non renseignée|non communiqué|inconnu|non disponible|non disponibile|sconosciuto|no disponible|desconocido
-    sin datos|não informado|nao informado|desconhecido|onbekend|n.v.t.|brak danych|nieznany|neuvedeno|bilinmiyor|нет
-    нет данных|неизвестно|не указано|не указана|なし|該当なし|不明|未入力|無|无|未知|未填写|暂无|暫無|없음|미입력
+    n/a|n.a.|n/d|n.d.|n/k|n.n.|s/d|s/n|tba|tbd|none|undefined|unknown|unspecified|undisclosed|unassigned|loading...
+    not available|not applicable|not assigned|not disclosed|not found|not given|not known|not provided|not set
+    not specified|not stated|no company|no_company|no data|no first name|no information|no last name|no name|no value
+    none given|information requested|same as above|see above|to be announced|to be confirmed|to be determined
+    k.a.|k. a.|keine angabe|keine angaben|ohne angabe|kein name|kein wert|keine daten|nicht angegeben|nicht bekannt
+    nicht verfügbar|nicht vorhanden|nicht zutreffend|siehe oben|unbekannt
+    aucune donnée|aucune valeur|inconnu|inconnue|indisponible|non applicable|non communiqué|non défini|non disponible
+    non fourni|non indiqué|non précisé|non précisée|non renseigné|non renseignée|non spécifié|non spécifiée|sans nom
+    sans objet
+    dato non disponibile|nessun dato|nessun valore|non applicabile|non definito|non disponibile|non fornito|non indicato
+    non specificato|sconosciuto|senza nome
+    desconocido|no aplica|no definido|no disponible|no especificado|no indicado|no informado|no proporcionado
+    sin apellido|sin apellidos|sin datos|sin empresa|sin especificar|sin información|sin nombre|sin valor
+    desconhecido|nao disponivel|nao especificado|nao informado|nao se aplica|não definido|não disponível
+    não especificado|não fornecido|não informado|não se aplica|sem dados|sem empresa|sem nome|sem sobrenome|sem valor
+    geen gegevens|geen naam|geen waarde|n.v.t.|niet bekend|niet beschikbaar|niet ingevuld|niet opgegeven
+    niet van toepassing|onbekend
+    brak danych|brak informacji|nie dotyczy|nie podano|nieznany|neuvedeno|nezadáno|není k dispozici|belirtilmemiş
+    bilinmiyor|ej angivet|ej angiven|okänd|uppgift saknas|ikke angivet|ikke oplyst|ukendt|ikke angitt|ikke oppgitt
+    ukjent|ei tiedossa|tuntematon|ismeretlen|nincs adat|nincs megadva|necunoscut|nespecificat
+    нет|нет данных|не заполнено|не известно|не указан|не указана|не указано|неизвестно|невідомо|немає даних|не вказано
+    なし|無し|データなし|値なし|該当なし|不明|不詳|未入力|未設定|無|无|未知|未填写|未提供|未设置|不详|暂无|暫無
+    없음|미상|미입력|미정|알 수 없음|정보 없음|해당 없음
 """
 _MARKERS = frozenset(word.strip() for line in _WORDS.strip().splitlines() for word in line.split("|"))
 """Words that tools and people write for nothing, in lower case."""
@@ -38,24 +56,43 @@ _NO_NAMES = frozenset({"linkedin", "linkedin member"}) | {
 """What LinkedIn shows for people outside of the network, or a part of it; one letter over and over (but III)."""
 
 _FILLER_WORDS = """
-    asdf|dummy|example|foo|info requested|open-ended response|qwerty|response|sample|string|test|text|total
+    anonymous|asdf|attendee|deleted|duplicate|dummy|example|foo|guest|info requested|open-ended response|qwerty
+    reserved|response|sample|string|test|text|total|vacant
 """
-_FILLERS = frozenset(_FILLER_WORDS.strip().split("|"))
+_FILLERS = frozenset(word.strip() for line in _FILLER_WORDS.strip().splitlines() for word in line.split("|"))
 """What people and programs fill in to have something there; also somebody's name, unless it is both names."""
 
 _ROLE_WORDS = """
-    accounts admin billing buchhaltung commercial contact contacto contato hello help hr info jobs kontakt marketing
-    office post reception sales service support team ventas verkauf vertrieb
+    abuse accounts admin administrator billing buchhaltung careers comercial commercial compliance contact contacto
+    contato do-not-reply donotreply enquiries finance hello help helpdesk hostmaster hr info information inquiries jobs
+    kontakt mail mailer-daemon marketing media news newsletter no-reply noc noreply office orders post postmaster press
+    privacy purchasing reception recruiting root sales security service spam subscribe support sysadmin team
+    unsubscribe ventas verkauf vertrieb webmaster
 """
 _ROLES = frozenset(_ROLE_WORDS.split())
-"""Mailboxes of roles: beside one, the same word as a first name is nobody's."""
+"""Mailboxes of roles (RFC 2142, and what mail services list as such): the same word as a first name is nobody's."""
 
-_COMPANY_MARKERS = _POSSIBLE_NAMES | {"brak"}
-_BRACKETED = (
-    _MARKERS
-    | _COMPANY_MARKERS
-    | {"", "blank", "empty", "leer", "missing", "no name", "object object", "vide"}
+_NOBODY_WORDS = """
+    accounts payable|accounts receivable|anonymous user|api user|automated process|chatter expert|customer care
+    customer service|customer support|deleted user|former user|front desk|guest user|help desk|human resources
+    integration user|main office|name surname|no reply|open position|platform integration user|security user
+    system administrator|test contact|test lead|test user|unknown caller|unknown user|vacant position
+"""
+_NOBODIES = _MARKERS.union(*(line.strip().split("|") for line in _NOBODY_WORDS.strip().splitlines()))
+"""First and last names together that are users of programs, departments, or a marker."""
+
+_NONE_WORDS = """
+    aucun aucune brak geen kein keine nenhum nenhuma nessuna nessuno nincs ninguna ninguno yok
+"""
+_COMPANY_MARKERS = _POSSIBLE_NAMES.union(_NONE_WORDS.split())
+_BLANK_WORDS = """
+    blank|boş|em branco|empty|en blanco|leeg|leer|missing|object object|prázdné|puste|tom|tyhjä|vazio|vide|vuoto|üres
+    пусто|空白|비어 있음
+"""
+_BRACKETED = (_MARKERS | _COMPANY_MARKERS | {""}).union(
+    *(line.strip().split("|") for line in _BLANK_WORDS.strip().splitlines())
 )
+"""Markers in brackets: of pivot tables and forms, also words that are names without brackets."""
 _ERRORS = (
     "#n/a #n/d #null! #ref! #value! #name? #div/0! #num! #error! #nv #bezug! #wert! #zahl! #calc! #spill! \\n"
 )
@@ -73,6 +110,7 @@ _TEMPLATES = (
     *(("<%", "%>"), ("*|", "|*"), ("%%", "%%"), ("<<", ">>")),
 )
 _LONGEST_TEMPLATE = 100
+_COMMENTS = ("#", "//", "--")  # before a line that a program is to pass over
 _FORMULA = re.compile(r"=\s*[\w.]+\(")
 _UP_TO_SEMICOLON = re.compile(r"(?:[^;&]|&(?:#?\w{1,10};)?)+")  # the semicolon of &amp; separates nothing
 
@@ -242,8 +280,8 @@ def cleaned_values(chosen: Mapping[str, object]) -> Mapping[str, object]:
             cleaned[field] = None if text and _says_nothing(field, text, chosen) else text
     company = (cleaned or chosen).get("company_name")
     if isinstance(company, str) and ";" in company and (first := _UP_TO_SEMICOLON.search(company)):
-        return {**(cleaned or chosen), "company_name": first[0]}
-    if are_labels(chosen):
+        cleaned = {**(cleaned or chosen), "company_name": first[0]}
+    if are_nobodys(chosen):
         return {**(cleaned or chosen), **dict.fromkeys(_NAMES)}
     return cleaned or chosen
 
@@ -281,7 +319,9 @@ def _says_nothing(field: str, text: str, chosen: Mapping[str, object]) -> bool:
 
 
 def is_no_name(field: str, text: str) -> bool:
-    """Return whether a text is a template's placeholder; for a person's name also an address, or masked letters.
+    """Return whether a text is a template's placeholder, or holds no single name; a person's is no address either.
+
+    Nor is it a mask, a date, or a comment.
 
     Args:
         field: The contact field: a name or the company's.
@@ -298,6 +338,7 @@ def is_no_name(field: str, text: str) -> bool:
         return True
     return field in _NAMES and (
         "**" in text
+        or text.startswith(_COMMENTS)
         or "://" in text
         or "\n" in text
         or _is_measure(text)
@@ -310,8 +351,11 @@ def _is_measure(text: str) -> bool:
     return text[0].isdigit() and sum(map(str.isdigit, text)) > sum(map(str.isalpha, text)) > 0
 
 
-def are_labels(chosen: Mapping[str, object]) -> bool:
-    """Return whether a row's names are no person's: the same as its company, or the names of their columns.
+def are_nobodys(chosen: Mapping[str, object]) -> bool:
+    """Return whether a row's names are no person's.
+
+    They are the same as its company, the names of their columns, or together a marker, a department or the user of a
+    program: ``Not``, ``Available``; ``Help``, ``Desk``; ``Automated``, ``Process``.
 
     Args:
         chosen: From :func:`chosen_values`.
@@ -321,9 +365,10 @@ def are_labels(chosen: Mapping[str, object]) -> bool:
         return False
     if first == last:
         return bool(first.strip()) and first == chosen.get("company_name")
-    return first.strip().casefold() in _labels("first_name") and last.strip().casefold() in _labels(
-        "last_name"
-    )
+    first, last = first.strip().casefold(), last.strip().casefold()
+    if f"{first} {last}" in _NOBODIES:
+        return True
+    return first.strip("* ") in _labels("first_name") and last.strip("* ") in _labels("last_name")
 
 
 @cache

@@ -58,7 +58,8 @@ _EXPLANATIONS = {
     ),
     RejectionReason.MALFORMED_ROW: "the row has more cells than the header, so its values may be shifted",
     RejectionReason.UNREADABLE_TEXT: (
-        "the text of a value cannot be known: it is bytes that are not UTF-8, or its letters were lost before"
+        "the text of a value that decides who it is cannot be known: it is bytes that are not UTF-8, or its letters "
+        "were lost before"
     ),
 }
 

@@ -18,7 +18,7 @@ from typing import NamedTuple, Self
 from airflow_provider_cleanlist.client.models import CONTACT_FIELDS, Contact, EnrichmentType
 from airflow_provider_cleanlist.contacts.cells import (
     TEXTS,
-    are_labels,
+    are_nobodys,
     chosen_values,
     cleaned_values,
     is_no_name,
@@ -225,10 +225,11 @@ def read_contacts(
             report.blank.add(row.number)
             continue
         report.rows += 1
-        contact = normalise(fields)
-        rejection = _rejection_of_row(row, values) or validate(contact)
+        unreadable = _unreadable(values)
+        contact = normalise({**fields, **dict.fromkeys(unreadable)} if unreadable else fields)
+        rejection = _rejection_of_row(row, unreadable, contact) or validate(contact)
         if rejection is not None:
-            rejection = _explained(rejection, values)
+            rejection = _explained(rejection, values, unreadable)
             report.refused.setdefault(rejection.reason, Tally()).add(row.number)
             yield RejectedRow(row.number, rejection, values)
             continue
@@ -248,24 +249,34 @@ def read_contacts(
         source_ids.finish()
 
 
-def _rejection_of_row(row: SourceRow, values: Mapping[str, object]) -> Rejection | None:
-    """Return why a row's values cannot be trusted, whatever they are."""
+def _rejection_of_row(row: SourceRow, unreadable: Sequence[str], contact: Contact) -> Rejection | None:
+    """Return why a row's values cannot be trusted, whatever they are: shifted cells, or an identity that is unknown."""
     if row.is_overlong:
         return Rejection(RejectionReason.MALFORMED_ROW)
-    for value in values.values():
-        if value is None or (type(value) is str and value.isascii()):  # fast: nearly all are
-            continue
-        if is_undecodable(value):
-            return Rejection(RejectionReason.UNREADABLE_TEXT)
+    if "linkedin_url" in unreadable or ("company_domain" in unreadable and not contact.linkedin_url):
+        return Rejection(RejectionReason.UNREADABLE_TEXT)
     return None
 
 
-def _explained(rejection: Rejection, values: Mapping[str, object]) -> Rejection:
-    """Return why a row lacks a name or a company, if something else stands in its place."""
+def _unreadable(values: Mapping[str, object]) -> list[str]:
+    """Return the fields whose text cannot be known."""
+    return [
+        name
+        for name, value in values.items()
+        if value is not None
+        and (type(value) is not str or not value.isascii())  # fast: nearly all are
+        and is_undecodable(value)
+    ]
+
+
+def _explained(rejection: Rejection, values: Mapping[str, object], unreadable: Sequence[str]) -> Rejection:
+    """Return why a row lacks what is needed, if something else stands in its place."""
+    if unreadable and rejection.reason != RejectionReason.MALFORMED_ROW:
+        return Rejection(RejectionReason.UNREADABLE_TEXT)
     if rejection.reason not in _LACKING:
         return rejection
     texts = ((field, plain_text(field, values.get(field))) for field in TEXTS)
-    has_no_name = are_labels(values) or any(text and is_no_name(field, text) for field, text in texts)
+    has_no_name = are_nobodys(values) or any(text and is_no_name(field, text) for field, text in texts)
     return Rejection(RejectionReason.NOT_A_NAME) if has_no_name else rejection
 
 

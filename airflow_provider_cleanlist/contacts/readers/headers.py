@@ -29,12 +29,13 @@ _HEAD_RECORDS = 10_000  # with blank ones
 _NOTE_WORDS = """
     bigint bool boolean char date datetime decimal double float int integer nvarchar number numeric str string text
     timestamp uuid varchar
-    facultatif facultativo mandatory obligatoire obligatorio obrigatorio opcional optional optionnel pflichtfeld
-    required
+    facoltativo facultatif facultativo mandatory obbligatorio obligatoire obligatorio obrigatorio opcional optional
+    optionnel pflichtfeld required
 """
 _HELP_WORDS = (
     r"e\.?\s?g\.|ex\.|ej\.|p\.\s?ex\.|p\.\s?ej\.|z\.\s?b\.|beispiel:|ejemplo:|example:|exemple:|for example|bitte|"
-    "enter|fill in|geben sie|ingrese|inserire|insert|introduzca|please|provide|saisir|saisissez|type|veuillez|"
+    "enter|fill in|geben sie|ihre?|ingrese|inserire|insert|introduzca|please|provide|saisir|saisissez|type|veuillez|"
+    "votre|your|"
     "the (?:company|contact|customer|lead|person|prospect)"
 )
 _NOTE = re.compile(

@@ -566,6 +566,9 @@ def test_a_role_is_nobody_beside_its_mailbox() -> None:
     assert row.rejection.reason == RejectionReason.MISSING_NAME
     for email in ("team@northfold.example", "sales.team@northfold.example"):
         assert contact({**sales, "email": email}) == {**sales, "email": email}
+    for role in ("No-Reply", "Webmaster", "Postmaster"):
+        [row], _ = read({**sales, "first_name": role, "email": f"{role}@northfold.example"})
+        assert isinstance(row, RejectedRow)
     assert contact({**MARA, "email": "info@northfold.example"}) == {**MARA, "email": "info@northfold.example"}
     [row], _ = read({"email": "info@northfold.example"} | dict.fromkeys(MARA))
     assert isinstance(row, RejectedRow)
@@ -675,6 +678,14 @@ def test_hostile_cells_take_linear_time(text: str) -> None:
     [
         *[("LinkedIn", "Member"), ("linkedin member", "Park"), ("2020", "2021"), ("Mara", "+49 30 1")],
         *[("Response", "Response"), ("Open-Ended Response", "Open-Ended Response")],
+        *[
+            ("Vacant", "vacant"),
+            ("Guest", "Guest"),
+            ("Mara", "Loading..."),
+            ("Mara", "(en blanco)"),
+            ("n.n.", "n.n."),
+        ],
+        *[("Mara", "okänd"), ("no_company", "Park"), ("Mara", "[no proporcionado]"), ("Mara", "(Kein Wert)")],
     ],
 )
 def test_no_name(first: str, last: str) -> None:
@@ -693,12 +704,37 @@ def test_no_name(first: str, last: str) -> None:
         ("2026-01-01T00:00:00Z", "2026-02-01T00:00:00Z", "Thistle"),
         ("1.5E+10", "Park", "Thistle"),
         ("Ada\nBo", "Park", "Thistle"),
+        # both names together: markers, departments, users of programs
+        ("Not", "Available", "Thistle"),
+        ("To be", "announced", "Thistle"),
+        ("Help", "Desk", "Thistle"),
+        ("Automated", "Process", "Thistle"),
+        ("Test", "Lead", "Thistle"),
+        ("*First Name", "*Last Name", "*Company"),
+        # comments
+        ("#Bo", "Lind", "Thistle"),
+        ("// old list", "Lind", "Thistle"),
+        ("-- end", "of", "file"),
     ],
 )
 def test_what_programs_and_forms_write_is_not_a_name(first: str, last: str, company: str) -> None:
     [row], report = read({"first_name": first, "last_name": last, "company_name": company})
     assert isinstance(row, RejectedRow)
     assert report.refused.keys() == {RejectionReason.NOT_A_NAME}
+
+
+def test_names_of_columns_are_nobody_beside_several_companies() -> None:
+    record = {"first_name": "First Name", "last_name": "Last Name", "company_name": "Thistle;Side"}
+    [row], _ = read(record)
+    assert isinstance(row, RejectedRow)
+
+
+@pytest.mark.parametrize("company", ["Keine", "aucune", "no company", "see above", "ninguna"])
+def test_a_company_that_says_none_is_none(company: str) -> None:
+    [row], report = read({**MARA, "company_name": company})
+    assert isinstance(row, RejectedRow)
+    assert report.refused.keys() == {RejectionReason.MISSING_COMPANY}
+    assert contact({**MARA, "last_name": company.rsplit(maxsplit=1)[-1].title()})["last_name"]
 
 
 @pytest.mark.parametrize("error", ["#¡REF!", "#ДЕЛ/0!", "#ЗНАЧ!", "#EMPTY!", "#NOMBRE?"])
@@ -718,6 +754,12 @@ def test_errors_of_spreadsheets_in_any_language_are_nothing(error: str) -> None:
         ("Ada", "Park", "Garden\nCentre"),
         ("Ada", "Park", "=mc2 Labs"),
         ("Ada", "Park", "#1 Cochran!"),
+        ("Guest", "Lead", "Guest"),
+        ("Process", "Automated", "Thistle"),
+        ("Ada", "Vacant", "Vacant Desk"),
+        ("Desk", "Okafor", "#paid"),
+        ("Ada", "Park", "Ada Park"),
+        ("-Ada", "Blank", "//Thistle"),
     ],
 )
 def test_who_is_called_like_a_form_is_a_person(first: str, last: str, company: str) -> None:
@@ -752,6 +794,36 @@ def test_text_that_lost_letters_is_refused(text: str, field: str) -> None:
     assert isinstance(row, RejectedRow)
     assert report.refused.keys() == {RejectionReason.UNREADABLE_TEXT}
     assert text not in repr(row)
+
+
+@pytest.mark.parametrize(
+    ("damaged", "by"),
+    [
+        ("company_name", "company_domain"),
+        ("company_domain", "linkedin_url"),
+        ("email", "company_name"),
+        ("first_name", "linkedin_url"),
+        ("last_name", "linkedin_url"),
+    ],
+)
+@pytest.mark.parametrize("text", ["JosÃ©.example", "Jos\ufffd.example", b"jos\xe9.example"])
+def test_damaged_text_is_left_out_where_the_rest_says_who_it_is(text: object, damaged: str, by: str) -> None:
+    whole = MARA | {"linkedin_url": PROFILE, "company_domain": "northfold.example"}
+    record = {name: whole[name] for name in ("first_name", "last_name", by)} | {damaged: text}
+    [row], report = read(record)
+    assert isinstance(row, UsableRow)
+    assert row.contact.payload() == {name: value for name, value in record.items() if name != damaged}
+    assert report.left_out[damaged].first_rows == [1]
+    [row], _ = read({**record, by: None})
+    assert isinstance(row, RejectedRow)
+    assert row.rejection.reason == RejectionReason.UNREADABLE_TEXT
+
+
+def test_a_damaged_domain_or_profile_is_refused_as_it_decides_who_it_is() -> None:
+    for field in ("company_domain", "linkedin_url"):
+        [row], _ = read({**MARA, field: "JosÃ©.example"})
+        assert isinstance(row, RejectedRow)
+        assert row.rejection.reason == RejectionReason.UNREADABLE_TEXT
 
 
 @pytest.mark.parametrize(

@@ -444,6 +444,8 @@ def test_who_is_called_like_a_column_is_a_row(row):
         "Enter the contact's first name,Enter the last name,Enter the company",
         "e.g. Ada,e.g. Park,e.g. Thistle",
         "z. B. Ada,z. B. Park,z. B. Larch",
+        "obbligatorio,obbligatorio,facoltativo",
+        "Your first name,Your last name,Your company",
         "Text (max 80),Text (max 80),Text (max 255)\ne.g. Ada,e.g. Park,e.g. Thistle",
     ],
 )
@@ -463,6 +465,7 @@ def test_notes_below_the_header_are_skipped(notes):
         "Max,Mustermann,Date",
         "Type,Park,Thistle",
         "Dateo,Integeri,Larch",
+        "Your,Obbligatori,Your Larch",
     ],
 )
 def test_who_is_called_like_a_type_is_a_row(row):
