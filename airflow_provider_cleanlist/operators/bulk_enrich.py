@@ -134,7 +134,7 @@ class BulkEnrichOperator(BaseOperator):
 
     Raises:
         CleanlistSubmissionUnknownError: It is not known whether some contacts were accepted; not retried.
-        CleanlistCreditLimitError: The worst case costs too much; nothing was submitted; not retried.
+        CleanlistCreditLimitError: The worst case costs too much; those contacts were not submitted; not retried.
         CleanlistInsufficientCreditsError: Credits ran out between batches; not retried, clear after topping up.
         CleanlistDataError: The source cannot be used; nothing was submitted; not retried.
         CleanlistSourceUnavailableError: The source cannot be read at the moment; nothing was submitted; retried.
