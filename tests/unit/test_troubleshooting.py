@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "scripts"))
 from raised_messages import PAGE, as_item, collect, is_message, listed, sources  # noqa: E402
 
-NO_ERRORS = "Lines that are no errors"
+NO_ERRORS = "Lines that are not errors"
 
 
 def entries() -> dict[str, tuple[str, str]]:
