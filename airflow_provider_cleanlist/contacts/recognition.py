@@ -18,7 +18,7 @@ import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
-from itertools import pairwise
+from itertools import chain, pairwise
 from pathlib import Path
 
 FULL_NAME = "full_name"
@@ -378,7 +378,15 @@ def _known(names: Mapping[str, str]) -> dict[str, KnownName]:
 
 @lru_cache(maxsize=_REMEMBERED)
 def _meanings(name: str) -> tuple[KnownName, ...]:
-    return names_by_key().get(header_key(name), ()) if len(name) <= _LONGEST_KNOWN else ()
+    """Return the known names that a name is, or that both halves of it are: ``Vorname / First Name``."""
+    if len(name) > _LONGEST_KNOWN:
+        return ()
+    known = names_by_key().get(header_key(name), ())
+    if known or name.count("/") != 1:
+        return known
+    halves = [names_by_key().get(header_key(half), ()) for half in name.split("/")]
+    shared = set.intersection(*({half.field for half in meant} for meant in halves))
+    return tuple(meant for meant in chain(*halves) if {meant.field} == shared)
 
 
 def _behind_prefixes(names: Mapping[str, str], whole: Mapping[str, KnownName]) -> dict[str, KnownName]:
@@ -399,7 +407,7 @@ def _behind_prefixes(names: Mapping[str, str], whole: Mapping[str, KnownName]) -
             groups.setdefault(prefix, {})[column] = rest
     found: dict[str, KnownName] = {}
     persons: list[tuple[tuple[str, ...], dict[str, KnownName]]] = []
-    for prefix, rests in sorted(groups.items(), key=lambda group: (-len(group[1]), len(group[0]))):
+    for prefix, rests in sorted(groups.items(), key=_order_of_prefixes):
         known = _known(rests)
         fields = {name.field for name in known.values()}
         if len(fields) < 2 or _OTHERS.intersection(prefix):
@@ -422,6 +430,12 @@ def _behind_prefixes(names: Mapping[str, str], whole: Mapping[str, KnownName]) -
     if is_ambiguous or (_OWN_PREFIXES.isdisjoint(prefix) and any(map(_may_name_a_person, outside))):
         return found
     return person | found
+
+
+def _order_of_prefixes(group: tuple[tuple[str, ...], Mapping[str, str]]) -> tuple[int, bool, int]:
+    """Return what prefixes are ordered by: most columns first, then ``Primary Contact`` before ``Primary``."""
+    prefix, rests = group
+    return -len(rests), _OWN_PREFIXES.isdisjoint(prefix), len(prefix)
 
 
 def _starts_with(prefix: tuple[str, ...], name: str) -> bool:

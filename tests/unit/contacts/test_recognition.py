@@ -161,6 +161,8 @@ def test_the_only_person_is_read_behind_a_prefix(header: str) -> None:
         "Executive|Company|Secretary First Name|Secretary Last Name",
         "Company|Website|MRR|CSM First Name|CSM Last Name|CSM Email",
         "employee_name|company|approver.first_name|approver.last_name",
+        "Opportunity Name|Company|Primary First Name|Primary Last Name|Opportunity Owner First Name",
+        "Employee Name|Company|Emergency Contact First Name|Emergency Contact Last Name",
     ],
 )
 def test_somebody_beside_a_column_that_may_be_the_person_is_not_read(header: str) -> None:
@@ -175,10 +177,30 @@ def test_somebody_beside_a_column_that_may_be_the_person_is_not_read(header: str
         "Company|Phone|Founder First Name|Founder Last Name|Founder Rank|column 6",
         "_index|_source.first_name|_source.last_name|_source.company.name",
         "Timestamp|Your first name|Your last name|Your company",
+        "Deal Name|Key Contact - First Name|Key Contact - Last Name|Company|Deal Owner - First Name",
     ],
 )
 def test_the_person_of_a_prefix_beside_other_data_is_read(header: str) -> None:
     assert sources(header).keys() == {*NAMES, "company_name"}
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "Vorname / First Name|Nachname / Last Name|Firma / Company",
+        "First name/Pr\u00e9nom|Last name/Nom|Organization/Organisation",
+        "Imi\u0119 / First Name|Nazwisko / Last Name|Company / Account",
+    ],
+)
+def test_names_in_two_languages_are_one(header: str) -> None:
+    assert sources(header).keys() == {*NAMES, "company_name"}
+
+
+@pytest.mark.parametrize(
+    "name", ["Name / Vorname", "First / Last", "Phone / Email", "Email / LinkedIn", "a/b/First Name"]
+)
+def test_what_two_halves_do_not_agree_on_is_not_read(name: str) -> None:
+    assert sources(f"{name}|Rating") == {}
 
 
 def test_one_name_behind_a_prefix_is_not_enough() -> None:
