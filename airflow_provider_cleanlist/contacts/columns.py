@@ -23,6 +23,7 @@ from airflow_provider_cleanlist.contacts.recognition import (
     names_somebody,
     person_of,
     recognise,
+    recognise_names,
     speaks_of_columns,
 )
 from airflow_provider_cleanlist.input_limits import (
@@ -152,7 +153,7 @@ def plan_columns(columns: Sequence[str], mapping: Mapping[str, str | None]) -> C
         if field is not None:
             same = (other for other, name in repeated.items() if name == column)
             sources.setdefault(field, []).extend([column, *same])
-    recognised = recognise(columns)
+    recognised = recognise_names(names)
     for column, known in sorted(recognised.items(), key=lambda entry: _trust(names[entry[0]], entry[1])):
         is_free = column not in mapped and column not in repeated and known.field not in mapping.values()
         if is_free and known.field != FULL_NAME:
@@ -229,10 +230,12 @@ def _behind_somebody_else(
 
 def _of_another_table(columns: Sequence[str], names: Mapping[str, str]) -> set[str]:
     """Return the columns that come again behind one without a name, which parts two tables on a sheet."""
+    again = [column for column in columns if names[column] != column]
+    if not again:  # fast: nearly always
+        return set()
     first = next((place for place, column in enumerate(columns) if is_nameless(column)), len(columns))
-    return {
-        column for column in columns[first:] if names[column] != column and names[column] in columns[:first]
-    }
+    before = set(columns[:first])
+    return {column for column in again if column not in before and names[column] in before}
 
 
 def _of_second_people(

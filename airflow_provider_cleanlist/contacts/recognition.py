@@ -192,7 +192,11 @@ def recognise(columns: Sequence[str]) -> dict[str, KnownName]:
         The known name of each column that has one, columns of full names included. Those that are known by their
         whole names come first.
     """
-    names = dict(zip(columns, base_names(columns), strict=True))
+    return recognise_names(dict(zip(columns, base_names(columns), strict=True)))
+
+
+def recognise_names(names: Mapping[str, str]) -> dict[str, KnownName]:
+    """Return what columns mean, given what each is called: from :func:`base_names`."""
     found = _known(names)
     return found | _behind_prefixes(names, found)
 
@@ -349,7 +353,8 @@ def base_names(columns: Sequence[str]) -> Iterator[str]:
     """
     there = set(columns)
     for column in columns:
-        repeated = _REPETITION.fullmatch(column) if column[-1:] in ")0123456789" else None
+        may_be = column[-1:] == ")" or "." in column[-5:]  # fast: most names do not end like it
+        repeated = _REPETITION.fullmatch(column) if may_be else None
         yield repeated[1] if repeated and repeated[1] in there else column
 
 
