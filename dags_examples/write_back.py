@@ -45,6 +45,7 @@ with DAG(
         max_credits=5_000,
         push_task_ids=True,
         wait_for_completion=True,
+        failure_policy="never",
         deferrable=True,
     )
     # [END enrich]

@@ -98,7 +98,7 @@ class ClientSettings:
         "Timeout (seconds)",
         "How long to wait for a response to begin and to continue. To be complete it may take four times as long.",
         minimum=0.1,
-        maximum=600,
+        maximum=180,  # four times that is less than a submission may be on its way to other map indexes
     )
     max_retries: int = _setting(
         5,

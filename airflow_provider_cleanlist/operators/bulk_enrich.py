@@ -13,9 +13,7 @@ from airflow.providers.common.compat.sdk import BaseOperator, conf
 
 from airflow_provider_cleanlist.assets import MANAGED_LIST, lead_list_asset, record_events
 from airflow_provider_cleanlist.client.models import MAX_CONTACTS_PER_REQUEST, EnrichmentType
-from airflow_provider_cleanlist.exceptions import (
-    CleanlistConfigurationError,
-)
+from airflow_provider_cleanlist.exceptions import CleanlistConfigurationError
 from airflow_provider_cleanlist.hooks.cleanlist import CleanlistHook
 from airflow_provider_cleanlist.links import PAGE_LINKS, WorkflowLink
 from airflow_provider_cleanlist.submission.history import OnUnknown
@@ -42,6 +40,7 @@ if TYPE_CHECKING:
     from airflow_provider_cleanlist.submission.rejects import Rejects
     from airflow_provider_cleanlist.submission.report import SubmissionOutcome
     from airflow_provider_cleanlist.submission.submit import Submission
+    from airflow_provider_cleanlist.waiting.outcome import FailurePolicy
 
 
 class BulkEnrichOperator(BaseOperator):
@@ -65,9 +64,8 @@ class BulkEnrichOperator(BaseOperator):
             group. Text in it is not rendered.
         contacts_path: Local path or object storage URI of a ``.csv``, ``.tsv``, ``.jsonl``, ``.ndjson``, ``.json`` or
             ``.parquet`` file, optionally ``.gz``.
-        encoding: Encoding of ``contacts_path``, templated: the name of a text codec of Python, such as ``cp1250`` or
-            ``shift_jis``. By default it is detected, and text that is neither Unicode nor plausible Windows-1252 is
-            refused.
+        encoding: Encoding of ``contacts_path``, templated: a codec of Python, such as ``cp1250`` or ``shift_jis``. By
+            default it is detected, and text that is neither Unicode nor plausible Windows-1252 is refused.
         header_row: Row of ``contacts_path`` that is the header, templated: 1 for the first, counted as a spreadsheet
             counts its rows. By default it is the first of the first 20 in which two names are known or mapped.
         sql: Query whose rows are contacts.
@@ -81,8 +79,7 @@ class BulkEnrichOperator(BaseOperator):
         deduplicate: Submit each person once, however often the source names them. A ledger always does.
         on_invalid_contact: What to do about rows that Cleanlist cannot look up: ``fail`` before anything is submitted,
             or ``skip`` them.
-        max_credits: Most credits that the task may cost in the worst case, or None. Checked before any
-            request, as is the balance.
+        max_credits: Most credits that the task may cost at worst, or None; checked, as is the balance, before requests.
         on_unknown_submission: What to do about contacts when it is not known whether they were accepted: ``fail``,
             ``skip`` them, ``resubmit`` them and perhaps pay twice, or ``ask`` a person in Airflow's *Required Actions*
             (Airflow 3.1 and later; see ``docs/howto/decide-unknown-outcomes.md``).
@@ -90,8 +87,7 @@ class BulkEnrichOperator(BaseOperator):
             with ``fail``. None waits for as long as it takes.
         decision_notifiers: With ``ask``: a notifier of Airflow, or several, called before the wait with the context, in
             which ``exception`` is the error to decide about.
-        decision_users: With ``ask``: who may answer, as ids of users, or as mappings with ``id`` and ``name``; None for
-            everybody whom Airflow allows to.
+        decision_users: With ``ask``: who may answer, as ids of users or mappings with ``id`` and ``name``; None: all.
         force_resubmit: Any text, templated. A value that this task instance has not seen starts over with all contacts,
             so it must not change from one attempt to the next. What other runs submitted within
             ``skip_submitted_within`` stays left out. Empty text, ``None``, ``False`` and the texts ``false``, ``no``,
@@ -114,7 +110,8 @@ class BulkEnrichOperator(BaseOperator):
             ``webhook_base_url``; see ``docs/webhooks.md``. Waiting then costs next to no requests.
         webhook_url: HTTPS address of a receiver of your own, instead.
         push_task_ids: Push a second XCom, ``task_ids``: the API's task ids by workflow.
-        wait_for_completion: Wait until all workflows are done, and fail if one failed.
+        wait_for_completion: Wait until all workflows are done.
+        failure_policy: When failed workflows fail a task that waits: ``any`` of them, only ``all``, or ``never``.
         deferrable: Wait in the triggerer; by default as Airflow is configured.
         poll_interval: Seconds between two status checks of a workflow, at least 1; None follows a schedule that
             respects the request budget, and polls rarely when webhooks are expected.
@@ -141,6 +138,7 @@ class BulkEnrichOperator(BaseOperator):
         CleanlistStateError: The journal cannot be read or written; retried.
         CleanlistStoppedError: The worker asked the task to stop, and it did so between two requests; retried.
         CleanlistRejectsFileError: The file of rejects cannot be written; retried.
+        CleanlistWorkflowFailedError, CleanlistWaitTimeoutError: While waiting, as ``WorkflowSensor`` raises them.
     """
 
     template_fields: Sequence[str] = (
@@ -201,6 +199,7 @@ class BulkEnrichOperator(BaseOperator):
         webhook_url: str | None = None,
         push_task_ids: bool = False,
         wait_for_completion: bool = False,
+        failure_policy: FailurePolicy = "any",
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         poll_interval: float | None = None,
         timeout: timedelta | float | None = DEFAULT_TIMEOUT_SECONDS,
@@ -236,6 +235,7 @@ class BulkEnrichOperator(BaseOperator):
         self.webhook_url = webhook_url
         self.push_task_ids = push_task_ids
         self.wait_for_completion = wait_for_completion
+        self.failure_policy = failure_policy
         self.deferrable = deferrable
         self.poll_interval = poll_interval
         self.timeout = timeout
@@ -280,8 +280,9 @@ class BulkEnrichOperator(BaseOperator):
             submission_result,
         )
         from airflow_provider_cleanlist.submission.task import balance_or_none
-        from airflow_provider_cleanlist.waiting.wait import check_poll_interval
+        from airflow_provider_cleanlist.waiting.wait import check_failure_policy, check_poll_interval
 
+        check_failure_policy(self.failure_policy)
         poll_interval = check_poll_interval(number("poll_interval", self.poll_interval))
         timeout = seconds("timeout", self.timeout, DEFAULT_TIMEOUT_SECONDS)
         if options.on_unknown is OnUnknown.ASK:
@@ -443,7 +444,7 @@ class BulkEnrichOperator(BaseOperator):
         report = outcome.submitted
         account = {
             "result": {name: value for name, value in result.items() if name != "workflow_ids"},
-            "enrichment_types": [batch.enrichment_type for batch in report.batches if batch.workflow_id],
+            "enrichment_types": report.enrichment_types,
             "balance_before": None if report.tallies.submitted_earlier else outcome.balance_before,
         }
         request = WaitRequest(
@@ -453,12 +454,11 @@ class BulkEnrichOperator(BaseOperator):
             submitted_over=report.last_submitted_at - report.first_submitted_at,
             deadline=deadline,
             poll_interval=safety_poll_interval(poll_interval, report.workflow_ids),
-            failure_policy="any",
+            failure_policy=self.failure_policy,
         )
         if not self.deferrable or not report.workflow_ids:
             tracker = request.tracker(rule_for(hook))
-            ledger_conn_id = given(self.ledger_conn_id)
-            summary = wait(hook, request, self.log, tracker, ledger_conn_id=ledger_conn_id)
+            summary = wait(hook, request, self.log, tracker, ledger_conn_id=given(self.ledger_conn_id))
             return self._account(context, hook, account, summary, tracker.ends)
         from airflow_provider_cleanlist.triggers.workflow import WorkflowTrigger
 

@@ -191,7 +191,7 @@ class Pace:
 
     Attributes:
         credits_spent: Credits, as far as ends of workflows are recorded.
-        first_at: The first submission in that time, or None.
+        first_at: The first submission of the organisation, or None.
     """
 
     credits_spent: int = 0

@@ -295,7 +295,8 @@ def _pace(reader: _Reader) -> Pace:
     columns = reader.tables.batches.c
     condition = reader.batches(PACE_DAYS, columns.state != BatchState.REJECTED.value)
     spent = sa.func.coalesce(sa.func.sum(columns.credits_spent), 0)
-    (row,) = reader.rows(sa.select(spent, sa.func.min(columns.submitted_at)).where(condition))
+    first = sa.select(sa.func.min(columns.submitted_at)).where(columns.organisation == reader.organisation)
+    (row,) = reader.rows(sa.select(spent, first.scalar_subquery()).where(condition))
     return Pace(int(row[0]), row[1])
 
 
@@ -330,9 +331,9 @@ def _open_batches(reader: _Reader, *, is_on_its_way: bool) -> Listing[OpenBatch]
     recent = reader.now - timedelta(seconds=IN_FLIGHT_SECONDS)
     intent, unknown = columns.state == BatchState.INTENT.value, columns.state == BatchState.UNKNOWN.value
     if is_on_its_way:
-        condition = sa.and_(intent, columns.submitted_at > recent)
+        condition = sa.and_(intent, columns.changed_at > recent)
     else:
-        condition = sa.or_(unknown, sa.and_(intent, columns.submitted_at <= recent))
+        condition = sa.or_(unknown, sa.and_(intent, columns.changed_at <= recent))
     place = columns.dag_id, columns.run_id, columns.task_id, columns.map_index
     size = columns.contacts, columns.worst_case_credits, columns.submitted_at
     decided = columns.decision, columns.decided_by, columns.decided_at

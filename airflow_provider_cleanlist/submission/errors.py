@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -87,6 +89,16 @@ def submission_errors() -> Iterator[None]:
         raise CleanlistStateError(
             f"The record of what was submitted cannot be read or written: {error}. Nothing more was submitted."
         ) from error
+    except OSError as error:
+        if error.errno not in _DISK_FULL:
+            raise
+        raise CleanlistStateError(
+            f"The worker's temporary directory {tempfile.gettempdir()} is full, where contacts are kept until they are "
+            "sent. Nothing more was submitted. Free space there, or set TMPDIR to a larger directory."
+        ) from error
+
+
+_DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 def _sentence(text: str) -> str:

@@ -96,6 +96,7 @@ class Batch:
         decided_at: When, in seconds since the epoch.
         submitted_at: Seconds since the epoch of its first intent, never before that of an earlier batch that the
             attempt knew, whatever the clock said.
+        erased: Contacts that were erased from its record since; they were billed all the same.
     """
 
     number: int
@@ -111,11 +112,12 @@ class Batch:
     decided_by: str = ""
     decided_at: float | None = None
     submitted_at: float = 0.0
+    erased: int = 0
 
     @property
     def size(self) -> int:
-        """Number of its contacts."""
-        return len(self.identities) // IDENTITY_BYTES
+        """Number of its contacts, those that were erased from its record since included."""
+        return len(self.identities) // IDENTITY_BYTES + self.erased
 
     @property
     def kind(self) -> EnrichmentType:

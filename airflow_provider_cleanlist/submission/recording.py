@@ -152,6 +152,14 @@ class BatchRecorder:
             )
             self._log.error("%s.", text)
             raise type(error)(text) from error
+        if answer.total_contacts not in (None, self._batch.size):
+            self._log.warning(
+                "Cleanlist counts %s in workflow %s, of %d sent. All of them are recorded as submitted: compare with "
+                "its results.",
+                counted(answer.total_contacts, "contact"),
+                answer.workflow_id,
+                self._batch.size,
+            )
 
     def rejected(self, note: str) -> None:
         """Record that nothing was accepted; a request that never left has no record."""

@@ -102,6 +102,12 @@ class SubmissionReport:
         return [batch.workflow_id for batch in self.batches if batch.workflow_id]
 
     @property
+    def enrichment_types(self) -> list[str]:
+        """What was asked for in each workflow, in the order of ``workflow_ids`` without repetitions."""
+        types = {batch.workflow_id: batch.enrichment_type for batch in self.batches if batch.workflow_id}
+        return list(types.values())
+
+    @property
     def task_ids(self) -> dict[str, list[str]]:
         """Task ids by workflow, if the journal keeps them."""
         return {batch.workflow_id: list(batch.task_ids) for batch in self.batches if batch.workflow_id}
@@ -115,6 +121,7 @@ class SubmissionReport:
         for kind in self.submitted_as:
             batches = [batch for batch in self.batches if batch.enrichment_type == kind]
             count += sum(contact not in counted_before for batch in batches for contact in batch.contacts())
+            count += sum(batch.erased for batch in batches)
             for batch in batches:
                 counted_before.update(batch.contacts())
         return count

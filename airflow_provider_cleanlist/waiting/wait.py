@@ -67,6 +67,21 @@ def check_poll_interval(seconds: float | None) -> float | None:
     return seconds
 
 
+def check_failure_policy(policy: str) -> None:
+    """Check a ``failure_policy``.
+
+    Args:
+        policy: When failed workflows fail the task.
+
+    Raises:
+        CleanlistConfigurationError: It is none of the policies.
+    """
+    if policy not in FAILURE_POLICIES:
+        raise exceptions.CleanlistConfigurationError(
+            f"failure_policy must be one of {', '.join(FAILURE_POLICIES)}, not {policy!r}."
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class WaitRequest:
     """What to wait for, as ids and numbers only.
@@ -98,10 +113,7 @@ class WaitRequest:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "workflow_ids", tuple(dict.fromkeys(self.workflow_ids)))
-        if self.failure_policy not in FAILURE_POLICIES:
-            raise exceptions.CleanlistConfigurationError(
-                f"failure_policy must be one of {', '.join(FAILURE_POLICIES)}, not {self.failure_policy!r}."
-            )
+        check_failure_policy(self.failure_policy)
         check_poll_interval(self.poll_interval)
 
     def kwargs(self) -> dict[str, Any]:

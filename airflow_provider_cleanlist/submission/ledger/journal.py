@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from airflow_provider_cleanlist.client.models import EnrichmentType
+from airflow_provider_cleanlist.contacts.identity import IDENTITY_BYTES
 from airflow_provider_cleanlist.submission.history import (
     BatchState,
     ContactHistory,
@@ -287,6 +288,7 @@ class LedgerJournal:
                 decided_by=row.decided_by or "",
                 decided_at=None if row.decided_at is None else row.decided_at.timestamp(),
                 submitted_at=row.submitted_at.timestamp(),
+                erased=max(0, row.contacts - len(contacts[row.batch_id].identities) // IDENTITY_BYTES),
             )
             for number, row in enumerate(rows)
         ]

@@ -345,6 +345,7 @@ NOT_ALLOWED = {"42501", "1044", "1142", "1143", "1227"}
 _NO_SCHEMA = {"3F000", "1049"}
 _NO_TABLE = {"42P01", "1146"}
 _LOCKED = {"55P03", "1205"}
+_NOT_IN_ENCODING = "22P05"
 
 
 def locked(name: str) -> LedgerLockedError:
@@ -404,6 +405,11 @@ def _translated(name: str, error: sa.exc.DBAPIError) -> JournalConfigurationErro
         )
     if codes & _NO_TABLE or "no such table" in text:
         return table_missing(name)
+    if _NOT_IN_ENCODING in codes:
+        return JournalConfigurationError(
+            f"the ledger {name} is in a database that is not encoded in UTF-8, and cannot hold a name of this run or "
+            "an id of its source: put the ledger into a database with ENCODING 'UTF8'"
+        )
     if codes & _LOCKED or "database is locked" in text:
         return locked(name)
     known = sorted(codes - {"None"})[:1] if type(original).__name__ != "OperationalError" else []

@@ -17,6 +17,7 @@ import sqlalchemy as sa
 
 from airflow_provider_cleanlist.exceptions import (
     CleanlistConfigurationError,
+    CleanlistCreditLimitError,
     CleanlistDataError,
     CleanlistStateError,
     CleanlistSubmissionUnknownError,
@@ -134,6 +135,17 @@ class TestWithinARun:
         again = runs(people(*range(5)))  # try number 1 again: Airflow knows of nothing
         assert runs.times() == [1] * 5
         assert again["workflow_ids"] == first["workflow_ids"]
+
+    def test_erased_people_still_count_as_submitted_and_against_max_credits(
+        self, runs: Runs, ledger: Any
+    ) -> None:
+        runs(people(*range(10)), max_credits=10)
+        erased = person({name: value for name, value in people(0)[0].items() if name != "crm_id"})
+        ledger(f"DELETE FROM cleanlist_contacts WHERE person = '{erased}'")
+        again = runs(people(*range(1, 10)), attempt=2, max_credits=10)
+        assert (again["contacts_submitted"], again["worst_case_credits"]) == (10, 10)
+        with pytest.raises(CleanlistCreditLimitError, match="for what was submitted before up to 10"):
+            runs(people(*range(1, 11)), attempt=3, max_credits=10)
 
     def test_force_resubmit_starts_over_once(self, runs: Runs) -> None:
         runs(people(1, 2))

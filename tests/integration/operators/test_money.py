@@ -14,6 +14,7 @@ import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException, Asset, TaskDeferred
 
 from airflow_provider_cleanlist.exceptions import (
+    CleanlistConfigurationError,
     CleanlistCreditLimitError,
     CleanlistDataError,
     CleanlistInsufficientCreditsError,
@@ -21,9 +22,11 @@ from airflow_provider_cleanlist.exceptions import (
     CleanlistRejectsFileError,
     CleanlistServerError,
     CleanlistSubmissionUnknownError,
+    CleanlistWorkflowFailedError,
 )
 from airflow_provider_cleanlist.operators.bulk_enrich import BulkEnrichOperator
 from airflow_provider_cleanlist.sandbox.server import SandboxServer
+from airflow_provider_cleanlist.submission.recording import BatchRecorder
 from airflow_provider_cleanlist.submission.submit import Submission
 
 pytestmark = [
@@ -155,6 +158,28 @@ class TestMoney:
             enrich(contacts=people(9), batch_size=4, enrichment_type="full")
         assert "4 contacts costs up to 44, all that are left up to 99" in str(caught.value)
 
+    @pytest.mark.parametrize(
+        ("count", "warning"),
+        [(2, "counts 2 contacts in workflow "), (5, ""), (None, ""), (7, "counts 7 contacts")],
+    )
+    def test_a_count_that_differs_from_what_was_sent_is_told(
+        self,
+        enrich: Any,
+        logged: Callable[[], str],
+        monkeypatch: pytest.MonkeyPatch,
+        count: int | None,
+        warning: str,
+    ) -> None:
+        real = BatchRecorder.accepted
+
+        def accepted(self: BatchRecorder, answer: Any) -> None:
+            real(self, answer.model_copy(update={"total_contacts": count}))
+
+        monkeypatch.setattr(BatchRecorder, "accepted", accepted)
+        assert enrich(contacts=people(5))["contacts_submitted"] == 5
+        log = logged()
+        assert (warning in log and "of 5 sent" in log) if warning else "Cleanlist counts" not in log
+
     def test_an_outage_is_retried_by_airflow_and_loses_nothing(
         self, enrich: Any, cleanlist_sandbox: SandboxServer
     ) -> None:
@@ -207,6 +232,32 @@ class TestSpending:
         result = enrich(try_number=2, contacts=people(20), enrichment_type="full", **WAIT)
         assert result["credits_spent"] == cleanlist_sandbox.ledger.credits_charged > 0
         assert result["worst_case_credits"] == 10 + 100 + 110
+
+    @pytest.mark.parametrize(("policy", "failing"), [("never", 2), ("all", 1)])
+    def test_failed_workflows_need_not_fail_the_task(
+        self, enrich: Any, cleanlist_sandbox: SandboxServer, policy: str, failing: int
+    ) -> None:
+        cleanlist_sandbox.faults.end_workflows("failed", processed=0.5, times=failing)
+        result = enrich(contacts=people(8), batch_size=4, failure_policy=policy, **WAIT)
+        assert len(result["summary"]["failed_workflow_ids"]) == failing
+        assert (len(result["workflow_ids"]), result["contacts_submitted"]) == (2, 8)
+
+    @pytest.mark.parametrize(("policy", "failing"), [("any", 1), ("all", 2)])
+    def test_failed_workflows_fail_the_task_as_it_says(
+        self, enrich: Any, cleanlist_sandbox: SandboxServer, policy: str, failing: int
+    ) -> None:
+        cleanlist_sandbox.faults.end_workflows("failed", times=failing)
+        with pytest.raises(CleanlistWorkflowFailedError, match=f"{failing} of 2 workflows failed"):
+            enrich(contacts=people(8), batch_size=4, failure_policy=policy, **WAIT)
+
+    def test_an_invalid_policy_is_refused_before_anything_is_sent(
+        self, enrich: Any, cleanlist_sandbox: SandboxServer
+    ) -> None:
+        with pytest.raises(
+            CleanlistConfigurationError, match="failure_policy must be one of any, all, never"
+        ):
+            enrich(contacts=people(1), failure_policy="some", **WAIT)
+        assert cleanlist_sandbox.ledger.requests(endpoint=SUBMIT) == []
 
     def test_nothing_to_wait_for(self, enrich: Any) -> None:
         result = enrich(contacts=[], **WAIT)

@@ -296,6 +296,18 @@ class TestContactsOfBatch:
         )
 
 
+@pytest.mark.parametrize("server", ["postgresql"], indirect=True)
+def test_a_database_that_cannot_hold_every_name_is_told_and_not_retried(server: Any) -> None:
+    server.run("CREATE DATABASE latin ENCODING 'LATIN1' TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C'")
+    server.connection = server.connection | {"schema": "latin"}
+    latin = server.open("latin")
+    server.journal(latin, run="manual__Besançon")
+    with pytest.raises(JournalConfigurationError, match="not encoded in UTF-8"):
+        server.journal(latin, run="manual__Łódź")
+    latin.engine.dispose()
+    server.run("DROP DATABASE latin")
+
+
 @pytest.mark.parametrize("name", AFTERWARDS)
 class TestLostConnections:
     @pytest.fixture

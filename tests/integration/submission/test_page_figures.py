@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,7 @@ import pytest
 import sqlalchemy as sa
 
 from airflow_provider_cleanlist.page import database, queries
-from airflow_provider_cleanlist.page.figures import EVERYTHING, LedgerFigures, Scope
+from airflow_provider_cleanlist.page.figures import EVERYTHING, PACE_DAYS, LedgerFigures, Scope
 from airflow_provider_cleanlist.page.queries import Question
 from airflow_provider_cleanlist.page.reading import read_ledger
 
@@ -72,6 +72,21 @@ def test_figures_are_those_of_the_rows(server: LedgerServer, contacts: int) -> N
     of_task = read_ledger(Question(Scope("events", "r+1", "enrich", 2), 30, readable=READABLE), "")
     assert isinstance(of_task, LedgerFigures)
     assert of_task.total.contacts == 500
+
+
+def test_the_pace_is_that_of_the_period_however_rarely_something_is_submitted(
+    server: LedgerServer, contacts: int
+) -> None:
+    now = datetime.now(UTC)
+    before, lately = (f"{now - timedelta(days=days):%Y-%m-%d %H:%M:%S}" for days in (200, 2))
+    server.run(
+        f"UPDATE cleanlist_batches SET credits_spent = NULL, submitted_at = '{before}'",
+        f"UPDATE cleanlist_batches SET credits_spent = 60, submitted_at = '{lately}' "
+        "WHERE batch_id = (SELECT newest FROM (SELECT max(batch_id) AS newest FROM cleanlist_batches) AS one)",
+    )
+    figures = read_ledger(Question(EVERYTHING, 30, readable=READABLE), "")
+    assert isinstance(figures, LedgerFigures)
+    assert figures.pace.per_day(now) == pytest.approx(60 / PACE_DAYS)
 
 
 @pytest.mark.warehouse

@@ -72,7 +72,7 @@ def batch(number: int, **values: Any) -> dict[str, Any]:
         "workflow_id": f"w{number}",
         "note": "",
         "submitted_at": NOW - timedelta(hours=1),
-        "changed_at": NOW,
+        "changed_at": values.get("submitted_at", NOW),
         "ended_at": NOW,
         "workflow_status": "completed",
         "emails_found": 8,

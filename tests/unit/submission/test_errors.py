@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
+
 import pytest
+from airflow.providers.common.compat.sdk import AirflowFailException
 
 from airflow_provider_cleanlist.client import errors
 from airflow_provider_cleanlist.client.models import EnrichmentType
-from airflow_provider_cleanlist.exceptions import CleanlistConfigurationError
+from airflow_provider_cleanlist.exceptions import CleanlistConfigurationError, CleanlistStateError
 from airflow_provider_cleanlist.submission.errors import (
     moved_contacts,
     named_rows,
@@ -76,6 +79,21 @@ def test_the_name_of_an_argument_stays_as_it_is_written(text: str, sentence: str
     with pytest.raises(CleanlistConfigurationError) as caught, submission_errors():
         raise JournalConfigurationError(text)
     assert str(caught.value) == sentence
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_a_full_disk_is_told_and_retried(number: int) -> None:
+    with (
+        pytest.raises(CleanlistStateError, match=r"temporary directory .* is full.*set TMPDIR") as caught,
+        submission_errors(),
+    ):
+        raise OSError(number, "No space left on device")
+    assert not isinstance(caught.value, AirflowFailException)
+
+
+def test_other_errors_of_the_system_stay_what_they_are() -> None:
+    with pytest.raises(ConnectionRefusedError), submission_errors():
+        raise ConnectionRefusedError(errno.ECONNREFUSED, "refused")
 
 
 def test_a_refusal_of_contacts_names_rows() -> None:

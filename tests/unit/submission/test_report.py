@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from airflow_provider_cleanlist.client.models import EnrichmentType
+from airflow_provider_cleanlist.client.results import WorkflowEnd
 from airflow_provider_cleanlist.contacts.identity import IDENTITY_BYTES, RejectionReason
 from airflow_provider_cleanlist.contacts.report import ReadReport, Tally
+from airflow_provider_cleanlist.submission.credits import credits_spent
 from airflow_provider_cleanlist.submission.journal import Batch, BatchState
 from airflow_provider_cleanlist.submission.options import SubmissionOptions
 from airflow_provider_cleanlist.submission.report import (
@@ -61,6 +65,22 @@ def test_a_contact_that_was_submitted_in_two_parts_counts_once() -> None:
     assert "By enrichment type: 3 for 'partial', 2 for 'phone_only', 1 for 'full'." in submission_line(
         result, report
     )
+
+
+def test_batches_that_cleanlist_names_alike_are_one_workflow_with_one_type() -> None:
+    kinds = [("full", "wf-1"), ("partial", "wf-2"), ("full", "wf-1")]
+    batches = [Batch(0, BatchState.ACCEPTED, bytes(IDENTITY_BYTES), kind, 1.0, wf) for kind, wf in kinds]
+    report = SubmissionReport.of(batches, Tallies())
+    ends = [WorkflowEnd("wf-1", "completed", 1, 1), WorkflowEnd("wf-2", "completed", 1, 0)]
+    assert report.enrichment_types == ["full", "partial"]
+    assert credits_spent(report.enrichment_types, ends) == 11 + 1
+
+
+def test_erased_contacts_are_still_submitted_and_billed() -> None:
+    erased = replace(batch(6, "partial"), erased=4)
+    report = SubmissionReport.of([erased], Tallies())
+    assert (report.contacts_submitted, report.worst_case_credits) == (10, 10)
+    assert report.submitted_as == {"partial": 10}
 
 
 def test_the_line_does_not_repeat_the_type_that_was_asked_for() -> None:
