@@ -182,7 +182,7 @@ NUMBERS = {
     "requests_per_minute": (30, "30", 1, 100_000, int),
     "rate_limit_share": (0.5, "0.5", 0.001, 1.0, float),
     "window_seconds": (2.5, "2.5", 0.01, 3600, float),
-    "timeout_seconds": (7.5, "7.5", 0.1, 600, float),
+    "timeout_seconds": (7.5, "7.5", 0.1, 180, float),
     "max_retries": (3, "3", 0, 100, int),
 }
 
