@@ -8,6 +8,7 @@ identity, as the addresses of :mod:`.addresses` do.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence, Sized
 from functools import cache
@@ -103,13 +104,15 @@ _MARKS = frozenset(_ERRORS.split())
 _BRACKETS = {"[": "]", "<": ">", "(": ")", "{": "}"}
 _RULES = "-\u2013\u2014_*~"
 
-_SPECIAL = re.compile(r"[&\\@*{%$<\n]|:[/:]|;#")
+_SPECIAL = re.compile(r"[&\\@*{%$<\n\u2026]|:[/:]|;#|\.{3}")
 """What a value holds that may be a placeholder, an address, or text that was encoded for another program."""
 _TEMPLATES = (
     *(("{{", "}}"), ("${", "}"), ("#{", "}"), ("{!", "}")),
     *(("<%", "%>"), ("*|", "|*"), ("%%", "%%"), ("<<", ">>")),
 )
 _LONGEST_TEMPLATE = 100
+_DAY_AND_MONTH = re.compile(r"\d{1,2}[-.] ?[^\W\d_]{3,4}\.?")
+_CUT_OFF = ("...", "\u2026")
 _COMMENTS = ("#", "//", "--")  # before a line that a program is to pass over
 _FORMULA = re.compile(r"=\s*[\w.]+\(")
 _UP_TO_SEMICOLON = re.compile(r"(?:[^;&]|&(?:#?\w{1,10};)?)+")  # the semicolon of &amp; separates nothing
@@ -183,6 +186,8 @@ def _as_text(value: object) -> str | None:
         case [single]:
             return clean_text(single)
         case _ if isinstance(value, Sized) or _is_missing(value):
+            return None
+        case float() if math.isinf(value):
             return None
         case float() if value.is_integer():
             return str(int(value))
@@ -338,6 +343,7 @@ def is_no_name(field: str, text: str) -> bool:
         return True
     return field in _NAMES and (
         "**" in text
+        or text.endswith(_CUT_OFF)
         or text.startswith(_COMMENTS)
         or "://" in text
         or "\n" in text
@@ -347,8 +353,11 @@ def is_no_name(field: str, text: str) -> bool:
 
 
 def _is_measure(text: str) -> bool:
-    """Return whether a text of digits and fewer letters starts with a digit: a date, a time or an amount."""
-    return text[0].isdigit() and sum(map(str.isdigit, text)) > sum(map(str.isalpha, text)) > 0
+    """Return whether a text is a date, a time or an amount: digits and fewer letters, or Excel's ``4-Mar``."""
+    if not text[0].isdigit():
+        return False
+    letters = sum(map(str.isalpha, text))
+    return sum(map(str.isdigit, text)) > letters > 0 or _DAY_AND_MONTH.fullmatch(text) is not None
 
 
 def are_nobodys(chosen: Mapping[str, object]) -> bool:
@@ -368,7 +377,8 @@ def are_nobodys(chosen: Mapping[str, object]) -> bool:
     first, last = first.strip().casefold(), last.strip().casefold()
     if f"{first} {last}" in _NOBODIES:
         return True
-    return first.strip("* ") in _labels("first_name") and last.strip("* ") in _labels("last_name")
+    first, last = (name.partition(" (")[0].strip("* ") for name in (first, last))
+    return first in _labels("first_name") and last in _labels("last_name")
 
 
 @cache

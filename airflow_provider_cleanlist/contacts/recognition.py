@@ -159,8 +159,8 @@ _HEADER_WORDS = """
     address adresse cargo ciudad city code comment comments country created currency datum date department description
     email employees enriched fax fonction function funktion gender id ids indirizzo industry key language link mail
     mobile name names nom nombre note notes number numero pais pays phone plz poste position postcode region revenue
-    role score seniority size sources state status tags tel telefon telefone telefono telefoon telephone time title
-    tipo type updated url value ville website zip
+    role score seniority size sources state status subitems tags tel telefon telefone telefono telefoon telephone time
+    tipo title type updated url value ville website zip
     电话 電話 住所 地址 役職 部署 职位 전화 주소 직책
     город телефон адрес должность
 """

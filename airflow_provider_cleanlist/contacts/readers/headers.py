@@ -25,6 +25,7 @@ HEADER_WITHIN = 20
 LABELS_WITHIN = 2
 """How many records below the header may hold labels of its columns."""
 _HEAD_RECORDS = 10_000  # with blank ones
+_MANY_NAMES = 5  # of another table's header, of which one is known then
 
 _NOTE_WORDS = """
     bigint bool boolean char date datetime decimal double float int integer nvarchar number numeric str string text
@@ -174,12 +175,12 @@ def _contradicts(header: Sequence[str], cells: Sequence[str]) -> bool:
 def is_second_header(cells: Sequence[str]) -> bool:
     """Return whether a record below the header names columns: those of another table, or the same in another order.
 
-    Two of its cells are known names and all made of words of headers, or three are known and most made of them, and
-    none looks like data.
+    Two of its cells (or one of five or more) are known names and all made of words of headers, or three are known and
+    most made of them, and none looks like data.
     """
     texts = list(dict.fromkeys(filled(cells)))
     recognised = recognise(texts)
-    if len(recognised) < 2 or any(map(looks_like_data, texts)):
+    if len(recognised) < (1 if len(texts) >= _MANY_NAMES else 2) or any(map(looks_like_data, texts)):
         return False
     named = sum(text in recognised or is_made_of_known_words(text) or names_somebody(text) for text in texts)
     return named == len(texts) or (len(recognised) > 2 and named * 2 > len(texts))

@@ -128,6 +128,7 @@ def test_whoever_was_read_right_keeps_their_identity(number: int) -> None:
         ("\x00", None),
         (None, None),
         (math.nan, None),
+        (math.inf, None),
         (np.float32("nan"), None),
         (Decimal("NaN"), None),
         (pd.NA, None),
@@ -715,6 +716,12 @@ def test_no_name(first: str, last: str) -> None:
         ("#Bo", "Lind", "Thistle"),
         ("// old list", "Lind", "Thistle"),
         ("-- end", "of", "file"),
+        ("First Name (cont.)", "Last Name (cont.)", "Company (cont.)"),
+        # dates that Excel made of names, and names that were cut off
+        ("4-Mar", "Park", "Thistle"),
+        ("April", "1-May", "Thistle"),
+        ("Ada", "Pa...", "Thistle"),
+        ("Ada", "Par\u2026", "Thistle"),
     ],
 )
 def test_what_programs_and_forms_write_is_not_a_name(first: str, last: str, company: str) -> None:
@@ -760,6 +767,9 @@ def test_errors_of_spreadsheets_in_any_language_are_nothing(error: str) -> None:
         ("Desk", "Okafor", "#paid"),
         ("Ada", "Park", "Ada Park"),
         ("-Ada", "Blank", "//Thistle"),
+        ("March", "Day", "4-Mar"),
+        ("Ada (Bo)", "Last (Ltd)", "And so on..."),
+        ("Ada", "Park Jr.", "3-D Works"),
     ],
 )
 def test_who_is_called_like_a_form_is_a_person(first: str, last: str, company: str) -> None:

@@ -409,6 +409,7 @@ def test_a_first_row_with_names_of_columns_is_no_header():
         "Company,Website,Industry",
         "Name,Domain,Owner",
         "Email,Company,Vorname",
+        "Subitems,Name,Owner,Status,Date",
         "Vorname;Nachname;Firma".replace(";", ","),
     ],
 )
@@ -424,6 +425,8 @@ def test_another_header_farther_down_is_refused(other):
         "Name,Page,Domain",  # a company
         "Sales,Park,Company",
         "Person,Lee,Thistle",
+        "Name,Lee,Date,Status,Owner",
+        "Date,Status,Website",
         "Company,Website,https://thistle.example",
         "Contact,,",
     ],
