@@ -61,6 +61,7 @@ class DelimitedFile:
     one under which most column names of the header are known, then the one under which the records agree best on a
     number of cells. Excel's first line ``sep=;`` is honoured.
 
+    A text whose rows stand whole in the first cells, as Excel saves what it has not split, is read by what these hold.
     Quotation marks inside a quoted cell are doubled, or follow a backslash. Spaces may stand around quoted cells. In
     tab-separated text, a quotation mark that does not enclose the whole cell belongs to the value. Apostrophes that
     enclose every name of the header are quotation marks.
@@ -96,7 +97,11 @@ class DelimitedFile:
         if csv.field_size_limit() < MAX_CELL_CHARACTERS:
             csv.field_size_limit(MAX_CELL_CHARACTERS)
         count_known = _short_only(count_known)
-        head = list(_first_lines(lines, _SAMPLE_LINES + (header_row or 0)))
+        most = _SAMPLE_LINES + (header_row or 0)
+        head = list(_first_lines(lines, most))
+        if wrapping := _wrapping_delimiter(head, count_known):
+            lines = _rows_in_cells(chain(head, lines), wrapping)
+            head = list(_first_lines(lines, most))
         hint = _EXCEL_HINT.fullmatch(head[0]) if head else None
         skipped = 1 if hint else 0
         self.delimiter = hint[1] if hint else sniff_delimiter(head, header_row, count_known)
@@ -244,6 +249,26 @@ class DelimitedFile:
         return (len(cells) == 1 or " " in first) and parse_linkedin_url(first) is None
 
 
+def _wrapping_delimiter(head: Sequence[str], count_known: Callable[[Iterable[str]], int]) -> str | None:
+    """Return what stands behind the first cells, if a spreadsheet has put each row as a whole into these."""
+    if not head or head[0][:1] != '"':
+        return None
+    for delimiter in DELIMITERS:
+        records = [record for record in _sample(head, delimiter, strict=True) if has_value(record)]
+        rows = [record[0] for record in records if not has_value(record[1:])]
+        if len(rows) == len(records) and any(
+            names_columns(names, count_known) for inner in DELIMITERS for names in _sample(rows, inner)
+        ):
+            return delimiter
+    return None
+
+
+def _rows_in_cells(lines: Iterator[str], delimiter: str) -> Iterator[str]:
+    """Yield the lines that stand whole in the first cells. Further cells make a row longer than the header."""
+    for cells in RecordReader(lines, delimiter, '"', first_line=1):
+        yield from f"{delimiter.join(cells).rstrip(f'{delimiter} ')}\n".splitlines(keepends=True)
+
+
 def _whole_names(header: Sequence[str], delimiter: str) -> list[str]:
     """Join what a delimiter in the brackets of an unquoted name has cut: ``Name (Last`` and ``First)``."""
     whole: list[list[str]] = []
@@ -302,12 +327,12 @@ def _quotation_mark(head: Sequence[str], delimiter: str, count_known: Callable[[
     return "'" if names and all(name[0] == name[-1] == "'" for name in names) else '"'
 
 
-def _sample(head: Sequence[str], delimiter: str) -> list[list[str]]:
+def _sample(head: Sequence[str], delimiter: str, *, strict: bool = False) -> list[list[str]]:
     records: list[list[str]] = []
     with contextlib.suppress(csv.Error):  # a cell that the sample cuts off; the records before it count
         records.extend(
             record if len(record) <= SHEET_COLUMNS else []
-            for record in csv.reader(head, delimiter=delimiter, skipinitialspace=True)
+            for record in csv.reader(head, delimiter=delimiter, skipinitialspace=True, strict=strict)
         )
     return records
 

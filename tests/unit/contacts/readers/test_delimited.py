@@ -573,6 +573,39 @@ def test_a_footer_of_several_cells_is_known_by_its_words(footer):
     assert any("Footer lines skipped" in line for line in table.skipped_lines())
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        '"First Name,Last Name,Company"\n"Ada,Park,Thistle"\n"Bo,Lind,""Larch, Inc."""\n',
+        '"First Name;Last Name;Company";;\n"Ada;Park;Thistle";;\n"Bo;Lind;Larch, Inc.";;\n',
+        '"First Name,Last Name,Company"\nAda,Park,Thistle\n"Bo,Lind,""Larch, Inc."""\n',
+        '"Report, of contacts"\n\n"First Name\tLast Name\tCompany"\n"Ada\tPark\tThistle"\n"Bo\tLind\tLarch, Inc."\n',
+    ],
+)
+def test_rows_that_stand_whole_in_the_first_cells_are_read(text):
+    table = table_of(text)
+    assert table.columns == ("First Name", "Last Name", "Company")
+    rows = [cells for _, cells in table.records()]
+    assert rows == [["Ada", "Park", "Thistle"], ["Bo", "Lind", "Larch, Inc."]]
+
+
+@pytest.mark.parametrize(
+    ("text", "columns"),
+    [
+        (
+            '"First Name","Last Name","Company"\n"Ada, B.","Park","Larch; Inc."\n',
+            ("First Name", "Last Name", "Company"),
+        ),
+        ('"LinkedIn URL"\n"https://www.linkedin.com/in/ada-park, Ada"\n', ("LinkedIn URL",)),
+        ('"Comment"\n"Dear Ada, thanks"\n', ("Comment",)),
+    ],
+)
+def test_quoted_cells_with_delimiters_are_cells(text, columns):
+    table = table_of(text)
+    assert table.columns == columns
+    assert len(list(table.records())) == 1
+
+
 @pytest.mark.parametrize("again", ["first_name,LAST NAME,Company ", '"First  Name",LastName,company'])
 def test_the_header_in_another_spelling_is_skipped_wherever_it_comes(again):
     table = table_of(f"First Name,Last Name,Company\nAda,Park,Thistle\n{again}\nBo,Lind,Larch\n")
