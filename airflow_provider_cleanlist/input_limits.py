@@ -6,7 +6,10 @@ reads it stops at these limits. ``docs/security.md`` has them as a table.
 
 from __future__ import annotations
 
+import unicodedata
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 KB, MB = 1024, 1024 * 1024
 
@@ -76,6 +79,8 @@ PAGES_OF_LISTS = 1000
 """Pages of lead lists that a worker reads one after the other: 100,000 lists."""
 CURSOR_CHARACTERS = 4096
 """Longest cursor of a page: it goes into an address, and servers take no more than 8 KB of one."""
+NAME_CHARACTERS = 1000
+"""Longest name of a list that is compared without regard to case and to the form of its letters."""
 LIST_CHARACTERS = 4_000_000
 """Ids and names of all lead lists together that a triggerer keeps: 10,000 lists of 400 characters each."""
 JOURNAL_FILE = 16 * MB
@@ -131,3 +136,34 @@ ID_CHARACTERS = 512
 """Longest id of a workflow, task or list that is accepted."""
 HEADER_CHARACTERS = 128
 """Longest ``Retry-After`` or ``Date`` header that is read."""
+MARKS_IN_A_ROW = 30
+"""Combining marks that are kept in a row: no writing system needs more, says Unicode (UAX 15, Stream-Safe Text)."""
+_SHORT = 64
+_MARKS_ONCE_DECOMPOSED = frozenset("\u0f73\u0f75\u0f81\uff9e\uff9f")
+
+
+def normal_form(form: Literal["NFC", "NFD", "NFKC", "NFKD"], text: str) -> str:
+    """Return a text in a normal form, without the marks of a row that is longer than any that is written.
+
+    Python puts the marks of a row in order by insertion, so the time that it takes grows with the square of the row's
+    length: 100,000 of them take half a minute, in which no other thread runs.
+
+    Args:
+        form: The form.
+        text: The text.
+    """
+    if len(text) > _SHORT and not text.isascii() and any(map(_is_mark, text)):
+        text = "".join(_without_long_rows(text))
+    return unicodedata.normalize(form, text)
+
+
+def _without_long_rows(text: str) -> Iterator[str]:
+    marks = 0
+    for character in text:
+        marks = marks + 1 if _is_mark(character) else 0
+        if marks <= MARKS_IN_A_ROW:
+            yield character
+
+
+def _is_mark(character: str) -> bool:
+    return unicodedata.combining(character) > 0 or character in _MARKS_ONCE_DECOMPOSED

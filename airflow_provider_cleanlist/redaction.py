@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
-from airflow_provider_cleanlist.input_limits import EXAMINED_CHARACTERS, QUOTED_CHARACTERS
+from airflow_provider_cleanlist.input_limits import EXAMINED_CHARACTERS, QUOTED_CHARACTERS, normal_form
 
 REDACTED = "<redacted>"
 """Replaces personal data and secrets."""
@@ -194,15 +194,13 @@ def _one_line(text: str) -> str:
 def _decoded(text: str) -> str:
     """Return a text as it was before it was encoded for URLs, HTML, JSON, JavaScript or Python."""
     for _ in range(_DECODINGS):
-        decoded = html.unescape(_ESCAPE.sub(_unescaped, unicodedata.normalize("NFKC", text)))[
-            :EXAMINED_CHARACTERS
-        ]
+        decoded = html.unescape(_ESCAPE.sub(_unescaped, normal_form("NFKC", text)))[:EXAMINED_CHARACTERS]
         # surrogates that belong together become one character, lone ones U+FFFD
         decoded = decoded.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
         if decoded == text:
             break
         text = decoded
-    return unicodedata.normalize("NFKC", text)[:EXAMINED_CHARACTERS]
+    return normal_form("NFKC", text)[:EXAMINED_CHARACTERS]
 
 
 def _unescaped(match: re.Match[str]) -> str:
@@ -234,7 +232,7 @@ def _folded(text: str) -> tuple[str, list[int]]:
 def _plain_letters(character: str) -> str:
     if character in "+\\":
         return " " if character == "+" else ""
-    parts = unicodedata.normalize("NFKD", character.casefold())
+    parts = normal_form("NFKD", character.casefold())
     return "".join(part for part in parts if not unicodedata.combining(part))
 
 

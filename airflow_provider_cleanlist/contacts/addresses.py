@@ -9,10 +9,11 @@ in the list.
 from __future__ import annotations
 
 import re
-import unicodedata
 from dataclasses import dataclass
 from functools import lru_cache
 from urllib.parse import quote, unquote_to_bytes
+
+from airflow_provider_cleanlist.input_limits import normal_form
 
 _WHITESPACE = "".join(filter(str.isspace, map(chr, range(0x3001))))
 _INVISIBLE = (
@@ -123,11 +124,11 @@ def _profile(segment: str) -> LinkedInUrl | None:
     if _PLAIN_SLUG.fullmatch(segment):
         return None if segment in _PLACEHOLDERS else LinkedInUrl(_PROFILE + segment, f"in/{segment}")
     slug = _unquote(segment).partition(",")[0]  # what follows a comma is the search it was found by
-    slug = unicodedata.normalize("NFC", slug.strip(EDGES).rstrip("."))  # the end of a sentence
+    slug = normal_form("NFC", slug.strip(EDGES).rstrip("."))  # the end of a sentence
     if not _SLUG.fullmatch(slug) or HIDDEN.search(slug) or not slug.strip("-_.~&'+"):
         return None
     if not _MEMBER_ID.fullmatch(slug):  # a member id, unlike a chosen name, is case-sensitive
-        slug = unicodedata.normalize("NFC", slug.lower())
+        slug = normal_form("NFC", slug.lower())
     if slug in _PLACEHOLDERS:
         return None
     return LinkedInUrl(_PROFILE + quote(slug, safe="-_.~"), f"in/{slug}")
@@ -135,7 +136,7 @@ def _profile(segment: str) -> LinkedInUrl | None:
 
 def _other_person_url(text: str, segments: list[str]) -> LinkedInUrl | None:
     decoded = [_unquote(segment).strip(EDGES).rstrip(".") for segment in segments]  # the end of a sentence
-    match [unicodedata.normalize("NFC", part.lower()) for part in decoded]:
+    match [normal_form("NFC", part.lower()) for part in decoded]:
         case ["pub", first, *rest] if first not in ("", "dir"):  # /pub/dir/ is a search by name, not a person
             if len(rest) == _NUMBERS_IN_PUB + 1 and _LANGUAGE.fullmatch(rest[-1]):
                 del rest[-1]
@@ -283,7 +284,7 @@ def clean_domain(text: str) -> str | None:
         return None
     host = _HOST_END.split(rest, maxsplit=1)[0]
     page = rest[len(host) :].split("?")[0].split("#")[0].strip("/ ,;|")
-    host = unicodedata.normalize("NFC", host.rpartition("@")[2].partition(":")[0].strip(".").lower())
+    host = normal_form("NFC", host.rpartition("@")[2].partition(":")[0].strip(".").lower())
     host = host.removeprefix("www.")
     if not _HOST.fullmatch(host) or HIDDEN.search(host) or host in FREE_MAIL_DOMAINS:
         return None

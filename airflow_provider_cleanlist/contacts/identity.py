@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-import unicodedata
 from array import array
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from airflow_provider_cleanlist.contacts.addresses import (
     parse_linkedin_url,
 )
 from airflow_provider_cleanlist.contacts.cells import clean_text
+from airflow_provider_cleanlist.input_limits import normal_form
 
 IDENTITY_BYTES = 12
 """Length of an identity. Among a billion contacts two share one by chance with a probability of 1 in 10**11."""
@@ -195,8 +195,8 @@ def _fold(text: str) -> str:
     """Reduce a name to what two spellings of it share (Unicode's compatibility caseless matching)."""
     if not text.isascii():
         text = _IGNORABLE.sub("", text.translate(_TYPOGRAPHIC))
-        text = unicodedata.normalize("NFKD", unicodedata.normalize("NFD", text).casefold())
-        text = unicodedata.normalize("NFKC", text.casefold())
+        text = normal_form("NFKD", normal_form("NFD", text).casefold())
+        text = normal_form("NFKC", text.casefold())
     return " ".join(text.replace("`", "'").casefold().split())
 
 
@@ -206,7 +206,7 @@ def _fold_domain(domain: str) -> str:
     Whether a sigma is final depends on what wrote the domain in lower case, and on what follows the label.
     """
     labels = domain.lower().split(".")
-    return unicodedata.normalize("NFC", ".".join(map(_unicode_label, labels))).replace("\u03c2", "\u03c3")
+    return normal_form("NFC", ".".join(map(_unicode_label, labels))).replace("\u03c2", "\u03c3")
 
 
 def _unicode_label(label: str) -> str:

@@ -14,12 +14,13 @@ from __future__ import annotations
 
 import csv
 import re
-import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from itertools import chain, pairwise
 from pathlib import Path
+
+from airflow_provider_cleanlist.input_limits import normal_form
 
 FULL_NAME = "full_name"
 """What the table calls columns of full names. It is not a contact field: full names are not split."""
@@ -60,7 +61,7 @@ def header_key(header: str) -> str:
     Numbers of questions and notes of forms and templates are left aside: ``1. First Name``, ``Company (required)``.
     """
     folded = (
-        unicodedata.normalize("NFKD", _OF_FORMS.sub("", header))
+        normal_form("NFKD", _OF_FORMS.sub("", header))
         .casefold()
         .replace("\N{LATIN SMALL LETTER DOTLESS I}", "i")
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -25,6 +24,7 @@ from airflow_provider_cleanlist.exceptions import (
 )
 from airflow_provider_cleanlist.hooks import connection_form
 from airflow_provider_cleanlist.hooks.sql import is_in_environment, unreadable_connection
+from airflow_provider_cleanlist.input_limits import NAME_CHARACTERS, normal_form
 from airflow_provider_cleanlist.lineage import record_list_read, record_submission
 from airflow_provider_cleanlist.xcom import given
 
@@ -453,4 +453,6 @@ def lists_named(name: str, lists: Sequence[LeadList]) -> list[LeadList]:
 
 
 def _comparable(name: str) -> str:
-    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).strip().casefold())
+    if len(name) > NAME_CHARACTERS:
+        return name
+    return normal_form("NFC", normal_form("NFC", name).strip().casefold())

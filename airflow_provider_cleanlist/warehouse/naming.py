@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import hashlib
 import re
-import unicodedata
 from collections import Counter
 from collections.abc import Collection, Container, Iterable
 from dataclasses import dataclass
 
+from airflow_provider_cleanlist.input_limits import normal_form
 from airflow_provider_cleanlist.warehouse.errors import LoadConfigurationError
 
 MAX_NAME_LENGTH = 63
@@ -101,7 +101,7 @@ def snake_case(raw: str) -> str:
 
     Accents are dropped (``Größe`` becomes ``grosse``), and letters without an ASCII form too: the result can be empty.
     """
-    folded = unicodedata.normalize("NFKD", raw.replace("ß", "ss")).encode("ascii", "ignore").decode("ascii")
+    folded = normal_form("NFKD", raw.replace("ß", "ss")).encode("ascii", "ignore").decode("ascii")
     words = re.sub(r"([A-Z])(?=[A-Z][a-z])", r"\1_", folded)
     words = re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", words)
     return re.sub(r"[^a-z0-9]+", "_", words.lower()).strip("_")
