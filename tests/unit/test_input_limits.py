@@ -36,7 +36,7 @@ def test_of_a_longer_row_the_first_marks_count(form: str) -> None:
 
 
 def test_whatever_is_compared_is_compared_so() -> None:
-    """With time by the square of the row, this test would take days."""
+    """With time by the square of the row, this test would take many minutes."""
     names = [
         {"first_name": f"Zoe{marks}", "last_name": "Q", "company_name": "A"} for marks in (LONG, LONG * 2)
     ]
