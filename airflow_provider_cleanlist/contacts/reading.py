@@ -199,7 +199,8 @@ def read_contacts(
         column_mapping: Source column to contact field (None: leave the column out), for columns that are not
             recognised by their names.
         deduplicate: Whether to yield each person once, at their first row.
-        source_ids: Collects the id of every row that names a person, duplicates included.
+        source_ids: Collects the id of every row that is not blank, and whom it names: duplicates and rows that are
+            refused included.
 
     Yields:
         :class:`UsableRow` and :class:`RejectedRow` rows in the source's order.
@@ -231,6 +232,8 @@ def read_contacts(
         if rejection is not None:
             rejection = _explained(rejection, values, unreadable)
             report.refused.setdefault(rejection.reason, Tally()).add(row.number)
+            if source_ids is not None:
+                source_ids.add_nobody(row.values)
             yield RejectedRow(row.number, rejection, values)
             continue
         key = identity(contact)

@@ -46,7 +46,7 @@ class UnusableIds:
 
 
 class SourceIds:
-    """The id of each row that names a person, and who that is. Use it as a context manager.
+    """The id of each row, and which person it names, if any. Use it as a context manager.
 
     Ids go to disk; detecting repeated ones takes 16 to 32 bytes of memory for each.
 
@@ -58,12 +58,13 @@ class SourceIds:
         self.column = column
         self.unusable = UnusableIds()
         self._file = tempfile.SpooledTemporaryFile(max_size=_MEMORY_BYTES, mode="w+b")  # noqa: SIM115
+        self._nobodys = tempfile.SpooledTemporaryFile(max_size=_MEMORY_BYTES, mode="w+b")  # noqa: SIM115
         self._seen = Deduplicator()
-        self._names: dict[tuple[str, ...], str] = {}
+        self._names: dict[tuple[str, ...], str | None] = {}
         self._again: dict[str, list[tuple[int, str]]] = {}
 
     def add(self, number: int, values: Mapping[str, object], identity: bytes) -> None:
-        """Keep the id of a row for :meth:`rows`.
+        """Keep the id of a row that names a person for :meth:`rows`.
 
         Args:
             number: The row's number.
@@ -73,20 +74,41 @@ class SourceIds:
         Raises:
             ColumnError: The source has no such column.
         """
-        source_id = clean_text(unwrapped(values.get(self._name_of(tuple(values)))))
+        name = self._name_of(tuple(values))
+        if name is None:
+            raise ColumnError(f"the source has no column {self.column!r}: correct id_column")
+        source_id = clean_text(unwrapped(values.get(name)))
         if not source_id:
             self.unusable.blank.add(number)
         elif len(source_id) > MAX_ID_LENGTH:
             self.unusable.too_long.add(number)
-        elif self._seen.add(blake2b(source_id.encode("utf-8", "surrogatepass"), digest_size=8).digest()):
-            self._file.write(json.dumps([source_id, identity.hex()]).encode() + b"\n")
+        elif self._seen.add(_key(source_id)):
+            self._write(source_id, identity.hex())
         else:
             self._again.setdefault(source_id, []).append((number, identity.hex()))
 
+    def add_nobody(self, values: Mapping[str, object]) -> None:
+        """Keep the id of a row that names nobody who can be submitted, if it has one.
+
+        Args:
+            values: The row's values by column.
+        """
+        name = self._name_of(tuple(values))
+        source_id = clean_text(unwrapped(values.get(name))) if name is not None else None
+        if source_id and len(source_id) <= MAX_ID_LENGTH:
+            self._nobodys.write(json.dumps(source_id).encode() + b"\n")
+
     def finish(self) -> None:
-        """Find the ids that stand for more than one person, once all rows have been added."""
-        if not self._again:
-            return
+        """Find the ids that stand for more than one person, and for none, once all rows have been added."""
+        if self._again:
+            self._find_shared()
+        self._nobodys.seek(0)
+        for line in self._nobodys:
+            source_id = json.loads(line)
+            if self._seen.add(_key(source_id)):  # no row with this id names a person
+                self._write(source_id, "")
+
+    def _find_shared(self) -> None:
         first = {source_id: person for source_id, person in self._records() if source_id in self._again}
         numbers = (
             number
@@ -99,7 +121,7 @@ class SourceIds:
         self._again.clear()
 
     def rows(self) -> Iterator[tuple[str, bytes]]:
-        """Yield each id once, with the hash of its person: that of its first row."""
+        """Yield each id once, with the hash of the first person whom its rows name; empty if they name nobody."""
         for source_id, person in self._records():
             yield source_id, bytes.fromhex(person)
 
@@ -109,14 +131,14 @@ class SourceIds:
             source_id, person = json.loads(line)
             yield source_id, person
 
-    def _name_of(self, columns: tuple[str, ...]) -> str:
+    def _write(self, source_id: str, person: str) -> None:
+        self._file.write(json.dumps([source_id, person]).encode() + b"\n")
+
+    def _name_of(self, columns: tuple[str, ...]) -> str | None:
         if columns not in self._names:
-            name = find_column(columns, self.column)
-            if name is None:
-                raise ColumnError(f"the source has no column {self.column!r}: correct id_column")
             if len(self._names) > 100:
                 self._names.clear()
-            self._names[columns] = name
+            self._names[columns] = find_column(columns, self.column)
         return self._names[columns]
 
     def __enter__(self) -> Self:
@@ -124,3 +146,8 @@ class SourceIds:
 
     def __exit__(self, *_: object) -> None:
         self._file.close()
+        self._nobodys.close()
+
+
+def _key(source_id: str) -> bytes:
+    return blake2b(source_id.encode("utf-8", "surrogatepass"), digest_size=8).digest()

@@ -420,7 +420,7 @@ class Journal(Protocol):
         """Record which person each row of the source is.
 
         Args:
-            rows: The row's id in the user's system, and the hash of its person; each id once.
+            rows: The row's id in the user's system, and the hash of its person, empty if it names nobody; each id once.
 
         Raises:
             JournalConfigurationError: The journal is not a ledger.

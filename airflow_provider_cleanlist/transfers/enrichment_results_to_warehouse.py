@@ -75,8 +75,9 @@ class EnrichmentResultsToWarehouseOperator(WarehouseLoadOperator):
         task_ids: Task ids by workflow: the XCom ``task_ids`` that ``BulkEnrichOperator(push_task_ids=True)`` pushes,
             or several of these (templated).
         source_rows_table: A further table of the warehouse, ``table`` or ``schema.table`` (templated), into which the
-            ledger's ``source``, ``source_id`` and ``person`` of these workflows are merged, for a warehouse that is not
-            the ledger's database. Needs a ledger, and rows kept by ``BulkEnrichOperator(id_column=...)``.
+            ledger's ``source``, ``source_id`` and ``person`` are merged, for a warehouse that is not the ledger's
+            database: of everybody in these workflows, and of every row that their tasks and this DAG run have read.
+            Needs a ledger, and rows kept by ``BulkEnrichOperator(id_column=...)``.
         ledger_conn_id: Airflow connection of the ledger (templated); by default ``[cleanlist] ledger_conn_id``.
         on_unfinished: What to do while a workflow is still running: ``fail`` (the retry resumes), or ``skip`` its
             unfinished contacts.
@@ -226,7 +227,7 @@ class EnrichmentResultsToWarehouseOperator(WarehouseLoadOperator):
             clean_up(engine, spec)
             return earlier
         if ledger is not None:
-            source_rows = self._load_source_rows(engine, spec, ledger)
+            source_rows = self._load_source_rows(context, engine, spec, ledger)
         report = load(
             engine,
             spec,
@@ -237,8 +238,10 @@ class EnrichmentResultsToWarehouseOperator(WarehouseLoadOperator):
         )
         return result(report)
 
-    def _load_source_rows(self, engine: Engine, results: LoadSpec, ledger: LedgerDatabase) -> int:
-        """Merge the source rows of the workflows into their table, if one is named; return how many there are."""
+    def _load_source_rows(
+        self, context: Context, engine: Engine, results: LoadSpec, ledger: LedgerDatabase
+    ) -> int:
+        """Merge the source rows of the workflows and the run, if their table is named; return how many were merged."""
         from airflow_provider_cleanlist.submission.ledger.results import source_row_pages, source_rows_spec
         from airflow_provider_cleanlist.warehouse.loader import load
 
@@ -246,7 +249,8 @@ class EnrichmentResultsToWarehouseOperator(WarehouseLoadOperator):
         if table is None:
             return 0
         spec = source_rows_spec(results, parse_table(table, given(self.schema)))
-        pages = source_row_pages(ledger, workflow_ids_of(self.workflow_ids))
+        workflow_ids, dag_id = workflow_ids_of(self.workflow_ids), context["ti"].dag_id
+        pages = source_row_pages(ledger, workflow_ids, dag_id, context["run_id"])
         # each page is committed before the next is read, because ledger and warehouse may be one SQLite file
         report = load(engine, spec, pages, batch_rows=1, pages_ahead=0)
         self.log.info("Merged %s into %s.", counted(report.rows_written, "source row"), spec.table)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -295,8 +295,11 @@ class LedgerDatabase:
     ) -> None:
         """Keep which person each row of a source is.
 
+        Of a row that names nobody only an id that is there already is kept: what stands in the place of an id in a
+        damaged row may be somebody's name.
+
         Args:
-            rows: The row's id in the user's system, and the hash of its person; each id once.
+            rows: The row's id in the user's system, and the hash of its person, empty if it names nobody; each id once.
             organisation: The organisation.
             source: ``dag_id/task_id``.
             now: Seconds since the epoch.
@@ -305,7 +308,7 @@ class LedgerDatabase:
         for part in chunks(rows, ROWS_AT_ONCE):
             records = [
                 {
-                    "row_key": _hash(organisation, source, source_id),
+                    "row_key": _hash(source, source_id),
                     "organisation": organisation,
                     "source": source,
                     "source_id": source_id[:SOURCE_ID_LENGTH],
@@ -315,7 +318,17 @@ class LedgerDatabase:
                 for source_id, identity in part
             ]
             records.sort(key=lambda record: str(record["row_key"]))  # so that two tasks cannot deadlock
-            self.run(partial(statements.replace, table=self.tables.source_rows, rows=records))
+            if named := [record for record in records if record["person"]]:
+                self.run(partial(statements.replace, table=self.tables.source_rows, rows=named))
+            if nobodys := [record for record in records if not record["person"]]:
+                self.run(partial(self._forget_persons, records=nobodys))
+
+    def _forget_persons(self, connection: Connection, *, records: Sequence[Mapping[str, Any]]) -> None:
+        """Keep that rows name nobody, if they are there."""
+        rows = self.tables.source_rows
+        is_one = rows.c.row_key.in_([record["row_key"] for record in records])
+        values = {name: records[0][name] for name in ("organisation", "person", "seen_at")}
+        connection.execute(rows.update().where(is_one).values(values))
 
     def contacts_of(self, workflow_ids: Sequence[str]) -> Iterator[LedgerContact]:
         """Yield the persons of workflows, in the order of their submission.
@@ -358,6 +371,53 @@ class LedgerDatabase:
             )
             for row in self.run(partial(_rows, query=query)):
                 yield str(row[0]), str(row[1]), str(row[2])
+
+    def source_rows_read(
+        self, workflow_ids: Sequence[str], dag_id: str, run_id: str
+    ) -> Iterator[tuple[str, str, str]]:
+        """Yield source, id and person (empty for nobody) of all rows that tasks have read, or that were read since.
+
+        The tasks are those that submitted the workflows, and those of a DAG run: one that submitted nobody has no
+        workflow.
+
+        Args:
+            workflow_ids: The workflows.
+            dag_id: The DAG.
+            run_id: The DAG run.
+        """
+        for source, since in self._sources_read(workflow_ids, dag_id, run_id).items():
+            yield from self._source_rows_since(source, since)
+
+    def _sources_read(self, workflow_ids: Sequence[str], dag_id: str, run_id: str) -> dict[str, datetime]:
+        """Return when the first map index of each source's task began its last attempt."""
+        attempts, batches = self.tables.attempts, self.tables.batches
+        conditions: list[Any] = [sa.and_(attempts.c.dag_id == dag_id, attempts.c.run_id == run_id)]
+        for part in chunks(workflow_ids, ROWS_AT_ONCE):
+            submitted = sa.select(batches.c.task_key).where(batches.c.workflow_id.in_(part))
+            conditions.append(attempts.c.task_key.in_(submitted))
+        found: dict[str, datetime] = {}
+        for condition in conditions:
+            query = sa.select(attempts.c.dag_id, attempts.c.task_id, attempts.c.opened_at).where(condition)
+            for row in self.run(partial(_rows, query=query)):
+                source = f"{row.dag_id}/{row.task_id}"
+                found[source] = min(found.get(source, row.opened_at), row.opened_at)
+        return found
+
+    def _source_rows_since(self, source: str, since: datetime) -> Iterator[tuple[str, str, str]]:
+        rows, last = self.tables.source_rows, ""
+        while True:
+            query = (
+                sa.select(rows.c.source, rows.c.source_id, rows.c.person, rows.c.row_key)
+                .where(rows.c.row_key > last, rows.c.source == source, rows.c.seen_at >= since)
+                .order_by(rows.c.row_key)
+                .limit(ROWS_AT_ONCE)
+            )
+            found = self.run(partial(_rows, query=query))
+            for row in found:
+                yield str(row[0]), str(row[1]), str(row[2])
+            if len(found) < ROWS_AT_ONCE:
+                return
+            last = found[-1].row_key
 
 
 def _rows(connection: Connection, *, query: Any) -> Sequence[Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_cleanlist.exceptions import CleanlistConfigurationError, CleanlistLoadError
@@ -91,20 +92,28 @@ def source_rows_spec(results: LoadSpec, table: TableName) -> LoadSpec:
 
 
 def source_row_pages(
-    ledger: LedgerDatabase, workflow_ids: Sequence[str]
+    ledger: LedgerDatabase, workflow_ids: Sequence[str], dag_id: str, run_id: str
 ) -> Callable[[str | None], Iterator[ResultPage]]:
-    """Return what reads the source rows of workflows page by page; reading cannot resume, and starts over.
+    """Return what reads source rows page by page; reading cannot resume, and starts over.
+
+    These are the rows of everybody in the workflows, and then all that their tasks and the DAG run have read: a row
+    that has become somebody else, or nobody, must not keep the person whom the table has.
 
     Args:
         ledger: The organisation's ledger.
         workflow_ids: The workflows.
+        dag_id: The DAG that loads.
+        run_id: Its run.
     """
 
     def read(cursor: str | None) -> Iterator[ResultPage]:
         if cursor is not None:
             raise CursorRefusedError
         records: list[dict[str, str]] = []
-        for number, row in enumerate(ledger.source_rows_of(workflow_ids), start=1):
+        rows = chain(
+            ledger.source_rows_of(workflow_ids), ledger.source_rows_read(workflow_ids, dag_id, run_id)
+        )
+        for number, row in enumerate(rows, start=1):
             records.append(dict(zip(SOURCE_ROW_FIELDS, row, strict=True)))
             if len(records) == ROWS_PER_PAGE:
                 yield ResultPage(records, str(number))

@@ -294,6 +294,12 @@ class TestContactsOfBatch:
             [("d/t", text, after.hex()) for text in self.IDS]
             + [("d/t", "once", before.hex()), ("d/other", "once", other.hex())]
         )
+        journal.keep_source_rows([(text, b"") for text in (*self.IDS, "never")])
+        found = list(journal.database.source_rows_read([], "d", "r"))
+        assert sorted(found) == sorted(
+            [("d/t", text, "") for text in self.IDS]
+            + [("d/t", "once", before.hex()), ("d/other", "once", other.hex())]
+        )
 
 
 @pytest.mark.parametrize("server", ["postgresql"], indirect=True)

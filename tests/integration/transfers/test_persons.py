@@ -8,6 +8,7 @@ import re
 import sqlite3
 import time
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -78,19 +79,19 @@ class Tasks:
     def __init__(self, server: SandboxServer) -> None:
         self.server = server
 
-    def _context(self, task_id: str, pushed: dict[str, Any]) -> dict[str, Any]:
+    def _context(self, task_id: str, pushed: dict[str, Any], run_id: str) -> dict[str, Any]:
         ti = SimpleNamespace(
             dag_id="crm",
-            run_id="r",
+            run_id=run_id,
             task_id=task_id,
             map_index=-1,
             try_number=1,
             max_tries=0,
             xcom_push=lambda key, value: pushed.update({key: value}),
         )
-        return {"ti": ti, "run_id": "r", "outlet_events": {}}
+        return {"ti": ti, "run_id": run_id, "outlet_events": {}}
 
-    def enrich(self, contacts: list[dict[str, str]], **arguments: Any) -> dict[str, Any]:
+    def enrich(self, contacts: list[dict[str, str]], run_id: str = "r", **arguments: Any) -> dict[str, Any]:
         """Submit contacts, and return what goes to the load."""
         pushed: dict[str, Any] = {}
         operator = BulkEnrichOperator(
@@ -101,13 +102,13 @@ class Tasks:
             batch_size=10,
             **({"id_column": "crm_id"} | arguments),
         )
-        result = operator.execute(self._context("enrich", pushed))
+        result = operator.execute(self._context("enrich", pushed, run_id))
         return {"workflow_ids": result["workflow_ids"], "task_ids": pushed["task_ids"]}
 
-    def load(self, **arguments: Any) -> dict[str, Any]:
+    def load(self, run_id: str = "r", **arguments: Any) -> dict[str, Any]:
         defaults = {"task_id": "load", "warehouse_conn_id": "warehouse", "table": "results"}
         operator = EnrichmentResultsToWarehouseOperator(**{**defaults, **arguments})
-        return operator.execute(self._context("load", {}))
+        return operator.execute(self._context("load", {}, run_id))
 
     def persons(self) -> dict[str, str]:
         """The person of each of the API's tasks, as the sandbox knows it."""
@@ -242,6 +243,26 @@ def test_rows_whose_person_changed_are_replaced(
     tasks.load(**tasks.enrich([moved]), source_rows_table="source_rows")
     found = rows(warehouse, "source_rows")
     assert [(row["source_id"], row["person"]) for row in found] == [("C-0", person_of(moved))]
+
+
+def test_rows_that_become_somebody_known_or_nobody_do_not_keep_their_person(
+    tasks: Tasks, ledger: Path, warehouse: sa.engine.Engine
+) -> None:
+    """Nobody is submitted, so no workflow leads to these rows."""
+    known = people(4)[3]
+    tasks.load(**tasks.enrich([*people(3), known]), source_rows_table="source_rows")
+    nobody = {"crm_id": "C-1", "first_name": "Ines", "last_name": "Vauban1"}
+    again = tasks.enrich(
+        [known | {"crm_id": "C-0"}, nobody, known],
+        run_id="next",
+        on_invalid_contact="skip",
+        skip_submitted_within=timedelta(days=1),
+    )
+    assert again["workflow_ids"] == []
+    expected = {"C-0": person_of(known), "C-1": "", "C-2": person_of(people(3)[2]), "C-3": person_of(known)}
+    assert tasks.load(**again, source_rows_table="source_rows", run_id="next")["source_rows"] == 3
+    found = rows(warehouse, "source_rows")
+    assert {row["source_id"]: row["person"] or "" for row in found} == expected
 
 
 def test_many_source_rows_are_staged_page_by_page(

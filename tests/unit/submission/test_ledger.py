@@ -442,10 +442,45 @@ class TestResults:
             ledger.journal().keep_source_rows([("1", identity_now)])
         assert [person for (person,) in ledger.query("SELECT person FROM cleanlist_source_rows")] == [B.hex()]
 
+    def test_a_row_that_names_nobody_any_more_has_nobody(self, ledger: Ledger) -> None:
+        ledger.journal().keep_source_rows([("1", A), ("2", B)])
+        ledger.clock.now = START + 60
+        ledger.journal().keep_source_rows([("1", b""), ("Bob Stone", b"")])
+        rows = "SELECT source_id, person FROM cleanlist_source_rows ORDER BY source_id"
+        assert ledger.query(rows) == [("1", ""), ("2", B.hex())]
+        later = "SELECT source_id FROM cleanlist_source_rows WHERE seen_at > '2025-06-15 15:07'"
+        assert ledger.query(later) == [("1",)]
+        ledger.journal().keep_source_rows([("1", C)])
+        assert ledger.query(rows) == [("1", C.hex()), ("2", B.hex())]
+
+    def test_a_row_has_one_person_whatever_the_organisation(self, ledger: Ledger) -> None:
+        ledger.journal("r1", organisation="org-1").keep_source_rows([("1", A)])
+        ledger.journal("r2", organisation="org-2").keep_source_rows([("1", B)])
+        rows = "SELECT organisation, person FROM cleanlist_source_rows"
+        assert ledger.query(rows) == [("org-2", B.hex())]
+        ledger.journal("r3", organisation="org-1").keep_source_rows([("1", b"")])
+        assert ledger.query(rows) == [("org-1", "")]
+
+    def test_what_tasks_have_read(self, ledger: Ledger) -> None:
+        def read(workflow_ids: list[str], run: str) -> list[tuple[str, str, str]]:
+            return sorted(ledger.database.source_rows_read(workflow_ids, "d", run))
+
+        first = ledger.journal("r1")
+        first.accept(begun(first, [A]), "wf", ["ta"], START)
+        first.keep_source_rows([("1", A), ("2", B), ("3", C)])
+        ledger.clock.now = START + 60
+        ledger.journal("r2").keep_source_rows([("1", B), ("3", b"")])
+        later = [("d/t", "1", B.hex()), ("d/t", "3", "")]
+        assert read([], "r2") == later
+        assert read([], "r1") == read(["wf"], "elsewhere") == [later[0], ("d/t", "2", B.hex()), later[1]]
+        assert read([], "elsewhere") == read(["other"], "elsewhere") == []
+
     @pytest.mark.parametrize("count", [0, 1, 500, 1_001])
     def test_any_number_of_rows(self, ledger: Ledger, count: int) -> None:
         ledger.journal().keep_source_rows((str(number), A) for number in range(count))
         assert ledger.query("SELECT COUNT(*) FROM cleanlist_source_rows") == [(count,)]
+        found = {source_id for _, source_id, _ in ledger.database.source_rows_read([], "d", "r")}
+        assert found == set(map(str, range(count)))
 
 
 def test_a_person_has_one_hash_however_the_fields_are_given() -> None:

@@ -1,0 +1,62 @@
+"""The ids of a source's rows: whom each of them names, if anybody."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from airflow_provider_cleanlist.contacts.reading import UsableRow, read_contacts
+from airflow_provider_cleanlist.contacts.report import ReadReport
+from airflow_provider_cleanlist.contacts.source_ids import SourceIds
+from airflow_provider_cleanlist.contacts.sources import FileSource, RecordsSource, Source
+
+NORA = {"id": "1", "first_name": "Nora", "last_name": "Ekberg", "company_domain": "found-both.example"}
+OMAR = {"id": "2", "first_name": "Omar", "last_name": "Haddad", "company_domain": "email-only.example"}
+NO_COMPANY = {"first_name": "Bob", "last_name": "Stone", "company_domain": None}
+NO_PERSON = {"first_name": None, "last_name": None, "company_domain": None}
+NO_NAME = {"first_name": "Help", "last_name": "Desk", "company_domain": "found-both.example"}
+
+
+def named(source: Source) -> tuple[dict[str, str], list[str]]:
+    """Return the person of each id (the last name, or nothing), and what is said of unusable ids."""
+    with SourceIds("id") as ids:
+        rows = list(read_contacts(source, ReadReport(), source_ids=ids))
+        names = {row.identity: row.contact.last_name for row in rows if isinstance(row, UsableRow)}
+        found = list(ids.rows())
+        assert found == list(ids.rows())
+    assert len(dict(found)) == len(found)
+    return {source_id: names.get(person, person) for source_id, person in found}, ids.unusable.lines()
+
+
+@pytest.mark.parametrize("row", [NO_COMPANY, NO_PERSON, NO_NAME])
+def test_a_row_that_names_nobody_has_nobodys_id(row: dict[str, str | None]) -> None:
+    source = RecordsSource([NORA, {"id": 7} | row, OMAR, {"id": 0} | row])
+    assert named(source) == ({"1": "Ekberg", "2": "Haddad", "7": b"", "0": b""}, [])
+
+
+@pytest.mark.parametrize("row", [NO_COMPANY, NO_PERSON])
+def test_an_id_that_another_row_gives_to_somebody_is_theirs(row: dict[str, str | None]) -> None:
+    nobody = {"id": "1"} | row
+    for rows in ([nobody, NORA], [NORA, nobody], [nobody, NORA, nobody]):
+        assert named(RecordsSource(rows)) == ({"1": "Ekberg"}, [])
+
+
+def test_rows_that_name_nobody_do_not_matter_without_a_usable_id() -> None:
+    rows = [NORA, {"id": ""} | NO_COMPANY, {"id": None} | NO_PERSON, {"id": "x" * 201} | NO_COMPANY]
+    assert named(RecordsSource([*rows, NO_COMPANY])) == ({"1": "Ekberg"}, [])
+
+
+def test_a_damaged_row_names_nobody(tmp_path: Path) -> None:
+    path = tmp_path / "contacts.csv"
+    lines = [",".join(NORA), ",".join(NORA.values()), "5,Bob,Stone,stone.example,shifted", ",,,", "6,,,"]
+    path.write_text("\n".join(lines))
+    assert named(FileSource(path)) == ({"1": "Ekberg", "5": b"", "6": b""}, [])
+
+
+def test_duplicates_and_shared_ids_stay_what_they_are() -> None:
+    rows = [NORA, NORA | {"id": "3"}, OMAR | {"id": "1"}, NO_COMPANY | {"id": "3"}]
+    assert named(RecordsSource(rows)) == (
+        {"1": "Ekberg", "3": "Ekberg"},
+        ["1 (row 3) with an id that an earlier row gives to another person"],
+    )
