@@ -271,6 +271,7 @@ class EnrichmentResultsToWarehouseOperator(WarehouseLoadOperator):
             row_count_check="off",
             known_fields=(*RESULT_FIELDS, PERSON) if has_persons else RESULT_FIELDS,
             id_field="task_id",
+            source_changes=False,
         )
         if has_persons and spec.columns is not None and not spec.is_excluded(PERSON):
             spec = replace(spec, columns={**spec.columns, PERSON: None})

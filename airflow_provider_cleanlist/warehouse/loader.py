@@ -14,12 +14,19 @@ from airflow_provider_cleanlist.warehouse.dialects import database_errors, datab
 from airflow_provider_cleanlist.warehouse.errors import (
     CursorRefusedError,
     LoadConfigurationError,
+    LoadDataError,
     LoadError,
     MissingKeyError,
     SourceInconsistentError,
 )
 from airflow_provider_cleanlist.warehouse.misfits import naming_columns
-from airflow_provider_cleanlist.warehouse.plan import TargetPlan, check_counts, check_keys, plan_target
+from airflow_provider_cleanlist.warehouse.plan import (
+    TargetColumns,
+    TargetPlan,
+    check_counts,
+    check_keys,
+    plan_target,
+)
 from airflow_provider_cleanlist.warehouse.publication import Publication
 from airflow_provider_cleanlist.warehouse.publish import check_writable, publish
 from airflow_provider_cleanlist.warehouse.reading import Pacing, ReadPages, StageWriter
@@ -127,22 +134,33 @@ def _load(
         report = LoadReport.from_dict(stage.checkpoint.report)
     else:
         try:
-            try:
-                StageWriter(stage, spec, target, pacing).read(read_pages)
-            except CursorRefusedError:
-                log.warning(
-                    "Reading cannot resume after page %d, so the list is read again from the start.",
-                    stage.checkpoint.pages,
-                )
-                stage.restart(utc_now())
-                StageWriter(stage, spec, target, pacing).read(read_pages)
+            _read(stage, spec, target, read_pages, pacing)
+            report = _publish(engine, spec, stage, utc_now())
         except SourceInconsistentError:
             stage.drop()
             raise
-        report = _publish(engine, spec, stage, utc_now())
+        except LoadDataError:
+            if spec.source_changes:  # a record that is corrected there has to be read again
+                stage.drop()
+            raise
     before_cleanup(report)
     stage.drop()
     return report
+
+
+def _read(
+    stage: Stage, spec: LoadSpec, target: TargetColumns | None, read_pages: ReadPages, pacing: Pacing
+) -> None:
+    """Stage what is not staged yet: from the start if reading cannot resume after the checkpoint."""
+    try:
+        StageWriter(stage, spec, target, pacing).read(read_pages)
+    except CursorRefusedError:
+        log.warning(
+            "Reading cannot resume after page %d, so the list is read again from the start.",
+            stage.checkpoint.pages,
+        )
+        stage.restart(pacing.utc_now())
+        StageWriter(stage, spec, target, pacing).read(read_pages)
 
 
 def clean_up(engine: Engine, spec: LoadSpec) -> None:

@@ -56,6 +56,8 @@ class LoadSpec:
         id_field: The field that identifies a record; every record must have it.
         source: Whether records come as JSON pages, or as the cells of an export, which are text. A stage never holds
             both.
+        source_changes: Whether the records can change where they come from, as leads of a list do and results of
+            enrichment do not.
     """
 
     list_id: str
@@ -78,6 +80,7 @@ class LoadSpec:
     known_fields: tuple[str, ...] = LEAD_FIELDS
     id_field: str = "lead_id"
     source: Source = "pages"
+    source_changes: bool = True
 
     def __post_init__(self) -> None:
         """Refuse arguments that are invalid or contradict each other.

@@ -318,11 +318,15 @@ def test_a_try_goes_on_after_the_last_committed_page(engine, make_spec, paged, r
 
 
 def test_a_complete_stage_is_published_without_reading_again(engine, make_spec, paged, load_pages, rows_of):
-    execute(engine, "CREATE TABLE leads (lead_id TEXT CHECK (lead_id <> 'lead-1'))")
-    pages = paged([[lead(1)], [lead(2)]])
-    with pytest.raises(LoadDataError, match="CHECK constraint failed"):
-        load(engine, make_spec(), pages, batch_rows=1)
-    execute(engine, "DROP TABLE leads")
+    load_pages([])
+
+    def break_the_table(_):
+        yield from paged([[lead(1)], [lead(2)]])(None)
+        execute(engine, "CREATE TRIGGER t BEFORE INSERT ON leads BEGIN INSERT INTO nowhere VALUES (1); END")
+
+    with pytest.raises(LoadError, match=r"no such table: main\.nowhere"):
+        load(engine, make_spec(), break_the_table, batch_rows=1)
+    execute(engine, "DROP TRIGGER t")
     again = paged([])
     assert load(engine, make_spec(), again).rows_written == 2
     assert again.reads == []
