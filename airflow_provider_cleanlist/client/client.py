@@ -10,6 +10,7 @@ from typing import ParamSpec, TypeVar
 from airflow_provider_cleanlist.client import endpoints, errors, models, responses, results
 from airflow_provider_cleanlist.client.endpoints import OMITTED, Call, Omitted
 from airflow_provider_cleanlist.client.export.reader import ExportReader
+from airflow_provider_cleanlist.client.lead_lists import may_be_named, read_lead_lists
 from airflow_provider_cleanlist.client.messages import DEFAULT_MAX_WAIT_SECONDS, Request
 from airflow_provider_cleanlist.client.protocol import Page, PageCursors, RetryLimits
 from airflow_provider_cleanlist.client.rate_limit.core import RateLimiter
@@ -179,7 +180,7 @@ class CleanlistClient:
     def iter_lead_lists(self, folder_id: str | None = None) -> Iterator[responses.LeadList]:
         """Yield all lists that the key's user may see, page by page.
 
-        A list may be yielded twice if lists change meanwhile.
+        A list may be yielded twice, or be missing, if lists change meanwhile.
 
         Args:
             folder_id: Only the lists of this folder; None yields all.
@@ -193,6 +194,26 @@ class CleanlistClient:
 
         for lists in self._pages("read the lead lists", page, None, PAGES_OF_LISTS):
             yield from lists.lists
+
+    def lead_lists_named(self, name: str) -> list[responses.LeadList]:
+        """Return the lists of a name, in any letter case; none is missing because lists change meanwhile.
+
+        Args:
+            name: The name; the managed list is found under either of its names.
+
+        Raises:
+            UnexpectedResponseError: The pages never end, or lists are missing on each of several readings.
+        """
+        reading = read_lead_lists(self._surface, lambda item: item if may_be_named(name, item) else None)
+        page: responses.LeadListPage | None = None
+        try:
+            while True:
+                page = self.run(reading.send(page) if page is not None else next(reading))
+        except StopIteration as end:
+            found: list[responses.LeadList] = end.value.named(name)
+            return found
+        except errors.UnexpectedResponseError as error:
+            raise self._translate(error) from None
 
     def get_lead_list(self, list_id: str) -> responses.LeadList:
         """Return one list with its live ``lead_count``.

@@ -14,7 +14,6 @@ from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHo
 from airflow_provider_cleanlist.client import errors
 from airflow_provider_cleanlist.client.endpoints import OMITTED, Omitted
 from airflow_provider_cleanlist.client.models import CONTACT_FIELDS, Contact, EnrichmentType
-from airflow_provider_cleanlist.client.responses import MANAGED_LIST_NAMES, is_managed_list
 from airflow_provider_cleanlist.client.settings import ClientSettings, build_settings
 from airflow_provider_cleanlist.exceptions import (
     CleanlistConfigurationError,
@@ -24,7 +23,6 @@ from airflow_provider_cleanlist.exceptions import (
 )
 from airflow_provider_cleanlist.hooks import connection_form
 from airflow_provider_cleanlist.hooks.sql import is_in_environment, unreadable_connection
-from airflow_provider_cleanlist.input_limits import NAME_CHARACTERS, normal_form
 from airflow_provider_cleanlist.lineage import record_list_read, record_submission
 from airflow_provider_cleanlist.xcom import given
 
@@ -237,6 +235,8 @@ class CleanlistHook(BaseHook):
     def iter_lead_lists(self, folder_id: str | None = None) -> Iterator[LeadList]:
         """Yield all lists that the key's user may see.
 
+        A list may be yielded twice, or be missing, if lists are deleted or created meanwhile.
+
         Args:
             folder_id: Only the lists of this folder; None yields all.
         """
@@ -253,7 +253,8 @@ class CleanlistHook(BaseHook):
     def find_lead_list(self, name: str) -> LeadList | None:
         """Find a list by its name, in any letter case, by reading all lists.
 
-        The managed list, to which Cleanlist adds every enriched contact, is found under either of its names.
+        The managed list, to which Cleanlist adds every enriched contact, is found under either of its names. Lists that
+        change meanwhile are read again, up to three times in all.
 
         Args:
             name: Name of the list.
@@ -263,12 +264,11 @@ class CleanlistHook(BaseHook):
 
         Raises:
             CleanlistConfigurationError: The name is empty, or several lists have it: use the id.
+            CleanlistUnexpectedResponseError: There is none among those that arrived, and some are missing.
         """
         if not isinstance(name, str) or not name.strip():
             raise CleanlistConfigurationError("The name of the lead list must be text, and not empty.")
-        # a list that moves to another page during the reading is yielded twice
-        lists = {item.list_id: item for item in self.iter_lead_lists() if lists_named(name, [item])}
-        found = lists_named(name, list(lists.values()))
+        found = self._client.lead_lists_named(name)
         if len(found) > 1:
             ids = ", ".join(item.list_id for item in found[:10])
             raise CleanlistConfigurationError(
@@ -433,26 +433,3 @@ def _contact(fields: Mapping[str, str | None]) -> Contact:
             f"Each contact must be a Contact or a mapping of {', '.join(CONTACT_FIELDS)}."
         )
     return Contact(**fields)
-
-
-def lists_named(name: str, lists: Sequence[LeadList]) -> list[LeadList]:
-    """Return the lists of exactly that name, else of that name in any letter case, else the managed list.
-
-    The same name may arrive in different Unicode normal forms: macOS decomposes accents, a web form composes them.
-
-    Args:
-        name: The name.
-        lists: The lists to choose from.
-    """
-    exact = [item for item in lists if item.name == name]
-    for candidate in (name, *(MANAGED_LIST_NAMES if is_managed_list(name) else ())):
-        wanted = _comparable(candidate)
-        if found := exact or [item for item in lists if _comparable(item.name) == wanted]:
-            return found
-    return []
-
-
-def _comparable(name: str) -> str:
-    if len(name) > NAME_CHARACTERS:
-        return name
-    return normal_form("NFC", normal_form("NFC", name).strip().casefold())

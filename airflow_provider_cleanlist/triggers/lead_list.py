@@ -14,9 +14,10 @@ from airflow.triggers.base import TriggerEvent
 from airflow_provider_cleanlist import exceptions
 from airflow_provider_cleanlist.assets import SCHEME
 from airflow_provider_cleanlist.client import errors
+from airflow_provider_cleanlist.client.lead_lists import LeadLists
 from airflow_provider_cleanlist.client.responses import LeadList
 from airflow_provider_cleanlist.exceptions import CleanlistConfigurationError
-from airflow_provider_cleanlist.hooks.cleanlist import CleanlistHook, lists_named
+from airflow_provider_cleanlist.hooks.cleanlist import CleanlistHook
 from airflow_provider_cleanlist.redaction import redacted
 from airflow_provider_cleanlist.triggers.list_counts import shared_counts
 from airflow_provider_cleanlist.xcom import given, number
@@ -140,7 +141,7 @@ class CleanlistListTrigger(BaseEventTrigger):
         reading = await shared.latest(self.interval)
         if reading.error is not None:
             raise reading.error
-        found = self._find(reading.lists)
+        found = self._find(reading.lead_lists)
         if "enriched_count" in self.counts:
             try:
                 found = await shared.with_enriched_count(reading, found)
@@ -154,12 +155,8 @@ class CleanlistListTrigger(BaseEventTrigger):
             raise exceptions.CleanlistUnexpectedResponseError(info)
         return reading.read_at, {"list_id": found.list_id, **current}
 
-    def _find(self, lists: Sequence[LeadList]) -> LeadList:
-        found = (
-            [item for item in lists if item.list_id == self.list_id]
-            if self.list_id is not None
-            else lists_named(self.list_name or "", lists)
-        )
+    def _find(self, lists: LeadLists) -> LeadList:
+        found = lists.with_id(self.list_id) if self.list_id is not None else lists.named(self.list_name or "")
         if len(found) == 1:
             return found[0]
         if found:

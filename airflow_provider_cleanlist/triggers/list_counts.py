@@ -5,17 +5,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 from weakref import WeakKeyDictionary
 
-from airflow_provider_cleanlist.client import endpoints, errors
+from airflow_provider_cleanlist.client import endpoints
 from airflow_provider_cleanlist.client.endpoints import POLL_MAX_WAIT_SECONDS, Call
-from airflow_provider_cleanlist.client.protocol import PageCursors
+from airflow_provider_cleanlist.client.lead_lists import LeadLists, read_lead_lists
 from airflow_provider_cleanlist.client.rate_limit.core import Priority
-from airflow_provider_cleanlist.client.responses import LeadList
-from airflow_provider_cleanlist.input_limits import LIST_CHARACTERS
+from airflow_provider_cleanlist.client.responses import LeadList, LeadListPage
 from airflow_provider_cleanlist.triggers.shared_poller import SharedPoller, shared_poller
 
 T = TypeVar("T")
@@ -34,13 +32,13 @@ class Reading:
 
     Attributes:
         read_at: When it was made, by the monotonic clock, in seconds.
-        lists: All lists that the key may see.
+        lead_lists: All lists that the key may see.
         error: Why they could not be read; None if they could.
         details: Lists that were read one by one, because the page did not have their ``enriched_count``.
     """
 
     read_at: float
-    lists: Sequence[LeadList] = ()
+    lead_lists: LeadLists = field(default_factory=LeadLists)
     error: Exception | None = None
     details: dict[str, LeadList] = field(default_factory=dict)
 
@@ -115,24 +113,16 @@ class SharedCounts:
             return Reading(time.monotonic(), error=error)
         return Reading(time.monotonic(), lists)
 
-    async def _all_lists(self) -> Sequence[LeadList]:
+    async def _all_lists(self) -> LeadLists:
         surface = (await self._poller.settings()).surface
-        lists: dict[str, LeadList] = {}
-        operation, cursor = "read the lead lists", None
-        cursors = PageCursors(operation)
-        room = LIST_CHARACTERS
-        for _ in range(MAX_PAGES):
-            page = await self._run(endpoints.list_lead_lists(surface, cursor, None))
-            room -= sum(len(item.list_id) + len(item.name) for item in page.lists)
-            if room < 0:
-                problem = f"their names have more than {LIST_CHARACTERS:,} characters together"
-                raise errors.UnexpectedResponseError(errors.ErrorInfo(operation, problem, status=200))
-            lists |= {item.list_id: _counts_of(item, name=item.name) for item in page.lists}
-            cursor = cursors.after(page)
-            if cursor is None:
-                return tuple(lists.values())
-        info = errors.ErrorInfo(operation, f"there are more than {MAX_PAGES} pages of them", status=200)
-        raise errors.UnexpectedResponseError(info)
+        reading = read_lead_lists(surface, lambda item: _counts_of(item, name=item.name), pages=MAX_PAGES)
+        page: LeadListPage | None = None
+        try:
+            while True:
+                page = await self._run(reading.send(page) if page is not None else next(reading))
+        except StopIteration as end:
+            lists: LeadLists = end.value
+            return lists
 
     async def _run(self, call: Call[T]) -> T:
         """Send a request that waits until submissions and loads leave room for it."""

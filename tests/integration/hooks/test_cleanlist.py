@@ -319,6 +319,29 @@ def test_a_list_seen_twice_while_lists_move_is_one_list(hook: CleanlistHook, san
         assert found.name == name
 
 
+def test_a_list_that_slips_through_while_another_is_deleted_is_found(
+    hook: CleanlistHook, sandbox: SandboxServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = [add_list(sandbox, f"list {number}") for number in range(8)]
+    sandbox.settings.change(max_page_size=3)
+    newest_first = [item.name for item in hook.iter_lead_lists()]
+    client, to_delete = hook.get_conn(), {newest_first[0]}
+    send = client.run
+
+    def run(call: Any, observer: Any = None) -> Any:
+        page = send(call, observer)
+        if call.request.path == "/lead-lists" and to_delete:
+            number = int(to_delete.pop().removeprefix("list "))
+            client.delete_lead_list(ids[number])
+        return page
+
+    monkeypatch.setattr(client, "run", run)
+    found = hook.find_lead_list(newest_first[3])
+    assert found is not None
+    assert found.name == newest_first[3]
+    assert not to_delete
+
+
 # Data frames
 
 

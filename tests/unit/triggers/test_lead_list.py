@@ -156,14 +156,14 @@ class TestSharedCounts:
             return await asyncio.gather(*(shared.latest(300.0) for _ in range(20)))
 
         readings = asyncio.run(ask())
-        assert [item.list_id for item in readings[0].lists] == ["a", "b"]
+        assert [item.list_id for item in readings[0].lead_lists.lists] == ["a", "b"]
         assert all(reading is readings[0] for reading in readings)
         assert [call.request.priority for call in poller.calls] == [Priority.POLL]
 
     def test_all_pages_are_read_and_a_list_that_moved_counts_once(self):
         poller = Answers(lambda _, cursor: page("b", "c") if cursor else page("a", "b", cursor="2"))
         reading = asyncio.run(SharedCounts(poller).latest(300.0))  # type: ignore[arg-type]
-        assert [item.list_id for item in reading.lists] == ["a", "b", "c"]
+        assert [item.list_id for item in reading.lead_lists.lists] == ["a", "b", "c"]
 
     def test_pages_that_never_end_are_an_error(self):
         poller = Answers(lambda *_: page("a", cursor="again"))
@@ -180,10 +180,10 @@ class TestSharedCounts:
             poller = Answers(lambda *_: pages.pop(0) if pages else page("last"))
             return asyncio.run(SharedCounts(poller).latest(300.0))  # type: ignore[arg-type]
 
-        assert len(latest("x" * 400).lists) == 901
+        assert len(latest("x" * 400).lead_lists.lists) == 901
         refused = latest("x" * (LIST_CHARACTERS // 899))
         assert "more than 4,000,000 characters" in str(refused.error)
-        assert refused.lists == ()
+        assert refused.lead_lists.lists == ()
 
     def test_the_details_of_a_list_are_kept_without_its_texts(self):
         single = LeadList(list_id="a", name="n" * 9000, description="d" * 9000, enriched_count=1)
@@ -192,7 +192,7 @@ class TestSharedCounts:
         async def ask() -> LeadList:
             shared = SharedCounts(poller)  # type: ignore[arg-type]
             reading = await shared.latest(300.0)
-            return await shared.with_enriched_count(reading, reading.lists[0])
+            return await shared.with_enriched_count(reading, reading.lead_lists.lists[0])
 
         assert asyncio.run(ask()) == LeadList(list_id="a", enriched_count=1)
 
@@ -205,7 +205,7 @@ class TestSharedCounts:
             poller.answer, single = lambda *_: page("a"), poller.answer
             reading = await shared.latest(300.0)
             poller.answer = single
-            wanted = [reading.lists[0], reading.lists[0], known]
+            wanted = [reading.lead_lists.lists[0], reading.lead_lists.lists[0], known]
             return [await shared.with_enriched_count(reading, item) for item in wanted]
 
         assert [item.enriched_count for item in asyncio.run(ask())] == [1, 1, 5]
@@ -225,7 +225,9 @@ class TestSharedCounts:
             shared = SharedCounts(poller)  # type: ignore[arg-type]
             for _ in range(2):
                 reading = await shared.latest(interval)
-                await asyncio.gather(*(shared.with_enriched_count(reading, item) for item in reading.lists))
+                await asyncio.gather(
+                    *(shared.with_enriched_count(reading, item) for item in reading.lead_lists.lists)
+                )
                 reading.read_at -= interval
 
         asyncio.run(check_twice())

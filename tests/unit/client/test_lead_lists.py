@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import pytest
+
+from airflow_provider_cleanlist.client import errors
+from airflow_provider_cleanlist.client.lead_lists import READINGS, LeadLists, may_be_named, read_lead_lists
+from airflow_provider_cleanlist.client.messages import Surface
+from airflow_provider_cleanlist.client.responses import LeadList, LeadListPage
+
+SIZE = 3
+GAP = "lists are missing: after 3 attempts"
+
+
+class Api:
+    """Pages of lists by position, as Cleanlist's; what happens between two pages is scripted."""
+
+    def __init__(self, names: Sequence[str], between: Callable[[Api], None] = lambda _: None) -> None:
+        self.names = [*names]
+        self.between = between
+        self.requests = self.readings = 0
+        self.total: Callable[[], int | None] = lambda: len(self.names)
+
+    def page(self, cursor: str | None) -> LeadListPage:
+        at = int(cursor or 0)
+        if at:
+            self.between(self)
+        self.requests += 1
+        self.readings += not at
+        lists = [LeadList(list_id=f"id of {name}", name=name) for name in self.names[at : at + SIZE]]
+        following = str(at + SIZE) if at + SIZE < len(self.names) else None
+        return LeadListPage(lists=lists, total=self.total(), cursor=following)
+
+    def read(self, name: str | None = None) -> LeadLists:
+        reading = read_lead_lists(
+            Surface.V2, lambda item: item if not name or may_be_named(name, item) else None
+        )
+        call = next(reading)
+        try:
+            while True:
+                cursor = call.request.params.get("cursor")
+                assert cursor is None or isinstance(cursor, str)
+                call = reading.send(self.page(cursor))
+        except StopIteration as end:
+            lists: LeadLists = end.value
+            return lists
+
+
+def once(change: Callable[[Api], object]) -> Callable[[Api], None]:
+    left = [change]
+
+    def between(api: Api) -> None:
+        if left:
+            left.pop()(api)
+
+    return between
+
+
+def named(lists: Sequence[LeadList]) -> list[str]:
+    return [item.name for item in lists]
+
+
+@pytest.mark.parametrize(
+    ("change", "requests"),
+    [
+        (lambda api: api.names.pop(0), 4),
+        (lambda api: api.names.insert(0, "new"), 4),
+        (lambda api: None, 2),
+    ],
+)
+def test_a_list_on_the_border_of_two_pages_is_found_whatever_happens_between_them(
+    change: Callable[[Api], object], requests: int
+) -> None:
+    api = Api(["a", "b", "c", "Prospects", "e"], once(change))
+    lists = api.read("Prospects")
+    assert named(lists.named("prospects")) == ["Prospects"]
+    assert lists.is_complete
+    assert api.requests == requests
+
+
+def test_another_list_is_not_taken_for_the_managed_one_that_slipped_through() -> None:
+    api = Api(["a", "b", "DEFAULT", "Extension Leads"], once(lambda api: api.names.pop(0)))
+    assert named(api.read("Extension Leads").named("Extension Leads")) == ["Extension Leads"]
+
+
+def test_lists_that_never_hold_still_are_an_error_unless_the_name_itself_arrived() -> None:
+    api = Api([*"abcdefghijklmnop", "DEFAULT"], lambda api: api.names.pop(0))
+    lists = api.read()
+    assert not lists.is_complete
+    assert api.readings == READINGS
+    assert named(lists.named("default")) == ["DEFAULT"]
+    assert [item.name for item in lists.with_id("id of DEFAULT")] == ["DEFAULT"]
+    for find in (lambda: lists.named("Extension Leads"), lambda: lists.with_id("id of z")):
+        with pytest.raises(errors.UnexpectedResponseError, match=GAP):
+            find()
+
+
+@pytest.mark.parametrize(("total", "is_complete"), [(None, True), (1, True), (5, True), (6, False)])
+def test_a_total_that_is_never_reached_is_a_gap_and_a_smaller_or_absent_one_is_none(
+    total: int | None, is_complete: bool
+) -> None:
+    api = Api(["a", "b", "c", "d", "e"])
+    api.total = lambda: total
+    lists = api.read()
+    assert lists.is_complete is is_complete
+    assert named(lists.named("d")) == ["d"]
+    assert api.requests == (2 if is_complete else 2 * READINGS)
+
+
+def test_the_managed_list_goes_by_its_other_name_in_a_complete_reading_only() -> None:
+    managed = [LeadList(list_id="1", name="DEFAULT")]
+    assert LeadLists(managed).named("Extension Leads") == managed
+    assert LeadLists(managed, is_complete=False).named("default") == managed
+    assert LeadLists(managed).named("Prospects") == []
+    with pytest.raises(errors.UnexpectedResponseError, match=GAP):
+        LeadLists(managed, is_complete=False).named("Extension Leads")
