@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import TypeVar
 from weakref import WeakKeyDictionary
 
-from airflow_provider_cleanlist.client import endpoints
+from airflow_provider_cleanlist.client import endpoints, errors
 from airflow_provider_cleanlist.client.endpoints import POLL_MAX_WAIT_SECONDS, Call
 from airflow_provider_cleanlist.client.lead_lists import LeadLists, read_lead_lists
 from airflow_provider_cleanlist.client.rate_limit.core import Priority
@@ -24,6 +24,10 @@ MAX_PAGES = 100
 """Most pages of lists that one check reads: 10,000 lists."""
 DETAILS_SHARE = 0.25
 """The part of the request budget beyond which reading lists one by one deserves a warning."""
+FAILED_DETAILS = 2
+"""After so many lists whose request failed, a check sends none for the others: one alone may be that list's fault."""
+_OF_ONE_LIST = (errors.NotFoundError, errors.PermissionDeniedError, errors.UnexpectedResponseError)
+"""Errors that say nothing of other lists, and come without retries."""
 
 
 @dataclass(slots=True)
@@ -34,13 +38,14 @@ class Reading:
         read_at: When it was made, by the monotonic clock, in seconds.
         lead_lists: All lists that the key may see.
         error: Why they could not be read; None if they could.
-        details: Lists that were read one by one, because the page did not have their ``enriched_count``.
+        details: Lists that were read one by one, because the page did not have their ``enriched_count``; or why they
+            could not be read.
     """
 
     read_at: float
     lead_lists: LeadLists = field(default_factory=LeadLists)
     error: Exception | None = None
-    details: dict[str, LeadList] = field(default_factory=dict)
+    details: dict[str, LeadList | errors.CleanlistError] = field(default_factory=dict)
 
 
 class SharedCounts:
@@ -76,22 +81,33 @@ class SharedCounts:
     async def with_enriched_count(self, reading: Reading, found: LeadList) -> LeadList:
         """Return a list of a reading with its ``enriched_count``, which costs a request if the page did not have it.
 
+        Where these requests fail, each with its retries, no more of them are sent for the reading.
+
         Args:
             reading: The reading.
             found: The list in it.
 
         Raises:
-            CleanlistError: The request failed.
+            CleanlistError: The request failed, or was not sent because those for other lists failed.
         """
         if found.enriched_count is not None:
             return found
         async with self._detailing:
             if found.list_id not in reading.details:
-                settings = await self._poller.settings()
-                details = await self._run(endpoints.get_lead_list(settings.surface, found.list_id))
-                reading.details[found.list_id] = _counts_of(details, name=found.name)
-                self._warn_if_dear(len(reading.details), settings.requests_per_minute)
-            return reading.details[found.list_id]
+                reading.details[found.list_id] = _failure(reading) or await self._details(reading, found)
+        details = reading.details[found.list_id]
+        if isinstance(details, errors.CleanlistError):
+            raise details
+        return details
+
+    async def _details(self, reading: Reading, found: LeadList) -> LeadList | errors.CleanlistError:
+        try:
+            settings = await self._poller.settings()
+            details = await self._run(endpoints.get_lead_list(settings.surface, found.list_id))
+        except errors.CleanlistError as error:
+            return error
+        self._warn_if_dear(len(reading.details) + 1, settings.requests_per_minute)
+        return _counts_of(details, name=found.name)
 
     def _warn_if_dear(self, details: int, requests_per_minute: int) -> None:
         budget = requests_per_minute * self._interval / 60.0
@@ -128,6 +144,16 @@ class SharedCounts:
         """Send a request that waits until submissions and loads leave room for it."""
         request = replace(call.request, priority=Priority.POLL, max_wait=POLL_MAX_WAIT_SECONDS)
         return await self._poller.run(replace(call, request=request))
+
+
+def _failure(reading: Reading) -> errors.CleanlistError | None:
+    """Return why no more lists are read one by one, if so."""
+    failures = [
+        item
+        for item in reading.details.values()
+        if isinstance(item, errors.CleanlistError) and not isinstance(item, _OF_ONE_LIST)
+    ]
+    return failures[-1] if len(failures) >= FAILED_DETAILS else None
 
 
 def _counts_of(item: LeadList, name: str) -> LeadList:

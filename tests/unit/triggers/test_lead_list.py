@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from airflow.triggers import base
 
+from airflow_provider_cleanlist.client import errors
 from airflow_provider_cleanlist.client.endpoints import Call
 from airflow_provider_cleanlist.client.rate_limit.core import Priority
 from airflow_provider_cleanlist.client.responses import LeadList, LeadListPage
@@ -210,6 +211,43 @@ class TestSharedCounts:
 
         assert [item.enriched_count for item in asyncio.run(ask())] == [1, 1, 5]
         assert [call.request.path for call in poller.calls] == ["/lead-lists", "/lead-lists/a"]
+
+    @pytest.mark.parametrize(
+        ("failing", "kind", "read", "requests"),
+        [
+            ("abcdef", errors.ServerError, "", 2),
+            ("abcdef", errors.TransportError, "", 2),
+            ("bd", errors.ServerError, "ac", 4),
+            ("b", errors.ServerError, "acdef", 6),  # one list's own fault
+            ("abcde", errors.NotFoundError, "f", 6),
+            ("", errors.ServerError, "abcdef", 6),
+        ],
+    )
+    def test_details_that_fail_are_asked_for_no_more_in_the_same_check(
+        self, failing: str, kind: type[errors.ApiError], read: str, requests: int
+    ):
+        def answer(path: str, _: Any) -> Any:
+            if path == "/lead-lists":
+                return page(*"abcdef")
+            if path[-1] in failing:
+                raise kind(errors.ErrorInfo(f"read lead list {path[-1]}", "down"))
+            return LeadList(list_id=path[-1], enriched_count=1)
+
+        poller = Answers(answer)
+
+        async def check(shared: SharedCounts) -> str:
+            reading = await shared.latest(0.0)
+            known = [shared.with_enriched_count(reading, item) for item in reading.lead_lists.lists]
+            results = await asyncio.gather(*known, return_exceptions=True)
+            assert all(isinstance(item, LeadList | kind) for item in results)
+            return "".join(item.list_id for item in results if isinstance(item, LeadList))
+
+        async def check_twice() -> list[str]:
+            shared = SharedCounts(poller)  # type: ignore[arg-type]
+            return [await check(shared), await check(shared)]
+
+        assert asyncio.run(check_twice()) == [read, read]
+        assert len(poller.calls) == 2 * (1 + requests)  # the next check asks again
 
     @pytest.mark.parametrize(
         ("lists", "interval", "warnings"), [(75, 300.0, 0), (76, 300.0, 1), (76, 304.0, 0)]
