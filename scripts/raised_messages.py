@@ -56,6 +56,7 @@ NEVER_SEEN = {
     "no leads in the response": "becomes 'the response lacks required fields'",
     "not a JSON object": "becomes 'the response lacks required fields'",
     "a request budget needs at least 1 request and a window longer than 0 s": "the settings are checked before",
+    "too many chunks": "becomes a 400 of the receiver's HTTP server",
     "record too large": "becomes 'The record at line … is longer than …'",
     "written by another machine a short time ago": "the budget moves on to its next directory",
     "module … has no attribute …": "Python's own wording",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import resource
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any
 
@@ -25,6 +26,38 @@ DRAIN_SECONDS = 1.0
 
 Who is still sending when the connection is closed does not see the answer.
 """
+MAX_CHUNKS = 4096
+"""Most chunks of a body that is sent in chunks, of which each costs the parser time, however short it is."""
+
+
+class BoundedConnection(h11.Connection):
+    """The parser of a connection, which parses a body only when it is wanted, and a limited number of chunks.
+
+    So somebody without a valid address has no body parsed.
+
+    Attributes:
+        is_body_wanted: Whether the body of the request may be parsed.
+    """
+
+    is_body_wanted = False
+    _chunks = 0
+
+    def next_event(self) -> h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]:
+        """Return what comes next in the request, or ``PAUSED`` before a body that is not wanted yet.
+
+        Raises:
+            h11.RemoteProtocolError: The request is invalid, or its body has too many chunks.
+        """
+        if self.their_state is h11.SEND_BODY and not self.is_body_wanted:
+            return h11.PAUSED
+        event = super().next_event()
+        if isinstance(event, h11.Request):
+            self.is_body_wanted, self._chunks = False, 0
+        elif isinstance(event, h11.Data):
+            self._chunks += event.chunk_start
+            if self._chunks > MAX_CHUNKS:
+                raise h11.RemoteProtocolError("too many chunks")
+        return event
 
 
 class BoundedProtocol(H11Protocol):
@@ -32,7 +65,7 @@ class BoundedProtocol(H11Protocol):
 
     A new connection takes the place of the one that has waited longest for its headers, or, if none is waiting for
     them, of the oldest one. So those who hold connections without using them make room for those who send a request.
-    Every answer but 200 ends its connection.
+    Every answer but 200 ends its connection, and what then is left of a body in chunks is not parsed.
 
     Args:
         *arguments: What uvicorn makes its protocols with.
@@ -51,10 +84,12 @@ class BoundedProtocol(H11Protocol):
     drain_seconds = DRAIN_SECONDS
     _deadline: asyncio.TimerHandle | None = None
     _end_of_life: asyncio.TimerHandle | None = None
+    _is_refused = False
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        self.app = _closing_unless_ok(self.app, self.drain_seconds)
+        self.conn: BoundedConnection = BoundedConnection(h11.SERVER)
+        self.app = self._limited(self.app)
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Make room for the connection, and wait for its first request.
@@ -81,6 +116,15 @@ class BoundedProtocol(H11Protocol):
         if self._end_of_life is not None:
             self._end_of_life.cancel()
         super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Handle what has arrived, unless it belongs to a refused body in chunks.
+
+        Args:
+            data: What has arrived.
+        """
+        if not self._is_refused:
+            super().data_received(data)
 
     def handle_events(self) -> None:
         """Handle what has arrived, and wait for the headers of the next request if none is being answered."""
@@ -115,31 +159,45 @@ class BoundedProtocol(H11Protocol):
             self._end_of_life.cancel()
         self._end_of_life = self.loop.call_later(self.life_seconds, self.transport.abort)
 
+    def _limited(self, app: Any) -> Any:
+        """Return an ASGI application whose bodies are parsed when it asks for them, and which ends what it refuses.
 
-def _closing_unless_ok(app: Any, drain_seconds: float) -> Any:
-    """Return an ASGI application whose answers other than 200 end their connection, after the rest of the request."""
+        Answers other than 200 end their connection, after the rest of the request.
+        """
 
-    async def closing(scope: Any, receive: Any, send: Any) -> None:
-        is_body_left = scope["type"] == "http"
+        async def limited(scope: Any, receive: Any, send: Any) -> None:
+            is_body_left = scope["type"] == "http"
 
-        async def receive_noting_end() -> Any:
-            nonlocal is_body_left
-            message = await receive()
-            is_body_left = message.get("more_body", False)
-            return message
+            async def receive_wanted() -> Any:
+                nonlocal is_body_left
+                if not self.conn.is_body_wanted:
+                    self.conn.is_body_wanted = True
+                    self.handle_events()
+                message = await receive()
+                is_body_left = message.get("more_body", False)
+                return message
 
-        async def send_closing(message: Any) -> None:
-            if message["type"] == "http.response.start" and message["status"] != 200:
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(drain_seconds):
-                        while is_body_left:
-                            await receive_noting_end()
-                message = {**message, "headers": [*message.get("headers", ()), (b"connection", b"close")]}
-            await send(message)
+            async def send_closing(message: Any) -> None:
+                if message["type"] == "http.response.start" and message["status"] != 200:
+                    if is_body_left:
+                        await self._drain(scope["headers"], receive_wanted)
+                    message = {**message, "headers": [*message.get("headers", ()), (b"connection", b"close")]}
+                await send(message)
 
-        await app(scope, receive_noting_end, send_closing)
+            await app(scope, receive_wanted, send_closing)
 
-    return closing
+        return limited
+
+    async def _drain(self, headers: Iterable[tuple[bytes, bytes]], receive: Callable[[], Any]) -> None:
+        """Wait for the rest of a refused body, for a limited time."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self.drain_seconds):
+                if any(name == b"transfer-encoding" for name, _ in headers):
+                    self._is_refused = True
+                    self.flow.resume_reading()
+                    await asyncio.Event().wait()  # where the body ends only the parser would know
+                while (await receive()).get("more_body", False):
+                    pass
 
 
 def most_connections() -> int:

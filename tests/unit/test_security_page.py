@@ -40,6 +40,7 @@ from airflow_provider_cleanlist.webhooks.connections import (
     DRAIN_SECONDS,
     HEAD_SECONDS,
     LIFE_SECONDS,
+    MAX_CHUNKS,
     MAX_CONNECTIONS,
 )
 
@@ -103,6 +104,7 @@ def test_the_connections_of_the_standalone_receiver() -> None:
         f"| {MAX_CONNECTIONS}, or half of the process's file descriptors | | {times}, {DRAIN_SECONDS:g} s"
         in TEXT
     )
+    assert f"to the standalone receiver | {MAX_CHUNKS:,};" in TEXT
 
 
 def test_the_most_columns_and_the_largest_file_of_the_inbox() -> None:

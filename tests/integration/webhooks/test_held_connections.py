@@ -1,20 +1,22 @@
-"""Connections that are held after an answer: they end, or make room, and a genuine delivery is always taken."""
+"""Connections that are held or keep the parser busy end or make room, and a genuine delivery is always taken."""
 
 from __future__ import annotations
 
 import contextlib
+import json
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
 
+import h11
 import httpx
 import pytest
 import uvicorn
 
 from airflow_provider_cleanlist.inbox.inbox import Inbox
 from airflow_provider_cleanlist.inbox.tokens import batch_name, sign
-from airflow_provider_cleanlist.webhooks.connections import BoundedProtocol
+from airflow_provider_cleanlist.webhooks.connections import MAX_CHUNKS, BoundedProtocol
 from airflow_provider_cleanlist.webhooks.receiver import Receiver, build_app
 
 from .conftest import SECRET
@@ -61,9 +63,13 @@ def connect(port: int) -> socket.socket:
     return connection
 
 
-def deliver(client: httpx.Client, port: int) -> httpx.Response:
+def address(port: int) -> str:
     token = sign(SECRET, batch_name("s", "r", "0"), time.time() + 60)
-    return client.post(f"http://127.0.0.1:{port}/cleanlist/webhook/{token}", json=PAYLOAD)
+    return f"http://127.0.0.1:{port}/cleanlist/webhook/{token}"
+
+
+def deliver(client: httpx.Client, port: int) -> httpx.Response:
+    return client.post(address(port), json=PAYLOAD)
 
 
 def hold_after_answer(connection: socket.socket) -> None:
@@ -153,3 +159,54 @@ def test_a_delivery_begins_a_new_life_and_nothing_else_does(serve, monkeypatch: 
         assert client.get(f"http://127.0.0.1:{port}/").status_code == 404
     assert len(lives) == 3
     assert len(set(map(id, lives))) == 1
+
+
+@pytest.fixture
+def parsed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Return the lengths of the parts of bodies that are parsed, as they come."""
+    lengths: list[int] = []
+    next_event = h11.Connection.next_event
+
+    def noting(connection: h11.Connection) -> object:
+        event = next_event(connection)
+        if connection.our_role is h11.SERVER and isinstance(event, h11.Data):
+            lengths.append(len(event.data))
+        return event
+
+    monkeypatch.setattr(h11.Connection, "next_event", noting)
+    return lengths
+
+
+@pytest.mark.parametrize("path", ["/cleanlist/webhook/" + "A" * 70, "/x"])
+def test_a_body_in_chunks_without_an_address_is_not_parsed(serve, parsed: list[int], path: str) -> None:
+    port = serve()
+    with connect(port) as connection:
+        connection.sendall(
+            f"POST {path} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n".encode()
+            + b"1\r\na\r\n" * 10_000
+        )
+        assert connection.recv(1000).startswith(b"HTTP/1.1 404 ")
+        assert is_closed(connection)
+    assert parsed == []
+
+
+def test_a_body_in_more_chunks_than_any_sender_makes_is_refused(serve, parsed: list[int]) -> None:
+    port = serve(life_seconds=60.0)
+    with connect(port) as connection:
+        request = (
+            f"POST {httpx.URL(address(port)).path} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+        )
+        connection.sendall(request.encode() + b"1\r\na\r\n" * (MAX_CHUNKS + 1) + b"0\r\n\r\n")
+        assert connection.recv(1000).startswith(b"HTTP/1.1 400 ")
+    assert len(parsed) == MAX_CHUNKS + 1
+
+
+def test_a_delivery_in_chunks_is_taken_and_keeps_its_connection(serve, inbox: Inbox) -> None:
+    port = serve()
+    body = json.dumps(PAYLOAD).encode()
+    with httpx.Client(timeout=20) as client:
+        for length in (1, 20, len(body)):
+            parts = (body[start : start + length] for start in range(0, len(body), length))
+            answer = client.post(address(port), content=parts)
+            assert (answer.status_code, answer.headers.get("connection")) == (200, None)
+    assert inbox.workflow_of(batch_name("s", "r", "0")) == "w"
