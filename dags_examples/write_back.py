@@ -1,10 +1,11 @@
 """Write the emails that Cleanlist finds back into the CRM's own table, by the CRM's own ids, every night.
 
-    rows without an email -> enrich -> load the results -> one UPDATE
+    copy the rows without an email -> enrich -> load the results -> one UPDATE
 
 Needs a connection ``crm`` to a PostgreSQL or SQLite database with the table ``crm_contacts``, and the ledger in the
 same database: ``[cleanlist] ledger_conn_id = crm``. Nobody is paid twice within 90 days, an email that the CRM has is
-never replaced, and every task can be retried, cleared and repeated at any time.
+never replaced, a row that changes meanwhile gets nobody else's email, and every task can be retried, cleared and
+repeated at any time.
 """
 
 from __future__ import annotations
@@ -29,13 +30,28 @@ with DAG(
     tags=["cleanlist", "example"],
     doc_md=__doc__,
 ):
+    # [START copy]
+    copy = SQLExecuteQueryOperator(
+        task_id="copy",
+        conn_id="crm",
+        sql=[
+            "DROP TABLE IF EXISTS crm_contacts_read",
+            """
+            CREATE TABLE crm_contacts_read AS
+            SELECT id, first_name, last_name, company, website
+            FROM crm_contacts
+            WHERE email IS NULL OR email = ''
+            """,
+        ],
+    )
+    # [END copy]
+
     # [START enrich]
     enrich = BulkEnrichOperator(
         task_id="enrich",
         sql="""
             SELECT id, first_name, last_name, company AS company_name, website AS company_domain
-            FROM crm_contacts
-            WHERE email IS NULL OR email = ''
+            FROM crm_contacts_read
         """,
         sql_conn_id="crm",
         id_column="id",
@@ -67,23 +83,32 @@ with DAG(
         sql="""
             UPDATE crm_contacts
             SET email = found.email
-            FROM (
+            FROM crm_contacts_read AS was
+            JOIN (
                 SELECT
                     s.source_id,
                     r.primary_email AS email,
+                    r.primary_email_status AS status,
                     ROW_NUMBER() OVER (
-                        PARTITION BY s.source_id ORDER BY r._cleanlist_synced_at DESC, r.task_id
+                        PARTITION BY s.source_id ORDER BY b.submitted_at DESC, r.task_id
                     ) AS recency
                 FROM enrichment_results r
                 JOIN cleanlist_source_rows s ON s.person = r._cleanlist_person
+                JOIN cleanlist_batches b ON b.workflow_id = r.workflow_id
                 WHERE s.source = '{{ dag.dag_id }}/enrich'
-                  AND r.primary_email_status IN ('verified', 'likely_valid')
-            ) AS found
+                  AND r.primary_email IS NOT NULL
+            ) AS found ON found.source_id = CAST(was.id AS VARCHAR(200))
             WHERE found.recency = 1
-              AND found.source_id = CAST(crm_contacts.id AS VARCHAR(200))
+              AND found.status IN ('verified', 'likely_valid')
+              AND crm_contacts.id = was.id
               AND (crm_contacts.email IS NULL OR crm_contacts.email = '')
+              AND COALESCE(crm_contacts.first_name, '') = COALESCE(was.first_name, '')
+              AND COALESCE(crm_contacts.last_name, '') = COALESCE(was.last_name, '')
+              AND COALESCE(crm_contacts.company, '') = COALESCE(was.company, '')
+              AND COALESCE(crm_contacts.website, '') = COALESCE(was.website, '')
         """,
     )
     # [END update]
 
+    copy >> enrich
     load >> update

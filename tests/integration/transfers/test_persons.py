@@ -233,6 +233,18 @@ def test_the_documented_statement_writes_emails_back(
     found = {row["last_name"]: row["email"] for row in rows(warehouse, "contacts")}
     assert found == results | {"Nobody": None, "Own": "own@x"}
     assert len({email for email in found.values() if email}) == 1 + sum(map(bool, results.values())) > 8
+    name = next(name for name, email in results.items() if email)
+    newest = ((None, "unknown", results[name]), ("new@x", "verified", "new@x"), ("bad@x", "invalid", None))
+    for number, (email, status, expected) in enumerate(newest):
+        copy = f"INSERT INTO results (task_id, {PERSON}, _cleanlist_synced_at, primary_email, primary_email_status) "
+        values = f"'t{number}', {PERSON}, '209{number}-01-01', :email, '{status}'"
+        with warehouse.begin() as connection:
+            whose = {"email": email, "name": name}
+            chosen = f"SELECT {values} FROM results WHERE prospect_last_name = :name"
+            connection.execute(sa.text(copy + chosen), whose)
+            connection.execute(sa.text("UPDATE contacts SET email = NULL WHERE last_name = :name"), whose)
+            connection.execute(sa.text(statement))
+        assert {row["last_name"]: row["email"] for row in rows(warehouse, "contacts")}[name] == expected
 
 
 def test_rows_whose_person_changed_are_replaced(
