@@ -87,9 +87,10 @@ class LeadListToWarehouseOperator(WarehouseLoadOperator):
         page_size: Leads per request, 1 to 500.
         read: ``pages`` reads the list page by page; ``export`` as one CSV file, whatever its size, by two requests and
             a download; ``auto`` as an export where the list needs more than three pages, and page by page where the
-            export is refused, fails or contradicts itself. An export has ``domain`` and the columns of smart agents.
-            It lacks ``provider`` and ``full_name``, which is composed if ``columns`` names it. ``auto`` loads the
-            fields that both have, unless ``columns`` names others: then it always reads in the way that has them.
+            export is refused, fails, contradicts itself or lacks leads. An export has ``domain`` and the columns of
+            smart agents. It lacks ``provider`` and ``full_name``, which is composed if ``columns`` names it. ``auto``
+            loads the fields that both have, unless ``columns`` names others: then it always reads in the way that has
+            them.
         row_count_check: Whether to ``warn`` or to ``fail`` when the number of leads read is not the list's own count,
             or ``off``.
         cleanlist_conn_id: Airflow connection of type ``cleanlist``.
@@ -203,7 +204,7 @@ class LeadListToWarehouseOperator(WarehouseLoadOperator):
         choice, lead_count = self._choose(engine, spec, hook, lead_count)
         self.log.info("Reading list %s by %s: %s.", spec.list_id, choice.source, choice.reason)
         if choice.source == "export":
-            exported = export_spec(spec)
+            exported = replace(export_spec(spec), refuses_fewer=True)
             try:
                 return load(engine, exported, export_of(hook, spec.list_id, exported, lead_count))
             except (CleanlistAuthenticationError, CleanlistRateLimitedError):

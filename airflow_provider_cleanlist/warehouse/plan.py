@@ -37,17 +37,32 @@ class CountVerdict:
         confirmed: Whether exactly as many records were read as the list says it has.
         message: What to log, if anything.
         fail: Whether the load must stop.
+        is_short: Whether fewer records were read than the list says it has.
     """
 
     confirmed: bool
     message: str | None = None
     fail: bool = False
+    is_short: bool = False
 
 
 def check_counts(
-    counts: StageCounts, total: int | None, check: RowCountCheck, source: Source = "pages"
+    counts: StageCounts,
+    total: int | None,
+    check: RowCountCheck,
+    source: Source = "pages",
+    *,
+    refuses_fewer: bool = False,
 ) -> CountVerdict:
-    """Compare the number of distinct records with the size of the list, as its last page or the list itself said."""
+    """Compare the number of distinct records with the size of the list, as its last page or the list itself said.
+
+    Args:
+        counts: What was read.
+        total: The size of the list; None if it is not known.
+        check: What the user wants to happen when they differ.
+        source: How the list was read.
+        refuses_fewer: Whether fewer records than the list has stop the load, whatever ``check`` says.
+    """
     if total == counts.records:
         return CountVerdict(confirmed=True)
     if total is None:
@@ -62,7 +77,10 @@ def check_counts(
             f"The export has {counts.records} distinct records ({counts.rows} rows), but the list said that it has "
             f"{total}: the list changed meanwhile, or the export is not all of it."
         )
-    return CountVerdict(confirmed=False, message=None if check == "off" else message, fail=check == "fail")
+    is_short = counts.records < total
+    fails = check == "fail" or (is_short and refuses_fewer)
+    tells = fails or check != "off"
+    return CountVerdict(confirmed=False, message=message if tells else None, fail=fails, is_short=is_short)
 
 
 def check_keys(counts: StageCounts, spec: LoadSpec) -> None:

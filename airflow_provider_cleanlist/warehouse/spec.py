@@ -58,6 +58,8 @@ class LoadSpec:
             both.
         source_changes: Whether the records can change where they come from, as leads of a list do and results of
             enrichment do not.
+        refuses_fewer: Whether fewer records than the list says it has stop the load, whatever ``row_count_check`` says:
+            there is another way to read it.
     """
 
     list_id: str
@@ -81,6 +83,7 @@ class LoadSpec:
     id_field: str = "lead_id"
     source: Source = "pages"
     source_changes: bool = True
+    refuses_fewer: bool = False
 
     def __post_init__(self) -> None:
         """Refuse arguments that are invalid or contradict each other.

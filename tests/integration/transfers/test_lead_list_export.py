@@ -140,12 +140,12 @@ def test_a_file_that_is_not_what_the_api_says_is_not_published(
     assert endpoints(sandbox).count(EXPORT) == 2
 
 
-@pytest.mark.parametrize(("read", "exported"), [("export", 8), ("auto", 0)])
+@pytest.mark.parametrize("exported", [8, 0])
 def test_an_export_that_lacks_leads_deletes_no_row(
-    sandbox, run_load, sqlite_warehouse, capsys, caplog, read, exported
+    sandbox, run_load, sqlite_warehouse, capsys, caplog, exported
 ):
     prospects = sandbox.state.add_leads("Prospects", 20)
-    arguments = {"list_id": prospects.list_id, "read": read, "page_size": 5, "on_missing": "delete"}
+    arguments = {"list_id": prospects.list_id, "read": "export", "page_size": 5, "on_missing": "delete"}
     run_load(**arguments)
     before = rows(sqlite_warehouse)
     sandbox.settings.export_rows_left_out = 20 - exported
@@ -157,6 +157,57 @@ def test_an_export_that_lacks_leads_deletes_no_row(
     assert run_load(**arguments, run_id="next")["rows_deleted"] == 0
     assert rows(sqlite_warehouse).keys() == before.keys()
     assert "not all of it" in caplog.text + capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("mode", "exported", "check"),
+    [("replace", 8, "warn"), ("replace", 0, "off"), ("snapshot", 19, "fail"), ("merge", 8, "warn")],
+)
+def test_auto_reads_pages_where_the_export_lacks_leads(
+    sandbox, run_load, sqlite_warehouse, capsys, mode, exported, check
+):
+    prospects = sandbox.state.add_leads("Prospects", 20)
+    sandbox.settings.export_rows_left_out = 20 - exported
+    arguments = {"mode": mode, "row_count_check": check, "snapshot_date": "2026-11-30"}
+    if mode == "merge":
+        arguments["on_missing"] = "delete"
+    result = run_load(list_id=prospects.list_id, read="auto", page_size=5, **arguments)
+    assert result["rows_written"] == len(rows(sqlite_warehouse)) == 20
+    assert endpoints(sandbox) == [DETAILS, EXPORT, FILE, *[CONTENTS] * 4]
+    (warning,) = [line for line in capsys.readouterr().out.splitlines() if "read by pages" in line]
+    assert f"The export has {exported} distinct records" in warning
+
+
+def test_auto_fails_where_the_export_lacks_leads_and_only_it_has_the_fields(
+    sandbox, run_load, sqlite_warehouse
+):
+    prospects = sandbox.state.add_leads("Prospects", 20)
+    arguments = {"list_id": prospects.list_id, "columns": ["email", "domain"], "mode": "replace"}
+    run_load(**arguments, read="auto")
+    sandbox.settings.export_rows_left_out = 1
+    with pytest.raises(
+        CleanlistLoadError, match=r"has 19 distinct records .* it has 20: .* asks for a new export"
+    ):
+        run_load(**arguments, read="auto", run_id="next")
+    assert len(rows(sqlite_warehouse)) == 20
+    sandbox.settings.export_rows_left_out = 0
+    assert run_load(**arguments, read="auto", run_id="next")["rows_written"] == 20
+
+
+@pytest.mark.parametrize("mode", ["replace", "snapshot", "append"])
+def test_an_empty_export_never_replaces_a_list_that_has_leads(sandbox, run_load, sqlite_warehouse, mode):
+    prospects = sandbox.state.add_leads("Prospects", 20)
+    arguments = {"list_id": prospects.list_id, "mode": mode, "row_count_check": "off"}
+    arguments["snapshot_date"] = "2026-11-30"
+    run_load(**arguments)
+    sandbox.settings.export_rows_left_out = 20
+    with pytest.raises(
+        CleanlistLoadError, match=r"has 0 distinct records .* it has 20: .* read='pages' reads"
+    ):
+        run_load(**arguments, read="export", table="leads")
+    assert len(rows(sqlite_warehouse)) == 20
+    sandbox.settings.export_rows_left_out = 12
+    assert run_load(**arguments, read="export")["rows_written"] == 8
 
 
 @pytest.mark.parametrize("read", ["export", "auto"])

@@ -148,6 +148,24 @@ def test_counts(records, total, check, confirmed, tells, fails):
     assert (verdict.confirmed, verdict.message is not None, verdict.fail) == (confirmed, tells, fails)
 
 
+@pytest.mark.parametrize(
+    ("records", "total", "check", "fails"),
+    [
+        (5, 6, "off", True),
+        (0, 6, "warn", True),
+        (5, 4, "warn", False),
+        (5, 5, "off", False),
+        (5, None, "off", False),
+    ],
+)
+def test_fewer_records_than_the_list_has_can_be_refused_whatever_the_check(records, total, check, fails):
+    counts = StageCounts(rows=7, records=records, keys=records)
+    verdict = check_counts(counts, total, check, "export", refuses_fewer=True)
+    assert verdict.fail is verdict.is_short is fails
+    assert not fails or verdict.message
+    assert not check_counts(counts, total, check, "export").fail
+
+
 def test_records_without_a_key_are_refused(make_spec):
     spec = make_spec(key=("email",))
     with pytest.raises(LoadDataError, match="2 of 7 rows have no value in email"):
