@@ -104,7 +104,7 @@ _MARKS = frozenset(_ERRORS.split())
 _BRACKETS = {"[": "]", "<": ">", "(": ")", "{": "}"}
 _RULES = "-\u2013\u2014_*~"
 
-_SPECIAL = re.compile(r"[&\\@*{%$<\n\u2026]|:[/:]|;#|\.{3}")
+_SPECIAL = re.compile(r"[&\\@*{%$<\n]|:[/:]|;#")
 """What a value holds that may be a placeholder, an address, or text that was encoded for another program."""
 _TEMPLATES = (
     *(("{{", "}}"), ("${", "}"), ("#{", "}"), ("{!", "}")),
@@ -374,11 +374,22 @@ def are_nobodys(chosen: Mapping[str, object]) -> bool:
         return False
     if first == last:
         return bool(first.strip()) and first == chosen.get("company_name")
-    first, last = first.strip().casefold(), last.strip().casefold()
-    if f"{first} {last}" in _NOBODIES:
-        return True
-    first, last = (name.partition(" (")[0].strip("* ") for name in (first, last))
-    return first in _labels("first_name") and last in _labels("last_name")
+    first = _bare(first)
+    if first not in _first_names_of_nobody():  # fast: nearly all are somebody's
+        return False
+    last = _bare(last)
+    return f"{first} {last}" in _NOBODIES or (first in _labels("first_name") and last in _labels("last_name"))
+
+
+def _bare(name: str) -> str:
+    """Return a name without what forms and pages add to those of columns: ``*First Name``, ``Last Name (cont.)``."""
+    return name.strip("* \t\r\n").partition(" (")[0].casefold()
+
+
+@cache
+def _first_names_of_nobody() -> frozenset[str]:
+    words = [text.split() for text in _NOBODIES]
+    return _labels("first_name").union(" ".join(part[:end]) for part in words for end in range(1, len(part)))
 
 
 @cache
@@ -431,4 +442,4 @@ def _is_plain(text: str) -> bool:
     if text[-1:].isalnum() and text[0].isalnum():
         return text.casefold() not in _SUSPECT
     text = text.strip()
-    return text[:1].isalnum() and text.casefold() not in _SUSPECT
+    return text[:1].isalnum() and not text.endswith(_CUT_OFF) and text.casefold() not in _SUSPECT
