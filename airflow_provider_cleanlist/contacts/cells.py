@@ -15,7 +15,7 @@ from functools import cache
 
 from airflow_provider_cleanlist.contacts.addresses import EDGES, clean_domain, clean_email, parse_linkedin_url
 from airflow_provider_cleanlist.contacts.notation import UNPRINTABLE, is_damaged, named_values, unwrapped
-from airflow_provider_cleanlist.contacts.recognition import header_key, known_names, names_by_key
+from airflow_provider_cleanlist.contacts.recognition import header_key, is_value, known_names, names_by_key
 
 _NAMES = ("first_name", "last_name")
 TEXTS = (*_NAMES, "company_name")
@@ -341,6 +341,8 @@ def is_no_name(field: str, text: str) -> bool:
     values = named_values(text)
     if not values or (len(values) > 1 and field in _NAMES):
         return True
+    if field == "company_name":
+        return (text[0] == "+" and is_value(text)) or ("@" in text and clean_email(text) == text)
     return field in _NAMES and (
         "**" in text
         or text.endswith(_CUT_OFF)

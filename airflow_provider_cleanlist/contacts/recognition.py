@@ -111,8 +111,8 @@ _LONGEST_KNOWN = 200  # characters; longer names are not compared
 _REMEMBERED = 2_000  # names of columns; rows of JSON may each bring their own
 
 _OBJECT_WORDS = """
-    ansprechpartner attributes candidate candidates contact contacto contacts contato contatto custom
-    data field fields individual kontakt kontaktperson lead leads name osoba payload people person persona
+    after ansprechpartner attributes candidate candidates contact contacto contacts contato contatto custom
+    data field fields individual item kontakt kontaktperson lead leads name osoba payload people person persona
     personne persoon pessoa profile properties property prospect prospects record referente traits
 """
 _OBJECTS = frozenset(_OBJECT_WORDS.split())
@@ -146,7 +146,7 @@ _OTHER_PEOPLE_WORDS = """
 """
 _OTHER_PEOPLE = frozenset(_OTHER_PEOPLE_WORDS.split())
 _OTHER_WORDS = """
-    account accounts alternate alternative billing business companies company created education email
+    account accounts alternate alternative before billing business companies company created education email
     emergency employer facebook firm former from github instagram invoice last modified office old
     organisation organisations organization organizations other past previous prior school second
     secondary shipping support twitter university updated xing youtube
@@ -155,6 +155,8 @@ _OTHERS = _OTHER_PEOPLE.union(_OTHER_WORDS.split())
 """Keys of words for somebody or something else: what stands behind one of them is not the row's person."""
 
 _ONLY_WHOLE = frozenset({"url"})
+_HOLDERS = frozenset({"s", "value"})
+"""Keys of values inside a field: HubSpot's first API has ``properties.firstname.value``, DynamoDB ``Item.name.S``."""
 
 _HEADER_WORDS = """
     address adresse cargo ciudad city code comment comments country created currency datum date department description
@@ -482,8 +484,8 @@ def _splits(name: str) -> tuple[tuple[tuple[str, ...], str], ...]:
     words = _WORD.findall(_CAMEL_CASE.sub(" ", name))
     for cut in range(1, min(len(words), _LONGEST_PREFIX + 1)):
         prefix, rest = tuple(map(header_key, words[:cut])), words[cut:]
-        if len(rest) > 1 and rest[-1].casefold() == "value" and _OBJECTS.issuperset(prefix):
-            rest = rest[:-1]  # HubSpot's first API: properties.firstname.value
+        if len(rest) > 1 and rest[-1].casefold() in _HOLDERS and _OBJECTS.issuperset(prefix):
+            rest = rest[:-1]
         key = header_key("".join(rest))
         if key in names_by_key() and key not in _ONLY_WHOLE:
             found.append((prefix, " ".join(rest)))

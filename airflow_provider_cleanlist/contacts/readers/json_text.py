@@ -152,7 +152,8 @@ class _ArraySearch:
             yield from self._in_object("", _MOST_LEVELS)
         if self._found is None and not self._unusable and not self._has_empty_array:
             raise MalformedFileError(
-                "The file does not hold a JSON array of objects. Put one object per line into a .jsonl file instead."
+                "The file does not hold a JSON array of objects. Put one object per line into a .jsonl file instead; "
+                "pandas writes it with to_json(path, orient='records', lines=True)."
             )
         if self._found is None:
             yield from self._unusable

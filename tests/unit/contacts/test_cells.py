@@ -722,6 +722,9 @@ def test_no_name(first: str, last: str) -> None:
         ("April", "1-May", "Thistle"),
         ("Ada", "Pa...", "Thistle"),
         ("Ada", "Par\u2026", "Thistle"),
+        # addresses and numbers of shifted cells
+        ("Ada", "Park", "ada@thistle.example"),
+        ("Ada", "Park", "+47 912 34 567"),
     ],
 )
 def test_what_programs_and_forms_write_is_not_a_name(first: str, last: str, company: str) -> None:
@@ -770,6 +773,9 @@ def test_errors_of_spreadsheets_in_any_language_are_nothing(error: str) -> None:
         ("March", "Day", "4-Mar"),
         ("Ada (Bo)", "Last (Ltd)", "And so on..."),
         ("Ada", "Park Jr.", "3-D Works"),
+        ("Ada", "Park", "thistle.example"),
+        ("Ada", "Park", "Park @ Thistle"),
+        ("Ada", "Park", "+1 Labs"),
     ],
 )
 def test_who_is_called_like_a_form_is_a_person(first: str, last: str, company: str) -> None:

@@ -64,6 +64,8 @@ def test_without_its_language_it_is_not(header: str) -> None:
         "Contact ",
         "prospect ",
         "data.attributes.",
+        "after.",
+        "Item.",
     ],
 )
 def test_a_prefix_that_names_share_is_left_aside(prefix: str) -> None:
@@ -75,6 +77,28 @@ def test_a_prefix_that_names_share_is_left_aside(prefix: str) -> None:
         "company_name": (columns[2],),
     }
     assert plan.unused == (columns[3],)
+
+
+@pytest.mark.parametrize(
+    ("header", "fields"),
+    [
+        ("Item.first_name.S|Item.last_name.S|Item.company.S|Item.age.N", {*NAMES, "company_name"}),
+        (
+            "properties.firstname.value|properties.lastname.value|properties.company.value",
+            {*NAMES, "company_name"},
+        ),
+        (
+            "before.first_name|before.last_name|before.company|after.first_name|after.last_name|after.company|op",
+            {*NAMES, "company_name"},
+        ),
+        ("before.first_name|before.last_name|before.company|after|op", set()),
+        ("owner.first_name.S|owner.last_name.S|Item.company.S", set()),
+    ],
+)
+def test_values_inside_of_fields_and_rows_before_a_change(header: str, fields: set[str]) -> None:
+    found = sources(header)
+    assert found.keys() == fields
+    assert not any(column.startswith("before") for columns in found.values() for column in columns)
 
 
 def test_whole_names_come_before_those_behind_a_prefix() -> None:
