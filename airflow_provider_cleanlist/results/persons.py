@@ -14,7 +14,9 @@ def person_of(record: Mapping[str, Any], submitted: Collection[str]) -> str | No
 
     The person has to be named by the result itself: by what it echoes of the submission, else by the profile, else by
     names and company, and by these only if they are those of one submitted contact. So somebody who was submitted by a
-    profile does not get the result of a namesake. Task ids do not count: their order is documented nowhere.
+    profile does not get the result of a namesake. If the echo names a contact, its names count instead of those that
+    were found, so that nobody gets the result of a namesake who was erased from the ledger. Task ids do not count:
+    their order is documented nowhere.
 
     Args:
         record: A record of :func:`.rows.result_row`.
@@ -33,11 +35,14 @@ def named_persons(record: Mapping[str, Any]) -> Iterator[frozenset[str]]:
         record: A record of :func:`.rows.result_row`.
     """
     echo = record["raw"].get("input") if isinstance(record.get("raw"), Mapping) else None
-    if isinstance(echo, Mapping):
-        yield _hashes([echo])
+    echoed = _hashes([echo] if isinstance(echo, Mapping) else [])
+    yield echoed
     contacts = list(_contacts_in(record))
-    for ways in ((_PROFILE,), ((*_NAMES, "company_domain"), (*_NAMES, "company_name"))):
-        yield _hashes({name: contact.get(name) for name in known} for contact in contacts for known in ways)
+    yield _hashes({name: contact.get(name) for name in _PROFILE} for contact in contacts)
+    if isinstance(echo, Mapping) and echoed:
+        contacts = [] if normalise(echo).linkedin_url else [echo]
+    ways = ((*_NAMES, "company_domain"), (*_NAMES, "company_name"))
+    yield _hashes({name: contact.get(name) for name in known} for contact in contacts for known in ways)
 
 
 def _hashes(found: Iterable[Mapping[str, Any]]) -> frozenset[str]:

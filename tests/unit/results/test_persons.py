@@ -104,6 +104,36 @@ def test_an_echo_decides_before_what_was_found() -> None:
     assert person_of(found({"first_name": 7, "linkedin_url": []}), submitted(ANA)) == person(ANA)
 
 
+class TestSomebodyWhoWasErased:
+    """The ledger has forgotten whom the echo names; their namesake at the same company does not get their result."""
+
+    @staticmethod
+    def found(echo: dict[str, Any], **prospect: Any) -> dict[str, Any]:
+        return ana(**prospect) | {"raw": {"input": echo}}
+
+    @pytest.mark.parametrize(
+        "erased", [ANA_BY_PROFILE, ANA_BY_PROFILE | ANA, ANA_BY_PROFILE | ANA_BY_COMPANY]
+    )
+    @pytest.mark.parametrize("namesake", [ANA, ANA_BY_COMPANY])
+    def test_by_profile(self, erased: dict[str, str], namesake: dict[str, str]) -> None:
+        assert person_of(self.found(erased, **ANA_BY_PROFILE), submitted(namesake, BEN)) is None
+        assert person_of(self.found(erased, **ANA_BY_PROFILE), submitted(namesake, erased)) == person(erased)
+
+    def test_by_another_name(self) -> None:
+        anita = ANA | {"first_name": "Anita"}
+        assert person_of(self.found(anita), submitted(ANA)) is None
+        assert person_of(self.found(anita), submitted(ANA, anita)) == person(anita)
+
+    def test_an_echo_in_another_form_still_counts(self) -> None:
+        both = ANA | ANA_BY_COMPANY | {"email": None, "linkedin_url": ""}
+        assert person_of(self.found(both), submitted(ANA_BY_COMPANY, BEN)) == person(ANA_BY_COMPANY)
+        shouted = {name: value.upper() for name, value in ANA.items()}
+        assert person_of(self.found(shouted), submitted(*EVERYBODY)) == person(ANA)
+        assert person_of(self.found({"company_domain": "quill.example"}), submitted(*EVERYBODY)) == person(
+            ANA
+        )
+
+
 @pytest.mark.parametrize(
     ("words", "is_found"), [(["Ana"] * 10, True), (["Ana"] * 11, False), (["Ana", "B" * 200], False)]
 )
