@@ -12,6 +12,36 @@ from airflow_provider_cleanlist.redaction import redacted
 if TYPE_CHECKING:
     import sqlalchemy as sa
 
+# What databases say is quoted where it certainly speaks of a statement's own text or of a table, never of a row. A code
+# does not tell that: functions and triggers raise any of them, in their own words, and some functions of the database
+# take a value for a name ("relation <value> does not exist").
+_QUOTED_NAME = re.compile(r'"([^"]*)"')
+_RAISED_BY_FUNCTION = "P0"  # the class of PL/pgSQL
+_WITHOUT_VALUES = ("25", "40", "54001", "54011", "54023", "55", "57")
+"""SQLSTATEs of PostgreSQL whose messages have no values, if the server itself says them: transactions, its limits,
+objects in use, interruptions."""
+_CHECKS_OF_PRIVILEGES = frozenset({"aclcheck_error", "aclcheck_error_col", "ExecWithCheckOptions"})
+"""Functions in PostgreSQL's source that name objects that exist."""
+
+_SQLITE_FORMS = re.compile(
+    r"(?P<said>no such (?:table|column|view|index|function|module|database|collation sequence)|unknown database)\b.*"
+    r"|(?:UNIQUE|NOT NULL|CHECK|FOREIGN KEY) constraint failed.*"
+    r'|near "[^"]*": syntax error|incomplete input'
+    r"|table .+ has no column named .+|(?:table|view|index) .+ already exists|duplicate column name: .+"
+    r"|cannot modify .+ because it is a view|cannot (?:INSERT into|UPDATE) generated column .+"
+    r"|(?:table|view) .+ may not be (?:altered|dropped|modified)|error in (?:index|table|trigger|view) .+"
+    r"|unknown datatype for .+|too many (?:SQL variables|columns on .+|levels of trigger recursion)"
+    r"|attempt to write a readonly database|bad parameter or other API misuse|constraint failed"
+    r"|database (?:disk image is malformed|is locked|or disk is full|schema (?:has changed|is locked: .+))"
+    r"|database table is locked(?:: .+)?|datatype mismatch|disk I/O error|file is not a database|integer overflow"
+    r"|interrupted|locking protocol|malformed JSON|not authorized|out of memory|query aborted|string or blob too big"
+    r"|unable to open database file|user-defined (?:aggregate's '\w+' method|function) raised (?:exception|error)"
+    r"|ESCAPE expression must be a single character|LIKE or GLOB pattern too complex",
+    re.DOTALL,
+)
+"""What SQLite says of schemas, of itself, and in fixed words. Full-text queries, whose text can be a row's, also miss
+columns: of what there is no such thing of, the name is left out."""
+
 
 class LoadError(Exception):
     """A load failed and left the target as it was; running it again may succeed.
@@ -74,22 +104,61 @@ def whole_text(error: BaseException) -> str:
     return (said.decode("utf-8", "replace") if isinstance(said, bytes) else str(said)).strip()
 
 
-def first_line(error: BaseException) -> str:
+def first_line(error: BaseException, _statement: str = "") -> str:
     """Return the first line of what the database said, without the statement that drivers put after it."""
     return whole_text(error).partition("\n")[0].rstrip(".")
+
+
+def postgres_message(error: Any, statement: str = "") -> str:
+    """Return PostgreSQL's message for a driver's error; empty where it may quote values.
+
+    Args:
+        error: The error of psycopg or psycopg2.
+        statement: The text that was sent, without values; a message all of whose names stand in it is about it.
+    """
+    diagnosis = getattr(error, "diag", None)
+    message = str(getattr(diagnosis, "message_primary", None) or "")
+    return message if _is_of_statement(diagnosis, message, statement) else ""
+
+
+def _is_of_statement(diagnosis: Any, message: str, statement: str) -> bool:
+    """Return whether the server itself speaks, about the statement's text or about a table."""
+
+    def field(name: str) -> str:
+        return str(getattr(diagnosis, name, None) or "")
+
+    state = field("sqlstate")
+    if field("context") or state.startswith(
+        _RAISED_BY_FUNCTION
+    ):  # raised inside a function, or about a parameter
+        return False
+    if field("statement_position") or field("constraint_name") or field("column_name"):
+        return True
+    if state.startswith(_WITHOUT_VALUES) or field("source_function") in _CHECKS_OF_PRIVILEGES:
+        return True
+    names = _QUOTED_NAME.findall(message)
+    return bool(names) and all(name in statement for name in names)
+
+
+def sqlite_message(error: BaseException) -> str:
+    """Return SQLite's message as far as it is of a known form without values; empty if it is of none."""
+    known = _SQLITE_FORMS.fullmatch(str(error))
+    if known is None or getattr(error, "sqlite_errorname", "") == "SQLITE_CONSTRAINT_TRIGGER":
+        return ""
+    return known["said"] or known[0]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ErrorCodes:
     """How one database and its drivers report errors.
 
-    A database's message can quote values of the statement. It is passed on only if its code says that it names
-    objects.
+    A database's message can quote values of the statement. It is passed on only if its code, and where a code can
+    tell too little also its reader, say that it names objects.
 
     Args:
         code: Reads the code of a driver's error; empty if it has none.
         category: Reads what the patterns are matched against in full; by default the code.
-        text: Reads the message.
+        text: Reads the message of an error and the statement's text; empty if it may quote values.
         missing: Categories of a table, schema or database that does not exist.
         configuration: Categories of objects, privileges, types or names that do not fit.
         data: Categories of values that do not fit.
@@ -110,7 +179,7 @@ class ErrorCodes:
 
     code: Callable[[Any], str]
     category: Callable[[Any], str] | None = None
-    text: Callable[[Any], str] = first_line
+    text: Callable[[Any, str], str] = first_line
     missing: re.Pattern[str]
     configuration: re.Pattern[str]
     data: re.Pattern[str]
@@ -133,17 +202,21 @@ class ErrorCodes:
             return False
         return bool(self.missing.fullmatch(self._category(error.orig)))
 
-    def explain(self, error: BaseException, doing: str) -> LoadError:
+    def explain(self, error: BaseException, doing: str, statement: str = "") -> LoadError:
         """Return the load error for a driver's error, without any value of the statement.
 
         Args:
             error: The driver's error.
             doing: What was being done, to begin the message with: "Creating table leads".
+            statement: The text that was sent, without values; empty if unknown.
         """
         category = self._category(error)
-        text = redacted(self.text(error)) if self.harmless.fullmatch(category) else self._part(error)
+        names_objects = bool(self.harmless.fullmatch(category))
+        text = redacted(self.text(error, statement)) if names_objects else self._part(error)
         kind = " ".join(dict.fromkeys(filter(None, (type(error).__name__, self.code(error)))))
         message = f"{doing} failed: {kind}{f': {text}' if text else ''}. The target's rows are unchanged."
+        if names_objects and not text:
+            message += " The database's own words are left out, because they can hold values."
         if self.mistyped.fullmatch(category):
             message += " Column types do not fit: name them in column_types, or change the table."
         if self.raised.fullmatch(category):

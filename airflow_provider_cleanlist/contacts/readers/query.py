@@ -15,6 +15,7 @@ from typing import Any, Protocol
 from airflow_provider_cleanlist.contacts.columns import source_columns
 from airflow_provider_cleanlist.contacts.errors import ColumnError, QueryError, SourceUnavailableError
 from airflow_provider_cleanlist.redaction import redacted
+from airflow_provider_cleanlist.warehouse.errors import postgres_message, sqlite_message
 
 _FETCH_ROWS = 2_000
 _POSTGRES_DRIVERS = frozenset({"psycopg", "psycopg2"})
@@ -104,14 +105,16 @@ def read_query(
         except (QueryError, ColumnError):
             raise
         except Exception as error:  # noqa: BLE001 - drivers raise what they like
-            raise _translated(error) from None
+            if _is_of_sqlite(error) and _cannot_be_compiled(connection, sql, parameters, error):
+                raise _translated(error, str(error)) from None
+            raise _translated(error, _message(error, sql)) from None
 
 
 def _connect(hook: ConnectionHook) -> Any:
     try:
         return hook.get_conn()
     except Exception as error:  # noqa: BLE001 - hooks and drivers raise what they like
-        raise _translated(error) from None
+        raise _translated(error, _message(error, "")) from None
 
 
 def _execute(cursor: Any, sql: str, parameters: Sequence[object] | Mapping[str, object] | None) -> None:
@@ -132,17 +135,20 @@ def _execute(cursor: Any, sql: str, parameters: Sequence[object] | Mapping[str, 
         raise
 
 
-def _translated(error: Exception) -> QueryError | SourceUnavailableError:
-    """Return the error for one of a driver."""
+def _translated(error: Exception, message: str) -> QueryError | SourceUnavailableError:
+    """Return the error for one of a driver, with what of the database's message quotes no values."""
     if _is_about_writing(error):
         return QueryError(_WRITES.format(what="in a read-only transaction"))
     if _is_about_data(error):
         return QueryError(_explain(error))
+    kind = " ".join(filter(None, (type(error).__name__, _sql_state(error))))
+    said = redacted(message.strip().partition("\n")[0]).rstrip(".")
+    what = f"{kind}: {said}" if said else kind
+    if not said and (_sql_state(error) or _is_of_sqlite(error)):
+        what += " (its message is left out because it may quote values; a database client shows it)"
     if _is_lasting(error):
-        return QueryError(f"The query cannot be run: {_quoted(error)}. Correct it, or what it reads.")
-    return SourceUnavailableError(
-        f"the database of the query cannot be read at the moment: {_quoted(error)}."
-    )
+        return QueryError(f"The query cannot be run: {what}. Correct it, or what it reads.")
+    return SourceUnavailableError(f"the database of the query cannot be read at the moment: {what}.")
 
 
 def _is_lasting(error: Exception) -> bool:
@@ -157,19 +163,25 @@ def _is_lasting(error: Exception) -> bool:
     }
 
 
-def _quoted(error: Exception) -> str:
-    """Return what the database said, where it quotes no values."""
-    kind = " ".join(filter(None, (type(error).__name__, _sql_state(error))))
-    number = error.args[0] if error.args and isinstance(error.args[0], int) else None
+def _message(error: Exception, sql: str) -> str:
+    """Return what the database said; empty where it may quote values."""
     if _is_of_sqlite(error):
-        said = str(error)
-    elif primary := getattr(getattr(error, "diag", None), "message_primary", None):
-        said = str(primary)
-    elif number in _LASTING_CODES and len(error.args) > 1:
-        said = str(error.args[1])
-    else:
-        return kind
-    return f"{kind}: {redacted(said.strip().partition(chr(10))[0]).rstrip('.')}"
+        return sqlite_message(error)
+    if getattr(error, "diag", None) is not None:
+        return postgres_message(error, sql)
+    number = error.args[0] if error.args and isinstance(error.args[0], int) else None
+    return str(error.args[1]) if number in _LASTING_CODES and len(error.args) > 1 else ""
+
+
+def _cannot_be_compiled(
+    connection: Any, sql: str, parameters: Sequence[object] | Mapping[str, object] | None, error: Exception
+) -> bool:
+    """Return whether SQLite said it of the query's text and the schema, before it read a row."""
+    try:
+        _execute(connection.cursor(), f"EXPLAIN {sql}", parameters)
+    except Exception as again:  # noqa: BLE001 - whatever it is
+        return str(again) == str(error)
+    return False
 
 
 def _is_of_sqlite(error: Exception) -> bool:

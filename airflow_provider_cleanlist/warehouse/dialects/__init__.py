@@ -71,7 +71,7 @@ def database_errors(engine: Engine, doing: str) -> Iterator[None]:
     try:
         yield
     except sa.exc.DBAPIError as error:
-        raise codes.explain(error.orig or error, doing) from None
+        raise codes.explain(error.orig or error, doing, error.statement or "") from None
     except sa.exc.SQLAlchemyError as error:
         raise LoadConfigurationError(f"{doing} failed: {type(error).__name__}.") from None
     except driver.Error as error:

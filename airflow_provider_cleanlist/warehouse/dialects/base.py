@@ -12,7 +12,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.base import Executable
 from sqlalchemy.sql.elements import ClauseElement
 
-from airflow_provider_cleanlist.warehouse.errors import ErrorCodes, LoadError
+from airflow_provider_cleanlist.warehouse.errors import ErrorCodes, LoadError, postgres_message
 from airflow_provider_cleanlist.warehouse.types import ColumnType, DatabaseTypes, Row
 
 if TYPE_CHECKING:
@@ -303,15 +303,10 @@ def standard_class(error: BaseException) -> str:
     return next((base.__name__ for base in type(error).__mro__ if base.__name__ in telling), "")
 
 
-def primary_message(error: Any) -> str:
-    """Return the message of PostgreSQL without the details, which quote values."""
-    return str(getattr(getattr(error, "diag", None), "message_primary", None) or "")
-
-
 SQLSTATES = ErrorCodes(
     code=sqlstate,
     category=lambda error: sqlstate(error) or standard_class(error),
-    text=primary_message,
+    text=postgres_message,
     denied=re.compile("42501"),
     too_long=re.compile("22001"),
     unconvertible=re.compile("22(?!001).*|23514"),

@@ -16,7 +16,7 @@ from airflow_provider_cleanlist.warehouse.dialects.base import (
     driver_connection,
     forms_by_query,
 )
-from airflow_provider_cleanlist.warehouse.errors import ErrorCodes, LoadConfigurationError
+from airflow_provider_cleanlist.warehouse.errors import ErrorCodes, LoadConfigurationError, sqlite_message
 from airflow_provider_cleanlist.warehouse.types import ColumnType, Row
 
 if TYPE_CHECKING:
@@ -128,17 +128,12 @@ def _category(error: Any) -> str:
     return "TRIGGER" if by_trigger else str(error)
 
 
-def _text(error: Any) -> str:
-    """Return the message, unless it can quote values: of text that is not UTF-8, or as a trigger words it."""
-    return "" if _category(error) == "TRIGGER" or str(error).startswith("Could not decode") else str(error)
-
-
 SQLITE = Database(
     name="sqlite",
     errors=ErrorCodes(
         code=lambda _: "",
         category=_category,
-        text=_text,
+        text=lambda error, _: sqlite_message(error),
         missing=re.compile("(no such table|unknown database).*", re.DOTALL),
         configuration=re.compile(
             ".*(readonly|no such column|unknown database|cannot modify|unable to open|syntax|has no column"
@@ -148,7 +143,7 @@ SQLITE = Database(
         data=re.compile(
             "TRIGGER|.*(datatype mismatch|NOT NULL|CHECK|FOREIGN KEY|too big|Could not decode).*", re.DOTALL
         ),
-        harmless=re.compile(".*", re.DOTALL),
+        harmless=re.compile("(?!TRIGGER|Could not decode).*", re.DOTALL),
         unique=re.compile("UNIQUE constraint failed.*", re.DOTALL),
         raised=re.compile("TRIGGER"),
     ),

@@ -176,6 +176,55 @@ def test_a_query_that_cannot_be_run_is_a_named_error(hook, sql, told):
     assert hook.connections[-1].closed
 
 
+VIEWS = """
+CREATE OR REPLACE FUNCTION deny(name text) RETURNS text LANGUAGE plpgsql AS
+$$ BEGIN RAISE EXCEPTION USING errcode = 'insufficient_privilege', message = 'no consent of ' || name; END $$;
+CREATE OR REPLACE FUNCTION run(name text) RETURNS text LANGUAGE plpgsql AS
+$$ BEGIN EXECUTE 'SELECT ' || quote_ident(name); RETURN name; END $$;
+CREATE OR REPLACE VIEW consenting AS SELECT deny(last_name) AS last_name FROM crm
+"""
+
+
+@pytest.mark.parametrize(
+    ("sql", "told"),
+    [
+        ("SELECT * FROM consenting", "InsufficientPrivilege 42501"),
+        ("SELECT run(last_name) FROM crm", "UndefinedColumn 42703"),
+        ("SELECT to_tsquery(last_name) FROM crm", "SyntaxError 42601"),
+        ("SELECT last_name::regclass FROM crm", r"\w+ 42\w+"),
+        ("SELECT query_to_xml(last_name, true, true, '') FROM crm", "SyntaxError 42601"),
+    ],
+)
+def test_what_is_said_of_a_row_is_left_out(hook, uri, sql, told):
+    with psycopg.connect(uri) as connection:
+        connection.execute(VIEWS)
+    with pytest.raises(
+        QueryError, match=rf"cannot be run: {told} \(its message is left out because"
+    ) as caught:
+        list(QuerySource(hook, sql).rows())
+    assert "Gro" not in str(caught.value)
+
+
+def test_what_is_said_of_the_query_or_a_table_is_quoted(hook, uri):
+    with psycopg.connect(uri) as connection:
+        connection.execute("DROP ROLE IF EXISTS reader; CREATE ROLE reader")
+    open_connection = hook.get_conn
+
+    def as_reader() -> Any:
+        connection = open_connection()
+        connection.cursor().execute("SET ROLE reader")
+        return connection
+
+    hook.get_conn = as_reader
+    for sql, told in (
+        ("SELECT * FROM crm", "InsufficientPrivilege 42501: permission denied for table crm"),
+        ("SELECT 'absent'::regclass", 'UndefinedTable 42P01: relation "absent" does not exist'),
+        ("SELECT c.name FROM pg_class c", "UndefinedColumn 42703: column c.name does not exist"),
+    ):
+        with pytest.raises(QueryError, match=f"The query cannot be run: {told}"):
+            list(QuerySource(hook, sql).rows())
+
+
 def test_a_query_whose_server_goes_away_may_be_run_later(hook):
     with pytest.raises(SourceUnavailableError, match=r"cannot be read at the moment: \w+"):
         list(QuerySource(hook, "SELECT li, pg_terminate_backend(pg_backend_pid()) FROM crm").rows())

@@ -8,7 +8,7 @@ from datetime import date
 import pytest
 import sqlalchemy as sa
 
-from airflow_provider_cleanlist.warehouse.errors import LoadConfigurationError, LoadDataError
+from airflow_provider_cleanlist.warehouse.errors import LoadConfigurationError, LoadDataError, LoadError
 from airflow_provider_cleanlist.warehouse.loader import load
 
 pytestmark = pytest.mark.integration
@@ -178,6 +178,40 @@ REFUSE = """
 CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN RAISE EXCEPTION 'not %%', NEW.email; END$$;
 CREATE TRIGGER refuse BEFORE INSERT ON leads FOR EACH ROW EXECUTE FUNCTION refuse()
 """
+
+
+@pytest.mark.parametrize("driver", ["psycopg", "psycopg2"])
+@pytest.mark.parametrize(
+    ("body", "state"),
+    [
+        ("RAISE EXCEPTION USING errcode = '42501', message = 'denied for ' || NEW.email", "42501"),
+        ("EXECUTE format('INSERT INTO %%I SELECT 1', NEW.email)", "42P01"),
+        ("RAISE EXCEPTION USING errcode = '40001', message = NEW.email, constraint = NEW.email", "40001"),
+        ("PERFORM to_tsquery(NEW.email || ' x')", "42601"),
+    ],
+)
+def test_what_a_trigger_says_is_left_out_whatever_its_code(
+    open_postgres, make_spec, paged, driver, body, state
+):
+    engine = open_postgres(driver)
+    with engine.begin() as connection:
+        connection.exec_driver_sql("CREATE TABLE leads (lead_id TEXT, email TEXT)")
+        connection.exec_driver_sql(REFUSE.replace("RAISE EXCEPTION 'not %%', NEW.email", body))
+    with pytest.raises(LoadError, match=rf" {state}\. .*The database's own words are left out") as caught:
+        load(engine, make_spec(), paged([[{"lead_id": "1", "email": "Featherstone"}]]))
+    assert "eatherstone" not in str(caught.value)
+
+
+def test_what_sqlite_says_of_a_value_is_left_out(tmp_path, make_spec, paged):
+    engine = sa.create_engine(f"sqlite:///{tmp_path / 'warehouse.db'}", hide_parameters=True)
+    with engine.begin() as connection:
+        connection.exec_driver_sql(
+            "CREATE TABLE leads (lead_id TEXT, email TEXT CHECK (json_extract('{}', email) IS NULL))"
+        )
+    with pytest.raises(LoadError, match=r"OperationalError.*own words are left out") as caught:
+        load(engine, make_spec(), paged([[LEAD]]))
+    assert "secret" not in str(caught.value)
+    engine.dispose()
 
 
 def test_a_database_that_is_read_only_is_not_tried_again(open_postgres, make_spec, paged):

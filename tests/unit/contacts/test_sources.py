@@ -9,6 +9,7 @@ import os
 import re
 import sqlite3
 import sys
+from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -483,6 +484,41 @@ def test_a_query_that_cannot_be_run_is_a_named_error(database, sql, told):
         values(QuerySource(database, sql))
     assert caught.value.__suppress_context__
     assert is_closed(database.opened[-1])
+
+
+SEARCHED = "CREATE VIRTUAL TABLE searched USING fts5(x); INSERT INTO searched VALUES ('a')"
+
+
+@pytest.mark.parametrize(
+    ("sql", "kind"),
+    [
+        ("SELECT json_extract('{}', last_name) AS email FROM odd", "OperationalError"),
+        ("SELECT o.* FROM odd o, pragma_index_list(o.last_name, o.last_name)", "OperationalError"),
+        (
+            "SELECT * FROM odd o WHERE EXISTS (SELECT 1 FROM searched s WHERE s.x MATCH o.last_name)",
+            "Operational",
+        ),
+    ],
+)
+def test_what_sqlite_says_of_a_row_is_left_out(database, sql, kind):
+    with closing(database.get_conn()) as connection:
+        connection.executescript(f"CREATE TABLE odd AS SELECT 'SECRET-name (' AS last_name; {SEARCHED}")
+    with pytest.raises((QueryError, SourceUnavailableError), match=kind) as caught:
+        values(QuerySource(database, sql))
+    assert not any(part in str(caught.value) for part in ("SECRET", "name ("))
+
+
+def test_what_sqlite_says_of_the_query_or_the_schema_is_quoted(database):
+    with closing(database.get_conn()) as connection:
+        connection.executescript("CREATE VIEW stale AS SELECT * FROM dropped")
+    for sql, told in (
+        ("SELECT * FROM stale", "no such table: main.dropped"),
+        ("SELECT odd_word(company) FROM people", "no such function: odd_word"),
+        ("SELECT o.x FROM people p", "no such column: o.x"),
+        ("SELECT count(first_name, 2) FROM people", r"wrong number of arguments to function count\(\)"),
+    ):
+        with pytest.raises((QueryError, SourceUnavailableError), match=f"OperationalError: {told}\\."):
+            values(QuerySource(database, sql))
 
 
 def test_a_database_that_is_busy_may_be_read_later(database):

@@ -34,7 +34,8 @@ class ProgrammingError(DriverError):
 
 def with_state(text: str, state: str | None = None, primary: str | None = None) -> DriverError:
     """An error of a driver that knows SQLSTATE, and the message that PostgreSQL gives without its details."""
-    return DriverError(text, sqlstate=state, diag=SimpleNamespace(message_primary=primary))
+    by_server = SimpleNamespace(message_primary=primary, sqlstate=state, source_function="aclcheck_error")
+    return DriverError(text, sqlstate=state, diag=by_server)
 
 
 def explain(name: str, error: BaseException, doing: str) -> LoadError:
@@ -202,6 +203,34 @@ def test_texts_about_objects_are_passed_on_and_texts_about_data_are_not():
     about_data = explain("postgresql", with_state("", "22P02", f'invalid input: "{SECRET}"'), "Publishing")
     assert SECRET not in str(about_data)
     assert "column_types" in str(about_data)
+
+
+@pytest.mark.parametrize(
+    ("state", "message", "fields", "is_told"),
+    [
+        ("42P01", 'relation "secret" does not exist', {}, False),
+        ("42601", 'syntax error in tsquery: "secret"', {}, False),
+        ("42501", "secret may not", {"source_function": "exec_stmt_raise", "context": "PL/pgSQL"}, False),
+        ("40001", "busy with secret", {"context": "PL/pgSQL function refuse()"}, False),
+        ("42704", 'type "secret" does not exist', {"statement_position": "9", "context": "line 3"}, False),
+        ("23514", 'row violates "ranked"', {"constraint_name": "ranked", "context": "at RAISE"}, False),
+        ("P0001", "no secret", {"statement_position": "9"}, False),
+        ("42703", 'column "secret" does not exist', {"statement_position": "9"}, True),
+        ("23502", 'null value in column "secret"', {"column_name": "secret"}, True),
+        ("40P01", "deadlock detected", {}, True),
+        ("3F000", 'schema "nowhere" does not exist', {}, True),
+    ],
+)
+def test_postgres_is_quoted_where_the_server_speaks_of_the_statement_or_a_table(
+    state, message, fields, is_told
+):
+    diagnosis = SimpleNamespace(message_primary=message, sqlstate=state, **fields)
+    error = DriverError(message, sqlstate=state, diag=diagnosis)
+    explained = str(
+        DATABASES["postgresql"].errors.explain(error, "Staging", "CREATE TABLE nowhere.x (id INT)")
+    )
+    assert (message in explained) == is_told
+    assert ("own words are left out, because" in explained) != is_told
 
 
 def test_errors_of_unknown_drivers_pass_on_no_text():
