@@ -264,20 +264,34 @@ def workflow_ids_of(value: Any) -> list[str]:
     """Return the workflow ids in whatever was handed over, each once, in order.
 
     Args:
-        value: An id, a ``BulkEnrichOperator`` result, several of these, or a template's rendering of them.
+        value: An id, a ``BulkEnrichOperator`` result, several of these, or a template's rendering of all of them.
 
     Raises:
         CleanlistConfigurationError: It holds something else.
     """
-    return list(dict.fromkeys(_ids_in(value)))
+    return list(dict.fromkeys(_ids_in(_read_if_rendered(value))))
+
+
+def _read_if_rendered(value: Any) -> Any:
+    """Return what a template rendered, if it is a whole argument: a text in a list may be of somebody else's making."""
+    if not isinstance(value, str) or not _is_rendered(value):
+        return value
+    try:
+        return _literal(value.strip())
+    except ValueError:
+        raise _unusable_workflow_ids("a text that looks like a list but cannot be read as one") from None
+
+
+def _is_rendered(text: str) -> bool:
+    return text.lstrip()[:1] in ("[", "{")
 
 
 def _ids_in(value: Any) -> Iterable[str]:
     if isinstance(value, str):
         text = value.strip()
-        if text[:1] in ("[", "{"):
-            yield from _ids_in(_workflow_ids_literal(text))
-        elif text and text != "None":
+        if _is_rendered(text):
+            raise _unusable_workflow_ids("a text that looks like a list in a list")
+        if text and text != "None":
             yield unicode_text(text)
     elif isinstance(value, Mapping):
         if "workflow_ids" not in value:
@@ -296,13 +310,6 @@ def _unusable_workflow_ids(what: str) -> CleanlistConfigurationError:
     )
 
 
-def _workflow_ids_literal(text: str) -> Any:
-    try:
-        return _literal(text)
-    except ValueError:
-        raise _unusable_workflow_ids("a text that looks like a list but cannot be read as one") from None
-
-
 def enrichment_types_of(value: Any) -> dict[str, str]:
     """Return what was asked for by workflow, where that is known.
 
@@ -311,9 +318,12 @@ def enrichment_types_of(value: Any) -> dict[str, str]:
     Args:
         value: As for :func:`workflow_ids_of`.
     """
+    return _types_in(_read_if_rendered(value))
+
+
+def _types_in(value: Any) -> dict[str, str]:
     if isinstance(value, str):
-        text = value.strip()
-        return enrichment_types_of(_workflow_ids_literal(text)) if text[:1] in ("[", "{") else {}
+        return {}
     if isinstance(value, Mapping):
         submitted_as = value.get("submitted_as")
         kinds = set(submitted_as) if isinstance(submitted_as, Mapping) else set()
@@ -321,7 +331,7 @@ def enrichment_types_of(value: Any) -> dict[str, str]:
         return dict.fromkeys(workflow_ids_of(value), str(*kinds)) if known else {}
     types: dict[str, str] = {}
     for item in value if isinstance(value, Iterable) else ():
-        types.update(enrichment_types_of(item))
+        types.update(_types_in(item))
     return types
 
 
@@ -335,17 +345,19 @@ def task_ids_of(value: Any) -> dict[str, list[str]]:
     Raises:
         CleanlistConfigurationError: It holds something else.
     """
-    if isinstance(value, str):
-        text = value.strip()
-        return {} if text in ("", "None") else task_ids_of(_task_ids_literal(text))
-    if value is None:
+    is_rendered = isinstance(value, str) and _is_rendered(value)
+    return _task_ids_in(_task_ids_literal(value.strip()) if is_rendered else value)
+
+
+def _task_ids_in(value: Any) -> dict[str, list[str]]:
+    if is_absent(value):
         return {}
     if isinstance(value, Mapping):
         return {str(workflow_id): _texts(ids) for workflow_id, ids in value.items()}
-    if isinstance(value, Sequence) or hasattr(value, "__iter__"):
+    if not isinstance(value, str) and hasattr(value, "__iter__"):
         merged: dict[str, list[str]] = {}
         for item in value:
-            merged.update(task_ids_of(item))
+            merged.update(_task_ids_in(item))
         return merged
     raise _unusable_task_ids()
 
@@ -365,12 +377,9 @@ def _unusable_task_ids() -> CleanlistConfigurationError:
 
 def _task_ids_literal(text: str) -> Any:
     try:
-        value = _literal(text)
+        return _literal(text)
     except ValueError:
         raise _unusable_task_ids() from None
-    if isinstance(value, str):
-        raise _unusable_task_ids()
-    return value
 
 
 def _literal(text: str) -> Any:

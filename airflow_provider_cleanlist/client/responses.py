@@ -17,6 +17,8 @@ from airflow_provider_cleanlist.input_limits import ID_CHARACTERS
 
 MAX_COUNT = 2**31 - 1
 """Largest count that is read from a response: what a database column for whole numbers takes."""
+_NOTHING = frozenset({"none", "null"})
+"""What templates and JSON write for nothing."""
 MANAGED_LIST_NAMES = ("Extension Leads", "DEFAULT")
 """Names of the list to which Cleanlist adds every enriched contact: today's, and that of older vendor pages."""
 
@@ -71,15 +73,25 @@ def _text_or_empty(value: object) -> str:
     return text_or_none(value) or ""
 
 
-def _id_or_empty(value: object) -> str:
-    text = text_or_none(value) or ""
-    return text if len(text) <= ID_CHARACTERS and text.isprintable() else ""
+def id_or_none(value: object) -> str | None:
+    """Return an id as text; None for what cannot be one.
+
+    An id stays itself wherever Airflow hands it on: it has at most 512 characters, all of them printable, no white
+    space around them, and is not what a template renders of a list, a mapping or nothing.
+
+    Args:
+        value: Whatever a response or a webhook contained.
+    """
+    text = text_or_none(value)
+    if text is None or len(text) > ID_CHARACTERS or not text.isprintable() or text != text.strip():
+        return None
+    return None if text[0] in "[{" or text.casefold() in _NOTHING else text
 
 
 def _ids(value: object) -> list[str]:
     """Return a list of ids; an empty one if any is unusable, because the next would be taken for its contact's."""
     found = texts(value)
-    return found if all(map(_id_or_empty, found)) else []
+    return found if all(map(id_or_none, found)) else []
 
 
 def _is_true(value: object) -> bool:
@@ -92,8 +104,8 @@ def _list_or_empty(value: object) -> object:
 
 Text = Annotated[str, BeforeValidator(_text_or_empty)]
 """A text; empty where the response has none."""
-Id = Annotated[str, BeforeValidator(_id_or_empty), Field(min_length=1)]
-"""An id: any text that can be printed, of at most 512 characters."""
+Id = Annotated[str, BeforeValidator(id_or_none)]
+"""An id, see :func:`id_or_none`."""
 Ids = Annotated[list[str], BeforeValidator(_ids)]
 """A list of ids; empty where the response has none."""
 OptionalText = Annotated[str | None, BeforeValidator(text_or_none)]

@@ -28,6 +28,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from airflow_provider_cleanlist.client.responses import id_or_none
 from airflow_provider_cleanlist.durable_files import FILE_MODE, create_file, make_folder, replace_file
 from airflow_provider_cleanlist.inbox.settings import configured_path
 from airflow_provider_cleanlist.input_limits import INBOX_FILE
@@ -188,7 +189,7 @@ class Inbox:
         return bool(self._guarded(self._expected_path(workflow_id).exists))
 
     def workflow_of(self, batch: str) -> str | None:
-        """Return the workflow that a batch became, or None if nothing was delivered for it.
+        """Return the workflow that a batch became, or None if nothing was delivered for it, or for an unusable id.
 
         Args:
             batch: Name of the batch.
@@ -197,7 +198,7 @@ class Inbox:
             InboxUnavailableError: The inbox cannot be read.
         """
         document = self._read(self._batch_path(batch))
-        return None if document is None else str(document["workflow_id"])
+        return None if document is None else id_or_none(document["workflow_id"])
 
     def payload(self, workflow_id: str) -> Mapping[str, Any] | None:
         """Return what was delivered for a workflow by the address of its batch, or None if nothing was.

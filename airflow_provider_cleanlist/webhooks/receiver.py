@@ -18,13 +18,12 @@ from fastapi import FastAPI, Request, Response
 from starlette.requests import ClientDisconnect
 
 from airflow_provider_cleanlist.client.messages import json_or_none
-from airflow_provider_cleanlist.client.responses import text_or_none
+from airflow_provider_cleanlist.client.responses import id_or_none, text_or_none
 from airflow_provider_cleanlist.client.results import WorkflowState, workflow_state
 from airflow_provider_cleanlist.inbox import tokens
 from airflow_provider_cleanlist.inbox.inbox import ForeignWorkflowError, Inbox, InboxUnavailableError
 from airflow_provider_cleanlist.inbox.settings import WEBHOOK_PATH
 from airflow_provider_cleanlist.input_limits import (
-    ID_CHARACTERS,
     WEBHOOK,
     WEBHOOK_ADDRESSES,
     WEBHOOK_ATTEMPTS,
@@ -243,8 +242,8 @@ def read_payload(body: bytes) -> tuple[str, dict[str, Any]]:
     payload = json_or_none(body)
     if payload is None:
         raise Refusal(400, "the body is not JSON")
-    workflow_id = text_or_none(payload.get("workflow_id")) if isinstance(payload, dict) else None
-    if workflow_id is None or len(workflow_id) > ID_CHARACTERS or not workflow_id.isprintable():
+    workflow_id = id_or_none(payload.get("workflow_id")) if isinstance(payload, dict) else None
+    if workflow_id is None:
         raise Refusal(400, "the body contains no valid workflow id")
     return workflow_id, payload
 

@@ -255,6 +255,19 @@ def test_ids_of_outputs_that_are_concatenated_mapped_and_zipped(dag: DAG) -> Non
         assert task_ids_of(reference.resolve(ids)) == {"wf_1": ["t1"], "wf_2": ["t2", "t3"]}
 
 
+@pytest.mark.parametrize(
+    "value", [["['wf_1']"], {"workflow_ids": ["{'workflow_ids': ['x']}"]}, "[['[1]']]", ["[a"]]
+)
+def test_what_looks_like_a_list_is_read_as_one_only_where_it_is_the_whole_argument(value: object) -> None:
+    with pytest.raises(
+        CleanlistConfigurationError, match="workflow_ids holds a text that looks like a list in"
+    ):
+        workflow_ids_of(value)
+    assert enrichment_types_of(value) == {}
+    with pytest.raises(CleanlistConfigurationError, match="task_ids must map"):
+        task_ids_of(["{'wf_1': ['t1']}"])
+
+
 @pytest.mark.parametrize("value", [5, [object()], {"other": 1}, "[unfinished"])
 def test_what_holds_no_workflow_ids_is_named(value: object) -> None:
     with pytest.raises(CleanlistConfigurationError, match="workflow_ids holds"):

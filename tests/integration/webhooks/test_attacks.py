@@ -149,7 +149,14 @@ def odd_id(lab: Lab) -> set[int]:
 
 
 def unprintable_id(lab: Lab) -> set[int]:
-    ids = ["w" * 513, "w\n", "w\x1b[31m", "\0", "w\u200b", "\ud800"]
+    return post_ids(lab, ["w" * 513, "w\n", "w\x1b[31m", "\0", "w\u200b", "\ud800"])
+
+
+def rendered_id(lab: Lab) -> set[int]:
+    return post_ids(lab, ["['wf_of_other_task']", "{'workflow_ids': ['x']}", "None", "null", " w", "w "])
+
+
+def post_ids(lab: Lab, ids: list[str]) -> set[int]:
     bodies = [json.dumps({"event": "enrichment.completed", "workflow_id": odd}) for odd in ids]
     return {lab.post(content=body.encode()) for body in bodies}
 
@@ -221,6 +228,10 @@ ATTACKS: dict[str, tuple[Attack, int]] = {
     ),
     "Workflow id longer than 512 characters, or with control, invisible or unpaired surrogate characters": (
         unprintable_id,
+        NOTHING,
+    ),
+    "Workflow id that begins with `[` or `{`, is `None` or `null`, or has white space around it": (
+        rendered_id,
         NOTHING,
     ),
     "Workflow id that looks like a path": (odd_id, ONCE),

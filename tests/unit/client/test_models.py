@@ -139,6 +139,18 @@ def test_a_submission_without_a_workflow_id_was_not_understood(workflow_id: Any)
 
 @pytest.mark.parametrize("odd", ["a\x1b[31m", "a\u202eb", "a\nb", "\ud800", "w" * 513])
 def test_an_id_that_would_not_be_shown_as_it_is_was_not_understood(odd: str) -> None:
+    is_refused_as_an_id(odd)
+    assert responses.BulkEnrichment.model_validate({"workflow_id": "w" * 512}).workflow_id == "w" * 512
+
+
+@pytest.mark.parametrize(
+    "odd", ["['wf_of_other_task']", "[x", "{'workflow_ids': ['x']}", "{", "None", "NULL", " x", "x ", " "]
+)
+def test_an_id_that_would_become_another_one_in_a_template_was_not_understood(odd: str) -> None:
+    is_refused_as_an_id(odd)
+
+
+def is_refused_as_an_id(odd: str) -> None:
     with pytest.raises(ValidationError):
         responses.BulkEnrichment.model_validate({"workflow_id": odd})
     with pytest.raises(ValidationError):
@@ -146,10 +158,11 @@ def test_an_id_that_would_not_be_shown_as_it_is_was_not_understood(odd: str) -> 
     assert (
         responses.BulkEnrichment.model_validate({"workflow_id": "w", "task_ids": ["t", odd]}).task_ids == []
     )
-    assert responses.BulkEnrichment.model_validate({"workflow_id": "w" * 512}).workflow_id == "w" * 512
 
 
-@pytest.mark.parametrize("workflow_id", ["public_bulk_1", "a/b?c", "ü", 17, " x "])
+@pytest.mark.parametrize(
+    "workflow_id", ["public_bulk_1", "a/b?c", "ü", 17, "x y", "x[1]", "none of these", "0"]
+)
 def test_ids_are_opaque(workflow_id: Any) -> None:
     assert responses.BulkEnrichment.model_validate({"workflow_id": workflow_id}).workflow_id == str(
         workflow_id

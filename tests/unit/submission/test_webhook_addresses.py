@@ -149,6 +149,16 @@ def test_of_a_delivery_that_settles_nothing_but_the_workflow_is_taken(
     assert inbox.payload("w") == {"forged": False}
 
 
+@pytest.mark.parametrize("odd", ["['wf_of_other_task']", "None", " wf"])
+def test_an_id_in_the_inbox_that_would_become_another_one_settles_nothing(inbox: Inbox, odd: str) -> None:
+    store = Store()
+    name = lost(StoredJournal(store), ONE)
+    inbox.store(name, odd, {}, NOW)
+    assert CALLBACKS.settle(store.next_try(), inbox, NOW) == []
+    inbox.announce("wf", name)
+    assert CALLBACKS.settle(store.next_try(), inbox, NOW) == ["wf"]
+
+
 def test_a_workflow_of_the_same_task_settles_no_other_batch(inbox: Inbox) -> None:
     store = Store()
     journal = StoredJournal(store)

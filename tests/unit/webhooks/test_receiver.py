@@ -211,6 +211,10 @@ def test_what_comes_before_its_announcement_is_kept_and_reported_after_it(setup,
         json.dumps({**PAYLOAD, "workflow_id": "a\0b"}).encode(),
         json.dumps({**PAYLOAD, "workflow_id": "\ud800"}).encode(),
         json.dumps({**PAYLOAD, "workflow_id": "w\u2028"}).encode(),
+        json.dumps({**PAYLOAD, "workflow_id": "['wf_of_other_task']"}).encode(),
+        json.dumps({**PAYLOAD, "workflow_id": "{{ ti }} %s"}).encode(),
+        json.dumps({**PAYLOAD, "workflow_id": "None"}).encode(),
+        json.dumps({**PAYLOAD, "workflow_id": " w"}).encode(),
         json.dumps(PAYLOAD).encode()[:-1] + b', "x": ' + b"[" * 300 + b"]" * 300 + b"}",
         b'{"workflow_id": "w", "event": "enrichment.completed", "n": ' + b"9" * 5000 + b"}",
     ],
@@ -341,7 +345,7 @@ def test_a_slow_body(setup, monkeypatch):
 
 def test_odd_workflow_ids_stay_inside(setup):
     for number, workflow_id in enumerate(
-        ["../../up", "/etc/passwd", "{{ ti }} %s", "<b>é 名前</b>", "w" * 512]
+        ["../../up", "/etc/passwd", "w{{ ti }} %s", "<b>é 名前</b>", "w" * 512]
     ):
         token = setup.token(batch=batch_name("s", "r", str(number)))
         body = json.dumps({**PAYLOAD, "workflow_id": workflow_id}).encode()
