@@ -333,7 +333,12 @@ class CleanlistClient:
         return self._pages(f"export list {list_id}", page, cursor)
 
     def iter_export_file(
-        self, list_id: str, cursor: str | None = None, needed: Sequence[str] = ("lead_id",)
+        self,
+        list_id: str,
+        cursor: str | None = None,
+        needed: Sequence[str] = ("lead_id",),
+        *,
+        smart_agents: bool = True,
     ) -> Iterator[responses.LeadPage]:
         """Yield a list's CSV export part by part: any list by one request and one download.
 
@@ -344,6 +349,7 @@ class CleanlistClient:
             list_id: The list.
             cursor: Where to resume, from a page of an earlier attempt; None asks for a new file.
             needed: Fields that the file must have.
+            smart_agents: Whether to ask for the columns of smart agents, too.
 
         Raises:
             ExportNotResumableError: The file of the earlier attempt cannot be continued.
@@ -351,7 +357,7 @@ class CleanlistClient:
         """
         reader = ExportReader(
             list_id,
-            lambda: self._ask(endpoints.export_csv, self._surface, list_id),
+            lambda: self._ask(endpoints.export_csv, self._surface, list_id, smart_agents=smart_agents),
             api_key=self._settings.api_key,
             timeout=self._transport.timeout,
             max_retries=self._settings.max_retries,

@@ -306,12 +306,13 @@ def export_json(
     return Call(request, lambda ok: _lead_page(list_id, _body(ok), needs_id=not columns))
 
 
-def export_csv(surface: Surface, list_id: str) -> Call[responses.SignedExport]:
+def export_csv(surface: Surface, list_id: str, *, smart_agents: bool = True) -> Call[responses.SignedExport]:
     """Return the call ``POST /export/csv/signed-url``, which writes a list to a file and returns its signed address.
 
     Args:
         surface: API surface.
         list_id: The list.
+        smart_agents: Whether the file has the columns of smart agents, too.
     """
 
     def parse(ok: Ok) -> responses.SignedExport:
@@ -331,7 +332,7 @@ def export_csv(surface: Surface, list_id: str) -> Call[responses.SignedExport]:
         "POST",
         surface,
         "/export/csv/signed-url",
-        body={"list_id": _id(list_id)},
+        body={"list_id": _id(list_id), **({} if smart_agents else {"include_smart_agents": False})},
         slow_seconds=EXPORT_SECONDS,
     )
     return Call(request, parse)

@@ -163,6 +163,15 @@ def needed_fields(spec: LoadSpec) -> tuple[str, ...]:
     return tuple(field for field in EXPORT_FIELDS if field in wanted)
 
 
+def may_have_smart_agents(spec: LoadSpec) -> bool:
+    """Return whether a load may take columns of smart agents from an export.
+
+    Args:
+        spec: The load.
+    """
+    return spec.columns is None or not {*EXPORT_FIELDS, *LEAD_FIELDS}.issuperset(_named_fields(spec))
+
+
 def composes_full_name(spec: LoadSpec) -> bool:
     """Return whether a load asks for ``full_name`` by name.
 
@@ -224,7 +233,10 @@ def export_of(hook: CleanlistHook, list_id: str, spec: LoadSpec, lead_count: int
         # of a part that an earlier attempt staged, the checkpoint has it
         total = _lead_count(hook, spec, lead_count) if cursor is None else None
         try:
-            for page in hook.get_conn().iter_export_file(list_id, cursor, needed_fields(spec)):
+            pages = hook.get_conn().iter_export_file(
+                list_id, cursor, needed_fields(spec), smart_agents=may_have_smart_agents(spec)
+            )
+            for page in pages:
                 leads = [*map(with_full_name, page.leads)] if composes else page.leads
                 _check_columns(spec, leads)
                 yield replace(page, leads=leads, total=total)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import codecs
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
 from airflow_provider_cleanlist.input_limits import EXPORT_COLUMNS, EXPORT_ROW_BYTES, FIELD_CHARACTERS
@@ -53,14 +53,15 @@ class UnreadableExportError(Exception):
 def fields_of(header: Sequence[str]) -> tuple[str, ...]:
     """Return the field of each column of a header: the documented one whose name or label it is, else the text itself.
 
-    The column of a smart agent that is named like a documented field gets ``(smart agent)`` after its name.
+    The column of a smart agent that is named like a documented field gets ``(smart agent)`` after its name. If it has
+    the very name of a documented column, its place tells: after all of these.
 
     Args:
         header: The cells of the file's first row.
 
     Raises:
-        UnreadableExportError: Two columns have the same name, one has none, or there are too many of them or of their
-            characters.
+        UnreadableExportError: Two columns have the same name, and their places do not tell whose it is; one has none;
+            or there are too many of them or of their characters.
     """
     if len(header) > EXPORT_COLUMNS:
         raise UnreadableExportError(f"it has more than {EXPORT_COLUMNS} columns")
@@ -70,8 +71,9 @@ def fields_of(header: Sequence[str]) -> tuple[str, ...]:
         )
     names = [cell.strip() for cell in header]
     documented = _documented_columns(names)
-    fields = [documented.get(number) or _agents_name(name) for number, name in enumerate(names)]
-    for texts in (names, fields):
+    taken = {*EXPORT_FIELDS, *(names[number] for number in documented)}
+    fields = [documented.get(number) or _agents_name(name, taken) for number, name in enumerate(names)]
+    for texts in (fields,) if _come_first(documented) else (names, fields):
         for number, text in enumerate(texts, start=1):
             if not text:
                 raise UnreadableExportError(f"column {number} has no name")
@@ -85,23 +87,41 @@ def fields_of(header: Sequence[str]) -> tuple[str, ...]:
 def _documented_columns(names: Sequence[str]) -> dict[int, str]:
     """Return the documented field of each column that holds one, by the number of the column.
 
-    In a header of names the exact name counts first, then the label of the name, then other labels; of several columns
-    the first one, as those of smart agents come last.
+    In a header of names the exact name counts first, in one of labels any other spelling of several words; then the
+    label of the name, then other labels; of several columns the first one, as those of smart agents come last.
     """
-    has_names = "lead_id" in names
+    has_names = _has_names(names)
     best: dict[str, tuple[bool, bool, int]] = {}
     for number, name in enumerate(names):
         form = _form(name)
         field = _OTHER_NAMES.get(form, form)
         if field in EXPORT_FIELDS:
-            rank = (has_names and name != field, form != field, number)
+            is_of_other_kind = name != field if has_names else name == field and "_" in name
+            rank = (is_of_other_kind, form != field, number)
             best[field] = min(best.get(field, rank), rank)
     return {number: field for field, (_, _, number) in best.items()}
 
 
-def _agents_name(name: str) -> str:
-    is_documented = name in EXPORT_FIELDS or _form(name) in _ONLY_IN_PAGES
-    return f"{name} (smart agent)" if is_documented else name
+def _has_names(names: Sequence[str]) -> bool:
+    """Return whether a header has names or labels, as most fields of several words say: ``first_name``, ``First Name``.
+
+    The others are the same in both but for letter case, and a smart agent may have any name.
+    """
+    spellings: dict[str, set[bool]] = {}
+    for name in names:
+        if "_" in (field := _form(name)) and field in EXPORT_FIELDS:
+            spellings.setdefault(field, set()).add(name == field)
+    exact = sum(True in found for found in spellings.values())
+    return exact > 0 and exact >= sum(False in found for found in spellings.values())
+
+
+def _come_first(documented: Mapping[int, str]) -> bool:
+    """Return whether all documented columns begin the header, in the API's order: those after them are agents'."""
+    return tuple(map(documented.get, range(len(EXPORT_FIELDS)))) == EXPORT_FIELDS
+
+
+def _agents_name(name: str, taken: Container[str]) -> str:
+    return f"{name} (smart agent)" if name in taken or _form(name) in _ONLY_IN_PAGES else name
 
 
 def _form(label: str) -> str:

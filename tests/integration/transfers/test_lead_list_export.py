@@ -96,6 +96,43 @@ def test_smart_agents_named_like_fields_have_columns_of_their_own(
     assert "full_name_smart_agent" in agents
 
 
+@pytest.mark.parametrize(
+    ("labels", "names", "column"),
+    [
+        (True, ["Email", "lead_id", "first_name"], "email_smart_agent"),
+        (False, ["company"], "company_smart_agent"),
+    ],
+)
+def test_smart_agents_with_the_very_names_of_columns_displace_none(
+    sandbox, run_load, sqlite_warehouse, labels, names, column
+):
+    sandbox.settings.change(export_labels=labels, smart_columns=names)
+    prospects = sandbox.state.add_leads("Prospects", 30)
+    run_load(list_id=prospects.list_id)
+    before = rows(sqlite_warehouse)
+    run_load(list_id=prospects.list_id, read="export", run_id="next")
+    after = rows(sqlite_warehouse)
+    assert after.keys() == before.keys()
+    for lead_id, row in before.items():
+        assert fields(row).items() <= fields(after[lead_id]).items()
+    assert any(row[column] for row in after.values())
+
+
+def test_an_export_has_columns_of_smart_agents_only_where_the_load_may_take_them(
+    sandbox, run_load, sqlite_warehouse
+):
+    prospects = sandbox.state.add_leads("Prospects", 30)
+    agents = ["ICP", "ICP"]  # cannot be told apart
+    sandbox.settings.change(export_labels=True, smart_columns=agents)
+    for arguments in ({"read": "auto", "page_size": 5}, {"read": "export", "columns": ["email", "domain"]}):
+        sandbox.ledger.clear()
+        result = run_load(list_id=prospects.list_id, **arguments)
+        assert result["rows_read"] == 30
+        assert endpoints(sandbox) == [DETAILS, EXPORT, FILE]
+    with pytest.raises(CleanlistLoadError, match="have the same name"):
+        run_load(list_id=prospects.list_id, read="export")
+
+
 def test_full_name_is_composed_when_it_is_asked_for(sandbox, run_load, sqlite_warehouse):
     prospects = sandbox.state.add_leads("Prospects", 30)
     run_load(list_id=prospects.list_id, read="export", columns=["full_name", "email"])

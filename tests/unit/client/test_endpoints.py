@@ -146,6 +146,11 @@ def test_what_is_asked(name: str) -> None:
     assert request.body == body
 
 
+def test_an_export_can_leave_out_the_columns_of_smart_agents() -> None:
+    request = endpoints.export_csv(V1, "l", smart_agents=False).request
+    assert request.body == {"list_id": "l", "include_smart_agents": False}
+
+
 def test_every_endpoint_is_tested() -> None:
     functions = inspect.getmembers(endpoints, inspect.isfunction)
     assert CALLS.keys() == {

@@ -105,6 +105,7 @@ def test_columns_of_smart_agents_keep_their_names_and_displace_no_field():
 
 
 LABELS = ["Lead ID", "First Name", "Last Name", "Email", "Title", "Company", "Domain", "Phone"]
+ALL_LABELS = [*LABELS[:7], "LinkedIn URL", "Phone", "Location"]
 FIELDS = ("lead_id", "first_name", "last_name", "email", "title", "company", "domain", "phone")
 
 
@@ -126,6 +127,47 @@ FIELDS = ("lead_id", "first_name", "last_name", "email", "title", "company", "do
 )
 def test_a_smart_agent_named_like_a_field_takes_none(name, field):
     assert fields_of([*LABELS, name]) == (*FIELDS, field)
+
+
+@pytest.mark.parametrize(
+    ("header", "name"),
+    [
+        (ALL_LABELS, "Email"),
+        (ALL_LABELS, "Company"),
+        (ALL_LABELS, "Lead ID"),
+        (EXPORT_FIELDS, "email"),
+        (EXPORT_FIELDS, "lead_id"),
+    ],
+)
+def test_a_smart_agent_with_the_very_name_of_a_column_is_told_by_its_place(header, name):
+    assert fields_of([*header, name, "ICP Score"]) == (*EXPORT_FIELDS, f"{name} (smart agent)", "ICP Score")
+    for first in (
+        [name, *header],
+        [*header[:3], "ICP Score", *header[3:], name],
+        [*header[:2], name, *header[2:]],
+    ):
+        with pytest.raises(UnreadableExportError, match=r"columns \d+ and \d+ have the same name"):
+            fields_of(first)
+    with pytest.raises(UnreadableExportError, match="columns 11 and 12 have the same name"):
+        fields_of([*header, name, name])
+
+
+@pytest.mark.parametrize(
+    "agents", [["lead_id"], ["first_name"], ["lead_id", "email"], ["lead_id", "first_name"]]
+)
+@pytest.mark.parametrize(
+    "labels",
+    [ALL_LABELS, [*map(str.lower, ALL_LABELS)], [*map(str.upper, ALL_LABELS)], ["ID", *ALL_LABELS[1:]]],
+)
+def test_a_smart_agent_with_the_name_of_a_field_takes_none_in_a_header_of_labels(agents, labels):
+    named = tuple(f"{agent} (smart agent)" for agent in agents)
+    assert fields_of([*labels, *agents]) == (*EXPORT_FIELDS, *named)
+
+
+@pytest.mark.parametrize("agents", [["Lead ID"], ["Lead ID", "First Name", "Email"]])
+def test_smart_agents_with_labels_take_no_field_in_a_header_of_names(agents):
+    assert fields_of([*FIELDS, *agents]) == (*FIELDS, *agents)
+    assert fields_of([*agents, *FIELDS]) == (*agents, *FIELDS)
 
 
 @pytest.mark.parametrize("header", [LABELS, FIELDS])

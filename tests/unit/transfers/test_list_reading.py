@@ -10,9 +10,11 @@ from airflow_provider_cleanlist.client.errors import ExportNotResumableError
 from airflow_provider_cleanlist.client.export.csv_file import EXPORT_FIELDS
 from airflow_provider_cleanlist.exceptions import CleanlistConfigurationError
 from airflow_provider_cleanlist.transfers.list_reading import (
+    auto_spec,
     choose,
     export_of,
     export_spec,
+    may_have_smart_agents,
     needed_fields,
     with_full_name,
 )
@@ -71,6 +73,26 @@ def test_fields_that_an_export_must_have():
 
 
 @pytest.mark.parametrize(
+    ("columns", "key", "asked_for"),
+    [
+        (None, None, True),
+        (["email", "domain", "full_name"], None, False),
+        (["email", "ICP Score"], None, True),
+        (["Provider (smart agent)"], None, True),
+        (["email"], ("lead_id", "ICP Score"), True),
+        (["email"], ("lead_id",), False),
+    ],
+)
+def test_columns_of_smart_agents_are_asked_for_where_the_load_may_take_them(columns, key, asked_for):
+    given = {} if columns is None else {"columns": dict.fromkeys(columns)}
+    assert may_have_smart_agents(export_spec(spec(**given, **({"key": key} if key else {})))) is asked_for
+
+
+def test_what_auto_loads_by_default_has_no_smart_agents():
+    assert not may_have_smart_agents(export_spec(auto_spec(spec())))
+
+
+@pytest.mark.parametrize(
     ("lead", "name"),
     [
         ({"first_name": "Ines ", "last_name": "Vogel"}, "Ines Vogel"),
@@ -84,7 +106,7 @@ def test_full_names(lead, name):
 
 
 def test_an_export_that_cannot_be_read_on_says_which_and_what_to_do(monkeypatch):
-    def changed(*_):
+    def changed(*_, **__):
         raise ExportNotResumableError("the file has changed")
         yield
 
