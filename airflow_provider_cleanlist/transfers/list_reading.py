@@ -230,8 +230,9 @@ def export_of(hook: CleanlistHook, list_id: str, spec: LoadSpec, lead_count: int
 
     def read(cursor: str | None) -> Iterator[LeadPage]:
         record_list_read(hook, list_id)
-        # of a part that an earlier attempt staged, the checkpoint has it
-        total = _lead_count(hook, spec, lead_count) if cursor is None else None
+        # when reading resumes, the checkpoint has it, but only a count of now shows that no lead has joined since
+        asks = cursor is None or spec.on_missing != "keep"
+        total = _lead_count(hook, spec, lead_count) if asks else None
         try:
             pages = hook.get_conn().iter_export_file(
                 list_id, cursor, needed_fields(spec), smart_agents=may_have_smart_agents(spec)

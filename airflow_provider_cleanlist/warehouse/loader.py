@@ -143,6 +143,7 @@ def _load(
             if spec.source_changes:  # a record that is corrected there has to be read again
                 stage.drop()
             raise
+    _outdate_others(stage, spec)
     before_cleanup(report)
     stage.drop()
     return report
@@ -161,6 +162,16 @@ def _read(
         )
         stage.restart(pacing.utc_now())
         StageWriter(stage, spec, target, pacing).read(read_pages)
+
+
+def _outdate_others(stage: Stage, spec: LoadSpec) -> None:
+    """Keep a retry of an older run from overwriting what was just published."""
+    if not spec.source_changes or spec.mode not in ("merge", "replace"):  # the others write rows of their own
+        return
+    try:
+        stage.outdate_others()
+    except LoadError as error:
+        log.warning("A retry of an older run may bring its old values back: %s", error)
 
 
 def clean_up(engine: Engine, spec: LoadSpec) -> None:

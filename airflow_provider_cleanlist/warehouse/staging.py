@@ -38,6 +38,8 @@ RESUME_WITHIN = timedelta(hours=24)
 """A stage untouched for longer is stale: the list is read again from the start."""
 ABANDONED_AFTER = timedelta(hours=48)
 """A stage untouched for longer belongs to a run that was never retried; the next load drops it."""
+OUTDATED = "outdated"
+"""Fingerprint of a stage whose list another run has loaded into the same table since: nothing of it is published."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +172,13 @@ class Stage:
                 return stage
             log.warning("The staging table lost rows, so the list is read again from the start.")
             record = replace(record, attempt=stage._attempt)
+        elif record is not None and record.fingerprint == OUTDATED:
+            log.info(
+                "Another run has loaded the list into %s since an earlier attempt staged %d rows, so these are "
+                "discarded.",
+                spec.table,
+                record.checkpoint.rows,
+            )
         elif record is not None and record.checkpoint.pages and record.fingerprint != spec.fingerprint:
             log.info(
                 "An earlier attempt staged %d rows with other arguments or from another source than the %s, so they "
@@ -333,17 +342,23 @@ class Stage:
     ) -> None:
         """Record a checkpoint within a transaction.
 
+        Args:
+            connection: An open connection in a transaction.
+            checkpoint: How far the load has come.
+            now: The time, in UTC.
+            attempt: Number of the attempt that takes the stage over, or that begins it anew.
+
         Raises:
             LoadError: Another attempt has taken the stage over; the transaction must not be committed.
         """
         registry = self._registry
         mine = sa.and_(registry.c.stage == self._spec.stage.name, registry.c.attempt == self._attempt)
-        values = {
-            "attempt": attempt or self._attempt,
-            "fingerprint": self._spec.fingerprint,
+        values: dict[str, object] = {
             "updated_at": now.isoformat(timespec="seconds"),
             "checkpoint": checkpoint.to_json(),
         }
+        if attempt is not None:
+            values |= {"attempt": attempt, "fingerprint": self._spec.fingerprint}
         if self._database.execute_counted(connection, registry.update().where(mine).values(values)) != 1:
             raise LoadError("Another attempt of this task has taken the load over, so this one stops.")
 
@@ -389,12 +404,26 @@ class Stage:
             LoadError: The database refuses, or another attempt has taken the stage over.
         """
         with self._errors("Emptying the staging table"), self._engine.begin() as connection:
-            self.save(connection, Checkpoint(), now)
+            self.save(connection, Checkpoint(), now, attempt=self._attempt)
         tables.drop_table(self._engine, self._spec.stage)
         self._existing.clear()
         self._waiting = []
         self._reach(Checkpoint())
         self.resumed = False
+
+    def outdate_others(self) -> None:
+        """Mark what other runs have staged of this list for this table: it would bring old values back."""
+        registry, mine = self._registry, (self._spec.list_id, str(self._spec.table))
+        with self._errors("Reading the loads in flight"), self._engine.connect() as connection:
+            columns = (registry.c.stage, registry.c.list_id, registry.c.target_table)
+            loads = connection.execute(sa.select(*columns)).all()
+        for stage, *theirs in loads:
+            if stage == self._spec.stage.name or tuple(theirs) != mine:
+                continue
+            # one row per transaction, so that none waits for a load in flight while it holds another
+            with self._errors("Marking an outdated stage"), self._engine.begin() as connection:
+                outdated = registry.update().where(registry.c.stage == stage).values(fingerprint=OUTDATED)
+                connection.execute(outdated)
 
     def drop(self) -> None:
         """Remove the staging table and the record of the load, unless another attempt has taken them over."""

@@ -8,6 +8,7 @@ import pytest
 
 from airflow_provider_cleanlist.client.errors import ExportNotResumableError
 from airflow_provider_cleanlist.client.export.csv_file import EXPORT_FIELDS
+from airflow_provider_cleanlist.client.responses import LeadPage
 from airflow_provider_cleanlist.exceptions import CleanlistConfigurationError
 from airflow_provider_cleanlist.transfers.list_reading import (
     auto_spec,
@@ -103,6 +104,24 @@ def test_what_auto_loads_by_default_has_no_smart_agents():
 )
 def test_full_names(lead, name):
     assert with_full_name(lead)["full_name"] == name
+
+
+@pytest.mark.parametrize(
+    ("cursor", "on_missing", "total"),
+    [(None, "keep", 2_001), (None, "delete", 2_001), ("part", "delete", 2_001), ("part", "keep", None)],
+)
+def test_the_size_of_a_list_is_asked_for_again_where_rows_could_be_deleted(
+    monkeypatch, cursor, on_missing, total
+):
+    monkeypatch.setattr("airflow_provider_cleanlist.transfers.list_reading.record_list_read", lambda *_: None)
+    hook = SimpleNamespace(
+        get_conn=lambda: SimpleNamespace(
+            iter_export_file=lambda *_: [LeadPage("L7", [{"lead_id": "1"}], total=2_000, cursor=None)]
+        ),
+        get_lead_list=lambda _: SimpleNamespace(lead_count=2_001),
+    )
+    (page,) = export_of(hook, "L7", export_spec(spec(on_missing=on_missing)))(cursor)
+    assert page.total == total
 
 
 def test_an_export_that_cannot_be_read_on_says_which_and_what_to_do(monkeypatch):

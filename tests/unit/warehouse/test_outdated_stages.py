@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import sqlalchemy as sa
 
-from airflow_provider_cleanlist.warehouse.errors import LoadDataError
+from airflow_provider_cleanlist.warehouse.errors import LoadDataError, LoadError
 from airflow_provider_cleanlist.warehouse.loader import load
 
 
@@ -64,3 +64,82 @@ def test_results_of_enrichment_never_change_so_they_stay_staged(engine, make_spe
     load(engine, spec, pages)
     assert pages.reads == [0]
     assert column(rows_of(), "title") == ["long"]
+
+
+@pytest.fixture
+def fail_publishing(engine, make_spec, paged):
+    """Stage a whole list by a run of its own whose publication fails."""
+
+    def fail(leads, **arguments):
+        load(engine, make_spec(load_id="setup", **{"list_id": "setup", **arguments}), paged([[lead(0)]]))
+
+        def break_the_table(_):
+            yield from paged([leads])(None)
+            execute(
+                engine, "CREATE TRIGGER t BEFORE INSERT ON leads BEGIN INSERT INTO nowhere VALUES (1); END"
+            )
+
+        with pytest.raises(LoadError, match="nowhere"):
+            load(engine, make_spec(load_id="old", run_id="old", **arguments), break_the_table)
+        execute(engine, "DROP TRIGGER t")
+
+    return fail
+
+
+@pytest.mark.parametrize("mode", ["merge", "replace"])
+def test_an_older_run_never_brings_its_values_back(
+    engine, make_spec, paged, rows_of, fail_publishing, caplog, mode
+):
+    fail_publishing([lead(1, title="10:00")], mode=mode)
+    load(engine, make_spec(load_id="new", run_id="new", mode=mode), paged([[lead(1, title="12:00")]]))
+    again = paged([[lead(1, title="13:00")]])
+    with caplog.at_level("INFO"):
+        load(engine, make_spec(load_id="old", run_id="old", mode=mode), again)
+    assert again.reads == [0]
+    assert "13:00" in column(rows_of(), "title")
+    assert "Another run has loaded the list into leads since" in caplog.text
+
+
+def test_an_older_run_never_deletes_a_lead_that_a_newer_one_loaded(engine, make_spec, paged, rows_of):
+    old = make_spec(load_id="old", run_id="old", on_missing="delete")
+    with pytest.raises(ConnectionError):
+        load(engine, old, paged([[lead(1)], [lead(2)]], fails_before=1), batch_rows=1)
+    now = [[lead(1)], [lead(2)], [lead(3)]]
+    load(engine, make_spec(load_id="new", run_id="new", on_missing="delete"), paged(now))
+    assert load(engine, old, paged(now)).rows_removed == 0
+    assert column(rows_of(), "lead_id") == ["lead-1", "lead-2", "lead-3"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "newer"),
+    [
+        pytest.param({}, {"list_id": "M"}, id="another list"),
+        pytest.param({}, {"table": "others"}, id="another table"),
+        pytest.param({"mode": "append"}, {}, id="rows of each run"),
+        pytest.param({"source_changes": False}, {}, id="results of enrichment"),
+    ],
+)
+def test_other_loads_leave_a_stage_as_it_is(
+    engine, make_spec, paged, rows_of, fail_publishing, arguments, newer
+):
+    fail_publishing([lead(1, title="old")], **arguments)
+    load(engine, make_spec(load_id="new", run_id="new", **{**arguments, **newer}), paged([[lead(1)]]))
+    pages = paged([])
+    load(engine, make_spec(load_id="old", run_id="old", **arguments), pages)
+    assert pages.reads == []
+    assert "old" in column(rows_of(), "title")
+
+
+def test_a_load_is_complete_even_if_older_stages_cannot_be_marked(
+    engine, make_spec, paged, rows_of, fail_publishing, caplog
+):
+    fail_publishing([lead(1, title="old")])
+    execute(
+        engine,
+        "CREATE TRIGGER u BEFORE UPDATE OF fingerprint ON _cleanlist_loads "
+        "WHEN NEW.fingerprint = 'outdated' BEGIN SELECT RAISE(ABORT, 'no'); END",
+    )
+    report = load(engine, make_spec(load_id="new", run_id="new"), paged([[lead(1, title="new")]]))
+    assert report.rows_written == 1
+    assert "new" in column(rows_of(), "title")
+    assert "may bring its old values back: Marking an outdated stage failed" in caplog.text
