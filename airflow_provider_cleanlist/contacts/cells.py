@@ -221,7 +221,7 @@ def chosen_values(values: Mapping[str, object], sources: Mapping[str, Sequence[s
 
 def _filled(value: object) -> object:
     if isinstance(value, str):
-        return value if value.isalnum() or value.strip(EDGES) else None  # fast: many are a single word
+        return value if value[:1].isalnum() or value.strip(EDGES) else None  # fast: nearly all begin like it
     return None if is_blank(value) else value
 
 

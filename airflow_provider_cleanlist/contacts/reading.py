@@ -263,13 +263,10 @@ def _rejection_of_row(row: SourceRow, unreadable: Sequence[str], contact: Contac
 
 def _unreadable(values: Mapping[str, object]) -> list[str]:
     """Return the fields whose text cannot be known."""
-    return [
-        name
-        for name, value in values.items()
-        if value is not None
-        and (type(value) is not str or not value.isascii())  # fast: nearly all are
-        and is_undecodable(value)
-    ]
+    for value in values.values():
+        if value is not None and (type(value) is not str or not value.isascii()):
+            return [name for name, text in values.items() if is_undecodable(text)]
+    return []  # fast: most rows are ASCII
 
 
 def _explained(rejection: Rejection, values: Mapping[str, object], unreadable: Sequence[str]) -> Rejection:
