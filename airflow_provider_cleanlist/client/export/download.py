@@ -94,6 +94,7 @@ class Download:
             take four times as long.
         etag: Tag of the file, if a part of it was read before.
         offers_ranges: Whether the server said that it serves ranges.
+        size: Bytes of the file, if known: a response whose end is that of its connection is cut off before.
 
     Attributes:
         etag: Strong tag of the file; empty if it has none.
@@ -103,7 +104,13 @@ class Download:
     """
 
     def __init__(
-        self, address: str, timeout: tuple[float, float], etag: str = "", *, offers_ranges: bool = False
+        self,
+        address: str,
+        timeout: tuple[float, float],
+        etag: str = "",
+        *,
+        offers_ranges: bool = False,
+        size: int | None = None,
     ) -> None:
         self._address = address
         self._timeout = timeout
@@ -114,6 +121,7 @@ class Download:
         self._session.headers["Accept-Encoding"] = "identity"
         self._response: requests.Response | None = None
         self._socket: Any = None
+        self._size = size
         self._remaining: int | None = None
         self._waiting = bytearray()
         self._lost = ""
@@ -232,6 +240,8 @@ class Download:
         if self._remaining is not None:
             self._remaining += beyond  # a server may send less than it was asked for
         self.states_end = self._remaining is not None or getattr(response.raw, "chunked", False)
+        if not self.states_end and self._size is not None:
+            self._remaining = max(0, self._size - begin)
         return at - begin
 
     def _fill(self, size: int) -> None:
@@ -241,7 +251,7 @@ class Download:
                 return
             self._waiting += chunk
             if self._remaining is not None:
-                self._remaining -= len(chunk)
+                self._remaining = max(0, self._remaining - len(chunk))
 
     def _close_response(self) -> None:
         response, self._response = self._response, None

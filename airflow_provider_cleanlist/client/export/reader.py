@@ -120,7 +120,10 @@ class ExportReader:
         self._asked_at = position.asked_at
         address, ranges = position.export.download_url, position.offers_ranges
         has_progressed = False
-        with closing(Download(address, self._timeout, position.etag, offers_ranges=ranges)) as download:
+        size = position.export.file_size_bytes
+        with closing(
+            Download(address, self._timeout, position.etag, offers_ranges=ranges, size=size)
+        ) as download:
             try:
                 self._resume(download, position.at)
                 parser = ExportParser(position.fields, position.at, position.rows)
@@ -140,7 +143,7 @@ class ExportReader:
             export = self._ask()
             if problem := address_problem(export.download_url, is_api_local=self._is_api_local):
                 raise errors.UnexpectedResponseError(self._info(f"{problem}, so it is not used"))
-            download = Download(export.download_url, self._timeout)
+            download = Download(export.download_url, self._timeout, size=export.file_size_bytes)
             reason, refused = self._opened(download, 0)
             if not reason:
                 return export, download

@@ -347,6 +347,46 @@ def test_a_file_of_which_nothing_arrives_any_more_is_given_up(
         resumed(answers, seconds)
 
 
+def until_closed(begin: int, end: int, head: str = 'ETag: "t"\r\nAccept-Ranges: bytes\r\n') -> bytes:
+    """Return a response without a length, which ends with its connection."""
+    status = "206 Partial Content" if begin else "200 OK"
+    if begin:
+        head += f"Content-Range: bytes {begin}-{len(PART) - 1}/{len(PART)}\r\n"
+    return f"HTTP/1.1 {status}\r\n{head}\r\n".encode() + PART[begin:end]
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        [until_closed(0, 17), until_closed(17, len(PART))],
+        [until_closed(0, 19), until_closed(19, 21), until_closed(21, len(PART))],  # in the middle of rows
+        [until_closed(0, 19), _part(19, len(PART), len(PART))],
+        [until_closed(0, 19, 'ETag: "t"\r\n'), until_closed(0, len(PART), 'ETag: "t"\r\n')],  # no ranges
+        [until_closed(0, 0, ""), until_closed(0, len(PART), "")],
+        [until_closed(0, len(PART), "")],
+    ],
+)
+def test_a_response_that_ends_with_its_connection_is_read_on_where_the_size_is_known(answers: list[bytes]):
+    address, asked, thread = serve(answers)
+    assert rows_of(address, 3, len(PART)) == 3
+    assert len(asked) == len(answers)
+    thread.join(10)
+
+
+def test_a_response_that_ends_with_its_connection_and_cannot_be_read_on_is_lost():
+    address, _, thread = serve([until_closed(0, 17, "")])
+    with pytest.raises(errors.TransportError, match="lost in the middle of the file"):
+        rows_of(address, 3, len(PART))
+    thread.join(10)
+
+
+def test_a_response_that_states_its_end_before_that_of_the_file_contradicts_it():
+    address, _, thread = serve([b"HTTP/1.1 200 OK\r\nContent-Length: 17\r\n\r\n" + PART[:17]])
+    with pytest.raises(errors.ExportInconsistentError, match="17 bytes arrived instead of 23"):
+        rows_of(address, None, len(PART))
+    thread.join(10)
+
+
 def test_a_file_of_which_the_rest_arrives_is_read_on():
     assert [lead["lead_id"] for page in resumed([REST], 3599.0) for lead in page.leads] == ["2", "3"]
 
