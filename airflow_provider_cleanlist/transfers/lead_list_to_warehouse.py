@@ -217,7 +217,8 @@ class LeadListToWarehouseOperator(WarehouseLoadOperator):
                     )
                     raise
                 self.log.warning("The export cannot be used, so the list is read by pages: %s", error)
-        return load(engine, spec, pages_of(hook, spec.list_id, self._page_size()))
+        pages = pages_of(hook, spec.list_id, self._page_size(), empty_is_null=True)
+        return load(engine, spec, pages)
 
     def _choose(
         self, engine: Engine, spec: LoadSpec, hook: CleanlistHook, lead_count: int | None

@@ -193,17 +193,20 @@ def with_full_name(lead: dict[str, Any]) -> dict[str, Any]:
     return {**lead, "full_name": " ".join(filter(None, names)) or None}
 
 
-def pages_of(hook: CleanlistHook, list_id: str, page_size: int) -> ReadPages:
+def pages_of(hook: CleanlistHook, list_id: str, page_size: int, *, empty_is_null: bool = False) -> ReadPages:
     """Return a reader of a list's pages.
 
     Args:
         hook: Access to Cleanlist.
         list_id: The list.
         page_size: Leads per page.
+        empty_is_null: Whether empty texts are read as null, as an export has them.
     """
 
     def read(cursor: str | None) -> Iterator[LeadPage]:
         pages = hook.iter_lead_pages(list_id, page_size, cursor)
+        if empty_is_null:
+            pages = (replace(page, leads=[*map(_with_nulls, page.leads)]) for page in pages)
         try:
             first = next(pages, None)
         except (CleanlistBadRequestError, CleanlistInvalidRequestError) as error:
@@ -215,6 +218,10 @@ def pages_of(hook: CleanlistHook, list_id: str, page_size: int) -> ReadPages:
             yield from pages
 
     return read
+
+
+def _with_nulls(lead: dict[str, Any]) -> dict[str, Any]:
+    return {field: None if value == "" else value for field, value in lead.items()}
 
 
 def export_of(hook: CleanlistHook, list_id: str, spec: LoadSpec, lead_count: int | None = None) -> ReadPages:

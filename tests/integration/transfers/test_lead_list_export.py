@@ -400,6 +400,26 @@ def test_what_auto_writes_does_not_depend_on_how_it_reads(
     assert {"email", "title", "linkedin_url"} < {*next(iter(seen[0][1].values()))}
 
 
+def test_an_empty_text_is_null_however_auto_reads(sandbox, run_load, sqlite_warehouse):
+    prospects = sandbox.state.add_leads("Prospects", 20)
+    texts = {"title": "", "phone": " ", "company": " C ", "email": "a@x.example"}
+    lead = sandbox.state.lists.lead_of("blank", prospects.owner.organization.organization_id, **texts)
+    prospects.members.add(lead.lead_id)
+    seen = []
+    for number, arguments in enumerate(
+        ({}, {"page_size": 5}, {"page_size": 5, "columns": ["full_name", "title"]})
+    ):
+        run_load(list_id=prospects.list_id, read="auto", run_id=str(number), **arguments)
+        seen.append(rows(sqlite_warehouse)[lead.lead_id])
+    assert CONTENTS in endpoints(sandbox)
+    assert FILE in endpoints(sandbox)
+    assert seen[0].items() >= {"title": None, "phone": " ", "company": " C ", "email": "a@x.example"}.items()
+    assert seen[0] == seen[1]  # no row is written again
+    assert seen[2]["title"] is None
+    run_load(list_id=prospects.list_id, read="pages", run_id="pages")
+    assert rows(sqlite_warehouse)[lead.lead_id]["title"] == ""
+
+
 @pytest.mark.parametrize(
     ("arguments", "column", "status"),
     [
