@@ -63,7 +63,7 @@ def advise(
         The advice, or None where the task's own settings decide.
     """
     asked = error.info.retry_after if isinstance(error, errors.ApiError) else None
-    least = timedelta(seconds=asked or 0)
+    least = timedelta(seconds=min(asked or 0, longest_delay.total_seconds()))
     if isinstance(error, errors.RateLimitedError):
         delay = least or RATE_LIMIT_DELAY
         return RetryAdvice(

@@ -87,17 +87,29 @@ def authorized_dags(identity: Identity) -> frozenset[str]:
     return frozenset(get_auth_manager().get_authorized_dag_ids(user=identity.user, method="GET"))
 
 
-async def readable_dags(request: Request, user: GetUserDep) -> frozenset[str]:
+async def login_of(user: GetUserDep) -> str:
+    """Return all that a user's login says of them, by which they are told from others.
+
+    Args:
+        user: The user.
+    """
+    return json.dumps(get_auth_manager().serialize_user(user), sort_keys=True, default=str)
+
+
+Login = Annotated[str, Depends(login_of)]
+
+
+async def readable_dags(request: Request, user: GetUserDep, login: Login) -> frozenset[str]:
     """Return the DAGs that a user may read, without a thread of Airflow's own.
 
     Args:
         request: The request.
         user: The user.
+        login: What their login says of them.
 
     Raises:
         RefusedError: Too many users are asked for at the same time (503).
     """
-    login = json.dumps(get_auth_manager().serialize_user(user), sort_keys=True, default=str)
     shared: SharedAnswers[Identity, frozenset[str]] = request.app.state.readable
     try:
         return await shared.get(Identity(login, user))
@@ -181,14 +193,15 @@ class SharedReadings:
         except (BusyError, LateError):
             raise RefusedError(503) from None
 
-    async def get(self, question: Question) -> PageReading:
+    async def get(self, question: Question, login: str) -> PageReading:
         """Return what a page shows.
 
         Args:
             question: What is wanted of the ledger.
+            login: Who asks.
 
         Raises:
-            RefusedError: Too many questions are asked at the same time.
+            RefusedError: Too many questions are asked at the same time, by this user or by all.
         """
         try:
             account = await self._account.get(page_conn_id())
@@ -196,7 +209,7 @@ class SharedReadings:
             account = Account()
         ledger: LedgerFigures | LedgerProblem
         try:
-            ledger = await self._ledger.get((question, account.key_hash))
+            ledger = await self._ledger.get((question, account.key_hash), asker=login)
         except BusyError:
             raise RefusedError(503) from None
         except LateError:
@@ -218,16 +231,16 @@ def build_app(readings: SharedReadings | None = None) -> FastAPI:
     shared = readings or SharedReadings()
 
     @app.api_route("/", methods=METHODS)
-    async def show(request: Request, readable: Readable) -> Response:
-        reading = await shared.get(question_of(request, readable))
+    async def show(request: Request, readable: Readable, login: Login) -> Response:
+        reading = await shared.get(question_of(request, readable), login)
         text = await shared.text(reading, "", lambda: page(reading, Reader(readable)))
         return Response(text, headers=HEADERS, media_type="text/html")
 
     @app.api_route("/csv/{name}.csv", methods=METHODS)
-    async def show_csv(request: Request, name: str, readable: Readable) -> Response:
+    async def show_csv(request: Request, name: str, readable: Readable, login: Login) -> Response:
         if name not in TABLES:
             raise RefusedError(404)
-        reading = await shared.get(question_of(request, readable))
+        reading = await shared.get(question_of(request, readable), login)
         ledger = reading.ledger
         if isinstance(ledger, LedgerProblem):
             return Response(

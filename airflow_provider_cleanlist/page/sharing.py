@@ -10,13 +10,15 @@ import asyncio
 import time
 from collections.abc import Callable, Hashable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack
 from typing import Generic, TypeVar
+from weakref import WeakValueDictionary
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
 PATIENCE_SECONDS = 2.0
-"""How long a question waits for a thread before it is refused."""
+"""How long a question waits for its turn and a thread before it is refused."""
 FRESH_SECONDS = 5.0
 """How long an answer counts."""
 MOST_ANSWERS = 64
@@ -24,7 +26,7 @@ MOST_ANSWERS = 64
 
 
 class BusyError(Exception):
-    """All threads are taken, and have been for as long as the question waited."""
+    """All threads, or the asker's turn, have been taken for as long as the question waited."""
 
 
 class LateError(Exception):
@@ -34,11 +36,13 @@ class LateError(Exception):
 class SharedAnswers(Generic[K, V]):
     """Answers to questions; the same question is answered once, however many ask it.
 
+    An asker has one open question at a time, so that nobody keeps the threads from others.
+
     Args:
         answer: Blocking; answers a question.
         threads: Questions that are answered at the same time.
         clock: Seconds on a clock that is never set.
-        patience: Seconds that a question waits for a thread.
+        patience: Seconds that a question waits for its turn and a thread.
         deadline: Seconds that an answer may take.
     """
 
@@ -59,21 +63,26 @@ class SharedAnswers(Generic[K, V]):
         self._free = asyncio.Semaphore(threads)
         self._all_threads = threads
         self._answers: dict[K, tuple[float, asyncio.Future[V]]] = {}
-        self._begun: dict[K, float] = {}
+        self._begun: dict[K, tuple[Hashable, float]] = {}
+        self._turns: WeakValueDictionary[Hashable, asyncio.Lock] = WeakValueDictionary()
 
-    async def get(self, question: K) -> V:
+    async def get(self, question: K, asker: Hashable = None) -> V:
         """Return the answer to a question, at most :data:`FRESH_SECONDS` old.
 
         Args:
             question: The question.
+            asker: Who asks; None if they may have any number of open questions.
 
         Raises:
-            BusyError: No thread was free in time.
-            LateError: The answer takes too long, or those that hold all threads do.
+            BusyError: No thread was free in time, or another question of the asker's was open.
+            LateError: The answer takes too long, or those that are waited for do.
         """
         known = self._answers.get(question)
         if known is None or (known[1].done() and self._clock() - known[0] >= FRESH_SECONDS):
-            known = (self._clock(), asyncio.ensure_future(self._ask(question)))
+            known = (
+                self._clock(),
+                asyncio.ensure_future(self._ask(question, question if asker is None else asker)),
+            )
             self._answers.pop(question, None)
             self._answers[question] = known
             self._forget_old()
@@ -87,24 +96,26 @@ class SharedAnswers(Generic[K, V]):
         except TimeoutError:
             raise LateError from None
 
-    async def _ask(self, question: K) -> V:
-        if self._is_stuck():
+    async def _ask(self, question: K, asker: Hashable) -> V:
+        if self._is_stuck(asker):
             raise LateError
-        try:
-            await asyncio.wait_for(self._free.acquire(), self._patience)
-        except TimeoutError:
-            raise BusyError from None
-        self._begun[question] = self._clock()
-        try:
-            return await asyncio.get_running_loop().run_in_executor(self._threads, self._answer, question)
-        finally:
-            del self._begun[question]
-            self._free.release()
+        async with AsyncExitStack() as held:
+            try:
+                async with asyncio.timeout(self._patience):
+                    await held.enter_async_context(self._turns.setdefault(asker, asyncio.Lock()))
+                    await held.enter_async_context(self._free)
+            except TimeoutError:
+                raise BusyError from None
+            self._begun[question] = asker, self._clock()
+            try:
+                return await asyncio.get_running_loop().run_in_executor(self._threads, self._answer, question)
+            finally:
+                del self._begun[question]
 
-    def _is_stuck(self) -> bool:
-        """Return whether every thread has been taken for longer than an answer may take."""
-        late = [begun for begun in self._begun.values() if self._clock() - begun >= self._deadline]
-        return len(late) == self._all_threads
+    def _is_stuck(self, asker: Hashable) -> bool:
+        """Return whether every thread, or the asker's own, has been taken for longer than an answer may take."""
+        late = [by for by, begun in self._begun.values() if self._clock() - begun >= self._deadline]
+        return len(late) == self._all_threads or asker in late
 
     def _forget_old(self) -> None:
         done = [question for question, (_, answer) in self._answers.items() if answer.done()]

@@ -62,7 +62,18 @@ def test_what_the_policy_fails_airflow_fails_too() -> None:
 
 
 @pytest.mark.parametrize(
-    ("retry_after", "seconds"), [(None, 60), (0, 60), (7, 7), (7.5, 7.5), (60, 60), (900, 900), (9000, 900)]
+    ("retry_after", "seconds"),
+    [
+        (None, 60),
+        (0, 60),
+        (7, 7),
+        (7.5, 7.5),
+        (60, 60),
+        (900, 900),
+        (9000, 900),
+        (99999999999999, 900),
+        (9e307, 900),
+    ],
 )
 def test_a_used_up_limit_waits_for_what_the_api_asks(retry_after: float | None, seconds: float) -> None:
     advice = advise(errors.RateLimitedError(info(retry_after)), 3, FIRST, LONGEST)
@@ -85,7 +96,7 @@ def test_failures_that_pass_wait_twice_as_long_each_time(try_number: int, second
         assert advice.delay == timedelta(seconds=seconds)
 
 
-@pytest.mark.parametrize(("retry_after", "seconds"), [(10, 30), (45, 45), (5000, 900)])
+@pytest.mark.parametrize(("retry_after", "seconds"), [(10, 30), (45, 45), (5000, 900), (99999999999999, 900)])
 def test_a_failing_api_that_asks_to_wait_is_obeyed(retry_after: float, seconds: float) -> None:
     advice = advise(errors.ServerError(info(retry_after)), 1, FIRST, LONGEST)
     assert advice

@@ -519,6 +519,57 @@ def test_questions_are_late_and_not_refused_while_threads_hang() -> None:
     assert answered == [3]
 
 
+def test_whoever_asks_ever_new_questions_keeps_no_thread_from_others() -> None:
+    calls, begun, go = [], threading.Event(), threading.Event()
+
+    def answer(question: str) -> str:
+        calls.append(question)
+        begun.set()
+        if question.startswith("flood"):
+            go.wait(10)
+        return question
+
+    async def ask_all() -> list[Any]:
+        answers = SharedAnswers(answer, threads=2, patience=0.05, deadline=8)
+        flood = [asyncio.ensure_future(answers.get(f"flood {number}", "one")) for number in range(30)]
+        assert await asyncio.to_thread(begun.wait, 10)
+        others = [await answers.get(f"question of {name}", name) for name in ("two", "three")]
+        refused = await asyncio.gather(*flood[1:], return_exceptions=True)
+        go.set()
+        later = await answers.get("question of one", "one")
+        return [*others, await flood[0], later, *{type(error) for error in refused}]
+
+    assert asyncio.run(ask_all()) == [
+        "question of two",
+        "question of three",
+        "flood 0",
+        "question of one",
+        BusyError,
+    ]
+    assert calls == ["flood 0", "question of two", "question of three", "question of one"]
+
+
+def test_whose_question_hangs_is_late_and_not_refused() -> None:
+    go, now = threading.Event(), [0.0]
+
+    def answer(question: int) -> int:
+        if question == 1:
+            go.wait(10)
+        return question
+
+    async def ask_all() -> list[Any]:
+        answers = SharedAnswers(answer, threads=2, clock=lambda: now[0], patience=0.05, deadline=8)
+        hung = asyncio.ensure_future(answers.get(1, "one"))
+        found = await asyncio.gather(answers.get(2, "one"), return_exceptions=True)
+        now[0] = 8.0
+        found += await asyncio.gather(answers.get(2, "one"), answers.get(3, "two"), return_exceptions=True)
+        go.set()
+        return [*found, await hung]
+
+    busy, late, *answered = asyncio.run(ask_all())
+    assert (type(busy), type(late), answered) == (BusyError, LateError, [3, 1])
+
+
 def test_the_page_is_there_from_3_1() -> None:
     assert [has_pages(version) for version in ("2.11.2", "3.0.6", "3.1.0", "3.10.0rc1", "4.0")] == [
         False,
@@ -580,6 +631,12 @@ class SharedReader:
         for dependency in app.router.dependencies:
             assert dependency.dependency is not None
             app.dependency_overrides[dependency.dependency] = lambda: None
+
+        def login(request: served_app.Request) -> str:
+            return request.headers.get("user", "reader")
+
+        login.__annotations__["request"] = served_app.Request
+        app.dependency_overrides[served_app.login_of] = login
         app.dependency_overrides[served_app.readable_dags] = lambda: frozenset({"crm"})
         self.client = TestClient(app)
 
@@ -707,7 +764,10 @@ def test_too_many_questions_are_asked_to_come_back() -> None:
     async def ask_all() -> list[httpx.Response]:
         transport = httpx.ASGITransport(SharedReader(ledger, known_account).client.app)
         async with httpx.AsyncClient(transport=transport, base_url="http://airflow") as client:
-            asked = [asyncio.ensure_future(client.get(f"/?days={days}")) for days in (7, 30, 90)]
+            asked = [
+                asyncio.ensure_future(client.get(f"/?days={days}", headers={"user": name}))
+                for days, name in ((7, "a"), (30, "b"), (90, "c"))
+            ]
             await asyncio.wait(asked, return_when=asyncio.FIRST_COMPLETED)
             go.set()
             return await asyncio.gather(*asked)
@@ -739,7 +799,7 @@ def test_readers_of_one_login_are_looked_up_once_and_outside_of_airflows_threads
 
     monkeypatch.setattr(served_app, "get_auth_manager", Manager)
     app = SharedReader(lambda *_: FIGURES, known_account).client.app
-    del app.dependency_overrides[served_app.readable_dags]
+    del app.dependency_overrides[served_app.readable_dags], app.dependency_overrides[served_app.login_of]
     app.dependency_overrides[security.get_user] = lambda request: request.headers["user"]
     app.dependency_overrides[security.get_user].__annotations__ = {"request": served_app.Request}
 
