@@ -116,7 +116,7 @@ def test_the_size_of_a_list_is_asked_for_again_where_rows_could_be_deleted(
     monkeypatch.setattr("airflow_provider_cleanlist.transfers.list_reading.record_list_read", lambda *_: None)
     hook = SimpleNamespace(
         get_conn=lambda: SimpleNamespace(
-            iter_export_file=lambda *_: [LeadPage("L7", [{"lead_id": "1"}], total=2_000, cursor=None)]
+            iter_export_file=lambda *_, **__: [LeadPage("L7", [{"lead_id": "1"}], total=2_000, cursor=None)]
         ),
         get_lead_list=lambda _: SimpleNamespace(lead_count=2_001),
     )
