@@ -109,13 +109,15 @@ _NEVER_BEFORE_LETTERS = frozenset("£¯¤¦¨¬³¶¸¹¼½¾†‡ˆ‰˜")
 _NEVER_ALONE = frozenset("¹²³¸¨¯¬¦¤¿")
 _NEVER_TOGETHER = _NEVER_ALONE | frozenset("¢£¥§¶¼½¾×÷†‡")
 
-_TOKEN = re.compile(r"(?<![A-Za-z])[A-Za-z]*[^\x00-\x7f\xa0][^\x00-\x40\x5b-\x60\x7b-\x7f\xa0]*")
+_TOKEN = re.compile(r"(?<![A-Za-z])[A-Za-z]{0,63}[^\x00-\x7f\xa0][^\x00-\x40\x5b-\x60\x7b-\x7f\xa0]{0,64}")
 _PARTICLES = "and|am|d[aeio]s?|de[lnr]|della|du|e|et|i|in|la|las|le|les|los|of|und|van|vo[mn]|y|zu"
-_TORN = re.compile(rf"[A-Za-z]\xa0(?!(?:{_PARTICLES})\b)[a-z]+")
+_TORN = re.compile(rf"[A-Za-z]\xa0(?!(?:{_PARTICLES})\b)[a-z]{1, 63}")
 _IMPOSSIBLE, _ODD = "impossible", "odd"
 _FEW_WORDS = 8
 _MAX_WORDS = 20_000
 _MAX_LINES = 5
+_MAX_REST = 4_096
+_BETWEEN_WORDS = '\n\r\t ",;:|'
 
 
 class WesternText:
@@ -138,7 +140,10 @@ class WesternText:
     def add(self, text: str) -> None:
         """Take in the next piece of the text."""
         text = self._rest + text
-        whole = text.rfind("\n") + 1
+        last = len(text) - 1  # a line end of two characters stays whole
+        whole = max(text.rfind(mark, 0, last) for mark in _BETWEEN_WORDS) + 1
+        if len(text) - whole > _MAX_REST:
+            whole = len(text)
         self._rest = text[whole:]
         self._take(text[:whole])
 
@@ -167,25 +172,32 @@ class WesternText:
         if not text.isascii():
             for match in self._unusual(text):
                 if len(self.odd_lines) < _MAX_LINES:
-                    line += text.count("\n", position, match.start())
+                    line += _line_ends(text[position : match.start()])
                     position = match.start()
                     if line not in self.odd_lines:
                         self.odd_lines.append(line)
-        self._line += text.count("\n")
+        self._line += _line_ends(text)
 
     def _unusual(self, text: str) -> Iterator[re.Match[str]]:
         """Note the words of a text, and yield those that are odd."""
         for match in _TOKEN.finditer(text):
             word = match[0]
-            if word not in self._words:
-                if len(self._words) < _MAX_WORDS:
-                    self._words.add(word)
-                if kind := _oddity(word):
-                    self._odd[word] = kind
-                    yield match
+            if word in self._words:
+                continue
+            if is_counted := len(self._words) < _MAX_WORDS:
+                self._words.add(word)
+            kind = _oddity(word)
+            if kind and (is_counted or kind == _IMPOSSIBLE):
+                self._odd[word] = kind
+                yield match
         for match in _TORN.finditer(text) if "\xa0" in text else ():
-            self._odd[match[0]] = _ODD
-            yield match
+            if len(self._odd) < _MAX_WORDS:
+                self._odd[match[0]] = _ODD
+                yield match
+
+
+def _line_ends(text: str) -> int:
+    return text.count("\n") or text.count("\r")
 
 
 def _oddity(word: str) -> str | None:

@@ -13,6 +13,7 @@ import pytest
 
 from airflow_provider_cleanlist.contacts.errors import EncodingError
 from airflow_provider_cleanlist.contacts.readers.text import Decoder
+from airflow_provider_cleanlist.contacts.readers.western import WesternText
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[4] / "benchmarks"))
 from wrong_encodings import ENCODINGS, WESTERN, languages, outcome, outcomes, people
@@ -66,10 +67,11 @@ def test_few_foreign_names_after_hundreds_of_english_ones(names, encoding, size)
     assert "encoding='...'" in str(caught.value)
 
 
-def test_the_rows_are_named():
+@pytest.mark.parametrize("line_end", ["\n", "\r\n", "\r"])
+def test_the_rows_are_named(line_end):
     text = ENGLISH.replace("Harriet;Miller", "Łukasz;Wójcik", 1) + "Bożena;Żak;x\n"
     with pytest.raises(EncodingError, match=r"nor Windows-1252 \(near lines 2, 302\)"):
-        decoded(text.encode("cp1250"))
+        decoded(text.replace("\n", line_end).encode("cp1250"))
 
 
 @pytest.mark.parametrize(
@@ -99,3 +101,50 @@ def test_who_knows_better_may_say_so():
     with pytest.raises(EncodingError):
         decoded(text.encode("cp1252"))
     assert "".join(Decoder("cp1252").decode([text.encode("cp1252")])) == text
+
+
+def held(western: WesternText) -> int:
+    """Return how many characters a judge of texts has kept."""
+    return sum(
+        len(text) for part in vars(western).values() if isinstance(part, str | set | dict) for text in part
+    )
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        "José,O’Brien,acme.com\r" * 20,
+        '{"name": "José O’Brien"}, ' * 20,  # JSON in one line
+        "a" * 5_000 + "{}é,O’Brien\n",
+        "é" * 5_000,
+    ],
+    ids=["carriage returns", "one line", "long words", "one word"],
+)
+def test_no_text_is_kept_whole(row):
+    western = WesternText()
+    text = "".join(row.replace("{}", str(n)) for n in range(400_000 // len(row)))
+    for start in range(0, len(text), 16 * 1024):
+        western.add(text[start : start + 16 * 1024])
+        assert held(western) < 10_000
+
+
+def many_words() -> str:
+    """More words than are remembered, all of them Western."""
+    pairs = [a + b for a in "bcdfghjklmnpqrstvwxz" for b in "aeiou"]
+    return "\n".join(
+        f"{a}{b}{c}{d}né" for a in pairs for b in pairs for c, d in (pairs[:2], pairs[2:4], pairs[4:6])
+    )
+
+
+def test_a_large_text_is_judged_by_its_first_words():
+    text = many_words() + "\n" + "\n".join(f"{a}zêba" for a in many_words().replace("né", "").split()[:4_000])
+    assert decoded(text.encode("cp1252")) == text
+    western = WesternText()
+    western.add(text)
+    assert len(western.odd_lines) == 0
+    assert held(western) < 250_000 < len(text)
+
+
+def test_what_no_western_text_holds_is_found_behind_any_number_of_words():
+    with pytest.raises(EncodingError, match="nor Windows-1252"):
+        decoded(f"{many_words()}\nab£cd\n".encode("cp1252"))
