@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_cleanlist.redaction import redacted
 from airflow_provider_cleanlist.warehouse import tables
 from airflow_provider_cleanlist.warehouse.dialects import database_errors, database_of
 from airflow_provider_cleanlist.warehouse.errors import (
@@ -26,6 +27,7 @@ from airflow_provider_cleanlist.warehouse.plan import (
     check_counts,
     check_keys,
     plan_target,
+    unfilled_columns,
 )
 from airflow_provider_cleanlist.warehouse.publication import Publication
 from airflow_provider_cleanlist.warehouse.publish import check_writable, publish
@@ -239,6 +241,14 @@ def _prepare_target(
     database = database_of(engine)
     before = tables.columns_of(engine, spec.table)
     plan = plan_target(spec, fields, before)
+    for name, columns in unfilled_columns(spec, plan, before).items():
+        log.warning(
+            "Nothing fills the column %s of %s: the list has, or had, several fields of that name, so %s. Name them "
+            "apart in Cleanlist or with columns=, and drop the columns that you do not need.",
+            name,
+            spec.table,
+            " and ".join(f"{redacted(column.raw)!r} goes into {column.target}" for column in columns),
+        )
     if before is None:
         try:
             tables.ensure_table(engine, tables.target_table(spec, plan, database), database.complete_target)

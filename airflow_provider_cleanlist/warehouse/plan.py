@@ -222,6 +222,29 @@ def plan_target(spec: LoadSpec, fields: Sequence[str], target: TargetColumns | N
     return TargetPlan(columns, meta, key, added)
 
 
+def unfilled_columns(
+    spec: LoadSpec, plan: TargetPlan, target: TargetColumns | None
+) -> dict[str, tuple[Column, ...]]:
+    """Return the target's columns that an earlier load may have filled with fields that have hashed names now.
+
+    Args:
+        spec: The load.
+        plan: The target's columns.
+        target: Columns that the target had before; None if it did not exist.
+
+    Returns:
+        The fields' columns by the column that each would have if no other field had the same form.
+    """
+    found: dict[str, tuple[Column, ...]] = {}
+    for column in plan.columns:
+        plain = naming.plain_name(column.raw)
+        if plain is None or column.target != naming.hashed_name(column.raw) or plain in spec.known_fields:
+            continue
+        if plain in (target or ()) and plain not in plan.written:
+            found[plain] = (*found.get(plain, ()), column)
+    return found
+
+
 def column_names(spec: LoadSpec, fields: Sequence[str], existing: Container[str] = ()) -> dict[str, str]:
     """Return the target column of every field: the name that ``columns`` gives, else the field's own."""
     renamed = {raw: name for raw, name in (spec.columns or {}).items() if name is not None}

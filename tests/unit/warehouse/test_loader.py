@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from dataclasses import replace
 from datetime import date, timedelta
 
@@ -239,6 +240,43 @@ def test_colliding_columns_are_told_apart_whatever_page_they_come_on(engine, loa
     assert len({name for r in rows_of("one") for name in r if name.startswith("company_size_")}) == 2
 
 
+def test_a_column_that_a_second_field_of_its_name_leaves_unfilled_is_told(load_pages, rows_of, caplog):
+    load_pages([lead(1, **{"ICP Score": "old"})])
+    load_pages([lead(1, **{"ICP Score": "new"})])
+    assert rows_of() == [row(1, icp_score="new")]
+    assert "Nothing fills" not in caplog.text
+    load_pages([lead(1, **{"ICP Score": "newer", "ICP score": "other"})])
+    assert rows_of()[0]["icp_score_bd2bc152"] == "newer"
+    said = "the column icp_score of leads: .*'ICP Score' goes into icp_score_bd2bc152 and 'ICP score' goes into icp"
+    assert re.search(said, caplog.text)
+    caplog.clear()
+    load_pages([lead(1, **{"ICP Score": "newest"})])
+    assert rows_of()[0]["icp_score_bd2bc152"] == "newest"
+    assert re.search(
+        r"the column icp_score of leads: .*'ICP Score' goes into icp_score_bd2bc152\.", caplog.text
+    )
+
+
+@pytest.mark.parametrize(
+    ("fields", "arguments"),
+    [
+        pytest.param({"ICP Score": "a", "ICP score": "b"}, {}, id="a new table"),
+        pytest.param({"Email": "an agent's"}, {}, id="a documented field"),
+        pytest.param(
+            {"ICP Score": "a", "ICP score": "b"},
+            {"columns": {"ICP Score": None}},
+            id="only one of them is loaded",
+        ),
+    ],
+)
+def test_no_other_column_is_told(engine, load_pages, caplog, fields, arguments):
+    if arguments:
+        execute(engine, "CREATE TABLE leads (lead_id TEXT, icp_score TEXT)")
+    load_pages([lead(1, **fields)], **arguments)
+    load_pages([lead(1, email="own", **fields)], **arguments)
+    assert "Nothing fills" not in caplog.text
+
+
 def test_new_columns_are_reported(load_pages):
     assert load_pages([lead(1)]).columns_added == ()
     assert load_pages([lead(1, score=1)]).columns_added == ("score",)
@@ -324,7 +362,7 @@ def test_a_complete_stage_is_published_without_reading_again(engine, make_spec, 
         yield from paged([[lead(1)], [lead(2)]])(None)
         execute(engine, "CREATE TRIGGER t BEFORE INSERT ON leads BEGIN INSERT INTO nowhere VALUES (1); END")
 
-    with pytest.raises(LoadError, match=r"no such table: main\.nowhere"):
+    with pytest.raises(LoadError, match="no such table"):
         load(engine, make_spec(), break_the_table, batch_rows=1)
     execute(engine, "DROP TRIGGER t")
     again = paged([])
@@ -528,8 +566,8 @@ def test_null_keys_stop_the_load(load_pages, engine):
             "NOT NULL constraint failed: leads.owner",
         ),
         ("CREATE TABLE leads (lead_id INTEGER PRIMARY KEY)", {}, LoadDataError, "datatype mismatch"),
-        ("SELECT 1", {"table": "nowhere.leads"}, LoadConfigurationError, "unknown database nowhere"),
-        ("SELECT 1", {"staging_schema": "nowhere"}, LoadConfigurationError, "unknown database nowhere"),
+        ("SELECT 1", {"table": "nowhere.leads"}, LoadConfigurationError, r"nowhere\..*unknown database"),
+        ("SELECT 1", {"staging_schema": "nowhere"}, LoadConfigurationError, r"nowhere\..*unknown database"),
     ],
 )
 def test_what_does_not_fit_is_told_and_the_target_unchanged(
