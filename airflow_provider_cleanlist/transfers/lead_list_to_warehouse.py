@@ -71,7 +71,7 @@ class LeadListToWarehouseOperator(WarehouseLoadOperator):
             (for ``snapshot``: the whole day).
         on_missing: What happens to rows of this list whose leads have left it, with ``mode="merge"``: ``keep``,
             ``soft_delete`` (stamp ``_cleanlist_deleted_at``) or ``delete``. Only when as many leads were read as the
-            list says it has.
+            list says it has. Use ``delete`` with ``read="export"``: pages can miss a lead of a list that changes.
         schema_evolution: What happens to lead fields that the table has no column for: ``add`` a column, ``ignore``
             them (they go into the JSON column ``_extra``), or ``fail``.
         columns: Fields to load: a list of names, or a mapping of field to column name (None keeps the field's own).
