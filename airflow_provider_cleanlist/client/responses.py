@@ -256,12 +256,14 @@ class LeadPage:
         leads: Leads as the API sent them; only a non-empty ``lead_id`` is guaranteed.
         total: Leads in the list when the page was read, or None.
         cursor: Opaque cursor of the next page; None on the last one.
+        fields: Fields of all leads of an export, as its header has them; empty for other pages.
     """
 
     list_id: str
     leads: Sequence[dict[str, Any]]
     total: int | None
     cursor: str | None
+    fields: tuple[str, ...] = ()
 
     @property
     def records(self) -> Sequence[Mapping[str, Any]]:

@@ -347,7 +347,8 @@ class CleanlistHook(BaseHook):
             read: ``pages`` reads it page by page, ``export`` as one CSV file: one request, all values text.
 
         Returns:
-            A data frame with the fields of the leads as columns, in the order of their first appearance.
+            A data frame with the fields of the leads as columns, in the order of their first appearance. Without leads,
+            it has the columns of the export, or ``lead_id`` alone.
 
         Raises:
             CleanlistConfigurationError: pandas is not installed, or ``read`` is something else.
@@ -368,11 +369,15 @@ class CleanlistHook(BaseHook):
             else self._client.iter_export_file(list_id)
         )
         try:
-            leads = {lead["lead_id"]: lead for page in pages for lead in page.leads}
+            leads: dict[str, dict[str, Any]] = {}
+            fields: tuple[str, ...] = ("lead_id",)
+            for page in pages:
+                leads |= {lead["lead_id"]: lead for lead in page.leads}
+                fields = page.fields or fields
         except (errors.ExportInconsistentError, errors.ExportNotResumableError) as error:
             info = errors.ErrorInfo(f"export list {list_id}", str(error))
             raise CleanlistUnexpectedResponseError(info) from None
-        return pd.DataFrame.from_records(list(leads.values()))
+        return pd.DataFrame.from_records(list(leads.values()), columns=None if leads else fields)
 
     def _client_of(
         self, settings: ClientSettings, make: Callable[[ClientSettings, str], CleanlistClient]

@@ -282,6 +282,12 @@ def _check_columns(spec: LoadSpec, leads: Sequence[dict[str, Any]]) -> None:
     """
     for lead in leads[:1]:
         if lacking := missing_fields(_named_fields(spec), lead):
+            if agents := [name for field in lacking if (name := f"{field} (smart agent)") in lead]:
+                raise CleanlistConfigurationError(
+                    f"columns or key name {', '.join(map(repr, lacking))}, which the export of list {spec.list_id} "
+                    f"does not have. Nothing was written. Name {', '.join(map(repr, agents))} instead: a smart agent "
+                    "with the name of a documented field is called so here."
+                )
             raise CleanlistConfigurationError(
                 f"columns or key name {', '.join(map(repr, lacking))}, which the export of list {spec.list_id} does "
                 "not have: a smart agent may have been renamed or removed. Nothing was written. Name it as in the "

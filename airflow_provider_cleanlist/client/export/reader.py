@@ -8,7 +8,7 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from airflow_provider_cleanlist.client import errors
@@ -188,9 +188,8 @@ class ExportReader:
                 if leads:
                     if waiting is not None:
                         yield waiting
-                    waiting = LeadPage(
-                        self._list_id, leads, export.row_count, self._sealed(export, download, parser)
-                    )
+                    cursor = self._sealed(export, download, parser)
+                    waiting = LeadPage(self._list_id, leads, export.row_count, cursor, parser.fields or ())
             last = parser.end()
             if not checked:
                 self._check_fields(parser.fields or ())
@@ -202,11 +201,11 @@ class ExportReader:
             raise errors.ExportInconsistentError(f"the file cannot be read: {error}") from None
         self._check_end(export, download, parser, ends_in_a_row=bool(last))
         if waiting is not None and not last:
-            yield LeadPage(self._list_id, waiting.leads, waiting.total, None)
+            yield replace(waiting, cursor=None)
             return
         if waiting is not None:
             yield waiting
-        yield LeadPage(self._list_id, last, export.row_count, None)
+        yield LeadPage(self._list_id, last, export.row_count, None, parser.fields or ())
 
     def _parts(self, export: SignedExport, download: Download) -> Iterator[bytes]:
         failures, resumed_at = 0, download.received

@@ -21,6 +21,7 @@ import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
 
 from airflow_provider_cleanlist import exceptions
+from airflow_provider_cleanlist.client.export.csv_file import EXPORT_FIELDS
 from airflow_provider_cleanlist.client.responses import MANAGED_LIST_NAMES
 from airflow_provider_cleanlist.hooks.cleanlist import CleanlistHook
 from airflow_provider_cleanlist.sandbox.server import SandboxServer
@@ -367,7 +368,20 @@ def test_the_last_copy_of_a_lead_wins(use: Any, answering: Any) -> None:
 
 
 def test_an_empty_list_is_an_empty_data_frame(use: Any, answering: Any) -> None:
-    assert len(use(answering(200, b'{"leads": []}')).get_leads_df("l")) == 0
+    frame = use(answering(200, b'{"leads": []}')).get_leads_df("l")
+    assert len(frame) == 0
+    assert frame["lead_id"].to_list() == []
+
+
+@pytest.mark.parametrize("leads", [0, 2])
+def test_a_data_frame_of_an_export_has_its_columns_also_without_leads(
+    hook: CleanlistHook, sandbox: SandboxServer, leads: int
+) -> None:
+    sandbox.settings.change(export_labels=True, smart_columns=["ICP Score"])
+    list_id = sandbox.state.add_leads("leads", leads).list_id
+    frame = hook.get_leads_df(list_id, read="export")
+    assert list(frame.columns) == [*EXPORT_FIELDS, "ICP Score"]
+    assert len(frame["lead_id"].to_list()) == leads
 
 
 # Budgets and secrets

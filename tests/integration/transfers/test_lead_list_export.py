@@ -118,6 +118,21 @@ def test_smart_agents_with_the_very_names_of_columns_displace_none(
     assert any(row[column] for row in after.values())
 
 
+@pytest.mark.parametrize("agent", ["Provider", "Full Name"])
+def test_a_smart_agent_named_like_a_field_is_asked_for_by_its_name_here(
+    sandbox, run_load, sqlite_warehouse, agent
+):
+    sandbox.settings.change(export_labels=True, smart_columns=[agent])
+    prospects = sandbox.state.add_leads("Prospects", 3)
+    with pytest.raises(CleanlistConfigurationError, match=rf"Name '{agent} \(smart agent\)' instead"):
+        run_load(list_id=prospects.list_id, read="export", columns=["title", agent])
+    run_load(list_id=prospects.list_id, read="export", columns=["title", f"{agent} (smart agent)"])
+    column = f"{agent.lower().replace(' ', '_')}_smart_agent"
+    assert any(row[column] for row in rows(sqlite_warehouse).values())
+    with pytest.raises(CleanlistConfigurationError, match="may have been renamed or removed"):
+        run_load(list_id=prospects.list_id, read="export", columns=["title", "ICP Score"])
+
+
 def test_an_export_has_columns_of_smart_agents_only_where_the_load_may_take_them(
     sandbox, run_load, sqlite_warehouse
 ):
