@@ -6,7 +6,6 @@ its number or its page: ``12;#Acme``, ``Acme (https://...)``, ``["Acme"]``, ``{"
 
 from __future__ import annotations
 
-import ast
 import json
 import re
 from collections.abc import Sequence
@@ -32,6 +31,7 @@ _LONGEST = 5_000  # characters of a record that a name is looked for in
 _LABELLED_LINK = re.compile(r'=\s*HYPERLINK\(\s*"[^"]*"\s*[,;]\s*"([^"]+)"\s*\)', re.IGNORECASE)
 _TARGET = re.compile(r" ?\((?:https?://|mailto:)[^()\s]*\)(?:,\s*|\Z)", re.IGNORECASE)
 _QUOTED_FIRST = re.compile(r'"([^"]*,[^"]*)",\S')
+_PYTHON_LIST = re.compile(r"\['[^'\\]*'(?:, '[^'\\]*')*\]")
 _KEYS_OF_NAMES = ("name", "label", "value")
 
 _MISREAD = re.compile(r"[\xc2-\xc5\xce-\xd1][^\x00-\x7f]|[\xe2-\xea][^\x00-\x7f]{2}")
@@ -90,15 +90,12 @@ def _looked_up(parts: Sequence[str]) -> Sequence[str]:
 
 def _names_in_json(text: str) -> Sequence[str] | None:
     """Return the names in a list or object, also as Python writes a list; None if the text is neither."""
+    if _PYTHON_LIST.fullmatch(text):
+        return re.findall(r"'([^']+)'", text)
     try:
         found = json.loads(text)
     except (ValueError, RecursionError):
-        if text[0] != "[" or len(text) > _LONGEST_ENCODED:
-            return None
-        try:
-            found = ast.literal_eval(text)
-        except (ValueError, SyntaxError, MemoryError, RecursionError):
-            return None
+        return None
     names = map(_name_in, found if isinstance(found, list) else [found])
     return [name for name in names if name]
 

@@ -375,6 +375,7 @@ def test_the_first_of_several_companies_in_a_cell(cell: str, company: str) -> No
         ('{"attributes": {"type": "Account"}, "Name": "Thistle"}', "Thistle"),
         ('["Thistle", "Side"]', "Thistle"),
         ("['Thistle']", "Thistle"),
+        ("['Thistle', 'Side']", "Thistle"),
         ('[{"label": "Thistle"}, {"label": "Side"}]', "Thistle"),
         # what only looks like these
         ("Thistle (Berlin)", "Thistle (Berlin)"),
@@ -383,6 +384,7 @@ def test_the_first_of_several_companies_in_a_cell(cell: str, company: str) -> No
         ("Thistle, Side", "Thistle, Side"),
         ("{Thistle}", "{Thistle}"),
         ("[Thistle]", "[Thistle]"),
+        ("['Thistle' Side]", "['Thistle' Side]"),
     ],
 )
 def test_a_company_is_read_without_its_notation(cell: str, company: str) -> None:
@@ -649,7 +651,7 @@ def test_an_entity_is_the_same_person_as_its_character() -> None:
 # --- foreign text costs no more than its length ------------------------------------------------------------------
 
 PATTERNS = [
-    *["{{", "\\u00", "*|", "&amp;", ";#", " ::: ", " (https://", "<b", '["', "''", "\u201c"],
+    *["{{", "\\u00", "*|", "&amp;", ";#", " ::: ", " (https://", "<b", '["', "['", "', '", "''", "\u201c"],
     *[".", " ", ";", "&", "'", '"', "-", "=", "[", "a.", "@a", "](", "<a ", ",;| ", "www.", "%25", "a@."],
     *["linkedin.com/in/", '=HYPERLINK("'],
 ]
