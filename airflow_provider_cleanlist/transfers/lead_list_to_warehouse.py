@@ -12,6 +12,7 @@ from airflow_provider_cleanlist.client import errors
 from airflow_provider_cleanlist.exceptions import (
     CleanlistAuthenticationError,
     CleanlistConfigurationError,
+    CleanlistPermissionError,
     CleanlistRateLimitedError,
 )
 from airflow_provider_cleanlist.hooks.cleanlist import CleanlistHook
@@ -232,9 +233,14 @@ class LeadListToWarehouseOperator(WarehouseLoadOperator):
             staged = "pages"
         elif not lacking_fields(spec) and is_resumable(engine, export_spec(spec), now):
             staged = "export"
+        may_read_lists = True
         if staged is None and lead_count is None and not fields_only_exported(spec):
-            lead_count = hook.get_lead_list(spec.list_id).lead_count
-        return choose(lead_count, self._page_size(), spec, staged=staged), lead_count
+            try:
+                lead_count = hook.get_lead_list(spec.list_id).lead_count
+            except CleanlistPermissionError:
+                may_read_lists = False
+        choice = choose(lead_count, self._page_size(), spec, staged=staged, may_read_lists=may_read_lists)
+        return choice, lead_count
 
     def _read(self) -> str:
         read = given(self.read) or "pages"

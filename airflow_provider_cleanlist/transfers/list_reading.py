@@ -47,7 +47,14 @@ class Choice:
     reason: str
 
 
-def choose(lead_count: int | None, page_size: int, spec: LoadSpec, *, staged: Source | None) -> Choice:
+def choose(
+    lead_count: int | None,
+    page_size: int,
+    spec: LoadSpec,
+    *,
+    staged: Source | None,
+    may_read_lists: bool = True,
+) -> Choice:
     """Return how ``auto`` reads a list.
 
     Args:
@@ -55,6 +62,7 @@ def choose(lead_count: int | None, page_size: int, spec: LoadSpec, *, staged: So
         page_size: Leads per page.
         spec: The load.
         staged: How an earlier attempt read a part of it that can be used.
+        may_read_lists: Whether the key may read lists, as pages need; it may be one that may export them only.
     """
     if only_exported := fields_only_exported(spec):
         return Choice("export", f"pages do not have {', '.join(only_exported)}")
@@ -63,6 +71,8 @@ def choose(lead_count: int | None, page_size: int, spec: LoadSpec, *, staged: So
     # a composed full name can differ from the lead's own
     if lacking := [field for field in _named_fields(spec) if field in (*NOT_EXPORTED, "full_name")]:
         return Choice("pages", f"an export does not have {', '.join(lacking)}")
+    if not may_read_lists:
+        return Choice("export", "the API key may not read lists")
     if lead_count is None:
         return Choice("pages", "its size is not known")
     pages = -(-lead_count // page_size)

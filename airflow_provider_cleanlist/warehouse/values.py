@@ -30,6 +30,8 @@ _Convert = Callable[[Sequence[Any]], Sequence[Any]]
 
 _NOT_JSON = re.compile("NaN|Infinity")
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+_INTEGER = re.compile(r"[+-]?[0-9]+(?:\.0*)?")
+_NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _TRUE, _FALSE = frozenset({"true", "t", "yes", "y", "1"}), frozenset({"false", "f", "no", "n", "0"})
 
 
@@ -62,10 +64,6 @@ def parse_document(text: Any) -> Any:
         return text
 
 
-def _same(value: Any) -> Any:
-    return value
-
-
 def _is_storable(text: str) -> bool:
     if "\x00" in text:
         return False
@@ -89,10 +87,24 @@ def _are_storable_texts(values: Sequence[Any]) -> bool:
 def _to_integer(value: Any) -> int:
     if isinstance(value, float) and not value.is_integer():
         raise ValueError
-    number = int(value.strip() if isinstance(value, str) else value)
+    number = int(_decimal(value, _INTEGER).partition(".")[0] if isinstance(value, str) else value)
     if not -(2**63) <= number < 2**63:
         raise ValueError
     return number
+
+
+def _to_float(value: Any) -> float:
+    number = float(_decimal(value, _NUMBER) if isinstance(value, str) else value)
+    if not math.isfinite(number):
+        raise ValueError
+    return number
+
+
+def _decimal(text: str, form: re.Pattern[str]) -> str:
+    """Return a text that is a plain number in ASCII digits; Python would also read ``1_000`` and ``nan``."""
+    if form.fullmatch(text.strip()) is None:
+        raise ValueError
+    return text.strip()
 
 
 def _to_boolean(value: Any) -> bool:
@@ -114,7 +126,7 @@ def _to_date(value: Any) -> date:
 
 _CONVERTERS: dict[ColumnType, Callable[[Any], Any]] = {
     "integer": _to_integer,
-    "float": float,
+    "float": _to_float,
     "boolean": _to_boolean,
     "date": _to_date,
     "timestamp": _to_timestamp,
@@ -124,8 +136,8 @@ _CONVERTERS: dict[ColumnType, Callable[[Any], Any]] = {
 def convert(value: Any, kind: ColumnType) -> Any:
     """Return a value as a number, boolean, date or timestamp.
 
-    A blank string is NULL. Numbers and booleans can be text; dates and timestamps are ISO 8601, and UTC if they have no
-    zone.
+    A blank string is NULL. Numbers and booleans can be text; numbers have ASCII digits and a decimal point, an integer
+    no fraction but zero. Dates and timestamps are ISO 8601, and UTC if they have no zone.
 
     Raises:
         ValueError: The value does not have that type. The message does not contain the value.
@@ -292,10 +304,17 @@ class RowMaker:
             return cleaned
         return document
 
+    def _document(self, text: Any) -> str:
+        """Return the JSON document of a cell; one nested too deeply to be read or written is a text like any other."""
+        try:
+            return self._json(parse_document(text))
+        except RecursionError:
+            return self._json(text)
+
     def _typed(self, values: Sequence[Any], column: StagedColumn) -> Sequence[Any]:
         if column.type == "json":
-            read = parse_document if self._spec.source == "export" else _same
-            return [None if value is None else self._json(read(value)) for value in values]
+            write = self._document if self._spec.source == "export" else self._json
+            return [None if value is None else write(value) for value in values]
         converted = []
         for number, value in enumerate(values, start=1):
             try:

@@ -286,6 +286,17 @@ def test_a_key_that_may_only_export_confirms_nothing(sandbox, run_load, sqlite_w
     assert len(rows(sqlite_warehouse)) == 20
 
 
+def test_auto_takes_an_export_with_a_key_that_may_only_export(sandbox, run_load, sqlite_warehouse):
+    prospects = sandbox.state.add_leads("Prospects", 20)
+    sandbox.faults.fail(DETAILS, 403, times=2)
+    assert run_load(list_id=prospects.list_id, read="auto")["rows_written"] == 20
+    assert endpoints(sandbox)[-2:] == [EXPORT, FILE]
+    for endpoint in (DETAILS, EXPORT, CONTENTS):
+        sandbox.faults.fail(endpoint, 403, times=2)
+    with pytest.raises(CleanlistPermissionError):
+        run_load(list_id=prospects.list_id, read="auto", run_id="next")
+
+
 def test_a_column_of_a_smart_agent_that_is_gone_keeps_its_values(sandbox, run_load, sqlite_warehouse):
     prospects = sandbox.state.add_leads("Prospects", 20)
     sandbox.settings.change(smart_columns=["ICP Score", "Fit"])

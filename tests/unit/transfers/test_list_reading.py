@@ -51,6 +51,12 @@ def test_auto(leads, staged, columns, source, reason):
     assert reason in choice.reason
 
 
+@pytest.mark.parametrize(("columns", "source"), [(None, "export"), ({"provider": None}, "pages")])
+def test_auto_with_a_key_that_may_only_export(columns, source):
+    choice = choose(None, 500, spec(columns=columns), staged=None, may_read_lists=False)
+    assert choice.source == source
+
+
 def test_a_load_by_export_has_a_stage_of_its_own_kind():
     pages = spec()
     exported = export_spec(pages)

@@ -151,7 +151,12 @@ def test_a_record_without_id_is_named_by_page_and_row(make_spec, record):
         ("integer", "7", 7),
         ("integer", 7.0, 7),
         ("integer", " 7 ", 7),
+        ("integer", "85.0", 85),
+        ("integer", "-3.", -3),
+        ("integer", "+5", 5),
         ("float", "1e3", 1000.0),
+        ("float", " -.5 ", -0.5),
+        ("float", 7, 7.0),
         ("boolean", "Yes", True),
         ("boolean", 0, False),
         ("boolean", True, True),
@@ -175,7 +180,16 @@ def test_convert(kind, value, expected):
         ("integer", 7.5),
         ("integer", 2**63),
         ("integer", [1]),
+        ("integer", "85.5"),
+        ("integer", "1_000"),
+        ("integer", "٣"),
         ("float", "a lot"),
+        ("float", "1_0.5"),
+        ("float", "٣.0"),
+        ("float", "inf"),
+        ("float", "1e400"),
+        ("float", "nan"),
+        ("float", float("inf")),
         ("boolean", "maybe"),
         ("boolean", 2),
         ("date", "31.01.2026"),
@@ -276,6 +290,19 @@ def test_numbers_that_json_lacks_become_null(make_spec):
         values(maker, {"lead_id": "b", "tags": ["Infinity Ltd", "NaN"]})["tags"] == '["Infinity Ltd","NaN"]'
     )
     assert maker.cleaned == 2
+
+
+@pytest.mark.parametrize("depth", [50, 400, 800, 900, 5_000])
+@pytest.mark.parametrize("inner", ['"\\u0000x"', "NaN"])
+def test_a_cell_nested_too_deeply_is_a_text(make_spec, depth, inner):
+    maker = RowMaker(make_spec(column_types={"note": "json"}, source="export"))
+    text = "[" * depth + inner + "]" * depth
+    document = values(maker, {"lead_id": "a", "note": text})["note"]
+    if document.startswith("["):
+        assert document == "[" * depth + {"NaN": "null"}.get(inner, '"x"') + "]" * depth
+    else:
+        assert depth > 50
+        assert json.loads(document) == text
 
 
 @pytest.mark.parametrize(
