@@ -115,7 +115,7 @@ def read_lead_lists(
         The lists that were kept.
 
     Raises:
-        UnexpectedResponseError: The pages never end, or the names on them are too long.
+        UnexpectedResponseError: The pages never end or hold more than they are asked for, or what is kept is too much.
     """
     for _ in range(READINGS):
         lists = yield from _read_once(surface, keep, pages)
@@ -131,16 +131,20 @@ def _read_once(
     seen: set[int] = set()  # hashes: there may be many ids, and long ones
     totals: set[int] = set()
     cursor, cursors, room = None, PageCursors(_OPERATION, pages=pages), LIST_CHARACTERS
+    most = pages * endpoints.MAX_LISTS_PER_PAGE
     while True:
         page = yield endpoints.list_lead_lists(surface, cursor, None)
+        seen.update(hash(item.list_id) for item in page.lists)
+        if len(seen) > most:
+            problem = f"there are more than {most:,} of them"
+            raise errors.UnexpectedResponseError(errors.ErrorInfo(_OPERATION, problem, status=200))
         for item in page.lists:
-            seen.add(hash(item.list_id))
             if (part := keep(item)) is not None:
                 kept[item.list_id] = part
-                room -= len(part.list_id) + len(part.name)
-        if room < 0:
-            problem = f"their names have more than {LIST_CHARACTERS:,} characters together"
-            raise errors.UnexpectedResponseError(errors.ErrorInfo(_OPERATION, problem, status=200))
+                room -= len(str(part.model_dump()))
+            if room < 0:
+                problem = f"they have more than {LIST_CHARACTERS:,} characters together"
+                raise errors.UnexpectedResponseError(errors.ErrorInfo(_OPERATION, problem, status=200))
         if page.total is not None:
             totals.add(page.total)
         cursor = cursors.after(page)

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_cleanlist import input_limits
+from airflow_provider_cleanlist.client.endpoints import MAX_LISTS_PER_PAGE
 from airflow_provider_cleanlist.client.models import Contact
 from airflow_provider_cleanlist.client.rate_limit import redis
 from airflow_provider_cleanlist.client.rate_limit.file import (
@@ -126,7 +127,10 @@ def test_the_limits_of_lists_and_loads() -> None:
         f"columns that are read; {limits.PARQUET_MEMORY // limits.MB} MB of memory",
         f"| A gzipped Parquet file | {limits.GZIPPED_PARQUET_BYTES // 1024**3} GB |",
         f"next page | {limits.CURSOR_CHARACTERS:,} characters |",
-        f"triggerer keeps | {limits.LIST_CHARACTERS:,} characters, {MAX_PAGES} pages |",
+        f"names and counts | {limits.LIST_CHARACTERS:,} characters with the names of fields, {MAX_PAGES} pages, "
+        f"{MAX_PAGES * MAX_LISTS_PER_PAGE:,} lists |",
+        f"with all their fields | {limits.LIST_CHARACTERS:,} characters with the names of fields, among "
+        f"{limits.PAGES_OF_LISTS * MAX_LISTS_PER_PAGE:,} lists |",
         f"fields together | {limits.FIELD_CHARACTERS:,} characters |",
         f"| {limits.EXPORT_BYTES // 1024**3} GB, and not more than Cleanlist says; a row "
         f"{limits.EXPORT_ROW_BYTES // 1024**2} MB, {limits.EXPORT_COLUMNS:,} columns |",

@@ -115,3 +115,41 @@ def test_the_managed_list_goes_by_its_other_name_in_a_complete_reading_only() ->
     assert LeadLists(managed).named("Prospects") == []
     with pytest.raises(errors.UnexpectedResponseError, match=GAP):
         LeadLists(managed, is_complete=False).named("Extension Leads")
+
+
+def read_pages(*pages: Sequence[LeadList], most: int = 1000) -> LeadLists:
+    """Read pages that hold what somebody likes, as a triggerer or a worker does."""
+    reading = read_lead_lists(Surface.V2, lambda item: item, pages=most)
+    next(reading)
+    try:
+        for number, lists in enumerate(pages, 1):
+            reading.send(LeadListPage(lists=[*lists], cursor=f"{number}" if number < len(pages) else None))
+    except StopIteration as end:
+        found: LeadLists = end.value
+        return found
+    raise AssertionError("not all pages were wanted")
+
+
+def many(count: int, first: int = 0, **fields: object) -> list[LeadList]:
+    return [LeadList(list_id=f"{number}", **fields) for number in range(first, first + count)]
+
+
+@pytest.mark.parametrize("pages", [(many(201),), (many(100), many(101, 100))])
+def test_more_lists_than_the_pages_are_asked_for_are_an_error(pages: tuple[Sequence[LeadList], ...]) -> None:
+    with pytest.raises(errors.UnexpectedResponseError, match="there are more than 200 of them"):
+        read_pages(*pages, most=2)
+    assert len(read_pages(many(150), many(150, 50), most=2).lists) == 200
+
+
+@pytest.mark.parametrize("field", ["name", "description", "something_new"])
+def test_what_is_kept_of_lists_is_bounded_whatever_it_is_called(field: str) -> None:
+    lists = many(10, **{field: "x" * 500_000})
+    with pytest.raises(errors.UnexpectedResponseError, match="they have more than 4,000,000 characters"):
+        read_pages(*([item] for item in lists))
+    assert len(read_pages(*([item] for item in lists[:7])).lists) == 7
+
+
+def test_lists_without_a_name_count_by_what_they_take() -> None:
+    with pytest.raises(errors.UnexpectedResponseError, match="they have more than 4,000,000 characters"):
+        read_pages(*(many(100, start) for start in range(0, 40_000, 100)))
+    assert len(read_pages(*(many(100, start) for start in range(0, 10_000, 100)), most=100).lists) == 10_000

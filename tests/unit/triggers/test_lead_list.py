@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -11,11 +12,13 @@ from airflow.triggers import base
 
 from airflow_provider_cleanlist.client import errors
 from airflow_provider_cleanlist.client.endpoints import Call
+from airflow_provider_cleanlist.client.lead_lists import LeadLists
 from airflow_provider_cleanlist.client.rate_limit.core import Priority
 from airflow_provider_cleanlist.client.responses import LeadList, LeadListPage
 from airflow_provider_cleanlist.client.settings import ClientSettings, build_settings
 from airflow_provider_cleanlist.exceptions import CleanlistConfigurationError
 from airflow_provider_cleanlist.input_limits import LIST_CHARACTERS
+from airflow_provider_cleanlist.triggers import lead_list as module
 from airflow_provider_cleanlist.triggers.lead_list import CleanlistListTrigger, _differ, _pause
 from airflow_provider_cleanlist.triggers.list_counts import SharedCounts
 
@@ -185,6 +188,28 @@ class TestSharedCounts:
         refused = latest("x" * (LIST_CHARACTERS // 899))
         assert "more than 4,000,000 characters" in str(refused.error)
         assert refused.lead_lists.lists == ()
+
+    def test_more_lists_than_100_pages_hold_are_an_error(self):
+        poller = Answers(lambda *_: page(*map(str, range(10_001))))
+        reading = asyncio.run(SharedCounts(poller).latest(300.0))  # type: ignore[arg-type]
+        assert "there are more than 10,000 of them" in str(reading.error)
+
+    def test_names_are_compared_beside_the_event_loop(self, monkeypatch: pytest.MonkeyPatch):
+        named, threads = LeadLists.named, []
+
+        def noting(lists: LeadLists, name: str) -> list[LeadList]:
+            threads.append(threading.current_thread())
+            return named(lists, name)
+
+        lists = [LeadList(list_id="a", name="Prospects", lead_count=7)]
+        shared = SharedCounts(Answers(lambda *_: LeadListPage(lists=lists)))  # type: ignore[arg-type]
+        monkeypatch.setattr(LeadLists, "named", noting)
+        monkeypatch.setattr(module, "shared_counts", lambda _: shared)
+        trigger = CleanlistListTrigger(list_name="prospects", counts=["lead_count"])
+        _, current = asyncio.run(trigger._check())
+        assert current == counts(7, None, "a")
+        assert len(threads) == 1
+        assert threads != [threading.current_thread()]
 
     def test_the_details_of_a_list_are_kept_without_its_texts(self):
         single = LeadList(list_id="a", name="n" * 9000, description="d" * 9000, enriched_count=1)
