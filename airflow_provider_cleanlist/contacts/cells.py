@@ -257,7 +257,10 @@ def plain_text(field: str, value: object) -> str | None:
         values = named_values(text)
         if len(values) != 1 and (field in _NAMES or not values):
             break
-        named = clean_text(unwrapped(values[0]))
+        first = values[0]
+        if first == text and field == "company_name" and (parted := _UP_TO_SEMICOLON.search(text)):
+            first = parted[0]
+        named = clean_text(unwrapped(first))
         if named == text:
             break
         text = named
@@ -278,14 +281,11 @@ def cleaned_values(chosen: Mapping[str, object]) -> Mapping[str, object]:
     for field in TEXTS:
         value = chosen.get(field)
         if isinstance(value, str) and not (
-            _is_plain(value) and (value[:1].isalpha() or field == "company_name")
+            _is_plain(value) and (";" not in value if field == "company_name" else value[:1].isalpha())
         ):
             cleaned = cleaned or dict(chosen)
             text = plain_text(field, value)
             cleaned[field] = None if text and _says_nothing(field, text, chosen) else text
-    company = (cleaned or chosen).get("company_name")
-    if isinstance(company, str) and ";" in company and (first := _UP_TO_SEMICOLON.search(company)):
-        cleaned = {**(cleaned or chosen), "company_name": first[0]}
     if are_nobodys(chosen):
         return {**(cleaned or chosen), **dict.fromkeys(_NAMES)}
     return cleaned or chosen

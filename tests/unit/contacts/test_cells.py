@@ -344,6 +344,8 @@ def test_three_people_with_a_placeholder_profile_are_three() -> None:
         (";Thistle", "Thistle"),
         ("Smith &amp; Sons;Other", "Smith & Sons"),
         ("A & B", "A & B"),
+        ('"Thistle";"Side Co"', "Thistle"),
+        ("Thistle (https://n.example/1); Side Co", "Thistle"),
     ],
 )
 def test_the_first_of_several_companies_in_a_cell(cell: str, company: str) -> None:
