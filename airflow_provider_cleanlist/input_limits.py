@@ -36,15 +36,30 @@ class InputLimit:
         if len(body) > self.size:
             amount = f"{self.size // MB} MB" if self.size >= MB else f"{self.size // KB} KB"
             return f"it is larger than {amount}"
-        if len(body) > self.values and sum(map(body.count, (b",", b"[", b"{"))) > self.values:
+        if len(body) > self.values and _values(body) > self.values:
             return f"it has more than {self.values:,} values"
         return ""
+
+
+def _values(body: bytes) -> int:
+    return sum(map(body.count, (b",", b"[", b"{")))
+
+
+def weight(body: bytes) -> int:
+    """Return about how much a body counts in memory, in bytes: its size, or its values, if they are many and small.
+
+    Args:
+        body: JSON or CSV.
+    """
+    return max(len(body), 40 * _values(body))
 
 
 JSON_DEPTH = 200
 """How deeply JSON may be nested. Python's own reader accepts documents that its writer then fails to write."""
 PAGE = InputLimit(64 * MB, 2_000_000)
 """A page of leads, read by workers only: 500 leads of 128 KB each."""
+PAGES_IN_MEMORY = 64 * MB
+"""Pages of a list that wait or are not committed to the warehouse, together, beside the one that is being read."""
 RESPONSE = InputLimit(4 * MB, 50_000)
 """Any other successful response, also read on a triggerer's event loop: 250 results of 16 KB each."""
 REJECTION = InputLimit(MB, 50_000)

@@ -277,7 +277,7 @@ def get_leads(surface: Surface, list_id: str, page_size: int, cursor: str | None
         params=_params(limit=_page_size(page_size), cursor=cursor),
         limit=PAGE,
     )
-    return Call(request, lambda ok: _lead_page(list_id, _body(ok)))
+    return Call(request, lambda ok: _lead_page(list_id, ok))
 
 
 def export_json(
@@ -303,7 +303,7 @@ def export_json(
         },
         limit=PAGE,
     )
-    return Call(request, lambda ok: _lead_page(list_id, _body(ok), needs_id=not columns))
+    return Call(request, lambda ok: _lead_page(list_id, ok, needs_id=not columns))
 
 
 def export_csv(surface: Surface, list_id: str, *, smart_agents: bool = True) -> Call[responses.SignedExport]:
@@ -398,7 +398,8 @@ def _params(**values: str | int | None) -> dict[str, str | int | list[str]]:
     return {key: value for key, value in values.items() if value is not None}
 
 
-def _lead_page(list_id: str, body: Mapping[str, Any], *, needs_id: bool = True) -> responses.LeadPage:
+def _lead_page(list_id: str, ok: Ok, *, needs_id: bool = True) -> responses.LeadPage:
+    body = _body(ok)
     leads = body.get("leads")
     if not isinstance(leads, list):
         raise ValueError("no leads in the response")
@@ -410,4 +411,5 @@ def _lead_page(list_id: str, body: Mapping[str, Any], *, needs_id: bool = True) 
         leads=leads,
         total=responses.count_or_none(body.get("total")),
         cursor=responses.text_or_none(body.get("cursor")),
+        weight=ok.weight,
     )

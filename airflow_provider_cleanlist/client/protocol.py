@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, TypeVar
 
 from airflow_provider_cleanlist.client import error_responses, errors
 from airflow_provider_cleanlist.client.messages import Repeat, Request, Response, SendResult, TransportFailure
 from airflow_provider_cleanlist.client.rate_limit.core import Decision, Priority, Reservation, Verdict
-from airflow_provider_cleanlist.input_limits import CURSOR_CHARACTERS, JSON_DEPTH, PAGES
+from airflow_provider_cleanlist.input_limits import CURSOR_CHARACTERS, JSON_DEPTH, PAGES, weight
 
 T = TypeVar("T")
 
@@ -153,10 +153,12 @@ class Ok:
     Attributes:
         body: The decoded JSON object or array; an empty object for an empty body.
         status: HTTP status.
+        weight: About how much the body counts in memory, in bytes.
     """
 
     body: Mapping[str, Any] | list[Any]
     status: int
+    weight: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,7 +258,7 @@ def _success(request: Request, response: Response) -> Outcome:
         return Fail(_unreadable(request, response.status, f"the response cannot be read: {response.problem}"))
     body = response.json() if response.body.strip() else {}
     if isinstance(body, dict | list):
-        return Ok(body, response.status)
+        return Ok(body, response.status, weight(response.body))
     problem = f"the response is not a JSON object, or is nested more than {JSON_DEPTH} deep"
     return Fail(_unreadable(request, response.status, problem))
 

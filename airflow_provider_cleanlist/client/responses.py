@@ -7,7 +7,7 @@ of words (statuses, tiers, scopes) stay plain strings.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Annotated, Any
 
@@ -257,6 +257,7 @@ class LeadPage:
         total: Leads in the list when the page was read, or None.
         cursor: Opaque cursor of the next page; None on the last one.
         fields: Fields of all leads of an export, as its header has them; empty for other pages.
+        weight: About how much it counts in memory, in bytes.
     """
 
     list_id: str
@@ -264,6 +265,7 @@ class LeadPage:
     total: int | None
     cursor: str | None
     fields: tuple[str, ...] = ()
+    weight: int = field(default=0, compare=False)
 
     @property
     def records(self) -> Sequence[Mapping[str, Any]]:

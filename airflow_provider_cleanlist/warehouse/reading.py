@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextvars
 import logging
 import queue
+import sys
 import threading
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
@@ -12,6 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Protocol, TypeVar
 
+from airflow_provider_cleanlist.input_limits import PAGES_IN_MEMORY
 from airflow_provider_cleanlist.warehouse.errors import LoadError
 from airflow_provider_cleanlist.warehouse.plan import TargetColumns
 from airflow_provider_cleanlist.warehouse.spec import LoadSpec
@@ -29,7 +31,7 @@ SECONDS_BETWEEN_LINES = 30.0
 
 
 class RecordPage(Protocol):
-    """A page of records.
+    """A page of records. It may say its ``weight``, too: about how much it counts in memory, in bytes.
 
     Attributes:
         records: Its records.
@@ -66,6 +68,51 @@ class Pacing:
     pages_ahead: int
 
 
+class Memory:
+    """Keeps reading from running ahead of what fits: pages that wait, and rows that are not committed.
+
+    Args:
+        limit: Weight in bytes beyond which no other page is read.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._held = 0
+        self._changed = threading.Condition()
+
+    def within(self, pages: Iterator[RecordPage]) -> Iterator[RecordPage]:
+        """Yield pages, each read once there is room for it."""
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._held < self._limit)
+            page = next(pages, None)
+            if page is None:
+                return
+            with self._changed:
+                self._held += weight_of(page)
+            yield page
+            del page  # it is not kept while the next one is read; the same below
+
+    def free(self, weight: int) -> None:
+        """Make room: what counted so much is in the database, or nobody needs it."""
+        with self._changed:
+            self._held -= weight
+            self._changed.notify_all()
+
+    def close(self) -> None:
+        """Let the reader go, which waits for room."""
+        self.free(sys.maxsize)
+
+    def is_full(self, uncommitted: int) -> bool:
+        """Return whether uncommitted rows of so much weight have to be committed, so that reading goes on."""
+        return uncommitted * 2 >= self._limit
+
+
+def weight_of(page: RecordPage) -> int:
+    """Return how much a page counts, in bytes; 0 if it does not say."""
+    return getattr(page, "weight", 0)
+
+
 class StageWriter:
     """Writes pages to the stage, a batch of them per transaction.
 
@@ -83,6 +130,8 @@ class StageWriter:
         self._cleaned_before = stage.checkpoint.cleaned
         self._at = stage.checkpoint
         self._uncommitted = 0
+        self._uncommitted_weight = 0
+        self._memory = Memory(PAGES_IN_MEMORY)
         self._oldest = pacing.clock()
         self._now = pacing.utc_now()
         self._progress = Progress(pacing.clock(), stage.checkpoint.rows)
@@ -94,11 +143,13 @@ class StageWriter:
             return
         if self._stage.resumed:
             log.info("Resuming after page %d (%s).", self._at.pages, counted(self._at.rows, "row"))
-        pages = prefetch(read_pages(self._at.cursor), self._pacing.pages_ahead, QUIET_SECONDS)
-        with closing(self._stage), closing(pages):
+        within = self._memory.within(read_pages(self._at.cursor))
+        pages = prefetch(within, self._pacing.pages_ahead, QUIET_SECONDS)
+        with closing(self._stage), closing(self._memory), closing(pages):
             try:
                 for page in pages:
                     self._add(page) if page is not None else self._rest()
+                    del page
             except LoadError:
                 raise
             except Exception:
@@ -128,6 +179,7 @@ class StageWriter:
             self._oldest = self._pacing.clock()
         self._stage.add(rows, self._maker.columns)
         self._uncommitted += len(rows)
+        self._uncommitted_weight += weight_of(page)
         self._at = replace(
             self._at,
             pages=number,
@@ -138,7 +190,10 @@ class StageWriter:
             fields=self._maker.fields,
             cleaned=self._cleaned_before + self._maker.cleaned,
         )
-        if should_commit(self._uncommitted, self._pacing.clock() - self._oldest, self._pacing.batch_rows):
+        is_due = should_commit(
+            self._uncommitted, self._pacing.clock() - self._oldest, self._pacing.batch_rows
+        )
+        if is_due or self._memory.is_full(self._uncommitted_weight):
             self._commit()
         if line := self._progress.line(self._at, self._pacing.clock()):
             log.info("%s", line)
@@ -146,7 +201,8 @@ class StageWriter:
     def _commit(self) -> None:
         if self._at != self._stage.checkpoint:
             self._stage.commit(self._at, self._now)
-            self._uncommitted = 0
+            self._memory.free(self._uncommitted_weight)
+            self._uncommitted = self._uncommitted_weight = 0
 
 
 class _End(Exception):  # noqa: N818 - it is a signal
@@ -176,6 +232,7 @@ def prefetch(
         try:
             for item in items:
                 waiting.put((item, None))
+                del item
                 if stopped.is_set():
                     return
             waiting.put((None, _End()))
@@ -196,6 +253,7 @@ def prefetch(
             if error is not None:
                 raise error
             yield item
+            del item
     finally:
         stopped.set()
         while not waiting.empty():

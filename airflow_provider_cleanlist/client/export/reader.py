@@ -24,7 +24,7 @@ from airflow_provider_cleanlist.client.export.download import (
     address_problem,
 )
 from airflow_provider_cleanlist.client.responses import LeadPage, SignedExport
-from airflow_provider_cleanlist.input_limits import EXPORT_BYTES, EXPORT_PART_BYTES
+from airflow_provider_cleanlist.input_limits import EXPORT_BYTES, EXPORT_PART_BYTES, weight
 from airflow_provider_cleanlist.wording import counted
 
 MAX_BACKOFF_SECONDS = 30.0
@@ -179,9 +179,11 @@ class ExportReader:
     def _parsed(self, export: SignedExport, download: Download, parser: ExportParser) -> Iterator[LeadPage]:
         waiting: LeadPage | None = None
         checked = parser.fields is not None
+        held = 0
         try:
             for part in self._parts(export, download):
                 leads = parser.push(part)
+                held += weight(part)
                 if not checked and parser.fields is not None:
                     self._check_fields(parser.fields)
                     checked = True
@@ -189,7 +191,10 @@ class ExportReader:
                     if waiting is not None:
                         yield waiting
                     cursor = self._sealed(export, download, parser)
-                    waiting = LeadPage(self._list_id, leads, export.row_count, cursor, parser.fields or ())
+                    waiting = LeadPage(
+                        self._list_id, leads, export.row_count, cursor, parser.fields or (), held
+                    )
+                    held = 0
             last = parser.end()
             if not checked:
                 self._check_fields(parser.fields or ())

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_cleanlist.client import errors, protocol
+from airflow_provider_cleanlist.client import endpoints, errors, protocol
 from airflow_provider_cleanlist.client.messages import (
     Repeat,
     Request,
@@ -296,6 +296,17 @@ def test_nothing_else_takes_404_for_success(request_: Request) -> None:
 def test_any_2xx_is_success(request_: Request, status: int) -> None:
     assert interpret(request_, answer(status, {"a": 1})) == protocol.Ok({"a": 1}, status)
     assert interpret(request_, answer(status, [1])) == protocol.Ok([1], status)
+
+
+@pytest.mark.parametrize(
+    ("leads", "weight"),
+    [([{"lead_id": "1", "x": "y" * 10_000}], 10_050), ([{"lead_id": "1", "x": [{}] * 9}], 23 * 40)],
+)
+def test_a_page_counts_by_its_size_or_by_its_values(leads: list[dict[str, Any]], weight: int) -> None:
+    call = endpoints.get_leads(Surface.V2, "l", 500, None)
+    outcome = interpret(call.request, answer(200, {"leads": leads, "total": 1}))
+    assert isinstance(outcome, protocol.Ok)
+    assert call.parse(outcome).weight == weight
 
 
 @pytest.mark.parametrize("body", [b"", b"  \n"])

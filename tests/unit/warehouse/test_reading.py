@@ -1,12 +1,18 @@
 from __future__ import annotations
 
 import contextvars
+import json
 import threading
 import time
 from contextlib import closing
+from dataclasses import dataclass
 
 import pytest
+import sqlalchemy as sa
 
+from airflow_provider_cleanlist.input_limits import PAGES_IN_MEMORY
+from airflow_provider_cleanlist.warehouse.errors import LoadDataError
+from airflow_provider_cleanlist.warehouse.loader import load
 from airflow_provider_cleanlist.warehouse.reading import Progress, duration, prefetch
 from airflow_provider_cleanlist.warehouse.staging import Checkpoint
 
@@ -134,3 +140,63 @@ def test_summary():
 )
 def test_duration(seconds, text):
     assert duration(seconds) == text
+
+
+@dataclass
+class Heavy:
+    """A page that counts much in memory."""
+
+    number: int
+    weight: int
+    total: int | None = None
+
+    @property
+    def records(self):
+        return [{"lead_id": str(self.number)}] if self.number else [{"lead_id": None}]
+
+    @property
+    def cursor(self):
+        return None if self.number == 6 else str(self.number)
+
+
+def committed_pages(engine) -> int:
+    with engine.connect() as connection:
+        return json.loads(connection.execute(sa.text("SELECT checkpoint FROM _cleanlist_loads")).scalar())[
+            "pages"
+        ]
+
+
+@pytest.mark.parametrize(
+    ("weight", "uncommitted"),
+    [
+        (PAGES_IN_MEMORY, 0),
+        (PAGES_IN_MEMORY // 2, 1),  # one is written while the next one is read
+        (PAGES_IN_MEMORY // 4, 3),
+        (1, 5),
+    ],
+)
+def test_reading_waits_until_heavy_pages_are_in_the_database(engine, make_spec, weight, uncommitted):
+    behind = []
+
+    def pages(_):
+        for number in range(1, 7):
+            behind.append(number - 1 - committed_pages(engine))
+            yield Heavy(number, weight)
+
+    assert load(engine, make_spec(row_count_check="off"), pages).rows_written == 6
+    assert max(behind) <= uncommitted
+    assert weight > 1 or behind == [*range(6)]  # light ones are committed together
+
+
+def test_a_reader_that_waits_for_room_ends_with_the_load(engine, make_spec):
+    def pages(_):
+        yield Heavy(1, PAGES_IN_MEMORY // 2 - 1)
+        yield Heavy(0, PAGES_IN_MEMORY)  # without an id
+        yield from (Heavy(number, PAGES_IN_MEMORY) for number in range(2, 6))
+
+    with pytest.raises(LoadDataError, match="has no lead_id"):
+        load(engine, make_spec(), pages)
+    for thread in threading.enumerate():
+        if thread.name == "cleanlist-prefetch":
+            thread.join(10)
+            assert not thread.is_alive()
