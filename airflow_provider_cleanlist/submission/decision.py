@@ -138,7 +138,10 @@ def question_lines(
     if len(batches) > BATCHES_NAMED:
         lines.append(f"To decide: {counted(len(batches) - BATCHES_NAMED, 'more batch', 'more batches')}.")
     if balance is not None:
-        lines.append(f"Credit balance at present: {balance:,.10g}.")
+        lines.append(
+            f"Credit balance at present: {balance:,.10g}. Cleanlist charges only for what it finds, minutes later, so "
+            "an unchanged balance does not show that nothing was accepted."
+        )
     if credits_to_resubmit is not None:
         lines.append(
             f"To submit them again, max_credits must be at least {credits_to_resubmit}. With less, the task keeps that "

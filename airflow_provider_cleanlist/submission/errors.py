@@ -123,9 +123,10 @@ def unknown_outcome(
     hint = (
         f"It carried {counted(count, 'contact')}; if it was accepted, the cost is up to "
         f"{counted(worst_case_credits(contacts), 'credit')}. "
-        "Nothing was submitted again. Compare the credit balance in the Cleanlist portal, then clear the task with "
-        "on_unknown_submission='skip' to leave these contacts out, with on_unknown_submission='resubmit' to submit "
-        "them again and perhaps pay twice, or with a new force_resubmit value to start over with all contacts."
+        "Nothing was submitted again. Cleanlist charges only for what it finds, minutes later, so an unchanged balance "
+        "does not show that nothing was accepted. Clear the task with on_unknown_submission='skip' to leave these "
+        "contacts out, with on_unknown_submission='resubmit' to submit them again and perhaps pay twice, or with a new "
+        "force_resubmit value to start over with all contacts."
     )
     return errors.SubmissionUnknownError(replace(info, hint=hint, decision=decision))
 

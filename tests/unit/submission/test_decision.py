@@ -189,7 +189,8 @@ class TestWhatTheLogSays:
             "It is not known whether Cleanlist accepted 2 contacts (HTTP 502). If it did, the cost is up to 22 "
             "credits. Nothing was submitted again.",
             "To decide: 2 contacts for 'full', sent at 2026-11-30 02:30:00 UTC.",
-            "Credit balance at present: 36.",
+            "Credit balance at present: 36. Cleanlist charges only for what it finds, minutes later, so an unchanged "
+            "balance does not show that nothing was accepted.",
         ]
 
     def test_what_submitting_them_again_needs_is_said_before_the_question(self) -> None:

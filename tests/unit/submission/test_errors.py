@@ -29,6 +29,7 @@ def test_an_unknown_outcome_says_what_it_may_cost_and_the_three_ways_on() -> Non
     assert "250 contacts" in text
     assert "2,750 credits" in text
     assert all(word in text for word in ("'skip'", "'resubmit'", "force_resubmit"))
+    assert "minutes later, so an unchanged balance does not show that nothing was accepted." in text
 
 
 def test_an_unknown_outcome_puts_the_decision_into_a_short_first_line() -> None:
