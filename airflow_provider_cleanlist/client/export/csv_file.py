@@ -9,6 +9,7 @@ from __future__ import annotations
 import codecs
 import csv
 import io
+import re
 from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
@@ -46,6 +47,10 @@ _ASIDE = b"\0"
 """Stands for a cell that was put aside; rows that hold it themselves are left to Python's reader."""
 
 
+_MARK = re.compile(rb'"[^"]*"|[,\r\n]')
+_TOO_WIDE = f"it has more than {EXPORT_COLUMNS} columns"
+
+
 class UnreadableExportError(Exception):
     """The file is not what its reader understands; the text names rows and columns by number, and no value."""
 
@@ -64,7 +69,7 @@ def fields_of(header: Sequence[str]) -> tuple[str, ...]:
             or there are too many of them or of their characters.
     """
     if len(header) > EXPORT_COLUMNS:
-        raise UnreadableExportError(f"it has more than {EXPORT_COLUMNS} columns")
+        raise UnreadableExportError(_TOO_WIDE)
     if sum(map(len, header)) > FIELD_CHARACTERS:
         raise UnreadableExportError(
             f"its column names have more than {FIELD_CHARACTERS:,} characters together"
@@ -203,6 +208,8 @@ class ExportParser:
         if self.at == 0:
             block = block.removeprefix(codecs.BOM_UTF8)
         known = None if self.fields is None else len(self.fields)
+        if known is None and _is_too_wide(block):
+            raise UnreadableExportError(_TOO_WIDE)
         try:
             if columns := columns_of_plain_csv(block, known):
                 return columns
@@ -229,6 +236,18 @@ class ExportParser:
             longest = max(map(len, text.split('"')))
             problem = " (a cell may be too long)" if longest > _CELL_CHARACTERS else ""
         raise UnreadableExportError(f"it is not CSV at row {self.rows + 1} or after it{problem}")
+
+
+def _is_too_wide(header: bytes) -> bool:
+    """Return whether the first row has too many cells, without making an object of each."""
+    commas = 0
+    for mark in _MARK.finditer(header.lstrip(b"\r\n")):
+        if mark[0] in (b"\r", b"\n"):
+            return False
+        commas += mark[0] == b","
+        if commas >= EXPORT_COLUMNS:
+            return True
+    return False
 
 
 def columns_of_plain_csv(data: bytes, width: int | None = None) -> list[list[str]] | None:

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from airflow_provider_cleanlist.client.export import csv_file
 from airflow_provider_cleanlist.client.export.csv_file import (
     EXPORT_FIELDS,
     ExportParser,
@@ -185,6 +186,7 @@ def test_another_label_in_front_of_a_field_takes_none(header, other):
         (b"lead_id,lead_id\n", "columns 1 and 2 have the same name"),
         (b"lead_id,\n", "column 2 has no name"),
         (b",".join([b"x%d" % n for n in range(EXPORT_COLUMNS + 1)]) + b"\n", "more than 2000 columns"),
+        (b"\n" + b'"a\nb",' * EXPORT_COLUMNS + b"c\n", "more than 2000 columns"),
         (b",".join([b"x%04000d" % n for n in range(70)]) + b"\n", "names have more than 262,144 characters"),
         (b"lead_id,email\n1,a@x.example,secret\n", "row 1 has 3 cells instead of 2"),
         (b"lead_id,email\n1,a@x.example\n2\n", "row 2 has 1 cells instead of 2"),
@@ -204,6 +206,20 @@ def test_what_cannot_be_read_is_refused_without_its_values(data, problem, monkey
         csv.field_size_limit(before)
     assert "x.example" not in str(caught.value)
     assert "secret" not in str(caught.value)
+
+
+def test_a_header_that_is_too_wide_makes_no_object_of_each_cell(monkeypatch):
+    monkeypatch.setattr(csv_file, "columns_of_plain_csv", None)
+    monkeypatch.setattr(csv_file, "csv", None)
+    for cell in (b"a,", b'"",', b'"a,b",'):
+        with pytest.raises(UnreadableExportError, match="more than 2000 columns"):
+            ExportParser().push(cell * 10_000 + b"a\n")
+
+
+def test_commas_and_line_breaks_within_a_name_are_no_columns():
+    parser = ExportParser()
+    parser.push(b'lead_id,"' + b",\n" * EXPORT_COLUMNS + b'a"\n1,b\n')
+    assert parser.fields == ("lead_id", ",\n" * EXPORT_COLUMNS + "a")
 
 
 def test_a_long_name_of_a_column_is_one():
