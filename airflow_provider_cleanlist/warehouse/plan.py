@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Container, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from airflow_provider_cleanlist.redaction import redacted
 from airflow_provider_cleanlist.warehouse import naming
@@ -107,12 +107,16 @@ class TargetColumns(Collection[str]):
 
     names: tuple[str, ...]
     ignores_case: bool = False
+    _compared: frozenset[str] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Bring the names into the form in which they are compared."""
+        compared = (name.lower() for name in self.names) if self.ignores_case else self.names
+        object.__setattr__(self, "_compared", frozenset(compared))
 
     def __contains__(self, name: object) -> bool:
         """Whether there is a column of this name."""
-        if self.ignores_case:
-            return str(name).lower() in {own.lower() for own in self.names}
-        return name in self.names
+        return (str(name).lower() if self.ignores_case else name) in self._compared
 
     def __iter__(self) -> Iterator[str]:
         """Yield the names in order."""

@@ -175,6 +175,7 @@ class RowMaker:
         self._converters: list[_Convert] = []
         self._values_of: Callable[[Mapping[str, Any]], tuple[Any, ...]] = _no_values
         self._goes_into_extra: dict[str, bool] = {}
+        self._remembered_characters = 0
         self.cleaned = 0
         self._add_columns(fields or self._first_fields())
 
@@ -207,6 +208,8 @@ class RowMaker:
             LoadConfigurationError: ``schema_evolution`` forbids a field, or there are more fields than columns.
         """
         met = records.columns if isinstance(records, ColumnRecords) else set().union(*records)
+        if self._remembered_characters > FIELD_CHARACTERS:
+            self._forget_fields()
         if unmet := set(met) - self._goes_into_extra.keys():
             self._meet_fields(unmet)
         values = self._values(records)
@@ -234,6 +237,12 @@ class RowMaker:
                 for raw, convert in zip(self.fields, self._converters, strict=True)
             ]
 
+    def _forget_fields(self) -> None:
+        """Forget what was decided of fields without a column; there may be ever new ones."""
+        own = (raw for raw in self.fields if self._goes_into_extra.get(raw) is False)
+        self._goes_into_extra = dict.fromkeys(own, False)
+        self._remembered_characters = 0
+
     def _meet_fields(self, unmet: Collection[str]) -> None:
         new = []
         for raw in sorted(unmet):
@@ -241,6 +250,7 @@ class RowMaker:
             if wanted and accepts_field(self._spec, raw, self._target):
                 new.append(raw)
             else:
+                self._remembered_characters += len(raw)
                 self._goes_into_extra[raw] = wanted and self._spec.schema_evolution == "ignore"
         if new and len(self._columns) + len(new) > COLUMNS:
             raise LoadConfigurationError(

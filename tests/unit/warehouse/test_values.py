@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_cleanlist.input_limits import COLUMNS
+from airflow_provider_cleanlist.input_limits import COLUMNS, FIELD_CHARACTERS
 from airflow_provider_cleanlist.records import ColumnRecords
 from airflow_provider_cleanlist.warehouse.errors import LoadConfigurationError, LoadDataError
 from airflow_provider_cleanlist.warehouse.plan import TargetColumns
@@ -319,3 +319,28 @@ def test_extra_is_written_only_if_a_field_can_go_there(make_spec, columns, targe
     spec = make_spec(schema_evolution="ignore", columns=columns)
     maker = RowMaker(spec, target=None if target is None else TargetColumns(target))
     assert ("_extra" in maker.fields) is has_extra
+
+
+def test_names_of_ever_new_fields_are_not_kept(make_spec):
+    maker = RowMaker(
+        make_spec(schema_evolution="ignore"), target=TargetColumns(("lead_id", "email"), ignores_case=True)
+    )
+    for page in range(1, 12):
+        names = [f"{'x' * 3_000} {page} {number}" for number in range(20)]
+        (row,) = maker.rows([{"lead_id": "a", "email": "b", **dict.fromkeys(names, 1)}], page)
+        assert sum(len(name) for name in maker._goes_into_extra) < FIELD_CHARACTERS + 100_000
+        found = dict(zip(maker.fields, row[2:], strict=True))
+        assert (found["email"], json.loads(found["_extra"])) == ("b", dict.fromkeys(names, 1))
+
+
+def test_few_names_of_fields_are_decided_once(make_spec, monkeypatch):
+    maker = RowMaker(make_spec(schema_evolution="ignore"))
+    maker.rows([{"lead_id": "a", "score": 1}], 1)
+    monkeypatch.setattr(maker, "_meet_fields", None)
+    maker.rows([{"lead_id": "a", "score": 1}], 2)
+
+
+def test_columns_of_a_target_are_compared_as_the_database_does():
+    assert "EMAIL" in TargetColumns(("Email",), ignores_case=True)
+    assert "EMAIL" not in TargetColumns(("Email",))
+    assert TargetColumns(("a", "B"), ignores_case=True) == TargetColumns(("a", "B"), ignores_case=True)
