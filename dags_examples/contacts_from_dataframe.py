@@ -31,15 +31,15 @@ with DAG(
         with (storage / "export.csv").open("rb") as export:
             contacts = pd.read_csv(export, dtype=str)
         contacts = contacts[contacts["Lead Status"] != "UNQUALIFIED"]
-        contacts[["first_name", "last_name"]] = contacts["Name"].str.split(n=1, expand=True)
         target = storage / f"{run_id}.csv"
         with target.open("w") as file:
-            contacts[["first_name", "last_name", "Company"]].to_csv(file, index=False)
+            contacts[["First Name", "Last Name", "Company"]].to_csv(file, index=False)
         return str(target)
 
     enrich = BulkEnrichOperator(
         task_id="enrich",
         contacts_path=prepare_contacts(),
+        on_invalid_contact="skip",  # somebody without a last name does not stop the others
         max_credits=5_000,
         wait_for_completion=True,
         deferrable=True,

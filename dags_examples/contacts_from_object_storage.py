@@ -25,7 +25,6 @@ with DAG(
     enrich = BulkEnrichOperator(
         task_id="enrich",
         contacts_path="{{ var.value.contacts_uri }}",
-        column_mapping={"Vorname": "first_name", "Nachname": "last_name", "Firma": "company_name"},
         on_invalid_contact="skip",
         rejects_path="{{ var.value.contacts_uri }}.rejects.csv",
         max_credits=5_000,

@@ -1,7 +1,8 @@
 """Enrich yesterday's new CRM contacts from a database, every day.
 
 Each run reads only the contacts of its own day, so that the same DAG serves backfills: every run submits its own
-contacts once, however often it is retried or cleared.
+contacts once, however often it is retried or cleared. A second run of the same day pays for them again: to repeat a
+day, clear its run.
 """
 
 from __future__ import annotations
@@ -31,9 +32,11 @@ with DAG(
     enrich = BulkEnrichOperator(
         task_id="enrich",
         sql="""
+            {% set day = data_interval_start | ds if data_interval_start is defined
+                         else macros.ds_add(dag_run.run_after | ds, -1) %}
             SELECT first_name, last_name, company AS company_name, website AS company_domain
             FROM crm_contacts
-            WHERE created_on >= '{{ data_interval_start | ds }}' AND created_on < '{{ data_interval_end | ds }}'
+            WHERE created_on >= '{{ day }}' AND created_on < '{{ macros.ds_add(day, 1) }}'
         """,
         sql_conn_id="crm",
         enrichment_type="partial",

@@ -32,6 +32,7 @@ with DAG(
         task_id="enrich",
         contacts_path=str(CONTACTS),
         on_invalid_contact="skip",
+        max_credits=10_000,
         webhook=True,
     )
 

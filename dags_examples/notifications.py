@@ -74,10 +74,11 @@ with DAG(
             raise AirflowFailException(f"{float(credits):g} Cleanlist credits are left, fewer than {low}.")
         return float(credits)
 
-    BulkEnrichOperator(
+    enrich = BulkEnrichOperator(
         task_id="enrich",
         contacts_path=str(Path(__file__).parent / "data" / "first_contacts.csv"),
+        max_credits=50,
         on_failure_callback=tell_people,
     )
-    check_credits()
+    check_credits() >> enrich
     # [END tasks]

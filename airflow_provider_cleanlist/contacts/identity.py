@@ -47,8 +47,8 @@ _EXPLANATIONS = {
     RejectionReason.EMAIL_ONLY: "only an e-mail address, which Cleanlist refuses to look up alone",
     RejectionReason.MISSING_NAME: "first_name or last_name is missing, and there is no LinkedIn URL",
     RejectionReason.NOT_A_NAME: (
-        "first_name, last_name or company_name is a placeholder or a formula, or a name is an address, a date, masked "
-        "or a column's, and the rest is not enough"
+        "first_name, last_name or company_name is an unfilled template, a formula or an address, or a name is a date, "
+        "a comment, masked, or a column's or department's, and the rest is not enough"
     ),
     RejectionReason.MISSING_COMPANY: "company_name and company_domain are missing, and there is no LinkedIn URL",
     RejectionReason.NOT_A_PERSON_URL: "linkedin_url is not a person's LinkedIn URL, and the rest is not enough",

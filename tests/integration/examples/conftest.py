@@ -29,6 +29,7 @@ RUNS: tuple[dict[str, Any], ...] = (
     {"dag": "first_enrichment"},
     {"dag": "contacts_from_sql", "date": "2026-03-02"},  # run by hand, for the day before
     {"dag": "contacts_from_sql", "date": "2026-03-03"},
+    {"dag": "contacts_from_sql"},  # without a logical date, for yesterday
     {"dag": "contacts_from_object_storage"},
     {"dag": "contacts_from_dataframe"},
     {"dag": "nightly_refresh", "date": "2026-03-01"},
@@ -44,15 +45,20 @@ CRM = [
     ("Cy", "Also", "First Day Ltd", "first-day.example", "2026-03-01 23:59:59"),
     ("Di", "Second", "Second Day Ltd", "second-day.example", "2026-03-02 12:00:00"),
 ]
+RECENT = [  # whose day, counted from today: one of these is yesterday, even if a run starts after midnight
+    ("Ed", "Yesterday", "Recent Ltd", "recent.example", "-1 day"),
+    ("Flo", "Today", "Recent Ltd", "recent.example", "0 days"),
+]
 FILE = [
     {"Vorname": "Eva", "Nachname": "Datei", "Firma": "Email Only GmbH"},
     {"Vorname": "Finn", "Nachname": "Datei", "Firma": "Email Only GmbH"},
     {"Vorname": "Gerd", "Nachname": "", "Firma": "Email Only GmbH"},
 ]
-FRAME = """Name,Company,Lead Status
-Hana Frame,Email Only Ltd,NEW
-Ivo Frame,Email Only Ltd,NEW
-Jo Frame,Email Only Ltd,UNQUALIFIED
+FRAME = """First Name,Last Name,Company,Lead Status
+Hana,Frame,Email Only Ltd,NEW
+Ivo,Frame,Email Only Ltd,NEW
+Jo,Frame,Email Only Ltd,UNQUALIFIED
+Solo,,Email Only Ltd,NEW
 """
 
 
@@ -134,7 +140,9 @@ def write_sources(folder: Path) -> None:
     folder.mkdir()
     with closing(sqlite3.connect(folder / "crm.db")) as connection, connection:
         connection.execute("CREATE TABLE crm_contacts (first_name, last_name, company, website, created_on)")
+        noons = "SELECT ?, ?, ?, ?, DATE('now', ?) || ' 12:00:00'"
         connection.executemany("INSERT INTO crm_contacts VALUES (?, ?, ?, ?, ?)", CRM)
+        connection.executemany(f"INSERT INTO crm_contacts {noons}", RECENT)
     lines = "\n".join(map(json.dumps, FILE))
     (folder / "contacts.jsonl.gz").write_bytes(gzip.compress(lines.encode()))
     (folder / "export.csv").write_text(FRAME)

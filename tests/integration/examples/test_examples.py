@@ -48,10 +48,11 @@ def test_the_tutorial_drops_the_duplicate_and_loads_four_people(examples: Exampl
 
 
 def test_each_day_submits_the_contacts_of_its_own_day(examples: Examples) -> None:
-    first, second = examples.of("contacts_from_sql")
+    first, second, undated = examples.of("contacts_from_sql")
     assert examples.returned(first, "enrich")["contacts_submitted"] == 2
     assert examples.returned(second, "enrich")["contacts_submitted"] == 1
-    assert examples.query("SELECT COUNT(*), COUNT(DISTINCT task_id) FROM enriched_contacts") == [(3, 3)]
+    assert examples.returned(undated, "enrich")["contacts_submitted"] == 1
+    assert examples.query("SELECT COUNT(*), COUNT(DISTINCT task_id) FROM enriched_contacts") == [(4, 4)]
 
 
 def test_a_file_from_object_storage_leaves_its_rejects_beside_it(examples: Examples) -> None:
@@ -65,7 +66,8 @@ def test_a_file_from_object_storage_leaves_its_rejects_beside_it(examples: Examp
 
 def test_a_frame_reaches_cleanlist_without_touching_xcom(examples: Examples) -> None:
     (run,) = examples.of("contacts_from_dataframe")
-    assert examples.returned(run, "enrich")["contacts_submitted"] == 2
+    enriched = examples.returned(run, "enrich")
+    assert (enriched["contacts_submitted"], enriched["invalid_contacts"]) == (2, 1)
     assert "Hana" not in json.dumps(run["xcoms"])
     assert "Hana" not in examples.log
 
@@ -113,7 +115,7 @@ def test_emails_are_written_back_as_the_guide_shows(examples: Examples) -> None:
 def test_nobody_is_submitted_twice_within_a_run(examples: Examples) -> None:
     times = examples.ledger.times_submitted()
     twice = [count for count in times.values() if count > 1]
-    assert len(times) == 4 + 3 + 2 + 2 + 5
+    assert len(times) == 4 + 4 + 2 + 2 + 5
     assert twice == [2] * 4, "the people of the tutorial, once by each of the two DAGs that read its file"
 
 
