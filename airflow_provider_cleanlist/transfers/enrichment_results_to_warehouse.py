@@ -104,9 +104,10 @@ class EnrichmentResultsToWarehouseOperator(WarehouseLoadOperator):
         ``{"workflows": int, "table": str, "mode": str, "rows_read": int, "rows_written": int, "rows_deleted": int,
         "from_webhooks": int, "from_workflows": int, "from_tasks": int, "unfinished": int, "persons_unknown": int,
         "source_rows": int, "columns_added": [...], "duration_seconds": float}``. ``rows_read`` counts all attempts of
-        the load, the five after ``rows_deleted`` this one. ``persons_unknown`` counts results of which the ledger and
-        the result itself do not tell whose they are, ``source_rows`` rows of ``source_rows_table``; both are 0 without
-        a ledger. Outlets get the same as in ``LeadListToWarehouseOperator``.
+        the load, the five after ``rows_deleted`` this one; ``rows_written`` counts the results of this load that the
+        table now holds, changed or not. ``persons_unknown`` counts results of which the ledger and the result itself
+        do not tell whose they are, ``source_rows`` rows of ``source_rows_table``; both are 0 without a ledger.
+        Outlets get the same as in ``LeadListToWarehouseOperator``.
 
     Raises:
         CleanlistConfigurationError: An argument, a connection, a privilege or the table does not fit, or none of the
@@ -296,13 +297,13 @@ class EnrichmentResultsToWarehouseOperator(WarehouseLoadOperator):
 
     def _log_result(self, result: dict[str, Any]) -> None:
         self.log.info(
-            "Loaded the results of %s into %s (%s): %s read in all, %d written. In this attempt, %d came from "
+            "Loaded the results of %s into %s (%s): %s read in all, %s now in the table. In this attempt, %d came from "
             "webhooks, %d from workflow statuses, %d one by one.",
             counted(result["workflows"], "workflow"),
             result["table"],
             result["mode"],
             counted(result["rows_read"], "row"),
-            result["rows_written"],
+            f"{result['rows_written']:,}",
             result["from_webhooks"],
             result["from_workflows"],
             result["from_tasks"],

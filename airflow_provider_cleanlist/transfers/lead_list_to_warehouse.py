@@ -100,8 +100,9 @@ class LeadListToWarehouseOperator(WarehouseLoadOperator):
         What was loaded, without any lead, as the task's XCom.
         ``{"list_id": str, "list_name": str | None, "table": str, "mode": str, "rows_read": int, "rows_written": int,
         "rows_deleted": int, "pages": int, "columns_added": [...], "duration_seconds": float}``. ``rows_read`` and
-        ``pages`` count all attempts of the load. ``rows_deleted`` counts rows that ``on_missing`` deleted or marked,
-        or that a replaced scope held. Outlets that are assets get the same as ``extra["cleanlist"]`` of their event; an
+        ``pages`` count all attempts of the load. ``rows_written`` counts the leads of this load that the table now
+        holds, changed or not. ``rows_deleted`` counts rows that ``on_missing`` deleted or marked, or that a replaced
+        scope held. Outlets that are assets get the same as ``extra["cleanlist"]`` of their event; an
         asset alias gets an event of ``table_asset(warehouse_conn_id, table)`` with it as JSON text.
 
     Raises:
@@ -178,14 +179,14 @@ class LeadListToWarehouseOperator(WarehouseLoadOperator):
             counts={"pages": report.pages},
         )
         self.log.info(
-            "Loaded list %s into %s (%s): %s read in %s, %d written, %d deleted.",
+            "Loaded list %s into %s (%s): %s read in %s, %s now in the table, %s deleted.",
             list_id,
             spec.table,
             spec.mode,
             counted(report.rows_read, "row"),
             counted(report.pages, "page"),
-            report.rows_written,
-            report.rows_removed,
+            f"{report.rows_written:,}",
+            f"{report.rows_removed:,}",
         )
         return result
 

@@ -51,7 +51,7 @@ class LoadReport:
 
     Attributes:
         rows_read: Rows read from the list, by all attempts together.
-        rows_written: Distinct records now in the target.
+        rows_written: Distinct records of this load that the target now holds, changed or not.
         rows_removed: Rows of the target that ``on_missing`` deleted or marked, or that the replaced scope held.
         pages: Pages read, by all attempts together.
         columns_added: Columns that were added to an existing target.

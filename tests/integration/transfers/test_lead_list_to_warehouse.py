@@ -66,6 +66,16 @@ def test_a_list_by_name(sandbox, run_load, sqlite_warehouse):
         ].items()
 
 
+@pytest.mark.usefixtures("sqlite_warehouse")
+def test_the_log_says_how_many_leads_the_table_holds_changed_or_not(sandbox, run_load, capsys, caplog):
+    prospects = sandbox.state.add_leads("Prospects", 1_250)
+    for run_id in ("first", "second"):
+        with caplog.at_level(logging.INFO):
+            run_load(list_id=prospects.list_id, run_id=run_id, page_size=500)
+    said = caplog.text + capsys.readouterr().out
+    assert said.count("1,250 rows read in 3 pages, 1,250 now in the table, 0 deleted.") == 2
+
+
 def test_a_list_by_id_costs_no_request_but_its_pages(sandbox, run_load, sqlite_warehouse):
     prospects = sandbox.state.add_leads("Prospects", 25)
     result = run_load(list_id=prospects.list_id, page_size=10)

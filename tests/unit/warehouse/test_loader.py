@@ -67,6 +67,13 @@ def test_a_new_table_holds_the_list_and_nothing_is_left_behind(engine, load_page
     assert execute(engine, "SELECT count(*) FROM _cleanlist_loads") == [(0,)]
 
 
+def test_a_merge_counts_what_the_table_holds_and_the_run_id_shows_what_changed(load_pages, rows_of):
+    load_pages([lead(1, email="a"), lead(2)], run_id="first")
+    report = load_pages([lead(1, email="b"), lead(2)], run_id="second")
+    assert report.rows_written == 2
+    assert [r["lead_id"] for r in rows_of() if r["_cleanlist_run_id"] == "second"] == ["lead-1"]
+
+
 def test_documented_columns_exist_even_for_an_empty_list(engine, load_pages):
     assert load_pages([]).rows_written == 0
     columns = [column["name"] for column in sa.inspect(engine).get_columns("leads")]
