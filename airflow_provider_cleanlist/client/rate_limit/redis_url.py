@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import math
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
@@ -41,17 +42,18 @@ def checked_url(url: str) -> tuple[str, str]:
         raise ConfigurationError(
             "rate_limit_store needs the Redis client: pip install 'airflow-provider-cleanlist[redis]'"
         )
+    _, *after_host = re.split(r"[/?#]", url.partition("://")[2], maxsplit=1)
+    if url.partition("#")[2] or "@" in "".join(after_host):
+        raise ConfigurationError(
+            "rate_limit_store has a character in its user name or password that must be percent-encoded: / is %2F, "
+            "? is %3F, # is %23, @ is %40"
+        )
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
     except ValueError:
         host, port = None, None
         parts = urlsplit("")
-    if "@" in parts.path + parts.query + parts.fragment or parts.fragment:
-        raise ConfigurationError(
-            "rate_limit_store has a character in its user name or password that must be percent-encoded: / is %2F, "
-            "? is %3F, # is %23, @ is %40"
-        )
     database = parts.path.strip("/")
     if host is None or (database and not (database.isascii() and database.isdigit())):
         raise ConfigurationError("rate_limit_store must look like redis://host:6379/0")

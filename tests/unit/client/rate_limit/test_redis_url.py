@@ -78,6 +78,10 @@ def test_the_client_knows_every_option():
         (f"redis://u:123#{SECRET}@h", "must be percent-encoded"),
         (f"redis://u:123#{SECRET}", "must be percent-encoded"),
         (f"redis://u:1/2/{SECRET}@h:6379/0", "must be percent-encoded"),
+        (f"redis://u:{SECRET}/w@h", "must be percent-encoded"),
+        (f"redis://:{SECRET}?x@h:6379/0", "must be percent-encoded"),
+        (f"redis://:{SECRET}#ss@h", "must be percent-encoded"),
+        (f"redis://u:{SECRET}/w", "redis://host:6379/0"),
     ],
 )
 def test_a_mistake_is_named_and_nothing_of_a_password_shown(url, problem):
