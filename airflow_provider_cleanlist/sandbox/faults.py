@@ -59,7 +59,8 @@ class Fault(_Repeated):
         skip: How many requests to let pass first.
         status: HTTP status for kind ``status``.
         code: Error code in the newer error body; by default the usual one for the status.
-        retryable: ``error.retryable`` in the newer error body; by default the usual one for the status.
+        retryable: ``error.retryable`` in the newer error body; by default the usual one for the status. No effect where
+            errors have the older body, as those of ``enrich_bulk`` do unless ``envelope`` is ``newer``.
         retry_after: Value of a ``Retry-After`` header, verbatim. A 429 has ``1`` by default; an empty string
             leaves the header out.
         headers: More headers, such as the ``Location`` of a redirect.
@@ -81,8 +82,10 @@ class Fault(_Repeated):
 
     @model_validator(mode="before")
     @classmethod
-    def _processed_first(cls, data: dict[str, object]) -> dict[str, object]:
-        return {**data, "after": True} if data.get("kind") in {"delay", "truncate"} else data
+    def _processed_first(cls, data: object) -> object:
+        if isinstance(data, dict) and data.get("kind") in ("delay", "truncate"):
+            return {**data, "after": True}
+        return data
 
     @property
     def name(self) -> str:
@@ -94,7 +97,7 @@ class WorkflowEnding(_Repeated):
     """How the next workflows end, other than completed.
 
     Attributes:
-        status: Their final status, such as ``failed``, ``cancelled`` or one that no client knows.
+        status: Their final status, such as ``failed``, ``cancelled`` or an unknown one.
         processed: Share of the contacts that is still processed, and billed, before the end, 0 to 1.
         times: How many workflows end so; None means all.
     """
@@ -156,7 +159,7 @@ class Faults:
         )
 
     def drop(
-        self, endpoint: EndpointName | None, *, after: bool, times: int | None = 1, skip: int = 0
+        self, endpoint: EndpointName | None, *, after: bool = False, times: int | None = 1, skip: int = 0
     ) -> None:
         """Close the socket without a response, before or after processing the request.
 
@@ -195,7 +198,7 @@ class Faults:
         """Let the next workflows that are submitted end with ``status``.
 
         Args:
-            status: Their final status, such as ``failed``, ``cancelled`` or one that no client knows.
+            status: Their final status, such as ``failed``, ``cancelled`` or an unknown one.
             processed: Share of the contacts that is still processed, and billed, 0 to 1.
             times: How many workflows end so; None means all.
         """

@@ -176,3 +176,12 @@ def test_a_misspelt_endpoint_is_refused_and_the_names_there_are_are_shown(api):
         with pytest.raises(ValidationError, match=r"endpoint\n.*'validate_key', 'whoami'.*'enrich_bulk'"):
             add()
     assert api.faults.pending == []
+
+
+def test_a_drop_is_before_the_request_is_processed_unless_it_says_otherwise():
+    faults = Faults()
+    faults.drop("enrich_bulk")
+    faults.drop("enrich_bulk", after=True)
+    assert faults.pending == [
+        Fault(kind="drop", endpoint="enrich_bulk", after=after) for after in (False, True)
+    ]

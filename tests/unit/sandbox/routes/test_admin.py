@@ -73,6 +73,8 @@ def test_faults_and_endings(api, admin, person):
     fault = {"kind": "status", "endpoint": "whoami", "status": 503, "times": 2}
     assert admin("POST", "/faults", json=fault).json() == {"pending": 1}
     assert admin("POST", "/faults", json={"kind": "nonsense"}).status_code == 422
+    assert [admin("POST", "/faults", json=body).status_code for body in ([], "x", {"kind": []})] == [422] * 3
+    assert admin("POST", "/faults", content=b'{"kind": "drop"}').status_code == 422
     assert api.v2("GET", "/whoami").status_code == 503
     assert admin("POST", "/workflow-endings", json={"status": "cancelled"}).json() == {"pending": 2}
     assert api.status(workflow_id=api.submit(person())["workflow_id"])["status"] == "cancelled"
