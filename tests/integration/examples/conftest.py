@@ -25,6 +25,10 @@ HERE = Path(__file__).parent
 EXAMPLES = HERE.parents[2] / "dags_examples"
 GUIDES = HERE.parents[2] / "docs" / "howto"
 CRM_ROWS = "SELECT id, first_name, email FROM crm_contacts ORDER BY id"
+LOST_BATCHES = """
+    UPDATE cleanlist_batches
+    SET dag_id = 'submit_contacts', submitted_at = STRFTIME('%Y-%m-%d %H:%M:%f000', 'now', '-2 days')
+"""
 RUNS: tuple[dict[str, Any], ...] = (
     {"dag": "first_enrichment"},
     {"dag": "contacts_from_sql", "date": "2026-03-02"},  # run by hand, for the day before
@@ -93,6 +97,20 @@ def write_back_runs(files: Path) -> list[dict[str, Any]]:
         }
         for day in (1, 2)
     ]
+
+
+def lost_webhooks_run(files: Path) -> dict[str, Any]:
+    """Return a run that finds what the two nights have submitted, as if their webhooks were two days late."""
+    return {
+        "dag": "lost_webhooks",
+        "env": {
+            "AIRFLOW_CONN_WAREHOUSE": json.dumps(
+                {"conn_type": "sqlite", "host": str(files / "write_back.db")}
+            )
+        },
+        "before": {"warehouse": ["DELETE FROM enrichment_results", LOST_BATCHES]},
+        "after": {"warehouse": "SELECT workflow_id, COUNT(*) FROM enrichment_results GROUP BY 1 ORDER BY 2"},
+    }
 
 
 @dataclass(frozen=True)
@@ -198,7 +216,7 @@ def examples(empty_database: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     shutil.copy(empty_database, home)
     files = home / "files"
     write_sources(files)
-    runs = [*RUNS, *write_back_runs(files)]  # the last ones, because they change the environment
+    runs = [*RUNS, *write_back_runs(files), lost_webhooks_run(files)]  # the last ones change the environment
     (home / "runs.json").write_text(json.dumps(runs))
     command = [sys.executable, HERE / "run_examples.py", EXAMPLES, home / "runs.json", home / "result.json"]
     with SandboxServer(requests_per_minute=100_000) as sandbox:

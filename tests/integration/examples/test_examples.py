@@ -112,6 +112,13 @@ def test_emails_are_written_back_as_the_guide_shows(examples: Examples) -> None:
     assert [examples.returned(night, "enrich")["contacts_submitted"] for night in nights] == [4, 1]
 
 
+def test_results_whose_webhook_was_lost_are_read_by_the_ledgers_task_ids(examples: Examples) -> None:
+    (run,) = examples.of("lost_webhooks")
+    loads = [examples.returned(run, "load", index) for index in range(2)]
+    assert sorted((load["workflows"], load["from_tasks"]) for load in loads) == [(1, 1), (1, 4)]
+    assert [rows for _, rows in run["rows"]["warehouse"]] == [1, 4]
+
+
 def test_nobody_is_submitted_twice_within_a_run(examples: Examples) -> None:
     times = examples.ledger.times_submitted()
     twice = [count for count in times.values() if count > 1]
