@@ -376,7 +376,7 @@ def are_nobodys(chosen: Mapping[str, object]) -> bool:
         return False
     if first == last:
         return bool(first.strip()) and first == chosen.get("company_name")
-    first = _bare(first)
+    first = first.casefold() if first.isalnum() else _bare(first)
     if first not in _first_names_of_nobody():  # fast: nearly all are somebody's
         return False
     last = _bare(last)

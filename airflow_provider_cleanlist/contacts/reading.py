@@ -263,10 +263,12 @@ def _rejection_of_row(row: SourceRow, unreadable: Sequence[str], contact: Contac
 
 def _unreadable(values: Mapping[str, object]) -> list[str]:
     """Return the fields whose text cannot be known."""
-    for value in values.values():
-        if value is not None and (type(value) is not str or not value.isascii()):
-            return [name for name, text in values.items() if is_undecodable(text)]
-    return []  # fast: most rows are ASCII
+    try:
+        if all(map(str.isascii, filter(None, values.values()))):  # type: ignore[arg-type]
+            return []  # fast: most rows are ASCII
+    except (TypeError, ValueError):
+        pass  # not all of them are texts
+    return [name for name, text in values.items() if is_undecodable(text)]
 
 
 def _explained(rejection: Rejection, values: Mapping[str, object], unreadable: Sequence[str]) -> Rejection:
