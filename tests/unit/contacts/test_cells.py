@@ -476,7 +476,7 @@ def test_a_placeholder_of_a_template_is_nobody(text: str, field: str) -> None:
     [row], report = read({**MARA, field: text})
     assert isinstance(row, RejectedRow)
     assert row.rejection.reason == RejectionReason.NOT_A_NAME
-    assert "placeholder" in report.refusal_lines()[0]
+    assert "an unfilled template" in report.refusal_lines()[0]
     profile = {**MARA, field: text, "linkedin_url": PROFILE}
     assert contact(profile) == {name: value for name, value in profile.items() if name != field}
 
