@@ -24,7 +24,8 @@ _CHECKS_OF_PRIVILEGES = frozenset({"aclcheck_error", "aclcheck_error_col", "Exec
 """Functions in PostgreSQL's source that name objects that exist."""
 
 _SQLITE_FORMS = re.compile(
-    r"(?P<said>no such (?:table|column|view|index|function|module|database|collation sequence)|unknown database)\b.*"
+    r"(?P<said>no such (?:table|column|view|index|function|module|database|collation sequence)|unknown database"
+    r"|invalid uri authority)\b.*"
     r"|(?:UNIQUE|NOT NULL|CHECK|FOREIGN KEY) constraint failed.*"
     r'|near "[^"]*": syntax error|incomplete input'
     r"|table .+ has no column named .+|(?:table|view|index) .+ already exists|duplicate column name: .+"
@@ -40,7 +41,7 @@ _SQLITE_FORMS = re.compile(
     re.DOTALL,
 )
 """What SQLite says of schemas, of itself, and in fixed words. Full-text queries, whose text can be a row's, also miss
-columns: of what there is no such thing of, the name is left out."""
+columns: of what there is no such thing of, the name is left out, as is what an address has for its host."""
 
 
 class LoadError(Exception):

@@ -36,7 +36,8 @@ _LASTING_CLASSES = ("0A", "25", "28", "3D", "3F", "42")
 _LASTING_CODES = frozenset({1044, 1045, 1046, 1049, 1052, 1054, 1064, 1065, 1142, 1143, 1146, 1305, 1370})
 """The same in numbers of MySQL and MariaDB."""
 _LASTING_TEXT = re.compile(
-    "no such|syntax error|unable to open|not a database|bindings|ambiguous|incomplete input|user-defined function"
+    "no such|syntax error|unable to open|invalid uri|not a database|bindings|ambiguous|incomplete input|"
+    "user-defined function"
 )
 """The same in words of SQLite."""
 _READ_ONLY_STATE = "25006"

@@ -470,6 +470,13 @@ def test_values_that_a_driver_cannot_convert_are_not_quoted(tmp_path):
     assert "SECRET" not in str(caught.value)
 
 
+def test_a_file_that_a_connection_names_as_a_host_does_not_get_better_by_retrying():
+    hook = SimpleNamespace(get_conn=lambda: sqlite3.connect("file://data/crm.db", uri=True))
+    told = re.escape("The query cannot be run: OperationalError: invalid uri authority. Correct it")
+    with pytest.raises(QueryError, match=told):
+        values(QuerySource(hook, "SELECT 1"))
+
+
 @pytest.mark.parametrize(
     ("sql", "told"),
     [
