@@ -127,7 +127,8 @@ class LoadSpec:
             raise LoadConfigurationError(
                 f"key={tuple(self.key)!r} has no field of the records: add {self.id_field!r}."
             )
-        missing = [raw for raw in (self.id_field, *self.key_fields) if self.is_excluded(raw)]
+        identifying = dict.fromkeys((self.id_field, *self.key_fields))
+        missing = [raw for raw in identifying if self.is_excluded(raw)]
         if missing:
             raise LoadConfigurationError(f"exclude_columns leaves out {missing}, which identify the records.")
         unusable = {*self.key} & {naming.SYNCED_AT, naming.DELETED_AT, naming.EXTRA}

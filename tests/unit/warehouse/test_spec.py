@@ -31,6 +31,7 @@ from airflow_provider_cleanlist.warehouse.spec import LEAD_FIELDS, is_stage_name
         ({"key": ("lead_id", "_cleanlist_snapshot_date")}, "cannot hold"),
         ({"key": ("email",), "exclude_columns": ["email"]}, "leaves out \\['email'\\]"),
         ({"exclude_columns": ["lead_id"], "key": ("email",)}, "leaves out \\['lead_id'\\]"),
+        ({"exclude_columns": ["lead_id"]}, "leaves out \\['lead_id'\\], which"),
     ],
 )
 def test_contradictions_are_refused_by_name(make_spec, arguments, message):
