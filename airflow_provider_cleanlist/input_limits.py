@@ -27,7 +27,7 @@ class InputLimit:
     size: int
     values: int
 
-    def problem(self, body: bytes) -> str:
+    def problem(self, body: bytes | bytearray) -> str:
         """Return what is wrong with the size of a body; empty if nothing is.
 
         Args:
@@ -41,8 +41,24 @@ class InputLimit:
         return ""
 
 
-def _values(body: bytes) -> int:
+def _values(body: bytes | bytearray) -> int:
     return sum(map(body.count, (b",", b"[", b"{")))
+
+
+CHUNKS = 16_384
+"""Chunks of a response, and members of its gzip, that may be of any size: each takes time, however short it is."""
+CHUNK_BYTES = 128
+"""How long they must be on average if there are more."""
+
+
+def are_too_small(chunks: int, size: int) -> bool:
+    """Return whether a response comes in more, smaller chunks than any server has reason to send.
+
+    Args:
+        chunks: How many have arrived, and members of gzip.
+        size: Bytes that they have together.
+    """
+    return chunks > CHUNKS and size < chunks * CHUNK_BYTES
 
 
 def weight(body: bytes) -> int:

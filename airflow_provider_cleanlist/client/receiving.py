@@ -189,25 +189,27 @@ def read_body(
     Raises:
         DecodeError: It cannot be decompressed.
     """
-    parts: list[bytes] = []
-    size = arrived = 0
+    body = bytearray()
+    arrived = parts = 0
     decode = _decoder(encoding)
     while chunk := read(_CHUNK_BYTES):
         arrived += len(chunk)
         for part in decode(chunk):
-            parts.append(part)
-            size += len(part)
-            if size > limit.size:
+            body += part
+            parts += 1
+            if len(body) > limit.size:
                 break
-        if size > limit.size or arrived > limit.size:
-            return b"".join(parts)[: limit.size], limit.problem(bytes(limit.size + 1))
+            if input_limits.are_too_small(parts, max(arrived, len(body))):
+                return bytes(body), "it arrives in too many small chunks"
+        if len(body) > limit.size or arrived > limit.size:
+            return bytes(body[: limit.size]), limit.problem(bytes(limit.size + 1))
         if is_late():
-            return b"".join(parts), "it takes too long"
-    body = b"".join(parts)
-    return body, limit.problem(body)
+            return bytes(body), "it takes too long"
+    return bytes(body), limit.problem(body)
 
 
 def _decoder(encoding: str) -> Callable[[bytes], Iterator[bytes]]:
+    """Return what decompresses a chunk into one part or more."""
     name = encoding.strip().lower()
     if name in ("", "identity"):
         return lambda chunk: iter((chunk,))
@@ -226,6 +228,7 @@ class _Gunzip:
         while True:
             if self._member.eof:
                 if not chunk.startswith(b"\x1f"):  # no further member: padding
+                    yield b""
                     return
                 self._member = zlib.decompressobj(16 + zlib.MAX_WBITS)
             try:

@@ -127,6 +127,7 @@ def test_the_limits_of_lists_and_loads() -> None:
         f"| {limits.PARQUET_BATCH_ROWS:,} rows of a Parquet file | {limits.PARQUET_BATCH_BYTES // limits.MB} MB in the "
         f"columns that are read; {limits.PARQUET_MEMORY // limits.MB} MB of memory",
         f"| A gzipped Parquet file | {limits.GZIPPED_PARQUET_BYTES // 1024**3} GB |",
+        f"members of its gzip | {limits.CHUNKS:,} of any size; {limits.CHUNK_BYTES} bytes each on average if ",
         f"next page | {limits.CURSOR_CHARACTERS:,} characters |",
         f"names and counts | {limits.LIST_CHARACTERS:,} characters with the names of fields, {MAX_PAGES} pages, "
         f"{MAX_PAGES * MAX_LISTS_PER_PAGE:,} lists |",

@@ -84,6 +84,17 @@ def test_a_success_that_is_too_large_is_refused_early(
 
 
 @ways
+def test_a_success_in_chunks_of_two_bytes_is_refused_early(
+    serve: Any, connect: Any, ask: Callable[[Any], Any]
+) -> None:
+    client = connect(serve(sends(BEGIN + b"Transfer-Encoding: chunked\r\n", again=b"2\r\n  \r\n" * 9000)).url)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(errors.UnexpectedResponseError, match="it arrives in too many small chunks"):
+        ask(client)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 10 * KB  # in KB: 10 MB
+
+
+@ways
 def test_a_submission_with_an_answer_that_is_too_large_is_unknown(
     serve: Any, connect: Any, contacts: Any, ask: Callable[[Any], Any]
 ) -> None:

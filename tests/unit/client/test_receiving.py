@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import time
+import tracemalloc
 import zlib
 from collections.abc import Callable, Iterator
 from itertools import chain, repeat
@@ -75,9 +76,50 @@ def test_an_endless_body_is_read_up_to_the_limit(chunks: Iterator[bytes], encodi
 
 
 def test_a_body_that_takes_too_long_is_left() -> None:
-    body, problem = read_body(endless(repeat(b"x")), "", LIMIT, within(0.01))
+    body, problem = read_body(endless(repeat(b"x")), "", LIMIT, within(0.0))
     assert problem == "it takes too long"
     assert body
+
+
+@pytest.mark.parametrize(
+    ("chunks", "encoding"),
+    [
+        (repeat(b"  "), ""),
+        (chain([gzip.compress(b"")], repeat(bytes(2))), "gzip"),
+        (repeat(gzip.compress(b"") * 3000), "gzip"),
+        (repeat(gzip.compress(b" ")), "gzip"),
+    ],
+    ids=["plain", "padding", "empty members", "members of one byte"],
+)
+def test_a_body_in_too_many_small_chunks_is_left(chunks: Iterator[bytes], encoding: str) -> None:
+    asked = 0
+
+    def read(_: int) -> bytes:
+        nonlocal asked
+        asked += 1
+        return next(chunks)
+
+    _, problem = read_body(read, encoding, input_limits.PAGE, never)
+    assert problem == "it arrives in too many small chunks"
+    assert asked <= input_limits.CHUNKS + 1
+
+
+def test_small_chunks_take_no_more_memory_than_their_bytes() -> None:
+    tracemalloc.start()
+    read_body(endless(repeat(b"  ")), "", input_limits.PAGE, never)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 8 * input_limits.CHUNKS
+
+
+@pytest.mark.parametrize(
+    ("size", "count"),
+    [(1, input_limits.CHUNKS), (input_limits.CHUNK_BYTES, input_limits.CHUNKS + 5000)],
+    ids=["as many as may be small", "more, of the least size"],
+)
+def test_a_body_in_small_chunks_is_read(size: int, count: int) -> None:
+    chunks = chain(repeat(b"x" * size, count), [b""])
+    assert read_body(endless(chunks), "", input_limits.PAGE, never) == (b"x" * size * count, "")
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "GZIP", " x-gzip "])
