@@ -139,8 +139,12 @@ class Decoder:
         decoder = self._decoder or self._use("utf-8" if _is_utf8(data) else "cp1252")
         is_western = self.encoding == "cp1252" and not self._is_given
         if is_western and (match := _UTF8_REMAINS.search(data)):
-            self._lines += _line_ends(data[: max(match.start(), _valid_utf8(data))])
-            raise self._error("it mixes UTF-8 with something else")
+            valid = _valid_utf8(data)
+            is_mixed = not data[:valid].isascii()
+            self._lines += _line_ends(data[: max(match.start(), valid)])
+            raise self._error(
+                "it mixes UTF-8 with something else" if is_mixed else "it is neither UTF-8 nor Windows-1252"
+            )
         try:
             text = decoder.decode(data, final)
         except UnicodeError as error:  # some codecs do not say where

@@ -24,19 +24,22 @@ _START, _END = "^", "$"
 _RULES: Mapping[str, tuple[tuple[str, str], ...]] = {
     "äöüéáíóú": ((_CONSONANTS + _START, _ASCII + _END), (_ASCII, _CONSONANTS)),
     "äö": ((_ASCII + "äö", "äö"), ("äö", _ASCII + _END)),
+    "äöü": ((_CONSONANTS + _START, "ß"),),
     "è": ((_CONSONANTS, "bcdgjlmnpqrstvz"),),
     "ê": ((_CONSONANTS, "mnst"),),
-    "ñ": ((_VOWELS + "áéíóú", _VOWELS + "áéíóú"),),
+    "ñ": ((_VOWELS + "áéíóú" + _START, _VOWELS + "áéíóú"),),
     "ç": ((_ASCII + _START, "aouãõ"),),
     "ã": ((_ASCII + "ç", "o"),),
     "õ": ((_ASCII + "ç", "e"),),
     "ô": ((_CONSONANTS, _CONSONANTS + _END),),
-    "ë": (("aeiou", _ASCII + _END),),
+    "ë": (("aeiou", _ASCII + _END), ("t", _END)),
     "ï": (("aou", _CONSONANTS),),
     "å": ((_CONSONANTS + _START, _CONSONANTS + _END),),
-    "æ": ((_CONSONANTS, _CONSONANTS),),
+    "æ": ((_CONSONANTS, _CONSONANTS), (_CONSONANTS + _START, "ð")),
+    "ð": (("æ", _ASCII + _END),),
     "ø": ((_CONSONANTS, _CONSONANTS), (_START, "lrsvy")),
-    "ß": ((_VOWELS, _ASCII + _END), ("lr", _END)),
+    "ß": ((_VOWELS + "äöü", _ASCII + _END), ("lr", _END)),
+    "ÿ": (("aou", _CONSONANTS + _END),),
     "àò": ((_CONSONANTS, _END),),
     "šž": ((_VOWELS + _START, _VOWELS), (_VOWELS, _CONSONANTS + _END), (_CONSONANTS, _VOWELS)),
 }
@@ -45,7 +48,6 @@ _RULES: Mapping[str, tuple[tuple[str, str], ...]] = {
 _SEEN: Mapping[str, str] = {
     "ª": "^$ d$ m$",
     "º": "^$ n$",
-    "ß": "ö$ öe ön öt üe üw",
     "à": "^$ ^s i$ lu ms o$ sr",
     "á": "bñ e$ ei i$ o$ oi rð u$ y$ yñ ñn úi",
     "â": "^g ^m ^n bl bn bt cb cm cn dn fn gm ht lm ln lt mn nn pt rc rm rn tc tn un wl wn zm zn ét",
@@ -53,7 +55,7 @@ _SEEN: Mapping[str, str] = {
     "ä": "^ä ^ö y$ åö",
     "å": "^ä e$ le te",
     "æ": "^b ^g ^k ^o ^r ^s ^t ^v da eb hu ko l$ nþ po r$ ra si su sþ",
-    "ç": "aú ía",
+    "ç": "aú ía öm",
     "è": "^$ ^r f$ ic ig il im in ir iv iz o$ ot r$ u$ ud ur yr",
     "é": "^é hâ hð i$ ie o$ u$ y$ ye én ñ$",
     "ê": "^t c$ cu d$ im in mc md ml nc ol pc pr rv t$ tv tx u$ un us ut vq zz ün",
@@ -71,20 +73,20 @@ _SEEN: Mapping[str, str] = {
     "ò": "i$ tn u$",
     "ó": "^ð dñ e$ ei i$ jð lð mð rð sþ í$ íl ím ís ðl ñn úg þr",
     "ô": "^n an ca vo",
-    "ö": "aa bð hð i$ lð nß pß rß rð ua ya äü þl",
+    "õ": "tn",
+    "ö": "aa bð gç hð i$ lð rð ua ya äü þl",
     "ø": (
         "^$ ^d ^e ^g ^i ^j ^k ^n b$ be d$ ek g$ hy ir j$ ja je ji k$ l$ m$ n$ ne or r$ ra re s$ se t$ v$ x$"
     ),
     "ù": "b$ d$ g$ i$ o$ s$ t$",
     "ú": "a$ i$ ii lí lð ló mñ nñ rá rð zñ çc þf",
     "û": "bc ft hs kb mn mr ot rl sr",
-    "ü": "gí qê qí sß ö$",
+    "ü": "gí qê qí ö$",
     "ý": "^j ^m ^r b$ cr d$ dr g$ gg gm l$ ld lt lð m$ mr n$ na nb nj nr ns nv r$ rs s$ sr t$ tr v$",
     "þ": (
         "^a ^e ^i ^j ^o ^r ^u ^y ^ó ^ö ^ú ae dó fa fó gr gó ió kó lr ló mó nr nó rj rr ró só tr tó yr "
         "yó æó ðj ðó óe"
     ),
-    "ÿ": "a$",
     "œ": "^c ^i ^u bu cu hu nu su vu",
     "š": "^k ^m ^p ^t ^v",
 }

@@ -114,6 +114,7 @@ def test_any_utf_8_comes_back_whatever_the_chunks(text, size):
         ),
         ("Ольга".encode() + "Söhne".encode("cp1252"), "mixes UTF-8"),
         ("小林".encode() + "Söhne".encode("cp1252"), "mixes UTF-8"),
+        ("姓,名,会社\nﾃｽﾄ,山田,株式会社\n".encode("cp932"), "neither UTF-8 nor Windows-1252"),
         (codecs.BOM_UTF16_LE + "ab".encode("utf-16-le") + b"\x00", "not valid utf-16-le"),
     ],
 )

@@ -90,6 +90,27 @@ def test_what_is_western_stays_so(text):
     assert decoded(f"x;y\n{text}\n".encode("cp1252")) == f"x;y\n{text}\n"
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Rößler;Süß;Müller, Jäger & Söhne, München",
+        "Bäßler;Süßmann;Häßler\nMößner;Flößer;Grüße\nFüße;Größ;Großräschen",
+        "Brontë;Æðsson;Hæð;Næðis",
+        "Ñandú;Tõnu;Göçmen;Maÿlis;Louÿs",
+    ],
+)
+def test_ordinary_names_of_few_rows_are_western(text):
+    assert decoded(f"Vorname;Nachname;Firma\n{text}\n".encode("cp1252")).endswith(f"{text}\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding"), [("Łoś;Śląsk", "cp1250"), ("Győző;Szűcs", "cp1250"), ("Ξένιος;Δίας", "cp1253")]
+)
+def test_few_names_of_other_encodings_are_not(text, encoding):
+    with pytest.raises(EncodingError, match="neither UTF-8 nor Windows-1252"):
+        decoded(f"x;y\n{text}\n".encode(encoding))
+
+
 def test_a_few_odd_words_among_many_are_names_from_elsewhere():
     western = ";".join(languages()["fr"]["first"] + languages()["de"]["last"])
     text = f"{western}\nHôa;Zêba\n"
