@@ -225,6 +225,19 @@ class ContactsArgument(ResolveMixin):
     __repr__ = __str__ = serialize
 
 
+def holds_literal(value: Any) -> bool:
+    """Return whether contacts are anything but references to outputs of tasks, also in a part.
+
+    Args:
+        value: The contacts.
+    """
+    if value is None or isinstance(value, ResolveMixin):
+        return False
+    if isinstance(value, dict):
+        return any(map(holds_literal, value.values()))
+    return not isinstance(value, list | tuple) or any(map(holds_literal, value))
+
+
 def _holds_reference(value: Any) -> bool:
     if isinstance(value, ResolveMixin):
         return True

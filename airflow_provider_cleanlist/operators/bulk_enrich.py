@@ -9,18 +9,18 @@ from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import BaseOperator, conf
+from airflow.providers.common.compat.sdk import conf
 
 from airflow_provider_cleanlist.assets import MANAGED_LIST, lead_list_asset, record_events
 from airflow_provider_cleanlist.client.models import MAX_CONTACTS_PER_REQUEST, EnrichmentType
 from airflow_provider_cleanlist.exceptions import CleanlistConfigurationError
 from airflow_provider_cleanlist.hooks.cleanlist import CleanlistHook
 from airflow_provider_cleanlist.links import PAGE_LINKS, WorkflowLink
+from airflow_provider_cleanlist.operators.contacts_argument import ContactsOperator
 from airflow_provider_cleanlist.submission.history import OnUnknown
 from airflow_provider_cleanlist.submission.options import OnInvalid, SubmissionOptions
 from airflow_provider_cleanlist.xcom import (
     DEFAULT_TIMEOUT_SECONDS,
-    ContactsArgument,
     choice,
     given,
     given_word,
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from airflow_provider_cleanlist.waiting.outcome import FailurePolicy
 
 
-class BulkEnrichOperator(BaseOperator):
+class BulkEnrichOperator(ContactsOperator):
     """Submit contacts to Cleanlist in batches, and never pay twice for the same contact.
 
     Every batch is recorded in a journal right before its request leaves, and again when the answer arrives. A later
@@ -61,7 +61,9 @@ class BulkEnrichOperator(BaseOperator):
     Args:
         contacts: Mappings with contact fields, ``Contact`` objects, a pandas DataFrame, or outputs of other tasks that
             hold them: one, a list of several, a mapped task's, ``concat()``, ``map()``, the argument of a mapped task
-            group. Text in it is not rendered.
+            group. Text in it is not rendered. Give literals to the operator itself only: in ``partial()``,
+            ``expand()``, ``expand_kwargs()`` and ``default_args`` of a DAG they are refused, and in ``expand()`` of a
+            task group Airflow stores them in the serialized DAG.
         contacts_path: Local path or object storage URI of a ``.csv``, ``.tsv``, ``.jsonl``, ``.ndjson``, ``.json`` or
             ``.parquet`` file, optionally ``.gz``.
         encoding: Encoding of ``contacts_path``, templated: a codec of Python, such as ``cp1250`` or ``shift_jis``. By
@@ -240,16 +242,6 @@ class BulkEnrichOperator(BaseOperator):
         self.poll_interval = poll_interval
         self.timeout = timeout
         self.cleanlist_conn_id = cleanlist_conn_id
-
-    @property
-    def contacts(self) -> ContactsArgument | None:
-        """The contacts, in a wrapper that shows none of them; None if they come from elsewhere."""
-        return self._contacts
-
-    @contacts.setter
-    def contacts(self, value: Any) -> None:
-        is_wrapped = value is None or isinstance(value, ContactsArgument)
-        self._contacts = value if is_wrapped else ContactsArgument(value)
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Submit what no earlier attempt has submitted, wait if asked to, and return the result as described above."""
