@@ -222,7 +222,7 @@ SPOILED: Sequence[tuple[int, Callable[[Person], Person]]] = (
     (9, lambda person: Person(linkedin="https://www.linkedin.com/company/northfold-example/")),
     (4, lambda person: replace(person, linkedin="n/a", company="", website="")),
     (7, lambda person: replace(person, company="", website="n/a")),
-    (2, lambda person: Person()),
+    (2, lambda person: Person(email="illegible")),
     (2, lambda person: replace(person, extra_cells=1)),
 )
 

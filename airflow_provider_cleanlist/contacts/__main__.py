@@ -59,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"{error}\n")
         return 2
     sys.stdout.writelines(f"{line}\n" for line in report.summary_lines())
-    has_rows = report.rows or report.blank.count or report.skipped_lines
+    has_rows = report.rows or report.blank.count or report.without_contact.count or report.skipped_lines
     return 1 if report.refused or (has_rows and not report.accepted) else 0
 
 

@@ -51,10 +51,18 @@ _MARKERS = frozenset(word.strip() for line in _WORDS.strip().splitlines() for wo
 _POSSIBLE_NAMES = frozenset({"na", "nan", "nil", "null"})
 """Markers that are also somebody's name."""
 
-_NO_NAMES = frozenset({"linkedin", "linkedin member"}) | {
+_MEMBER_WORDS = """
+    linkedin member|linkedin-mitglied|linkedin mitglied|membre linkedin|membre de linkedin|miembro de linkedin
+    membro do linkedin|membro di linkedin|utente linkedin|linkedin-lid|linkedin lid|linkedin-medlem|linkedin medlem
+    linkedin user
+"""
+_MEMBERS = frozenset(word.strip() for line in _MEMBER_WORDS.strip().splitlines() for word in line.split("|"))
+"""What LinkedIn and tools show instead of the name of a member outside of the network."""
+
+_NO_NAMES = _MEMBERS.union(["linkedin"]) | {
     letter * count for letter in "abcdefghjklmnopqrstuvwxyz" for count in range(3, 7)
 }
-"""What LinkedIn shows for people outside of the network, or a part of it; one letter over and over (but III)."""
+"""Hidden members, or a part of that; one letter over and over (but III)."""
 
 _FILLER_WORDS = """
     anonymous|asdf|attendee|deleted|duplicate|dummy|example|foo|guest|info requested|open-ended response|qwerty
@@ -79,7 +87,9 @@ _NOBODY_WORDS = """
     integration user|main office|name surname|no reply|open position|platform integration user|security user
     system administrator|test contact|test lead|test user|unknown caller|unknown user|vacant position
 """
-_NOBODIES = _MARKERS.union(*(line.strip().split("|") for line in _NOBODY_WORDS.strip().splitlines()))
+_NOBODIES = (_MARKERS | _MEMBERS).union(
+    *(line.strip().split("|") for line in _NOBODY_WORDS.strip().splitlines())
+)
 """First and last names together that are users of programs, departments, or a marker."""
 
 _NONE_WORDS = """
@@ -381,6 +391,16 @@ def are_nobodys(chosen: Mapping[str, object]) -> bool:
         return False
     last = _bare(last)
     return f"{first} {last}" in _NOBODIES or (first in _labels("first_name") and last in _labels("last_name"))
+
+
+def is_hidden_member(chosen: Mapping[str, object]) -> bool:
+    """Return whether both names together are what stands for a hidden member: ``LinkedIn``, ``Member``.
+
+    Args:
+        chosen: From :func:`chosen_values`.
+    """
+    names = [name for field in _NAMES if isinstance(name := chosen.get(field), str)]
+    return " ".join(map(_bare, names)) in _MEMBERS
 
 
 def _bare(name: str) -> str:

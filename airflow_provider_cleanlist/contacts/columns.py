@@ -54,12 +54,14 @@ class ColumnPlan:
         of_others: The columns that belong to further people: two or more of the fields that name a person repeat, or
             names stand behind the words for two people (``Contact First Name``, ``Lead First Name``). Empty when one
             field alone repeats, which is a further source of it.
+        full_names: The columns of full names, which are not read.
     """
 
     sources: Mapping[str, tuple[str, ...]]
     unused: tuple[str, ...]
     is_header: bool
     of_others: tuple[str, ...] = ()
+    full_names: tuple[str, ...] = ()
 
     @property
     def is_usable(self) -> bool:
@@ -178,6 +180,7 @@ def plan_columns(columns: Sequence[str], mapping: Mapping[str, str | None]) -> C
             if sum(map(bool, repetitions)) > 1
             else _of_second_people(columns, sources, mapped)
         ),
+        full_names=tuple(full_names),
     )
 
 

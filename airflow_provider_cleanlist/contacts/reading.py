@@ -1,7 +1,7 @@
 """From a source's rows to the contacts to send, with an account of every row.
 
-Each row ends as exactly one of: accepted, duplicate, refused, blank. :class:`ReadReport` counts them and names
-rows by number, so that a log can say what happened without showing a value.
+Each row ends as exactly one of: accepted, duplicate, refused, blank, without a contact. :class:`ReadReport` counts
+them and names rows by number, so that a log can say what happened without showing a value.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from airflow_provider_cleanlist.contacts.cells import (
     are_nobodys,
     chosen_values,
     cleaned_values,
+    is_hidden_member,
     is_no_name,
     is_nothing,
     is_undecodable,
@@ -225,17 +226,21 @@ def read_contacts(
         if _is_blank_row(row, fields):
             report.blank.add(row.number)
             continue
-        report.rows += 1
         unreadable = _unreadable(values)
         contact = normalise({**fields, **dict.fromkeys(unreadable)} if unreadable else fields)
         rejection = _rejection_of_row(row, unreadable, contact) or validate(contact)
         if rejection is not None:
-            rejection = _explained(rejection, values, unreadable)
-            report.refused.setdefault(rejection.reason, Tally()).add(row.number)
             if source_ids is not None:
                 source_ids.add_nobody(row.values)
+            if _is_without_contact(row, values, plan):
+                report.without_contact.add(row.number)
+                continue
+            rejection = _explained(rejection, values, unreadable)
+            report.rows += 1
+            report.refused.setdefault(rejection.reason, Tally()).add(row.number)
             yield RejectedRow(row.number, rejection, values)
             continue
+        report.rows += 1
         key = identity(contact)
         if source_ids is not None:
             source_ids.add(row.number, row.values, key)
@@ -279,6 +284,8 @@ def _explained(rejection: Rejection, values: Mapping[str, object], unreadable: S
         return rejection
     texts = ((field, plain_text(field, values.get(field))) for field in TEXTS)
     has_no_name = are_nobodys(values) or any(text and is_no_name(field, text) for field, text in texts)
+    if is_hidden_member(values):
+        return Rejection(RejectionReason.MISSING_NAME)
     return Rejection(RejectionReason.NOT_A_NAME) if has_no_name else rejection
 
 
@@ -291,6 +298,13 @@ def _is_blank_row(row: SourceRow, fields: Mapping[str, object]) -> bool:
     if row.is_overlong or fields.get("last_name") or fields.get("first_name") or fields.get("company_name"):
         return False
     return all(map(is_nothing, fields.values())) and all(map(is_nothing, row.values.values()))
+
+
+def _is_without_contact(row: SourceRow, values: Mapping[str, object], plan: ColumnPlan) -> bool:
+    """Return whether nothing stands in the columns that are read, and no full name beside them."""
+    if row.is_overlong or not plan.sources or not all(map(is_nothing, values.values())):
+        return False
+    return all(is_nothing(row.values.get(column)) for column in plan.full_names)
 
 
 class _Plans:

@@ -46,6 +46,7 @@ class ReadReport:
         rows: Rows read that hold anything: accepted, duplicate and refused ones.
         accepted: Contacts yielded.
         blank: Rows without any value.
+        without_contact: Rows with values, but none in a column that is read, nor a full name.
         duplicates: Rows whose contact came before.
         refused: Rows that cannot be sent, by reason.
         left_out: Accepted rows one of whose values was unusable and is not sent, by contact field.
@@ -58,6 +59,7 @@ class ReadReport:
     rows: int = 0
     accepted: int = 0
     blank: Tally = field(default_factory=Tally)
+    without_contact: Tally = field(default_factory=Tally)
     duplicates: Tally = field(default_factory=Tally)
     refused: dict[RejectionReason, Tally] = field(default_factory=dict)
     left_out: dict[str, Tally] = field(default_factory=dict)
@@ -92,6 +94,8 @@ class ReadReport:
             lines.extend(f"  {line}" for line in self.refusal_lines())
         if self.blank.count:
             lines.append(f"Blank rows skipped: {self.blank}.")
+        if self.without_contact.count:
+            lines.append(f"Rows with nothing in the columns read skipped: {self.without_contact}.")
         lines.extend(
             f"Unusable {name} left out, contact kept: {tally}." for name, tally in self.left_out.items()
         )

@@ -20,6 +20,7 @@ from airflow_provider_cleanlist.contacts.readers.headers import (
     filled,
     find_header,
     has_value,
+    is_count,
     is_second_header,
     names_columns,
     read_head,
@@ -30,6 +31,8 @@ from airflow_provider_cleanlist.contacts.recognition import (
     count_recognised,
     header_key,
     is_about_a_person,
+    is_nameless,
+    is_value,
     with_groups,
 )
 from airflow_provider_cleanlist.contacts.report import Tally
@@ -166,12 +169,15 @@ class DelimitedFile:
             ):  # fast: few rows hold such a word
                 continue
             elif is_after_blank:
-                if len(held) < _FOOTER_WITHIN and self._may_be_footer(cells):
+                if len(held) < _FOOTER_WITHIN and self._may_be_footer(cells, is_behind_another=bool(held)):
                     held.append((range(number, number + 1), cells))
                     continue
                 is_after_blank = False
                 yield from ((number, cells) for numbers, cells in held for number in numbers)
                 held.clear()
+            elif cells.count("") + 1 >= len(cells) and is_count(cells):  # fast: few rows hold a single cell
+                self._totals.add(number)
+                continue
             yield number, cells
         for numbers, cells in held:
             if has_value(cells):
@@ -237,16 +243,26 @@ class DelimitedFile:
             lines.append(f"Footer lines skipped: {self._footer}.")
         return lines
 
-    def _may_be_footer(self, cells: Sequence[str]) -> bool:
-        """Return whether a record may belong to a footer: a single cell, a sentence in the first one, or its words."""
-        if len(cells[0]) > _FOOTER_CHARACTERS:
+    def _may_be_footer(self, cells: Sequence[str], *, is_behind_another: bool) -> bool:
+        """Return whether a record may belong to a footer: its words, or one cell alone that holds a sentence.
+
+        The sentence stands in the first column, or the first that has a name; a single word is part of a footer behind
+        another record of it.
+        """
+        if max(map(len, cells)) > _FOOTER_CHARACTERS:
             return False
-        first = cells[0].strip()
-        if _FOOTER_START.match(first):
+        if _FOOTER_START.match(cells[0].strip()):
             return True
-        if not first or len(self.columns) == 1 or has_value(cells[1:]):
+        place = next(at for at, cell in enumerate(cells) if cell.strip())
+        if len(self.columns) == 1 or has_value(cells[place + 1 :]) or not self._is_first(place):
             return False
-        return (len(cells) == 1 or " " in first) and parse_linkedin_url(first) is None
+        text = cells[place].strip()
+        is_footer = len(cells) == 1 or " " in text or (is_behind_another and not is_value(text))
+        return is_footer and parse_linkedin_url(text) is None
+
+    def _is_first(self, place: int) -> bool:
+        """Return whether no column with a name stands before a place."""
+        return all(map(is_nameless, self.columns[:place]))
 
 
 def _wrapping_delimiter(head: Sequence[str], count_known: Callable[[Iterable[str]], int]) -> str | None:

@@ -25,6 +25,7 @@ HEADER_WITHIN = 20
 LABELS_WITHIN = 2
 """How many records below the header may hold labels of its columns."""
 _HEAD_RECORDS = 10_000  # with blank ones
+_LONGEST_COUNT = 60  # characters
 _MANY_NAMES = 5  # of another table's header, of which one is known then
 
 _NOTE_WORDS = """
@@ -50,6 +51,12 @@ _TOTAL_WORDS = """
     total totale totali totals ukupno zwischensumme всего итого 合計 总计 小計 小计 합계
 """
 _TOTALS = frozenset(_TOTAL_WORDS.split()) | {"grand total", "grand totals", "sous-total"}
+_COUNT_WORDS = """
+    anzahl|anzahl datensätze|datensätze|number of records|number of rows|record count|records|row count|rows|total count
+    total records|total rows|zeilen
+"""
+_COUNTS = _TOTALS.union(*(line.strip().split("|") for line in _COUNT_WORDS.strip().splitlines()))
+_COUNT_IN_CELL = re.compile(r"([^\d:(=]+?)\s*[:(=]\s*\d[\d.,\s]*[^\W\d]*\s*\)?|\(\d+ rows?\)", re.IGNORECASE)
 _COUNTED = re.compile(
     r"[^\w\s]*\d[\d.,\s%]*(?:\s[^\W\d][\w-]*)?[^\w\s]*|of \w+|EUR|USD|GBP|CHF", re.IGNORECASE
 )
@@ -199,6 +206,13 @@ def are_totals(cells: Sequence[str]) -> bool:
     if first.rstrip(":").strip().casefold() not in _TOTALS or not any(map(str.isdigit, "".join(others))):
         return False
     return all(_COUNTED.fullmatch(cell) or cell.casefold() in _TOTALS for cell in others)
+
+
+def is_count(cells: Sequence[str]) -> bool:
+    """Return whether a record is a single cell that counts the rows: ``Grand Totals (3)``, ``Gesamt: 1``."""
+    texts = filled(cells)
+    found = _COUNT_IN_CELL.fullmatch(texts[0][:_LONGEST_COUNT]) if len(texts) == 1 else None
+    return found is not None and (found[1] is None or found[1].casefold() in _COUNTS)
 
 
 @cache

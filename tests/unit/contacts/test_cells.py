@@ -681,6 +681,7 @@ def test_hostile_cells_take_linear_time(text: str) -> None:
 @pytest.mark.parametrize(
     ("first", "last"),
     [
+        *[("Membre", "de LinkedIn"), ("LinkedIn", "Mitglied"), ("Mara", "LinkedIn-Mitglied")],
         *[("LinkedIn", "Member"), ("linkedin member", "Park"), ("2020", "2021"), ("Mara", "+49 30 1")],
         *[("Response", "Response"), ("Open-Ended Response", "Open-Ended Response")],
         *[
@@ -697,6 +698,21 @@ def test_no_name(first: str, last: str) -> None:
     [row], report = read({**MARA, "first_name": first, "last_name": last})
     assert isinstance(row, RejectedRow)
     assert report.refused.keys() == {RejectionReason.MISSING_NAME}
+
+
+def test_a_hidden_member_is_sent_by_url_only() -> None:
+    url = "https://www.linkedin.com/sales/lead/ACwAAA2,OUT_OF_NETWORK,Ab2"
+    hidden = {
+        "first_name": "LinkedIn",
+        "last_name": "Member",
+        "company_name": "Northfold",
+        "linkedin_url": url,
+    }
+    rows, _ = read(hidden, hidden | {"first_name": "Mara", "linkedin_url": None})
+    assert [row.contact.payload() for row in rows if isinstance(row, UsableRow)] == [
+        {"company_name": "Northfold", "linkedin_url": url},
+        {"first_name": "Mara", "last_name": "Member", "company_name": "Northfold"},
+    ]
 
 
 @pytest.mark.parametrize(

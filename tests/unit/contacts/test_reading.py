@@ -111,6 +111,26 @@ def test_the_summary_tells_all_of_it_without_a_value(table):
     ]
 
 
+@pytest.mark.parametrize("cells", [",,,,,12 Jan 2020", ",,,N/A,-,12 Jan 2020"])
+def test_a_row_with_nothing_in_the_columns_read_is_nobodys(table, cells):
+    header = "First Name,Last Name,URL,Email Address,Company,Connected On"
+    url = "https://www.linkedin.com/in/mara-example"
+    rows, report = read(table(f"{header}\nMara,Okafor,{url},,Northfold,30 Nov 2026\n{cells}\n"))
+    assert [row.number for row in rows] == [1]
+    assert (report.rows, report.without_contact.first_rows) == (1, [2])
+    assert report.summary_lines()[-1] == "Rows with nothing in the columns read skipped: 1 (row 2)."
+
+
+@pytest.mark.parametrize("cells", ["Teo Lind,,,,x", ",,,x,", ",,,,x,x"])
+def test_a_row_that_may_name_somebody_is_refused(table, cells):
+    _, report = read(
+        table(f"Name,First Name,Last Name,Email,Notes\n,Mara,Okafor,,\n{cells}\n"),
+        column_mapping={"Notes": "company_name"},
+    )
+    assert report.refused
+    assert not report.without_contact.count
+
+
 def test_what_a_report_has_around_its_table(table):
     text = """Report of "new" leads,,
 Run by Mara; for Teo,,

@@ -195,6 +195,19 @@ def test_a_footer_is_skipped_and_counted(footer):
 
 
 @pytest.mark.parametrize(
+    "footer",
+    [
+        ',Confidential Information - Do Not Distribute,,\n,"Copyright © 2026 quill.example, inc.",,\n',
+        ",All rights reserved,,\n,Quill,,\n",
+    ],
+)
+def test_a_footer_stands_below_the_first_column_that_has_a_name(footer):
+    table = table_of(f",First Name,Last Name,Company\n,Mara,Okafor,x\n,,,\n{footer}")
+    assert [cells[1] for _, cells in table.records() if any(cells)] == ["Mara"]
+    assert table.skipped_lines() == ["Footer lines skipped: 2 (rows 3, 4)."]
+
+
+@pytest.mark.parametrize(
     "rows",
     [
         "Mara\nTeo\n",  # no blank line before
@@ -491,6 +504,11 @@ def test_notes_farther_down_are_rows():
         "Subtotal,Count,of records,2",
         "TOTAL,$3,20 %,",
         "итого,2,,",
+        "Grand Totals (3),,,",
+        ",Gesamt: 1,,",
+        "Row count: 3",
+        "Total: 2",
+        "(3 rows)",
     ],
 )
 def test_totals_are_skipped_wherever_they_come(totals):
@@ -508,6 +526,10 @@ def test_totals_are_skipped_wherever_they_come(totals):
         "Total,Okafor,7-Eleven,total@thistle.example",
         "Ada,Total,12,3",
         "Total,,,",
+        "Total 3,,,",
+        "Total: Okafor,,,",
+        "Agence: 3,,,",
+        "Gesamt: 1,Okafor,,",
     ],
 )
 def test_who_is_called_total_is_a_row(row):
