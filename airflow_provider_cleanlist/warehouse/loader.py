@@ -183,6 +183,7 @@ def clean_up(engine: Engine, spec: LoadSpec) -> None:
         engine: The warehouse.
         spec: The load.
     """
+    tables.check_owners(engine, spec.registry, spec.stage)
     Stage(engine, spec).drop()
 
 

@@ -117,6 +117,7 @@ def is_resumable(engine: Engine, spec: LoadSpec, now: datetime) -> bool:
     Raises:
         LoadError: The database refuses.
     """
+    tables.check_owners(engine, spec.registry, spec.stage)
     return Stage(engine, spec).is_resumable(now)
 
 
@@ -161,6 +162,7 @@ class Stage:
             LoadError: The database refuses, or another attempt takes the stage over at the same moment.
         """
         stage = cls(engine, spec)
+        tables.check_owners(engine, spec.registry, spec.stage)
         tables.ensure_table(engine, stage._registry)
         drop_abandoned(engine, spec, now)
         record = stage._read_record()
@@ -332,6 +334,9 @@ class Stage:
     def _ensure_columns(self, table: sa.Table) -> None:
         names = [column.name for column in table.columns]
         if not self._existing:
+            tables.check_owners(
+                self._engine, self._spec.stage
+            )  # reading took its time since the stage was dropped
             tables.ensure_table(self._engine, table)
         elif missing := [name for name in names if name not in self._existing]:
             tables.ensure_columns(self._engine, table, missing)

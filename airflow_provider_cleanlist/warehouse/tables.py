@@ -127,6 +127,30 @@ def check_names(engine: Engine, spec: LoadSpec) -> None:
             )
 
 
+def check_owners(engine: Engine, *own: naming.TableName) -> None:
+    """Refuse tables of our own by which somebody else could act with our rights, before anything touches them.
+
+    Args:
+        engine: The warehouse.
+        own: Tables of one schema; those that do not exist count as well.
+
+    Raises:
+        LoadConfigurationError: One is no table, or belongs to somebody who is not trusted with our rights.
+    """
+    find = database_of(engine).foreign_tables
+    if find is None:
+        return
+    with database_errors(engine, "Finding the owners of the loader's tables"), engine.connect() as connection:
+        found = find(connection, own[0].schema, [table.name for table in own])
+    if found:
+        raise LoadConfigurationError(
+            f"The loader does not use {', '.join(found)} as a table of its own: what somebody else's table has in "
+            "triggers, policies or defaults would run with the rights of this connection. Nothing was written. Have it "
+            "dropped; or, if a role of yours made it, ALTER TABLE .. OWNER TO the connection's user, or to a role of "
+            "which it is a member."
+        )
+
+
 def columns_of(engine: Engine, table: naming.TableName) -> TargetColumns | None:
     """Return the columns of a table or view; None if it does not exist."""
     database = database_of(engine)

@@ -18,13 +18,14 @@ from airflow_provider_cleanlist.submission.ledger.tables import (
     table_missing,
     transaction,
 )
+from airflow_provider_cleanlist.warehouse.dialects import database_of
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection, Engine
 
 
 def set_up(engine: Engine, tables: LedgerTables, name: str) -> None:
-    """Create the tables, or bring those of an older release up to date.
+    """Create the tables, or bring those of an older release up to date; refuse those of somebody else.
 
     It is safe when several processes do so at the same time. A table that is missing although the others are in use was
     dropped: it is not made anew, because nobody would be known to have been submitted.
@@ -35,7 +36,8 @@ def set_up(engine: Engine, tables: LedgerTables, name: str) -> None:
         name: What to call the ledger in errors.
 
     Raises:
-        JournalConfigurationError: They are of a newer release, or cannot be made or changed.
+        JournalConfigurationError: They are of a newer release, cannot be made or changed, or belong to somebody who is
+            not trusted with our rights.
         JournalUnavailableError: The database does not answer.
     """
     with database_errors(name):
@@ -47,6 +49,7 @@ def set_up(engine: Engine, tables: LedgerTables, name: str) -> None:
             if missing and _are_used(connection, tables, missing):
                 raise table_missing(name)
             tables.metadata.create_all(connection, checkfirst=True)
+            _check_owners(connection, tables, name)  # before a row is written
             _add_missing_columns(connection, tables.batches, name)
             found = connection.execute(sa.select(tables.ledger.c.version)).scalar()
             if found is None:
@@ -98,9 +101,24 @@ def _add_missing_columns(connection: Connection, table: sa.Table, name: str) -> 
         ) from None
 
 
+def _check_owners(connection: Connection, tables: LedgerTables, name: str) -> None:
+    find = database_of(connection).foreign_tables
+    own = tables.metadata.tables.values()
+    if find is None:
+        return
+    if found := find(connection, tables.ledger.schema, [table.name for table in own]):
+        raise JournalConfigurationError(
+            f"the ledger {name} does not use {', '.join(found)} as a table of its own: what somebody else's table has "
+            "in triggers, policies or defaults would run with the rights of this connection. If a role of yours made "
+            "it, ALTER TABLE .. OWNER TO the connection's user, or to a role of which it is a member; drop it only if "
+            "it never held your ledger"
+        )
+
+
 def _version(engine: Engine, tables: LedgerTables, name: str) -> int | None:
-    """Return the version of the tables; None where they are missing."""
+    """Return the version of the tables, once they are known to be ours; None where they are missing."""
     with engine.connect() as connection:
+        _check_owners(connection, tables, name)
         if not sa.inspect(connection).has_table(tables.ledger.name, schema=tables.ledger.schema):
             return None
         found = connection.execute(sa.select(sa.func.max(tables.ledger.c.version))).scalar()

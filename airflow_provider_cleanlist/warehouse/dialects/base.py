@@ -45,6 +45,9 @@ Differs = Callable[["ColumnElement[Any]", "ColumnElement[Any]", ColumnType], "Co
 MayLeaveOutRows = Callable[["Connection", sa.Table], bool]
 """Whether a table has a trigger or rule that may leave out rows that are written to it."""
 
+ForeignTables = Callable[["Connection", str | None, Sequence[str]], Sequence[str]]
+"""Returns which of some names in a schema are not tables that can be trusted as our own, each with what it is."""
+
 ReferringKeys = Callable[["Connection", sa.Table], Sequence[str]]
 """Returns the foreign keys that refer to a table, each as a table and what it calls the key."""
 
@@ -392,6 +395,7 @@ class Database:
         column_types: Finds the types of columns, to tell which one refuses a value, where errors do not name it.
         conditions: Finds what constraints demand of rows.
         referring_keys: Finds the enforced foreign keys that refer to rows that a DELETE of a table or view can reach.
+        foreign_tables: Finds tables by whose triggers, policies or defaults somebody else could act with our rights.
         may_leave_out_rows: Tells whether a trigger or rule may leave out rows that are written, without an error.
         lock: How loads wait for each other while they publish. None where concurrent transactions conflict anyway.
         analyze: Makes the statement that gathers statistics on columns of a table that was just filled.
@@ -439,6 +443,7 @@ class Database:
     column_types: AboutTable = lambda *_: {}
     conditions: AboutTable = lambda *_: {}
     referring_keys: ReferringKeys = lambda *_: ()
+    foreign_tables: ForeignTables | None = None
     may_leave_out_rows: MayLeaveOutRows = lambda *_: False
 
     lock: Lock | None = None

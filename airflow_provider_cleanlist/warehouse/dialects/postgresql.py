@@ -70,6 +70,21 @@ AND (g.tgrelid = t.oid OR g.tgrelid IN (SELECT i.inhrelid FROM pg_inherits i WHE
 FROM pg_class t JOIN pg_namespace s ON s.oid = t.relnamespace
 WHERE t.relname = :name AND (s.nspname = :place OR CAST(:place AS text) IS NULL AND pg_table_is_visible(t.oid))
 """
+# Triggers, rules, policies, defaults, checks and expressions of a table run with the rights of whoever uses it, even
+# views of whoever plans a query. Who can become us, or own what the table is in, gains nothing by it. A superuser
+# counts as a member of every role, which says nothing of those roles; nor does the right to grant a role.
+_FOREIGN_TABLES = """
+SELECT CONCAT(CAST(:place AS text) || '.', t.relname), t.relkind IN ('r', 'p'), pg_get_userbyid(t.relowner)
+FROM pg_class t JOIN pg_namespace s ON s.oid = t.relnamespace
+JOIN pg_database d ON d.datname = current_database() JOIN pg_roles u ON u.rolname = current_user
+WHERE t.relname IN :names AND (s.nspname = :place OR CAST(:place AS text) IS NULL AND pg_table_is_visible(t.oid))
+AND NOT (t.relkind IN ('r', 'p') AND (
+NOT u.rolsuper AND pg_has_role(u.oid, t.relowner, 'USAGE')
+OR EXISTS (SELECT 1 FROM pg_roles r WHERE (r.rolsuper OR r.oid IN (u.oid, d.datdba, s.nspowner))
+AND pg_has_role(t.relowner, r.oid, 'MEMBER'))
+))
+ORDER BY 1
+"""
 _TEXT_LENGTHS = """
 SELECT a.attname, GREATEST(a.atttypmod, d.typtypmod) - 4
 FROM pg_attribute a JOIN pg_type d ON d.oid = a.atttypid
@@ -253,6 +268,12 @@ def _check(connection: Connection, table: sa.Table) -> None:
         )
 
 
+def _foreign_tables(connection: Connection, schema: str | None, names: Sequence[str]) -> list[str]:
+    query = sa.text(_FOREIGN_TABLES).bindparams(sa.bindparam("names", expanding=True))
+    found = connection.execute(query, {"place": schema, "names": list(names)})
+    return [f"{name} ({f'of {owner!r}' if is_table else 'no table'})" for name, is_table, owner in found]
+
+
 def _may_leave_out_rows(connection: Connection, table: sa.Table) -> bool:
     return bool(_asked(connection, table, _MAY_LEAVE_OUT_ROWS))
 
@@ -285,6 +306,7 @@ POSTGRESQL = Database(
     column_types=texts_by_query(_COLUMN_TYPES),
     conditions=texts_by_query(_CONDITIONS),
     referring_keys=keys_by_query(_REFERRING_KEYS),
+    foreign_tables=_foreign_tables,
     may_leave_out_rows=_may_leave_out_rows,
     update=update_from,
     differs=_differs,

@@ -1,0 +1,221 @@
+"""Tables of ours that somebody else made on PostgreSQL: what they have in triggers or policies never runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+import sqlalchemy as sa
+
+from airflow_provider_cleanlist.submission.journal import JournalConfigurationError
+from airflow_provider_cleanlist.submission.ledger.database import LedgerDatabase
+from airflow_provider_cleanlist.submission.ledger.tables import LEDGER_VERSION, ledger_tables
+from airflow_provider_cleanlist.warehouse.errors import LoadConfigurationError
+from airflow_provider_cleanlist.warehouse.loader import clean_up, load
+from airflow_provider_cleanlist.warehouse.staging import is_resumable
+from airflow_provider_cleanlist.warehouse.tables import check_owners
+
+pytestmark = pytest.mark.integration
+
+LEAD = {"lead_id": "1", "email": "found@x.example"}
+PLAIN = (
+    "(stage varchar(64) PRIMARY KEY, list_id text, target_table text, attempt int, fingerprint varchar(32), "
+)
+REGISTRY = f"CREATE TABLE staging._cleanlist_loads {PLAIN}updated_at varchar(32), checkpoint text)"
+TO_ALL = "GRANT ALL ON ALL TABLES IN SCHEMA staging TO public"
+TRAP = """
+CREATE FUNCTION staging.trap() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN GRANT SELECT ON crm.salaries TO mallory; RETURN new; END $$
+"""
+SPRING = (
+    "CREATE TRIGGER spring BEFORE INSERT OR UPDATE ON staging.{} FOR EACH ROW EXECUTE FUNCTION staging.trap()"
+)
+REFUSED = r"use staging\._cleanlist_loads \({}\) as a table of its own: .* Nothing was written\. Have it dropped; or"
+
+
+class Warehouse:
+    """A database with a loader, who may make tables in a staging schema, as others may."""
+
+    ROLES = ("loader", "mallory", "administrator", "dba", "team")
+
+    def __init__(self, open_postgres: Callable[..., sa.engine.Engine]) -> None:
+        self._open = open_postgres
+        self.run("postgres", *(f"CREATE ROLE {role} LOGIN" for role in self.ROLES))
+        self.run(
+            "postgres",
+            "ALTER ROLE administrator SUPERUSER",
+            "CREATE SCHEMA crm AUTHORIZATION loader",
+            "CREATE SCHEMA staging",
+            f"GRANT CREATE, USAGE ON SCHEMA staging TO {', '.join(self.ROLES)}",
+        )
+        self.run("loader", "CREATE TABLE crm.salaries (name text)")
+
+    def engine(self, role: str) -> sa.engine.Engine:
+        engine = self._open("psycopg")
+        if role == "postgres":
+            return engine
+        return sa.create_engine(engine.url.set(username=role), poolclass=sa.pool.NullPool)
+
+    def run(self, role: str, *statements: str) -> None:
+        with self.engine(role).begin() as connection:
+            for statement in statements:
+                connection.exec_driver_sql(statement)
+
+    def is_robbed(self) -> bool:
+        query = sa.text("SELECT has_table_privilege('mallory', 'crm.salaries', 'SELECT')")
+        with self.engine("postgres").connect() as connection:
+            return bool(connection.execute(query).scalar())
+
+
+@pytest.fixture
+def warehouse(open_postgres: Callable[..., sa.engine.Engine]) -> Iterator[Warehouse]:
+    found = Warehouse(open_postgres)
+    yield found
+    roles = ", ".join(found.ROLES)
+    database = found.engine("postgres").url.database
+    found.run("postgres", f"ALTER DATABASE {database} OWNER TO postgres", f"DROP OWNED BY {roles} CASCADE")
+    found.run("postgres", f"DROP ROLE {roles}")
+
+
+@pytest.fixture
+def try_load(warehouse, make_spec, paged):
+    def attempt(role: str = "loader") -> int:
+        spec = make_spec(table="crm.leads", staging_schema="staging")
+        return load(warehouse.engine(role), spec, paged([[LEAD]])).rows_written
+
+    return attempt
+
+
+def test_a_trigger_of_a_planted_registry_does_not_run(warehouse, make_spec, try_load):
+    warehouse.run("mallory", REGISTRY, TRAP, SPRING.format("_cleanlist_loads"), TO_ALL)
+    with pytest.raises(LoadConfigurationError, match=REFUSED.format("of 'mallory'")):
+        try_load()
+    spec = make_spec(table="crm.leads", staging_schema="staging")
+    for use in (
+        lambda: is_resumable(warehouse.engine("loader"), spec, None),
+        lambda: clean_up(warehouse.engine("loader"), spec),
+    ):
+        with pytest.raises(LoadConfigurationError, match="as a table of its own"):
+            use()
+    assert not warehouse.is_robbed()
+    warehouse.run("postgres", "DROP TABLE staging._cleanlist_loads")
+    assert try_load() == 1
+
+
+def test_a_superuser_is_no_member_of_those_who_plant_tables(warehouse, try_load):
+    warehouse.run("mallory", REGISTRY, TRAP, SPRING.format("_cleanlist_loads"))
+    with pytest.raises(LoadConfigurationError, match=REFUSED.format("of 'mallory'")):
+        try_load("administrator")
+    assert not warehouse.is_robbed()
+
+
+def test_a_planted_view_is_not_even_planned(warehouse, try_load):
+    function = TRAP.replace("RETURNS trigger", "RETURNS text IMMUTABLE").replace("RETURN new", "RETURN 'x'")
+    warehouse.run(
+        "mallory", function, "CREATE VIEW staging._cleanlist_loads AS SELECT staging.trap() AS stage", TO_ALL
+    )
+    with pytest.raises(LoadConfigurationError, match=REFUSED.format("no table")):
+        try_load()
+    assert not warehouse.is_robbed()
+
+
+def test_a_stage_that_is_planted_while_the_list_is_read(warehouse, make_spec, paged):
+    spec = make_spec(table="crm.leads", staging_schema="staging")
+    name = spec.stage.name
+
+    def plant_and_read(cursor):
+        columns = "(_page int, _row int, c_lead_id text, c_email text)"
+        warehouse.run(
+            "mallory",
+            f"CREATE TABLE staging.{name} {columns}",
+            TRAP,
+            SPRING.format(name),
+            f"GRANT ALL ON staging.{name} TO public",
+        )
+        yield from paged([[LEAD]])(cursor)
+
+    with pytest.raises(LoadConfigurationError, match=rf"use staging\.{name} \(of 'mallory'\)"):
+        load(warehouse.engine("loader"), spec, plant_and_read)
+    assert not warehouse.is_robbed()
+
+
+OWNERS = [
+    ("administrator", (), (), True),
+    ("dba", (), (), False),
+    ("dba", ("ALTER SCHEMA staging OWNER TO dba",), ("ALTER SCHEMA staging OWNER TO postgres",), True),
+    (
+        "dba",
+        ("ALTER SCHEMA staging OWNER TO team", "GRANT team TO dba"),
+        ("ALTER SCHEMA staging OWNER TO postgres", "REVOKE team FROM dba"),
+        True,
+    ),
+    ("dba", ("ALTER DATABASE {} OWNER TO dba",), ("ALTER DATABASE {} OWNER TO postgres",), True),
+    ("dba", ("GRANT loader TO dba",), ("REVOKE loader FROM dba",), True),
+    ("team", ("GRANT team TO loader",), ("REVOKE team FROM loader",), True),
+    (
+        "dba",
+        ("GRANT team TO loader", "GRANT team TO dba"),
+        ("REVOKE team FROM loader", "REVOKE team FROM dba"),
+        False,
+    ),
+]
+
+
+def test_whose_tables_are_used(warehouse, make_spec):
+    spec = make_spec(table="crm.leads", staging_schema="staging")
+    engine, database = warehouse.engine("loader"), warehouse.engine("postgres").url.database
+    for owner, before, after, trusted in OWNERS:
+        warehouse.run("postgres", *(statement.format(database) for statement in before))
+        warehouse.run("postgres", f"GRANT CREATE, USAGE ON SCHEMA staging TO {owner}")
+        warehouse.run(owner, REGISTRY)
+        if trusted:
+            check_owners(engine, spec.registry)
+        else:
+            with pytest.raises(LoadConfigurationError, match=REFUSED.format(f"of '{owner}'")):
+                check_owners(engine, spec.registry)
+        warehouse.run("postgres", "DROP TABLE staging._cleanlist_loads")
+        warehouse.run("postgres", *(statement.format(database) for statement in after))
+
+
+def test_a_registry_that_an_administrator_made_is_used(warehouse, try_load):
+    rights = "GRANT SELECT, INSERT, UPDATE, DELETE ON staging._cleanlist_loads TO loader"
+    warehouse.run("administrator", REGISTRY, rights)
+    assert try_load() == 1
+
+
+def test_a_partitioned_registry_is_used(warehouse, try_load):
+    partition = "CREATE TABLE staging.loads_1 PARTITION OF staging._cleanlist_loads DEFAULT"
+    warehouse.run("loader", f"{REGISTRY} PARTITION BY LIST (stage)", partition)
+    assert try_load() == 1
+
+
+def make_ledger(warehouse: Warehouse, role: str) -> None:
+    tables = ledger_tables("staging")
+    with warehouse.engine(role).begin() as connection:
+        tables.metadata.create_all(connection)
+        connection.execute(tables.ledger.insert().values(version=LEDGER_VERSION))
+
+
+def open_ledger(warehouse: Warehouse) -> LedgerDatabase:
+    return LedgerDatabase(warehouse.engine("loader"), "'ledger'", "staging")
+
+
+def test_a_planted_ledger_is_refused(warehouse):
+    warehouse.run("mallory", "CREATE TABLE staging.cleanlist_keys (key_hash text)")
+    with pytest.raises(JournalConfigurationError, match=r"use staging\.cleanlist_keys \(of 'mallory'\) as"):
+        open_ledger(warehouse)
+    warehouse.run("mallory", "DROP TABLE staging.cleanlist_keys")
+    make_ledger(warehouse, "mallory")
+    warehouse.run("mallory", TRAP, SPRING.format("cleanlist_organisations"), TO_ALL)
+    with pytest.raises(JournalConfigurationError) as caught:
+        open_ledger(warehouse)
+    assert "'ledger' does not use staging.cleanlist_attempts (of 'mallory'), " in str(caught.value)
+    assert "drop it only if it never held your ledger" in str(caught.value)
+    assert not warehouse.is_robbed()
+
+
+def test_a_ledger_that_an_administrator_made_is_used(warehouse):
+    make_ledger(warehouse, "administrator")
+    warehouse.run("administrator", "GRANT SELECT, INSERT, UPDATE ON ALL TABLES IN SCHEMA staging TO loader")
+    open_ledger(warehouse).introduce("org-1", 0.0)
+    open_ledger(warehouse).introduce("org-2", 0.0)
