@@ -110,6 +110,8 @@ PAGES_OF_LISTS = 1000
 """Pages of lead lists that a worker reads one after the other: 100,000 lists."""
 CURSOR_CHARACTERS = 4096
 """Longest cursor of a page: it goes into an address, and servers take no more than 8 KB of one."""
+CHECKPOINT_CHARACTERS = 16 * MB
+"""Longest progress of a load that is read: the names of its fields twice, each character spelled in up to 14."""
 NAME_CHARACTERS = 1000
 """Longest name of a list that is compared without regard to case and to the form of its letters."""
 LIST_CHARACTERS = 4_000_000

@@ -36,6 +36,9 @@ class ContactsOperator(BaseOperator):
         Args:
             **kwargs: Arguments of every instance.
 
+        Returns:
+            What has ``expand()`` and ``expand_kwargs()``.
+
         Raises:
             CleanlistConfigurationError: ``contacts`` are literals.
         """

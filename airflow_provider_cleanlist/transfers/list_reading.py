@@ -14,6 +14,7 @@ from airflow_provider_cleanlist.exceptions import (
     CleanlistInvalidRequestError,
     CleanlistPermissionError,
 )
+from airflow_provider_cleanlist.input_limits import CURSOR_CHARACTERS
 from airflow_provider_cleanlist.lineage import record_list_read
 from airflow_provider_cleanlist.warehouse.errors import CursorRefusedError, SourceInconsistentError
 from airflow_provider_cleanlist.warehouse.spec import LEAD_FIELDS
@@ -214,6 +215,8 @@ def pages_of(hook: CleanlistHook, list_id: str, page_size: int, *, empty_is_null
     """
 
     def read(cursor: str | None) -> Iterator[LeadPage]:
+        if cursor is not None and len(cursor) > CURSOR_CHARACTERS:
+            raise CursorRefusedError
         pages = hook.iter_lead_pages(list_id, page_size, cursor)
         if empty_is_null:
             pages = (replace(page, leads=[*map(_with_nulls, page.leads)]) for page in pages)

@@ -65,8 +65,17 @@ class LoadReport:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> LoadReport:
-        """Read what ``dataclasses.asdict`` made and JSON kept."""
-        return cls(**{**values, "columns_added": tuple(values["columns_added"])})
+        """Read what ``dataclasses.asdict`` made and JSON kept.
+
+        Raises:
+            ValueError: It is something else.
+        """
+        added: Any = values.get("columns_added")
+        counts = [values.get(name) for name in cls.__slots__[:-1]]
+        is_whole = isinstance(added, list) and len(values) == len(cls.__slots__)
+        if is_whole and all(isinstance(name, str) for name in added) and all(type(n) is int for n in counts):
+            return cls(**{**values, "columns_added": tuple(added)})
+        raise ValueError("damaged")
 
 
 def _utc_now() -> datetime:
@@ -131,10 +140,8 @@ def _load(
     if target is not None:
         check_writable(engine, spec, plan)
     stage = Stage.open(engine, spec, utc_now())
-    if stage.checkpoint.report is not None:
-        log.info("An earlier attempt published this load; only cleaning up is left.")
-        report = LoadReport.from_dict(stage.checkpoint.report)
-    else:
+    report = _published(stage, utc_now)
+    if report is None:
         try:
             _read(stage, spec, target, read_pages, pacing)
             report = _publish(engine, spec, stage, utc_now())
@@ -148,6 +155,20 @@ def _load(
     _outdate_others(stage, spec)
     before_cleanup(report)
     stage.drop()
+    return report
+
+
+def _published(stage: Stage, utc_now: Callable[[], datetime]) -> LoadReport | None:
+    """Return the report of an earlier attempt that published the load; None if there was none."""
+    if stage.checkpoint.report is None:
+        return None
+    try:
+        report = LoadReport.from_dict(stage.checkpoint.report)
+    except ValueError:
+        log.warning("The record of an earlier attempt is damaged, so the list is read again from the start.")
+        stage.restart(utc_now())
+        return None
+    log.info("An earlier attempt published this load; only cleaning up is left.")
     return report
 
 

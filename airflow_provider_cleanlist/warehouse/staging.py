@@ -12,11 +12,12 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
 import sqlalchemy as sa
 
+from airflow_provider_cleanlist.input_limits import CHECKPOINT_CHARACTERS
 from airflow_provider_cleanlist.warehouse import tables
 from airflow_provider_cleanlist.warehouse.dialects import database_errors, database_of
 from airflow_provider_cleanlist.warehouse.dialects.base import RowStream
@@ -40,6 +41,10 @@ ABANDONED_AFTER = timedelta(hours=48)
 """A stage untouched for longer belongs to a run that was never retried; the next load drops it."""
 OUTDATED = "outdated"
 """Fingerprint of a stage whose list another run has loaded into the same table since: nothing of it is published."""
+
+DAMAGED = "damaged"
+"""Fingerprint of a stage whose record holds what no attempt writes."""
+_MAX_INTEGER = 2**31 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +77,34 @@ class Checkpoint:
 
     @classmethod
     def from_json(cls, document: str) -> Checkpoint:
-        """Read what ``to_json`` wrote."""
-        values = json.loads(document)
-        return cls(**values | {"fields": tuple(values["fields"])})
+        """Read what ``to_json`` wrote.
+
+        Raises:
+            ValueError: It is damaged.
+        """
+        try:
+            values = {} if len(document) > CHECKPOINT_CHARACTERS else json.loads(document)
+            checkpoint = cls(**values | {"fields": tuple(values["fields"])})
+            if isinstance(values["fields"], list) and checkpoint._is_valid():
+                return checkpoint
+        except (TypeError, KeyError, RecursionError):
+            pass
+        raise ValueError("damaged")
+
+    def _is_valid(self) -> bool:
+        return (
+            _is_count(self.pages, _MAX_INTEGER)
+            and all(map(_is_count, (self.rows, self.cleaned)))
+            and isinstance(self.complete, bool)
+            and isinstance(self.cursor, str | None)
+            and (self.total is None or type(self.total) is int)
+            and isinstance(self.report, dict | None)
+            and all(isinstance(field, str) for field in self.fields)
+        )
+
+
+def _is_count(value: object, largest: int = 2**63 - 1) -> bool:
+    return type(value) is int and 0 <= value <= largest
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +118,16 @@ class StageRecord:
     checkpoint: Checkpoint
 
 
+def _record_of(row: Any) -> StageRecord:
+    """Return a row of that table; one that is damaged has no checkpoint."""
+    try:
+        updated_at = datetime.fromisoformat(row.updated_at).astimezone(UTC)
+        checkpoint = Checkpoint.from_json(row.checkpoint)
+        return StageRecord(row.stage, row.attempt, row.fingerprint, updated_at, checkpoint)
+    except (TypeError, ValueError, OverflowError):
+        return StageRecord(row.stage, row.attempt, DAMAGED, datetime.min.replace(tzinfo=UTC), Checkpoint())
+
+
 ResumeDecision = Literal["start", "resume", "published"]
 
 
@@ -97,7 +137,7 @@ def decide_resume(record: StageRecord | None, spec: LoadSpec, now: datetime) -> 
     Returns:
         ``published`` if only cleaning up is left, ``resume`` to continue after the checkpoint, else ``start``.
     """
-    if record is None or now - record.updated_at > RESUME_WITHIN:
+    if record is None or abs(now - record.updated_at) > RESUME_WITHIN:
         return "start"
     if record.checkpoint.report is not None:
         return "published"
@@ -174,6 +214,10 @@ class Stage:
                 return stage
             log.warning("The staging table lost rows, so the list is read again from the start.")
             record = replace(record, attempt=stage._attempt)
+        elif record is not None and record.fingerprint == DAMAGED:
+            log.warning(
+                "The record of an earlier attempt is damaged, so the list is read again from the start."
+            )
         elif record is not None and record.fingerprint == OUTDATED:
             log.info(
                 "Another run has loaded the list into %s since an earlier attempt staged %d rows, so these are "
@@ -213,21 +257,14 @@ class Stage:
         where = self._registry.c.stage == self._spec.stage.name
         with self._errors("Reading the loads in flight"), self._engine.connect() as connection:
             row = connection.execute(sa.select(*self._registry.columns).where(where)).first()
-        if row is None:
-            return None
-        return StageRecord(
-            stage=row.stage,
-            attempt=row.attempt,
-            fingerprint=row.fingerprint,
-            updated_at=datetime.fromisoformat(row.updated_at),
-            checkpoint=Checkpoint.from_json(row.checkpoint),
-        )
+        return None if row is None else _record_of(row)
 
     def _take_over(self, record: StageRecord, checkpoint: Checkpoint, now: datetime) -> None:
         self._attempt = record.attempt
+        attempt = record.attempt + 1 if _is_count(record.attempt, _MAX_INTEGER - 1) else 1
         with self._errors("Taking over the staging table"), self._engine.begin() as connection:
-            self.save(connection, checkpoint, now, attempt=record.attempt + 1)
-        self._attempt = record.attempt + 1
+            self.save(connection, checkpoint, now, attempt=attempt)
+        self._attempt = attempt
         self._reach(checkpoint)
 
     def _begin(self, record: StageRecord | None, now: datetime) -> None:

@@ -117,6 +117,7 @@ def test_the_limits_of_lists_and_loads() -> None:
     limits = input_limits
     for statement in (
         f"| {limits.PAGES:,} pages, and {limits.PAGES_OF_LISTS:,} |",
+        f"in `_cleanlist_loads` | {limits.CHECKPOINT_CHARACTERS // 1024**2} MB |",
         f"`journal_path` | {limits.JOURNAL_FILE // 1024**2} MB |",
         f"of contacts | {limits.SOURCE_COLUMNS:,} with a name, {limits.SHEET_COLUMNS:,} in all; names of "
         f"{limits.SOURCE_NAME_CHARACTERS:,} characters, {limits.FIELD_CHARACTERS:,} together |",

@@ -59,6 +59,8 @@ def address_problem(address: str, *, is_api_local: bool) -> str:
         is_api_local: Whether the API itself is on this machine or in a private network. Else the address may not lead
             there: whoever writes the API's responses must not make workers ask servers of their own network.
     """
+    if len(address) > ADDRESS_CHARACTERS:
+        return f"the address of the file has more than {ADDRESS_CHARACTERS:,} characters"
     try:
         parts = urlsplit(address)
         host = parts.hostname or ""
@@ -67,8 +69,6 @@ def address_problem(address: str, *, is_api_local: bool) -> str:
         return "the address of the file is invalid"
     if not _is_host(host) or "@" in parts.netloc or not address.isprintable() or " " in address:
         return "the address of the file is invalid"
-    if len(address) > ADDRESS_CHARACTERS:
-        return f"the address of the file has more than {ADDRESS_CHARACTERS:,} characters"
     if is_local(host) and not is_api_local:
         return "the address of the file leads to this machine or into a private network"
     if parts.scheme == "https" or (parts.scheme == "http" and is_loopback(host)):
@@ -83,6 +83,16 @@ def _is_host(host: str) -> bool:
     except ValueError:
         return _HOST_NAME.fullmatch(host) is not None
     return "%" not in host  # a zone
+
+
+def strong_tag(tag: str) -> str:
+    """Return the tag of a file if it is one that a range can be asked for with; empty otherwise.
+
+    Args:
+        tag: The tag, as a header or a cursor has it.
+    """
+    is_strong = tag.startswith('"') and len(tag) <= ETAG_CHARACTERS
+    return tag if is_strong and tag.isascii() and tag.isprintable() else ""
 
 
 class Download:
@@ -226,8 +236,7 @@ class Download:
                 raise DownloadError("the server of the file sent another range than the one asked for")
             begin = at
             beyond = 0 if found[3] == "*" else max(0, int(found[3]) - int(found[2]) - 1)
-        etag = headers.get("ETag", "").strip()
-        etag = etag if etag.startswith('"') and len(etag) <= ETAG_CHARACTERS else ""
+        etag = strong_tag(headers.get("ETag", "").strip())
         if at and etag != self.etag:
             raise FileChangedError
         self.etag = etag or self.etag

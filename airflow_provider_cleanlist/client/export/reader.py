@@ -22,9 +22,15 @@ from airflow_provider_cleanlist.client.export.download import (
     DownloadError,
     FileChangedError,
     address_problem,
+    strong_tag,
 )
 from airflow_provider_cleanlist.client.responses import LeadPage, SignedExport
-from airflow_provider_cleanlist.input_limits import EXPORT_BYTES, EXPORT_PART_BYTES, weight
+from airflow_provider_cleanlist.input_limits import (
+    EXPORT_BYTES,
+    EXPORT_COLUMNS,
+    EXPORT_PART_BYTES,
+    weight,
+)
 from airflow_provider_cleanlist.wording import counted
 
 MAX_BACKOFF_SECONDS = 30.0
@@ -115,7 +121,7 @@ class ExportReader:
 
     def _resumed(self, position: _Position) -> Iterator[LeadPage]:
         """Yield the rest of a file; one of which nothing arrives any more is given up for a new one."""
-        if self._now() - position.asked_at > RESUMABLE_SECONDS:
+        if not abs(self._now() - position.asked_at) <= RESUMABLE_SECONDS:  # NaN is no time, either
             raise errors.ExportNotResumableError("it was written more than an hour ago")
         self._asked_at = position.asked_at
         address, ranges = position.export.download_url, position.offers_ranges
@@ -287,22 +293,37 @@ class ExportReader:
         try:
             position: dict[str, Any] = json.loads(cursor)
             address, rows, size = json.loads(self._cipher().decrypt(position["file"]))
-            export = SignedExport(self._list_id, address, rows, size)
+            if not _is_valid(position):
+                raise ValueError
             return _Position(
-                export,
+                SignedExport(self._list_id, address, rows, size),
                 float(position["asked_at"]),
-                str(position["etag"]),
-                bool(position["ranges"]),
-                int(position["at"]),
-                int(position["rows"]),
+                position["etag"],
+                position["ranges"],
+                position["at"],
+                position["rows"],
                 tuple(position["fields"]),
             )
-        except (InvalidToken, KeyError, TypeError, ValueError):
+        except (InvalidToken, KeyError, TypeError, ValueError, OverflowError, RecursionError):
             pass
-        raise errors.ExportNotResumableError("its address was stored with another API key")
+        raise errors.ExportNotResumableError("its address was stored with another API key, or is damaged")
 
     def _cipher(self) -> Any:
         from cryptography.fernet import Fernet  # of Airflow itself, which encrypts its connections with it
 
         key = hashlib.blake2b(self._api_key.encode(), digest_size=32, person=b"cleanlist-export").digest()
         return Fernet(base64.urlsafe_b64encode(key))
+
+
+def _is_valid(position: dict[str, Any]) -> bool:
+    """Whether the open parts of a cursor are such as an attempt writes; others can write into its table."""
+    counts, fields, etag = (position["at"], position["rows"]), position["fields"], position["etag"]
+    return (
+        all(type(count) is int and 0 <= count <= EXPORT_BYTES for count in counts)
+        and isinstance(position["ranges"], bool)
+        and isinstance(fields, list)
+        and 0 < len(fields) <= EXPORT_COLUMNS
+        and all(isinstance(field, str) for field in fields)
+        and isinstance(etag, str)
+        and etag == strong_tag(etag)
+    )

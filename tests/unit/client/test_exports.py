@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import socket
 import threading
 from types import SimpleNamespace
@@ -12,6 +13,7 @@ import pytest
 import requests
 
 from airflow_provider_cleanlist.client import errors
+from airflow_provider_cleanlist.client.export import download
 from airflow_provider_cleanlist.client.export.download import Download, DownloadError, address_problem
 from airflow_provider_cleanlist.client.export.reader import ExportReader
 from airflow_provider_cleanlist.client.responses import LeadPage, SignedExport
@@ -401,3 +403,73 @@ def test_a_file_of_which_a_part_arrives_is_read_on_by_the_next_attempt():
     with pytest.raises(errors.ExportNotResumableError, match="more than an hour ago"):
         [*reader_of(address, 3601.0).pages(second.cursor)]
     thread.join(10)
+
+
+def cursor_of(reader: ExportReader, **changes: object) -> str:
+    """Return a cursor as the reader seals it, with other open parts."""
+    secret = json.dumps(["https://files.example/x", 10, 100]).encode()
+    position = {"file": reader._cipher().encrypt(secret).decode(), "asked_at": 1000.0, "etag": '"e"'}
+    return json.dumps({**position, "ranges": True, "at": 5, "rows": 1, "fields": ["lead_id"], **changes})
+
+
+def resumable_reader() -> ExportReader:
+    return ExportReader(
+        "list",
+        lambda: pytest.fail("no new export is asked for"),
+        api_key="key",
+        timeout=(1.0, 1.0),
+        max_retries=0,
+        is_api_local=False,
+        now=lambda: 1000.0,
+    )
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"at": float("inf")},
+        {"at": -5},
+        {"at": 10**30},
+        {"at": "5"},
+        {"rows": -1},
+        {"rows": True},
+        {"asked_at": float("nan")},
+        {"asked_at": float("inf")},
+        {"asked_at": 10**400},
+        {"asked_at": 1000.0 + 3601},
+        {"ranges": "yes"},
+        {"fields": "ab"},
+        {"fields": [["a"]]},
+        {"fields": []},
+        {"etag": None},
+        {"etag": '"a\r\nX: y"'},
+        {"etag": '"\ud800"'},
+        {"etag": '"' + "a" * 300 + '"'},
+        {"file": 5},
+        {"file": "é"},
+    ],
+)
+def test_a_damaged_cursor_is_not_resumed(changes: dict[str, object]):
+    reader = resumable_reader()
+    with pytest.raises(errors.ExportNotResumableError):
+        next(reader.pages(cursor_of(reader, **changes)))
+
+
+@pytest.mark.parametrize("cursor", ["[" * 100_000, "null", "5", "", '{"file":' + "9" * 5000 + "}"])
+def test_a_cursor_that_is_none_is_not_resumed(cursor: str):
+    with pytest.raises(errors.ExportNotResumableError, match="another API key, or is damaged"):
+        next(resumable_reader().pages(cursor))
+
+
+def test_a_sealed_cursor_is_read():
+    reader = resumable_reader()
+    position = reader._unsealed(cursor_of(reader, etag=""))
+    assert (position.at, position.rows, position.fields, position.etag) == (5, 1, ("lead_id",), "")
+    assert position.export == SignedExport("list", "https://files.example/x", 10, 100)
+
+
+def test_a_long_address_is_not_examined(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(download, "_is_host", lambda _: pytest.fail("it is examined"))
+    for host in ("1." * 10_000 + "1", "[" + ":" * 10_000 + "]", "a" * 10_000 + "!"):
+        problem = address_problem(f"https://{host}/x", is_api_local=False)
+        assert problem == f"the address of the file has more than {ADDRESS_CHARACTERS:,} characters"

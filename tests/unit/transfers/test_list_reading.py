@@ -10,6 +10,7 @@ from airflow_provider_cleanlist.client.errors import ExportNotResumableError
 from airflow_provider_cleanlist.client.export.csv_file import EXPORT_FIELDS
 from airflow_provider_cleanlist.client.responses import LeadPage
 from airflow_provider_cleanlist.exceptions import CleanlistConfigurationError
+from airflow_provider_cleanlist.input_limits import CURSOR_CHARACTERS
 from airflow_provider_cleanlist.transfers.list_reading import (
     auto_spec,
     choose,
@@ -17,6 +18,7 @@ from airflow_provider_cleanlist.transfers.list_reading import (
     export_spec,
     may_have_smart_agents,
     needed_fields,
+    pages_of,
     with_full_name,
 )
 from airflow_provider_cleanlist.warehouse.errors import CursorRefusedError
@@ -141,3 +143,18 @@ def test_an_export_that_cannot_be_read_on_says_which_and_what_to_do(monkeypatch)
         list(export_of(hook, "L7", export_spec(spec()))("a cursor"))
     for said in ("export of list L7", "the file has changed", "next attempt asks", "read='pages'"):
         assert said in str(caught.value)
+
+
+def test_a_stored_cursor_that_no_page_can_have_had_is_not_sent():
+    asked = []
+
+    def iter_lead_pages(*arguments):
+        asked.append(arguments)
+        return iter([LeadPage("L", [], 0, None)])
+
+    read = pages_of(SimpleNamespace(iter_lead_pages=iter_lead_pages), "L", 500)
+    longest = "c" * CURSOR_CHARACTERS
+    assert len(list(read(longest))) == 1
+    with pytest.raises(CursorRefusedError):
+        next(read(longest + "c"))
+    assert asked == [("L", 500, longest)]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import re
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import date, timedelta
 
 import pytest
@@ -668,3 +669,61 @@ def test_progress_is_told(load_pages, engine, make_spec, paged, caplog):
     with caplog.at_level(logging.INFO):
         load(engine, make_spec(), paged([[lead(1)], [lead(2)]]), clock=lambda: next(seconds))
     assert "1 page, 1 of 2 rows read" in caplog.text
+
+
+DAMAGES = {
+    "no JSON": {"checkpoint": "nope"},
+    "deep": {"checkpoint": "[" * 100_000},
+    "a list": {"checkpoint": "[]"},
+    "null": {"checkpoint": None},
+    "another key": {"x": 1},
+    "fields of numbers": {"fields": [1, 2]},
+    "fields in a text": {"fields": "abc"},
+    "pages in a text": {"pages": "1"},
+    "huge pages": {"pages": 10**30},
+    "huge rows": {"rows": 10**30},
+    "a cursor that is a mapping": {"cursor": {"a": 1}},
+    "a total in a text": {"total": "many"},
+    "cleaned": {"cleaned": "x"},
+    "a part of a report": {"report": {"rows_read": 1}},
+    "a report in a text": {"report": "x"},
+    "a time": {"updated_at": "yesterday"},
+    "no time": {"updated_at": None},
+    "the first time": {"updated_at": "0001-01-01T00:00:00+14:00"},
+    "the last time": {"updated_at": "9999-12-31T23:59:59-14:00"},
+    "an attempt": {"attempt": "x"},
+    "no attempt": {"attempt": None},
+    "the last attempt": {"attempt": 2**63 - 1},
+    "nothing": {},
+}
+RESUMED = ("an attempt", "no attempt", "the last attempt", "nothing")
+"""What the number of an attempt is does not matter to what it staged."""
+
+
+@pytest.mark.parametrize("name", DAMAGES)
+def test_a_damaged_record_counts_as_no_checkpoint(engine, make_spec, paged, rows_of, now, name):
+    pages = [[lead(1)], [lead(2)], [lead(3)]]
+    spec = make_spec(load_id="one")
+    with pytest.raises(ConnectionError):
+        load(engine, spec, paged(pages, fails_before=2), batch_rows=1, utc_now=lambda: now)
+    columns, changes = {"checkpoint", "updated_at", "attempt"}, DAMAGES[name]
+    if changes and not columns & set(changes):
+        ((document,),) = execute(engine, "SELECT checkpoint FROM _cleanlist_loads")
+        changes = {"checkpoint": json.dumps({**json.loads(document), **changes})}
+    for column, value in changes.items():
+        with engine.begin() as connection:
+            connection.execute(sa.text(f"UPDATE _cleanlist_loads SET {column} = :v"), {"v": value})
+    again = paged(pages)
+    report = load(engine, spec, again, batch_rows=1, utc_now=lambda: now)
+    assert again.reads == ([2] if name in RESUMED else [0, 1, 2])
+    assert report.rows_written == 3
+    assert len(rows_of("leads")) == 3
+    assert execute(engine, "SELECT * FROM _cleanlist_loads") == []
+
+
+def test_a_report_of_a_load_is_read_as_it_was_written():
+    report = LoadReport(3, 3, 0, 2, ("Name",))
+    assert LoadReport.from_dict(json.loads(json.dumps(asdict(report)))) == report
+    for damage in ({"rows_read": "3"}, {"pages": True}, {"x": 1}, {"columns_added": "ab"}):
+        with pytest.raises(ValueError, match="damaged"):
+            LoadReport.from_dict({**asdict(report), "columns_added": [], **damage})
