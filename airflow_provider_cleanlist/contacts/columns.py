@@ -13,6 +13,7 @@ from airflow_provider_cleanlist.contacts.recognition import (
     FULL_NAME,
     KnownName,
     base_names,
+    fields_of_somebody,
     header_key,
     is_address,
     is_header,
@@ -20,7 +21,6 @@ from airflow_provider_cleanlist.contacts.recognition import (
     is_nameless,
     is_numbered,
     is_of_somebody_else,
-    names_somebody,
     person_of,
     recognise,
     recognise_names,
@@ -284,7 +284,7 @@ def masked(columns: Sequence[str], mapped: Collection[str] = ()) -> tuple[str, .
     """
     recognised = recognise(columns)
     is_sure = is_header(columns, recognised)
-    known = recognised.keys() | set(mapped) | set(filter(names_somebody, columns))
+    known = recognised.keys() | set(mapped) | set(filter(fields_of_somebody, columns))
 
     def is_data(column: str) -> bool:
         outer, dot, _ = column.partition(".")
@@ -329,8 +329,11 @@ def unusable_columns_error(plan: ColumnPlan, columns: Sequence[str]) -> ColumnEr
     full_names = [column for column, known in recognise(columns).items() if known.field == FULL_NAME]
     if full_names:
         sentences.append(f"Full names ({listed(full_names)}) are not split: give first_name and last_name.")
-    if others := [column for column in plan.unused if column in columns and names_somebody(column)]:
-        sentences.append(f"Not read, as they may be somebody else's: {listed(others)}.")
+    if others := [column for column in plan.unused if column in columns and fields_of_somebody(column)]:
+        if sum("first_name" in fields_of_somebody(column) for column in others) > 1:
+            sentences.append(f"Not read, as they are of several people: {listed(others)}.")
+        else:
+            sentences.append(f"Not read, as they may be somebody else's: {listed(others)}.")
     sentences.append(
         "Needed: a LinkedIn URL, or first name, last name and a company's name or domain. "
         "Name the columns with column_mapping={'<column>': '<contact field>'}."

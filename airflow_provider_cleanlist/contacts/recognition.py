@@ -27,7 +27,8 @@ FULL_NAME = "full_name"
 
 _NUMBER = r"^\s*\d{1,2}[.)]\s+"
 _NUMBERED = re.compile(_NUMBER)
-_DUTY = r"[(\[]\s*(?:required|optional|mandatory|pflichtfeld|optionnel|obligatoire|obligatorio|opcional)\s*[)\]]\s*$"
+_DUTY = r"[(\[]\s*(?:required|optional|mandatory|pflichtfeld|optionnel|obligatoire|obligatorio|opcional"
+_DUTY += r"|(?:short |long )?text|metadata)\s*[)\]]\s*$|(?<=mail)\s*\(email\)\s*$"
 _OF_FORMS = re.compile(f"{_NUMBER}|{_DUTY}", re.IGNORECASE)
 
 _FILE = Path(__file__).with_name("known_names.csv")
@@ -100,6 +101,7 @@ def names_by_key() -> Mapping[str, tuple[KnownName, ...]]:
 
 
 _NAMES = frozenset({"first_name", "last_name"})
+_NONE: frozenset[str] = frozenset()
 _PERSON_FIELDS = _NAMES | {"linkedin_url"}
 _FIELDS_OF_SOMEBODY = _PERSON_FIELDS | {FULL_NAME, "email"}
 _REPETITION = re.compile(r"(.+?)(?: \(\d{1,4}\)|\.\d{1,4})", re.DOTALL)
@@ -111,9 +113,9 @@ _LONGEST_KNOWN = 200  # characters; longer names are not compared
 _REMEMBERED = 2_000  # names of columns; rows of JSON may each bring their own
 
 _OBJECT_WORDS = """
-    after ansprechpartner attributes candidate candidates contact contacto contacts contato contatto custom
-    data field fields individual item kontakt kontaktperson lead leads name osoba payload people person persona
-    personne persoon pessoa profile properties property prospect prospects record referente traits
+    after ansprechpartner attributes candidate candidates contact contacto contacts contato contatto custom data field
+    fields individual item kontakt kontaktperson lead leads name osoba payload people person persona personne persoon
+    pessoa profile properties property prospect prospects record referente traits
 """
 _OBJECTS = frozenset(_OBJECT_WORDS.split())
 """Keys of words for the object that a row is, and for what loaders put around it: a prefix of these says nothing."""
@@ -137,24 +139,23 @@ _OWN_PREFIXES = _BARE_NAMES | {"source", "your"}
 """Words before the names of whom rows are about."""
 
 _OTHER_PEOPLE_WORDS = """
-    advisor agare agent assistant assistants assistent assistentin author bdr beheerder besitzer betreuer
-    boss by colleague creator csm editor eier eigenaar eigentumer ejer inhaber introducer investor manager
-    managers modifier owner owners parent partner propietario proprietaire proprietario recruiter
-    reference referral referred referrer rep reports representative responsabile responsable responsavel
-    sahibi sdr sender sponsor spouse supervisor verantwortlicher vlastnik vorgesetzter własciciel владелец
-    ответственныи 所有者 负责人
+    advisor agare agent assistant assistants assistent assistentin author bdr beheerder besitzer betreuer boss by
+    colleague creator csm editor eier eigenaar eigentumer ejer inhaber introducer investor manager managers modifier
+    owner owners parent partner propietario proprietaire proprietario recruiter reference referral referred referrer
+    rep reports representative responsabile responsable responsavel sahibi sdr sender sponsor spouse supervisor
+    verantwortlicher vlastnik vorgesetzter własciciel владелец ответственныи 所有者 负责人
 """
 _OTHER_PEOPLE = frozenset(_OTHER_PEOPLE_WORDS.split())
 _OTHER_WORDS = """
-    account accounts alternate alternative before billing business companies company created education email
-    emergency employer facebook firm former from github instagram invoice last modified office old
-    organisation organisations organization organizations other past previous prior school second
-    secondary shipping support twitter university updated xing youtube
+    account accounts alternate alternative before billing business companies company created education email emergency
+    employer facebook firm former from github instagram invoice last modified office old organisation organisations
+    organization organizations other past previous prior school second secondary shipping support twitter university
+    updated xing youtube
 """
 _OTHERS = _OTHER_PEOPLE.union(_OTHER_WORDS.split())
 """Keys of words for somebody or something else: what stands behind one of them is not the row's person."""
 
-_ONLY_WHOLE = frozenset({"url"})
+_ONLY_WHOLE = frozenset({"account", "accounts", "companies", "profile", "url"})
 _HOLDERS = frozenset({"s", "value"})
 """Keys of values inside a field: HubSpot's first API has ``properties.firstname.value``, DynamoDB ``Item.name.S``."""
 
@@ -171,9 +172,9 @@ _HEADER_KEYS = frozenset(map(header_key, _HEADER_WORDS.split()))
 _USUAL_WORDS = _HEADER_KEYS | _OBJECTS | _OTHERS
 """Keys of words of headers, of objects and of others."""
 _KIND_WORDS = """
-    address allgemein basic beruflich business daten datos details donnees general home info information main mandatory
-    online optional other personal personlich primary privat private professional professionnel profile profil required
-    social work
+    address allgemein basic beruflich business daten datos details donnees general home info information main
+    mandatory online optional other personal personlich primary privat private professional professionnel profile
+    profil required social work
 """
 _KINDS = frozenset(_KIND_WORDS.split())
 """Keys of words for kinds of data: a group of columns that they name is not of another person."""
@@ -223,13 +224,15 @@ def is_header(columns: Sequence[str], recognised: Mapping[str, KnownName]) -> bo
     """
 
     def is_name(column: str) -> bool:
-        return column in recognised or is_header_name(column) or names_somebody(column)
+        return column in recognised or is_header_name(column) or bool(fields_of_somebody(column))
 
     names, values = columns[::2], columns[1::2]
     if len(names) == len(values) and recognised.keys() >= set(names) and not any(map(is_name, values)):
         return False
     fields = {known.field for known in recognised.values()}
-    if len(recognised) > 2 or fields >= _NAMES or len(recognised) == len(columns) == 1:
+    fields_of_others = chain(*map(fields_of_somebody, columns))  # Buyer First Name, Attendee Last Name
+    is_sure = len(recognised) > 2 or len(recognised) == len(columns) == 1
+    if is_sure or fields >= _NAMES or _NAMES.issubset(fields_of_others):
         return True
     if any(map(is_value if len(recognised) > 1 else looks_like_data, columns)):
         return False
@@ -469,10 +472,12 @@ def is_of_somebody_else(column: str) -> bool:
     return bool(words) and (not _OTHER_PEOPLE.isdisjoint(words) or words[-1] in _PEOPLE)
 
 
-def names_somebody(column: str) -> bool:
-    """Return whether a person's name or profile stands behind a prefix, whoever that is."""
-    behind = [{known.field for known in _meanings(rest)} for _, rest in _splits(column)]
-    return any(_PERSON_FIELDS & fields and FULL_NAME not in fields for fields in behind)
+def fields_of_somebody(column: str) -> frozenset[str]:
+    """Return which of a person's name and profile stand behind a prefix, whoever that is."""
+    behind = ({known.field for known in _meanings(rest)} for _, rest in _splits(column))
+    return next(
+        (found for fields in behind if FULL_NAME not in fields and (found := _PERSON_FIELDS & fields)), _NONE
+    )
 
 
 @lru_cache(maxsize=_REMEMBERED)
@@ -480,6 +485,9 @@ def _splits(name: str) -> tuple[tuple[tuple[str, ...], str], ...]:
     """Return the prefixes behind which a known name stands, as lists of words, with that name."""
     if len(name) > _LONGEST_PREFIXED:
         return ()
+    name = name.removeprefix(
+        "user_" if name.startswith("user_fields.") else ""
+    )  # Zendesk; other users may be anybody
     found = []
     words = _WORD.findall(_CAMEL_CASE.sub(" ", name))
     for cut in range(1, min(len(words), _LONGEST_PREFIX + 1)):

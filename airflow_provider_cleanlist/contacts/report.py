@@ -74,7 +74,19 @@ class ReadReport:
     def refusal_lines(self) -> list[str]:
         """Return one line per reason for which rows were refused, the most frequent first."""
         ordered = sorted(self.refused.items(), key=lambda entry: -entry[1].count)
-        return [f"{reason}: {tally}: {Rejection(reason).message}" for reason, tally in ordered]
+        return [
+            f"{reason}: {tally}: {Rejection(reason).message}{self._hint(reason)}" for reason, tally in ordered
+        ]
+
+    def _hint(self, reason: RejectionReason) -> str:
+        """Return what to do if a column that may hold any URL was taken for LinkedIn's, and no row can be sent."""
+        names = self.columns.get("linkedin_url", ())
+        if reason != RejectionReason.NOT_A_PERSON_URL or self.accepted or [*map(str.lower, names)] != ["url"]:
+            return ""
+        return (
+            f"; the column {names[0]!r} holds no LinkedIn profile in any row: leave it out with "
+            f"column_mapping={{{names[0]!r}: None}}"
+        )
 
     def summary_lines(self) -> list[str]:
         """Return the report as log lines, without any value of the source."""

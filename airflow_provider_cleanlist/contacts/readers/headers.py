@@ -9,13 +9,13 @@ from itertools import chain, islice
 
 from airflow_provider_cleanlist.contacts.errors import EmptyFileError, MalformedFileError
 from airflow_provider_cleanlist.contacts.recognition import (
+    fields_of_somebody,
     is_about_a_person,
     is_header_name,
     is_made_of_known_words,
     is_value,
     known_names,
     looks_like_data,
-    names_somebody,
     recognise,
 )
 from airflow_provider_cleanlist.input_limits import LOOK_CHARACTERS
@@ -84,7 +84,9 @@ def names_columns(cells: Sequence[str], count_known: Callable[[Iterable[str]], i
     if known != 2:
         return known > 2
     texts = filled(cells)
-    named = sum(count_known([text]) or is_header_name(text) or names_somebody(text) for text in texts)
+    named = sum(
+        count_known([text]) or is_header_name(text) or bool(fields_of_somebody(text)) for text in texts
+    )
     return max(named, known) * 2 > len(texts)
 
 
@@ -189,7 +191,9 @@ def is_second_header(cells: Sequence[str]) -> bool:
     recognised = recognise(texts)
     if len(recognised) < (1 if len(texts) >= _MANY_NAMES else 2) or any(map(looks_like_data, texts)):
         return False
-    named = sum(text in recognised or is_made_of_known_words(text) or names_somebody(text) for text in texts)
+    named = sum(
+        text in recognised or is_made_of_known_words(text) or bool(fields_of_somebody(text)) for text in texts
+    )
     return named == len(texts) or (len(recognised) > 2 and named * 2 > len(texts))
 
 

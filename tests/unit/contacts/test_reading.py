@@ -131,6 +131,61 @@ def test_a_row_that_may_name_somebody_is_refused(table, cells):
     assert not report.without_contact.count
 
 
+@pytest.mark.parametrize("name", ["url", "URL"])
+def test_a_column_of_other_urls_is_named_if_no_row_can_be_sent(name):
+    record = {
+        name: "https://x.example/users/1.json",
+        "user_fields.first_name": "Mara",
+        "user_fields.last_name": None,
+    }
+    _, report = read(RecordsSource([record]))
+    assert report.refusal_lines() == [
+        "not_a_person_url: 1 (row 1): linkedin_url is not a person's LinkedIn URL, and the rest is not enough; the "
+        f"column {name!r} holds no LinkedIn profile in any row: leave it out with column_mapping={{{name!r}: None}}"
+    ]
+    _, report = read(RecordsSource([record, {name: "https://www.linkedin.com/in/mara-example"}]))
+    assert report.refusal_lines()[0].endswith("and the rest is not enough")
+
+
+def test_the_fields_of_a_user_are_read():
+    names = ("first_name", "last_name", "company")
+    values = dict(zip(names, ("Mara", "Okafor", "Northfold"), strict=True))
+    record = {f"user_fields.{name}": value for name, value in values.items()}
+    [row], _ = read(RecordsSource([record | {"user_name": "Teo", "user_email": "teo@x.example"}]))
+    assert row.contact.payload() == {"first_name": "Mara", "last_name": "Okafor", "company_name": "Northfold"}
+
+
+@pytest.mark.parametrize("note", ["(short text)", "(text)", "(metadata)", "(Required)"])
+def test_types_behind_names_are_left_aside(table, note):
+    header = f"First Name {note},Last Name {note},Company {note},Email (email),Website (url)"
+    [row], _ = read(table(f"{header}\nMara,Okafor,Northfold,m@northfold.example,northfold.example\n"))
+    assert len(row.contact.payload()) == 5
+
+
+@pytest.mark.parametrize("name", ["Account", "Accounts", "Companies"])
+def test_an_account_is_the_company_of_a_name_only(table, name):
+    [row], _ = read(table(f"First Name,Last Name,{name}\nMara,Okafor,Northfold\n"))
+    assert row.contact.company_name == "Northfold"
+    [row], _ = read(table(f"First Name,Last Name,{name},Company Name\nMara,Okafor,7001,Northfold\n"))
+    assert row.contact.company_name == "Northfold"
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "why"),
+    [
+        ("Buyer", "Attendee", "are of several people"),
+        ("billing", "shipping", "are of several people"),
+        ("billing", "Office", "are of several people"),
+        ("Manager", "Manager", "may be somebody else's"),
+    ],
+)
+def test_columns_of_two_people_are_named(table, first, second, why):
+    names = dict.fromkeys(f"{one} {name} name" for one in (first, second) for name in ("first", "last"))
+    with pytest.raises(ColumnError, match=rf"Not read, as they {why}: '{first} first name', ") as caught:
+        read(table(f"Order ID,Order date,{','.join(names)},Ticket type,Company\n1,2026-11-30,A,B,C,D\n"))
+    assert "is the header missing" not in str(caught.value)
+
+
 def test_what_a_report_has_around_its_table(table):
     text = """Report of "new" leads,,
 Run by Mara; for Teo,,
