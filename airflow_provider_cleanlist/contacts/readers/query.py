@@ -35,6 +35,14 @@ _LASTING_CLASSES = ("0A", "25", "28", "3D", "3F", "42")
 """SQLSTATE: what is wrong with the query, its privileges or the names in it stays so."""
 _LASTING_CODES = frozenset({1044, 1045, 1046, 1049, 1052, 1054, 1064, 1065, 1142, 1143, 1146, 1305, 1370})
 """The same in numbers of MySQL and MariaDB."""
+_WORD = re.compile(r"[^\s!-/:-@\[-^`{-~]+")  # whatever is neither white space nor punctuation of ASCII
+_WORDS_OF_MYSQL = """
+    access ambiguous an at by check clause column command corresponds create database delete denied does doesn
+    empty error execute exist field for from function group have having in insert is line list manual mariadb
+    mysql near no not on order password procedure query right routine select selected server show sql syntax t
+    table that the to unknown use user using version view was where yes you your
+"""
+"""What the messages of these numbers consist of, besides names."""
 _LASTING_TEXT = re.compile(
     "no such|syntax error|unable to open|invalid uri|not a database|bindings|ambiguous|incomplete input|"
     "user-defined function"
@@ -115,7 +123,7 @@ def _connect(hook: ConnectionHook) -> Any:
     try:
         return hook.get_conn()
     except Exception as error:  # noqa: BLE001 - hooks and drivers raise what they like
-        raise _translated(error, _message(error, "")) from None
+        raise _translated(error, _message(error, None)) from None
 
 
 def _execute(cursor: Any, sql: str, parameters: Sequence[object] | Mapping[str, object] | None) -> None:
@@ -142,10 +150,11 @@ def _translated(error: Exception, message: str) -> QueryError | SourceUnavailabl
         return QueryError(_WRITES.format(what="in a read-only transaction"))
     if _is_about_data(error):
         return QueryError(_explain(error))
-    kind = " ".join(filter(None, (type(error).__name__, _sql_state(error))))
+    code = _sql_state(error) or _number(error)
+    kind = f"{type(error).__name__} {code}" if code else type(error).__name__
     said = redacted(message.strip().partition("\n")[0]).rstrip(".")
     what = f"{kind}: {said}" if said else kind
-    if not said and (_sql_state(error) or _is_of_sqlite(error)):
+    if not said and (code or _is_of_sqlite(error)):
         what += " (its message is left out because it may quote values; a database client shows it)"
     if _is_lasting(error):
         return QueryError(f"The query cannot be run: {what}. Correct it, or what it reads.")
@@ -159,19 +168,38 @@ def _is_lasting(error: Exception) -> bool:
     if _is_of_sqlite(error):
         return _LASTING_TEXT.search(str(error)) is not None
     names = {cls.__name__ for cls in type(error).__mro__}
-    return bool(names & {"ProgrammingError", "NotSupportedError"}) or error.args[:1] in {
-        (n,) for n in _LASTING_CODES
-    }
+    return bool(names & {"ProgrammingError", "NotSupportedError"}) or _number(error) in _LASTING_CODES
 
 
-def _message(error: Exception, sql: str) -> str:
-    """Return what the database said; empty where it may quote values."""
+def _message(error: Exception, sql: str | None) -> str:
+    """Return what the database said of a query, or of the connection if there is none; empty if it may quote values."""
     if _is_of_sqlite(error):
         return sqlite_message(error)
     if getattr(error, "diag", None) is not None:
-        return postgres_message(error, sql)
-    number = error.args[0] if error.args and isinstance(error.args[0], int) else None
-    return str(error.args[1]) if number in _LASTING_CODES and len(error.args) > 1 else ""
+        return postgres_message(error, sql or "")
+    if _number(error) not in _LASTING_CODES or len(error.args) < 2:
+        return ""
+    return str(error.args[1]) if sql is None else _without_values(error, sql)
+
+
+def _without_values(error: Exception, sql: str) -> str:
+    """Return a message of MySQL or MariaDB with *** for each word that is neither the server's own nor in the query.
+
+    The number does not tell who speaks, and of what: functions give words of their own any number, and procedures run
+    statements that they make of values.
+    """
+    known = {*_WORDS_OF_MYSQL.split(), *_WORD.findall(sql.casefold())}
+    known |= {str(line) for line in range(1, sql.count("\n") + 2)}
+    known |= {
+        str(code).casefold() for code in (_number(error), _sql_state(error))
+    }  # MySQL Connector begins with them
+    message = _WORD.sub(lambda word: word[0] if word[0].casefold() in known else "***", str(error.args[1]))
+    return message if _WORD.search(message.replace("***", "")) else ""
+
+
+def _number(error: Exception) -> int | None:
+    """Return the number that drivers of MySQL put before the message of an error."""
+    return error.args[0] if error.args and isinstance(error.args[0], int) else None
 
 
 def _cannot_be_compiled(

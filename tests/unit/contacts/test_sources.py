@@ -436,6 +436,99 @@ def test_strings_of_mysql_may_have_backslashes():
     check_reads_only("SELECT $tag$a; b$tag$, E'it\\'s; x' FROM t")
 
 
+SYNTAX = "You have an error in your SQL syntax; check the manual that corresponds to your MySQL server version for the "
+
+
+@pytest.mark.parametrize(
+    ("sql", "error", "told"),
+    [
+        (
+            "SELECT emial FROM people",
+            (1054, "Unknown column 'emial' in 'field list'"),
+            "1054: Unknown column 'emial' in",
+        ),
+        (
+            "SELECT 1 FROM peple",
+            (1146, "Table 'crm.peple' doesn't exist"),
+            "1146: Table '***.peple' doesn't exist.",
+        ),
+        (
+            "SELECT 1 FROM crm.People",
+            (1146, "Table 'crm.people' doesn't exist"),
+            "Table 'crm.people' doesn't",
+        ),
+        (
+            "SELECT uper(a) FROM people",
+            (1305, "FUNCTION crm.uper does not exist"),
+            "FUNCTION ***.uper does not exist.",
+        ),
+        ("SELECT id FROM a, b", (1052, "Column 'id' in SELECT is ambiguous"), "'id' in SELECT is ambiguous."),
+        (
+            "SELECT a FORM people",
+            (1064, SYNTAX + "right syntax to use near 'people' at line 1"),
+            "to use near 'people' at line 1.",
+        ),
+        (
+            "SELECT 1 FROM people",
+            (1142, "SELECT command denied to user 'r'@'10.0.0.9' for table `crm`.`people`"),
+            "SELECT command denied to user '***'@'***.***.***.***' for table `***`.`people`.",
+        ),
+        (
+            "SELECT emial",
+            (1054, "1054 (42S22): Unknown column 'emial' in 'field list'", "42S22"),
+            "Unknown column 'emial' in 'field list'.",
+        ),
+        (
+            "call p()",
+            (1054, "Unknown column 'Zebulon' in 'SELECT'"),
+            "1054: Unknown column '***' in 'SELECT'.",
+        ),
+        ("call p()", (1146, "Table 'crm.Zebulon' doesn't exist"), "1146: Table '***.***' doesn't exist."),
+        ("call p()", (1305, "FUNCTION crm.Zebulon does not exist"), "1305: FUNCTION ***.*** does not exist."),
+        (
+            "call p()",
+            (1064, SYNTAX + "right syntax to use near 'Zebulon, zebulon@x.example' at line 491701234567"),
+            "near '***, <redacted>' at line ***.",
+        ),
+        ("SELECT f(a) FROM people", (1064, "Zebulon, ज़ेबुलोन"), "1064 (its message is left out because"),
+        (
+            "SELECT f(a) FROM people",
+            (1062, "Duplicate entry 'Zebulon' for key 'a'"),
+            "1062 (its message is left",
+        ),
+    ],
+)
+def test_what_mysql_says_is_quoted_in_its_own_words_and_those_of_the_query(sql, error, told):
+    class ProgrammingError(Exception):
+        """As drivers of MySQL raise it."""
+
+    class Hook:
+        def get_conn(self):
+            return closing_connection(ProgrammingError(*error))
+
+    with pytest.raises(QueryError) as caught:
+        values(QuerySource(Hook(), sql))
+    assert f"ProgrammingError {error[0]}" in str(caught.value)
+    assert told in str(caught.value)
+    assert not any(part in str(caught.value) for part in ("Zebulon", "zebulon", "ज", "ि", "ु"))
+
+
+def closing_connection(error: Exception):
+    """Return a connection whose queries fail."""
+
+    class Connection:
+        def cursor(self):
+            return self
+
+        def execute(self, *_):
+            raise error
+
+        def close(self):
+            pass
+
+    return Connection()
+
+
 def test_what_the_text_does_not_show_the_database_refuses(database):
     def get_conn() -> sqlite3.Connection:
         connection = SqliteFile.get_conn(database)
