@@ -26,9 +26,12 @@ from airflow_provider_cleanlist.page.figures import (
     start_of_period,
 )
 from airflow_provider_cleanlist.submission.history import IN_FLIGHT_SECONDS, BatchState
+from airflow_provider_cleanlist.submission.journal import DECIDED_BY_LENGTH
 from airflow_provider_cleanlist.submission.ledger.tables import (
     DATABASES,
+    ID_LENGTH,
     LEDGER_VERSION,
+    ORGANISATION_LENGTH,
     LedgerTables,
     ledger_tables,
 )
@@ -176,7 +179,7 @@ def _reading(engine: Engine) -> Iterator[Connection]:
 def _organisations(connection: Connection, tables: LedgerTables, key_hash: str) -> list[str]:
     """Return the organisations that the ledger knows, that of the connection's key first."""
     query = sa.select(tables.organisations.c.organisation).order_by(tables.organisations.c.first_seen_at)
-    known = [str(row[0]) for row in connection.execute(query)]
+    known = [str(row[0])[:ORGANISATION_LENGTH] for row in connection.execute(query)]
     keys = tables.keys.c
     own = connection.execute(sa.select(keys.organisation).where(keys.key_hash == key_hash)).scalar()
     return sorted(known, key=lambda organisation: organisation != own)
@@ -288,7 +291,9 @@ def _by_dag(reader: _Reader) -> tuple[tuple[tuple[str, str], Sums], ...]:
     keys = columns.dag_id, columns.enrichment_type
     condition = reader.batches(reader.question.period, columns.state != BatchState.REJECTED.value)
     rows = reader.rows(sa.select(*keys, *_sums(columns)).where(condition).group_by(*keys))
-    return tuple(((str(row[0]), str(row[1])), Sums(*map(int, row[2:]))) for row in rows)
+    return tuple(
+        ((str(row[0])[:ID_LENGTH], str(row[1])[:ID_LENGTH]), Sums(*map(int, row[2:]))) for row in rows
+    )
 
 
 def _pace(reader: _Reader) -> Pace:
@@ -321,7 +326,7 @@ def _in_flight(reader: _Reader) -> Listing[TaskProgress]:
         query,
         "since",
         lambda row: TaskProgress(
-            TaskPlace(row[0], row[1], row[2]), row[3], int(row[4]), int(row[5]), int(row[6]), _aware(row[7])
+            _place(row), int(row[3]), int(row[4]), int(row[5]), int(row[6]), _aware(row[7])
         ),
     )
 
@@ -342,15 +347,21 @@ def _open_batches(reader: _Reader, *, is_on_its_way: bool) -> Listing[OpenBatch]
         query,
         "submitted_at",
         lambda row: OpenBatch(
-            TaskPlace(row[0], row[1], row[2], row[3]),
-            row[4],
-            row[5],
+            _place(row, int(row[3])),
+            int(row[4]),
+            int(row[5]),
             row[6],
-            row[7] or "",
-            row[8] or "",
+            (row[7] or "")[:ID_LENGTH],
+            (row[8] or "")[:DECIDED_BY_LENGTH],
             row[9],
         ),
     )
+
+
+def _place(row: Any, map_index: int = -1) -> TaskPlace:
+    """Return the task that a row begins with, its ids as long as their columns say; SQLite takes longer ones."""
+    dag_id, run_id, task_id = (str(text)[:ID_LENGTH] for text in row[:3])
+    return TaskPlace(dag_id, run_id, task_id, map_index)
 
 
 def _aware(moment: datetime) -> datetime:

@@ -45,6 +45,7 @@ from airflow_provider_cleanlist.page.queries import LedgerProblem, Question
 from airflow_provider_cleanlist.page.reading import Account, PageReading, read_ledger
 from airflow_provider_cleanlist.page.sharing import BusyError, LateError, SharedAnswers
 from airflow_provider_cleanlist.page.tables import as_csv
+from airflow_provider_cleanlist.submission.journal import DECIDED_BY_LENGTH
 from airflow_provider_cleanlist.submission.ledger.set_up import set_up
 from airflow_provider_cleanlist.submission.ledger.tables import ledger_tables
 from airflow_provider_cleanlist.webhooks.plugin import EXTERNAL_VIEWS
@@ -241,6 +242,10 @@ BATCH = "UPDATE cleanlist_batches SET {} WHERE dag_id = 'other'"
         ("UPDATE cleanlist_ledger SET version = 3", LedgerProblem.NEWER, "Upgrade"),
         (BATCH.format("submitted_at = 'yesterday'"), LedgerProblem.UNREADABLE, "numbers and times"),
         (BATCH.format("decided_at = 'soon'"), LedgerProblem.UNREADABLE, "numbers and times"),
+        (BATCH.format("contacts = 'abc'"), LedgerProblem.UNREADABLE, "numbers and times"),
+        (BATCH.format("worst_case_credits = 9e999"), LedgerProblem.UNREADABLE, "numbers and times"),
+        (BATCH.format("map_index = '<img>'"), LedgerProblem.UNREADABLE, "numbers and times"),
+        (BATCH.format("task_id = 7, contacts = 12.0, decided_by = 'Mara'"), None, ""),
         ("DROP TABLE cleanlist_keys", LedgerProblem.UNREADABLE, "changed or dropped"),
         ("DELETE FROM cleanlist_ledger", None, ""),
         ("DROP TABLE cleanlist_ledger", None, ""),
@@ -266,6 +271,19 @@ def test_a_ledger_that_cannot_be_read_says_why(
         shown = page(reading(problem), Reader(set()))
         assert said in shown
         assert "cannot be reached" not in shown
+
+
+def test_texts_are_shown_as_long_as_their_columns_say(ledger: sa.engine.Engine) -> None:
+    with ledger.begin() as connection:
+        for column in ("task_id", "decided_by", "decision"):
+            connection.execute(sa.text(BATCH.format(f"{column} = hex(zeroblob(5000))")))
+        connection.execute(
+            sa.text("UPDATE cleanlist_batches SET run_id = hex(zeroblob(5000)) WHERE batch_id LIKE '%3'")
+        )
+    (unknown,) = (item for item in ask(ledger).unknown.items if item.place.dag_id == "other")
+    assert unknown.place == TaskPlace("other", unknown.place.run_id, "0" * 250, 3)
+    assert (unknown.decision, unknown.decided_by) == ("0" * 250, "0" * DECIDED_BY_LENGTH)
+    assert "0" * 250 in {item.place.run_id for item in ask(ledger).in_flight.items}
 
 
 def test_a_query_that_took_too_long_is_told_from_one_that_failed(
