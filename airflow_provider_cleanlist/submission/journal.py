@@ -157,7 +157,7 @@ class Batch:
         Args:
             workflow_id: The workflow that it became.
             accepted_at: When that became known, in seconds since the epoch.
-            task_ids: Its task ids, where the API named them.
+            task_ids: Its task ids, where the API named them; kept if there is one for each contact.
             note: How that became known, unless by the response.
         """
         return replace(
@@ -165,7 +165,7 @@ class Batch:
             state=BatchState.ACCEPTED,
             changed_at=accepted_at,
             workflow_id=workflow_id,
-            task_ids=tuple(task_ids),
+            task_ids=tuple(task_ids) if len(task_ids) == self.size else (),
             note=note,
         )
 

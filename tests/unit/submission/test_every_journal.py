@@ -243,6 +243,20 @@ def test_batches_keep_their_order_over_attempts(task: Task) -> None:
     assert [batch.workflow_id for batch in task.attempt().batches] == ["wf0", "wf1", "wf2"]
 
 
+@pytest.mark.parametrize("number", [0, 1, 3, 40_000])
+def test_task_ids_are_kept_only_if_there_is_one_for_each_contact(task: Task, number: int) -> None:
+    attempt = task.attempt(keep_task_ids=True)
+    kept = attempt.accept(
+        attempt.begin([A, B], "full", START, lambda _: True).batch,
+        "wf",
+        [f"t{n}" for n in range(number)],
+        START + 1,
+    )
+    (batch,) = task.attempt(keep_task_ids=True).batches
+    assert (batch.state, batch.workflow_id, batch.task_ids) == (BatchState.ACCEPTED, "wf", ())
+    assert kept.task_ids == ()
+
+
 def test_accepted_once_is_accepted(task: Task) -> None:
     journal = task.attempt()
     journal.lose(begun(journal, A, B), "500", START + 1)
