@@ -8,6 +8,7 @@ identity, as the addresses of :mod:`.addresses` do.
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence, Sized
@@ -121,6 +122,9 @@ _TEMPLATES = (
     *(("<%", "%>"), ("*|", "|*"), ("%%", "%%"), ("<<", ">>")),
 )
 _LONGEST_TEMPLATE = 100
+SQL_NULL = "\\N"
+"""What MySQL and PostgreSQL write for null."""
+_MOST_LISTED = 20  # values of a list
 _DAY_AND_MONTH = re.compile(r"\d{1,2}[-.] ?[^\W\d_]{3,4}\.?")
 _CUT_OFF = ("...", "\u2026")
 _COMMENTS = ("#", "//", "--")  # before a line that a program is to pass over
@@ -231,12 +235,21 @@ def chosen_values(values: Mapping[str, object], sources: Mapping[str, Sequence[s
 
 def _filled(value: object) -> object:
     if isinstance(value, str):
-        return value if value[:1].isalnum() or value.strip(EDGES) else None  # fast: nearly all begin like it
-    return None if is_blank(value) else value
+        return (
+            None if not value[:1].isalnum() and is_blank(value) else value
+        )  # fast: nearly all begin like it
+    return None if is_blank(value) else _listed(value)
+
+
+def _listed(value: object) -> object:
+    """Return a list of several values, or of records, as the text that tools write for it."""
+    if isinstance(value, list) and (len(value) > 1 or isinstance(value[0], Mapping)):
+        return json.dumps(value[:_MOST_LISTED], ensure_ascii=False, default=str)
+    return value
 
 
 def _first_usable(field: str, values: Mapping[str, object], columns: Sequence[str]) -> object:
-    filled = [value for column in columns if not is_blank(value := values.get(column))]
+    filled = [_filled(value) for column in columns if not is_blank(value := values.get(column))]
     if len(filled) < 2:
         return filled[0] if filled else None
     return next((value for value in filled if _is_usable(field, value)), filled[0])

@@ -21,7 +21,7 @@ from airflow_provider_cleanlist.contacts.addresses import (
     clean_email,
     parse_linkedin_url,
 )
-from airflow_provider_cleanlist.contacts.cells import clean_text
+from airflow_provider_cleanlist.contacts.cells import SQL_NULL, clean_text
 from airflow_provider_cleanlist.input_limits import normal_form
 
 IDENTITY_BYTES = 12
@@ -98,13 +98,13 @@ def normalise(fields: Mapping[str, object]) -> Contact:
     linkedin, first, last, company, domain, email = [clean_text(fields.get(name)) for name in _FIELDS]
     profile = parse_linkedin_url(linkedin) if linkedin else None
     host = clean_domain(domain) if domain else None
-    named = bool(first and last)
+    is_needless = (first and last and (company or host)) or linkedin == SQL_NULL
     return Contact(
-        linkedin_url=profile.url if profile else (None if named and (company or host) else linkedin),
+        linkedin_url=profile.url if profile else (None if is_needless else linkedin),
         first_name=first,
         last_name=last,
         company_name=company,
-        company_domain=host if host or company or profile else domain,
+        company_domain=host if host or company or profile or domain == SQL_NULL else domain,
         email=clean_email(email) if email else None,
     )
 

@@ -17,6 +17,7 @@ from typing import NamedTuple, Self
 
 from airflow_provider_cleanlist.client.models import CONTACT_FIELDS, Contact, EnrichmentType
 from airflow_provider_cleanlist.contacts.cells import (
+    SQL_NULL,
     TEXTS,
     are_nobodys,
     chosen_values,
@@ -248,7 +249,7 @@ def read_contacts(
             report.duplicates.add(row.number)
             continue
         for name, value in values.items():
-            if value is not None and getattr(contact, name) is None:
+            if value is not None and getattr(contact, name) is None and (name in TEXTS or value != SQL_NULL):
                 report.left_out.setdefault(name, Tally()).add(row.number)
         report.accepted += 1
         yield UsableRow(row.number, contact, key)

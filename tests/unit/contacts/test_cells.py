@@ -700,6 +700,39 @@ def test_no_name(first: str, last: str) -> None:
     assert report.refused.keys() == {RejectionReason.MISSING_NAME}
 
 
+@pytest.mark.parametrize(
+    ("company", "sent"),
+    [
+        (["Northfold", "Side Co"], "Northfold"),
+        ([{"name": "Northfold"}], "Northfold"),
+        ([{"name": "Northfold"}, {"name": "Side Co"}], "Northfold"),
+        (["Northfold"], "Northfold"),
+    ],
+)
+@pytest.mark.parametrize("also", [{}, {"account_name": None}])
+def test_a_list_is_read_as_its_text(company: object, sent: str, also: dict[str, object]) -> None:
+    names = {"first_name": "Mara", "last_name": "Okafor"}
+    emails = ["n/a", "mara@northfold.example", "m@x.example"]
+    [row], _ = read({**names, "company": company, "email": emails, **also})
+    assert isinstance(row, UsableRow)
+    assert row.contact.payload() == {**names, "company_name": sent, "email": "mara@northfold.example"}
+
+
+def test_a_list_of_first_names_is_no_name() -> None:
+    [row], _ = read({**MARA, "first_name": ["Mara", "Teo"]})
+    assert isinstance(row, RejectedRow)
+
+
+@pytest.mark.parametrize("field", ["linkedin_url", "company_domain", "email"])
+def test_the_null_of_databases_is_blank(field: str) -> None:
+    rows, report = read({**MARA, "company_name": "Northfold", field: "\\N"})
+    assert isinstance(rows[0], UsableRow)
+    assert not report.left_out
+    [row], _ = read({"first_name": "Mara", field: "\\N", "linkedin_url": "\\N"})
+    assert isinstance(row, RejectedRow)
+    assert row.rejection.reason == RejectionReason.MISSING_NAME
+
+
 def test_a_hidden_member_is_sent_by_url_only() -> None:
     url = "https://www.linkedin.com/sales/lead/ACwAAA2,OUT_OF_NETWORK,Ab2"
     hidden = {

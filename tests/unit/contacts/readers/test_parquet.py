@@ -17,7 +17,7 @@ from pyarrow import parquet
 from airflow_provider_cleanlist.contacts.errors import MalformedFileError
 from airflow_provider_cleanlist.contacts.readers import parquet as parquet_module
 from airflow_provider_cleanlist.contacts.readers.parquet import ParquetTable
-from airflow_provider_cleanlist.contacts.reading import RejectedRow, UsableRow, read_contacts
+from airflow_provider_cleanlist.contacts.reading import UsableRow, read_contacts
 from airflow_provider_cleanlist.contacts.report import ReadReport
 from airflow_provider_cleanlist.contacts.sources import FileSource
 
@@ -147,7 +147,8 @@ def test_a_row_with_nothing_but_other_columns_is_not_blank(tmp_path, monkeypatch
     parquet.write_table(pa.table(columns), path, row_group_size=7)
     report = ReadReport()
     rows = list(read_contacts(FileSource(path), report))
-    assert [row.number for row in rows if isinstance(row, RejectedRow)] == [1, 8, 9, 20]
+    assert [row.number for row in rows] == [2]
+    assert report.without_contact.first_rows == [1, 8, 9, 20]
     assert report.blank.count == count - 5
     assert "crm_id" in report.unused_columns
 
