@@ -235,9 +235,7 @@ def chosen_values(values: Mapping[str, object], sources: Mapping[str, Sequence[s
 
 def _filled(value: object) -> object:
     if isinstance(value, str):
-        return (
-            None if not value[:1].isalnum() and is_blank(value) else value
-        )  # fast: nearly all begin like it
+        return value if value[:1].isalnum() or value.strip(EDGES) else None  # fast: nearly all begin like it
     return None if is_blank(value) else _listed(value)
 
 
