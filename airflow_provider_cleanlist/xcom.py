@@ -399,5 +399,5 @@ def _literal(text: str) -> Any:
     """Return what a template rendered; raises ValueError for whatever is not a plain Python literal."""
     try:
         return ast.literal_eval(text)
-    except (SyntaxError, MemoryError, RecursionError) as error:
+    except (SyntaxError, TypeError, MemoryError, RecursionError) as error:
         raise ValueError(text[:20]) from error

@@ -38,7 +38,7 @@ with DAG(
             "DROP TABLE IF EXISTS crm_contacts_read",
             """
             CREATE TABLE crm_contacts_read AS
-            SELECT id, first_name, last_name, company, website
+            SELECT '{{ run_id }}' AS run_id, id, first_name, last_name, company, website
             FROM crm_contacts
             WHERE email IS NULL OR email = ''
             """,
@@ -52,6 +52,7 @@ with DAG(
         sql="""
             SELECT id, first_name, last_name, company AS company_name, website AS company_domain
             FROM crm_contacts_read
+            WHERE run_id = '{{ run_id }}'
         """,
         sql_conn_id="crm",
         id_column="id",
@@ -98,7 +99,8 @@ with DAG(
                 WHERE s.source = '{{ dag.dag_id }}/enrich'
                   AND r.primary_email IS NOT NULL
             ) AS found ON found.source_id = CAST(was.id AS VARCHAR(200))
-            WHERE found.recency = 1
+            WHERE was.run_id = '{{ run_id }}'
+              AND found.recency = 1
               AND found.status IN ('verified', 'likely_valid')
               AND crm_contacts.id = was.id
               AND (crm_contacts.email IS NULL OR crm_contacts.email = '')

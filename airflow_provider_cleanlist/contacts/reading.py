@@ -232,7 +232,7 @@ def read_contacts(
         rejection = _rejection_of_row(row, unreadable, contact) or validate(contact)
         if rejection is not None:
             if source_ids is not None:
-                source_ids.add_nobody(row.values)
+                source_ids.add_nobody(row.number, row.values)
             if _is_without_contact(row, values, plan):
                 report.without_contact.add(row.number)
                 continue

@@ -28,7 +28,7 @@ class UnusableIds:
     Attributes:
         blank: Rows without an id.
         too_long: Rows whose id is longer than 200 characters.
-        shared: Rows whose id an earlier row gave to another person.
+        shared: Rows whose id another row gives to somebody else: it stands for nobody.
     """
 
     blank: Tally = field(default_factory=Tally)
@@ -40,7 +40,7 @@ class UnusableIds:
         reasons = (
             (self.blank, "without an id"),
             (self.too_long, f"with an id of more than {MAX_ID_LENGTH} characters"),
-            (self.shared, "with an id that an earlier row gives to another person"),
+            (self.shared, "with an id that another row gives to somebody else"),
         )
         return [f"{tally} {reason}" for tally, reason in reasons if tally.count]
 
@@ -62,6 +62,7 @@ class SourceIds:
         self._seen = Deduplicator()
         self._names: dict[tuple[str, ...], str | None] = {}
         self._again: dict[str, list[tuple[int, str]]] = {}
+        self._shared: set[str] = set()
 
     def add(self, number: int, values: Mapping[str, object], identity: bytes) -> None:
         """Keep the id of a row that names a person for :meth:`rows`.
@@ -87,43 +88,45 @@ class SourceIds:
         else:
             self._again.setdefault(source_id, []).append((number, identity.hex()))
 
-    def add_nobody(self, values: Mapping[str, object]) -> None:
+    def add_nobody(self, number: int, values: Mapping[str, object]) -> None:
         """Keep the id of a row that names nobody who can be submitted, if it has one.
 
         Args:
+            number: The row's number.
             values: The row's values by column.
         """
         name = self._name_of(tuple(values))
         source_id = clean_text(unwrapped(values.get(name))) if name is not None else None
         if source_id and len(source_id) <= MAX_ID_LENGTH:
-            self._nobodys.write(json.dumps(source_id).encode() + b"\n")
+            self._nobodys.write(json.dumps([number, source_id]).encode() + b"\n")
 
     def finish(self) -> None:
         """Find the ids that stand for more than one person, and for none, once all rows have been added."""
-        if self._again:
-            self._find_shared()
         self._nobodys.seek(0)
         for line in self._nobodys:
-            source_id = json.loads(line)
-            if self._seen.add(_key(source_id)):  # no row with this id names a person
+            number, source_id = json.loads(line)
+            if self._seen.add(_key(source_id)):  # no row before it has this id
                 self._write(source_id, "")
+            else:
+                self._again.setdefault(source_id, []).append((number, ""))
+        if self._again:
+            self._find_shared()
 
     def _find_shared(self) -> None:
         first = {source_id: person for source_id, person in self._records() if source_id in self._again}
-        numbers = (
-            number
-            for source_id, rows in self._again.items()
-            for number, person in rows
-            if first.get(source_id) != person
-        )
+        numbers: list[int] = []
+        for source_id, rows in self._again.items():
+            if others := [number for number, person in rows if first.get(source_id) != person]:
+                self._shared.add(source_id)
+                numbers += others
         for number in sorted(numbers):
             self.unusable.shared.add(number)
         self._again.clear()
 
     def rows(self) -> Iterator[tuple[str, bytes]]:
-        """Yield each id once, with the hash of the first person whom its rows name; empty if they name nobody."""
+        """Yield each id once, with the hash of the person whom its rows name; empty for nobody, or several."""
         for source_id, person in self._records():
-            yield source_id, bytes.fromhex(person)
+            yield source_id, b"" if source_id in self._shared else bytes.fromhex(person)
 
     def _records(self) -> Iterator[tuple[str, str]]:
         self._file.seek(0)

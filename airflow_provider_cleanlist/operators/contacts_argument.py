@@ -54,12 +54,18 @@ class _Partial:
 
     def expand(self, **kwargs: Any) -> Any:
         _refuse_literals(kwargs, "expand()")
-        return self._partial.expand(**kwargs)
+        return _checked(self._partial.expand(**kwargs))
 
     def expand_kwargs(self, kwargs: Any, *, strict: bool = True) -> Any:
         for item in kwargs if isinstance(kwargs, list | tuple) else ():
             _refuse_literals(item, "expand_kwargs()")
-        return self._partial.expand_kwargs(kwargs, strict=strict)
+        return _checked(self._partial.expand_kwargs(kwargs, strict=strict))
+
+
+def _checked(mapped: Any) -> Any:
+    """Return a mapped task, which has taken arguments from its DAG without the operator's seeing them."""
+    _refuse_literals(getattr(mapped.get_dag(), "default_args", None), "default_args")
+    return mapped
 
 
 def _refuse_literals(arguments: Any, place: str) -> None:

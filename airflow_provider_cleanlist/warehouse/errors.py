@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 # does not tell that: functions and triggers raise any of them, in their own words, and some functions of the database
 # take a value for a name ("relation <value> does not exist").
 _QUOTED_NAME = re.compile(r'"([^"]*)"')
+_HOLDS_QUOTES = re.compile('""|[\u00ab\u00bb\u2018-\u201f\u300c\u300d]')
+"""Quotation marks in a quoted value, or those of other languages, in which names cannot be told from values."""
 _RAISED_BY_FUNCTION = "P0"  # the class of PL/pgSQL
 _WITHOUT_VALUES = ("25", "40", "54001", "54011", "54023", "55", "57")
 """SQLSTATEs of PostgreSQL whose messages have no values, if the server itself says them: transactions, its limits,
@@ -138,7 +140,9 @@ def _is_of_statement(diagnosis: Any, message: str, statement: str) -> bool:
     if state.startswith(_WITHOUT_VALUES) or field("source_function") in _CHECKS_OF_PRIVILEGES:
         return True
     names = _QUOTED_NAME.findall(message)
-    return bool(names) and all(name in statement for name in names)
+    if not names or _HOLDS_QUOTES.search(message) or message.count('"') != 2 * len(names):
+        return False
+    return all(name.strip() and re.search(rf"(?<!\w){re.escape(name)}(?!\w)", statement) for name in names)
 
 
 def sqlite_message(error: BaseException) -> str:

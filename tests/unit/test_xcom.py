@@ -268,7 +268,7 @@ def test_what_looks_like_a_list_is_read_as_one_only_where_it_is_the_whole_argume
         task_ids_of(["{'wf_1': ['t1']}"])
 
 
-@pytest.mark.parametrize("value", [5, [object()], {"other": 1}, "[unfinished"])
+@pytest.mark.parametrize("value", [5, [object()], {"other": 1}, "[unfinished", "{[]: 1}", "[{[1]}]"])
 def test_what_holds_no_workflow_ids_is_named(value: object) -> None:
     with pytest.raises(CleanlistConfigurationError, match="workflow_ids holds"):
         workflow_ids_of(value)

@@ -210,6 +210,17 @@ def test_a_row_that_changes_after_it_was_read_does_not_get_the_old_persons_email
     assert found["6 NORA"] == found["7 Nora"] == "nora.ekberg@found-both.example"
 
 
+@two_kinds
+def test_an_older_run_that_is_cleared_beside_a_newer_copy_writes_nothing(crm: Crm) -> None:
+    crm.night("first", tasks=("copy", "enrich", "load"))
+    crm.run("UPDATE crm_contacts SET first_name = 'Bob', last_name = 'Stone' WHERE id = 1")
+    crm.night("second", tasks=("copy",))  # and enrich fails before it has read anything
+    crm.night("first", tasks=("update",))
+    assert crm.rows()[0] == "1 Bob None"
+    crm.night("second", tasks=("enrich", "load", "update"))
+    assert crm.rows()[0] == "1 Bob bob.stone@found-both.example"
+
+
 BATCH = """organisation, dag_id, run_id, task_id, map_index, try_number, token, task_key, state, enrichment_type,
     contacts, worst_case_credits, note, changed_at"""
 

@@ -36,10 +36,24 @@ def test_a_row_that_names_nobody_has_nobodys_id(row: dict[str, str | None]) -> N
 
 
 @pytest.mark.parametrize("row", [NO_COMPANY, NO_PERSON])
-def test_an_id_that_another_row_gives_to_somebody_is_theirs(row: dict[str, str | None]) -> None:
-    nobody = {"id": "1"} | row
-    for rows in ([nobody, NORA], [NORA, nobody], [nobody, NORA, nobody]):
-        assert named(RecordsSource(rows)) == ({"1": "Ekberg"}, [])
+def test_an_id_of_somebody_and_of_a_row_that_names_nobody_stands_for_nobody(
+    row: dict[str, str | None],
+) -> None:
+    nobody = {"id": " 1"} | row
+    reason = "with an id that another row gives to somebody else"
+    for rows, said in (
+        ([nobody, NORA], "1 (row 1)"),
+        ([NORA, nobody], "1 (row 2)"),
+        ([nobody, NORA, nobody], "2 (rows 1, 3)"),
+    ):
+        assert named(RecordsSource(rows)) == ({"1": b""}, [f"{said} {reason}"])
+
+
+def test_an_id_that_several_rows_give_to_nobody_is_no_mistake() -> None:
+    assert named(RecordsSource([{"id": "4"} | NO_COMPANY, NORA, {"id": "4"} | NO_NAME])) == (
+        {"1": "Ekberg", "4": b""},
+        [],
+    )
 
 
 def test_rows_that_name_nobody_do_not_matter_without_a_usable_id() -> None:
@@ -57,6 +71,6 @@ def test_a_damaged_row_names_nobody(tmp_path: Path) -> None:
 def test_duplicates_and_shared_ids_stay_what_they_are() -> None:
     rows = [NORA, NORA | {"id": "3"}, OMAR | {"id": "1"}, NO_COMPANY | {"id": "3"}]
     assert named(RecordsSource(rows)) == (
-        {"1": "Ekberg", "3": "Ekberg"},
-        ["1 (row 3) with an id that an earlier row gives to another person"],
+        {"1": b"", "3": b""},
+        ["2 (rows 3, 4) with an id that another row gives to somebody else"],
     )

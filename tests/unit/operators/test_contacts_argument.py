@@ -73,6 +73,20 @@ def test_literals_in_default_args_of_a_dag_are_refused() -> None:
         BulkEnrichOperator(task_id="t")
 
 
+def test_literals_in_default_args_of_a_dag_with_mapped_tasks_only_are_refused() -> None:
+    for finish in (
+        lambda part: part.expand(batch_size=[1, 2]),
+        lambda part: part.expand_kwargs([{"batch_size": 1}]),
+    ):
+        with (
+            dag(default_args={"contacts": [PERSON]}),
+            pytest.raises(CleanlistConfigurationError, match="default_args"),
+        ):
+            finish(partial(task_id="t"))
+    with dag(default_args={"batch_size": 5}):
+        partial(task_id="t").expand(max_credits=[1, 2])
+
+
 def test_literals_that_only_the_operator_holds_are_not_stored() -> None:
     with dag(default_args={"batch_size": 5}) as made:
         BulkEnrichOperator(task_id="own", contacts=[PERSON])

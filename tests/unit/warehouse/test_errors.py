@@ -210,6 +210,11 @@ def test_texts_about_objects_are_passed_on_and_texts_about_data_are_not():
     [
         ("42P01", 'relation "secret" does not exist', {}, False),
         ("42601", 'syntax error in tsquery: "secret"', {}, False),
+        ("42601", 'syntax error in tsquery: ""secret""', {}, False),
+        ("42601", 'syntax error in tsquery: "secret" "secret"', {}, False),
+        ("42601", 'syntax error in tsquery: "x "id" secret"', {}, False),
+        ("42601", 'syntax error in tsquery: \u00bb"id" secret\u00ab', {}, False),
+        ("42704", 'type "no" does not exist', {}, False),  # a part of the word nowhere
         ("42501", "secret may not", {"source_function": "exec_stmt_raise", "context": "PL/pgSQL"}, False),
         ("40001", "busy with secret", {"context": "PL/pgSQL function refuse()"}, False),
         ("42704", 'type "secret" does not exist', {"statement_position": "9", "context": "line 3"}, False),
