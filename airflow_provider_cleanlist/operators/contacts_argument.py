@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator
 
 from airflow_provider_cleanlist.exceptions import CleanlistConfigurationError
 from airflow_provider_cleanlist.xcom import ContactsArgument, holds_literal
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context
 
 
 class ContactsOperator(BaseOperator):
@@ -28,6 +32,10 @@ class ContactsOperator(BaseOperator):
         _refuse_literals(getattr(self.get_dag(), "default_args", None), "default_args")
         is_wrapped = value is None or isinstance(value, ContactsArgument)
         self._contacts = value if is_wrapped else ContactsArgument(value)
+
+    @abstractmethod
+    def execute(self, context: Context) -> Any:
+        """Do what the operator does."""
 
     @classmethod
     def partial(cls, **kwargs: Any) -> Any:
