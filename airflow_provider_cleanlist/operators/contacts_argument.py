@@ -35,7 +35,7 @@ class ContactsOperator(BaseOperator):
 
     @abstractmethod
     def execute(self, context: Context) -> Any:
-        """Do what the operator does."""
+        """Do what the operator does, and return its result."""
 
     @classmethod
     def partial(cls, **kwargs: Any) -> Any:
