@@ -140,6 +140,12 @@ SOURCE_NAME_CHARACTERS = 4000
 """Longest name of a column of a source: questions of forms with the whole text of a consent."""
 LOOK_CHARACTERS = 8 * MB
 """How far a text is looked into for its delimiter, its header, or what an array holds; also its longest record."""
+VALUE_CHARACTERS = 10_000
+"""Longest value of a contact field that is read; a longer one counts as none."""
+HOST_CHARACTERS = 253
+"""Longest host name, as the DNS has them."""
+LABEL_CHARACTERS = 63
+"""Longest part of it between two dots: decoding one takes time by the square of its length."""
 FULL_NAME_CHARACTERS = 200
 """Longest full name of a result that is compared with first and last names."""
 FULL_NAME_WORDS = 10

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from urllib.parse import quote, unquote_to_bytes
 
-from airflow_provider_cleanlist.input_limits import normal_form
+from airflow_provider_cleanlist.input_limits import HOST_CHARACTERS, VALUE_CHARACTERS, normal_form
 
 _WHITESPACE = "".join(filter(str.isspace, map(chr, range(0x3001))))
 _INVISIBLE = (
@@ -48,7 +48,7 @@ _LINKEDIN = re.compile(
 )
 _SHORT_LINK = re.compile(r"(?:https?:)?/*(?:www\.)?lnkd\.in/([A-Za-z0-9_-]+)/?(?:[?#].*)?", re.IGNORECASE)
 _BARE_PROFILE = re.compile(r"/?in/[^/?#\s]+/?")
-_SLUG = re.compile(r"(?:[A-Za-z0-9_.~&'+-]|[^\x00-\xa0])+")
+_SLUG = re.compile(r"(?:[A-Za-z0-9_.~&'+-]|[^\x00-\xa0])++")
 _MEMBER_ID = re.compile(r"AC[A-Za-z]AA[A-Za-z0-9_-]{12,}")
 _NUMBERS_IN_PUB = 3
 _LANGUAGE = re.compile(r"[a-z]{2}(?:[-_][a-z]{2})?")
@@ -84,12 +84,15 @@ def parse_linkedin_url(text: str) -> LinkedInUrl | None:
 
     Returns:
         The URL, or None when the text is not a LinkedIn URL, or not a person's (company, school, job, post, or what
-        tools write for a profile that they do not know).
+        tools write for a profile that they do not know), or longer than any value that is read.
     """
+    if len(text) > VALUE_CHARACTERS:
+        return None
     if common := _COMMON_PROFILE.fullmatch(text):
         return _profile(common[1])
     urls = map(_parse_url, _BETWEEN_URLS.split(link_target(text)))
-    return next(filter(None, urls), None)
+    first = next(filter(None, urls), None)
+    return first if first and len(first.url) <= VALUE_CHARACTERS else None  # percent-encoding makes it longer
 
 
 def link_target(text: str) -> str:
@@ -274,11 +277,12 @@ def clean_domain(text: str) -> str | None:
 
     Returns:
         The host in lower case without ``www.``, or None when the text holds no host name with a dot, an IP
-        address, a free e-mail provider, or a page on a site that many companies share (networks, directories,
-        link shorteners).
+        address, a name longer than any in the DNS, a free e-mail provider, or a page on a site that many companies
+        share (networks, directories, link shorteners).
     """
     if common := _COMMON_DOMAIN.fullmatch(text):
-        return None if common[1] in FREE_MAIL_DOMAINS else common[1]
+        host = common[1]
+        return None if len(host) > HOST_CHARACTERS or host in FREE_MAIL_DOMAINS else host
     rest = _SCHEME.sub("", link_target(text).strip(_WRAPPING))
     if "@" in rest and is_locked(rest):
         return None
@@ -286,7 +290,12 @@ def clean_domain(text: str) -> str | None:
     page = rest[len(host) :].split("?")[0].split("#")[0].strip("/ ,;|")
     host = normal_form("NFC", host.rpartition("@")[2].partition(":")[0].strip(".").lower())
     host = host.removeprefix("www.")
-    if not _HOST.fullmatch(host) or HIDDEN.search(host) or host in FREE_MAIL_DOMAINS:
+    if (
+        len(host) > HOST_CHARACTERS
+        or not _HOST.fullmatch(host)
+        or HIDDEN.search(host)
+        or host in FREE_MAIL_DOMAINS
+    ):
         return None
     return None if page and _is_shared(host, page) else host
 

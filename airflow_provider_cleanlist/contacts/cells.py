@@ -17,6 +17,7 @@ from functools import cache
 from airflow_provider_cleanlist.contacts.addresses import EDGES, clean_domain, clean_email, parse_linkedin_url
 from airflow_provider_cleanlist.contacts.notation import UNPRINTABLE, is_damaged, named_values, unwrapped
 from airflow_provider_cleanlist.contacts.recognition import header_key, is_value, known_names, names_by_key
+from airflow_provider_cleanlist.input_limits import VALUE_CHARACTERS
 
 _NAMES = ("first_name", "last_name")
 TEXTS = (*_NAMES, "company_name")
@@ -129,7 +130,7 @@ _DAY_AND_MONTH = re.compile(r"\d{1,2}[-.] ?[^\W\d_]{3,4}\.?")
 _CUT_OFF = ("...", "\u2026")
 _COMMENTS = ("#", "//", "--")  # before a line that a program is to pass over
 _FORMULA = re.compile(r"=\s*[\w.]+\(")
-_UP_TO_SEMICOLON = re.compile(r"(?:[^;&]|&(?:#?\w{1,10};)?)+")  # the semicolon of &amp; separates nothing
+_UP_TO_SEMICOLON = re.compile(r"(?:[^;&]++|&(?:#?\w{1,10};)?)++")  # the semicolon of &amp; separates nothing
 
 _CHECKS: Mapping[str, Callable[[str], object]] = {
     "linkedin_url": parse_linkedin_url,
@@ -139,7 +140,7 @@ _CHECKS: Mapping[str, Callable[[str], object]] = {
 
 
 def clean_text(value: object) -> str | None:
-    """Return a value as stripped text, or None when it is null, blank or not a single value.
+    """Return a value as stripped text, or None when it is null, blank, too long or not a single value.
 
     Args:
         value: Anything a file, a database or a data frame may hold. Numbers and dates become their usual
@@ -157,6 +158,8 @@ def clean_text(value: object) -> str | None:
         if converted is None:
             return None
         text = converted
+    if len(text) > VALUE_CHARACTERS:
+        return None
     if not text.isprintable():
         text = UNPRINTABLE.sub("", text)
     return text.strip(EDGES) or None
@@ -462,6 +465,8 @@ def is_nothing(value: object) -> bool:
         return is_blank(value)
     if _is_plain(value):
         return False
+    if len(value) > VALUE_CHARACTERS:
+        return is_blank(value)
     text = clean_text(unwrapped(value))
     return text is None or is_marker(text)
 

@@ -22,7 +22,7 @@ from airflow_provider_cleanlist.contacts.addresses import (
     parse_linkedin_url,
 )
 from airflow_provider_cleanlist.contacts.cells import SQL_NULL, clean_text
-from airflow_provider_cleanlist.input_limits import normal_form
+from airflow_provider_cleanlist.input_limits import LABEL_CHARACTERS, normal_form
 
 IDENTITY_BYTES = 12
 """Length of an identity. Among a billion contacts two share one by chance with a probability of 1 in 10**11."""
@@ -210,7 +210,7 @@ def _fold_domain(domain: str) -> str:
 
 
 def _unicode_label(label: str) -> str:
-    if not label.startswith("xn--"):
+    if not label.startswith("xn--") or len(label) > LABEL_CHARACTERS:
         return label
     try:
         decoded = label[4:].encode("ascii").decode("punycode")

@@ -11,9 +11,11 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from airflow_provider_cleanlist.input_limits import VALUE_CHARACTERS
+
 UNPRINTABLE = re.compile(r"[\x00-\x08\x0e-\x1f\x7f\ud800-\udfff]")
 
-_TEXT_FORMULA = re.compile(r'=\s*"((?:[^"]|"")*)"')
+_TEXT_FORMULA = re.compile(r'=\s*"((?:[^"]++|"")*+)"')
 _ELISION = re.compile(r"'[dknst][\s-]", re.IGNORECASE)  # 't Hooft, 's-Gravesande
 
 _QUOTES = {
@@ -41,9 +43,10 @@ _CP1252_BYTES = {ord(bytes([byte]).decode("cp1252", "replace")): byte for byte i
 def unwrapped(value: object) -> object:
     """Return a text without what only keeps a spreadsheet from changing it: ``="Bo"`` and ``'Bo`` are ``Bo``.
 
-    The apostrophe of an elision, as in ``'t Hooft``, stays, and so do apostrophes at both ends.
+    The apostrophe of an elision, as in ``'t Hooft``, stays, and so do apostrophes at both ends. A text that is too
+    long to be read stays as it is.
     """
-    if not isinstance(value, str):
+    if not isinstance(value, str) or len(value) > VALUE_CHARACTERS:
         return value
     text = value.strip()
     if formula := _TEXT_FORMULA.fullmatch(text):

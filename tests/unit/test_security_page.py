@@ -124,6 +124,8 @@ def test_the_limits_of_lists_and_loads() -> None:
         f"A record of delimited text | {limits.LOOK_CHARACTERS:,} characters, {limits.SHEET_COLUMNS:,} cells |",
         f"of a JSON array | {limits.LOOK_CHARACTERS:,} characters |",
         f"beside the one that is being read | {limits.PAGES_IN_MEMORY // 1024**2} MB |",
+        f"in sources and results; a domain | {limits.VALUE_CHARACTERS:,} characters; {limits.HOST_CHARACTERS}, and "
+        f"parts of {limits.LABEL_CHARACTERS} are decoded",
         f"first and last names | {limits.FULL_NAME_CHARACTERS} characters, {limits.FULL_NAME_WORDS} words |",
         f"| {limits.PARQUET_BATCH_ROWS:,} rows of a Parquet file | {limits.PARQUET_BATCH_BYTES // limits.MB} MB in the "
         f"columns that are read; {limits.PARQUET_MEMORY // limits.MB} MB of memory",

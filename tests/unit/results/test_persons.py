@@ -148,3 +148,23 @@ def test_the_names_that_are_compared_do_not_grow_with_a_full_name(monkeypatch: p
     monkeypatch.setattr(persons, "normalise", lambda contact: compared.append(contact) or normalise(contact))
     person_of(record(prospect={"full_name": "a " * 100_000}, company={"name": "Acme"}), frozenset({"00"}))
     assert len(compared) == 6
+
+
+@pytest.mark.parametrize(
+    "prospect",
+    [
+        {"linkedin_url": "https://www.linkedin.com/in/" + "\u00e9" * 20_000},
+        {"first_name": "Ana", "last_name": "\ufdfa" * 20_000, "company_name": "Quill"},
+        {"first_name": "Ana", "last_name": "Cruz", "company_name": "&a" * 10_000 + ";b"},
+        {"first_name": "Ana", "last_name": "Cruz", "company_domain": "xn--" + "a" * 20_000 + ".example"},
+    ],
+)
+def test_a_person_whose_values_are_longer_than_any_is_nobody(prospect: dict[str, str]) -> None:
+    row = record(input=prospect, prospect=prospect)
+    assert not frozenset().union(*persons.named_persons(row))
+    assert person_of(row, submitted(*EVERYBODY)) is None
+
+
+def test_one_value_that_is_too_long_does_not_hide_the_person() -> None:
+    row = record(input=ANA | {"linkedin_url": "https://www.linkedin.com/in/" + "a" * 20_000})
+    assert person_of(row, submitted(*EVERYBODY)) == person(ANA)
