@@ -15,7 +15,7 @@ import pytest
 from pyarrow import parquet
 
 pytestmark = pytest.mark.integration
-CONTACTS = int(os.environ.get("CONTACTS", "200000"))
+CONTACTS = int(os.environ.get("CONTACTS", "100000"))
 
 READ = """
 import json, sys
