@@ -29,10 +29,11 @@ PROBLEMS = {
         "may connect to it. The API server's log names the kind of error.</p>"
     ),
     LedgerProblem.UNREADABLE: (
-        '<p class="alert">The ledger cannot be read.</p><p>Its database was reached, and a query failed. Check that '
-        "its user may <code>SELECT</code> from the <code>cleanlist_</code> tables, that none of them was changed or "
-        "dropped, and that <code>cleanlist_batches</code> holds numbers and times where it should. The API server's "
-        "log names the kind of error.</p>"
+        '<p class="alert">The ledger cannot be read.</p><p>Its database was reached, and a query failed or was not '
+        "made. Check that its user may <code>SELECT</code> from the <code>cleanlist_</code> tables, that none of them "
+        "was changed or dropped, is a view or is somebody else's, and that "
+        "<code>cleanlist_batches</code> holds numbers and times where it should. "
+        "The API server's log names the kind of error, or the tables.</p>"
     ),
     LedgerProblem.OLDER: (
         '<p class="alert">The ledger was made by an older version of this provider.</p><p>The next task with '

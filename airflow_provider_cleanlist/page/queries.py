@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -35,9 +36,12 @@ from airflow_provider_cleanlist.submission.ledger.tables import (
     LedgerTables,
     ledger_tables,
 )
+from airflow_provider_cleanlist.warehouse.dialects import database_of
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection, Engine
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -112,7 +116,7 @@ def ask(
         return LedgerProblem.UNUSABLE
     tables = ledger_tables(schema)
     with _reading(engine) as connection, _failures():
-        problem = _problem(connection, tables)
+        problem = _distrust(connection, tables) or _problem(connection, tables)
         if problem is not None:
             return problem
         organisations = _organisations(connection, tables, key_hash)
@@ -142,6 +146,21 @@ def _failures() -> Iterator[None]:
         raise ReadError(LedgerProblem.LATE if is_late else LedgerProblem.UNREADABLE) from error
 
 
+def _distrust(connection: Connection, tables: LedgerTables) -> LedgerProblem | None:
+    """Refuse tables by which somebody else could act with the rights of the page; to be asked before they are read."""
+    find = database_of(connection).foreign_tables
+    names = [table.name for table in tables.metadata.tables.values()]
+    found = find(connection, tables.ledger.schema, names) if find else ()
+    if not found:
+        return None
+    log.warning(
+        "The page does not read %s: what somebody else's table or view has in policies or functions would run with the "
+        "rights of its connection.",
+        ", ".join(found),
+    )
+    return LedgerProblem.UNREADABLE
+
+
 def _problem(connection: Connection, tables: LedgerTables) -> LedgerProblem | None:
     """Return why the tables cannot be read by this release, or None if they can."""
     inspector, version = sa.inspect(connection), tables.ledger
@@ -157,9 +176,12 @@ def _problem(connection: Connection, tables: LedgerTables) -> LedgerProblem | No
 
 @contextmanager
 def _reading(engine: Engine) -> Iterator[Connection]:
-    """Yield a connection whose statements end in time and write nothing; it is closed afterwards."""
+    """Yield a connection whose statements end in time and write nothing; it is closed afterwards.
+
+    The transaction is rolled back, because messages of ``NOTIFY`` leave a read-only one with its commit.
+    """
     kind = engine.dialect.name
-    with engine.connect() as connection, connection.begin():
+    with engine.connect() as connection, connection.begin() as transaction:
         connection.detach()
         if kind == "postgresql":
             connection.exec_driver_sql(
@@ -169,11 +191,13 @@ def _reading(engine: Engine) -> Iterator[Connection]:
             end = time.monotonic() + STATEMENT_SECONDS
             driver: Any = connection.connection.dbapi_connection
             driver.set_progress_handler(lambda: time.monotonic() > end, 100_000)
-        elif getattr(engine.dialect, "is_mariadb", False):
-            connection.exec_driver_sql(f"SET SESSION max_statement_time = {STATEMENT_SECONDS}")
         else:
-            connection.exec_driver_sql(f"SET SESSION max_execution_time = {1000 * STATEMENT_SECONDS}")
+            is_mariadb = getattr(engine.dialect, "is_mariadb", False)
+            limit = "max_statement_time = " if is_mariadb else "max_execution_time = 1000 * "
+            connection.exec_driver_sql(f"SET SESSION {limit}{STATEMENT_SECONDS}")
+            connection.exec_driver_sql("START TRANSACTION READ ONLY")
         yield connection
+        transaction.rollback()
 
 
 def _organisations(connection: Connection, tables: LedgerTables, key_hash: str) -> list[str]:

@@ -144,10 +144,10 @@ def check_owners(engine: Engine, *own: naming.TableName) -> None:
         found = find(connection, own[0].schema, [table.name for table in own])
     if found:
         raise LoadConfigurationError(
-            f"The loader does not use {', '.join(found)} as a table of its own: what somebody else's table has in "
-            "triggers, policies or defaults would run with the rights of this connection. Nothing was written. Have it "
-            "dropped; or, if a role of yours made it, ALTER TABLE .. OWNER TO the connection's user, or to a role of "
-            "which it is a member."
+            f"The loader does not use {', '.join(found)} as a table of its own: what somebody else's table or "
+            "view has in triggers, policies, defaults or functions would run with the rights of this connection. "
+            "Nothing was written. Have it dropped; or, if a role of yours made it on PostgreSQL, ALTER TABLE .. OWNER "
+            "TO the connection's user, or to a role of which it is a member."
         )
 
 

@@ -108,10 +108,10 @@ def _check_owners(connection: Connection, tables: LedgerTables, name: str) -> No
         return
     if found := find(connection, tables.ledger.schema, [table.name for table in own]):
         raise JournalConfigurationError(
-            f"the ledger {name} does not use {', '.join(found)} as a table of its own: what somebody else's table has "
-            "in triggers, policies or defaults would run with the rights of this connection. If a role of yours made "
-            "it, ALTER TABLE .. OWNER TO the connection's user, or to a role of which it is a member; drop it only if "
-            "it never held your ledger"
+            f"the ledger {name} does not use {', '.join(found)} as a table of its own: what somebody else's table or "
+            "view has in triggers, policies, defaults or functions would run with the rights of this connection. If a "
+            "role of yours made it on PostgreSQL, ALTER TABLE .. OWNER TO the connection's user, or to a role of which "
+            "it is a member; drop it only if it never held your ledger"
         )
 
 

@@ -36,6 +36,13 @@ _KEY_LENGTH = 255  # three of them fit into an index
 
 _ABOUT_OBJECTS = "1044 1045 1049 1054 1142 1143 1146 1173 1153 1227 1288 1347 1471 1059 1906 3105 3750 4119"
 _ABOUT_COLUMNS = "1048 1264 1364 1406 1451 1452 3819 4025"
+# Triggers of a table run with the rights of their definer, functions of a view with those of whoever reads it.
+_NO_TABLES = """
+SELECT CONCAT(COALESCE(CONCAT(:place, '.'), ''), table_name) FROM information_schema.tables
+WHERE table_schema = COALESCE(:place, DATABASE()) AND table_name IN :names
+AND table_type NOT IN ('BASE TABLE', 'SYSTEM VERSIONED')
+ORDER BY 1
+"""
 # The text of a view quotes each table with its schema.
 _REFERRING_KEYS = """
 SELECT DISTINCT CONCAT(k.table_schema, '.', k.table_name), k.constraint_name
@@ -168,6 +175,12 @@ def _check(connection: Connection, table: sa.Table) -> None:
         )
 
 
+def _foreign_tables(connection: Connection, schema: str | None, names: Sequence[str]) -> list[str]:
+    query = sa.text(_NO_TABLES).bindparams(sa.bindparam("names", expanding=True))
+    found = connection.execute(query, {"place": schema, "names": list(names)})
+    return [f"{name} (no table)" for name in found.scalars()]
+
+
 def _lock(table: sa.Table, _: sa.Table, seconds: int) -> sa.Select[Any]:
     """Return the query that answers 1 once this session holds the lock of a table's name."""
     place = sa.func.coalesce(table.schema, sa.func.database())
@@ -222,6 +235,7 @@ MYSQL = Database(
     insert_by_driver={"mysqlconnector": _insert_in_portions},
     conditions=texts_by_query(_CONDITIONS),
     referring_keys=keys_by_query(_REFERRING_KEYS),
+    foreign_tables=_foreign_tables,
     update=update_from,
     differs=_differs,
     folds_keys=True,

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import date
+from datetime import UTC, date, datetime
 
 import pytest
 import sqlalchemy as sa
 
 from airflow_provider_cleanlist.contacts.errors import QueryError
 from airflow_provider_cleanlist.contacts.sources import open_source
+from airflow_provider_cleanlist.page import queries
+from airflow_provider_cleanlist.submission.journal import JournalConfigurationError
 from airflow_provider_cleanlist.submission.ledger.database import LedgerDatabase
 from airflow_provider_cleanlist.warehouse.dialects.mysql import MYSQL
 from airflow_provider_cleanlist.warehouse.errors import LoadConfigurationError, LoadDataError, LoadError
@@ -349,3 +351,33 @@ def test_a_column_that_the_server_computes_is_told_at_once(mariadb_database, mak
         load(
             mariadb_database.engine, make_spec(key=("lead_id",), known_fields=()), paged([[lead(1, low="x")]])
         )
+
+
+def test_a_planted_view_runs_nothing(mariadb_database, make_spec, paged):
+    for statement in (
+        "CREATE TABLE loot (n int)",
+        "CREATE FUNCTION f() RETURNS int MODIFIES SQL DATA SQL SECURITY INVOKER "
+        "BEGIN INSERT INTO loot VALUES (1); RETURN 1; END",
+        "CREATE SQL SECURITY INVOKER VIEW _cleanlist_loads AS SELECT f() AS stage",
+        "CREATE SQL SECURITY INVOKER VIEW cleanlist_organisations AS SELECT f() AS organisation",
+    ):
+        mariadb_database.execute(statement)
+    with pytest.raises(
+        LoadConfigurationError, match=r"use _cleanlist_loads \(no table\) as a table of its own"
+    ):
+        load(mariadb_database.engine, make_spec(), paged([[lead(1)]]))
+    place = mariadb_database.execute("SELECT DATABASE()")[0][0]
+    for schema, name in ((None, ""), (place, f"{place}.")):
+        with pytest.raises(
+            JournalConfigurationError, match=rf"use {name}cleanlist_organisations \(no table\)"
+        ):
+            LedgerDatabase(mariadb_database.engine, "'ledger'", schema)
+        question = queries.Question(queries.Scope(), 7)
+        found = queries.ask(mariadb_database.engine, schema, question, "", datetime.now(UTC))
+        assert found is queries.LedgerProblem.UNREADABLE
+    with (
+        pytest.raises(sa.exc.DBAPIError, match="READ ONLY"),
+        queries._reading(mariadb_database.engine) as connection,
+    ):
+        connection.exec_driver_sql("SELECT f()")
+    assert mariadb_database.execute("SELECT n FROM loot") == []

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 
 import pytest
 import sqlalchemy as sa
 
+from airflow_provider_cleanlist.page import queries
 from airflow_provider_cleanlist.submission.journal import JournalConfigurationError
 from airflow_provider_cleanlist.submission.ledger.database import LedgerDatabase
 from airflow_provider_cleanlist.submission.ledger.tables import LEDGER_VERSION, ledger_tables
@@ -219,3 +221,35 @@ def test_a_ledger_that_an_administrator_made_is_used(warehouse):
     warehouse.run("administrator", "GRANT SELECT, INSERT, UPDATE ON ALL TABLES IN SCHEMA staging TO loader")
     open_ledger(warehouse).introduce("org-1", 0.0)
     open_ledger(warehouse).introduce("org-2", 0.0)
+
+
+def ask(warehouse: Warehouse, role: str = "loader") -> object:
+    question = queries.Question(queries.Scope(), 7)
+    return queries.ask(warehouse.engine(role), "staging", question, "", datetime.now(UTC))
+
+
+def test_the_page_reads_no_planted_view(warehouse, caplog):
+    make_ledger(warehouse, "administrator")
+    warehouse.run("administrator", TO_ALL)
+    assert isinstance(ask(warehouse), queries.LedgerFigures)
+    warehouse.run("administrator", "DROP TABLE staging.cleanlist_organisations CASCADE")
+    warehouse.run(
+        "mallory",
+        "CREATE FUNCTION staging.f() RETURNS text LANGUAGE plpgsql AS $$ BEGIN "
+        "PERFORM pg_notify('loot', 'row'); RAISE EXCEPTION 'it ran'; END $$",
+        "CREATE VIEW staging.cleanlist_organisations AS SELECT staging.f() AS organisation, now() AS first_seen_at",
+        "GRANT SELECT ON staging.cleanlist_organisations TO public",
+    )
+    assert ask(warehouse) is queries.LedgerProblem.UNREADABLE
+    (record,) = caplog.records
+    assert "does not read staging.cleanlist_organisations (no table): " in record.getMessage()
+
+
+def test_what_the_page_reads_sends_no_messages(warehouse):
+    with warehouse.engine("postgres").connect() as listener:
+        listener.exec_driver_sql("LISTEN loot")
+        listener.commit()
+        with queries._reading(warehouse.engine("loader")) as connection:
+            connection.exec_driver_sql("SELECT pg_notify('loot', 'row')")
+        driver = listener.connection.driver_connection
+        assert list(driver.notifies(timeout=0.3)) == []
