@@ -22,6 +22,12 @@ from airflow_provider_cleanlist.input_limits import VALUE_CHARACTERS
 _NAMES = ("first_name", "last_name")
 TEXTS = (*_NAMES, "company_name")
 
+
+def _phrases(text: str) -> frozenset[str]:
+    """Return the phrases of a text, which stand between vertical bars and ends of lines."""
+    return frozenset(phrase.strip() for line in text.strip().splitlines() for phrase in line.split("|"))
+
+
 _WORDS = """
     n/a|n.a.|n/d|n.d.|n/k|n.n.|s/d|s/n|tba|tbd|none|undefined|unknown|unspecified|undisclosed|unassigned|loading...
     not available|not applicable|not assigned|not disclosed|not found|not given|not known|not provided|not set
@@ -47,7 +53,7 @@ _WORDS = """
     なし|無し|データなし|値なし|該当なし|不明|不詳|未入力|未設定|無|无|未知|未填写|未提供|未设置|不详|暂无|暫無
     없음|미상|미입력|미정|알 수 없음|정보 없음|해당 없음
 """
-_MARKERS = frozenset(word.strip() for line in _WORDS.strip().splitlines() for word in line.split("|"))
+_MARKERS = _phrases(_WORDS)
 """Words that tools and people write for nothing, in lower case."""
 
 _POSSIBLE_NAMES = frozenset({"na", "nan", "nil", "null"})
@@ -58,7 +64,7 @@ _MEMBER_WORDS = """
     membro do linkedin|membro di linkedin|utente linkedin|linkedin-lid|linkedin lid|linkedin-medlem|linkedin medlem
     linkedin user
 """
-_MEMBERS = frozenset(word.strip() for line in _MEMBER_WORDS.strip().splitlines() for word in line.split("|"))
+_MEMBERS = _phrases(_MEMBER_WORDS)
 """What LinkedIn and tools show instead of the name of a member outside of the network."""
 
 _NO_NAMES = _MEMBERS.union(["linkedin"]) | {
@@ -70,7 +76,7 @@ _FILLER_WORDS = """
     anonymous|asdf|attendee|deleted|duplicate|dummy|example|foo|guest|info requested|open-ended response|qwerty
     reserved|response|sample|string|test|text|total|vacant
 """
-_FILLERS = frozenset(word.strip() for line in _FILLER_WORDS.strip().splitlines() for word in line.split("|"))
+_FILLERS = _phrases(_FILLER_WORDS)
 """What people and programs fill in to have something there; also somebody's name, unless it is both names."""
 
 _ROLE_WORDS = """
@@ -89,9 +95,7 @@ _NOBODY_WORDS = """
     integration user|main office|name surname|no reply|open position|platform integration user|security user
     system administrator|test contact|test lead|test user|unknown caller|unknown user|vacant position
 """
-_NOBODIES = (_MARKERS | _MEMBERS).union(
-    *(line.strip().split("|") for line in _NOBODY_WORDS.strip().splitlines())
-)
+_NOBODIES = _MARKERS | _MEMBERS | _phrases(_NOBODY_WORDS)
 """First and last names together that are users of programs, departments, or a marker."""
 
 _NONE_WORDS = """

@@ -131,9 +131,8 @@ def _is_of_statement(diagnosis: Any, message: str, statement: str) -> bool:
         return str(getattr(diagnosis, name, None) or "")
 
     state = field("sqlstate")
-    if field("context") or state.startswith(
-        _RAISED_BY_FUNCTION
-    ):  # raised inside a function, or about a parameter
+    # with a context it was raised inside a function, or is about a parameter
+    if field("context") or state.startswith(_RAISED_BY_FUNCTION):
         return False
     if field("statement_position") or field("constraint_name") or field("column_name"):
         return True

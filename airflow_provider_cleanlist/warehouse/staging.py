@@ -371,9 +371,8 @@ class Stage:
     def _ensure_columns(self, table: sa.Table) -> None:
         names = [column.name for column in table.columns]
         if not self._existing:
-            tables.check_owners(
-                self._engine, self._spec.stage
-            )  # reading took its time since the stage was dropped
+            # once more, because reading took its time since the stage was dropped
+            tables.check_owners(self._engine, self._spec.stage)
             tables.ensure_table(self._engine, table)
         elif missing := [name for name in names if name not in self._existing]:
             tables.ensure_columns(self._engine, table, missing)
