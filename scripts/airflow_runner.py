@@ -211,7 +211,7 @@ class AirflowProcesses:
             for component in self.components.values():
                 if component.exit_code() is not None:
                     raise AirflowProcessError(
-                        f"{component.name} has ended by itself:\n{component.log_tail()}"
+                        f"{component.name} ended unexpectedly:\n{component.log_tail()}"
                     )
             now = time.monotonic()
             if now > started + timeout:
