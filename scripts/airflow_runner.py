@@ -210,9 +210,7 @@ class AirflowProcesses:
                 return
             for component in self.components.values():
                 if component.exit_code() is not None:
-                    raise AirflowProcessError(
-                        f"{component.name} ended unexpectedly:\n{component.log_tail()}"
-                    )
+                    raise AirflowProcessError(f"{component.name} ended unexpectedly:\n{component.log_tail()}")
             now = time.monotonic()
             if now > started + timeout:
                 raise AirflowProcessError(f"not healthy after {timeout:.0f} s: {json.dumps(waiting)}")
