@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from airflow_api import AirflowApi
-from airflow_runner import HOST, AirflowProcesses, as_environment, settings_of_all
+from airflow_runner import AirflowProcesses, as_environment, settings_of_all
+from ports import HOST
 
 IS_INSTALLED = importlib.metadata.version("apache-airflow").startswith("2.")
 """Whether this interpreter's Airflow is an Airflow 2."""

@@ -10,7 +10,6 @@ import json
 import os
 import secrets
 import shutil
-import socket
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -19,9 +18,9 @@ from types import TracebackType
 from typing import ClassVar, Self
 
 from airflow_api import AirflowApi
+from ports import HOST, free_port
 from process_group import ProcessGroup, stop_all
 
-HOST = "127.0.0.1"
 COMPONENTS: Mapping[str, tuple[str, ...]] = {
     "api-server": ("api-server",),
     "dag-processor": ("dag-processor",),
@@ -33,13 +32,6 @@ HEALTH_NAMES = ("metadatabase", "scheduler", "dag_processor", "triggerer")
 
 class AirflowProcessError(RuntimeError):
     """A part of Airflow ended unasked or did not become healthy; the text holds the end of its output."""
-
-
-def free_port() -> int:
-    """Return a TCP port that nothing listens on."""
-    with socket.socket() as listener:
-        listener.bind((HOST, 0))
-        return int(listener.getsockname()[1])
 
 
 def clean_environment() -> dict[str, str]:

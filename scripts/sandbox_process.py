@@ -11,7 +11,8 @@ from types import TracebackType
 from typing import Any, Self, cast
 
 import requests
-from airflow_runner import HOST, clean_environment, free_port
+from airflow_runner import clean_environment
+from ports import HOST, free_port
 from process_group import ProcessGroup
 
 API_KEY = "clapi_demo_0123456789abcdef"

@@ -19,7 +19,8 @@ ROOT = HERE.parents[1]
 sys.path[:0] = [str(ROOT / "scripts"), str(HERE)]
 
 import airflow_2  # noqa: E402
-from airflow_runner import HOST, AirflowProcesses, free_port  # noqa: E402
+from airflow_runner import AirflowProcesses  # noqa: E402
+from ports import HOST, free_port  # noqa: E402
 from sandbox_process import SandboxProcess  # noqa: E402
 
 

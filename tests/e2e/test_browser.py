@@ -13,9 +13,10 @@ from urllib.parse import quote
 import page_checks
 import pytest
 import requests
-from airflow_runner import AirflowProcesses, free_port
+from airflow_runner import AirflowProcesses
 from browser_scene import Scene, started_chromium
 from page_airflow import log_in, seed_year, with_ledger, with_users
+from ports import free_port
 from sandbox_process import API_KEY, SandboxProcess
 from seeded_ledger import OpenTask
 from selenium.webdriver.common.by import By

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import airflow_2
 import pytest
-from airflow_runner import free_port
+from ports import free_port
 from sandbox_process import API_KEY, SandboxProcess
 
 if TYPE_CHECKING:

@@ -20,7 +20,8 @@ from typing import Any
 import pytest
 import requests
 import sqlalchemy as sa
-from airflow_runner import HOST, AirflowProcesses, clean_environment, free_port
+from airflow_runner import AirflowProcesses, clean_environment
+from ports import HOST, free_port
 from process_group import ProcessGroup
 from sandbox_process import SandboxProcess
 

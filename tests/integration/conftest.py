@@ -20,6 +20,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from ports import free_port
 
 
 @pytest.fixture(scope="session")
@@ -93,9 +94,7 @@ def pgbouncer(postgres_database: sa.engine.URL) -> Iterator[Mapping[str, Any]]:
         reason = "pgbouncer is not installed (Debian package pgbouncer)"
         cannot_run(reason, required=os.environ.get("CI") == "true")
     sockets, name = postgres_database.query["host"], postgres_database.database
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     settings = f"""
         [databases]
         {name} = host={sockets} user=postgres
@@ -164,9 +163,7 @@ def mariadb_server() -> Iterator[Mapping[str, Any]]:
     # A server that starts removes the temporary tables that it finds, even those of another server.
     environment = os.environ | {"TMPDIR": str(folder)}
     subprocess.run(install, check=True, stdout=subprocess.DEVNULL, cwd=folder, env=environment)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     server = subprocess.Popen(
         [
             str(binary),

@@ -25,7 +25,8 @@ from airflow_provider_cleanlist.waiting.wait import WaitRequest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "scripts"))
 
-from airflow_runner import airflow_settings, clean_environment, free_port
+from airflow_runner import airflow_settings, clean_environment
+from ports import free_port
 
 CHECKOUT = Path(__file__).resolve().parents[3]
 STATUS = "enrich_status"

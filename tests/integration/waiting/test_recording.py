@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowSkipException, TaskDeferred
+from ports import free_port
 
 from airflow_provider_cleanlist.exceptions import (
     CleanlistWaitTimeoutError,
@@ -22,7 +23,7 @@ from airflow_provider_cleanlist.operators.bulk_enrich import BulkEnrichOperator
 from airflow_provider_cleanlist.sandbox.server import SandboxServer
 from airflow_provider_cleanlist.sensors.workflow import WorkflowSensor
 
-from .conftest import free_port, submit
+from .conftest import submit
 
 pytestmark = [
     pytest.mark.integration,

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -22,6 +21,7 @@ import pytest
 from airflow.providers.common.compat.sdk import TaskDeferred
 from fsspec.implementations.dirfs import DirFileSystem
 from fsspec.implementations.local import LocalFileSystem
+from ports import free_port
 
 from airflow_provider_cleanlist.exceptions import CleanlistSubmissionUnknownError
 from airflow_provider_cleanlist.hooks.cleanlist import CleanlistHook
@@ -119,9 +119,7 @@ class ApiServer:
     def __init__(self, home: Path, environment: dict[str, str]) -> None:
         self.home = home
         self.environment = environment
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port: int = free.getsockname()[1]
+        self.port = free_port()
         arguments = ("--host", "127.0.0.1", "--port", str(self.port))
         self._process = Process(home, environment, "api-server", *arguments)
         self.log = self._process.log

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import airflow_api
 import airflow_runner
+import ports
 import pytest
 from airflow_runner import AirflowProcessError, AirflowProcesses
 
@@ -128,4 +129,4 @@ def test_log_event_with_an_exception_becomes_readable_lines():
 
 
 def test_health_of_an_airflow_that_is_not_there_is_empty():
-    assert airflow_api.AirflowApi(f"http://127.0.0.1:{airflow_runner.free_port()}").health() == {}
+    assert airflow_api.AirflowApi(f"http://127.0.0.1:{ports.free_port()}").health() == {}

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import redis
+from ports import free_port
 
 from airflow_provider_cleanlist.client.rate_limit.core import Priority, RateLimiter, Verdict
 
@@ -21,9 +22,7 @@ class RedisServer:
     """A server on a free loopback port that can be stopped, killed and started again."""
 
     def __init__(self, directory: Path, *options: str) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+        self.port = free_port()
         self.url = f"redis://127.0.0.1:{self.port}/0"
         self._directory, self._options = directory, options
         self._process: subprocess.Popen[bytes] | None = None

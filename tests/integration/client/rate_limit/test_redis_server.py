@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 import re
-import socket
 import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from ports import free_port
 
 from airflow_provider_cleanlist.client.rate_limit.core import (
     GO,
@@ -266,10 +266,7 @@ def test_what_a_server_refuses_is_named(redis_server, caplog, name) -> None:
 
 
 def test_a_cluster_is_named(start_redis, caplog) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        bus = free.getsockname()[1]
-    server = start_redis("--cluster-enabled", "yes", "--cluster-port", str(bus))
+    server = start_redis("--cluster-enabled", "yes", "--cluster-port", str(free_port()))
     assert work(new(server)) == GO
     assert "cannot be used (ClusterDownError: it is a cluster, which is not supported)" in caplog.text
 
@@ -300,8 +297,7 @@ def test_the_privileges_that_the_guide_names_are_enough(redis_server, caplog) ->
 def test_the_url_of_a_celery_installation(
     start_redis, certificate: Path, caplog, options: str, works: bool
 ) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     pem = str(certificate)
     files = ["--tls-cert-file", pem, "--tls-key-file", pem, "--tls-ca-cert-file", pem]
     server = start_redis("--tls-port", str(port), "--tls-auth-clients", "no", *files)
