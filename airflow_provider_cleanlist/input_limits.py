@@ -140,8 +140,8 @@ SOURCE_NAME_CHARACTERS = 4000
 """Longest name of a column of a source: questions of forms with the whole text of a consent."""
 LOOK_CHARACTERS = 8 * MB
 """How far a text is looked into for its delimiter, its header, or what an array holds; also its longest record."""
-VALUE_CHARACTERS = 10_000
-"""Longest value of a contact field that is read; a longer one counts as none."""
+VALUE_CHARACTERS = 2083
+"""Longest value of a contact field that is read, the longest URL of browsers; a longer one counts as none."""
 HOST_CHARACTERS = 253
 """Longest host name, as the DNS has them."""
 LABEL_CHARACTERS = 63
