@@ -19,6 +19,7 @@ from airflow_provider_cleanlist.input_limits import (
     ETAG_CHARACTERS,
     EXPORT_PART_BYTES,
     RESPONSE_TIMEOUTS,
+    are_too_small,
 )
 
 if TYPE_CHECKING:
@@ -135,6 +136,7 @@ class Download:
         self._remaining: int | None = None
         self._waiting = bytearray()
         self._lost = ""
+        self._chunks = self._arrived = 0
         self.etag = etag
         self.offers_ranges = offers_ranges
         self.received = 0
@@ -165,6 +167,7 @@ class Download:
         skip = self._check(response, at)
         self.received = at - skip
         self._waiting, self._lost = bytearray(), ""
+        self._chunks = self._arrived = 0
         while skip:
             part = self.part(min(skip, EXPORT_PART_BYTES))
             if not part:
@@ -188,6 +191,9 @@ class Download:
                 reason = reason_of(error)
         if deadline.is_over:
             reason = "the file arrives too slowly"
+        if are_too_small(self._chunks, self._arrived):
+            reason = "the file arrives in too many, too small chunks"
+            self._waiting.clear()  # no progress, so that this does not go on for ever
         if not reason and not self._waiting and self._remaining:
             reason = "the connection was lost in the middle of the file"
         if reason:
@@ -256,9 +262,11 @@ class Download:
     def _fill(self, size: int) -> None:
         while len(self._waiting) < size and self._response is not None:
             chunk = self._response.raw.read1(size - len(self._waiting), decode_content=False)
-            if not chunk:
+            if not chunk or are_too_small(self._chunks, self._arrived):
                 return
             self._waiting += chunk
+            self._chunks += 1
+            self._arrived += len(chunk)
             if self._remaining is not None:
                 self._remaining = max(0, self._remaining - len(chunk))
 

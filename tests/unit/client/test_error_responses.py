@@ -172,7 +172,7 @@ def test_hostile_text_costs_little(text: bytes, is_json: bool) -> None:
     body = json.dumps({"detail": text.decode()}).encode() if is_json else text
     started = time.process_time()
     assert len(read(502, body).message) <= 500 + len(REDACTED) * 100
-    assert time.process_time() - started < 0.05
+    assert time.process_time() - started < 0.5
 
 
 def test_what_looks_like_tags_and_is_none_stays() -> None:

@@ -259,6 +259,16 @@ def test_a_file_of_whole_rows_needs_one_word_on_how_long_it_is(rows: int | None)
     thread.join(10)
 
 
+def test_a_file_in_chunks_of_one_byte_is_not_read_to_its_end():
+    row = b"1,+12025550100\n"
+    chunks = b"".join(b"1\r\n%c\r\n" % byte for byte in b"lead_id,phone\n" + 5000 * row)
+    head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+    address, _, thread = serve([head + chunks + b"0\r\n\r\n"] * 3)
+    with pytest.raises(errors.TransportError, match="too many, too small chunks"):
+        rows_of(address, 5000, None)
+    thread.join(10)
+
+
 PART = b"lead_id,phone\n1,\n2,\n3,\n"
 
 

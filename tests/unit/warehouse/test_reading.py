@@ -63,15 +63,15 @@ def test_nothing_is_read_ahead_if_nothing_may_wait():
 
 
 def test_fetching_goes_on_while_the_consumer_works():
+    fetched = [threading.Event() for _ in range(4)]
+
     def items():
-        for number in range(4):
-            time.sleep(0.05)
+        for number, event in enumerate(fetched):
+            event.set()
             yield number
 
-    started = time.monotonic()
-    for _ in prefetch(items(), ahead=4):
-        time.sleep(0.05)
-    assert time.monotonic() - started < 0.35
+    for number in prefetch(items(), ahead=4):
+        assert all(event.wait(10) for event in fetched[: number + 2])  # the next one, too
 
 
 def test_closing_ends_the_thread():

@@ -318,7 +318,7 @@ def test_a_server_that_hangs_is_left_after_a_second(redis_server) -> None:
     assert time.monotonic() - started < 2.5
     started = time.monotonic()
     work(limiter)
-    assert time.monotonic() - started < 0.1
+    assert time.monotonic() - started < 0.5
 
 
 def test_threads_share_a_limiter(redis_server) -> None:
