@@ -15,6 +15,7 @@ from airflow_provider_cleanlist.contacts.errors import ColumnError
 from airflow_provider_cleanlist.contacts.identity import Deduplicator
 from airflow_provider_cleanlist.contacts.notation import unwrapped
 from airflow_provider_cleanlist.contacts.report import Tally
+from airflow_provider_cleanlist.input_limits import VALUE_CHARACTERS
 
 MAX_ID_LENGTH = 200
 """Longest id, in characters."""
@@ -78,11 +79,12 @@ class SourceIds:
         name = self._name_of(tuple(values))
         if name is None:
             raise ColumnError(f"the source has no column {self.column!r}: correct id_column")
-        source_id = clean_text(unwrapped(values.get(name)))
-        if not source_id:
-            self.unusable.blank.add(number)
-        elif len(source_id) > MAX_ID_LENGTH:
+        value = unwrapped(values.get(name))
+        source_id = clean_text(value)
+        if len(source_id or "") > MAX_ID_LENGTH or (isinstance(value, str) and len(value) > VALUE_CHARACTERS):
             self.unusable.too_long.add(number)
+        elif not source_id:
+            self.unusable.blank.add(number)
         elif self._seen.add(_key(source_id)):
             self._write(source_id, identity.hex())
         else:

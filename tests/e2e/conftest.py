@@ -16,7 +16,7 @@ import pytest
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
-sys.path[:0] = [str(ROOT / "scripts"), str(HERE)]
+sys.path.insert(0, str(HERE))
 
 import airflow_2  # noqa: E402
 from airflow_runner import AirflowProcesses  # noqa: E402

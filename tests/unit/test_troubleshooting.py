@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections import Counter
-from pathlib import Path
 
 import pytest
+from raised_messages import PAGE, as_item, collect, is_message, listed, sources
 
 from airflow_provider_cleanlist import exceptions
 from airflow_provider_cleanlist.transfers.enrichment_results_to_warehouse import CleanlistResultsNotReadyError
-
-ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT / "scripts"))
-from raised_messages import PAGE, as_item, collect, is_message, listed, sources  # noqa: E402
 
 NO_ERRORS = "Lines that are not errors"
 

@@ -316,6 +316,7 @@ class TestSourceRows:
         [
             ([people(1)[0] | {"crm_id": " "}], "1 .row 1. without an id"),
             ([people(1)[0] | {"crm_id": "x" * 201}], "1 .row 1. with an id of more than 200"),
+            ([people(1)[0] | {"crm_id": "x" * 20_000}], "1 .row 1. with an id of more than 200"),
             ([people(1)[0], people(2)[0] | {"crm_id": "C-1"}], "1 .row 2. with an id that another row"),
         ],
     )

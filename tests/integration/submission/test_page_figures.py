@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import json
-import sys
 import time
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 import sqlalchemy as sa
+from seeded_ledger import OpenTask, SeededTask, seed
 
 from airflow_provider_cleanlist.page import database, queries
 from airflow_provider_cleanlist.page.figures import EVERYTHING, PACE_DAYS, LedgerFigures, Scope
 from airflow_provider_cleanlist.page.queries import Question
 from airflow_provider_cleanlist.page.reading import read_ledger
-
-sys.path.insert(0, str(Path(__file__).parents[3] / "scripts"))
-from seeded_ledger import OpenTask, SeededTask, seed
 
 if TYPE_CHECKING:
     from conftest import LedgerServer

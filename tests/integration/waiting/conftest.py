@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from airflow_runner import airflow_settings, clean_environment
+from ports import free_port
 
 from airflow_provider_cleanlist.client.client import CleanlistClient
 from airflow_provider_cleanlist.client.models import Contact
@@ -22,11 +24,6 @@ from airflow_provider_cleanlist.client.rate_limit.memory import MemoryRateLimite
 from airflow_provider_cleanlist.client.settings import build_settings
 from airflow_provider_cleanlist.sandbox.server import SandboxServer
 from airflow_provider_cleanlist.waiting.wait import WaitRequest
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "scripts"))
-
-from airflow_runner import airflow_settings, clean_environment
-from ports import free_port
 
 CHECKOUT = Path(__file__).resolve().parents[3]
 STATUS = "enrich_status"
