@@ -289,6 +289,15 @@ class ResultReader:
             if len(rows) == self._tasks_per_page:
                 yield ResultPage(rows, self._cursor(index, number + 1))
                 rows = []
+        missing = (found.expected or 0) - len(found.rows.keys() | set(tasks))
+        if missing > 0:
+            self._log.warning(
+                "Workflow %s: %s cannot be read, because only %s of its %d contacts are known.",
+                workflow_id,
+                counted(missing, "result"),
+                counted(len(set(tasks)), "task id"),
+                found.expected,
+            )
         yield ResultPage(rows, self._cursor(index + 1))
 
     def _requested_state(self, workflow_id: str) -> WorkflowState:

@@ -172,6 +172,17 @@ def test_a_failed_workflow_gives_what_it_has() -> None:
     assert ids(api.reader()) == ["a-0", *api.tasks["b"]]
 
 
+def test_results_without_a_known_task_are_counted(caplog: pytest.LogCaptureFixture) -> None:
+    api = Cleanlist("a")
+    api.status["a"] = {"results": api.results("a", 1)}
+    assert ids(api.reader({"a": api.tasks["a"][:2]})) == ["a-0", "a-1"]
+    assert "1 result cannot be read, because only 2 task ids of its 3 contacts are known" in caplog.text
+    caplog.clear()
+    api = Cleanlist("a")
+    assert len(ids(api.reader(api.tasks))) == 3
+    assert not caplog.text
+
+
 # --- unfinished workflows --------------------------------------------------------------------------------------
 
 
