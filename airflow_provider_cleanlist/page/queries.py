@@ -36,7 +36,6 @@ from airflow_provider_cleanlist.submission.ledger.tables import (
     LedgerTables,
     ledger_tables,
 )
-from airflow_provider_cleanlist.warehouse.dialects import database_of
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection, Engine
@@ -148,9 +147,7 @@ def _failures() -> Iterator[None]:
 
 def _distrust(connection: Connection, tables: LedgerTables) -> LedgerProblem | None:
     """Refuse tables by which somebody else could act with the rights of the page; to be asked before they are read."""
-    find = database_of(connection).foreign_tables
-    names = [table.name for table in tables.metadata.tables.values()]
-    found = find(connection, tables.ledger.schema, names) if find else ()
+    found = tables.foreign(connection)
     if not found:
         return None
     log.warning(

@@ -18,7 +18,6 @@ from airflow_provider_cleanlist.submission.ledger.tables import (
     table_missing,
     transaction,
 )
-from airflow_provider_cleanlist.warehouse.dialects import database_of
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection, Engine
@@ -102,11 +101,7 @@ def _add_missing_columns(connection: Connection, table: sa.Table, name: str) -> 
 
 
 def _check_owners(connection: Connection, tables: LedgerTables, name: str) -> None:
-    find = database_of(connection).foreign_tables
-    own = tables.metadata.tables.values()
-    if find is None:
-        return
-    if found := find(connection, tables.ledger.schema, [table.name for table in own]):
+    if found := tables.foreign(connection):
         raise JournalConfigurationError(
             f"the ledger {name} does not use {', '.join(found)} as a table of its own: what somebody else's table or "
             "view has in triggers, policies, defaults or functions would run with the rights of this connection. If a "

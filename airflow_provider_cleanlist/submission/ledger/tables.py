@@ -6,7 +6,7 @@ ours. Texts are compared byte by byte and times are UTC on every database.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -24,6 +24,7 @@ from airflow_provider_cleanlist.submission.journal import (
     JournalCorruptError,
     JournalUnavailableError,
 )
+from airflow_provider_cleanlist.warehouse.dialects import database_of
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection, Engine
@@ -175,6 +176,11 @@ class LedgerTables:
     organisations: sa.Table
     keys: sa.Table
     ledger: sa.Table
+
+    def foreign(self, connection: Connection) -> Sequence[str]:
+        """Return which of them cannot be trusted as our own, each with what it is; to be asked before they are used."""
+        names = [table.name for table in self.metadata.tables.values()]
+        return database_of(connection).foreign_tables(connection, self.ledger.schema, names)
 
 
 @cache

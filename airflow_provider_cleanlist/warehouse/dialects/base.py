@@ -443,7 +443,7 @@ class Database:
     column_types: AboutTable = lambda *_: {}
     conditions: AboutTable = lambda *_: {}
     referring_keys: ReferringKeys = lambda *_: ()
-    foreign_tables: ForeignTables | None = None
+    foreign_tables: ForeignTables = lambda *_: ()
     may_leave_out_rows: MayLeaveOutRows = lambda *_: False
 
     lock: Lock | None = None

@@ -72,12 +72,15 @@ WHERE t.relname = :name AND (s.nspname = :place OR CAST(:place AS text) IS NULL 
 """
 # Triggers, rules, policies, defaults, checks and expressions of a table run with the rights of whoever uses it, even
 # views of whoever plans a query. Who can become us, or own what the table is in, gains nothing by it. A superuser
-# counts as a member of every role, which says nothing of those roles; nor does the right to grant a role.
+# counts as a member of every role, which says nothing of those roles; nor does the right to grant a role. All arguments
+# have just the types that the server's functions and operators take, or those that somebody planted could fit better.
 _FOREIGN_TABLES = """
-SELECT CONCAT(CAST(:place AS text) || '.', t.relname), t.relkind IN ('r', 'p'), pg_get_userbyid(t.relowner)
+SELECT COALESCE(CAST(:place AS text) || '.', '') || CAST(t.relname AS text),
+t.relkind IN ('r', 'p'), pg_get_userbyid(t.relowner)
 FROM pg_class t JOIN pg_namespace s ON s.oid = t.relnamespace
 JOIN pg_database d ON d.datname = current_database() JOIN pg_roles u ON u.rolname = current_user
-WHERE t.relname IN :names AND (s.nspname = :place OR CAST(:place AS text) IS NULL AND pg_table_is_visible(t.oid))
+WHERE t.relname = ANY(CAST(:names AS name[]))
+AND (s.nspname = CAST(:place AS name) OR CAST(:place AS text) IS NULL AND pg_table_is_visible(t.oid))
 AND NOT (t.relkind IN ('r', 'p') AND (
 NOT u.rolsuper AND pg_has_role(u.oid, t.relowner, 'USAGE')
 OR EXISTS (SELECT 1 FROM pg_roles r WHERE (r.rolsuper OR r.oid IN (u.oid, d.datdba, s.nspowner))
@@ -269,8 +272,7 @@ def _check(connection: Connection, table: sa.Table) -> None:
 
 
 def _foreign_tables(connection: Connection, schema: str | None, names: Sequence[str]) -> list[str]:
-    query = sa.text(_FOREIGN_TABLES).bindparams(sa.bindparam("names", expanding=True))
-    found = connection.execute(query, {"place": schema, "names": list(names)})
+    found = connection.execute(sa.text(_FOREIGN_TABLES), {"place": schema, "names": list(names)})
     return [f"{name} ({f'of {owner!r}' if is_table else 'no table'})" for name, is_table, owner in found]
 
 

@@ -12,6 +12,7 @@ from airflow_provider_cleanlist.page import queries
 from airflow_provider_cleanlist.submission.journal import JournalConfigurationError
 from airflow_provider_cleanlist.submission.ledger.database import LedgerDatabase
 from airflow_provider_cleanlist.submission.ledger.tables import LEDGER_VERSION, ledger_tables
+from airflow_provider_cleanlist.warehouse.dialects.postgresql import POSTGRESQL
 from airflow_provider_cleanlist.warehouse.errors import LoadConfigurationError
 from airflow_provider_cleanlist.warehouse.loader import clean_up, load
 from airflow_provider_cleanlist.warehouse.staging import is_resumable
@@ -52,8 +53,8 @@ class Warehouse:
         )
         self.run("loader", "CREATE TABLE crm.salaries (name text)")
 
-    def engine(self, role: str) -> sa.engine.Engine:
-        engine = self._open("psycopg")
+    def engine(self, role: str, driver: str = "psycopg") -> sa.engine.Engine:
+        engine = self._open(driver)
         if role == "postgres":
             return engine
         return sa.create_engine(engine.url.set(username=role), poolclass=sa.pool.NullPool)
@@ -177,6 +178,42 @@ def test_whose_tables_are_used(warehouse, make_spec):
                 check_owners(engine, spec.registry)
         warehouse.run("postgres", "DROP TABLE staging._cleanlist_loads")
         warehouse.run("postgres", *(statement.format(database) for statement in after))
+
+
+@pytest.mark.parametrize("driver", ["psycopg", "psycopg2"])
+def test_the_question_for_owners_runs_nothing_that_is_planted(warehouse, driver):
+    """Nothing runs that fits its arguments better than the functions and operators of the server do."""
+    warehouse.run("postgres", "GRANT CREATE ON SCHEMA public TO mallory")
+    rob = (
+        "LANGUAGE plpgsql AS $$ BEGIN IF current_user = 'loader' THEN "
+        "EXECUTE 'GRANT SELECT ON crm.salaries TO mallory'; END IF; RETURN {}; END $$"
+    )
+    texts, equal = rob.format("$1::text || $2::text"), rob.format("$1::text OPERATOR(pg_catalog.=) $2::text")
+    for pair in (
+        "text, name",
+        "name, text",
+        "text, varchar",
+        "name, name",
+        "name, varchar",
+        "varchar, varchar",
+    ):
+        left, right = pair.split(", ")
+        warehouse.run(
+            "mallory",
+            f"CREATE FUNCTION public.concat({pair}) RETURNS text {texts}",
+            f"CREATE FUNCTION public.is_equal({pair}) RETURNS boolean {equal}",
+            f"CREATE OPERATOR public.= (LEFTARG = {left}, RIGHTARG = {right}, FUNCTION = public.is_equal)",
+            f"CREATE OPERATOR public.|| (LEFTARG = {left}, RIGHTARG = {right}, FUNCTION = public.concat)",
+        )
+    warehouse.run("mallory", REGISTRY, "CREATE TABLE public.cleanlist_keys (key_hash text)")
+    find = POSTGRESQL.foreign_tables
+    with warehouse.engine("loader", driver).connect() as connection:
+        assert find(connection, "staging", ["_cleanlist_loads", "other"]) == [
+            "staging._cleanlist_loads (of 'mallory')"
+        ]
+        assert find(connection, None, ["cleanlist_keys"]) == ["cleanlist_keys (of 'mallory')"]
+        assert find(connection, "crm", ["salaries"]) == []
+    assert not warehouse.is_robbed()
 
 
 def test_a_registry_that_an_administrator_made_is_used(warehouse, try_load):
