@@ -61,11 +61,10 @@ def header_key(header: str) -> str:
 
     Numbers of questions and notes of forms and templates are left aside: ``1. First Name``, ``Company (required)``.
     """
-    folded = (
-        normal_form("NFKD", _OF_FORMS.sub("", header))
-        .casefold()
-        .replace("\N{LATIN SMALL LETTER DOTLESS I}", "i")
-    )
+    text = _OF_FORMS.sub("", header)
+    if not text.isascii():
+        text = normal_form("NFKD", text)
+    folded = text.casefold().replace("\N{LATIN SMALL LETTER DOTLESS I}", "i")
     return "".join(filter(str.isalnum, folded))
 
 

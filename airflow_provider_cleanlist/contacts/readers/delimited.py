@@ -11,9 +11,10 @@ from itertools import chain, islice
 from airflow_provider_cleanlist.contacts.addresses import parse_linkedin_url
 from airflow_provider_cleanlist.contacts.columns import source_columns
 from airflow_provider_cleanlist.contacts.errors import MalformedFileError
-from airflow_provider_cleanlist.contacts.readers.headers import (
+from airflow_provider_cleanlist.contacts.readers.records import (
     HEADER_WITHIN,
     LABELS_WITHIN,
+    RecordReader,
     are_notes,
     are_totals,
     better_header,
@@ -26,7 +27,6 @@ from airflow_provider_cleanlist.contacts.readers.headers import (
     read_head,
     words_of_no_row,
 )
-from airflow_provider_cleanlist.contacts.readers.records import RecordReader
 from airflow_provider_cleanlist.contacts.recognition import (
     count_recognised,
     header_key,
@@ -59,7 +59,7 @@ _EXCEL_HINT = re.compile(r'"?sep=(.)"?[\r\n]*', re.IGNORECASE)
 class DelimitedFile:
     """One delimited text: its delimiter, its header and its records.
 
-    The header is the first of the first 20 records that names columns (:func:`.headers.names_columns`), or the next one
+    The header is the first of the first 20 records that names columns (:func:`.records.names_columns`), or the next one
     if that one knows more or other names; if there is none, the first record that is not blank. The delimiter is the
     one under which most column names of the header are known, then the one under which the records agree best on a
     number of cells. Excel's first line ``sep=;`` is honoured.

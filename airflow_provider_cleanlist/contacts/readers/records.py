@@ -1,4 +1,7 @@
-"""Lines of delimited text to records: each read strictly, or in one of the ways in which tools write it."""
+"""The records of a delimited text: each is read strictly, or in one of the ways in which tools write it.
+
+What a record is, functions without I/O tell: the header, labels or notes below it, another table's header, or totals.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +9,22 @@ import contextlib
 import csv
 import re
 from collections import deque
-from collections.abc import Iterable, Iterator
-from itertools import islice
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cache
+from itertools import chain, islice
 from typing import Any
 
-from airflow_provider_cleanlist.contacts.errors import ColumnError, MalformedFileError
+from airflow_provider_cleanlist.contacts.errors import ColumnError, EmptyFileError, MalformedFileError
+from airflow_provider_cleanlist.contacts.recognition import (
+    fields_of_somebody,
+    is_about_a_person,
+    is_header_name,
+    is_made_of_known_words,
+    is_value,
+    known_names,
+    looks_like_data,
+    recognise,
+)
 from airflow_provider_cleanlist.input_limits import LOOK_CHARACTERS, SHEET_COLUMNS, SOURCE_COLUMNS
 
 _TOO_LARGE = "record too large"
@@ -185,3 +199,213 @@ class RecordReader:
 def _unquoted(cell: str) -> str:
     text = cell.strip(" ")
     return text[1:-1].replace('""', '"') if re.fullmatch(r'"(?:[^"]|"")*"', text) else cell
+
+
+HEADER_WITHIN = 20
+"""How many records are searched for the header."""
+LABELS_WITHIN = 2
+"""How many records below the header may hold labels of its columns."""
+_HEAD_RECORDS = 10_000  # with blank ones
+_LONGEST_COUNT = 60  # characters
+_MANY_NAMES = 5  # of another table's header, of which one is known then
+
+_NOTE_WORDS = """
+    bigint bool boolean char date datetime decimal double float int integer nvarchar number numeric str string text
+    timestamp uuid varchar
+    facoltativo facultatif facultativo mandatory obbligatorio obligatoire obligatorio obrigatorio opcional optional
+    optionnel pflichtfeld required
+"""
+_HELP_WORDS = (
+    r"e\.?\s?g\.|ex\.|ej\.|p\.\s?ex\.|p\.\s?ej\.|z\.\s?b\.|beispiel:|ejemplo:|example:|exemple:|for example|bitte|"
+    "enter|fill in|geben sie|ihre?|ingrese|inserire|insert|introduzca|please|provide|saisir|saisissez|type|veuillez|"
+    "votre|your|"
+    "the (?:company|contact|customer|lead|person|prospect)"
+)
+_NOTE = re.compile(
+    rf"[(\[<*\s]*(?:(?:{'|'.join(_NOTE_WORDS.split())})(?!\w)\s*(?:[^\w\s]|\Z)|(?:{_HELP_WORDS})\S*\s+\S)",
+    re.IGNORECASE,
+)
+"""A cell that says what belongs into a column: its type, whether it is required, or how to fill it."""
+
+_TOTAL_WORDS = """
+    amount average count gesamt gesamtsumme insgesamt razem somme subtotal subtotals sum suma summa summe toplam totaal
+    total totale totali totals ukupno zwischensumme всего итого 合計 总计 小計 小计 합계
+"""
+_TOTALS = frozenset(_TOTAL_WORDS.split()) | {"grand total", "grand totals", "sous-total"}
+_COUNT_WORDS = """
+    anzahl|anzahl datensätze|datensätze|number of records|number of rows|record count|records|row count|rows|total count
+    total records|total rows|zeilen
+"""
+_COUNTS = _TOTALS.union(*(line.strip().split("|") for line in _COUNT_WORDS.strip().splitlines()))
+_COUNT_IN_CELL = re.compile(r"([^\d:(=]+?)\s*[:(=]\s*\d[\d.,\s]*[^\W\d]*\s*\)?|\(\d+ rows?\)", re.IGNORECASE)
+_COUNTED = re.compile(
+    r"[^\w\s]*\d[\d.,\s%]*(?:\s[^\W\d][\w-]*)?[^\w\s]*|of \w+|EUR|USD|GBP|CHF", re.IGNORECASE
+)
+
+
+def has_value(cells: Iterable[str]) -> bool:
+    """Return whether a record holds anything."""
+    return any(map(str.strip, cells))
+
+
+def filled(cells: Iterable[str]) -> list[str]:
+    """Return what a record holds, without blank cells and white space around the others."""
+    return [text for cell in cells if (text := cell.strip())]
+
+
+def names_columns(cells: Sequence[str], count_known: Callable[[Iterable[str]], int]) -> bool:
+    """Return whether a record may be the header: three of its names are known, or two and most others are names, too.
+
+    A record with a URL, an address or a number is none, and neither is a person whose row says ``LinkedIn`` and
+    ``Email`` in columns for sources and channels.
+    """
+    if any(map(is_value, cells)):
+        return False
+    known = count_known(cells)
+    if known != 2:
+        return known > 2
+    texts = filled(cells)
+    named = sum(
+        count_known([text]) or is_header_name(text) or bool(fields_of_somebody(text)) for text in texts
+    )
+    return max(named, known) * 2 > len(texts)
+
+
+def read_head(
+    records: Iterator[tuple[int, list[str]]],
+    header_row: int | None,
+    count_known: Callable[[Iterable[str]], int],
+    characters: Callable[[], int],
+) -> list[tuple[int, list[str]]]:
+    """Read records as far as the header may be; if it is searched for, the last of blank ones above all others.
+
+    Args:
+        records: Numbers and cells.
+        header_row: Which record is the header, counted from 1; None if it is searched for.
+        count_known: Returns how many of some names are known to be those of columns.
+        characters: Returns how many characters were read.
+
+    Raises:
+        MalformedFileError: It is not within the characters that are looked at.
+    """
+    head: list[tuple[int, list[str]]] = []
+    candidates = 0
+    for number, cells in records:
+        if header_row is None and not candidates:
+            head.clear()
+        head.append((number, cells))
+        candidates += has_value(cells)
+        if len(head) == header_row:
+            break
+        is_found = candidates == HEADER_WITHIN or names_columns(cells, count_known)
+        is_far = characters() > LOOK_CHARACTERS
+        if header_row is None and (is_found or (candidates and (is_far or len(head) > _HEAD_RECORDS))):
+            break
+        if is_far:
+            raise MalformedFileError(
+                f"The header is not within the first {LOOK_CHARACTERS:,} characters. Leave out what is above it."
+            )
+    return head
+
+
+def find_header(
+    head: Sequence[tuple[int, list[str]]],
+    header_row: int | None,
+    count_known: Callable[[Iterable[str]], int],
+) -> int:
+    """Return the position of the header among the first records."""
+    positions = [position for position, (_, cells) in enumerate(head) if has_value(cells)]
+    if not positions:
+        raise EmptyFileError("The file is empty: it holds neither a header nor any row.")
+    if header_row is None:
+        return next(
+            (position for position in positions if names_columns(head[position][1], count_known)),
+            positions[0],
+        )
+    if header_row - 1 not in positions:
+        problem = "is blank" if header_row <= len(head) else "does not exist"
+        raise MalformedFileError(f"header_row={header_row}: that row of the file {problem}.")
+    return header_row - 1
+
+
+def better_header(
+    head: list[tuple[int, list[str]]],
+    position: int,
+    records: Iterator[tuple[int, list[str]]],
+    count_known: Callable[[Iterable[str]], int],
+) -> int:
+    """Return the position of the header, if the record found only speaks of columns: ``Sorted by: Last Name, Company``.
+
+    The next record that is not blank is the header instead if more of its names are known, or as many and one of them
+    stands below the name of another field. Records read on the way are added to the first ones.
+    """
+    found = head[position][1]
+    known = count_known(found)
+    if not names_columns(found, count_known):
+        return position
+    for record in islice(records, LABELS_WITHIN):
+        head.append(record)
+        if has_value(record[1]):
+            count = count_known(record[1])
+            knows_better = count > known or (count == known and _contradicts(found, record[1]))
+            is_row = is_about_a_person(record[1], found) or not names_columns(record[1], count_known)
+            return len(head) - 1 if knows_better and not is_row else position
+    return position
+
+
+def _contradicts(header: Sequence[str], cells: Sequence[str]) -> bool:
+    """Return whether a cell is the known name of another field than the name above it."""
+    above, below = recognise(list(dict.fromkeys(header))), recognise(list(dict.fromkeys(cells)))
+    return any(
+        upper in above and lower in below and above[upper].field != below[lower].field
+        for upper, lower in zip(header, cells, strict=False)
+    )
+
+
+def is_second_header(cells: Sequence[str]) -> bool:
+    """Return whether a record below the header names columns: those of another table, or the same in another order.
+
+    Two of its cells (or one of five or more) are known names and all made of words of headers, or three are known and
+    most made of them, and none looks like data.
+    """
+    texts = list(dict.fromkeys(filled(cells)))
+    recognised = recognise(texts)
+    if len(recognised) < (1 if len(texts) >= _MANY_NAMES else 2) or any(map(looks_like_data, texts)):
+        return False
+    named = sum(
+        text in recognised or is_made_of_known_words(text) or bool(fields_of_somebody(text)) for text in texts
+    )
+    return named == len(texts) or (len(recognised) > 2 and named * 2 > len(texts))
+
+
+def are_notes(cells: Sequence[str]) -> bool:
+    """Return whether a record says what belongs into the columns: ``string,string``, ``(required)``, ``Enter ...``."""
+    texts = filled(cells)
+    notes = sum(_NOTE.match(text) is not None for text in texts)
+    return notes > 1 and notes * 4 >= len(texts) * 3
+
+
+def are_totals(cells: Sequence[str]) -> bool:
+    """Return whether a record adds others up: a word for it first, then nothing but numbers and words for it."""
+    first, *others = filled(cells) or [""]
+    if first.rstrip(":").strip().casefold() not in _TOTALS or not any(map(str.isdigit, "".join(others))):
+        return False
+    return all(_COUNTED.fullmatch(cell) or cell.casefold() in _TOTALS for cell in others)
+
+
+def is_count(cells: Sequence[str]) -> bool:
+    """Return whether a record is a single cell that counts the rows: ``Grand Totals (3)``, ``Gesamt: 1``."""
+    texts = filled(cells)
+    found = _COUNT_IN_CELL.fullmatch(texts[0][:_LONGEST_COUNT]) if len(texts) == 1 else None
+    return found is not None and (found[1] is None or found[1].casefold() in _COUNTS)
+
+
+@cache
+def words_of_no_row() -> frozenset[str]:
+    """Return known names and words for totals in their usual spellings.
+
+    A record without any of them is no :func:`is_second_header` and no :func:`are_totals`.
+    """
+    words = {known.name for known in known_names()} | _TOTALS | {f"{word}:" for word in _TOTALS}
+    words |= {re.sub(r"[\s._-]+", joint, word) for word in words for joint in (" ", "_", "")}
+    return frozenset(chain.from_iterable((word, word.lower(), word.upper(), word.title()) for word in words))

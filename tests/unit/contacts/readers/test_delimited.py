@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_cleanlist.contacts.errors import ColumnError, EmptyFileError, MalformedFileError
-from airflow_provider_cleanlist.contacts.readers import delimited, headers, records
+from airflow_provider_cleanlist.contacts.readers import delimited, records
 from airflow_provider_cleanlist.contacts.readers.delimited import DELIMITERS, DelimitedFile
 from airflow_provider_cleanlist.wording import unique_names
 
@@ -700,7 +700,7 @@ def test_a_record_is_as_wide_as_a_sheet():
 
 def test_the_header_is_searched_for_so_far(monkeypatch):
     monkeypatch.setattr(delimited, "LOOK_CHARACTERS", 1000)
-    monkeypatch.setattr(headers, "LOOK_CHARACTERS", 1000)
+    monkeypatch.setattr(records, "LOOK_CHARACTERS", 1000)
     header = "email,notes\na,b\n"
     assert read("\n" * 900 + header)[1:] == (("email", "notes"), [["a", "b"]])
     for text, row in (("\n" * 2000 + header, None), ("x,y\n" * 900 + header, 901)):
