@@ -45,7 +45,7 @@ from airflow.providers.common.compat.sdk import TaskDeferred
 
 import airflow_provider_cleanlist
 from airflow_provider_cleanlist.client.client import CleanlistClient
-from airflow_provider_cleanlist.client.models import Contact
+from airflow_provider_cleanlist.client.enrichment import Contact
 from airflow_provider_cleanlist.client.rate_limit.core import Budget
 from airflow_provider_cleanlist.client.rate_limit.memory import MemoryRateLimiter
 from airflow_provider_cleanlist.client.results import WorkflowState, WorkflowStatus

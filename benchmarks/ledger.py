@@ -128,7 +128,7 @@ def measure(database: Any, server: Any, contacts: int, known: int) -> None:
     """Do what a run does with its ledger, and print what that took."""
     from journal import run_seconds
 
-    from airflow_provider_cleanlist.client.models import EnrichmentType
+    from airflow_provider_cleanlist.client.enrichment import EnrichmentType
     from airflow_provider_cleanlist.submission.history import ContactHistory, OnUnknown, decide
     from airflow_provider_cleanlist.submission.ledger.journal import LedgerJournal
     from airflow_provider_cleanlist.submission.ledger.tasks import LedgerTask

@@ -25,7 +25,7 @@ from airflow_runner import airflow_settings, clean_environment, free_port  # noq
 from process_group import ProcessGroup, processes  # noqa: E402
 
 from airflow_provider_cleanlist.client.client import CleanlistClient  # noqa: E402
-from airflow_provider_cleanlist.client.models import Contact  # noqa: E402
+from airflow_provider_cleanlist.client.enrichment import Contact  # noqa: E402
 from airflow_provider_cleanlist.client.rate_limit.core import Budget  # noqa: E402
 from airflow_provider_cleanlist.client.rate_limit.memory import MemoryRateLimiter  # noqa: E402
 from airflow_provider_cleanlist.client.settings import build_settings  # noqa: E402

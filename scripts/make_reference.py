@@ -15,7 +15,7 @@ from typing import Any
 from doc_coverage import PACKAGE, USER_MODULES, is_public, module_name
 from make_reliability_table import with_tables
 
-from airflow_provider_cleanlist.client.models import CONTACT_FIELDS
+from airflow_provider_cleanlist.client.enrichment import CONTACT_FIELDS
 from airflow_provider_cleanlist.client.settings import SETTINGS, Setting
 from airflow_provider_cleanlist.contacts.recognition import FULL_NAME, known_names
 from airflow_provider_cleanlist.get_provider_info import get_provider_info

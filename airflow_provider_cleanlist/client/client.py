@@ -7,12 +7,12 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import ParamSpec, TypeVar
 
-from airflow_provider_cleanlist.client import endpoints, errors, models, responses, results
-from airflow_provider_cleanlist.client.endpoints import OMITTED, Call, Omitted
+from airflow_provider_cleanlist.client import endpoints, enrichment, errors, responses, results
+from airflow_provider_cleanlist.client.endpoints import OMITTED, Omitted
 from airflow_provider_cleanlist.client.export.reader import ExportReader
 from airflow_provider_cleanlist.client.lead_lists import may_be_named, read_lead_lists
 from airflow_provider_cleanlist.client.messages import DEFAULT_MAX_WAIT_SECONDS, Request
-from airflow_provider_cleanlist.client.protocol import Page, PageCursors, RetryLimits
+from airflow_provider_cleanlist.client.protocol import Call, Page, PageCursors, RetryLimits
 from airflow_provider_cleanlist.client.rate_limit.core import RateLimiter
 from airflow_provider_cleanlist.client.settings import ClientSettings
 from airflow_provider_cleanlist.client.transport import SendObserver, Transport
@@ -62,7 +62,7 @@ class CleanlistClient:
         """Make one call, blocking, and return what its response says.
 
         Args:
-            call: One of :mod:`.endpoints`.
+            call: One of :mod:`.endpoints` or :mod:`.enrichment`.
             observer: Told about each sending, for requests whose outcome must not be lost.
         """
         try:
@@ -74,7 +74,7 @@ class CleanlistClient:
         """Make one call without blocking the event loop, and return what its response says.
 
         Args:
-            call: One of :mod:`.endpoints`.
+            call: One of :mod:`.endpoints` or :mod:`.enrichment`.
             on_sending: Called right before each sending, when the request budget has let it through.
         """
         try:
@@ -110,8 +110,8 @@ class CleanlistClient:
 
     def submit_bulk_enrichment(
         self,
-        contacts: Sequence[models.Contact],
-        enrichment_type: models.EnrichmentType = models.EnrichmentType.PARTIAL,
+        contacts: Sequence[enrichment.Contact],
+        enrichment_type: enrichment.EnrichmentType = enrichment.EnrichmentType.PARTIAL,
         webhook_url: str | None = None,
         observer: SendObserver | None = None,
     ) -> responses.BulkEnrichment:
@@ -130,7 +130,7 @@ class CleanlistClient:
             SubmissionUnknownError: It is not known whether the API accepted the request.
             ConfigurationError: No contacts, or more than 250.
         """
-        call = self._call(endpoints.submit_bulk_enrichment, contacts, enrichment_type, webhook_url)
+        call = self._call(enrichment.submit_bulk_enrichment, contacts, enrichment_type, webhook_url)
         return self.run(call, observer)
 
     def get_workflow_status(self, workflow_id: str) -> results.WorkflowStatus:
@@ -139,11 +139,11 @@ class CleanlistClient:
         Args:
             workflow_id: The workflow.
         """
-        return self._ask(endpoints.get_workflow_status, workflow_id)
+        return self._ask(enrichment.get_workflow_status, workflow_id)
 
     async def aget_workflow_status(self, workflow_id: str) -> results.WorkflowStatus:
         """Asynchronous :meth:`get_workflow_status`."""
-        return await self.arun(self._call(endpoints.get_workflow_status, workflow_id))
+        return await self.arun(self._call(enrichment.get_workflow_status, workflow_id))
 
     def get_task_result(self, task_id: str) -> results.EnrichmentResult:
         """Return what was found for one contact.
@@ -151,11 +151,11 @@ class CleanlistClient:
         Args:
             task_id: The contact's task.
         """
-        return self._ask(endpoints.get_task_result, task_id)
+        return self._ask(enrichment.get_task_result, task_id)
 
     async def aget_task_result(self, task_id: str) -> results.EnrichmentResult:
         """Asynchronous :meth:`get_task_result`."""
-        return await self.arun(self._call(endpoints.get_task_result, task_id))
+        return await self.arun(self._call(enrichment.get_task_result, task_id))
 
     def list_webhook_deliveries(self, workflow_id: str) -> list[responses.WebhookDelivery]:
         """Return the delivery attempts of one workflow's webhook.
@@ -163,7 +163,7 @@ class CleanlistClient:
         Args:
             workflow_id: The workflow.
         """
-        return self._ask(endpoints.list_webhook_deliveries, workflow_id)
+        return self._ask(enrichment.list_webhook_deliveries, workflow_id)
 
     def create_lead_list(
         self, name: str, description: str | None = None, folder_id: str | None = None

@@ -1,16 +1,14 @@
-"""Every API call as a value: the request and how to read its response, without sending anything."""
+"""API calls as values, those of the account and of lead lists: nothing is sent here. Others: :mod:`.enrichment`."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import TypeVar
 from urllib.parse import quote
 
-from airflow_provider_cleanlist.client import errors, models, responses, results
-from airflow_provider_cleanlist.client.messages import Repeat, Request, Surface
-from airflow_provider_cleanlist.client.protocol import Ok
-from airflow_provider_cleanlist.client.rate_limit.core import Priority
+from airflow_provider_cleanlist.client import errors, responses
+from airflow_provider_cleanlist.client.messages import Repeat, Request, Surface, valid_id
+from airflow_provider_cleanlist.client.protocol import Call, Ok
 from airflow_provider_cleanlist.input_limits import EXPORT_SECONDS, PAGE
 from airflow_provider_cleanlist.wording import counted
 
@@ -24,8 +22,6 @@ MAX_LEADS_PER_ADD = 1000
 """The API's limit for the leads that one request adds to a list."""
 MAX_LEADS_PER_REMOVE = 100
 """The API's limit for the leads that one request removes from a list."""
-POLL_MAX_WAIT_SECONDS = 600.0
-"""Seconds that a status poll may wait for the request budget and before retries."""
 
 
 class Omitted:
@@ -40,27 +36,8 @@ OMITTED = Omitted()
 """The one value of :class:`Omitted`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Call(Generic[T]):
-    """One API call.
-
-    Attributes:
-        request: What to send.
-        parse: Reads the successful response; raises ValueError if it cannot.
-    """
-
-    request: Request
-    parse: Callable[[Ok], T]
-
-
-def _body(ok: Ok) -> Mapping[str, Any]:
-    if isinstance(ok.body, Mapping):
-        return ok.body
-    raise ValueError("not a JSON object")
-
-
 def _model(model: type[T]) -> Callable[[Ok], T]:
-    return lambda ok: model.model_validate(_body(ok))  # type: ignore[attr-defined]
+    return lambda ok: model.model_validate(ok.mapping())  # type: ignore[attr-defined]
 
 
 def validate_key(max_wait: float) -> Call[responses.KeyValidation]:
@@ -88,98 +65,6 @@ def get_credit_balance() -> Call[responses.CreditBalance]:
     return Call(request, _model(responses.CreditBalance))
 
 
-def submit_bulk_enrichment(
-    contacts: Sequence[models.Contact], enrichment_type: models.EnrichmentType, webhook_url: str | None
-) -> Call[responses.BulkEnrichment]:
-    """Return the call ``POST /enrich/bulk``: the one request that spends credits.
-
-    Args:
-        contacts: 1 to 250 contacts, each with a valid identity.
-        enrichment_type: What to look for.
-        webhook_url: HTTPS address that receives the results, or None.
-
-    Raises:
-        ConfigurationError: No contacts, or more than 250.
-    """
-    if not 1 <= len(contacts) <= models.MAX_CONTACTS_PER_REQUEST:
-        raise errors.ConfigurationError(
-            f"one submission takes 1 to {models.MAX_CONTACTS_PER_REQUEST} contacts, not {len(contacts)}"
-        )
-    body: dict[str, Any] = {
-        "enrichment_type": enrichment_type.value,
-        "contacts": [contact.payload() for contact in contacts],
-    }
-    if webhook_url:
-        body["webhook_url"] = webhook_url
-    request = Request(
-        "submit the bulk enrichment",
-        "POST",
-        Surface.V1,
-        "/enrich/bulk",
-        body=body,
-        repeat=Repeat.SPENDS_CREDITS,
-    )
-    return Call(request, _model(responses.BulkEnrichment))
-
-
-def get_workflow_status(workflow_id: str) -> Call[results.WorkflowStatus]:
-    """Return the call ``GET /enrich/status?workflow_id=``.
-
-    Args:
-        workflow_id: The workflow.
-    """
-    request = Request(
-        f"read the status of workflow {workflow_id}",
-        "GET",
-        Surface.V1,
-        "/enrich/status",
-        params={"workflow_id": _id(workflow_id)},
-        priority=Priority.POLL,
-        max_wait=POLL_MAX_WAIT_SECONDS,
-    )
-    return Call(request, lambda ok: results.WorkflowStatus.parse(workflow_id, _body(ok)))
-
-
-def get_task_result(task_id: str) -> Call[results.EnrichmentResult]:
-    """Return the call ``GET /enrich/status?task_id=``.
-
-    Args:
-        task_id: The contact's task.
-    """
-    request = Request(
-        f"read the result of task {task_id}",
-        "GET",
-        Surface.V1,
-        "/enrich/status",
-        params={"task_id": _id(task_id)},
-    )
-    return Call(request, lambda ok: results.EnrichmentResult.parse(_body(ok)))
-
-
-def list_webhook_deliveries(workflow_id: str) -> Call[list[responses.WebhookDelivery]]:
-    """Return the call ``GET /webhooks/deliveries``, whose response may have several shapes.
-
-    Args:
-        workflow_id: The workflow.
-    """
-
-    def parse(ok: Ok) -> list[responses.WebhookDelivery]:
-        rows: Any = ok.body
-        if isinstance(rows, Mapping):
-            keys = ("deliveries", "items", "data", "results")
-            rows = next((rows[key] for key in keys if isinstance(rows.get(key), list)), [])
-        return [responses.WebhookDelivery.model_validate(row) for row in rows if isinstance(row, Mapping)]
-
-    request = Request(
-        f"read the webhook deliveries of workflow {workflow_id}",
-        "GET",
-        Surface.V1,
-        "/webhooks/deliveries",
-        params={"workflow_id": _id(workflow_id)},
-    )
-    return Call(request, parse)
-
-
 def create_lead_list(
     surface: Surface, name: str, description: str | None, folder_id: str | None
 ) -> Call[responses.LeadList]:
@@ -193,7 +78,7 @@ def create_lead_list(
     """
 
     def parse(ok: Ok) -> responses.LeadList:
-        body = dict(_body(ok))
+        body = dict(ok.mapping())
         if body.get("reused") is None:
             body["reused"] = ok.status == 200
         return responses.LeadList.model_validate(body)
@@ -298,7 +183,7 @@ def export_json(
         surface,
         "/export/json",
         params={
-            **_params(list_id=_id(list_id), limit=_page_size(page_size), cursor=cursor),
+            **_params(list_id=valid_id(list_id), limit=_page_size(page_size), cursor=cursor),
             **({"columns": list(columns)} if columns else {}),
         },
         limit=PAGE,
@@ -316,7 +201,7 @@ def export_csv(surface: Surface, list_id: str, *, smart_agents: bool = True) -> 
     """
 
     def parse(ok: Ok) -> responses.SignedExport:
-        body = _body(ok)
+        body = ok.mapping()
         address = body.get("download_url")
         if not isinstance(address, str) or not address:
             raise ValueError("no address in the response")
@@ -332,7 +217,7 @@ def export_csv(surface: Surface, list_id: str, *, smart_agents: bool = True) -> 
         "POST",
         surface,
         "/export/csv/signed-url",
-        body={"list_id": _id(list_id), **({} if smart_agents else {"include_smart_agents": False})},
+        body={"list_id": valid_id(list_id), **({} if smart_agents else {"include_smart_agents": False})},
         slow_seconds=EXPORT_SECONDS,
     )
     return Call(request, parse)
@@ -378,14 +263,7 @@ def remove_leads(surface: Surface, list_id: str, lead_ids: Sequence[str]) -> Cal
 
 
 def _path(list_id: str) -> str:
-    return f"/lead-lists/{quote(_id(list_id), safe='')}"
-
-
-def _id(value: str) -> str:
-    """Refuse ids that would turn the request into another one: empty ones, and dots as path segments."""
-    if not isinstance(value, str) or value.strip(". ") == "":
-        raise errors.ConfigurationError(f"{value!r} is not a valid id")
-    return value
+    return f"/lead-lists/{quote(valid_id(list_id), safe='')}"
 
 
 def _page_size(value: int) -> int:
@@ -399,7 +277,7 @@ def _params(**values: str | int | None) -> dict[str, str | int | list[str]]:
 
 
 def _lead_page(list_id: str, ok: Ok, *, needs_id: bool = True) -> responses.LeadPage:
-    body = _body(ok)
+    body = ok.mapping()
     leads = body.get("leads")
     if not isinstance(leads, list):
         raise ValueError("no leads in the response")

@@ -10,9 +10,8 @@ from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 
 from airflow_provider_cleanlist.client import endpoints, errors
-from airflow_provider_cleanlist.client.endpoints import Call
 from airflow_provider_cleanlist.client.messages import Surface
-from airflow_provider_cleanlist.client.protocol import PageCursors
+from airflow_provider_cleanlist.client.protocol import Call, PageCursors
 from airflow_provider_cleanlist.client.responses import (
     MANAGED_LIST_NAMES,
     LeadList,

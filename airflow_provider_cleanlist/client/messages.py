@@ -10,11 +10,14 @@ from typing import Any
 
 from pydantic_core import from_json
 
+from airflow_provider_cleanlist.client import errors
 from airflow_provider_cleanlist.client.rate_limit.core import Priority
 from airflow_provider_cleanlist.input_limits import JSON_DEPTH, RESPONSE, InputLimit
 
 DEFAULT_MAX_WAIT_SECONDS = 900.0
 """How long one request may keep waiting, for whatever reason."""
+POLL_MAX_WAIT_SECONDS = 600.0
+"""Seconds that a status poll may wait for the request budget and before retries."""
 
 
 class Surface(Enum):
@@ -149,3 +152,17 @@ class TransportFailure:
 
 SendResult = Response | TransportFailure
 """The result of sending a request."""
+
+
+def valid_id(value: str) -> str:
+    """Return an id, if it cannot turn a request into another one, as an empty one and dots in a path do.
+
+    Args:
+        value: The id of a workflow, a task or a list.
+
+    Raises:
+        ConfigurationError: It can.
+    """
+    if not isinstance(value, str) or value.strip(". ") == "":
+        raise errors.ConfigurationError(f"{value!r} is not a valid id")
+    return value

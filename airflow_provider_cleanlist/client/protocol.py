@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from airflow_provider_cleanlist.client import error_responses, errors
 from airflow_provider_cleanlist.client.messages import Repeat, Request, Response, SendResult, TransportFailure
@@ -160,6 +160,29 @@ class Ok:
     status: int
     weight: int = field(default=0, compare=False)
 
+    def mapping(self) -> Mapping[str, Any]:
+        """Return the body if it is an object.
+
+        Raises:
+            ValueError: It is an array.
+        """
+        if isinstance(self.body, Mapping):
+            return self.body
+        raise ValueError("not a JSON object")
+
+
+@dataclass(frozen=True, slots=True)
+class Call(Generic[T]):
+    """One API call.
+
+    Attributes:
+        request: What to send.
+        parse: Reads the successful response; raises ValueError if it cannot.
+    """
+
+    request: Request
+    parse: Callable[[Ok], T]
+
 
 @dataclass(frozen=True, slots=True)
 class RetryAfter:
@@ -298,19 +321,17 @@ def _backoff(failures: int, jitter: float) -> float:
 
 
 def exchange(
-    request: Request,
-    parse: Callable[[Ok], T],
+    call: Call[T],
     limits: RetryLimits,
     *,
     clock: Callable[[], float],
     jitter: Callable[[], float],
     secrets: Sequence[str] = (),
 ) -> Generator[Step, Any, T]:
-    """Run one request to its end: the flow that every driver executes.
+    """Run one call to its end: the flow that every driver executes.
 
     Args:
-        request: What to send.
-        parse: Turns the successful response into the result; raises ValueError if it cannot.
+        call: What to send, and how to read the response.
         limits: How persistent to be.
         clock: The driver's monotonic clock, in seconds.
         jitter: Source of numbers in [0, 1).
@@ -323,6 +344,7 @@ def exchange(
     Raises:
         ApiError: When the request failed for good.
     """
+    request = call.request
     failures = 0
     deadline = clock() + request.max_wait
     while True:
@@ -332,7 +354,7 @@ def exchange(
             request, result, failures=failures, limits=limits, jitter=jitter(), secrets=secrets
         )
         if isinstance(outcome, Ok):
-            return _parsed(request, outcome, parse)
+            return _parsed(call, outcome)
         if isinstance(outcome, Fail):
             raise outcome.error
         if outcome.blocks_everyone:
@@ -358,12 +380,12 @@ def _wait_for_slot(
         yield Sleep(decision.delay)
 
 
-def _parsed(request: Request, outcome: Ok, parse: Callable[[Ok], T]) -> T:
+def _parsed(call: Call[T], outcome: Ok) -> T:
     try:
-        return parse(outcome)
+        return call.parse(outcome)
     except ValueError:
         pass  # its text may quote the response
-    raise _unreadable(request, outcome.status, "the response lacks required fields")
+    raise _unreadable(call.request, outcome.status, "the response lacks required fields")
 
 
 def _queue_info(request: Request, seconds: float) -> errors.ErrorInfo:

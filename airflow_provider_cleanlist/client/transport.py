@@ -22,7 +22,6 @@ from requests.auth import AuthBase
 
 from airflow_provider_cleanlist._version import __version__
 from airflow_provider_cleanlist.client import errors, messages, protocol
-from airflow_provider_cleanlist.client.endpoints import Call
 from airflow_provider_cleanlist.client.environment import setting_at_fault
 from airflow_provider_cleanlist.client.rate_limit.core import Decision, RateLimiter
 from airflow_provider_cleanlist.client.receiving import (
@@ -154,7 +153,7 @@ class Transport:
         self._local = threading.local()
         self._senders: list[_Senders] = []
 
-    def run(self, call: Call[T], observer: SendObserver | None = None) -> T:
+    def run(self, call: protocol.Call[T], observer: SendObserver | None = None) -> T:
         """Make one call and return its result; sleeps while it waits.
 
         Args:
@@ -184,7 +183,7 @@ class Transport:
             else:
                 result = self._performed(step, observer)
 
-    async def arun(self, call: Call[T], on_sending: Callable[[], None] | None = None) -> T:
+    async def arun(self, call: protocol.Call[T], on_sending: Callable[[], None] | None = None) -> T:
         """Make one call from an event loop, which stays free while the call waits, and return its result.
 
         Args:
@@ -223,10 +222,9 @@ class Transport:
             if sender is not None:
                 senders.give_back_when_idle(sender)
 
-    def _flow(self, call: Call[T]) -> Generator[protocol.Step, Any, T]:
+    def _flow(self, call: protocol.Call[T]) -> Generator[protocol.Step, Any, T]:
         return protocol.exchange(
-            call.request,
-            call.parse,
+            call,
             self._limits,
             clock=time.monotonic,
             jitter=random.random,

@@ -15,7 +15,7 @@ from itertools import chain, islice
 from types import TracebackType
 from typing import NamedTuple, Self
 
-from airflow_provider_cleanlist.client.models import CONTACT_FIELDS, Contact, EnrichmentType
+from airflow_provider_cleanlist.client.enrichment import CONTACT_FIELDS, Contact, EnrichmentType
 from airflow_provider_cleanlist.contacts.cells import (
     SQL_NULL,
     TEXTS,

@@ -19,7 +19,7 @@ from itertools import chain, zip_longest
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NamedTuple, Protocol, cast
 
-from airflow_provider_cleanlist.client.models import CONTACT_FIELDS, Contact
+from airflow_provider_cleanlist.client.enrichment import CONTACT_FIELDS, Contact
 from airflow_provider_cleanlist.contacts.columns import find_column, plan_columns, source_columns
 from airflow_provider_cleanlist.contacts.errors import (
     MalformedFileError,

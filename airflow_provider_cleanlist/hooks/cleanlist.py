@@ -13,7 +13,7 @@ from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHo
 
 from airflow_provider_cleanlist.client import errors
 from airflow_provider_cleanlist.client.endpoints import OMITTED, Omitted
-from airflow_provider_cleanlist.client.models import CONTACT_FIELDS, Contact, EnrichmentType
+from airflow_provider_cleanlist.client.enrichment import CONTACT_FIELDS, Contact, EnrichmentType
 from airflow_provider_cleanlist.client.settings import ClientSettings, build_settings
 from airflow_provider_cleanlist.exceptions import (
     CleanlistConfigurationError,
@@ -167,7 +167,7 @@ class CleanlistHook(BaseHook):
         :class:`~airflow_provider_cleanlist.operators.bulk_enrich.BulkEnrichOperator`.
 
         Args:
-            contacts: Each a :class:`~airflow_provider_cleanlist.client.models.Contact` or a mapping of its fields.
+            contacts: Each a :class:`~airflow_provider_cleanlist.client.enrichment.Contact` or a mapping of its fields.
             enrichment_type: ``none``, ``partial``, ``phone_only`` or ``full``.
             webhook_url: HTTPS address that receives the results.
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import conf
 
 from airflow_provider_cleanlist.assets import MANAGED_LIST, lead_list_asset, record_events
-from airflow_provider_cleanlist.client.models import MAX_CONTACTS_PER_REQUEST, EnrichmentType
+from airflow_provider_cleanlist.client.enrichment import MAX_CONTACTS_PER_REQUEST, EnrichmentType
 from airflow_provider_cleanlist.exceptions import CleanlistConfigurationError
 from airflow_provider_cleanlist.hooks.cleanlist import CleanlistHook
 from airflow_provider_cleanlist.links import PAGE_LINKS, WorkflowLink

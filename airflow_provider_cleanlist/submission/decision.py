@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from airflow_provider_cleanlist.client.models import EnrichmentType
+from airflow_provider_cleanlist.client.enrichment import EnrichmentType
 from airflow_provider_cleanlist.submission.credits import worst_case_credits
 from airflow_provider_cleanlist.submission.history import PersonDecision
 from airflow_provider_cleanlist.submission.journal import (

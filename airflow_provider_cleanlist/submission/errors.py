@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from airflow_provider_cleanlist.client import errors
-from airflow_provider_cleanlist.client.models import EnrichmentType
+from airflow_provider_cleanlist.client.enrichment import EnrichmentType
 from airflow_provider_cleanlist.contacts.errors import SourceError, SourceUnavailableError
 from airflow_provider_cleanlist.contacts.report import ReadReport
 from airflow_provider_cleanlist.exceptions import (

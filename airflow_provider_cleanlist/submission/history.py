@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import cache
 
-from airflow_provider_cleanlist.client.models import EnrichmentType
+from airflow_provider_cleanlist.client.enrichment import EnrichmentType
 
 
 class OnUnknown(StrEnum):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 
-from airflow_provider_cleanlist.client.models import EnrichmentType
+from airflow_provider_cleanlist.client.enrichment import EnrichmentType
 from airflow_provider_cleanlist.submission.history import OnUnknown
 
 

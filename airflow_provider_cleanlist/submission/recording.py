@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import Any
 
-from airflow_provider_cleanlist.client.models import EnrichmentType
+from airflow_provider_cleanlist.client.enrichment import EnrichmentType
 from airflow_provider_cleanlist.client.responses import BulkEnrichment
 from airflow_provider_cleanlist.contacts.reading import UsableRow
 from airflow_provider_cleanlist.submission.history import BatchState, ContactHistory

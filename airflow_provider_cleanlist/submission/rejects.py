@@ -16,7 +16,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import IO, Self
 
-from airflow_provider_cleanlist.client.models import CONTACT_FIELDS
+from airflow_provider_cleanlist.client.enrichment import CONTACT_FIELDS
 from airflow_provider_cleanlist.durable_files import make_folder, replaced_file
 from airflow_provider_cleanlist.exceptions import CleanlistRejectsFileError
 from airflow_provider_cleanlist.storage import open_file

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from airflow_provider_cleanlist.client.models import EnrichmentType
+from airflow_provider_cleanlist.client.enrichment import EnrichmentType
 from airflow_provider_cleanlist.contacts.identity import Deduplicator
 from airflow_provider_cleanlist.contacts.report import ReadReport
 from airflow_provider_cleanlist.submission.credits import may_have_cost, worst_case_credits

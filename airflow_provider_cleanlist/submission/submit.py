@@ -15,7 +15,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_cleanlist.client import errors
-from airflow_provider_cleanlist.client.models import EnrichmentType
+from airflow_provider_cleanlist.client.enrichment import EnrichmentType
 from airflow_provider_cleanlist.contacts.errors import SourceError
 from airflow_provider_cleanlist.contacts.identity import Deduplicator
 from airflow_provider_cleanlist.contacts.reading import (

@@ -10,8 +10,9 @@ from typing import TypeVar
 from weakref import WeakKeyDictionary
 
 from airflow_provider_cleanlist.client import endpoints, errors
-from airflow_provider_cleanlist.client.endpoints import POLL_MAX_WAIT_SECONDS, Call
 from airflow_provider_cleanlist.client.lead_lists import LeadLists, read_lead_lists
+from airflow_provider_cleanlist.client.messages import POLL_MAX_WAIT_SECONDS
+from airflow_provider_cleanlist.client.protocol import Call
 from airflow_provider_cleanlist.client.rate_limit.core import Priority
 from airflow_provider_cleanlist.client.responses import LeadList, LeadListPage
 from airflow_provider_cleanlist.triggers.shared_poller import SharedPoller, shared_poller

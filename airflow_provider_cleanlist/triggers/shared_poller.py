@@ -15,8 +15,8 @@ from weakref import WeakKeyDictionary
 
 from airflow_provider_cleanlist import exceptions
 from airflow_provider_cleanlist.client import errors
-from airflow_provider_cleanlist.client.endpoints import Call
 from airflow_provider_cleanlist.client.errors import CleanlistError
+from airflow_provider_cleanlist.client.protocol import Call
 from airflow_provider_cleanlist.client.settings import ClientSettings
 from airflow_provider_cleanlist.hooks.cleanlist import CleanlistHook
 from airflow_provider_cleanlist.waiting.schedule import PollRule

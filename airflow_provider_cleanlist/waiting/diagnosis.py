@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from airflow_provider_cleanlist.client.endpoints import list_webhook_deliveries
+from airflow_provider_cleanlist.client.enrichment import list_webhook_deliveries
 from airflow_provider_cleanlist.client.errors import CleanlistError
 from airflow_provider_cleanlist.inbox.inbox import InboxUnavailableError, expected
 from airflow_provider_cleanlist.redaction import redacted

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_cleanlist import exceptions
-from airflow_provider_cleanlist.client import endpoints, errors
+from airflow_provider_cleanlist.client import enrichment, errors
 from airflow_provider_cleanlist.client.results import WorkflowStatus
 from airflow_provider_cleanlist.task_log import TaskLog
 from airflow_provider_cleanlist.waiting.deliveries import DeliveryWatcher, pause
@@ -40,7 +40,7 @@ from airflow_provider_cleanlist.wording import counted
 
 if TYPE_CHECKING:
     from airflow_provider_cleanlist.client.client import CleanlistClient
-    from airflow_provider_cleanlist.client.endpoints import Call
+    from airflow_provider_cleanlist.client.protocol import Call
     from airflow_provider_cleanlist.hooks.cleanlist import CleanlistHook
 
 REPORT_EVERY_SECONDS = 30.0
@@ -273,7 +273,7 @@ def status_call(workflow_id: str, max_wait: float) -> Call[WorkflowStatus]:
         workflow_id: The workflow.
         max_wait: How long the request may wait for its place in the budget, in seconds.
     """
-    call = endpoints.get_workflow_status(workflow_id)
+    call = enrichment.get_workflow_status(workflow_id)
     return replace(call, request=replace(call.request, max_wait=max(0.0, max_wait)))
 
 

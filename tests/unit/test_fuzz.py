@@ -20,10 +20,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_cleanlist.client import endpoints, error_responses, errors, protocol
+from airflow_provider_cleanlist.client import endpoints, enrichment, error_responses, errors, protocol
 from airflow_provider_cleanlist.client.client import CleanlistClient
+from airflow_provider_cleanlist.client.enrichment import Contact, EnrichmentType
 from airflow_provider_cleanlist.client.messages import Response, Surface
-from airflow_provider_cleanlist.client.models import Contact, EnrichmentType
 from airflow_provider_cleanlist.client.rate_limit import redis as redis_module
 from airflow_provider_cleanlist.client.rate_limit.core import (
     Budget,
@@ -63,12 +63,12 @@ CALLS = {
     "validate_key": endpoints.validate_key(10.0),
     "whoami": endpoints.whoami(Surface.V1),
     "balance": endpoints.get_credit_balance(),
-    "submit": endpoints.submit_bulk_enrichment(
+    "submit": enrichment.submit_bulk_enrichment(
         CONTACTS, EnrichmentType.FULL, "https://x.example/hook/abcdef"
     ),
-    "status": endpoints.get_workflow_status("w"),
-    "result": endpoints.get_task_result("t"),
-    "deliveries": endpoints.list_webhook_deliveries("w"),
+    "status": enrichment.get_workflow_status("w"),
+    "result": enrichment.get_task_result("t"),
+    "deliveries": enrichment.list_webhook_deliveries("w"),
     "lists": endpoints.list_lead_lists(Surface.V2, None, None),
     "list": endpoints.get_lead_list(Surface.V2, "l"),
     "leads": endpoints.get_leads(Surface.V2, "l", 500, None),
@@ -161,11 +161,11 @@ statuses = st.sampled_from(
 @fuzzed
 @given(status=statuses, fields=headers, body=bodies, failures=st.integers(0, 6))
 def test_every_answer_ends_in_a_result_or_an_error_by_name(
-    call: endpoints.Call[Any], status: int, fields: dict[str, str], body: bytes, failures: int
+    call: protocol.Call[Any], status: int, fields: dict[str, str], body: bytes, failures: int
 ) -> None:
     response = Response(status, fields, body, 1_800_000_000.0)
     limits = protocol.RetryLimits(max_retries=0)
-    flow = protocol.exchange(call.request, call.parse, limits, clock=lambda: 0.0, jitter=lambda: 0.5)
+    flow = protocol.exchange(call, limits, clock=lambda: 0.0, jitter=lambda: 0.5)
     asked = flow.send(None)
     assert isinstance(asked, protocol.Slot)
     flow.send(Decision(Verdict.GO, 0.0))
@@ -206,7 +206,7 @@ def test_pages_end_whatever_their_cursors_are(cursors: list[Any], size: int) -> 
     """Each page names a cursor of the list in turn, for ever."""
     asked = 0
 
-    def page(call: endpoints.Call[Any], observer: object = None) -> Any:
+    def page(call: protocol.Call[Any], observer: object = None) -> Any:
         nonlocal asked
         body = {"leads": [{"lead_id": "l"}] * size, "cursor": cursors[asked % len(cursors)]}
         asked += 1

@@ -13,7 +13,7 @@ import pytest
 
 from airflow_provider_cleanlist import input_limits
 from airflow_provider_cleanlist.client.endpoints import MAX_LISTS_PER_PAGE
-from airflow_provider_cleanlist.client.models import Contact
+from airflow_provider_cleanlist.client.enrichment import Contact
 from airflow_provider_cleanlist.client.rate_limit import redis
 from airflow_provider_cleanlist.client.rate_limit.file import (
     LOCK_RETRY_SECONDS,

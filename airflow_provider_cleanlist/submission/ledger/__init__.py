@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from airflow_provider_cleanlist.client.models import CONTACT_FIELDS, Contact
+from airflow_provider_cleanlist.client.enrichment import CONTACT_FIELDS, Contact
 from airflow_provider_cleanlist.contacts.cells import cleaned_values
 from airflow_provider_cleanlist.contacts.identity import identity, normalise, validate
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import sqlalchemy as sa
 
-from airflow_provider_cleanlist.client.models import EnrichmentType
+from airflow_provider_cleanlist.client.enrichment import EnrichmentType
 from airflow_provider_cleanlist.client.results import WorkflowEnd
 from airflow_provider_cleanlist.exceptions import CleanlistConfigurationError
 from airflow_provider_cleanlist.submission.credits import workflow_credits

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain, groupby
 from types import MappingProxyType
 
-from airflow_provider_cleanlist.client.models import EnrichmentType
+from airflow_provider_cleanlist.client.enrichment import EnrichmentType
 from airflow_provider_cleanlist.contacts.identity import Deduplicator
 from airflow_provider_cleanlist.submission.history import (
     BatchState,

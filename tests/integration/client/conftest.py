@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_cleanlist.client.client import CleanlistClient
-from airflow_provider_cleanlist.client.models import Contact
+from airflow_provider_cleanlist.client.enrichment import Contact
 from airflow_provider_cleanlist.client.rate_limit.core import Budget
 from airflow_provider_cleanlist.client.rate_limit.memory import MemoryRateLimiter
 from airflow_provider_cleanlist.client.settings import build_settings

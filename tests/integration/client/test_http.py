@@ -14,7 +14,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from airflow_provider_cleanlist.client import errors
-from airflow_provider_cleanlist.client.models import Contact
+from airflow_provider_cleanlist.client.enrichment import Contact
 from airflow_provider_cleanlist.client.rate_limit.core import Budget
 
 pytestmark = pytest.mark.integration

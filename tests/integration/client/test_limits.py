@@ -16,9 +16,9 @@ from typing import Any
 import pytest
 
 from airflow_provider_cleanlist import input_limits
-from airflow_provider_cleanlist.client import endpoints, errors, receiving, transport
+from airflow_provider_cleanlist.client import endpoints, enrichment, errors, receiving, transport
+from airflow_provider_cleanlist.client.enrichment import Contact
 from airflow_provider_cleanlist.client.messages import Surface
-from airflow_provider_cleanlist.client.models import Contact
 from airflow_provider_cleanlist.input_limits import KB, MB, InputLimit
 
 pytestmark = pytest.mark.integration
@@ -99,7 +99,7 @@ def test_a_submission_with_an_answer_that_is_too_large_is_unknown(
     serve: Any, connect: Any, contacts: Any, ask: Callable[[Any], Any]
 ) -> None:
     server = serve(sends(BEGIN, again=b"x" * 65536))
-    call = endpoints.submit_bulk_enrichment(contacts, endpoints.models.EnrichmentType.PARTIAL, None)
+    call = enrichment.submit_bulk_enrichment(contacts, enrichment.EnrichmentType.PARTIAL, None)
     client = connect(server.url)
     with pytest.raises(errors.SubmissionUnknownError):
         asyncio.run(client.arun(call)) if ask is on_a_loop else client.run(call)
@@ -393,7 +393,7 @@ def test_a_large_response_does_not_stop_the_event_loop(
     serve: Any, always: Any, connect: Any, body: bytes, status: str
 ) -> None:
     client = connect(serve(always(body, status)).url, max_retries=0)
-    call = endpoints.get_workflow_status("w")
+    call = enrichment.get_workflow_status("w")
 
     async def main() -> float:
         work = asyncio.gather(client.arun(call), return_exceptions=True)

@@ -11,7 +11,7 @@ import pytest
 
 from airflow_provider_cleanlist.client import errors, models, results
 from airflow_provider_cleanlist.client.client import CleanlistClient
-from airflow_provider_cleanlist.client.models import Contact, EnrichmentType
+from airflow_provider_cleanlist.client.enrichment import Contact, EnrichmentType
 from airflow_provider_cleanlist.sandbox.server import SandboxServer
 
 pytestmark = [pytest.mark.integration, pytest.mark.cleanlist_sandbox(requests_per_minute=100_000)]

@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, Asset, TaskDeferred
 
-from airflow_provider_cleanlist.client.models import Contact
+from airflow_provider_cleanlist.client.enrichment import Contact
 from airflow_provider_cleanlist.exceptions import (
     CleanlistAuthenticationError,
     CleanlistConfigurationError,

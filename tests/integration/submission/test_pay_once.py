@@ -23,7 +23,7 @@ import pytest
 from airflow.sdk.io import attach
 
 from airflow_provider_cleanlist.client.client import CleanlistClient
-from airflow_provider_cleanlist.client.models import EnrichmentType
+from airflow_provider_cleanlist.client.enrichment import EnrichmentType
 from airflow_provider_cleanlist.contacts.identity import identity, normalise
 from airflow_provider_cleanlist.exceptions import (
     CleanlistInsufficientCreditsError,

@@ -7,11 +7,10 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_cleanlist.client import endpoints, errors
-from airflow_provider_cleanlist.client.endpoints import Call
+from airflow_provider_cleanlist.client import endpoints, enrichment, errors
+from airflow_provider_cleanlist.client.enrichment import Contact, EnrichmentType
 from airflow_provider_cleanlist.client.messages import Repeat, Surface
-from airflow_provider_cleanlist.client.models import Contact, EnrichmentType
-from airflow_provider_cleanlist.client.protocol import Ok
+from airflow_provider_cleanlist.client.protocol import Call, Ok
 from airflow_provider_cleanlist.client.rate_limit.core import Priority
 
 V1, V2 = Surface.V1, Surface.V2
@@ -22,7 +21,7 @@ MARA = Contact(first_name="Mara", last_name="Okafor", company_name="Quill")
 
 def submit(**changes: Any) -> Call[Any]:
     arguments = {"contacts": [MARA], "enrichment_type": EnrichmentType.FULL, "webhook_url": None, **changes}
-    return endpoints.submit_bulk_enrichment(**arguments)
+    return enrichment.submit_bulk_enrichment(**arguments)
 
 
 CALLS: dict[str, tuple[Call[Any], str, Surface, str, dict[str, Any], Any]] = {
@@ -38,7 +37,7 @@ CALLS: dict[str, tuple[Call[Any], str, Surface, str, dict[str, Any], Any]] = {
         {"enrichment_type": "full", "contacts": [MARA.payload()], "webhook_url": "https://h.example"},
     ),
     "get_workflow_status": (
-        endpoints.get_workflow_status(AWKWARD),
+        enrichment.get_workflow_status(AWKWARD),
         "GET",
         V1,
         "/enrich/status",
@@ -46,7 +45,7 @@ CALLS: dict[str, tuple[Call[Any], str, Surface, str, dict[str, Any], Any]] = {
         None,
     ),
     "get_task_result": (
-        endpoints.get_task_result(AWKWARD),
+        enrichment.get_task_result(AWKWARD),
         "GET",
         V1,
         "/enrich/status",
@@ -54,7 +53,7 @@ CALLS: dict[str, tuple[Call[Any], str, Surface, str, dict[str, Any], Any]] = {
         None,
     ),
     "list_webhook_deliveries": (
-        endpoints.list_webhook_deliveries("w"),
+        enrichment.list_webhook_deliveries("w"),
         "GET",
         V1,
         "/webhooks/deliveries",
@@ -152,9 +151,11 @@ def test_an_export_can_leave_out_the_columns_of_smart_agents() -> None:
 
 
 def test_every_endpoint_is_tested() -> None:
-    functions = inspect.getmembers(endpoints, inspect.isfunction)
     assert CALLS.keys() == {
-        name for name, it in functions if it.__module__ == endpoints.__name__ and not name.startswith("_")
+        name
+        for module in (endpoints, enrichment)
+        for name, it in inspect.getmembers(module, inspect.isfunction)
+        if it.__module__ == module.__name__ and not name.startswith("_")
     }
 
 
@@ -199,9 +200,9 @@ def test_an_id_that_would_change_the_address_is_refused(list_id: str) -> None:
         lambda: endpoints.export_json(V2, list_id, None, 1, None),
         lambda: endpoints.add_leads(V2, list_id, ["a"], "k"),
         lambda: endpoints.remove_leads(V2, list_id, ["a"]),
-        lambda: endpoints.get_workflow_status(list_id),
-        lambda: endpoints.get_task_result(list_id),
-        lambda: endpoints.list_webhook_deliveries(list_id),
+        lambda: enrichment.get_workflow_status(list_id),
+        lambda: enrichment.get_task_result(list_id),
+        lambda: enrichment.list_webhook_deliveries(list_id),
     ):
         with pytest.raises(errors.ConfigurationError, match="is not a valid id"):
             ask()
@@ -249,13 +250,13 @@ def test_what_the_answer_says_about_reuse_wins(status: int, said: bool) -> None:
     ],
 )
 def test_deliveries_are_found_wherever_they_are(body: Any) -> None:
-    rows = endpoints.list_webhook_deliveries("w").parse(Ok(body, 200))
+    rows = enrichment.list_webhook_deliveries("w").parse(Ok(body, 200))
     assert [row.attempt for row in rows] == [1]
 
 
 @pytest.mark.parametrize("body", [{}, [], {"deliveries": {}}, {"other": [1]}])
 def test_no_deliveries(body: Any) -> None:
-    assert endpoints.list_webhook_deliveries("w").parse(Ok(body, 200)) == []
+    assert enrichment.list_webhook_deliveries("w").parse(Ok(body, 200)) == []
 
 
 def test_a_page_of_leads_is_kept_raw() -> None:

@@ -83,7 +83,10 @@ class Run:
         script = iter(answers)
         decide = decisions if callable(decisions) else _in_turn(decisions)
         flow = protocol.exchange(
-            request, parse, limits or protocol.RetryLimits(), clock=lambda: self.now, jitter=lambda: jitter
+            protocol.Call(request, parse),
+            limits or protocol.RetryLimits(),
+            clock=lambda: self.now,
+            jitter=lambda: jitter,
         )
         result: Any = None
         try:

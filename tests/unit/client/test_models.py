@@ -11,7 +11,7 @@ import pytest
 from pydantic import ValidationError
 
 from airflow_provider_cleanlist.client import responses
-from airflow_provider_cleanlist.client.models import Contact, EnrichmentType
+from airflow_provider_cleanlist.client.enrichment import Contact, EnrichmentType
 from airflow_provider_cleanlist.client.results import EnrichmentResult, WorkflowStatus
 
 MARA = Contact(first_name="Mara", last_name="Okafor", company_name="Quill", email="mara@quill.example")

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from airflow_provider_cleanlist.client.models import CONTACT_FIELDS
+from airflow_provider_cleanlist.client.enrichment import CONTACT_FIELDS
 from airflow_provider_cleanlist.contacts.addresses import clean_domain, clean_email, parse_linkedin_url
 from airflow_provider_cleanlist.contacts.cells import (
     clean_text,

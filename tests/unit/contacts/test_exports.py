@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from airflow_provider_cleanlist.client.models import CONTACT_FIELDS
+from airflow_provider_cleanlist.client.enrichment import CONTACT_FIELDS
 from airflow_provider_cleanlist.contacts.columns import plan_columns
 from airflow_provider_cleanlist.contacts.errors import ColumnError
 from airflow_provider_cleanlist.contacts.reading import UsableRow, read_contacts

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_cleanlist.client.models import CONTACT_FIELDS, Contact
+from airflow_provider_cleanlist.client.enrichment import CONTACT_FIELDS, Contact
 from airflow_provider_cleanlist.contacts.identity import (
     IDENTITY_BYTES,
     Deduplicator,

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from airflow_provider_cleanlist.client.models import Contact
+from airflow_provider_cleanlist.client.enrichment import Contact
 from airflow_provider_cleanlist.contacts import cells, columns, reading, sources
 from airflow_provider_cleanlist.contacts.errors import (
     ColumnError,

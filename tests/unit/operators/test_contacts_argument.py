@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from airflow.providers.common.compat.sdk import DAG, TaskGroup, task
 
-from airflow_provider_cleanlist.client.models import Contact
+from airflow_provider_cleanlist.client.enrichment import Contact
 from airflow_provider_cleanlist.exceptions import CleanlistConfigurationError
 from airflow_provider_cleanlist.operators.bulk_enrich import BulkEnrichOperator
 

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, TaskDeferred
 
+from airflow_provider_cleanlist.client.enrichment import EnrichmentType
 from airflow_provider_cleanlist.client.errors import ErrorInfo, SubmissionUnknownError
-from airflow_provider_cleanlist.client.models import EnrichmentType
 from airflow_provider_cleanlist.exceptions import (
     CleanlistConfigurationError,
     CleanlistStateError,

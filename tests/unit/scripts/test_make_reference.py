@@ -42,9 +42,10 @@ def test_a_module_without_a_place_gets_one() -> None:
 
 
 def test_every_endpoint_that_the_client_uses_is_in_the_contract() -> None:
-    source = (ROOT / PACKAGE / "client" / "endpoints.py").read_text(encoding="utf-8")
+    files = (ROOT / PACKAGE / "client" / name for name in ("endpoints.py", "enrichment.py"))
+    source = "".join(file.read_text(encoding="utf-8") for file in files)
     used = re.findall(r"``(GET|POST|PATCH|DELETE) (/[^`?]*)", source)
-    assert len(used) == len(re.findall(r"^def [a-z]", source, re.MULTILINE)) > 10
+    assert len(used) == len(re.findall(r"^(?:def [a-z].*|\)) -> Call\[", source, re.MULTILINE)) > 10
     for method, path in used:
         row = rf"^\| `{method} /api/v\d(/public)?{re.escape(path)}` \| \w"
         assert re.search(row, PAGES["contract.md"], re.MULTILINE), (method, path)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_cleanlist.client.models import EnrichmentType
+from airflow_provider_cleanlist.client.enrichment import EnrichmentType
 from airflow_provider_cleanlist.contacts.identity import IDENTITY_BYTES
 from airflow_provider_cleanlist.submission.credits import credits_to_resubmit
 from airflow_provider_cleanlist.submission.decision import (

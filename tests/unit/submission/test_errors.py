@@ -8,7 +8,7 @@ import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
 
 from airflow_provider_cleanlist.client import errors
-from airflow_provider_cleanlist.client.models import EnrichmentType
+from airflow_provider_cleanlist.client.enrichment import EnrichmentType
 from airflow_provider_cleanlist.exceptions import CleanlistConfigurationError, CleanlistStateError
 from airflow_provider_cleanlist.submission.errors import (
     moved_contacts,

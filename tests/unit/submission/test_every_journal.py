@@ -17,8 +17,8 @@ import pytest
 import sqlalchemy as sa
 from airflow.providers.common.compat.sdk import ObjectStoragePath
 
+from airflow_provider_cleanlist.client.enrichment import Contact, EnrichmentType
 from airflow_provider_cleanlist.client.errors import ErrorInfo, ServerError, SubmissionUnknownError
-from airflow_provider_cleanlist.client.models import Contact, EnrichmentType
 from airflow_provider_cleanlist.client.responses import BulkEnrichment
 from airflow_provider_cleanlist.contacts.identity import IDENTITY_BYTES, identity
 from airflow_provider_cleanlist.contacts.sources import RecordsSource

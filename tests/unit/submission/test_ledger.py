@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy.dialects import mysql
 
-from airflow_provider_cleanlist.client.models import Contact, EnrichmentType
+from airflow_provider_cleanlist.client.enrichment import Contact, EnrichmentType
 from airflow_provider_cleanlist.client.responses import BulkEnrichment
 from airflow_provider_cleanlist.client.results import WorkflowEnd
 from airflow_provider_cleanlist.contacts.identity import IDENTITY_BYTES, identity, normalise

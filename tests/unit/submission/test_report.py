@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from airflow_provider_cleanlist.client.models import EnrichmentType
+from airflow_provider_cleanlist.client.enrichment import EnrichmentType
 from airflow_provider_cleanlist.client.results import WorkflowEnd
 from airflow_provider_cleanlist.contacts.identity import IDENTITY_BYTES, RejectionReason
 from airflow_provider_cleanlist.contacts.report import ReadReport, Tally

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import pytest
 
 from airflow_provider_cleanlist.client import errors
-from airflow_provider_cleanlist.client.models import Contact, EnrichmentType
+from airflow_provider_cleanlist.client.enrichment import Contact, EnrichmentType
 from airflow_provider_cleanlist.client.responses import BulkEnrichment
 from airflow_provider_cleanlist.client.transport import SendObserver
 from airflow_provider_cleanlist.contacts.identity import IDENTITY_BYTES

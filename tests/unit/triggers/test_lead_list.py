@@ -11,8 +11,8 @@ import pytest
 from airflow.triggers import base
 
 from airflow_provider_cleanlist.client import errors
-from airflow_provider_cleanlist.client.endpoints import Call
 from airflow_provider_cleanlist.client.lead_lists import LeadLists
+from airflow_provider_cleanlist.client.protocol import Call
 from airflow_provider_cleanlist.client.rate_limit.core import Priority
 from airflow_provider_cleanlist.client.responses import LeadList, LeadListPage
 from airflow_provider_cleanlist.client.settings import ClientSettings, build_settings

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_cleanlist.client import errors
-from airflow_provider_cleanlist.client.endpoints import Call
+from airflow_provider_cleanlist.client.protocol import Call
 from airflow_provider_cleanlist.client.results import WorkflowStatus
 from airflow_provider_cleanlist.triggers.shared_poller import MAX_IN_FLIGHT, InFlightRequests
 from airflow_provider_cleanlist.waiting.wait import StatusCheck, status_call
