@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_cleanlist.client import errors, models, results
+from airflow_provider_cleanlist.client import errors, responses, results
 from airflow_provider_cleanlist.client.client import CleanlistClient
 from airflow_provider_cleanlist.client.enrichment import Contact, EnrichmentType
 from airflow_provider_cleanlist.sandbox.server import SandboxServer
@@ -44,7 +44,7 @@ def plain(sandbox: SandboxServer, connect: Any) -> CleanlistClient:
     return made
 
 
-def managed_list(client: CleanlistClient) -> models.LeadList:
+def managed_list(client: CleanlistClient) -> responses.LeadList:
     (found,) = (item for item in client.iter_lead_lists() if item.name == "Extension Leads")
     return found
 
