@@ -248,7 +248,7 @@ def test_pages_end_however_the_end_is_said(
             assert [set(lead) for lead in page.leads] == [{"email", "domain"}] * 7
 
 
-def counted(pages: Iterator[models.LeadPage]) -> list[int]:
+def counted(pages: Iterator[responses.LeadPage]) -> list[int]:
     """Read pages until the reader is stopped, and return their sizes."""
     sizes = []
 
