@@ -205,10 +205,10 @@ class CleanlistClient:
             UnexpectedResponseError: The pages never end, or lists are missing on each of several readings.
         """
         reading = read_lead_lists(self._surface, lambda item: item if may_be_named(name, item) else None)
-        page: responses.LeadListPage | None = None
+        call = next(reading)
         try:
             while True:
-                page = self.run(reading.send(page) if page is not None else next(reading))
+                call = reading.send(self.run(call))
         except StopIteration as end:
             found: list[responses.LeadList] = end.value.named(name)
             return found

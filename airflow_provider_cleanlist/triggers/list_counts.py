@@ -14,7 +14,7 @@ from airflow_provider_cleanlist.client.lead_lists import LeadLists, read_lead_li
 from airflow_provider_cleanlist.client.messages import POLL_MAX_WAIT_SECONDS
 from airflow_provider_cleanlist.client.protocol import Call
 from airflow_provider_cleanlist.client.rate_limit.core import Priority
-from airflow_provider_cleanlist.client.responses import LeadList, LeadListPage
+from airflow_provider_cleanlist.client.responses import LeadList
 from airflow_provider_cleanlist.triggers.shared_poller import SharedPoller, shared_poller
 
 T = TypeVar("T")
@@ -133,10 +133,10 @@ class SharedCounts:
     async def _all_lists(self) -> LeadLists:
         surface = (await self._poller.settings()).surface
         reading = read_lead_lists(surface, lambda item: _counts_of(item, name=item.name), pages=MAX_PAGES)
-        page: LeadListPage | None = None
+        call = next(reading)
         try:
             while True:
-                page = await self._run(reading.send(page) if page is not None else next(reading))
+                call = reading.send(await self._run(call))
         except StopIteration as end:
             lists: LeadLists = end.value
             return lists
