@@ -42,9 +42,6 @@ written, which rows and records belong together, and in which of them something 
 Differs = Callable[["ColumnElement[Any]", "ColumnElement[Any]", ColumnType], "ColumnElement[bool]"]
 """Whether a stored value, which can be NULL, is not the given one, to the letter; the type is that of the given one."""
 
-MayLeaveOutRows = Callable[["Connection", sa.Table], bool]
-"""Whether a table has a trigger or rule that may leave out rows that are written to it."""
-
 ForeignTables = Callable[["Connection", str | None, Sequence[str]], Sequence[str]]
 """Returns which of some names in a schema are not tables that can be trusted as our own, each with what it is."""
 
@@ -54,14 +51,9 @@ ReferringKeys = Callable[["Connection", sa.Table], Sequence[str]]
 TextLengths = Callable[["Connection", sa.Table], Mapping[str, int]]
 """Returns the columns of a table that limit the length of a text, with their characters."""
 
-
-StoredForms = Callable[["Connection", sa.Table], Mapping[str, str]]
-"""Returns the columns of a table that round values or compare texts in a way of their own, each with the SQL of what
-becomes of a value, ``{}``, in it."""
-
-
 AboutTable = Callable[["Connection", sa.Table], Mapping[str, str]]
-"""Returns something about parts of a table, by their names: the SQL types of columns, or what constraints demand."""
+"""Returns something about parts of a table, by their names: the SQL types of columns, what columns make of a value, as
+the SQL of what becomes of ``{}``, or what constraints demand."""
 
 
 class RowStream(Protocol):
@@ -218,47 +210,38 @@ def is_distinct(old: ColumnElement[Any], new: ColumnElement[Any], _: ColumnType)
     return old.is_distinct_from(new)
 
 
+def ask_catalog(connection: Connection, table: sa.Table, query: str) -> Any:
+    """Ask a catalog about a table.
+
+    Args:
+        connection: An open connection.
+        table: The table.
+        query: A query with the parameters ``:name`` and ``:place``, of the table and its schema, which can be NULL.
+    """
+    return connection.execute(sa.text(query), {"name": table.name, "place": table.schema})
+
+
 def lengths_by_query(query: str) -> TextLengths:
-    """Return how to ask a catalog for the lengths of columns.
-
-    Args:
-        query: A query with the parameters ``:name`` and ``:place``, of the table and its schema, which can be NULL. It
-            returns the name of a column and its length.
-    """
-
-    def find(connection: Connection, table: sa.Table) -> dict[str, int]:
-        parameters = {"name": table.name, "place": table.schema}
-        return {name: int(length) for name, length in connection.execute(sa.text(query), parameters)}
-
-    return find
+    """Return how to ask for the lengths of columns, by a query for names of columns and their lengths."""
+    return lambda connection, table: {
+        name: int(length) for name, length in ask_catalog(connection, table, query)
+    }
 
 
-def forms_by_query(query: str) -> StoredForms:
-    """Return how to ask a catalog for columns that round values or compare texts in a way of their own.
-
-    Args:
-        query: A query with the parameters ``:name`` and ``:place``, of the table and its schema, which can be NULL. It
-            returns the name of a column and the SQL of what becomes of a value, ``{}``, in it.
-    """
-
-    def find(connection: Connection, table: sa.Table) -> dict[str, str]:
-        parameters = {"name": table.name, "place": table.schema}
-        return {name: str(form) for name, form in connection.execute(sa.text(query), parameters)}
-
-    return find
+def forms_by_query(query: str) -> AboutTable:
+    """Return how to ask for what columns make of values, by a query for names of columns and SQL, ``{}`` a value."""
+    return lambda connection, table: {name: str(form) for name, form in ask_catalog(connection, table, query)}
 
 
 def texts_by_query(query: str) -> AboutTable:
-    """Return how to ask a catalog for something about parts of a table.
+    """Return how to ask for something about parts of a table, by a query for names and texts.
 
-    Args:
-        query: A query with the parameters ``:name`` and ``:place``, of the table and its schema, which can be NULL. It
-            returns names and texts; a name that comes with different texts is left out.
+    A name that comes with different texts is left out.
     """
 
     def find(connection: Connection, table: sa.Table) -> dict[str, str]:
         found: dict[str, set[str]] = {}
-        for name, text in connection.execute(sa.text(query), {"name": table.name, "place": table.schema}):
+        for name, text in ask_catalog(connection, table, query):
             found.setdefault(str(name), set()).add(str(text))
         return {name: texts.pop() for name, texts in found.items() if len(texts) == 1}
 
@@ -266,18 +249,10 @@ def texts_by_query(query: str) -> AboutTable:
 
 
 def keys_by_query(query: str) -> ReferringKeys:
-    """Return how to ask a catalog for foreign keys.
-
-    Args:
-        query: A query with the parameters ``:name`` and ``:place``, of the table and its schema, which can be NULL. It
-            returns the name of a table and of its foreign key.
-    """
-
-    def find(connection: Connection, table: sa.Table) -> list[str]:
-        parameters = {"name": table.name, "place": table.schema}
-        return [f"{name} ({key})" for name, key in connection.execute(sa.text(query), parameters)]
-
-    return find
+    """Return how to ask for foreign keys that refer to a table, by a query for names of tables and of their keys."""
+    return lambda connection, table: [
+        f"{name} ({key})" for name, key in ask_catalog(connection, table, query)
+    ]
 
 
 def driver_connection(connection: Connection) -> Any:
@@ -438,13 +413,13 @@ class Database:
     count_settings: Sequence[str] = ()
     counts_affected: bool = True
     text_lengths: TextLengths = lambda *_: {}
-    stored_forms: StoredForms = lambda *_: {}
-    written_forms: StoredForms = lambda *_: {}
+    stored_forms: AboutTable = lambda *_: {}
+    written_forms: AboutTable = lambda *_: {}
     column_types: AboutTable = lambda *_: {}
     conditions: AboutTable = lambda *_: {}
     referring_keys: ReferringKeys = lambda *_: ()
     foreign_tables: ForeignTables = lambda *_: ()
-    may_leave_out_rows: MayLeaveOutRows = lambda *_: False
+    may_leave_out_rows: Callable[[Connection, sa.Table], bool] = lambda *_: False
 
     lock: Lock | None = None
     analyze: Callable[[sa.Table, Sequence[str]], Any] | None = None

@@ -13,6 +13,7 @@ from sqlalchemy.dialects import mysql
 from airflow_provider_cleanlist.warehouse.dialects.base import (
     Database,
     Lock,
+    ask_catalog,
     driver_package,
     execute_many,
     first_argument,
@@ -80,6 +81,10 @@ _WRITTEN_FORMS = """
 SELECT column_name, 'CONVERT_TZ({}, ''+00:00'', @@SESSION.time_zone)'
 FROM information_schema.columns
 WHERE table_schema = COALESCE(:place, DATABASE()) AND table_name = :name AND data_type = 'timestamp'
+"""
+_ENGINE_WITHOUT_TRANSACTIONS = """
+SELECT t.engine FROM information_schema.tables t JOIN information_schema.engines e ON e.engine = t.engine
+WHERE t.table_schema = COALESCE(:place, DATABASE()) AND t.table_name = :name AND e.transactions <> 'YES'
 """
 _PORTION_CHARACTERS = 256 * 1024
 _CONDITIONS = """
@@ -164,12 +169,7 @@ def _check(connection: Connection, table: sa.Table) -> None:
     Raises:
         LoadConfigurationError: The table is in such an engine.
     """
-    query = sa.text(
-        "SELECT t.engine FROM information_schema.tables t JOIN information_schema.engines e ON e.engine = t.engine "
-        "WHERE t.table_schema = COALESCE(:place, DATABASE()) AND t.table_name = :name AND e.transactions <> 'YES'"
-    )
-    engine = connection.execute(query, {"place": table.schema, "name": table.name}).scalar()
-    if engine is not None:
+    if engine := ask_catalog(connection, table, _ENGINE_WITHOUT_TRANSACTIONS).scalar():
         raise LoadConfigurationError(
             f"{table.name} is a table of the engine {engine}, which has no transactions: ALTER TABLE .. ENGINE=InnoDB."
         )

@@ -1,5 +1,7 @@
 """PostgreSQL: rows arrive by COPY, staging tables are unlogged, and LOCK TABLE makes loads wait for each other."""
 
+# ruff: noqa: S608 - queries are made of this file's own constants
+
 from __future__ import annotations
 
 import re
@@ -13,6 +15,7 @@ from sqlalchemy.dialects import postgresql
 from airflow_provider_cleanlist.warehouse.dialects.base import (
     Database,
     TableStatement,
+    ask_catalog,
     driver_connection,
     driver_package,
     forms_by_query,
@@ -31,14 +34,17 @@ if TYPE_CHECKING:
 
 _COPY_SPECIAL = re.compile(r"[\\\t\n\r]")
 
-
+# The table of a query, by ``:name`` and ``:place``, its schema; the ``search_path`` finds it where that is NULL.
+_TABLE = """(
+SELECT t.oid FROM pg_class t JOIN pg_namespace s ON s.oid = t.relnamespace
+WHERE t.relname = CAST(:name AS name)
+AND (s.nspname = CAST(:place AS name) OR CAST(:place AS text) IS NULL AND pg_table_is_visible(t.oid)))"""
 # A DELETE reaches partitions, tables that inherit, and what the rules of a view or table name. A partition has a copy
 # of each key that refers to the whole. A key that is checked at the end of the transaction does not mind that a row
 # is deleted and inserted again.
-_REFERRING_KEYS = """
+_REFERRING_KEYS = f"""
 WITH RECURSIVE reached (oid) AS (
-SELECT t.oid FROM pg_class t JOIN pg_namespace s ON s.oid = t.relnamespace
-WHERE t.relname = :name AND (s.nspname = :place OR CAST(:place AS text) IS NULL AND pg_table_is_visible(t.oid))
+SELECT {_TABLE}
 UNION
 SELECT b.below FROM reached a JOIN (
 SELECT inhparent AS above, inhrelid AS below FROM pg_inherits
@@ -57,18 +63,14 @@ FROM pg_constraint k JOIN keys c ON c.oid = k.oid
 WHERE k.conparentid = 0 AND NOT (k.condeferred AND k.confdeltype = 'a')
 ORDER BY 1, 2
 """
-_HIDES_ROWS = """
-SELECT row_security_active(t.oid) FROM pg_class t JOIN pg_namespace s ON s.oid = t.relnamespace
-WHERE t.relname = :name AND (s.nspname = :place OR CAST(:place AS text) IS NULL AND pg_table_is_visible(t.oid))
-"""
+_HIDES_ROWS = f"SELECT row_security_active({_TABLE})"
 # Triggers BEFORE or INSTEAD OF (bits 2 and 64), of partitions too; and what a view's condition hides is left out of it.
-_MAY_LEAVE_OUT_ROWS = """
+_MAY_LEAVE_OUT_ROWS = f"""
 SELECT t.relkind = 'v'
 OR EXISTS (SELECT 1 FROM pg_rewrite r WHERE r.ev_class = t.oid AND r.ev_type IN ('2', '3'))
 OR EXISTS (SELECT 1 FROM pg_trigger g WHERE NOT g.tgisinternal AND g.tgtype & 66 <> 0
 AND (g.tgrelid = t.oid OR g.tgrelid IN (SELECT i.inhrelid FROM pg_inherits i WHERE i.inhparent = t.oid)))
-FROM pg_class t JOIN pg_namespace s ON s.oid = t.relnamespace
-WHERE t.relname = :name AND (s.nspname = :place OR CAST(:place AS text) IS NULL AND pg_table_is_visible(t.oid))
+FROM pg_class t WHERE t.oid = {_TABLE}
 """
 # Triggers, rules, policies, defaults, checks and expressions of a table run with the rights of whoever uses it, even
 # views of whoever plans a query. Who can become us, or own what the table is in, gains nothing by it. A superuser
@@ -88,52 +90,46 @@ AND pg_has_role(t.relowner, r.oid, 'MEMBER'))
 ))
 ORDER BY 1
 """
-_TEXT_LENGTHS = """
+_TEXT_LENGTHS = f"""
 SELECT a.attname, GREATEST(a.atttypmod, d.typtypmod) - 4
 FROM pg_attribute a JOIN pg_type d ON d.oid = a.atttypid
-JOIN pg_class t ON t.oid = a.attrelid JOIN pg_namespace s ON s.oid = t.relnamespace
 WHERE CASE d.typtype WHEN 'd' THEN d.typbasetype ELSE d.oid END
 IN (CAST('varchar' AS regtype), CAST('bpchar' AS regtype)) AND GREATEST(a.atttypmod, d.typtypmod) > 4
-AND t.relname = :name AND (s.nspname = :place OR CAST(:place AS text) IS NULL AND pg_table_is_visible(t.oid))
+AND a.attrelid = {_TABLE}
 """
-_CASTS = """
-SELECT a.attname, CONCAT('CAST({{}} AS ', format_type(a.atttypid, a.atttypmod), ')')
+
+
+def _casts(types: str) -> str:
+    """Return the query for the columns of some types, each with the SQL that casts a value, ``{}``, to its type."""
+    return f"""
+SELECT a.attname, 'CAST({{}} AS ' || format_type(a.atttypid, a.atttypmod) || ')'
 FROM pg_attribute a JOIN pg_type d ON d.oid = a.atttypid
 JOIN pg_type y ON y.oid = CASE d.typtype WHEN 'd' THEN d.typbasetype ELSE d.oid END
-JOIN pg_class t ON t.oid = a.attrelid JOIN pg_namespace s ON s.oid = t.relnamespace
-WHERE NOT a.attisdropped AND a.attnum > 0 AND ({which})
-AND t.relname = :name AND (s.nspname = :place OR CAST(:place AS text) IS NULL AND pg_table_is_visible(t.oid))
+WHERE NOT a.attisdropped AND a.attnum > 0 AND a.attrelid = {_TABLE} AND ({types})
 """
+
+
 # Types that no text becomes without a cast.
 _CAST_NAMES = "'uuid', 'inet', 'cidr', 'macaddr', 'macaddr8', 'xml', 'time', 'timetz', 'interval'"
 _OWN_TYPES = f"y.typtype = 'e' OR y.typname IN ({_CAST_NAMES})"
-_WRITTEN_FORMS = _CASTS.format(which=_OWN_TYPES)
-_STORED_FORMS = _CASTS.format(
-    which=f"{_OWN_TYPES} OR y.typname IN ('citext', 'float4', 'int2', 'int4', 'int8', 'date', 'timestamp') "
+_WRITTEN_FORMS = _casts(_OWN_TYPES)
+_STORED_FORMS = _casts(
+    f"{_OWN_TYPES} OR y.typname IN ('citext', 'float4', 'int2', 'int4', 'int8', 'date', 'timestamp') "
     "OR y.typname IN ('numeric', 'timestamptz') AND GREATEST(a.atttypmod, d.typtypmod) >= 0"
 )
 _PUBLISHED = """
 SELECT count(*) FROM pg_publication_tables t JOIN pg_publication p ON p.pubname = t.pubname
 WHERE (p.pubupdate OR p.pubdelete) AND t.tablename = :name AND t.schemaname = COALESCE(:place, current_schema())
 """
-
-
-_COLUMN_TYPES = """
-SELECT a.attname, format_type(a.atttypid, a.atttypmod)
-FROM pg_attribute a JOIN pg_class t ON t.oid = a.attrelid JOIN pg_namespace s ON s.oid = t.relnamespace
-WHERE NOT a.attisdropped AND a.attnum > 0
-AND t.relname = :name AND (s.nspname = :place OR CAST(:place AS text) IS NULL AND pg_table_is_visible(t.oid))
+_COLUMN_TYPES = f"""
+SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute
+WHERE NOT attisdropped AND attnum > 0 AND attrelid = {_TABLE}
 """
-_CONDITIONS = """
-SELECT k.name, k.condition
-FROM pg_class t JOIN pg_namespace s ON s.oid = t.relnamespace JOIN (
-SELECT conname AS name, pg_get_constraintdef(oid) AS condition, conrelid AS relation
-FROM pg_constraint WHERE contype IN ('c', 'x')
+_CONDITIONS = f"""
+SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint WHERE contype IN ('c', 'x') AND conrelid = {_TABLE}
 UNION ALL
-SELECT i.relname, CONCAT('UNIQUE ', substr(pg_get_indexdef(i.oid), strpos(pg_get_indexdef(i.oid), '('))), x.indrelid
-FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid WHERE x.indisunique
-) k ON k.relation = t.oid
-WHERE t.relname = :name AND (s.nspname = :place OR CAST(:place AS text) IS NULL AND pg_table_is_visible(t.oid))
+SELECT i.relname, 'UNIQUE ' || substr(pg_get_indexdef(i.oid), strpos(pg_get_indexdef(i.oid), '('))
+FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid WHERE x.indisunique AND x.indrelid = {_TABLE}
 """
 
 
@@ -244,16 +240,11 @@ def _speak_utf8(connection: Any) -> None:
             connection.set_client_encoding("UTF8")
 
 
-def _asked(connection: Connection, table: sa.Table, query: str) -> Any:
-    """Return the value that the catalog has for a table."""
-    return connection.execute(sa.text(query), {"name": table.name, "place": table.schema}).scalar()
-
-
 def _make_updatable(connection: Connection, table: sa.Table) -> None:
     """Give a new table without a key a replica identity, if a publication would refuse changes of its rows."""
     if table.primary_key.columns:
         return
-    if _asked(connection, table, _PUBLISHED):
+    if ask_catalog(connection, table, _PUBLISHED).scalar():
         connection.execute(TableStatement("ALTER TABLE {table} REPLICA IDENTITY FULL", table))
 
 
@@ -263,7 +254,7 @@ def _check(connection: Connection, table: sa.Table) -> None:
     Raises:
         LoadConfigurationError: Row-level security applies to the role of the connection.
     """
-    if _asked(connection, table, _HIDES_ROWS):
+    if ask_catalog(connection, table, _HIDES_ROWS).scalar():
         raise LoadConfigurationError(
             f"Row-level security of {table} applies to the role of this connection, and rows that it hides would be "
             "inserted again. Nothing was written. Use a role with BYPASSRLS, or the table's owner without FORCE ROW "
@@ -277,7 +268,7 @@ def _foreign_tables(connection: Connection, schema: str | None, names: Sequence[
 
 
 def _may_leave_out_rows(connection: Connection, table: sa.Table) -> bool:
-    return bool(_asked(connection, table, _MAY_LEAVE_OUT_ROWS))
+    return bool(ask_catalog(connection, table, _MAY_LEAVE_OUT_ROWS).scalar())
 
 
 def _differs(old: ColumnElement[Any], new: ColumnElement[Any], _: ColumnType) -> ColumnElement[bool]:
