@@ -144,7 +144,7 @@ def _missing(publication: Publication, on_missing: OnMissing) -> Select[Any]:
     """Return the keys of the list's rows that were not read."""
     old, staged = publication.target.alias("old"), publication.source().alias("staged")
     key = publication.plan.key
-    absent = publication.staged_key(staged).is_(None)
+    absent = staged.c[publication.staged_key_names()[0]].is_(None)
     alive = [old.c[naming.DELETED_AT].is_(None)] if on_missing == "soft_delete" else []
     mark = sa.literal("", publication.database.types.text).label(DROP)
     rows = sa.select(*(old.c[name] for name in key), mark).distinct()

@@ -78,22 +78,19 @@ class Publication:
         return [("removed", removed), ("inserted", self._insert(target, source))]
 
     def removals(self) -> list[Any]:
-        """Return statements that would remove what the load removes, if they ran first."""
-        target = self.target
-        if self.spec.mode == "merge":
-            return [statement for _, statement in self._missing(target, ~self._staged(target))]
-        return [target.delete().where(*self.scope(target))]
+        """Return the statements that remove rows."""
+        return [statement for effect, statement in self.statements() if effect == "removed"]
 
     def _staging_names(self) -> dict[str, str]:
         return {column.target: column.staging for column in self.plan.columns}
 
     def source(self) -> FromClause:
         """Return the staged records, one for each key: the last row of the last page wins."""
-        names = self._staging_names()
-        key = [self._stored(name, self.stage.c[names[name]]) for name in self.plan.key if name in names]
         if self.counts.keys == self.counts.rows and self.stored_forms.keys().isdisjoint(self.plan.key):
             return self.stage
-        columns = [column.staging for column in self.plan.columns]
+        names = self._staging_names()
+        key = [value for name, value in self._key_values(self.stage).items() if name in names]
+        columns = names.values()
         order = (self.stage.c[PAGE].desc(), self.stage.c[ROW].desc())
         rank = sa.func.row_number().over(partition_by=key, order_by=order).label("_rank")
         ranked = sa.select(*(self.stage.c[name] for name in columns), rank).subquery()
@@ -184,37 +181,28 @@ class Publication:
         staging = self._staging_names()
         return [staging[name] for name in self.plan.key if name in staging]
 
-    def staged_key(self, source: FromClause) -> ColumnElement[Any]:
-        """Return a staging column of the key, which is never NULL."""
-        return source.c[self.staged_key_names()[0]]
+    def _key_values(self, source: FromClause) -> dict[str, ColumnElement[Any]]:
+        """Return what each column of the key is compared with: what is staged, or what all rows of the load have."""
+        staging, constants = self._staging_names(), self._constants()
+        return {
+            name: self._stored(name, source.c[staging[name]] if name in staging else constants[name])
+            for name in self.plan.key
+        }
 
     def same_key(self, target: FromClause, source: FromClause) -> ColumnElement[bool]:
         """Whether a row of the target and a staged record have the same key."""
-        staging, constants = self._staging_names(), self._constants()
-        return sa.and_(
-            *(
-                target.c[name]
-                == self._stored(name, source.c[staging[name]] if name in staging else constants[name])
-                for name in self.plan.key
-            )
-        )
+        return sa.and_(*(target.c[name] == value for name, value in self._key_values(source).items()))
 
     def _staged(self, target: sa.Table) -> ColumnElement[bool]:
         """Whether there is a staged record with the key of a row of the target."""
-        staging, constants = self._staging_names(), self._constants()
-        fixed = [
-            target.c[name] == self._stored(name, constants[name])
-            for name in self.plan.key
-            if name in constants
-        ]
-        staged = {
-            name: self._stored(name, self.stage.c[staging[name]]) for name in self.plan.key if name in staging
-        }
-        names = [*staged]
-        if len(names) > 1 or self.database.plans_exists:  # not every database compares tuples
-            same = (target.c[name] == staged[name] for name in names)
-            return sa.exists().select_from(self.stage).where(*fixed, *same)
-        return sa.and_(*fixed, target.c[names[0]].in_(sa.select(staged[names[0]]).select_from(self.stage)))
+        staged = [name for name in self.plan.key if name in self._staging_names()]
+        if len(staged) > 1 or self.database.plans_exists:  # not every database compares tuples
+            return sa.exists().select_from(self.stage).where(self.same_key(target, self.stage))
+        fixed = self._key_values(self.stage)
+        found = sa.select(fixed.pop(staged[0])).select_from(self.stage)
+        return sa.and_(
+            *(target.c[name] == value for name, value in fixed.items()), target.c[staged[0]].in_(found)
+        )
 
     def of_list(self, target: FromClause) -> ColumnElement[bool]:
         """Whether a row of the target belongs to the list."""
