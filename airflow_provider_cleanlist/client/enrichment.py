@@ -59,6 +59,15 @@ class EnrichmentType(StrEnum):
         return emails * per_email + phones * per_phone
 
 
+def worst_case_credits(contacts: Mapping[EnrichmentType, int]) -> int:
+    """Return the credits that contacts cost when everything asked for is found.
+
+    Args:
+        contacts: Their number by what is asked for.
+    """
+    return sum(kind.worst_case_credits * count for kind, count in contacts.items())
+
+
 @dataclass(frozen=True, slots=True, repr=False)
 class Contact:
     """One person to enrich.

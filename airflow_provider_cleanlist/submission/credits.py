@@ -5,20 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from airflow_provider_cleanlist.client.enrichment import EnrichmentType
+from airflow_provider_cleanlist.client.enrichment import EnrichmentType, worst_case_credits
 from airflow_provider_cleanlist.client.results import WorkflowEnd
 from airflow_provider_cleanlist.exceptions import CleanlistCreditLimitError
 from airflow_provider_cleanlist.submission.journal import Batch
 from airflow_provider_cleanlist.wording import counted
-
-
-def worst_case_credits(contacts: Mapping[EnrichmentType, int]) -> int:
-    """Return the credits that contacts cost when everything asked for is found.
-
-    Args:
-        contacts: Their number by what is asked for.
-    """
-    return sum(kind.worst_case_credits * count for kind, count in contacts.items())
 
 
 def may_have_cost(batches: Iterable[Batch]) -> int:

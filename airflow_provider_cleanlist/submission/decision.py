@@ -7,15 +7,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from airflow_provider_cleanlist.client.enrichment import EnrichmentType
-from airflow_provider_cleanlist.submission.credits import worst_case_credits
+from airflow_provider_cleanlist.client.enrichment import EnrichmentType, worst_case_credits
+from airflow_provider_cleanlist.submission.errors import JournalMissingError
 from airflow_provider_cleanlist.submission.history import PersonDecision
-from airflow_provider_cleanlist.submission.journal import (
-    DECIDED_BY_LENGTH,
-    Batch,
-    Journal,
-    JournalMissingError,
-)
+from airflow_provider_cleanlist.submission.journal import DECIDED_BY_LENGTH, Batch, Journal
 from airflow_provider_cleanlist.task_log import TaskLog
 from airflow_provider_cleanlist.wording import counted
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from airflow_provider_cleanlist.client import errors
-from airflow_provider_cleanlist.client.enrichment import EnrichmentType
+from airflow_provider_cleanlist.client.enrichment import EnrichmentType, worst_case_credits
 from airflow_provider_cleanlist.contacts.errors import SourceError, SourceUnavailableError
 from airflow_provider_cleanlist.contacts.report import ReadReport
 from airflow_provider_cleanlist.exceptions import (
@@ -21,24 +21,51 @@ from airflow_provider_cleanlist.exceptions import (
     CleanlistStoppedError,
     to_airflow,
 )
-from airflow_provider_cleanlist.submission.credits import worst_case_credits
 from airflow_provider_cleanlist.submission.history import IN_FLIGHT_SECONDS
-from airflow_provider_cleanlist.submission.journal import (
-    JournalConfigurationError,
-    JournalCorruptError,
-    JournalError,
-    JournalMissingError,
-    JournalOrganisationError,
-)
 from airflow_provider_cleanlist.wording import counted
 
 MAX_ROWS_NAMED = 20
+_NOT_KNOWN_HERE = (
+    "This is try {try_number} of the task, and {place} knows no earlier attempt of it: they recorded elsewhere what "
+    "they submitted, or nowhere, or failed before they could, or it was deleted, or replaced by an older backup. "
+    "Nothing was submitted in this attempt. Check in the Cleanlist portal what they did. If they submitted nothing, or "
+    "to pay again, clear the task with a new force_resubmit value: it submits all contacts. If they recorded it "
+    "elsewhere, set [cleanlist] ledger_conn_id and journal_path as they were, and clear the task again."
+)
 OTHER_ORGANISATION = (
     "Another organisation: {what}. Continuing would leave out contacts that this organisation has never submitted. "
     "Give the connection a key of the first organisation again, or use a new force_resubmit value to submit all "
     "contacts for the second one. If a force_resubmit value has done that before, keep giving that value; the first "
     "organisation then needs a new DAG run."
 )
+
+
+class JournalError(Exception):
+    """Base class of errors of the record of submissions."""
+
+
+class JournalCorruptError(JournalError):
+    """The record is damaged, so it cannot be determined what was paid."""
+
+
+class JournalUnavailableError(JournalError):
+    """The record cannot be read or written at present."""
+
+
+class JournalTakenOverError(JournalError):
+    """Another attempt of the task has taken over, and this one must not submit anything more."""
+
+
+class JournalMissingError(JournalError):
+    """What earlier attempts submitted is not recorded anywhere."""
+
+
+class JournalConfigurationError(JournalError):
+    """The journal cannot be used as configured; a retry would fail the same way."""
+
+
+class JournalOrganisationError(JournalError):
+    """This run and task has submitted contacts for another organisation."""
 
 
 class UndecidedError(Exception):
@@ -262,26 +289,28 @@ def refused_by_api(error: errors.ApiError, rows: list[int]) -> errors.ApiError:
 
 
 def not_accepted(
-    error: errors.ApiError, *, batch: int, cost: int, left: int, cost_left: int, balance: float | None
+    error: errors.ApiError,
+    *,
+    batch: Mapping[EnrichmentType, int],
+    left: Mapping[EnrichmentType, int],
+    balance: float | None,
 ) -> errors.ApiError:
     """Add to a refusal that ends the task what it means for the money.
 
     Args:
         error: The API's answer.
-        batch: Contacts in the refused batch.
-        cost: Credits that the batch costs at most.
-        left: Contacts in it and after it.
-        cost_left: Credits that all of these cost at most.
+        batch: Contacts in the refused batch, by what was asked for.
+        left: Contacts in it and after it, by what was asked for.
         balance: Credits the organisation has now; None when that does not matter or is not known.
     """
     hint = (
         "This batch was not accepted and costs nothing; what was accepted before stays. "
-        f"Another attempt of the task submits only the remaining {counted(left, 'contact')}."
+        f"Another attempt of the task submits only the remaining {counted(sum(left.values()), 'contact')}."
     )
     if balance is not None:
         hint += (
-            f" The balance is {balance:,.10g} credits now; this batch of {counted(batch, 'contact')} costs up to "
-            f"{cost:,}, all that are left up to {cost_left:,}."
+            f" The balance is {balance:,.10g} credits now; this batch of {counted(sum(batch.values()), 'contact')} "
+            f"costs up to {worst_case_credits(batch):,}, all that are left up to {worst_case_credits(left):,}."
         )
     return type(error)(replace(error.info, hint=f"{hint} {error.info.hint or ''}".rstrip()))
 
@@ -290,3 +319,26 @@ def named_rows(rows: list[int]) -> str:
     """Return the first row numbers and how many more there are."""
     named = ", ".join(str(row) for row in rows[:MAX_ROWS_NAMED])
     return f"{named} and {len(rows) - MAX_ROWS_NAMED:,} more" if len(rows) > MAX_ROWS_NAMED else named
+
+
+def not_known_here(try_number: int, place: str) -> JournalMissingError:
+    """Return the error for a later attempt whose journal knows no earlier one.
+
+    Args:
+        try_number: Number of this attempt.
+        place: What to call the journal's place.
+    """
+    return JournalMissingError(_NOT_KNOWN_HERE.format(try_number=try_number, place=place))
+
+
+def other_organisation(recorded: str, now: str) -> str:
+    """Return what is wrong when a journal belongs to another organisation.
+
+    Args:
+        recorded: The organisation in the journal.
+        now: The one that the connection's key belongs to.
+    """
+    return (
+        f"this run and task has submitted contacts for the organisation {recorded}, and the connection's key now "
+        f"belongs to {now}"
+    )

@@ -4,10 +4,9 @@ Each batch is recorded as an *intent* right before its request leaves and gets i
 subtracts the contacts of accepted batches from its input, in whatever order that comes. An intent without an outcome
 means that the process died in between: nobody knows whether the contacts were billed.
 
-:class:`.recording.BatchRecorder` writes down what becomes of one batch while it is being sent. Contacts appear as
-hashes only. Two classes keep a journal: :class:`.stored.journal.StoredJournal` in JSON records of one task, in
-Airflow's task state store or a directory, and :class:`.ledger.journal.LedgerJournal` in the organisation's SQL
-database.
+:class:`BatchRecorder` writes down what becomes of one batch while it is being sent. Contacts appear as hashes only. Two
+classes keep a journal: :class:`.stored.journal.StoredJournal` in JSON records of one task, in Airflow's task state
+store or a directory, and :class:`.ledger.journal.LedgerJournal` in the organisation's SQL database.
 """
 
 from __future__ import annotations
@@ -20,57 +19,22 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-from airflow_provider_cleanlist.client.enrichment import Contact, EnrichmentType
+from airflow_provider_cleanlist.client.enrichment import EnrichmentType
 from airflow_provider_cleanlist.client.responses import BulkEnrichment
-from airflow_provider_cleanlist.client.transport import SendObserver
 from airflow_provider_cleanlist.contacts.identity import IDENTITY_BYTES
 from airflow_provider_cleanlist.input_limits import ID_CHARACTERS
+from airflow_provider_cleanlist.submission.errors import JournalCorruptError, JournalError
 from airflow_provider_cleanlist.submission.history import (
     BatchState,
     ContactHistory,
     PersonDecision,
-    decision_of,
     recorded_type,
 )
+from airflow_provider_cleanlist.submission.signals import SignalHold
+from airflow_provider_cleanlist.task_log import TaskLog
+from airflow_provider_cleanlist.wording import counted
 
 JOURNAL_VERSION = 1
-
-
-class JournalError(Exception):
-    """Base class of errors of the record of submissions."""
-
-
-class JournalCorruptError(JournalError):
-    """The record is damaged, so it cannot be determined what was paid."""
-
-
-class JournalUnavailableError(JournalError):
-    """The record cannot be read or written at present."""
-
-
-class JournalTakenOverError(JournalError):
-    """Another attempt of the task has taken over, and this one must not submit anything more."""
-
-
-class JournalMissingError(JournalError):
-    """What earlier attempts submitted is not recorded anywhere."""
-
-
-class JournalConfigurationError(JournalError):
-    """The journal cannot be used as configured; a retry would fail the same way."""
-
-
-class JournalOrganisationError(JournalError):
-    """This run and task has submitted contacts for another organisation."""
-
-
-_NOT_KNOWN_HERE = (
-    "This is try {try_number} of the task, and {place} knows no earlier attempt of it: they recorded elsewhere what "
-    "they submitted, or nowhere, or failed before they could, or it was deleted, or replaced by an older backup. "
-    "Nothing was submitted in this attempt. Check in the Cleanlist portal what they did. If they submitted nothing, or "
-    "to pay again, clear the task with a new force_resubmit value: it submits all contacts. If they recorded it "
-    "elsewhere, set [cleanlist] ledger_conn_id and journal_path as they were, and clear the task again."
-)
 SETTLED_BY_WEBHOOK = "accepted, says its webhook"
 """Note of a batch whose response was lost and whose webhook arrived."""
 DECIDED_BY_LENGTH = 200
@@ -257,19 +221,6 @@ def _moment(value: Any) -> float:
     return seconds
 
 
-def decisions_about(batches: Iterable[Batch]) -> dict[bytes, PersonDecision | None]:
-    """Return what a person has decided about each contact in batches of unknown outcome.
-
-    Args:
-        batches: Batches in any state, oldest first.
-    """
-    decisions: dict[bytes, list[PersonDecision | None]] = {}
-    for batch in batches:
-        for contact in batch.contacts() if batch.is_unknown else ():
-            decisions.setdefault(contact, []).append(batch.decision)
-    return {contact: decision_of(found) for contact, found in decisions.items()}
-
-
 def token_hash(token: str | None) -> str:
     """Return the hash by which a ``force_resubmit`` value is recorded; empty for none.
 
@@ -277,29 +228,6 @@ def token_hash(token: str | None) -> str:
         token: The value; empty or None for none.
     """
     return hashlib.blake2b(token.encode(), digest_size=6).hexdigest() if token else ""
-
-
-def not_known_here(try_number: int, place: str) -> JournalMissingError:
-    """Return the error for a later attempt whose journal knows no earlier one.
-
-    Args:
-        try_number: Number of this attempt.
-        place: What to call the journal's place.
-    """
-    return JournalMissingError(_NOT_KNOWN_HERE.format(try_number=try_number, place=place))
-
-
-def other_organisation(recorded: str, now: str) -> str:
-    """Return what is wrong when a journal belongs to another organisation.
-
-    Args:
-        recorded: The organisation in the journal.
-        now: The one that the connection's key belongs to.
-    """
-    return (
-        f"this run and task has submitted contacts for the organisation {recorded}, and the connection's key now "
-        f"belongs to {now}"
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -428,14 +356,132 @@ class Journal(Protocol):
         """
 
 
-class SendBatch(Protocol):
-    """Sends one batch: :meth:`..client.client.CleanlistClient.submit_bulk_enrichment`."""
+class ContactsNotDueError(Exception):
+    """Contacts of the batch were submitted by somebody else before its request could leave; nothing was sent.
 
-    def __call__(
+    Args:
+        positions: Their positions in the batch.
+    """
+
+    def __init__(self, positions: Sequence[int]) -> None:
+        super().__init__(f"no longer due: {counted(len(positions), 'contact')} of the batch")
+        self.positions = frozenset(positions)
+
+
+class BatchRecorder:
+    """Keeps the journal of one batch while it is being sent.
+
+    The intent is recorded when the request has its place in the budget and is about to leave, not when it starts to
+    wait for one: a crash while waiting costs nothing and leaves nothing unknown. From the intent to the outcome,
+    signals wait.
+
+    Only an acceptance must be recorded. If any other outcome cannot be, the intent stays, and a later attempt treats
+    the contacts as unknown, which stops it and costs nothing.
+
+    Args:
+        journal: The loaded journal.
+        enrichment_type: What is asked for.
+        identities: Hashes of the batch's contacts.
+        log: Receives counts and ids, never contacts.
+        clock: Seconds since the epoch.
+        may_send: Called before each intent; raises if the request must not leave.
+        is_due: Whether a contact still has to be submitted.
+    """
+
+    def __init__(
         self,
-        contacts: Sequence[Contact],
+        journal: Journal,
         enrichment_type: EnrichmentType,
-        webhook_url: str | None,
-        observer: SendObserver,
-    ) -> BulkEnrichment:
-        """Send the contacts, notifying the observer; raises :class:`.errors.ApiError`."""
+        identities: Sequence[bytes],
+        *,
+        log: TaskLog,
+        clock: Callable[[], float],
+        may_send: Callable[[], None],
+        is_due: Callable[[ContactHistory], bool],
+    ) -> None:
+        self._journal = journal
+        self._type = enrichment_type.value
+        self._identities = identities
+        self._log = log
+        self._clock = clock
+        self._may_send = may_send
+        self._is_due = is_due
+        self._signals = SignalHold()
+        self._batch: Batch | None = None
+
+    def sending(self) -> None:
+        """Record the intent; the request leaves right after this returns.
+
+        Raises:
+            ContactsNotDueError: Somebody else has submitted contacts of the batch.
+            JournalError: The intent cannot be recorded.
+        """
+        self._may_send()
+        self._signals.hold()
+        intent = self._intent()
+        if intent.batch is None:
+            raise ContactsNotDueError(intent.not_due)
+        self._batch = intent.batch
+
+    def _intent(self) -> Intent:
+        if self._batch is not None:
+            return self._journal.reopen(self._batch, self._clock(), self._is_due)
+        return self._journal.begin(self._identities, self._type, self._clock(), self._is_due)
+
+    def not_accepted(self) -> None:
+        """Record that the last request was not accepted; it will be sent again later."""
+        self.rejected("refused for now")
+        self.end()
+
+    def accepted(self, answer: BulkEnrichment) -> None:
+        """Record that the batch was accepted.
+
+        Raises:
+            JournalError: It cannot be written. The text and the log name the workflow.
+        """
+        if self._batch is None:
+            raise AssertionError("a batch was accepted without a recorded intent")
+        try:
+            self._journal.accept(self._batch, answer.workflow_id, answer.task_ids, self._clock())
+        except JournalError as error:
+            text = (
+                f"Cleanlist accepted {counted(self._batch.size, 'contact')} as workflow {answer.workflow_id}, but that "
+                f"could not be recorded: {error}. The batch is submitted and will be billed; a later attempt will "
+                "treat its outcome as unknown"
+            )
+            self._log.error("%s.", text)
+            raise type(error)(text) from error
+        if answer.total_contacts not in (None, self._batch.size):
+            self._log.warning(
+                "Cleanlist counts %s in workflow %s, of %d sent. All of them are recorded as submitted: compare with "
+                "its results.",
+                counted(answer.total_contacts, "contact"),
+                answer.workflow_id,
+                self._batch.size,
+            )
+
+    def rejected(self, note: str) -> None:
+        """Record that nothing was accepted; a request that never left has no record."""
+        if self._batch is None or self._batch.state is BatchState.REJECTED:
+            return
+        try:
+            self._batch = self._journal.reject(self._batch, note, self._clock())
+        except JournalError as error:
+            self._log.warning(
+                "Cleanlist did not accept %s, but that could not be recorded: %s. If the task ends now, a later "
+                "attempt will treat the outcome as unknown; on_unknown_submission='resubmit' is then safe.",
+                counted(self._batch.size, "contact"),
+                error,
+            )
+
+    def lost(self, note: str) -> None:
+        """Record that the outcome is unknown; an intent without an outcome says the same."""
+        if self._batch is not None:
+            try:
+                self._batch = self._journal.lose(self._batch, note, self._clock())
+            except JournalError as error:
+                self._log.warning("The record of the batch could not be updated: %s.", error)
+
+    def end(self) -> None:
+        """Let signals through again."""
+        self._signals.release()

@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from airflow_provider_cleanlist.client.enrichment import EnrichmentType
+from airflow_provider_cleanlist.client.enrichment import EnrichmentType, worst_case_credits
 from airflow_provider_cleanlist.contacts.identity import Deduplicator
 from airflow_provider_cleanlist.contacts.report import ReadReport
-from airflow_provider_cleanlist.submission.credits import may_have_cost, worst_case_credits
+from airflow_provider_cleanlist.submission.credits import may_have_cost
 from airflow_provider_cleanlist.submission.history import BatchState, OnUnknown
 from airflow_provider_cleanlist.submission.journal import Batch
 from airflow_provider_cleanlist.submission.options import SubmissionOptions

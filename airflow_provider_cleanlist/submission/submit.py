@@ -2,7 +2,7 @@
 
 :class:`Submission` reads its source to the end, determines who is due, checks the cost, and only then sends batch by
 batch, keeping the journal. Its decisions are pure functions in :mod:`.history` and :mod:`.credits`; what is recorded
-for one batch, and when, is in :class:`.recording.BatchRecorder`.
+for one batch, and when, is in :class:`.journal.BatchRecorder`.
 """
 
 from __future__ import annotations
@@ -15,15 +15,10 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_cleanlist.client import errors
-from airflow_provider_cleanlist.client.enrichment import EnrichmentType
+from airflow_provider_cleanlist.client.enrichment import EnrichmentType, worst_case_credits
 from airflow_provider_cleanlist.contacts.errors import SourceError
 from airflow_provider_cleanlist.contacts.identity import Deduplicator
-from airflow_provider_cleanlist.contacts.reading import (
-    PendingContacts,
-    RejectedRow,
-    UsableRow,
-    read_contacts,
-)
+from airflow_provider_cleanlist.contacts.reading import PendingContacts, RejectedRow, UsableRow, read_contacts
 from airflow_provider_cleanlist.contacts.report import ReadReport
 from airflow_provider_cleanlist.contacts.source_ids import SourceIds
 from airflow_provider_cleanlist.contacts.sources import Source
@@ -33,7 +28,6 @@ from airflow_provider_cleanlist.submission.credits import (
     credits_to_resubmit,
     dearest_unknown,
     may_have_cost,
-    worst_case_credits,
 )
 from airflow_provider_cleanlist.submission.decision import stopped_by, take_answer
 from airflow_provider_cleanlist.submission.errors import (
@@ -56,9 +50,8 @@ from airflow_provider_cleanlist.submission.history import (
     missing_type,
 )
 from airflow_provider_cleanlist.submission.in_flight import InFlightContacts
-from airflow_provider_cleanlist.submission.journal import Batch, Journal, SendBatch
+from airflow_provider_cleanlist.submission.journal import Batch, BatchRecorder, ContactsNotDueError, Journal
 from airflow_provider_cleanlist.submission.options import OnInvalid, SubmissionOptions
-from airflow_provider_cleanlist.submission.recording import BatchRecorder, ContactsNotDueError
 from airflow_provider_cleanlist.submission.rejects import REFUSED_BY_CLEANLIST, UNKNOWN_OUTCOME, Rejects
 from airflow_provider_cleanlist.submission.report import (
     Estimate,
@@ -72,7 +65,12 @@ from airflow_provider_cleanlist.task_log import TaskLog
 from airflow_provider_cleanlist.wording import counted
 
 if TYPE_CHECKING:
+    from airflow_provider_cleanlist.client.enrichment import Contact
+    from airflow_provider_cleanlist.client.responses import BulkEnrichment
+    from airflow_provider_cleanlist.client.transport import SendObserver
     from airflow_provider_cleanlist.submission.webhook_addresses import BatchAddresses
+
+    SendBatch = Callable[[Sequence[Contact], EnrichmentType, str | None, SendObserver], BulkEnrichment]
 
 PROGRESS_SECONDS = 30.0
 MAX_RESUBMISSIONS = 3
@@ -88,7 +86,7 @@ class Submission:
     Args:
         options: What the user asked for.
         journal: The journal of the task.
-        send: Sends one batch.
+        send: Sends one batch, as :meth:`..client.client.CleanlistClient.submit_bulk_enrichment` does.
         log: Receives counts and ids, never contacts.
         balance: Reads the organisation's credits; returns None if the key may not.
         rejects: Takes contacts that are left out or stop the task, if the user wants it.
@@ -176,7 +174,8 @@ class Submission:
                 return self._estimated(read, pending)
             self._check_unknown()
             self._check_moved(len(pending))
-            self._check_refused(read)
+            if read.refused and self._options.on_invalid is OnInvalid.FAIL:
+                raise refused_rows(read)
             if source_ids is not None:
                 self._keep_ids(source_ids)
             balance = self._check_credits(pending)
@@ -311,10 +310,6 @@ class Submission:
         if (missing := recorded - len(self._found_again)) > 0:
             raise moved_contacts(missing, {self._options.enrichment_type: pending})
 
-    def _check_refused(self, read: ReadReport) -> None:
-        if read.refused and self._options.on_invalid is OnInvalid.FAIL:
-            raise refused_rows(read)
-
     def _check_credits(self, pending: PendingContacts) -> float | None:
         if not worst_case_credits(pending.counts):
             return None
@@ -334,7 +329,10 @@ class Submission:
         try:
             report = self.submit(pending)
         except Exception:
-            self._save_rejects_beside_an_error()
+            try:
+                self._save_rejects()
+            except CleanlistRejectsFileError as error:
+                self._log.warning("%s", error)
             raise
         self._save_rejects()
         return report
@@ -372,10 +370,17 @@ class Submission:
             decision = decide(history, self._options.enrichment_type, self._options.on_unknown)
             return decision.enrichment_type is kind
 
+        identities = [item.identity for item in batch]
         recorder = BatchRecorder(
-            self._journal, kind, batch, log=self._log, clock=self._clock, may_send=may_send, is_due=is_due
+            self._journal,
+            kind,
+            identities,
+            log=self._log,
+            clock=self._clock,
+            may_send=may_send,
+            is_due=is_due,
         )
-        contacts, address = [item.contact for item in batch], self._address(batch)
+        contacts, address = [item.contact for item in batch], self._address(identities)
         try:
             answer = self._send_batch(contacts, kind, address, recorder)
             recorder.accepted(answer)
@@ -388,23 +393,13 @@ class Submission:
         except errors.ApiError as error:
             recorder.rejected(_note(error))
             recorder.end()
-            raise self._not_accepted(kind, len(batch), error) from None
+            is_short = isinstance(error, errors.InsufficientCreditsError)
+            balance = self._balance_for_a_message() if is_short else None
+            raise not_accepted(error, batch={kind: len(batch)}, left=self._left, balance=balance) from None
         finally:
             recorder.end()
         if self._addresses is not None and address is not None:
             self._addresses.accepted(address, answer.workflow_id)
-
-    def _not_accepted(self, kind: EnrichmentType, batch: int, error: errors.ApiError) -> errors.ApiError:
-        return not_accepted(
-            error,
-            batch=batch,
-            cost=worst_case_credits({kind: batch}),
-            left=sum(self._left.values()),
-            cost_left=worst_case_credits(self._left),
-            balance=self._balance_for_a_message()
-            if isinstance(error, errors.InsufficientCreditsError)
-            else None,
-        )
 
     def _balance_for_a_message(self) -> float | None:
         try:
@@ -413,10 +408,10 @@ class Submission:
             self._log.warning("The credit balance cannot be read: %s", error)
             return None
 
-    def _address(self, batch: Sequence[UsableRow]) -> str | None:
+    def _address(self, identities: Sequence[bytes]) -> str | None:
         if self._addresses is None:
             return self._options.webhook_url
-        return self._addresses.url(b"".join(item.identity for item in batch))
+        return self._addresses.url(b"".join(identities))
 
     # Removing contacts from a batch
 
@@ -488,12 +483,6 @@ class Submission:
     def _save_rejects(self) -> None:
         if self._rejects is not None:
             self._rejects.save()
-
-    def _save_rejects_beside_an_error(self) -> None:
-        try:
-            self._save_rejects()
-        except CleanlistRejectsFileError as error:
-            self._log.warning("%s", error)
 
 
 def _note(error: errors.ApiError) -> str:

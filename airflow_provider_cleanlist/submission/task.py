@@ -13,17 +13,15 @@ from airflow_provider_cleanlist.exceptions import (
     CleanlistError,
     CleanlistPermissionError,
 )
-from airflow_provider_cleanlist.submission.errors import submission_errors
+from airflow_provider_cleanlist.submission.errors import JournalConfigurationError, submission_errors
 from airflow_provider_cleanlist.submission.history import OnUnknown
-from airflow_provider_cleanlist.submission.journal import Journal, JournalConfigurationError
+from airflow_provider_cleanlist.submission.journal import Journal
 from airflow_provider_cleanlist.submission.organisation import HostKeyMemory, organisation_of
 from airflow_provider_cleanlist.submission.stored.journal import NO_LEDGER, StoredJournal
+from airflow_provider_cleanlist.submission.stored.places import JournalPlace, PlaceTrace, directory_location
 from airflow_provider_cleanlist.submission.stored.stores import (
     ASK_NEEDS_STORE,
-    JournalPlace,
-    PlaceTrace,
     TaskStateJournalStore,
-    directory_location,
     open_store,
     was_cleared,
 )

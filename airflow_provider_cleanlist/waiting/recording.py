@@ -20,7 +20,7 @@ def record_ends(ends: Sequence[WorkflowEnd], log: TaskLog, ledger_conn_id: str |
     """
     if not ends:
         return
-    from airflow_provider_cleanlist.submission.journal import JournalError
+    from airflow_provider_cleanlist.submission.errors import JournalError
     from airflow_provider_cleanlist.submission.task import ledger_database
 
     try:

@@ -18,8 +18,8 @@ from airflow_provider_cleanlist.client.enrichment import EnrichmentType
 from airflow_provider_cleanlist.client.results import WorkflowEnd
 from airflow_provider_cleanlist.exceptions import CleanlistConfigurationError
 from airflow_provider_cleanlist.submission.credits import workflow_credits
+from airflow_provider_cleanlist.submission.errors import JournalConfigurationError, JournalUnavailableError
 from airflow_provider_cleanlist.submission.history import BatchState
-from airflow_provider_cleanlist.submission.journal import JournalConfigurationError, JournalUnavailableError
 from airflow_provider_cleanlist.submission.ledger import statements
 from airflow_provider_cleanlist.submission.ledger.set_up import set_up
 from airflow_provider_cleanlist.submission.ledger.tables import (

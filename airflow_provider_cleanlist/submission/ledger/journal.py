@@ -20,30 +20,22 @@ import sqlalchemy as sa
 
 from airflow_provider_cleanlist.client.enrichment import EnrichmentType
 from airflow_provider_cleanlist.contacts.identity import IDENTITY_BYTES
+from airflow_provider_cleanlist.submission.errors import (
+    JournalError,
+    JournalOrganisationError,
+    JournalTakenOverError,
+    not_known_here,
+    other_organisation,
+)
 from airflow_provider_cleanlist.submission.history import (
     BatchState,
     ContactHistory,
     PersonDecision,
+    decision_of,
     recorded_type,
 )
-from airflow_provider_cleanlist.submission.journal import (
-    SETTLED_BY_WEBHOOK,
-    Batch,
-    Intent,
-    JournalError,
-    JournalOrganisationError,
-    JournalTakenOverError,
-    decisions_about,
-    not_known_here,
-    other_organisation,
-    token_hash,
-)
-from airflow_provider_cleanlist.submission.ledger.database import (
-    ROWS_AT_ONCE,
-    LedgerDatabase,
-    chunks,
-    moment,
-)
+from airflow_provider_cleanlist.submission.journal import SETTLED_BY_WEBHOOK, Batch, Intent, token_hash
+from airflow_provider_cleanlist.submission.ledger.database import ROWS_AT_ONCE, LedgerDatabase, chunks, moment
 from airflow_provider_cleanlist.submission.ledger.histories import Asking, LedgerHistories, read_decision
 from airflow_provider_cleanlist.submission.ledger.statements import BatchStatements
 from airflow_provider_cleanlist.submission.ledger.tables import ORGANISATION_LENGTH, read_word
@@ -135,7 +127,7 @@ class LedgerJournal:
     def decided_contacts(self) -> Mapping[PersonDecision, int]:
         """See :class:`.journal.Journal`."""
         decided = {
-            contact: found for contact, found in decisions_about(self._batches).items() if found is not None
+            contact: found for contact, found in _decisions_about(self._batches).items() if found is not None
         }
         histories = zip(decided.values(), self.histories(list(decided)), strict=True)
         return Counter(decision for decision, history in histories if history.unknown_here)
@@ -387,3 +379,16 @@ class LedgerJournal:
         kept = batch if self._keep_task_ids or not batch.task_ids else replace(batch, task_ids=())
         self._batches[batch.number] = kept
         return kept
+
+
+def _decisions_about(batches: Iterable[Batch]) -> dict[bytes, PersonDecision | None]:
+    """Return what a person has decided about each contact in batches of unknown outcome.
+
+    Args:
+        batches: Batches in any state, oldest first.
+    """
+    decisions: dict[bytes, list[PersonDecision | None]] = {}
+    for batch in batches:
+        for contact in batch.contacts() if batch.is_unknown else ():
+            decisions.setdefault(contact, []).append(batch.decision)
+    return {contact: decision_of(found) for contact, found in decisions.items()}

@@ -11,7 +11,7 @@ from airflow_provider_cleanlist.exceptions import CleanlistConfigurationError, C
 from airflow_provider_cleanlist.results.persons import person_of
 from airflow_provider_cleanlist.results.reader import ResultPage
 from airflow_provider_cleanlist.results.rows import PERSON
-from airflow_provider_cleanlist.submission.journal import JournalConfigurationError, JournalError
+from airflow_provider_cleanlist.submission.errors import JournalConfigurationError, JournalError
 from airflow_provider_cleanlist.submission.task import ledger_database
 from airflow_provider_cleanlist.warehouse.errors import CursorRefusedError, LoadConfigurationError
 from airflow_provider_cleanlist.warehouse.naming import TableName

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
-from airflow_provider_cleanlist.submission.journal import JournalConfigurationError
+from airflow_provider_cleanlist.submission.errors import JournalConfigurationError
 from airflow_provider_cleanlist.submission.ledger.tables import (
     LEDGER_VERSION,
     LOCK_PATIENCE_SECONDS,

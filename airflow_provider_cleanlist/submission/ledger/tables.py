@@ -18,12 +18,12 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import mysql
 
 from airflow_provider_cleanlist.contacts.identity import IDENTITY_BYTES
-from airflow_provider_cleanlist.submission.journal import (
-    DECIDED_BY_LENGTH,
+from airflow_provider_cleanlist.submission.errors import (
     JournalConfigurationError,
     JournalCorruptError,
     JournalUnavailableError,
 )
+from airflow_provider_cleanlist.submission.journal import DECIDED_BY_LENGTH
 from airflow_provider_cleanlist.warehouse.dialects import database_of
 
 if TYPE_CHECKING:

@@ -1,5 +1,5 @@
 """The journal of one task instance without a ledger: JSON records in Airflow's task state store or a directory.
 
-:mod:`.journal` keeps it, :mod:`.index` tells what its records say about each contact, and :mod:`.stores` are the places
-where records live.
+:mod:`.journal` keeps it and tells what its records say about each contact, :mod:`.stores` put the records where they
+live, and :mod:`.places` know where the earlier attempts of a task had theirs, a ledger included.
 """

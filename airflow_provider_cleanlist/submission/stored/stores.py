@@ -1,34 +1,27 @@
-"""Where a journal lives: the task state store, a directory, or memory for a first attempt without either.
-
-And where the earlier attempts' journals lived, a ledger included: :class:`PlaceTrace`.
-"""
+"""Where a journal lives: the task state store, a directory, or memory for a first attempt without either."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 import time
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from airflow_provider_cleanlist.durable_files import make_folder, replace_file
 from airflow_provider_cleanlist.input_limits import JOURNAL_FILE, MB
 from airflow_provider_cleanlist.storage import is_local, start_of
-from airflow_provider_cleanlist.submission.journal import (
-    JOURNAL_VERSION,
+from airflow_provider_cleanlist.submission.errors import (
     JournalCorruptError,
     JournalMissingError,
     JournalTakenOverError,
     JournalUnavailableError,
     not_known_here,
-    token_hash,
 )
-from airflow_provider_cleanlist.submission.stored.journal import JournalStore
+from airflow_provider_cleanlist.submission.journal import token_hash
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context, ObjectStoragePath
@@ -36,6 +29,53 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _TAKEN_OVER = "another attempt of this task has taken over"
+
+
+class JournalStore(Protocol):
+    """Keeps JSON values of one task instance over all its attempts."""
+
+    @property
+    def parts(self) -> Sequence[str]:
+        """Names of the parts that attempts may have written, oldest first; the last is this one's own."""
+
+    @property
+    def sees_all_indexes(self) -> bool:
+        """Whether it knows what every map index of the run and task has submitted."""
+
+    @property
+    def is_durable(self) -> bool:
+        """Whether it outlives the process, so that a task that waits elsewhere finds it again."""
+
+    @property
+    def others(self) -> Mapping[str, int]:
+        """Names of the parts that other map indexes of the run and task have written so far, with the map index.
+
+        Those of one map index come oldest first.
+        """
+
+    def read(self, key: str) -> Any:
+        """Return the value, or None if there is none.
+
+        Raises:
+            JournalUnavailableError: Whether there is one cannot be determined.
+            JournalCorruptError: There is one, and it is not JSON.
+        """
+
+    def write(self, key: str, value: dict[str, Any]) -> None:
+        """Store a value durably before returning.
+
+        Raises:
+            JournalUnavailableError: Whether it was stored cannot be determined.
+            JournalTakenOverError: Another attempt of the task has taken over.
+        """
+
+    def check_ownership(self) -> None:
+        """Make sure that a later attempt either sees everything written so far or has not read anything yet.
+
+        Raises:
+            JournalUnavailableError: The owner cannot be determined.
+            JournalTakenOverError: Another attempt of the task has taken over.
+        """
 
 
 class TaskStateJournalStore:
@@ -52,7 +92,7 @@ class TaskStateJournalStore:
     """
 
     is_durable = True
-    """See :class:`.journal.JournalStore`."""
+    """See :class:`JournalStore`."""
 
     def __init__(self, accessor: Any, try_number: int, *, is_mapped: bool = False) -> None:
         self._accessor = accessor
@@ -61,14 +101,14 @@ class TaskStateJournalStore:
         self.parts: Sequence[str] = [f"try{number:04d}" for number in range(1, try_number + 1)]
 
     def read(self, key: str) -> Any:
-        """See :class:`.journal.JournalStore`."""
+        """See :class:`JournalStore`."""
         try:
             return self._accessor.get(key)
         except Exception as error:
             raise JournalUnavailableError(f"Airflow's task state store: {type(error).__name__}") from error
 
     def write(self, key: str, value: dict[str, Any]) -> None:
-        """See :class:`.journal.JournalStore`. Records never expire before their DAG run is deleted."""
+        """See :class:`JournalStore`. Records never expire before their DAG run is deleted."""
         from airflow.sdk import NEVER_EXPIRE  # type: ignore[attr-defined]  # lazily exported since 3.3
 
         try:
@@ -147,7 +187,7 @@ class ObjectStorageJournalStore:
     """
 
     is_durable = True
-    """See :class:`.journal.JournalStore`."""
+    """See :class:`JournalStore`."""
 
     def __init__(
         self,
@@ -180,7 +220,7 @@ class ObjectStorageJournalStore:
 
     @property
     def others(self) -> Mapping[str, int]:
-        """See :class:`.journal.JournalStore`."""
+        """See :class:`JournalStore`."""
         found = {part: _map_index_of(part) for part in self._all_parts()}
         return {part: index for part, index in found.items() if index != self._map_index}
 
@@ -191,7 +231,7 @@ class ObjectStorageJournalStore:
             self._folder.mkdir(parents=True, exist_ok=True)
 
     def read(self, key: str) -> Any:
-        """See :class:`.journal.JournalStore`."""
+        """See :class:`JournalStore`."""
         path = self._folder / f"{key}.json"
         found = self._guarded(lambda: start_of(path, JOURNAL_FILE + 1))
         if found is not None and len(found) > JOURNAL_FILE:
@@ -202,7 +242,7 @@ class ObjectStorageJournalStore:
             raise JournalCorruptError(f"{path} is not JSON") from None
 
     def write(self, key: str, value: dict[str, Any]) -> None:
-        """See :class:`.journal.JournalStore`."""
+        """See :class:`JournalStore`."""
         path = self._folder / f"{key}.json"
         text = json.dumps(value)
         if self._is_local:
@@ -211,7 +251,7 @@ class ObjectStorageJournalStore:
             self._guarded(lambda: path.write_text(text))
 
     def check_ownership(self) -> None:
-        """See :class:`.journal.JournalStore`."""
+        """See :class:`JournalStore`."""
         owner = self.read(self._owner)
         if not isinstance(owner, dict) or owner.get("part") != self.parts[-1]:
             raise JournalTakenOverError(_TAKEN_OVER)
@@ -254,7 +294,7 @@ class FirstTryJournalStore:
     """Keeps the journal in memory, where no durable store exists: enough for the first attempt of a task only."""
 
     is_durable = False
-    """See :class:`.journal.JournalStore`."""
+    """See :class:`JournalStore`."""
 
     def __init__(self) -> None:
         self.sees_all_indexes = True
@@ -263,11 +303,11 @@ class FirstTryJournalStore:
         self._values: dict[str, dict[str, Any]] = {}
 
     def read(self, key: str) -> Any:
-        """See :class:`.journal.JournalStore`."""
+        """See :class:`JournalStore`."""
         return self._values.get(key)
 
     def write(self, key: str, value: dict[str, Any]) -> None:
-        """See :class:`.journal.JournalStore`."""
+        """See :class:`JournalStore`."""
         self._values[key] = value
 
     def check_ownership(self) -> None:
@@ -340,20 +380,6 @@ def open_store(
     return FirstTryJournalStore()
 
 
-def directory_location(journal_path: str) -> str:
-    """Return what tells one directory from another, however its path is written.
-
-    Args:
-        journal_path: The configured directory.
-    """
-    from airflow.providers.common.compat.sdk import ObjectStoragePath
-
-    path = ObjectStoragePath(journal_path)
-    if not path.protocol or is_local(path):
-        return f"file://{os.path.realpath(path.path)}"
-    return f"{path.protocol}://{path.path}".rstrip("/")
-
-
 def was_cleared(context: Context) -> bool:
     """Return whether somebody cleared the task, which raises the attempts it may have above its retries.
 
@@ -363,135 +389,3 @@ def was_cleared(context: Context) -> bool:
     max_tries = getattr(context["ti"], "max_tries", None)
     retries = getattr(context.get("task"), "retries", None)
     return max_tries is not None and retries is not None and max_tries > retries
-
-
-PLACES_KEY = "cleanlist_journal_places"
-_KINDS = {
-    "ledger": ("a ledger", "another ledger"),
-    "directory": ("the directory of [cleanlist] journal_path", "another directory"),
-    "task state": ("Airflow's task state store", "Airflow's task state store"),
-}
-OTHER_PLACE = (
-    "An earlier attempt of this task recorded what it submitted in {before}; this one would use {now}, which does not "
-    "know these contacts: they would be submitted again, and billed again. Nothing was submitted in this attempt. Set "
-    "the ledger ([cleanlist] ledger_conn_id and ledger_schema, or ledger_conn_id of the task) and [cleanlist] "
-    "journal_path as they were, by the same names of host, database and path, and clear the task again. To submit all "
-    "contacts again here, and pay again, clear it with a new force_resubmit value; if one has done that before, keep "
-    "giving that value and stay here."
-)
-
-
-@dataclass(frozen=True, slots=True)
-class JournalPlace:
-    """A place of a journal.
-
-    Attributes:
-        kind: ``ledger``, ``directory`` or ``task state``.
-        location: Hash of where it is; empty for the task state store, of which there is one.
-    """
-
-    kind: str
-    location: str = ""
-
-    @classmethod
-    def at(cls, kind: str, location: str) -> JournalPlace:
-        """Return the place of a kind at a location.
-
-        Args:
-            kind: ``ledger`` or ``directory``.
-            location: Where it is, without anything secret.
-        """
-        return cls(kind, hashlib.blake2b(location.encode("utf-8", "replace"), digest_size=8).hexdigest())
-
-
-class TaskState(Protocol):
-    """The values that all attempts of a task instance share: :class:`TaskStateJournalStore`."""
-
-    def read(self, key: str) -> Any:
-        """See :class:`.journal.JournalStore`."""
-
-    def write(self, key: str, value: dict[str, Any]) -> None:
-        """See :class:`.journal.JournalStore`."""
-
-
-class PlaceTrace:
-    """The traces of places in which a task's attempts kept their journals: another place does not know what they paid.
-
-    Airflow's task state store (3.3 and later) is there wherever the journal is. An attempt that is about to submit
-    leaves a trace of its journal's place in it, and one that finds the trace of another place stops.
-
-    A new ``force_resubmit`` value starts over, in any place. Without one every trace counts; with one that was used,
-    those count that were left since.
-
-    Args:
-        state: The task's state.
-        place: Where this attempt's journal is.
-        token: The ``force_resubmit`` value; empty for none.
-
-    Attributes:
-        must_know: Whether an earlier attempt has submitted with its journal here, so that the journal must know it.
-
-    Raises:
-        JournalMissingError: An earlier attempt has submitted with its journal in another place.
-        JournalCorruptError: The traces are damaged.
-        JournalUnavailableError: The state cannot be read.
-    """
-
-    def __init__(self, state: TaskState, place: JournalPlace, token: str) -> None:
-        self._state = state
-        self._own = (place, token_hash(token))
-        self._traces = _traces(state.read(PLACES_KEY))
-        places = places_that_count(self._traces, self._own[1])
-        self.must_know = bool(places)
-        for before in places:
-            if before != place:
-                kind, other = _KINDS[place.kind]
-                raise JournalMissingError(
-                    OTHER_PLACE.format(
-                        before=_KINDS[before.kind][0], now=other if before.kind == place.kind else kind
-                    )
-                )
-
-    def keep(self) -> None:
-        """Leave a trace of this attempt's place; its requests may leave after that.
-
-        Raises:
-            JournalUnavailableError: It cannot be written.
-            JournalTakenOverError: Another attempt of the task has taken over.
-        """
-        if self._traces[-1:] == [self._own]:
-            return
-        self._traces.append(self._own)
-        places = [
-            {"kind": place.kind, "location": place.location, "token": token} for place, token in self._traces
-        ]
-        self._state.write(PLACES_KEY, {"version": JOURNAL_VERSION, "places": places})
-
-
-def places_that_count(traces: list[tuple[JournalPlace, str]], token: str) -> list[JournalPlace]:
-    """Return the places in which an attempt with a token has to know what was submitted. A pure decision.
-
-    Args:
-        traces: Places and hashed tokens, oldest first.
-        token: The attempt's hashed token; empty for none.
-    """
-    since = 0
-    if token:
-        since = next((number for number, (_, used) in enumerate(traces) if used == token), len(traces))
-    return [place for place, _ in traces[since:]]
-
-
-def _traces(record: Any) -> list[tuple[JournalPlace, str]]:
-    if record is None:
-        return []
-    try:
-        if record["version"] == JOURNAL_VERSION:
-            found = [
-                (JournalPlace(str(entry["kind"]), str(entry["location"])), str(entry["token"]))
-                for entry in record["places"]
-            ]
-            if all(place.kind in _KINDS for place, _ in found):
-                return found
-    except (KeyError, TypeError):
-        pass
-    raise JournalCorruptError(f"the state {PLACES_KEY} of the task is not readable")

@@ -31,8 +31,8 @@ from airflow_provider_cleanlist.exceptions import (
 from airflow_provider_cleanlist.hooks.cleanlist import CleanlistHook
 from airflow_provider_cleanlist.operators.bulk_enrich import BulkEnrichOperator
 from airflow_provider_cleanlist.sandbox.server import SandboxServer
+from airflow_provider_cleanlist.submission.journal import BatchRecorder
 from airflow_provider_cleanlist.submission.organisation import HostKeyMemory
-from airflow_provider_cleanlist.submission.recording import BatchRecorder
 
 pytestmark = [
     pytest.mark.integration,

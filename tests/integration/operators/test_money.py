@@ -26,7 +26,7 @@ from airflow_provider_cleanlist.exceptions import (
 )
 from airflow_provider_cleanlist.operators.bulk_enrich import BulkEnrichOperator
 from airflow_provider_cleanlist.sandbox.server import SandboxServer
-from airflow_provider_cleanlist.submission.recording import BatchRecorder
+from airflow_provider_cleanlist.submission.journal import BatchRecorder
 from airflow_provider_cleanlist.submission.submit import Submission
 
 pytestmark = [

@@ -15,12 +15,12 @@ import pytest
 import sqlalchemy as sa
 
 from airflow_provider_cleanlist.client.results import WorkflowEnd
-from airflow_provider_cleanlist.submission.history import ContactHistory, PersonDecision
-from airflow_provider_cleanlist.submission.journal import (
+from airflow_provider_cleanlist.submission.errors import (
     JournalConfigurationError,
     JournalTakenOverError,
     JournalUnavailableError,
 )
+from airflow_provider_cleanlist.submission.history import ContactHistory, PersonDecision
 from airflow_provider_cleanlist.submission.ledger import tables as tables_module
 from airflow_provider_cleanlist.submission.ledger.database import RETRY_PAUSES, LedgerDatabase
 from airflow_provider_cleanlist.submission.ledger.journal import LedgerJournal

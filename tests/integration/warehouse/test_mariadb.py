@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from airflow_provider_cleanlist.contacts.errors import QueryError
 from airflow_provider_cleanlist.contacts.sources import open_source
 from airflow_provider_cleanlist.page import queries
-from airflow_provider_cleanlist.submission.journal import JournalConfigurationError
+from airflow_provider_cleanlist.submission.errors import JournalConfigurationError
 from airflow_provider_cleanlist.submission.ledger.database import LedgerDatabase
 from airflow_provider_cleanlist.warehouse.dialects.mysql import MYSQL
 from airflow_provider_cleanlist.warehouse.errors import LoadConfigurationError, LoadDataError, LoadError

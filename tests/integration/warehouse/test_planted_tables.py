@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from airflow_provider_cleanlist.page import queries
-from airflow_provider_cleanlist.submission.journal import JournalConfigurationError
+from airflow_provider_cleanlist.submission.errors import JournalConfigurationError
 from airflow_provider_cleanlist.submission.ledger.database import LedgerDatabase
 from airflow_provider_cleanlist.submission.ledger.tables import LEDGER_VERSION, ledger_tables
 from airflow_provider_cleanlist.warehouse.dialects.postgresql import POSTGRESQL

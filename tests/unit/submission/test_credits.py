@@ -4,15 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_provider_cleanlist.client.enrichment import EnrichmentType
+from airflow_provider_cleanlist.client.enrichment import EnrichmentType, worst_case_credits
 from airflow_provider_cleanlist.client.results import WorkflowEnd
 from airflow_provider_cleanlist.exceptions import CleanlistCreditLimitError
-from airflow_provider_cleanlist.submission.credits import (
-    check_credits,
-    credits_spent,
-    spending_line,
-    worst_case_credits,
-)
+from airflow_provider_cleanlist.submission.credits import check_credits, credits_spent, spending_line
 
 FOUND = {"emails_found": 7, "phones_found": 3}
 

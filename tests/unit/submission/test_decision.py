@@ -21,8 +21,9 @@ from airflow_provider_cleanlist.submission.decision import (
     stopped_by,
     take_answer,
 )
+from airflow_provider_cleanlist.submission.errors import JournalMissingError
 from airflow_provider_cleanlist.submission.history import BatchState, PersonDecision
-from airflow_provider_cleanlist.submission.journal import Batch, JournalMissingError
+from airflow_provider_cleanlist.submission.journal import Batch
 
 NOW = datetime(2026, 11, 30, 3, 0, tzinfo=UTC)
 AT = datetime(2026, 11, 30, 2, 30, tzinfo=UTC)

@@ -11,6 +11,7 @@ from airflow_provider_cleanlist.client import errors
 from airflow_provider_cleanlist.client.enrichment import EnrichmentType
 from airflow_provider_cleanlist.exceptions import CleanlistConfigurationError, CleanlistStateError
 from airflow_provider_cleanlist.submission.errors import (
+    JournalConfigurationError,
     moved_contacts,
     named_rows,
     not_accepted,
@@ -19,7 +20,6 @@ from airflow_provider_cleanlist.submission.errors import (
     unknown_elsewhere,
     unknown_outcome,
 )
-from airflow_provider_cleanlist.submission.journal import JournalConfigurationError
 
 INFO = errors.ErrorInfo("submit the bulk enrichment", "Insufficient credits", status=402, hint="Top up.")
 
@@ -115,7 +115,8 @@ def test_a_refusal_without_contacts_says_that_skipping_would_not_help() -> None:
 @pytest.mark.parametrize("balance", [None, 36.5])
 def test_a_refusal_says_what_is_left(balance: float | None) -> None:
     refusal = errors.InsufficientCreditsError(INFO)
-    error = not_accepted(refusal, batch=10, cost=110, left=25, cost_left=275, balance=balance)
+    full = EnrichmentType.FULL
+    error = not_accepted(refusal, batch={full: 10}, left={full: 25}, balance=balance)
     text = str(error)
     assert isinstance(error, errors.InsufficientCreditsError)
     assert "remaining 25 contacts" in text

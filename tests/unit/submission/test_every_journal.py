@@ -27,6 +27,12 @@ from airflow_provider_cleanlist.exceptions import (
     CleanlistStateError,
     CleanlistStoppedError,
 )
+from airflow_provider_cleanlist.submission.errors import (
+    JournalCorruptError,
+    JournalError,
+    JournalOrganisationError,
+    JournalTakenOverError,
+)
 from airflow_provider_cleanlist.submission.history import (
     IN_FLIGHT_SECONDS,
     BatchState,
@@ -35,14 +41,7 @@ from airflow_provider_cleanlist.submission.history import (
     PersonDecision,
     decide,
 )
-from airflow_provider_cleanlist.submission.journal import (
-    Batch,
-    Journal,
-    JournalCorruptError,
-    JournalError,
-    JournalOrganisationError,
-    JournalTakenOverError,
-)
+from airflow_provider_cleanlist.submission.journal import Batch, Journal
 from airflow_provider_cleanlist.submission.ledger.database import LedgerDatabase
 from airflow_provider_cleanlist.submission.ledger.journal import LedgerJournal
 from airflow_provider_cleanlist.submission.ledger.tasks import LedgerTask

@@ -19,7 +19,7 @@ from airflow_provider_cleanlist.submission.history import (
     on_unknown_of,
 )
 from airflow_provider_cleanlist.submission.journal import Batch, BatchState
-from airflow_provider_cleanlist.submission.stored.index import JournalIndex
+from airflow_provider_cleanlist.submission.stored.journal import JournalIndex
 
 A, B, C, D = (bytes([n]) * IDENTITY_BYTES for n in (1, 2, 3, 4))
 UNKNOWN = {BatchState.INTENT, BatchState.UNKNOWN}

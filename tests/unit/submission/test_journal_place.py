@@ -8,15 +8,15 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from airflow_provider_cleanlist.submission.journal import (
+from airflow_provider_cleanlist.submission.errors import (
     JournalCorruptError,
     JournalMissingError,
     JournalUnavailableError,
-    token_hash,
 )
+from airflow_provider_cleanlist.submission.journal import token_hash
 from airflow_provider_cleanlist.submission.ledger.database import LedgerDatabase
 from airflow_provider_cleanlist.submission.ledger.tables import ledger_tables
-from airflow_provider_cleanlist.submission.stored.stores import (
+from airflow_provider_cleanlist.submission.stored.places import (
     PLACES_KEY,
     JournalPlace,
     PlaceTrace,

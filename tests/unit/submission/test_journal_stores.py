@@ -14,15 +14,14 @@ import pytest
 from airflow.providers.common.compat.sdk import ObjectStoragePath
 
 from airflow_provider_cleanlist.contacts.identity import IDENTITY_BYTES
-from airflow_provider_cleanlist.submission.journal import (
-    Batch,
-    BatchState,
+from airflow_provider_cleanlist.submission.errors import (
     JournalCorruptError,
     JournalMissingError,
     JournalOrganisationError,
     JournalTakenOverError,
     JournalUnavailableError,
 )
+from airflow_provider_cleanlist.submission.journal import Batch, BatchState
 from airflow_provider_cleanlist.submission.stored.journal import StoredJournal
 from airflow_provider_cleanlist.submission.stored.stores import (
     FirstTryJournalStore,

@@ -22,7 +22,12 @@ from airflow_provider_cleanlist.client.results import WorkflowEnd
 from airflow_provider_cleanlist.contacts.identity import IDENTITY_BYTES, identity, normalise
 from airflow_provider_cleanlist.contacts.sources import RecordsSource
 from airflow_provider_cleanlist.exceptions import CleanlistConfigurationError, CleanlistCreditLimitError
-from airflow_provider_cleanlist.submission.errors import submission_errors
+from airflow_provider_cleanlist.submission.errors import (
+    JournalConfigurationError,
+    JournalCorruptError,
+    JournalUnavailableError,
+    submission_errors,
+)
 from airflow_provider_cleanlist.submission.history import (
     IN_FLIGHT_SECONDS,
     BatchState,
@@ -33,12 +38,7 @@ from airflow_provider_cleanlist.submission.history import (
     history_of,
     missing_type,
 )
-from airflow_provider_cleanlist.submission.journal import (
-    Batch,
-    JournalConfigurationError,
-    JournalCorruptError,
-    JournalUnavailableError,
-)
+from airflow_provider_cleanlist.submission.journal import Batch
 from airflow_provider_cleanlist.submission.ledger import person
 from airflow_provider_cleanlist.submission.ledger.database import LedgerDatabase
 from airflow_provider_cleanlist.submission.ledger.journal import LedgerJournal

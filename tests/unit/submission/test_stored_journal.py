@@ -12,13 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_cleanlist.contacts.identity import IDENTITY_BYTES
-from airflow_provider_cleanlist.submission.journal import (
-    Batch,
-    BatchState,
+from airflow_provider_cleanlist.submission.errors import (
     JournalCorruptError,
     JournalTakenOverError,
     JournalUnavailableError,
 )
+from airflow_provider_cleanlist.submission.journal import Batch, BatchState
 from airflow_provider_cleanlist.submission.stored.journal import WRITE_PAUSES, StoredJournal
 
 A, B = (bytes([n]) * IDENTITY_BYTES for n in (1, 2))

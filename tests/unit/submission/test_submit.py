@@ -16,14 +16,13 @@ from airflow_provider_cleanlist.client.transport import SendObserver
 from airflow_provider_cleanlist.contacts.identity import IDENTITY_BYTES
 from airflow_provider_cleanlist.contacts.reading import PendingContacts, UsableRow
 from airflow_provider_cleanlist.exceptions import CleanlistCreditLimitError, CleanlistStoppedError
-from airflow_provider_cleanlist.submission.errors import UndecidedError
-from airflow_provider_cleanlist.submission.history import OnUnknown, PersonDecision
-from airflow_provider_cleanlist.submission.journal import (
-    Batch,
-    BatchState,
+from airflow_provider_cleanlist.submission.errors import (
     JournalTakenOverError,
     JournalUnavailableError,
+    UndecidedError,
 )
+from airflow_provider_cleanlist.submission.history import OnUnknown, PersonDecision
+from airflow_provider_cleanlist.submission.journal import Batch, BatchState
 from airflow_provider_cleanlist.submission.options import OnInvalid, SubmissionOptions
 from airflow_provider_cleanlist.submission.report import SubmissionReport
 from airflow_provider_cleanlist.submission.stored.journal import StoredJournal

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_cleanlist.submission.recording import HELD_SIGNALS, SignalHold
+from airflow_provider_cleanlist.submission.signals import HELD_SIGNALS, SignalHold
 
 
 class Interrupted(BaseException):
