@@ -5,31 +5,48 @@ from __future__ import annotations
 import os
 import stat
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Literal
+from typing import IO, TYPE_CHECKING
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import ObjectStoragePath
 
 
-def is_local(path: ObjectStoragePath) -> bool:
-    """Return whether a path is on a disk of this host, or mounted like one.
+def local_path(path: ObjectStoragePath) -> Path | None:
+    """Return where a path is on a disk of this host, or one that is mounted like it; None for object storage.
 
     Args:
-        path: The path.
+        path: The path, with ``file://`` before it or not.
     """
-    return path.protocol in ("file", "local")
+    return Path(path.path).expanduser() if path.protocol in ("", "file", "local") else None
+
+
+def local_or_stored(location: str) -> Path | ObjectStoragePath:
+    """Return a location as a local path if it is one, however it is spelled.
+
+    Args:
+        location: A local path, or a URI that Airflow's ``ObjectStoragePath`` takes (``s3://connection@bucket/key``).
+
+    Raises:
+        ImportError: The package that opens files of the URI's scheme is not installed.
+        ValueError: No installed package knows the URI's scheme.
+    """
+    if "://" not in location:
+        return Path(location)
+    from airflow.providers.common.compat.sdk import ObjectStoragePath
+
+    path = ObjectStoragePath(location)
+    return local_path(path) or path
 
 
 class NotARegularFileError(OSError):
     """A path leads to something else than a file with an end, such as a pipe."""
 
 
-def open_file(location: str, mode: Literal["rb", "wb"]) -> IO[bytes]:
-    """Open a file for reading or writing bytes.
+def open_file(location: str) -> IO[bytes]:
+    """Open a file for reading bytes.
 
     Args:
         location: A local path, or a URI that Airflow's ``ObjectStoragePath`` takes (``s3://connection@bucket/key``).
-        mode: As for :func:`open`.
 
     Returns:
         The open file; a context manager, as every file.
@@ -40,14 +57,10 @@ def open_file(location: str, mode: Literal["rb", "wb"]) -> IO[bytes]:
         ImportError: The package that opens files of the URI's scheme is not installed.
         ValueError: No installed package knows the URI's scheme.
     """
-    if "://" not in location:
-        return _open_regular(location) if mode == "rb" else Path(location).open(mode)
-    from airflow.providers.common.compat.sdk import ObjectStoragePath
-
-    path = ObjectStoragePath(location)
-    if mode == "rb" and is_local(path):
-        return _open_regular(path.path)
-    opened: IO[bytes] = path.open(mode)  # type: ignore[no-untyped-call]
+    path = local_or_stored(location)
+    if isinstance(path, Path):
+        return _open_regular(path)
+    opened: IO[bytes] = path.open("rb")  # type: ignore[no-untyped-call]
     return opened
 
 
@@ -62,13 +75,14 @@ def start_of(path: ObjectStoragePath, size: int) -> bytes | None:
         OSError: The file cannot be read.
     """
     try:
-        with _open_regular(path.path) if is_local(path) else path.open("rb") as file:  # type: ignore[no-untyped-call]
+        local = local_path(path)
+        with _open_regular(local) if local else path.open("rb") as file:  # type: ignore[no-untyped-call]
             return bytes(file.read(size))
     except FileNotFoundError:
         return None
 
 
-def _open_regular(path: str) -> IO[bytes]:
+def _open_regular(path: Path) -> IO[bytes]:
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         kind = os.fstat(descriptor).st_mode

@@ -309,7 +309,7 @@ class FileSource:
     def _open(self) -> IO[bytes]:
         location = str(self._path)
         try:
-            return open_file(location, "rb")
+            return open_file(location)
         except (ImportError, ValueError):
             if "://" not in location:
                 raise  # an impossible local path

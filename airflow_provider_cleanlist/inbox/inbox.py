@@ -32,7 +32,7 @@ from airflow_provider_cleanlist.client.responses import id_or_none
 from airflow_provider_cleanlist.durable_files import FILE_MODE, create_file, make_folder, replace_file
 from airflow_provider_cleanlist.inbox.settings import configured_path
 from airflow_provider_cleanlist.input_limits import INBOX_FILE
-from airflow_provider_cleanlist.storage import is_local, start_of
+from airflow_provider_cleanlist.storage import local_path, start_of
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import ObjectStoragePath
@@ -74,7 +74,6 @@ class Inbox:
 
     def __init__(self, root: ObjectStoragePath) -> None:
         self._root = root
-        self._is_local = is_local(root)
         self._made: set[str] = set()
 
     @classmethod
@@ -265,8 +264,8 @@ class Inbox:
 
         def create() -> bool:
             with _locks[hash(str(path)) % len(_locks)]:
-                if self._is_local:
-                    return _create_local(Path(path.path), text)
+                if local := local_path(path):
+                    return _create_local(local, text)
                 if path.exists():
                     return False
                 self._make_folder(path.parent)
@@ -277,8 +276,8 @@ class Inbox:
 
     def _replace(self, path: ObjectStoragePath, document: Mapping[str, Any]) -> None:
         text = json.dumps(document)
-        if self._is_local:
-            self._guarded(lambda: replace_file(Path(path.path), text))
+        if local := local_path(path):
+            self._guarded(lambda: replace_file(local, text))
         else:
             self._guarded(lambda: path.write_text(text, encoding="utf-8"))
 

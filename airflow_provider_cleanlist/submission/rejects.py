@@ -19,7 +19,7 @@ from typing import IO, Self
 from airflow_provider_cleanlist.client.enrichment import CONTACT_FIELDS
 from airflow_provider_cleanlist.durable_files import make_folder, replaced_file
 from airflow_provider_cleanlist.exceptions import CleanlistRejectsFileError
-from airflow_provider_cleanlist.storage import open_file
+from airflow_provider_cleanlist.storage import local_or_stored
 
 REFUSED_BY_CLEANLIST = "refused_by_cleanlist"
 """Reason of a contact that the API refused with HTTP 422."""
@@ -114,9 +114,10 @@ class Rejects:
         self._saved = self._count
 
     def _open(self) -> AbstractContextManager[IO[bytes]]:
-        if "://" in self._path:
-            return open_file(self._path, "wb")
-        path = Path(self._path)
+        path = local_or_stored(self._path)
+        if not isinstance(path, Path):
+            opened: IO[bytes] = path.open("wb")  # type: ignore[no-untyped-call]
+            return opened
         make_folder(path.parent)
         # what somebody else may have put there is neither followed nor kept
         is_stream = path.is_char_device() or path.is_fifo()

@@ -9,7 +9,7 @@ import fsspec
 import pytest
 from airflow.providers.common.compat.sdk import ObjectStoragePath
 
-from airflow_provider_cleanlist.storage import open_file, start_of
+from airflow_provider_cleanlist.storage import local_or_stored, local_path, open_file, start_of
 
 try:
     from airflow.sdk.io import attach
@@ -17,25 +17,41 @@ except ImportError:
     from airflow.io.store import attach
 
 
-@pytest.mark.parametrize("prefix", ["", "file://"])
-def test_what_is_written_is_read(tmp_path: Path, prefix: str) -> None:
+@pytest.mark.parametrize("prefix", ["", "file://", "local://", "FILE://"])
+def test_a_local_file_is_read_however_its_path_is_spelled(tmp_path: Path, prefix: str) -> None:
+    (tmp_path / "contacts.csv").write_bytes(b"name\r\n\xff")
     location = f"{prefix}{tmp_path}/contacts.csv"
-    with open_file(location, "wb") as file:
-        file.write(b"name\r\n\xff")
-    with open_file(location, "rb") as file:
+    with open_file(location) as file:
         assert file.read() == b"name\r\n\xff"
-    assert (tmp_path / "contacts.csv").read_bytes() == b"name\r\n\xff"
+    assert local_or_stored(location) == local_path(ObjectStoragePath(location)) == tmp_path / "contacts.csv"
+
+
+def test_a_home_directory_is_the_one_that_fsspec_reads(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    path = ObjectStoragePath("~/journals")
+    path.fs.makedirs(path.path)
+    assert local_path(path) == tmp_path / "journals"
+    assert (tmp_path / "journals").is_dir()
+
+
+def test_object_storage_is_not_local() -> None:
+    attach("memory", fs=fsspec.filesystem("memory"))
+    path = local_or_stored("memory://bucket/contacts.csv")
+    assert isinstance(path, ObjectStoragePath)
+    assert local_path(path) is None
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     for prefix in ("", "file://"):
         with pytest.raises(FileNotFoundError):
-            open_file(f"{prefix}{tmp_path}/nothing", "rb")
+            open_file(f"{prefix}{tmp_path}/nothing")
 
 
 def test_a_scheme_that_nothing_opens() -> None:
     with pytest.raises((ImportError, ValueError)):
-        open_file("nosuchscheme://bucket/contacts.csv", "rb")
+        open_file("nosuchscheme://bucket/contacts.csv")
 
 
 @pytest.mark.parametrize("scheme", ["file", "memory"])

@@ -27,6 +27,8 @@ from airflow_provider_cleanlist.submission.stored.stores import ObjectStorageJou
 PAGE = Path(__file__).parents[2] / "docs" / "security.md"
 NOBODY = 65534
 GROUP = 54_321
+SPELLINGS = ("", "file://", "local://")
+"""How users write a local path where object storage is possible, too."""
 
 
 @pytest.fixture
@@ -72,15 +74,17 @@ def organisation(place: Path) -> list[Path]:
 
 
 def write_inbox(place: Path) -> Path:
-    inbox = Inbox.at(f"file://{place}/new/inbox")
-    inbox.announce("w", batch_name("s", "r", "0"))
-    inbox.store(batch_name("s", "r", "0"), "w", {}, 1_780_000_000.0)
+    for number, spelling in enumerate(SPELLINGS):
+        inbox = Inbox.at(f"{spelling}{place}/new/{number}/inbox")
+        inbox.announce("w", batch_name("s", "r", "0"))
+        inbox.store(batch_name("s", "r", "0"), "w", {}, 1_780_000_000.0)
     return place / "new"
 
 
 def write_journal(place: Path) -> Path:
-    root = ObjectStoragePath(f"file://{place}/state/journal")
-    ObjectStorageJournalStore(root, ("d", "r", "t"), -1).write("key", {})
+    for number, spelling in enumerate(SPELLINGS):
+        root = ObjectStoragePath(f"{spelling}{place}/state/{number}/journal")
+        ObjectStorageJournalStore(root, ("d", "r", "t"), -1).write("key", {})
     return place / "state"
 
 
@@ -98,9 +102,10 @@ def journal_files(place: Path) -> list[Path]:
 
 
 def rejects(place: Path) -> list[Path]:
-    with Rejects(str(place / "rejects.csv")) as file:
-        file.save()
-    return [place / "rejects.csv"]
+    for number, spelling in enumerate(SPELLINGS):
+        with Rejects(f"{spelling}{place}/{number}.csv") as file:
+            file.save()
+    return list(place.glob("*.csv"))
 
 
 def balance(place: Path) -> list[Path]:

@@ -7,7 +7,7 @@ import os
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from airflow_provider_cleanlist.storage import is_local
+from airflow_provider_cleanlist.storage import local_path
 from airflow_provider_cleanlist.submission.errors import JournalCorruptError, JournalMissingError
 from airflow_provider_cleanlist.submission.journal import JOURNAL_VERSION, token_hash
 
@@ -59,8 +59,8 @@ def directory_location(journal_path: str) -> str:
     from airflow.providers.common.compat.sdk import ObjectStoragePath
 
     path = ObjectStoragePath(journal_path)
-    if not path.protocol or is_local(path):
-        return f"file://{os.path.realpath(path.path)}"
+    if local := local_path(path):
+        return f"file://{os.path.realpath(local)}"
     return f"{path.protocol}://{path.path}".rstrip("/")
 
 

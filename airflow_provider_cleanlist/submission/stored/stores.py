@@ -8,12 +8,11 @@ import re
 import time
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from airflow_provider_cleanlist.durable_files import make_folder, replace_file
 from airflow_provider_cleanlist.input_limits import JOURNAL_FILE, MB
-from airflow_provider_cleanlist.storage import is_local, start_of
+from airflow_provider_cleanlist.storage import local_path, start_of
 from airflow_provider_cleanlist.submission.errors import (
     JournalCorruptError,
     JournalMissingError,
@@ -200,7 +199,7 @@ class ObjectStorageJournalStore:
     ) -> None:
         name = hashlib.blake2b("\0".join(task).encode(), digest_size=16).hexdigest()
         self._folder = root / name
-        self._is_local = is_local(root)
+        self._local = local_path(self._folder)
         self.sees_all_indexes = True
         self._map_index = map_index
         self._owner = f"owner.{map_index}"
@@ -225,8 +224,8 @@ class ObjectStorageJournalStore:
         return {part: index for part, index in found.items() if index != self._map_index}
 
     def _make_folder(self) -> None:
-        if self._is_local:
-            make_folder(Path(self._folder.path))
+        if self._local:
+            make_folder(self._local)
         else:
             self._folder.mkdir(parents=True, exist_ok=True)
 
@@ -245,8 +244,8 @@ class ObjectStorageJournalStore:
         """See :class:`JournalStore`."""
         path = self._folder / f"{key}.json"
         text = json.dumps(value)
-        if self._is_local:
-            self._guarded(lambda: replace_file(Path(path.path), text))
+        if local := local_path(path):
+            self._guarded(lambda: replace_file(local, text))
         else:
             self._guarded(lambda: path.write_text(text))
 
@@ -260,7 +259,10 @@ class ObjectStorageJournalStore:
         def names() -> list[str]:
             system = self._folder.fs
             system.invalidate_cache()  # it may hold a listing made before the folder was taken over
-            return [path.rpartition("/")[2] for path in system.ls(self._folder.path, detail=False)]
+            return [
+                path.rpartition("/")[2]
+                for path in system.ls(str(self._local or self._folder.path), detail=False)
+            ]
 
         opened = (name for name in self._guarded(names) if name.startswith(_OPENED))
         parts = (name.removeprefix(_OPENED).removesuffix(".json") for name in opened)

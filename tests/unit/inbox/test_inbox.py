@@ -35,10 +35,10 @@ BATCH, NEXT = batch_name("s", "r", "0"), batch_name("s", "r", "1")
 ODD = "../../etc/passwd\0\ud800 %2e%2e"
 
 
-@pytest.fixture(params=["file", "memory"])
+@pytest.fixture(params=["", "file://", "memory"])
 def inbox(request, tmp_path: Path) -> Inbox:
-    if request.param == "file":
-        return Inbox.at(f"file://{tmp_path}/inbox")
+    if request.param != "memory":
+        return Inbox.at(f"{request.param}{tmp_path}/inbox")
     attach("memory", fs=MemoryFileSystem())  # stands for storages that are not this machine's
     return Inbox.at(f"memory://{tmp_path.name}")
 
@@ -252,8 +252,9 @@ def test_the_largest_delivery_can_be_read_again(inbox):
     assert inbox.payload("w") == payload
 
 
-def test_no_half_written_file_is_left(tmp_path, monkeypatch):
-    inbox = Inbox.at(f"file://{tmp_path}/inbox")
+@pytest.mark.parametrize("spelling", ["", "file://"])
+def test_no_half_written_file_is_left(tmp_path, monkeypatch, spelling):
+    inbox = Inbox.at(f"{spelling}{tmp_path}/inbox")
 
     def full(*_):
         raise OSError(28, "No space left on device")

@@ -132,11 +132,11 @@ class TestTaskStateStore:
 class TestObjectStorage:
     TASK = (("dag", "run", "task"), -1)
 
-    @pytest.fixture(params=["file", "memory"])
+    @pytest.fixture(params=["", "file://", "memory"])
     def root(self, request: pytest.FixtureRequest, tmp_path: Path) -> Any:
         """A directory on the local disk, or in fsspec's file system in memory, which stands for object storage."""
-        if request.param == "file":
-            return ObjectStoragePath(f"file://{tmp_path}/journals")
+        if request.param != "memory":
+            return ObjectStoragePath(f"{request.param}{tmp_path}/journals")
         attach("memory", fs=fsspec.filesystem("memory"))
         return ObjectStoragePath(f"memory://journals-{uuid.uuid4().hex}")
 
@@ -400,8 +400,9 @@ class TestOrganisation:
         ("", "is not JSON"),
     ],
 )
-def test_a_record_that_somebody_else_wrote_stops_the_task_by_name(tmp_path, content, problem):
-    store = ObjectStorageJournalStore(ObjectStoragePath(f"file://{tmp_path}"), ("d", "r", "t"), -1)
+@pytest.mark.parametrize("spelling", ["", "file://"])
+def test_a_record_that_somebody_else_wrote_stops_the_task_by_name(tmp_path, content, problem, spelling):
+    store = ObjectStorageJournalStore(ObjectStoragePath(f"{spelling}{tmp_path}"), ("d", "r", "t"), -1)
     largest = {
         "task_ids": ["\u00e9" * 512] * 4096
     }  # as many as a response may hold, before it is written as JSON

@@ -153,11 +153,12 @@ def test_the_file_is_for_this_user_and_its_group(tmp_path: Path) -> None:
     assert [file.name for file in tmp_path.iterdir()] == ["rejects.csv"]
 
 
-def test_a_link_that_somebody_has_put_there_is_not_followed(tmp_path: Path) -> None:
+@pytest.mark.parametrize("spelling", ["", "file://", "local://"])
+def test_a_link_that_somebody_has_put_there_is_not_followed(tmp_path: Path, spelling: str) -> None:
     precious = tmp_path / "precious"
     precious.write_text("precious")
     (tmp_path / "rejects.csv").symlink_to(precious)
-    with Rejects(str(tmp_path / "rejects.csv")) as file:
+    with Rejects(f"{spelling}{tmp_path}/rejects.csv") as file:
         file.add(1, "a", {})
         file.save()
     assert precious.read_text() == "precious"
@@ -173,8 +174,9 @@ def test_a_device_is_written_to(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file to somebody else")
 @pytest.mark.parametrize("is_linked", [False, True])
+@pytest.mark.parametrize("spelling", ["", "file://"])
 def test_a_pipe_of_somebody_else_is_replaced_and_one_of_ours_written_to(
-    tmp_path: Path, *, is_linked: bool
+    tmp_path: Path, spelling: str, *, is_linked: bool
 ) -> None:
     pipe, path = tmp_path / "pipe", tmp_path / "rejects.csv"
     os.mkfifo(pipe)
@@ -184,7 +186,7 @@ def test_a_pipe_of_somebody_else_is_replaced_and_one_of_ours_written_to(
         path = pipe
     reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
     try:
-        with Rejects(str(path)) as file:
+        with Rejects(f"{spelling}{path}") as file:
             file.save()
             assert os.read(reader, 1000).startswith(b"row,")
             os.chown(pipe, 12_345, -1)
