@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import secrets
 from array import array
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -220,6 +221,12 @@ def _unicode_label(label: str) -> str:
     return decoded
 
 
+_64_BITS = 2**64 - 1
+_SPREAD = secrets.randbits(64) | 1
+"""Spreads identities over a table. Nobody outside this process knows it, or a file could hold those of one place only:
+20,000 of them would be compared with each other for a minute."""
+
+
 class Deduplicator:
     """A set of identities, in 16 to 32 bytes each.
 
@@ -229,7 +236,8 @@ class Deduplicator:
     """
 
     def __init__(self) -> None:
-        self._slots = array("Q", [0]) * 1024
+        self._slots = array("Q", [0]) * 2**10
+        self._shift = 64 - 10
         self._used = 0
 
     def __len__(self) -> int:
@@ -270,7 +278,7 @@ class Deduplicator:
     def _find(self, key: int) -> int:
         """Return the slot that holds the key, or the empty one where it belongs."""
         slots, mask = self._slots, len(self._slots) - 1
-        slot = key & mask
+        slot = (key * _SPREAD & _64_BITS) >> self._shift
         while slots[slot] not in (0, key):
             slot = (slot + 1) & mask
         return slot
@@ -278,6 +286,7 @@ class Deduplicator:
     def _grow(self) -> None:
         old = self._slots
         self._slots = array("Q", [0]) * (2 * len(old))
+        self._shift -= 1
         for key in old:
             if key:
                 self._slots[self._find(key)] = key

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import random
+import time
 import unicodedata
 from urllib.parse import quote
 
@@ -418,6 +419,19 @@ def test_deduplicator_is_a_set(identities):
         assert seen.add(identity_) == (identity_ not in model)
         model.add(identity_)
         assert len(seen) == len(model)
+
+
+@pytest.mark.parametrize("bits", [24, 44])
+def test_identities_that_resemble_each_other_are_spread(bits: int):
+    """In a table by their last bits, each of them would be compared with all others: a minute."""
+    identities = [((number << bits) + 12345).to_bytes(8, "big") + b"...." for number in range(20_000)]
+    seen = Deduplicator()
+    started = time.process_time()
+    seen.update(identities)
+    assert time.process_time() - started < 3
+    assert len(seen) == 20_000
+    assert all(map(seen.__contains__, identities))
+    assert b"another....." not in seen
 
 
 def test_deduplicator_grows():
