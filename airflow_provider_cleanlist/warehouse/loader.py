@@ -31,9 +31,9 @@ from airflow_provider_cleanlist.warehouse.plan import (
 )
 from airflow_provider_cleanlist.warehouse.publication import Publication
 from airflow_provider_cleanlist.warehouse.publish import check_writable, publish
-from airflow_provider_cleanlist.warehouse.reading import Pacing, ReadPages, StageWriter
+from airflow_provider_cleanlist.warehouse.reading import BATCH_ROWS, Pacing, ReadPages, StageWriter
 from airflow_provider_cleanlist.warehouse.spec import LoadSpec
-from airflow_provider_cleanlist.warehouse.staging import BATCH_ROWS, Stage
+from airflow_provider_cleanlist.warehouse.staging import Stage
 from airflow_provider_cleanlist.warehouse.values import RowMaker
 
 if TYPE_CHECKING:

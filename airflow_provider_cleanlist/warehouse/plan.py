@@ -1,15 +1,130 @@
-"""What a load decides: the columns of both tables, and whether the list was read completely."""
+"""What a load decides: where it resumes, the columns of both tables, and whether the list was read completely."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Container, Iterable, Iterator, Sequence
+import json
+from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal
 
+from airflow_provider_cleanlist.input_limits import CHECKPOINT_CHARACTERS
 from airflow_provider_cleanlist.redaction import redacted
 from airflow_provider_cleanlist.warehouse import naming
 from airflow_provider_cleanlist.warehouse.errors import LoadConfigurationError, LoadDataError
 from airflow_provider_cleanlist.warehouse.spec import LoadSpec, RowCountCheck, Source
 from airflow_provider_cleanlist.warehouse.types import ColumnType
+
+RESUME_WITHIN = timedelta(hours=24)
+"""A stage untouched for longer is stale: the list is read again from the start."""
+OUTDATED = "outdated"
+"""Fingerprint of a stage whose list another run has loaded into the same table since: nothing of it is published."""
+DAMAGED = "damaged"
+"""Fingerprint of a stage whose record holds what no attempt writes."""
+
+_MAX_INTEGER = 2**31 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """How far a load has come: everything before it is in the staging table.
+
+    Attributes:
+        pages: Pages staged, which is the number of the last one.
+        rows: Rows staged.
+        cursor: Cursor of the next page; None before the first and after the last.
+        complete: Whether the last page is staged.
+        total: Size of the list as the last page reported it.
+        fields: Names of the fields, in the order of their staging columns.
+        cleaned: Number of values that NUL, lone surrogates or NaN were removed from.
+        report: What the load reports, once it is published.
+    """
+
+    pages: int = 0
+    rows: int = 0
+    cursor: str | None = None
+    complete: bool = False
+    total: int | None = None
+    fields: tuple[str, ...] = ()
+    cleaned: int = 0
+    report: Mapping[str, Any] | None = None
+
+    def to_json(self) -> str:
+        """Return the checkpoint as one JSON document."""
+        return json.dumps({name: getattr(self, name) for name in self.__slots__}, separators=(",", ":"))
+
+    @classmethod
+    def from_json(cls, document: str) -> Checkpoint:
+        """Read what ``to_json`` wrote.
+
+        Raises:
+            ValueError: It is damaged.
+        """
+        try:
+            values = {} if len(document) > CHECKPOINT_CHARACTERS else json.loads(document)
+            checkpoint = cls(**values | {"fields": tuple(values["fields"])})
+            if isinstance(values["fields"], list) and checkpoint._is_valid():
+                return checkpoint
+        except (TypeError, KeyError, RecursionError):
+            pass
+        raise ValueError("damaged")
+
+    def _is_valid(self) -> bool:
+        return (
+            _is_count(self.pages, _MAX_INTEGER)
+            and all(map(_is_count, (self.rows, self.cleaned)))
+            and isinstance(self.complete, bool)
+            and isinstance(self.cursor, str | None)
+            and (self.total is None or type(self.total) is int)
+            and isinstance(self.report, dict | None)
+            and all(isinstance(field, str) for field in self.fields)
+        )
+
+
+def _is_count(value: object, largest: int = 2**63 - 1) -> bool:
+    return type(value) is int and 0 <= value <= largest
+
+
+@dataclass(frozen=True, slots=True)
+class StageRecord:
+    """A row of the table of loads in flight: a stage, and the attempt that holds it."""
+
+    attempt: int
+    fingerprint: str
+    updated_at: datetime
+    checkpoint: Checkpoint
+
+    @classmethod
+    def of_row(cls, row: Any) -> StageRecord:
+        """Return what a row says; one that is damaged has no checkpoint."""
+        try:
+            updated_at = datetime.fromisoformat(row.updated_at).astimezone(UTC)
+            return cls(row.attempt, row.fingerprint, updated_at, Checkpoint.from_json(row.checkpoint))
+        except (TypeError, ValueError, OverflowError):
+            return cls(row.attempt, DAMAGED, datetime.min.replace(tzinfo=UTC), Checkpoint())
+
+    @property
+    def next_attempt(self) -> int:
+        """Number of the attempt that takes the stage over."""
+        return self.attempt + 1 if _is_count(self.attempt, _MAX_INTEGER - 1) else 1
+
+
+ResumeDecision = Literal["start", "resume", "published"]
+
+
+def decide_resume(record: StageRecord | None, spec: LoadSpec, now: datetime) -> ResumeDecision:
+    """Decide what to do with the stage that an earlier attempt at the same load may have left.
+
+    Returns:
+        ``published`` if only cleaning up is left, ``resume`` to continue after the checkpoint, else ``start``.
+    """
+    if record is None or abs(now - record.updated_at) > RESUME_WITHIN:
+        return "start"
+    if record.checkpoint.report is not None:
+        return "published"
+    if record.fingerprint != spec.fingerprint or record.checkpoint.pages == 0:
+        return "start"
+    return "resume"
 
 
 @dataclass(frozen=True, slots=True)

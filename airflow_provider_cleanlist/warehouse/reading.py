@@ -15,9 +15,9 @@ from typing import Any, Protocol, TypeVar
 
 from airflow_provider_cleanlist.input_limits import PAGES_IN_MEMORY
 from airflow_provider_cleanlist.warehouse.errors import LoadError
-from airflow_provider_cleanlist.warehouse.plan import TargetColumns
+from airflow_provider_cleanlist.warehouse.plan import Checkpoint, TargetColumns
 from airflow_provider_cleanlist.warehouse.spec import LoadSpec
-from airflow_provider_cleanlist.warehouse.staging import Checkpoint, Stage, should_commit
+from airflow_provider_cleanlist.warehouse.staging import Stage
 from airflow_provider_cleanlist.warehouse.values import RowMaker
 from airflow_provider_cleanlist.wording import counted
 
@@ -25,6 +25,8 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+BATCH_ROWS = 10_000
+BATCH_SECONDS = 30.0
 QUIET_SECONDS = 0.2
 """What was written is committed when no page has arrived for this long."""
 SECONDS_BETWEEN_LINES = 30.0
@@ -203,6 +205,11 @@ class StageWriter:
             self._stage.commit(self._at, self._now)
             self._memory.free(self._uncommitted_weight)
             self._uncommitted = self._uncommitted_weight = 0
+
+
+def should_commit(rows: int, seconds: float, batch_rows: int = BATCH_ROWS) -> bool:
+    """Whether to commit what was read: ``rows`` are waiting, the oldest for ``seconds``."""
+    return rows >= batch_rows or (rows > 0 and seconds >= BATCH_SECONDS)
 
 
 class _End(Exception):  # noqa: N818 - it is a signal

@@ -1,4 +1,4 @@
-"""The staging table of a load, and its checkpoint.
+"""The staging table of a load, and its row in the table of loads in flight.
 
 Rows and checkpoint are committed together, so a page is in the stage if and only if the checkpoint says so. The
 checkpoint is in a row of the table of loads in flight, next to the staging tables. Each attempt at a load takes the row
@@ -7,23 +7,29 @@ over by incrementing ``attempt``; an attempt that finds a number other than its 
 
 from __future__ import annotations
 
-import json
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Literal
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
-from airflow_provider_cleanlist.input_limits import CHECKPOINT_CHARACTERS
 from airflow_provider_cleanlist.warehouse import tables
 from airflow_provider_cleanlist.warehouse.dialects import database_errors, database_of
 from airflow_provider_cleanlist.warehouse.dialects.base import RowStream
 from airflow_provider_cleanlist.warehouse.errors import LoadError
 from airflow_provider_cleanlist.warehouse.naming import TableName
-from airflow_provider_cleanlist.warehouse.plan import StageCounts, StagedColumn, staged_columns
+from airflow_provider_cleanlist.warehouse.plan import (
+    DAMAGED,
+    OUTDATED,
+    Checkpoint,
+    StageCounts,
+    StagedColumn,
+    StageRecord,
+    decide_resume,
+    staged_columns,
+)
 from airflow_provider_cleanlist.warehouse.spec import LoadSpec, is_stage_name
 from airflow_provider_cleanlist.warehouse.tables import PAGE, apply_settings
 from airflow_provider_cleanlist.warehouse.types import Row
@@ -33,117 +39,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-BATCH_ROWS = 10_000
-BATCH_SECONDS = 30.0
-RESUME_WITHIN = timedelta(hours=24)
-"""A stage untouched for longer is stale: the list is read again from the start."""
 ABANDONED_AFTER = timedelta(hours=48)
 """A stage untouched for longer belongs to a run that was never retried; the next load drops it."""
-OUTDATED = "outdated"
-"""Fingerprint of a stage whose list another run has loaded into the same table since: nothing of it is published."""
-
-DAMAGED = "damaged"
-"""Fingerprint of a stage whose record holds what no attempt writes."""
-_MAX_INTEGER = 2**31 - 1
-
-
-@dataclass(frozen=True, slots=True)
-class Checkpoint:
-    """How far a load has come: everything before it is in the staging table.
-
-    Attributes:
-        pages: Pages staged, which is the number of the last one.
-        rows: Rows staged.
-        cursor: Cursor of the next page; None before the first and after the last.
-        complete: Whether the last page is staged.
-        total: Size of the list as the last page reported it.
-        fields: Names of the fields, in the order of their staging columns.
-        cleaned: Number of values that NUL, lone surrogates or NaN were removed from.
-        report: What the load reports, once it is published.
-    """
-
-    pages: int = 0
-    rows: int = 0
-    cursor: str | None = None
-    complete: bool = False
-    total: int | None = None
-    fields: tuple[str, ...] = ()
-    cleaned: int = 0
-    report: Mapping[str, Any] | None = None
-
-    def to_json(self) -> str:
-        """Return the checkpoint as one JSON document."""
-        return json.dumps({name: getattr(self, name) for name in self.__slots__}, separators=(",", ":"))
-
-    @classmethod
-    def from_json(cls, document: str) -> Checkpoint:
-        """Read what ``to_json`` wrote.
-
-        Raises:
-            ValueError: It is damaged.
-        """
-        try:
-            values = {} if len(document) > CHECKPOINT_CHARACTERS else json.loads(document)
-            checkpoint = cls(**values | {"fields": tuple(values["fields"])})
-            if isinstance(values["fields"], list) and checkpoint._is_valid():
-                return checkpoint
-        except (TypeError, KeyError, RecursionError):
-            pass
-        raise ValueError("damaged")
-
-    def _is_valid(self) -> bool:
-        return (
-            _is_count(self.pages, _MAX_INTEGER)
-            and all(map(_is_count, (self.rows, self.cleaned)))
-            and isinstance(self.complete, bool)
-            and isinstance(self.cursor, str | None)
-            and (self.total is None or type(self.total) is int)
-            and isinstance(self.report, dict | None)
-            and all(isinstance(field, str) for field in self.fields)
-        )
-
-
-def _is_count(value: object, largest: int = 2**63 - 1) -> bool:
-    return type(value) is int and 0 <= value <= largest
-
-
-@dataclass(frozen=True, slots=True)
-class StageRecord:
-    """A row of the table of loads in flight: a stage, and the attempt that holds it."""
-
-    stage: str
-    attempt: int
-    fingerprint: str
-    updated_at: datetime
-    checkpoint: Checkpoint
-
-
-def _record_of(row: Any) -> StageRecord:
-    """Return a row of that table; one that is damaged has no checkpoint."""
-    try:
-        updated_at = datetime.fromisoformat(row.updated_at).astimezone(UTC)
-        checkpoint = Checkpoint.from_json(row.checkpoint)
-        return StageRecord(row.stage, row.attempt, row.fingerprint, updated_at, checkpoint)
-    except (TypeError, ValueError, OverflowError):
-        return StageRecord(row.stage, row.attempt, DAMAGED, datetime.min.replace(tzinfo=UTC), Checkpoint())
-
-
-ResumeDecision = Literal["start", "resume", "published"]
-
-
-def decide_resume(record: StageRecord | None, spec: LoadSpec, now: datetime) -> ResumeDecision:
-    """Decide what to do with the stage that an earlier attempt at the same load may have left.
-
-    Returns:
-        ``published`` if only cleaning up is left, ``resume`` to continue after the checkpoint, else ``start``.
-    """
-    if record is None or abs(now - record.updated_at) > RESUME_WITHIN:
-        return "start"
-    if record.checkpoint.report is not None:
-        return "published"
-    if record.fingerprint != spec.fingerprint or record.checkpoint.pages == 0:
-        return "start"
-    return "resume"
 
 
 def is_resumable(engine: Engine, spec: LoadSpec, now: datetime) -> bool:
@@ -158,12 +55,9 @@ def is_resumable(engine: Engine, spec: LoadSpec, now: datetime) -> bool:
         LoadError: The database refuses.
     """
     tables.check_owners(engine, spec.registry, spec.stage)
-    return Stage(engine, spec).is_resumable(now)
-
-
-def should_commit(rows: int, seconds: float, batch_rows: int = BATCH_ROWS) -> bool:
-    """Whether to commit what was read: ``rows`` are waiting, the oldest for ``seconds``."""
-    return rows >= batch_rows or (rows > 0 and seconds >= BATCH_SECONDS)
+    if tables.columns_of(engine, spec.registry) is None:
+        return False
+    return decide_resume(Stage(engine, spec).read_record(), spec, now) == "resume"
 
 
 class Stage:
@@ -205,45 +99,22 @@ class Stage:
         tables.check_owners(engine, spec.registry, spec.stage)
         tables.ensure_table(engine, stage._registry)
         drop_abandoned(engine, spec, now)
-        record = stage._read_record()
+        record = stage.read_record()
         decision = decide_resume(record, spec, now)
-        if record is not None and decision != "start":
+        if record is None:
+            stage._insert_record(now)
+        elif decision == "start":
+            _log_discarded(record, spec)
+            stage._take_over(record, Checkpoint(), now)
+        else:
             stage._take_over(record, record.checkpoint, now)
-            if decision == "published" or stage._is_intact():
-                stage.resumed = True
-                return stage
-            log.warning("The staging table lost rows, so the list is read again from the start.")
-            record = replace(record, attempt=stage._attempt)
-        elif record is not None and record.fingerprint == DAMAGED:
-            log.warning(
-                "The record of an earlier attempt is damaged, so the list is read again from the start."
-            )
-        elif record is not None and record.fingerprint == OUTDATED:
-            log.info(
-                "Another run has loaded the list into %s since an earlier attempt staged %d rows, so these are "
-                "discarded.",
-                spec.table,
-                record.checkpoint.rows,
-            )
-        elif record is not None and record.checkpoint.pages and record.fingerprint != spec.fingerprint:
-            log.info(
-                "An earlier attempt staged %d rows with other arguments or from another source than the %s, so they "
-                "are discarded.",
-                record.checkpoint.rows,
-                spec.source,
-            )
-        stage._begin(record, now)
+            stage.resumed = decision == "published" or stage._is_intact()
+            if not stage.resumed:
+                log.warning("The staging table lost rows, so the list is read again from the start.")
+                stage.restart(now)
+            return stage
+        tables.drop_table(engine, spec.stage)
         return stage
-
-    def is_resumable(self, now: datetime) -> bool:
-        """Whether an earlier attempt left something to resume.
-
-        Args:
-            now: The time, in UTC.
-        """
-        if tables.columns_of(self._engine, self._spec.registry) is None:
-            return False
-        return decide_resume(self._read_record(), self._spec, now) == "resume"
 
     def _reach(self, checkpoint: Checkpoint) -> None:
         self.checkpoint = checkpoint
@@ -253,27 +124,19 @@ class Stage:
         self._columns = tuple(columns)
         self.table = tables.stage_table(self._spec, columns, self._database)
 
-    def _read_record(self) -> StageRecord | None:
+    def read_record(self) -> StageRecord | None:
+        """Return what the table of loads in flight says of this load; None if it has not begun."""
         where = self._registry.c.stage == self._spec.stage.name
         with self._errors("Reading the loads in flight"), self._engine.connect() as connection:
             row = connection.execute(sa.select(*self._registry.columns).where(where)).first()
-        return None if row is None else _record_of(row)
+        return None if row is None else StageRecord.of_row(row)
 
     def _take_over(self, record: StageRecord, checkpoint: Checkpoint, now: datetime) -> None:
         self._attempt = record.attempt
-        attempt = record.attempt + 1 if _is_count(record.attempt, _MAX_INTEGER - 1) else 1
         with self._errors("Taking over the staging table"), self._engine.begin() as connection:
-            self.save(connection, checkpoint, now, attempt=attempt)
-        self._attempt = attempt
+            self.save(connection, checkpoint, now, attempt=record.next_attempt)
+        self._attempt = record.next_attempt
         self._reach(checkpoint)
-
-    def _begin(self, record: StageRecord | None, now: datetime) -> None:
-        if record is None:
-            self._insert_record(now)
-        else:
-            self._take_over(record, Checkpoint(), now)
-        tables.drop_table(self._engine, self._spec.stage)
-        self._existing.clear()
 
     def _insert_record(self, now: datetime) -> None:
         values = {
@@ -468,7 +331,7 @@ class Stage:
 
     def drop(self) -> None:
         """Remove the staging table and the record of the load, unless another attempt has taken them over."""
-        record = self._read_record()
+        record = self.read_record()
         if self._attempt and record is not None and record.attempt != self._attempt:
             return
         tables.drop_table(self._engine, self._spec.stage)
@@ -478,6 +341,25 @@ class Stage:
 
     def _errors(self, doing: str) -> AbstractContextManager[None]:
         return database_errors(self._engine, doing)
+
+
+def _log_discarded(record: StageRecord, spec: LoadSpec) -> None:
+    """Log why what an earlier attempt staged is of no use, if it staged anything."""
+    if record.fingerprint == DAMAGED:
+        log.warning("The record of an earlier attempt is damaged, so the list is read again from the start.")
+    elif record.fingerprint == OUTDATED:
+        log.info(
+            "Another run has loaded the list into %s since an earlier attempt staged %d rows, so these are discarded.",
+            spec.table,
+            record.checkpoint.rows,
+        )
+    elif record.checkpoint.pages and record.fingerprint != spec.fingerprint:
+        log.info(
+            "An earlier attempt staged %d rows with other arguments or from another source than the %s, so they "
+            "are discarded.",
+            record.checkpoint.rows,
+            spec.source,
+        )
 
 
 def drop_abandoned(engine: Engine, spec: LoadSpec, now: datetime) -> None:

@@ -22,8 +22,8 @@ from hypothesis import strategies as st
 from airflow_provider_cleanlist.warehouse.errors import CursorRefusedError, LoadError
 from airflow_provider_cleanlist.warehouse.loader import load
 from airflow_provider_cleanlist.warehouse.naming import TableName
+from airflow_provider_cleanlist.warehouse.plan import Checkpoint
 from airflow_provider_cleanlist.warehouse.spec import LoadSpec
-from airflow_provider_cleanlist.warehouse.staging import Checkpoint
 
 pytestmark = pytest.mark.integration
 

@@ -1,17 +1,26 @@
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import timedelta
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from airflow_provider_cleanlist.warehouse.errors import LoadConfigurationError, LoadDataError
 from airflow_provider_cleanlist.warehouse.naming import hashed_name
 from airflow_provider_cleanlist.warehouse.plan import (
+    RESUME_WITHIN,
+    Checkpoint,
     Column,
     StageCounts,
     StagedColumn,
+    StageRecord,
     TargetColumns,
     accepts_field,
     check_counts,
     check_keys,
+    decide_resume,
     plan_target,
     staged_columns,
 )
@@ -171,3 +180,57 @@ def test_records_without_a_key_are_refused(make_spec):
     with pytest.raises(LoadDataError, match="2 of 7 rows have no value in email"):
         check_keys(StageCounts(rows=7, records=7, keys=5, without_key=2), spec)
     check_keys(StageCounts(rows=7, records=7, keys=5), spec)
+
+
+@given(
+    st.builds(
+        Checkpoint,
+        pages=st.integers(0, 10**6),
+        rows=st.integers(0, 10**9),
+        cursor=st.none() | st.text(),
+        complete=st.booleans(),
+        total=st.none() | st.integers(0, 10**9),
+        fields=st.lists(st.text()).map(tuple),
+        cleaned=st.integers(0, 10),
+        report=st.none() | st.fixed_dictionaries({"rows_read": st.integers()}),
+    )
+)
+def test_a_checkpoint_survives_its_document(checkpoint):
+    assert Checkpoint.from_json(checkpoint.to_json()) == checkpoint
+
+
+@pytest.fixture
+def record(make_spec, now) -> StageRecord:
+    return StageRecord(
+        attempt=1,
+        fingerprint=make_spec().fingerprint,
+        updated_at=now - timedelta(minutes=5),
+        checkpoint=Checkpoint(pages=3, rows=1500, cursor="3"),
+    )
+
+
+def test_a_try_goes_on_after_the_checkpoint(make_spec, now, record):
+    assert decide_resume(record, make_spec(), now) == "resume"
+
+
+def test_a_published_load_is_not_loaded_again(make_spec, now, record):
+    published = replace(record, checkpoint=replace(record.checkpoint, report={"rows_read": 1}))
+    assert decide_resume(published, make_spec(), now) == "published"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"updated_at": None},
+        {"fingerprint": "staged otherwise"},
+        {"checkpoint": Checkpoint()},
+    ],
+)
+def test_a_stage_that_is_stale_other_or_empty_is_begun_anew(make_spec, now, record, change):
+    if "updated_at" in change:
+        change = {"updated_at": now - RESUME_WITHIN - timedelta(seconds=1)}
+    assert decide_resume(replace(record, **change), make_spec(), now) == "start"
+
+
+def test_without_a_record_the_load_starts(make_spec, now):
+    assert decide_resume(None, make_spec(), now) == "start"

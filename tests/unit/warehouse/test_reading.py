@@ -13,8 +13,15 @@ import sqlalchemy as sa
 from airflow_provider_cleanlist.input_limits import PAGES_IN_MEMORY
 from airflow_provider_cleanlist.warehouse.errors import LoadDataError
 from airflow_provider_cleanlist.warehouse.loader import load
-from airflow_provider_cleanlist.warehouse.reading import Progress, duration, prefetch
-from airflow_provider_cleanlist.warehouse.staging import Checkpoint
+from airflow_provider_cleanlist.warehouse.plan import Checkpoint
+from airflow_provider_cleanlist.warehouse.reading import (
+    BATCH_ROWS,
+    BATCH_SECONDS,
+    Progress,
+    duration,
+    prefetch,
+    should_commit,
+)
 
 
 def test_items_come_in_order():
@@ -200,3 +207,17 @@ def test_a_reader_that_waits_for_room_ends_with_the_load(engine, make_spec):
         if thread.name == "cleanlist-prefetch":
             thread.join(10)
             assert not thread.is_alive()
+
+
+@pytest.mark.parametrize(
+    ("rows", "seconds", "commit"),
+    [
+        (BATCH_ROWS, 0, True),
+        (BATCH_ROWS - 1, 0, False),
+        (1, BATCH_SECONDS, True),
+        (1, BATCH_SECONDS - 1, False),
+        (0, 10 * BATCH_SECONDS, False),
+    ],
+)
+def test_when_pages_are_committed(rows, seconds, commit):
+    assert should_commit(rows, seconds) is commit
