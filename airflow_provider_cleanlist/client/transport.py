@@ -44,7 +44,8 @@ THREADS_PER_LOOP = 4
 FAILURES = (requests.RequestException, urllib3.exceptions.HTTPError)
 """What ``requests`` and ``urllib3`` raise; the texts can hold the address."""
 PARSED_ON_LOOP_BYTES = 16 * 1024
-"""Largest response that an event loop parses itself; larger ones are parsed on the thread that received them."""
+"""Largest successful response that an event loop parses itself. Larger ones are parsed on the thread that received them,
+and so is every other one: to quote what an error says takes longer than to parse it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +201,7 @@ class Transport:
         result: Any = None
         try:
             while True:
-                if sender is not None and _is_large(result):
+                if sender is not None and _takes_long(result):
                     step = await senders.loop.run_in_executor(sender, _next_step, flow, result)
                 else:
                     step = _next_step(flow, result)
@@ -358,8 +359,10 @@ def _next_step(flow: Generator[protocol.Step, Any, T], result: Any) -> protocol.
         return _Done(done.value)
 
 
-def _is_large(result: Any) -> bool:
-    return isinstance(result, messages.Response) and len(result.body) > PARSED_ON_LOOP_BYTES
+def _takes_long(result: Any) -> bool:
+    if not isinstance(result, messages.Response):
+        return False
+    return len(result.body) > PARSED_ON_LOOP_BYTES or not 200 <= result.status < 300
 
 
 def new_session() -> requests.Session:

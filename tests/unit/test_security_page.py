@@ -153,7 +153,7 @@ def test_the_limits_of_the_budget_and_of_files_of_contacts() -> None:
         f"credit balance | {balance._LARGEST_FILE // 1024} KB | numbers up to 10<sup>"
         f"{math.log10(balance._LARGEST_NUMBER):g}</sup> |",
         f"an object of JSON | {max(largest):,} characters |",
-        f"bodies over {PARSED_ON_LOOP_BYTES // 1024} KB are parsed beside the event loop",
+        f"bodies over {PARSED_ON_LOOP_BYTES // 1024} KB are parsed beside the event loop, and all errors",
         f"in the receiver all are, {['no', 'one', 'two'][input_limits.WEBHOOKS_AT_ONCE]} at a time",
         f"hold the lock for {LOCK_SECONDS:g} s once a minute",
     ):

@@ -378,6 +378,13 @@ def large_status() -> bytes:
     return body
 
 
+def _small(status: int) -> bytes:
+    """Return less than 16 KB that take long to quote: each of these letters is 18 in compatible form."""
+    texts = [{"loc": ["body", number], "msg": f"{number}" + "\ufdfa" * 90} for number in range(50)]
+    body = {"detail": texts} if status == 422 else {"detail": "\ufdfa" * 5000}
+    return json.dumps(body, ensure_ascii=False).encode()
+
+
 @pytest.mark.parametrize(
     ("body", "status"),
     [
@@ -386,8 +393,10 @@ def large_status() -> bytes:
         (b"{" + b",".join(b'"%x":1' % number for number in range(45_000)) + b"}", "200 OK"),
         (b"<" * MB, "500 Error"),
         (json.dumps({"detail": [{"loc": ["body", "a" * 900], "msg": "m" * 900}] * 500}).encode(), "422 No"),
+        (_small(422), "422 No"),
+        (_small(500), "500 Error"),
     ],
-    ids=["a legitimate 3 MB", "lists", "keys", "an error page", "422"],
+    ids=["a legitimate 3 MB", "lists", "keys", "an error page", "422", "a small 422", "a small 500"],
 )
 def test_a_large_response_does_not_stop_the_event_loop(
     serve: Any, always: Any, connect: Any, body: bytes, status: str
