@@ -44,8 +44,8 @@ THREADS_PER_LOOP = 4
 FAILURES = (requests.RequestException, urllib3.exceptions.HTTPError)
 """What ``requests`` and ``urllib3`` raise; the texts can hold the address."""
 PARSED_ON_LOOP_BYTES = 16 * 1024
-"""Largest successful response that an event loop parses itself. Larger ones are parsed on the thread that received them,
-and so is every other one: to quote what an error says takes longer than to parse it."""
+"""Largest successful response that an event loop parses itself. Larger ones are parsed on the thread that received
+them, and so is every other one: to quote what an error says takes longer than to parse it."""
 
 
 @dataclass(frozen=True, slots=True)

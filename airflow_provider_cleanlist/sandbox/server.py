@@ -61,6 +61,7 @@ class SandboxServer:
             log_level="critical",
             access_log=False,
             ws="none",
+            proxy_headers=False,  # they would say who may use the admin side
             timeout_graceful_shutdown=1,
             timeout_keep_alive=75,
         )

@@ -102,6 +102,13 @@ def test_only_loopback_unless_told(host):
         SandboxServer(host=host)
 
 
+def test_who_asks_is_not_taken_from_headers(monkeypatch):
+    monkeypatch.setenv("FORWARDED_ALLOW_IPS", "*")
+    with SandboxServer() as server:
+        headers = {"X-Forwarded-For": "192.0.2.1"}
+        assert requests.get(f"{server.url}/sandbox", headers=headers, timeout=5).status_code == 200
+
+
 def test_remote_when_told():
     with SandboxServer(host="0.0.0.0", allow_remote=True) as server:
         assert requests.get(f"http://127.0.0.1:{server.port}/sandbox", timeout=5).status_code == 200
