@@ -11,30 +11,11 @@ import pytest
 from pydantic import ValidationError
 
 from airflow_provider_cleanlist.client import responses
-from airflow_provider_cleanlist.client.enrichment import Contact, EnrichmentType
+from airflow_provider_cleanlist.client.enrichment import Contact
 from airflow_provider_cleanlist.client.results import EnrichmentResult, WorkflowStatus
 
 MARA = Contact(first_name="Mara", last_name="Okafor", company_name="Quill", email="mara@quill.example")
 ODD: tuple[Any, ...] = (None, True, False, 0, -1.5, "", "x", [], [None], {}, {"a": 1}, float("inf"), 10**400)
-
-
-@pytest.mark.parametrize(
-    ("kind", "worst", "found"),
-    [("none", 0, 0), ("partial", 1, 2), ("phone_only", 10, 30), ("full", 11, 32)],
-)
-def test_what_an_enrichment_costs(kind: str, worst: int, found: int) -> None:
-    assert EnrichmentType(kind).worst_case_credits == worst
-    assert EnrichmentType(kind).credits(emails=2, phones=3) == found
-
-
-def test_a_contact_sends_only_what_is_set() -> None:
-    assert MARA.payload() == {
-        "first_name": "Mara",
-        "last_name": "Okafor",
-        "company_name": "Quill",
-        "email": "mara@quill.example",
-    }
-    assert Contact(first_name="", last_name=None).payload() == {}
 
 
 def test_nothing_prints_personal_data() -> None:

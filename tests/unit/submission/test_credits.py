@@ -13,19 +13,6 @@ FOUND = {"emails_found": 7, "phones_found": 3}
 
 
 @pytest.mark.parametrize(
-    ("kind", "credits"),
-    [
-        (EnrichmentType.NONE, 0),
-        (EnrichmentType.PARTIAL, 3),
-        (EnrichmentType.PHONE_ONLY, 30),
-        (EnrichmentType.FULL, 33),
-    ],
-)
-def test_worst_case(kind: EnrichmentType, credits: int) -> None:
-    assert worst_case_credits({kind: 3}) == credits
-
-
-@pytest.mark.parametrize(
     ("remaining", "spent", "max_credits", "balance", "passes"),
     [
         (10, 0, None, None, True),
