@@ -9,12 +9,10 @@ import sqlalchemy as sa
 from airflow_provider_cleanlist.submission.errors import JournalConfigurationError
 from airflow_provider_cleanlist.submission.ledger.tables import (
     LEDGER_VERSION,
-    LOCK_PATIENCE_SECONDS,
     NOT_ALLOWED,
     LedgerTables,
     database_errors,
     error_codes,
-    locked,
     table_missing,
     transaction,
 )
@@ -23,11 +21,19 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Connection, Engine
 
 
+_ATTEMPTS = 30
+"""More than there are tables, columns and rows that others can make in the meantime."""
+_EXISTS = {"42P07", "42710", "42701", "23505", "1050", "1060", "1062"}
+"""Codes for a table, its type, a column or a row that exists."""
+
+
 def set_up(engine: Engine, tables: LedgerTables, name: str) -> None:
     """Create the tables, or bring those of an older release up to date; refuse those of somebody else.
 
-    It is safe when several processes do so at the same time. A table that is missing although the others are in use was
-    dropped: it is not made anew, because nobody would be known to have been submitted.
+    It is safe when several processes do so at the same time: whoever finds that another one has just made what it was
+    about to make begins again with what is left. No lock keeps them apart, because those that databases have before
+    there is a table can be held by every account. A table that is missing although the others are in use was dropped:
+    it is not made anew, because nobody would be known to have been submitted.
 
     Args:
         engine: The database.
@@ -40,21 +46,29 @@ def set_up(engine: Engine, tables: LedgerTables, name: str) -> None:
         JournalUnavailableError: The database does not answer.
     """
     with database_errors(name):
-        if _version(engine, tables, name) == LEDGER_VERSION:
-            return
-        with transaction(engine) as connection:
-            _lock_set_up(connection, name)
-            missing = _missing(connection, tables)
-            if missing and _are_used(connection, tables, missing):
-                raise table_missing(name)
-            tables.metadata.create_all(connection, checkfirst=True)
-            _check_owners(connection, tables, name)  # before a row is written
-            _add_missing_columns(connection, tables.batches, name)
-            found = connection.execute(sa.select(tables.ledger.c.version)).scalar()
-            if found is None:
-                connection.execute(tables.ledger.insert().values(version=LEDGER_VERSION))
-            elif found < LEDGER_VERSION:
-                connection.execute(tables.ledger.update().values(version=LEDGER_VERSION))
+        for left in reversed(range(_ATTEMPTS)):
+            try:
+                if _version(engine, tables, name) != LEDGER_VERSION:
+                    _bring_up_to_date(engine, tables, name)
+                return
+            except sa.exc.DBAPIError as error:
+                if not left or not error_codes(error) & _EXISTS:
+                    raise
+
+
+def _bring_up_to_date(engine: Engine, tables: LedgerTables, name: str) -> None:
+    with transaction(engine) as connection:
+        missing = _missing(connection, tables)
+        if missing and _are_used(connection, tables, missing) and _missing(connection, tables):
+            raise table_missing(name)
+        tables.metadata.create_all(connection, checkfirst=True)
+        _check_owners(connection, tables, name)  # before a row is written
+        _add_missing_columns(connection, tables.batches, name)
+        found = connection.execute(sa.select(tables.ledger.c.version)).scalar()
+        if found is None:
+            connection.execute(tables.ledger.insert().values(version=LEDGER_VERSION))
+        elif found < LEDGER_VERSION:
+            connection.execute(tables.ledger.update().values(version=LEDGER_VERSION))
 
 
 def _missing(connection: Connection, tables: LedgerTables) -> set[str]:
@@ -123,18 +137,3 @@ def _version(engine: Engine, tables: LedgerTables, name: str) -> int | None:
             "upgrade the provider on every host that shares the ledger"
         )
     return None if found is None else int(found)
-
-
-_SET_UP_LOCK = 7_300_921_346_512_001
-"""An arbitrary number that no other application should use for its lock."""
-
-
-def _lock_set_up(connection: Connection, name: str) -> None:
-    """Let others wait until the connection is given back; on SQLite they do already."""
-    if connection.dialect.name == "postgresql":
-        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_SET_UP_LOCK)))
-    elif connection.dialect.name in ("mysql", "mariadb"):
-        connection.detach()  # it holds the lock until it is closed, whatever happens
-        lock = sa.func.get_lock("cleanlist_ledger", LOCK_PATIENCE_SECONDS)
-        if connection.execute(sa.select(lock)).scalar() != 1:
-            raise locked(name)

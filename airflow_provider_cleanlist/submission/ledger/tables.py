@@ -395,11 +395,6 @@ def _translated(name: str, error: sa.exc.DBAPIError) -> JournalConfigurationErro
     codes = error_codes(error)
     if codes & _READ_ONLY or "readonly database" in text:
         return JournalConfigurationError(f"the ledger {name} is read-only: it must take {_NEEDED_GRANTS}")
-    if "1105" in codes and "get_lock" in str(original).lower():
-        return JournalConfigurationError(
-            f"the ledger {name} is on Percona XtraDB Cluster, which refuses GET_LOCK with pxc_strict_mode=ENFORCING: "
-            "set PERMISSIVE until the first task has made the cleanlist_ tables; later tasks need no GET_LOCK"
-        )
     if codes & NOT_ALLOWED:
         return JournalConfigurationError(
             f"the ledger {name} lacks privileges: its user needs {_NEEDED_GRANTS}, on PostgreSQL also USAGE of the "

@@ -60,6 +60,65 @@ class TestManyAtOnce:
         names = sa.inspect(server.administration).get_table_names()
         assert sorted(names) == [f"cleanlist_{name}" for name in TABLES]
 
+    def test_eight_processes_add_the_columns_of_a_new_release(self, server: Any) -> None:
+        server.open()
+        columns = ("workflow_status", "emails_found", "phones_found", "credits_spent")
+        server.run(
+            *(f"ALTER TABLE cleanlist_batches DROP COLUMN {name}" for name in columns),
+            "UPDATE cleanlist_ledger SET version = 1",
+        )
+
+        def open_journal(start: Any, number: int) -> None:
+            start.wait()
+            server.journal(index=number)
+
+        in_processes(8, open_journal)
+        assert server.query("SELECT version FROM cleanlist_ledger") == [(2,)]
+        assert {*columns} <= {
+            column["name"] for column in sa.inspect(server.administration).get_columns("cleanlist_batches")
+        }
+
+    @pytest.mark.parametrize("before", ["CREATE TABLE", "FROM cleanlist_attempts"])
+    def test_others_make_the_ledger_and_use_it_in_the_middle_of_a_set_up(
+        self, server: Any, identities: Make, before: str
+    ) -> None:
+        """They have no lock, which any account of the server could hold: whoever comes late takes what is there."""
+        if server.kind == "sqlite":
+            pytest.skip("nobody else writes to the file meanwhile")
+        if before != "CREATE TABLE":  # as a set-up leaves them that was interrupted
+            server.open()
+            server.run(*(f"DROP TABLE cleanlist_{name}" for name in TABLES if name != "attempts"))
+        others: list[LedgerJournal] = []
+
+        def interfere(connection: Any, cursor: Any, statement: str, *_: Any) -> None:
+            if before in statement and not others:
+                others.append(None)  # type: ignore[arg-type]  # its own statements must not begin this again
+                others[0] = server.journal()
+                others[0].begin(identities(1), "partial", others[0]._clock(), is_new)
+
+        sa.event.listen(sa.engine.Engine, "before_cursor_execute", interfere)
+        try:
+            late = server.journal(index=7)
+        finally:
+            sa.event.remove(sa.engine.Engine, "before_cursor_execute", interfere)
+        assert others[0] is not None
+        assert late.histories(identities(1)) == [ContactHistory(in_flight=frozenset({-1}))]
+
+    def test_no_account_without_rights_can_hold_up_a_set_up(self, server: Any) -> None:
+        """Locks by name need none, so the ledger takes no such lock."""
+        said: list[str] = []
+
+        def listen(connection: Any, cursor: Any, statement: str, *_: Any) -> None:
+            said.append(statement.lower())
+
+        sa.event.listen(sa.engine.Engine, "before_cursor_execute", listen)
+        try:
+            server.journal()
+        finally:
+            sa.event.remove(sa.engine.Engine, "before_cursor_execute", listen)
+        assert any("create table" in statement for statement in said)
+        assert not [statement for statement in said if "get_lock" in statement or "advisory" in statement]
+
     @pytest.mark.parametrize("same_run", [True, False], ids=["map indexes", "runs"])
     def test_two_writers_of_the_same_persons_in_different_orders(
         self, server: Any, identities: Make, same_run: bool
