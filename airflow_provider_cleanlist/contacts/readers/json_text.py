@@ -216,11 +216,11 @@ class _ArraySearch:
 
     def _first(self, items: Iterator[Any]) -> list[Any]:
         """Return the first items, as many as are looked at."""
-        begin = self._window.read
+        begin = self._window.passed
         first = []
         for item in islice(items, _FIRST_OBJECTS):
             first.append(item)
-            if self._window.read - begin > LOOK_CHARACTERS:
+            if self._window.passed - begin > LOOK_CHARACTERS:
                 break
         return first
 
@@ -247,7 +247,6 @@ class _Window:
 
     Attributes:
         line: The line of what comes next.
-        read: How many characters were read.
     """
 
     def __init__(self, texts: Iterator[str]) -> None:
@@ -255,7 +254,12 @@ class _Window:
         self._text = ""
         self._position = 0
         self.line = 1
-        self.read = 0
+        self._read = 0
+
+    @property
+    def passed(self) -> int:
+        """How many characters are before what comes next."""
+        return self._read - (len(self._text) - self._position)
 
     def peek(self) -> str:
         """Return the next character that is not white space, or an empty string at the end."""
@@ -278,32 +282,46 @@ class _Window:
         """Return the next value."""
         self.peek()
         while True:
+            problem = None
             try:
                 value, end = _DECODER.raw_decode(self._text, self._position)
+                is_whole = not isinstance(value, int | float) or len(self._text) - end >= len("e+1")
             except json.JSONDecodeError as error:
-                if len(self._text) - self._position > MAX_OBJECT_CHARACTERS or not self._read_on():
-                    line = self.line + self._text.count("\n", self._position, error.pos)
-                    raise MalformedFileError(f"Line {line}: not JSON: {error.msg}.") from None
-                continue
+                problem = error.msg, error.pos
+                is_whole = False
             except ValueError:
                 raise _long_number(self.line) from None
             except RecursionError:
                 raise MalformedFileError(f"Line {self.line}: nested too deeply.") from None
-            may_go_on = isinstance(value, int | float) and len(self._text) - end < len("e+1")
-            if not may_go_on or not self._read_on():
-                self._advance(end)
-                return value
+            if is_whole or not self._read_as_much_again():
+                break
+        if problem is not None:
+            message, position = problem
+            line = self.line + self._text.count("\n", self._position, position)
+            raise MalformedFileError(f"Line {line}: not JSON: {message}.")
+        self._advance(end)
+        return value
 
     def _advance(self, position: int) -> None:
         self.line += self._text.count("\n", self._position, position)
         self._position = position
 
-    def _read_on(self) -> bool:
-        """Read more text, and return whether there was any."""
-        more = next(self._texts, None)
-        if more is None:
+    def _read_as_much_again(self) -> bool:
+        """Double what is ahead, up to the limit, as decoding it anew takes linear time so. Return whether it grew."""
+        ahead = len(self._text) - self._position
+        return ahead <= MAX_OBJECT_CHARACTERS and self._read_on(min(ahead, MAX_OBJECT_CHARACTERS - ahead + 1))
+
+    def _read_on(self, characters: int = 1) -> bool:
+        """Read so many characters, and on to the end of a piece; return whether there were any."""
+        pieces = [self._text[self._position :]]
+        size = len(pieces[0])
+        enough = size + max(1, characters)
+        while size < enough and (piece := next(self._texts, None)) is not None:
+            pieces.append(piece)
+            size += len(piece)
+        if len(pieces) == 1:
             return False
-        self.read += len(more)
-        self._text = self._text[self._position :] + more
+        self._read += size - len(pieces[0])
+        self._text = "".join(pieces)
         self._position = 0
         return True

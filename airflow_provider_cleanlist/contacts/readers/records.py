@@ -28,6 +28,7 @@ from airflow_provider_cleanlist.contacts.recognition import (
 from airflow_provider_cleanlist.input_limits import LOOK_CHARACTERS, SHEET_COLUMNS, SOURCE_COLUMNS
 
 _TOO_LARGE = "record too large"
+_MOST_ATTEMPTS = 4  # at reading a record
 _FEWEST_CELLS = 3  # filled ones of a row that is told from a line of text by them
 
 
@@ -37,11 +38,13 @@ class _Lines:
     Attributes:
         taken: The lines of the record that is being read.
         characters: How many characters they have.
+        in_vain: How many characters were put back so far.
     """
 
     def __init__(self, lines: Iterator[str]) -> None:
         self.taken: list[str] = []
         self.characters = 0
+        self.in_vain = 0
         self._again: deque[str] = deque()
         self._lines = lines
 
@@ -59,6 +62,7 @@ class _Lines:
     def put_back(self) -> None:
         """Hand out once more what was taken."""
         self._again.extendleft(reversed(self.taken))
+        self.in_vain += self.characters
         self.forget()
 
     def forget(self) -> None:
@@ -146,6 +150,7 @@ class RecordReader:
 
     def _with_backslashes(self) -> list[str] | None:
         """Read the record once more, as one with backslashes before quotation marks, if it fits the header then."""
+        self._check_effort()
         lines = len(self._lines.taken)
         self._lines.put_back()
         with contextlib.suppress(csv.Error):
@@ -158,6 +163,7 @@ class RecordReader:
         return None
 
     def _reread(self, problem: str) -> list[str]:
+        self._check_effort()
         dialects: list[dict[str, Any]] = [{}]
         if self._has_backslashed_quote():
             dialects.insert(0, {"escapechar": "\\"})
@@ -171,6 +177,18 @@ class RecordReader:
         if record is None:
             raise MalformedFileError(self._explain(problem))
         return record
+
+    def _check_effort(self) -> None:
+        """Refuse a text in which too much was read in vain.
+
+        As other tools write them, a failed attempt ends at the next cell in quotation marks, so all of them together
+        read little more than the records themselves.
+        """
+        if self._lines.in_vain > LOOK_CHARACTERS + _MOST_ATTEMPTS * self.characters:
+            raise MalformedFileError(
+                f"Too many records above line {self._line} have a quotation mark that may be open as far as the end of "
+                "the file. Enclose each cell that holds one in quotation marks, and double those inside it."
+            )
 
     def _literal_record(self) -> list[str] | None:
         """Return the cells of the next line, quotation marks included, unless one is open at the end of its cell."""

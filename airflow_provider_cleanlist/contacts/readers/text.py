@@ -195,15 +195,18 @@ def check_encoding(encoding: str) -> None:
 
 def without_end_marks(texts: Iterable[str]) -> Iterator[str]:
     """Yield pieces of text without the Ctrl-Z and NUL characters that some programs put at the end of a file."""
-    held = ""
+    held: list[str] = []
+    size = 0
     for text in texts:
-        kept = (held + text).rstrip("\x00\x1a")
-        held = (held + text)[len(kept) :]
-        if len(held) > MAX_LINE_CHARACTERS:
+        if kept := text.rstrip("\x00\x1a"):
+            yield "".join([*held, kept])
+            held, size = [], 0
+        held.append(text[len(kept) :])
+        size += len(held[-1])
+        if size > MAX_LINE_CHARACTERS:
             raise MalformedFileError(
                 f"The file holds more than {MAX_LINE_CHARACTERS:,} NUL characters in a row."
             )
-        yield kept
 
 
 def _may_be_utf16(sample: bytes, *, upper: bytes) -> bool:
@@ -265,14 +268,20 @@ def split_lines(texts: Iterable[str]) -> Iterator[str]:
     Raises:
         MalformedFileError: If a line is longer than 8 million characters.
     """
-    rest = ""
-    number = 0
-    for text in texts:
-        lines = list(io.StringIO(rest + text, newline=""))
-        rest = lines.pop() if lines and not lines[-1].endswith("\n") else ""
-        number += len(lines)
-        if len(rest) > MAX_LINE_CHARACTERS:
+    held: list[str] = []  # pieces of a line
+    size = number = 0
+    for text in filter(None, texts):
+        is_after_return = bool(held) and held[-1].endswith("\r")  # which ends a line, or is half of "\r\n"
+        held.append(text)
+        size += len(text)
+        lines: list[str] = []
+        if is_after_return or "\n" in text or "\r" in text:
+            lines = list(io.StringIO("".join(held), newline=""))
+            held = [] if lines[-1].endswith("\n") else [lines.pop()]
+            size = sum(map(len, held))
+            number += len(lines)
+        if size > MAX_LINE_CHARACTERS:
             raise MalformedFileError(f"Line {number + 1} is longer than {MAX_LINE_CHARACTERS:,} characters.")
         yield from lines
-    if rest:
-        yield rest
+    if held:
+        yield "".join(held)

@@ -690,6 +690,62 @@ def test_a_quotation_mark_that_is_open_in_tabbed_text_belongs_to_its_value(monke
     assert read("".join(rows))[2] == [["a", '"five" inch or 5" "'], *[["b", "c"]] * 1000]
 
 
+@pytest.fixture
+def lines_read(monkeypatch) -> list[int]:
+    """The lengths of all lines that the csv module was given, also of those that it was given again."""
+    lengths: list[int] = []
+    original = records._Lines.__next__
+
+    def counted(lines: records._Lines) -> str:
+        line = original(lines)
+        lengths.append(len(line))
+        return line
+
+    monkeypatch.setattr(records._Lines, "__next__", counted)
+    monkeypatch.setattr(records, "LOOK_CHARACTERS", 50_000)
+    return lengths
+
+
+@pytest.mark.parametrize(
+    ("header", "row", "end"),
+    [
+        ("first_name,last_name,company_name", r'x","y\"",Acme', ""),  # open as far as the end
+        ("first_name,last_name,company_name", r'x","y\"",Acme', '"\n'),  # closed there
+        ("first_name,last_name,company_name", r'x","y\",b,c,d', ""),  # open if the backslash counts
+        ("first_name\tlast_name\tcompany_name", 'x"\t"y""\tAcme', ""),  # literal
+    ],
+)
+def test_what_is_read_again_is_bounded(header, row, end, lines_read):
+    assert len(read(f"{header}\n" + f"{row}\n" * 20 + end)[2]) >= 19
+    lines_read.clear()
+    text = f"{header}\n" + f"{row}\n" * 2000 + end
+    with pytest.raises(MalformedFileError, match=r"Too many records above line \d+ have a quotation mark"):
+        read(text)
+    assert sum(lines_read) < 300_000
+
+
+@pytest.mark.parametrize(
+    ("header", "row", "cells"),
+    [
+        ("a,b", r'"the \"5\" one",c', ['the "5" one', "c"]),
+        ("a,b", r'"12\"",Acme', ['12"', "Acme"]),
+        ("a,b", r'"12\"",""', ['12"', ""]),
+        ("a,b", r'"C:\",Acme,', ["C:\\", "Acme", ""]),
+        ("a,b", '"Acme" ,c', ["Acme", "c"]),
+        ("a\tb", '"Acme""\tc', ['"Acme""', "c"]),
+        ("a\tb", '"five" inch or 5" "\tc', ['"five" inch or 5" "', "c"]),
+    ],
+)
+@pytest.mark.parametrize(("times", "between"), [(2000, 0), (20, 1000)])
+def test_ordinary_records_are_read_again_without_end(header, row, cells, times, between, lines_read):
+    plain = header.replace("a", "u").replace("b", "v") + "\n"
+    text = f"{header}\n" + f"{row}\n{plain * between}" * times
+    found = read(text)[2]
+    assert found.count(cells) == times
+    assert len(found) == times * (between + 1)
+    assert sum(lines_read) < 5 * len(text)
+
+
 def test_a_record_is_as_wide_as_a_sheet():
     text = "email,notes\n" + "a,b\n" * 60
     assert read(f'{text}a,"{"," * 20_000}"\n')[2][-1] == ["a", "," * 20_000]

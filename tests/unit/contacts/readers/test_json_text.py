@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tracemalloc
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -196,6 +197,55 @@ def test_broken_arrays(text, message, size):
 def test_an_object_that_never_ends_is_an_error(monkeypatch):
     monkeypatch.setattr(json_text, "MAX_OBJECT_CHARACTERS", 1000)
     endless = (piece for piece in ['[{"a": "', *["x" * 100] * 50])
+    with pytest.raises(MalformedFileError, match="Line 1"):
+        list(read_json_array(endless))
+    assert next(endless, None) is not None
+
+
+class CountingDecoder(json.JSONDecoder):
+    """A decoder that counts the characters it reads."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.characters = 0
+
+    def raw_decode(self, text: str, position: int = 0) -> tuple[Any, int]:
+        try:
+            value, end = super().raw_decode(text, position)
+        except json.JSONDecodeError:
+            self.characters += len(text) - position
+            raise
+        self.characters += end - position
+        return value, end
+
+
+@pytest.mark.parametrize(
+    ("start", "end"),
+    [
+        ("[", "]"),
+        ('{"data":[', "]}"),
+        ('{"other":', ',"data":[{"x":1}]}'),
+        ('{"data":[{"x":1}],"other":', "}"),
+    ],
+)
+@pytest.mark.parametrize("value", ['{"x":[' + "[]," * 30_000 + "1]}", '{"x":"' + "y" * 90_000 + '"}'])
+def test_a_value_of_many_pieces_is_decoded_in_linear_time(start, end, value, monkeypatch):
+    decoder = CountingDecoder()
+    monkeypatch.setattr(json_text, "_DECODER", decoder)
+    text = start + value + end
+    rows = [row for _, row in read_json_array(pieces(text, 100))]
+    assert rows == [{"x": 1} if "other" in text else json.loads(value)]
+    assert decoder.characters < 6 * len(text)
+
+
+def test_a_number_of_many_pieces_is_decoded_in_linear_time_and_ends(monkeypatch):
+    decoder = CountingDecoder()
+    monkeypatch.setattr(json_text, "_DECODER", decoder)
+    text = '{"rate":0.' + "0" * 90_000 + '1,"data":[{"x":1}]}'
+    assert list(read_json_array(pieces(text, 100))) == [(1, {"x": 1})]
+    assert decoder.characters < 6 * len(text)
+    monkeypatch.setattr(json_text, "MAX_OBJECT_CHARACTERS", 1000)
+    endless = (piece for piece in ['{"rate":0.', *["0" * 100] * 50])
     with pytest.raises(MalformedFileError, match="Line 1"):
         list(read_json_array(endless))
     assert next(endless, None) is not None

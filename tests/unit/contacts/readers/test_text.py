@@ -7,6 +7,7 @@ from __future__ import annotations
 import codecs
 import gzip
 import io
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -14,7 +15,12 @@ from hypothesis import strategies as st
 
 from airflow_provider_cleanlist.contacts.errors import EmptyFileError, EncodingError, MalformedFileError
 from airflow_provider_cleanlist.contacts.readers import text as text_module
-from airflow_provider_cleanlist.contacts.readers.text import Decoder, read_chunks, split_lines
+from airflow_provider_cleanlist.contacts.readers.text import (
+    Decoder,
+    read_chunks,
+    split_lines,
+    without_end_marks,
+)
 
 WESTERN = "Name;Firma\r\nJürgen;Müller & Söhne “GmbH” – 10 €\r\n"
 WORLD = "first_name,company\nОльга,Ромашка\n葵,株式会社サンプル\nMara,Lab 👩🏽‍💻\n"
@@ -159,6 +165,31 @@ def test_lines_end_in_any_way_and_only_there(size):
 def test_lines_are_those_of_the_io_module(text, size):
     pieces = [text[start : start + size] for start in range(0, len(text), size)]
     assert list(split_lines(pieces)) == list(io.StringIO(text, newline=""))
+
+
+def test_a_line_of_many_pieces_is_searched_for_its_end_once(monkeypatch):
+    searched: list[int] = []
+
+    def counting(text: str, newline: str) -> io.StringIO:
+        searched.append(len(text))
+        return io.StringIO(text, newline=newline)
+
+    monkeypatch.setattr(text_module, "io", SimpleNamespace(StringIO=counting))
+    pieces = ["a\r", *["x" * 100] * 500, "\r", "", "\n", *["y" * 100] * 500, "\nz"]
+    assert list(split_lines(pieces)) == ["a\r", "x" * 50_000 + "\r\n", "y" * 50_000 + "\n", "z"]
+    assert sum(searched) < 2 * len("".join(pieces))
+
+
+@given(st.lists(st.text("\0\x1aab", max_size=5)))
+def test_end_marks_are_left_out_at_the_end_only(pieces):
+    assert "".join(without_end_marks(pieces)) == "".join(pieces).rstrip("\0\x1a")
+
+
+def test_end_marks_without_end_are_an_error(monkeypatch):
+    monkeypatch.setattr(text_module, "MAX_LINE_CHARACTERS", 100)
+    assert list(without_end_marks(["\0" * 60, "a", "\0" * 60, "b"])) == ["\0" * 60 + "a", "\0" * 60 + "b"]
+    with pytest.raises(MalformedFileError, match="more than 100 NUL characters in a row"):
+        list(without_end_marks(["a\0", *["\0" * 10] * 10]))
 
 
 def test_a_line_without_end_is_an_error(monkeypatch):
