@@ -17,7 +17,7 @@ from fastapi import Depends, FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 
 from airflow_provider_cleanlist.page.figures import DEFAULT_PERIOD, PERIODS, LedgerFigures, Scope
-from airflow_provider_cleanlist.page.html import Reader, page
+from airflow_provider_cleanlist.page.html import page
 from airflow_provider_cleanlist.page.notices import problem_page, refusal_page
 from airflow_provider_cleanlist.page.queries import LedgerProblem, Question
 from airflow_provider_cleanlist.page.reading import (
@@ -108,27 +108,16 @@ async def readable_dags(request: Request, user: GetUserDep, login: Login) -> fro
         login: What their login says of them.
 
     Raises:
-        RefusedError: Too many users are asked for at the same time (503).
+        HTTPException: Too many users are asked for at the same time (503).
     """
     shared: SharedAnswers[Identity, frozenset[str]] = request.app.state.readable
     try:
         return await shared.get(Identity(login, user))
     except (BusyError, LateError):
-        raise RefusedError(503) from None
+        raise HTTPException(503) from None
 
 
 Readable = Annotated[frozenset[str], Depends(readable_dags)]
-
-
-class RefusedError(Exception):
-    """An address that gets no page.
-
-    Args:
-        status: HTTP status of the answer; its text is in :data:`.notices.REFUSALS`.
-    """
-
-    def __init__(self, status: int) -> None:
-        self.status = status
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,13 +174,13 @@ class SharedReadings:
             write: Writes it, unless it is written already.
 
         Raises:
-            RefusedError: Too much is to be written at the same time.
+            HTTPException: Too much is to be written at the same time.
         """
         answers = id(reading.ledger), id(reading.account)
         try:
             return await self._texts.get(WantedText(table, reading.question, answers, reading, write))
         except (BusyError, LateError):
-            raise RefusedError(503) from None
+            raise HTTPException(503) from None
 
     async def get(self, question: Question, login: str) -> PageReading:
         """Return what a page shows.
@@ -201,7 +190,7 @@ class SharedReadings:
             login: Who asks.
 
         Raises:
-            RefusedError: Too many questions are asked at the same time, by this user or by all.
+            HTTPException: Too many questions are asked at the same time, by this user or by all.
         """
         try:
             account = await self._account.get(page_conn_id())
@@ -211,7 +200,7 @@ class SharedReadings:
         try:
             ledger = await self._ledger.get((question, account.key_hash), asker=login)
         except BusyError:
-            raise RefusedError(503) from None
+            raise HTTPException(503) from None
         except LateError:
             ledger = LedgerProblem.LATE
         return PageReading(datetime.now(UTC), question, ledger, account)
@@ -233,13 +222,13 @@ def build_app(readings: SharedReadings | None = None) -> FastAPI:
     @app.api_route("/", methods=METHODS)
     async def show(request: Request, readable: Readable, login: Login) -> Response:
         reading = await shared.get(question_of(request, readable), login)
-        text = await shared.text(reading, "", lambda: page(reading, Reader(readable)))
+        text = await shared.text(reading, "", lambda: page(reading))
         return Response(text, headers=HEADERS, media_type="text/html")
 
     @app.api_route("/csv/{name}.csv", methods=METHODS)
     async def show_csv(request: Request, name: str, readable: Readable, login: Login) -> Response:
         if name not in TABLES:
-            raise RefusedError(404)
+            raise HTTPException(404)
         reading = await shared.get(question_of(request, readable), login)
         ledger = reading.ledger
         if isinstance(ledger, LedgerProblem):
@@ -260,14 +249,10 @@ def build_app(readings: SharedReadings | None = None) -> FastAPI:
 
     @app.api_route("/{path:path}", methods=METHODS)
     async def nothing(path: str) -> Response:
-        raise RefusedError(404)  # and who may not read the page has learned nothing of the address by now
-
-    @app.exception_handler(RefusedError)
-    async def refuse(request: Request, refusal: RefusedError) -> Response:
-        return refused(request, refusal.status)
+        raise HTTPException(404)  # and who may not read the page has learned nothing of the address by now
 
     @app.exception_handler(HTTPException)
-    async def refuse_access(request: Request, error: HTTPException) -> Response:
+    async def refuse(request: Request, error: HTTPException) -> Response:
         return refused(request, error.status_code, error.headers)
 
     @app.exception_handler(Exception)
@@ -324,14 +309,14 @@ def question_of(request: Request, readable: frozenset[str]) -> Question:
         readable: DAGs that the user may read.
 
     Raises:
-        RefusedError: The user may not read the DAG (403), or a value cannot be one (400).
+        HTTPException: The user may not read the DAG (403), or a value cannot be one (400).
     """
     values = values_of(request.scope["query_string"])
     if any(len(value) > LONGEST_VALUE or "\0" in value for value in values.values()):
-        raise RefusedError(400)
+        raise HTTPException(400)
     dag_id, run_id = values.get("dag_id"), values.get("run_id")
     if dag_id is not None and dag_id not in readable:
-        raise RefusedError(403)
+        raise HTTPException(403)
     period = next((days for days in PERIODS if str(days) == values.get("days")), DEFAULT_PERIOD)
     if dag_id is None or run_id is None:
         return Question(Scope(), period, values.get("organisation", ""), readable)

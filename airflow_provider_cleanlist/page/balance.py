@@ -14,7 +14,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -167,31 +167,19 @@ class BalanceStore:
 
 
 def _encode(balance: Balance) -> bytes:
-    return json.dumps(
-        {
-            "credits": balance.credits,
-            "checked_at": balance.checked_at,
-            "asked_at": balance.asked_at,
-            "has_failed": balance.has_failed,
-            "organisation": balance.organisation[:200],
-        }
-    ).encode()
+    return json.dumps(asdict(replace(balance, organisation=balance.organisation[:200]))).encode()
 
 
 def _decode(data: bytes) -> Balance:
     found: dict[str, Any] = json.loads(data)
-    credits_left = found["credits"]
+    credits_left = None if found["credits"] is None else float(found["credits"])
     checked_at, asked_at = float(found["checked_at"]), float(found["asked_at"])
-    numbers = [checked_at, asked_at] if credits_left is None else [checked_at, asked_at, float(credits_left)]
-    if not all(map(_is_plausible, numbers)) or min(checked_at, asked_at) < 0:
+    if (
+        not all(map(_is_plausible, (credits_left or 0.0, checked_at, asked_at)))
+        or min(checked_at, asked_at) < 0
+    ):
         return Balance()
-    return Balance(
-        credits=None if credits_left is None else float(credits_left),
-        checked_at=checked_at,
-        asked_at=asked_at,
-        has_failed=bool(found["has_failed"]),
-        organisation=str(found["organisation"]),
-    )
+    return Balance(credits_left, checked_at, asked_at, bool(found["has_failed"]), str(found["organisation"]))
 
 
 def _is_plausible(number: float) -> bool:

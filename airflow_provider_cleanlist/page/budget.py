@@ -24,7 +24,6 @@ class BudgetUse:
         waiting: Requests that wait for a moment that is booked for them.
         wait_seconds: How long the last of them waits.
         stopped_seconds: For how long nothing is sent, because the API asked for it.
-        place: Whose requests these are: of the ``host``, of all hosts that use a ``server``, of this ``process``.
     """
 
     allowed: int
@@ -35,11 +34,10 @@ class BudgetUse:
     waiting: int
     wait_seconds: float
     stopped_seconds: float
-    place: str
 
 
 def place_of(store: str) -> str:
-    """Return whose requests a store counts.
+    """Return whose requests a store counts: of the ``host``, of all hosts that use a ``server``, of this ``process``.
 
     Args:
         store: The connection's ``rate_limit_store``.
@@ -48,14 +46,13 @@ def place_of(store: str) -> str:
     return {"": "host", "file": "host", "memory": "process"}.get(scheme, "server")
 
 
-def use_of(state: BudgetState, budget: Budget, now: float, store: str) -> BudgetUse:
+def use_of(state: BudgetState, budget: Budget, now: float) -> BudgetUse:
     """Return how a budget is used.
 
     Args:
         state: Its state.
         budget: The allowance.
         now: The moment on the clock of ``state``.
-        store: The connection's ``rate_limit_store``.
     """
     present = bisect_right(state.grants, now)
     start = now - budget.window
@@ -71,5 +68,4 @@ def use_of(state: BudgetState, budget: Budget, now: float, store: str) -> Budget
         waiting=len(ahead),
         wait_seconds=ahead[-1] - now if ahead else 0.0,
         stopped_seconds=max(0.0, state.blocked_until - now),
-        place=place_of(store),
     )

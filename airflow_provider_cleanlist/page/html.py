@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from html import escape
 from typing import Any
@@ -44,42 +42,28 @@ MOST_DAGS = 25
 """DAGs that the page lists; the CSV has all."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reader:
-    """Who reads the page.
-
-    Attributes:
-        readable: DAGs that they may read.
-    """
-
-    readable: Collection[str]
-
-
-def page(reading: PageReading, reader: Reader) -> str:
+def page(reading: PageReading) -> str:
     """Return the page.
 
     Args:
         reading: What it shows.
-        reader: Who reads it.
     """
-    ledger = reading.ledger
+    ledger, balance = reading.ledger, reading.account.balance
     everything = reading.question.scope.is_everything
-    parts = [_header(reading), *([_credits(reading)] if everything else [])]
+    sections = [_credits(reading)] if everything else []
     if isinstance(ledger, LedgerProblem):
-        parts.append(section("ledger", "Ledger", PROBLEMS[ledger]))
+        sections.append(section("ledger", "Ledger", PROBLEMS[ledger]))
     elif ledger.is_empty:
-        parts.append(section("ledger", "Nothing submitted", _nothing(reading)))
+        sections.append(section("ledger", "Nothing submitted", _nothing(reading)))
     else:
-        parts += (
-            [section("task", "Nothing submitted by this task", NOT_OF_THIS_TASK)]
-            if ledger.is_of_whole_run
-            else []
-        )
-        parts += _ledger_sections(ledger, reading, reader)
-    parts += [_budget(reading)] if everything else []
-    balance = reading.account.balance
+        if ledger.is_of_whole_run:
+            sections.append(section("task", "Nothing submitted by this task", NOT_OF_THIS_TASK))
+        sections += _ledger_sections(ledger, reading)
+    if everything:
+        sections.append(_budget(reading))
     is_pending = balance is not None and balance.is_pending(reading.now.timestamp())
-    return document("Cleanlist", f"{parts[0]}<main>{''.join(parts[1:])}</main>", is_pending=is_pending)
+    body = f"{_header(reading)}<main>{''.join(sections)}</main>"
+    return document("Cleanlist", body, is_pending=is_pending)
 
 
 NOT_OF_THIS_TASK = (
@@ -96,15 +80,12 @@ def _nothing(reading: PageReading) -> str:
     return "<p>The ledger holds no submission of this DAG run.</p>"
 
 
-def _ledger_sections(ledger: LedgerFigures, reading: PageReading, reader: Reader) -> list[str]:
-    everything = reading.question.scope.is_everything
-    return [
-        _unknown(ledger, reading),
-        _in_flight(ledger, reading),
-        *([] if everything else [section("sum", "Credits and finds", _summary(ledger.total))]),
-        *([_days(ledger, reading), _dags(ledger, reading, reader)] if everything else []),
-        _types(ledger, reading),
-    ]
+def _ledger_sections(ledger: LedgerFigures, reading: PageReading) -> list[str]:
+    if reading.question.scope.is_everything:
+        own = [_days(ledger, reading), _dags(ledger, reading)]
+    else:
+        own = [section("sum", "Credits and finds", _summary(ledger.total))]
+    return [_unknown(ledger, reading), _in_flight(ledger, reading), *own, _types(ledger, reading)]
 
 
 def query_string(scope: Scope, period: int, organisation: str = "") -> str:
@@ -224,11 +205,11 @@ def _budget(reading: PageReading) -> str:
             else "<p>No process of this host has sent a request since it was started.</p>"
         )
     else:
-        body = _budget_use(use)
+        body = _budget_use(use, PLACES[reading.account.budget_place])
     return section("budget", "Request budget", body)
 
 
-def _budget_use(use: BudgetUse) -> str:
+def _budget_use(use: BudgetUse, whose: str) -> str:
     remark = f"of {use.allowed} in {use.window:g} s"
     lowered = (
         f"; {use.requests - use.allowed} fewer than allowed, after refusals"
@@ -236,7 +217,7 @@ def _budget_use(use: BudgetUse) -> str:
         else ""
     )
     waiting = f"requests; the last for {use.wait_seconds:.0f} s" if use.waiting else "requests"
-    stopped = f"for {use.stopped_seconds:.0f} s: Cleanlist asked for a pause" if use.stopped_seconds else "no"
+    pause = f"for {use.stopped_seconds:.0f} s: Cleanlist asked for a pause"
     step = use.window / len(use.bins)
     labels = [
         f"{counted(count, 'request')}, {use.window - place * step:g} to {use.window - (place + 1) * step:g} s ago"
@@ -254,13 +235,13 @@ def _budget_use(use: BudgetUse) -> str:
             [
                 ("Sent", f"{use.used:,}", remark + lowered),
                 ("Waiting", f"{use.waiting:,}", waiting),
-                ("Stopped", "yes" if use.stopped_seconds else "no", stopped if use.stopped_seconds else ""),
+                ("Stopped", *(("yes", pause) if use.stopped_seconds else ("no", ""))),
             ]
         )
         + f'<div class="beside"><figure>{plot}'
         f"<figcaption><span>{use.window:g} s ago</span><span>now</span></figcaption></figure>"
         f"{text_table('Requests sent', ('From', 'Requests'), rows, numbers=1)}</div>"
-        f'<p class="muted">Counted are requests {PLACES[use.place]}. The budget remembers one window, and not who '
+        f'<p class="muted">Counted are requests {whose}. The budget remembers one window, and not who '
         "sends; status checks that wait for their turn are not counted.</p>"
     )
 
@@ -295,8 +276,8 @@ def _days(ledger: LedgerFigures, reading: PageReading) -> str:
     )
 
 
-def _dags(ledger: LedgerFigures, reading: PageReading, reader: Reader) -> str:
-    dags = ledger.dags(reader.readable)
+def _dags(ledger: LedgerFigures, reading: PageReading) -> str:
+    dags = ledger.dags(reading.question.readable)
     rows = [
         (OTHER_DAGS if dag_id is None else link(f"dags/{quote(dag_id, safe='')}", dag_id), sums)
         for dag_id, sums in dags[:MOST_DAGS]

@@ -140,4 +140,4 @@ def _budget(settings: ClientSettings) -> BudgetUse | None:
     except ConfigurationError:
         return None
     found = limiter.peek()
-    return None if found is None else use_of(found[0], limiter.budget, found[1], settings.rate_limit_store)
+    return None if found is None else use_of(found[0], limiter.budget, found[1])

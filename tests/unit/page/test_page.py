@@ -6,7 +6,7 @@ import asyncio
 import errno
 import stat
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from html import unescape
@@ -25,7 +25,7 @@ from airflow_provider_cleanlist.links import has_pages
 from airflow_provider_cleanlist.page import balance as balance_file
 from airflow_provider_cleanlist.page import queries
 from airflow_provider_cleanlist.page.balance import ASK_AGAIN_SECONDS, Balance, BalanceStore
-from airflow_provider_cleanlist.page.budget import use_of
+from airflow_provider_cleanlist.page.budget import place_of, use_of
 from airflow_provider_cleanlist.page.figures import (
     EVERYTHING,
     LedgerFigures,
@@ -39,7 +39,7 @@ from airflow_provider_cleanlist.page.figures import (
     days_left,
     grouped,
 )
-from airflow_provider_cleanlist.page.html import Reader, page
+from airflow_provider_cleanlist.page.html import page
 from airflow_provider_cleanlist.page.plots import bar, columns
 from airflow_provider_cleanlist.page.queries import LedgerProblem, Question
 from airflow_provider_cleanlist.page.reading import Account, PageReading, read_ledger
@@ -152,7 +152,7 @@ def test_lists_are_of_dags_that_the_reader_may_read(ledger: sa.engine.Engine) ->
     ):
         assert [item.place.dag_id for item in listing.items] == ["crm"], state
         assert (listing.older, listing.hidden) == (0, 101 + others_before), state
-    shown = page(reading(figures), Reader({"crm"}))
+    shown = page(reading(figures, readable={"crm"}))
     assert "others-" not in shown
     assert shown.count("And 10") == 3
     assert "others-" not in as_csv("unknown-outcomes", figures, {"crm"})
@@ -173,9 +173,9 @@ def test_a_list_says_what_it_leaves_out(ledger: sa.engine.Engine) -> None:
         connection.execute(TABLES.batches.insert(), more)
     figures = ask(ledger, readable=frozenset({"crm", "other", *(f"dag-{n}" for n in range(149))}))
     assert [item.place.dag_id for item in figures.unknown.items] == [f"dag-{n}" for n in range(100)]
-    assert "The newest 100 are shown, 51 more are not." in page(reading(figures), Reader({"crm"}))
-    assert "And 1 of other DAGs." in page(reading(figures), Reader({"crm"}))
-    nothing = page(reading(ask(ledger, readable=frozenset())), Reader(set()))
+    assert "The newest 100 are shown, 51 more are not." in page(reading(figures, readable={"crm"}))
+    assert "And 1 of other DAGs." in page(reading(figures, readable={"crm"}))
+    nothing = page(reading(ask(ledger, readable=frozenset())))
     assert "152 of other DAGs." in nothing
     assert "None." not in nothing
 
@@ -208,10 +208,9 @@ def test_a_task_without_submissions_has_the_numbers_of_its_run(ledger: sa.engine
     ],
 )
 def test_a_page_of_nothing_says_so(scope: Scope, said: str) -> None:
-    empty = PageReading(NOW, Question(scope, 30), LedgerFigures("org"), Account("c"))
-    assert said in page(empty, Reader({"crm"}))
-    run = PageReading(NOW, Question(scope, 30), replace(FIGURES, is_of_whole_run=True), Account("c"))
-    shown = page(run, Reader({"crm"}))
+    question = Question(scope, 30, readable=frozenset({"crm"}))
+    assert said in page(PageReading(NOW, question, LedgerFigures("org"), Account("c")))
+    shown = page(PageReading(NOW, question, replace(FIGURES, is_of_whole_run=True), Account("c")))
     assert said not in shown
     assert "no submission of this task. These are the numbers of its whole DAG run." in shown
 
@@ -268,7 +267,7 @@ def test_a_ledger_that_cannot_be_read_says_why(
         assert isinstance(found, LedgerFigures)
     else:
         assert found is problem
-        shown = page(reading(problem), Reader(set()))
+        shown = page(reading(problem))
         assert said in shown
         assert "cannot be reached" not in shown
 
@@ -315,8 +314,11 @@ def test_plots_are_well_formed_and_say_what_they_show() -> None:
     assert float(ET.fromstring(bar(7)).findall("rect")[1].attrib["width"]) == 100
 
 
-def reading(ledger: LedgerFigures | LedgerProblem, **more: Any) -> PageReading:
-    return PageReading(NOW, Question(EVERYTHING, 30), ledger, Account("cleanlist_default", **more))
+def reading(
+    ledger: LedgerFigures | LedgerProblem, readable: Collection[str] = (), **more: Any
+) -> PageReading:
+    question = Question(EVERYTHING, 30, readable=frozenset(readable))
+    return PageReading(NOW, question, ledger, Account("cleanlist_default", **more))
 
 
 FIGURES = LedgerFigures(
@@ -329,7 +331,7 @@ FIGURES = LedgerFigures(
 
 
 def test_the_page_escapes_and_hides_what_the_reader_may_not_read() -> None:
-    shown = page(reading(FIGURES, balance=Balance(1_000, NOW.timestamp())), Reader({"crm"}))
+    shown = page(reading(FIGURES, balance=Balance(1_000, NOW.timestamp()), readable={"crm"}))
     assert HOSTILE not in shown
     assert "secret" not in shown
     assert "And 1 of other DAGs." in shown
@@ -343,7 +345,7 @@ def test_the_page_escapes_and_hides_what_the_reader_may_not_read() -> None:
 
 @pytest.mark.parametrize("problem", LedgerProblem)
 def test_a_page_without_a_ledger_says_what_to_do(problem: LedgerProblem) -> None:
-    shown = page(reading(problem), Reader(set()))
+    shown = page(reading(problem))
     assert "Traceback" not in shown
     assert "ledger" in shown
 
@@ -358,7 +360,7 @@ def test_what_a_person_has_decided_is_shown(ledger: sa.engine.Engine) -> None:
         (True, "skip"),
         (False, ""),
     ]
-    shown = page(reading(figures), Reader({"crm", "other"}))
+    shown = page(reading(figures, readable={"crm", "other"}))
     assert "<td>skip, &lt;script&gt;alert(&quot;x&quot;)&lt;/script&gt;, 2026-11-30 11:00 UTC</td>" in shown
     assert "<td>none</td>" in shown
     header, *rows = as_csv("unknown-outcomes", figures, {"crm", "other"}).splitlines()
@@ -368,7 +370,7 @@ def test_what_a_person_has_decided_is_shown(ledger: sa.engine.Engine) -> None:
 
 
 def test_nothing_is_said_of_decisions_where_there_is_none() -> None:
-    assert "Decision" not in page(reading(FIGURES), Reader({"crm"}))
+    assert "Decision" not in page(reading(FIGURES, readable={"crm"}))
 
 
 def test_csv_holds_no_formulas_and_no_dag_of_others() -> None:
@@ -389,8 +391,8 @@ def test_the_use_of_the_budget(tmp_path: Path) -> None:
         limiter.reserve(Priority.WORK, waited=0, max_wait=60)
     found = limiter.peek()
     assert found is not None
-    use = use_of(found[0], budget, found[1], "")
-    assert (use.used, use.waiting, use.place, sum(use.bins)) == (1, 1, "host", 1)
+    use = use_of(found[0], budget, found[1])
+    assert (use.used, use.waiting, place_of(""), sum(use.bins)) == (1, 1, "host", 1)
 
 
 def test_one_process_asks_for_the_balance_in_five_minutes(tmp_path: Path) -> None:
@@ -434,13 +436,13 @@ def test_whatever_the_file_of_the_balance_holds_there_is_a_page(tmp_path: Path, 
     (file,) = (tmp_path / "budget").iterdir()
     file.write_text(content, encoding="latin-1")
     assert store.read() == Balance()
-    assert "being asked for" in page(reading(FIGURES, balance=store.read()), Reader(set()))
+    assert "being asked for" in page(reading(FIGURES, balance=store.read()))
 
 
 def test_the_largest_balance_is_shown(tmp_path: Path) -> None:
     store = BalanceStore("scope", [tmp_path / "budget"])
     store.write(Balance(-9_999_999_999, 1e11, organisation="<b>x"))
-    shown = page(reading(FIGURES, balance=store.read()), Reader(set()))
+    shown = page(reading(FIGURES, balance=store.read()))
     assert "-9,999,999,999" in shown
     assert "<b>x" not in shown
 
@@ -479,7 +481,7 @@ def test_a_balance_that_cannot_be_written_down_is_known_to_its_process(
 def test_the_page_loads_itself_again_only_while_an_answer_may_come(
     balance: Balance, is_pending: bool
 ) -> None:
-    assert ("data-pending" in page(reading(FIGURES, balance=balance), Reader(set()))) is is_pending
+    assert ("data-pending" in page(reading(FIGURES, balance=balance))) is is_pending
 
 
 @pytest.mark.parametrize(("mode", "file_mode"), [(0o700, 0o600), (0o770, 0o660), (0o2770, 0o660)])
