@@ -112,17 +112,18 @@ class WarehouseLoadOperator(BaseOperator):
         self.staging_schema = staging_schema
         self.page_size = page_size
         self.cleanlist_conn_id = cleanlist_conn_id
+        self._started = 0.0
         self._default_schema: str | None = None
         self._loaded: dict[str, Any] | None = None
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Load the records, resuming where an earlier attempt stopped, and return what the class describes."""
-        started = time.monotonic()
+        self._started = time.monotonic()
         self._check_arguments()
         hook = CleanlistHook(self.cleanlist_conn_id)
         hook.get_conn()
         with load_errors_for_airflow():
-            result = self._load(context, hook, started)
+            result = self._load(context, hook)
         record_events(
             context, self.outlets, result, lambda: table_asset(self.warehouse_conn_id, result["table"])
         )
@@ -142,13 +143,12 @@ class WarehouseLoadOperator(BaseOperator):
         )
 
     @abstractmethod
-    def _load(self, context: Context, hook: CleanlistHook, started: float) -> dict[str, Any]:
+    def _load(self, context: Context, hook: CleanlistHook) -> dict[str, Any]:
         """Read the records, load them, and return the task's result.
 
         Args:
             context: Context of the task.
             hook: Access to Cleanlist.
-            started: ``time.monotonic()`` when the task began, in seconds.
         """
 
     def _check_arguments(self) -> None:
@@ -211,13 +211,7 @@ class WarehouseLoadOperator(BaseOperator):
             engine.dispose()
 
     def _result(
-        self,
-        spec: LoadSpec,
-        report: LoadReport,
-        started: float,
-        *,
-        source: Mapping[str, Any],
-        counts: Mapping[str, int],
+        self, spec: LoadSpec, report: LoadReport, *, source: Mapping[str, Any], counts: Mapping[str, int]
     ) -> dict[str, Any]:
         """Return the task's result: what the records came from, what every load reports, and counts of this kind."""
         return {
@@ -229,7 +223,7 @@ class WarehouseLoadOperator(BaseOperator):
             "rows_deleted": report.rows_removed,
             **counts,
             "columns_added": list(report.columns_added),
-            "duration_seconds": round(time.monotonic() - started, 3),
+            "duration_seconds": round(time.monotonic() - self._started, 3),
         }
 
 

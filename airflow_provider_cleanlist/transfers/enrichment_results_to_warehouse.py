@@ -44,8 +44,6 @@ if TYPE_CHECKING:
 
 RAW = "raw"
 """Column of the result as Cleanlist sent it."""
-_PAGES_AHEAD = 0
-"""Each page is staged before the next one is read, because a killed attempt has to read again what is not staged."""
 
 
 class CleanlistResultsNotReadyError(CleanlistError, AirflowException):
@@ -174,7 +172,7 @@ class EnrichmentResultsToWarehouseOperator(WarehouseLoadOperator):
         self.ledger_conn_id = ledger_conn_id
         self.on_unfinished = on_unfinished
 
-    def _load(self, context: Context, hook: CleanlistHook, started: float) -> dict[str, Any]:
+    def _load(self, context: Context, hook: CleanlistHook) -> dict[str, Any]:
         from airflow_provider_cleanlist.submission.ledger.results import open_ledger
 
         workflow_ids = workflow_ids_of(self.workflow_ids)
@@ -187,7 +185,7 @@ class EnrichmentResultsToWarehouseOperator(WarehouseLoadOperator):
                 WorkflowLink.remember(context, workflow_id)
             spec = self._spec(context, hook.settings.hash_secret, has_persons=ledger is not None)
             with self._open_warehouse() as engine:
-                result = self._load_once(context, engine, spec, reader, ledger=ledger, started=started)
+                result = self._load_once(context, engine, spec, reader, ledger)
         self._log_result(result)
         return result
 
@@ -197,9 +195,7 @@ class EnrichmentResultsToWarehouseOperator(WarehouseLoadOperator):
         engine: Engine,
         spec: LoadSpec,
         reader: ResultReader,
-        *,
         ledger: LedgerDatabase | None,
-        started: float,
     ) -> dict[str, Any]:
         """Load, unless an earlier attempt completed the load and was killed before Airflow knew of it."""
         from airflow_provider_cleanlist.submission.ledger.results import PersonFinder
@@ -211,8 +207,7 @@ class EnrichmentResultsToWarehouseOperator(WarehouseLoadOperator):
         def result(report: LoadReport) -> dict[str, Any]:
             unknown = 0 if persons is None else persons.unknown
             counts = {**asdict(reader.counts), "persons_unknown": unknown, "source_rows": source_rows}
-            source = {"workflows": reader.workflows}
-            return self._result(spec, report, started, source=source, counts=counts)
+            return self._result(spec, report, source={"workflows": reader.workflows}, counts=counts)
 
         completed = CompletedLoadCache(
             context,
@@ -234,7 +229,7 @@ class EnrichmentResultsToWarehouseOperator(WarehouseLoadOperator):
             spec,
             _pages(reader, persons),
             batch_rows=1,
-            pages_ahead=_PAGES_AHEAD,
+            pages_ahead=0,  # a killed attempt has to read again what is not staged
             before_cleanup=lambda report: completed.put(result(report)),
         )
         return result(report)

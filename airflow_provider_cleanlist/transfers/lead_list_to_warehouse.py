@@ -164,20 +164,15 @@ class LeadListToWarehouseOperator(WarehouseLoadOperator):
         self.row_count_check = row_count_check
         self.read = read
 
-    def _load(self, context: Context, hook: CleanlistHook, started: float) -> dict[str, Any]:
+    def _load(self, context: Context, hook: CleanlistHook) -> dict[str, Any]:
         draft = self._spec(context, hook.settings.hash_secret)
         with self._open_warehouse() as engine:
             list_id, list_name, lead_count = self._find_list(hook)
             LeadListLink.remember(context, list_id)
             spec = replace(draft, list_id=list_id)
             report = self._load_list(engine, spec, hook, lead_count)
-        result = self._result(
-            spec,
-            report,
-            started,
-            source={"list_id": list_id, "list_name": list_name},
-            counts={"pages": report.pages},
-        )
+        source = {"list_id": list_id, "list_name": list_name}
+        result = self._result(spec, report, source=source, counts={"pages": report.pages})
         self.log.info(
             "Loaded list %s into %s (%s): %s read in %s, %s now in the table, %s deleted.",
             list_id,

@@ -103,8 +103,7 @@ def fields_only_exported(spec: LoadSpec) -> list[str]:
 
 
 def _named_fields(spec: LoadSpec) -> list[str]:
-    named = dict.fromkeys((*(spec.columns or ()), *spec.key_fields))
-    return [field for field in named if not spec.is_excluded(field)]
+    return list(dict.fromkeys((*(spec.columns or ()), *spec.key_fields)))
 
 
 def auto_spec(spec: LoadSpec) -> LoadSpec:
@@ -189,7 +188,7 @@ def composes_full_name(spec: LoadSpec) -> bool:
     Args:
         spec: The load.
     """
-    return "full_name" in (*(spec.columns or ()), *spec.key_fields)
+    return "full_name" in _named_fields(spec)
 
 
 def with_full_name(lead: dict[str, Any]) -> dict[str, Any]:
