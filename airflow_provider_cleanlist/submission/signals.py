@@ -29,7 +29,8 @@ class SignalHold:
         if self._handlers or threading.current_thread() is not threading.main_thread():
             return
         for number in HELD_SIGNALS:
-            if signal.getsignal(number) is not None:  # else it was not installed from Python and cannot be restored
+            # None: not installed from Python, so it cannot be restored
+            if signal.getsignal(number) is not None:
                 self._handlers[number] = signal.signal(number, self._receive)
 
     def release(self) -> None:
