@@ -97,7 +97,7 @@ class Stage:
         """
         stage = cls(engine, spec)
         tables.check_owners(engine, spec.registry, spec.stage)
-        tables.ensure_table(engine, stage._registry)
+        tables.ensure_registry(engine, stage._registry)
         drop_abandoned(engine, spec, now)
         record = stage.read_record()
         decision = decide_resume(record, spec, now)

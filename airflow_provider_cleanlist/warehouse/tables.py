@@ -15,6 +15,7 @@ from sqlalchemy.ext.compiler import compiles
 from airflow_provider_cleanlist.warehouse import naming
 from airflow_provider_cleanlist.warehouse.dialects import database_errors, database_of
 from airflow_provider_cleanlist.warehouse.dialects.base import Database
+from airflow_provider_cleanlist.warehouse.dialects.locks import NamedLock
 from airflow_provider_cleanlist.warehouse.errors import LoadConfigurationError, LoadError
 from airflow_provider_cleanlist.warehouse.plan import StagedColumn, TargetColumns, TargetPlan
 from airflow_provider_cleanlist.warehouse.spec import LoadSpec
@@ -201,6 +202,15 @@ def ensure_table(
     except LoadError:
         if columns_of(engine, name) is None:
             raise
+
+
+def ensure_registry(engine: Engine, registry: sa.Table) -> None:
+    """Create the table of loads in flight, and what their lock rests on, unless it exists."""
+    ensure_table(engine, registry)
+    lock = database_of(engine).lock
+    if isinstance(lock, NamedLock):
+        with database_errors(engine, "Preparing the lock of the loads"):
+            lock.prepare(engine, registry)
 
 
 def ensure_columns(engine: Engine, table: sa.Table, names: Sequence[str]) -> None:

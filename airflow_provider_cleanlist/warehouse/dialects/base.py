@@ -12,7 +12,8 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.base import Executable
 from sqlalchemy.sql.elements import ClauseElement
 
-from airflow_provider_cleanlist.warehouse.errors import ErrorCodes, LoadError, postgres_message
+from airflow_provider_cleanlist.warehouse.dialects.locks import Lock, NamedLock
+from airflow_provider_cleanlist.warehouse.errors import ErrorCodes, postgres_message
 from airflow_provider_cleanlist.warehouse.types import ColumnType, DatabaseTypes, Row
 
 if TYPE_CHECKING:
@@ -89,50 +90,9 @@ def _compile_table_statement(element: TableStatement, compiler: Any, **_: Any) -
     return element.text.format(table=compiler.preparer.format_table(element.table), columns=columns)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Lock:
-    """How loads into one table wait for each other while they publish, without holding up readers.
-
-    Without a lock, two loads that find the same rows missing would both insert them, unless a primary key stops one.
-
-    Args:
-        statement: Makes the statement that waits for the lock: of the target, the table of loads in flight, which has
-            a row of this load, and ``seconds``.
-        seconds: How long it waits, where the statement can limit that.
-        is_granted: Whether the statement's answer means that the lock is held; by default it always is.
-        by_session: Whether the lock is held until the session ends instead of the transaction.
-        excludes_writers: Whether nobody at all can write to the target while it is held.
-    """
-
-    statement: Callable[[sa.Table, sa.Table, int], Any]
-    seconds: int = 600
-    is_granted: Callable[[Any], bool] | None = None
-    by_session: bool = False
-    excludes_writers: bool = False
-
-    def take(self, connection: Connection, target: sa.Table, registry: sa.Table) -> None:
-        """Keep other loads out of a table until the transaction ends.
-
-        Args:
-            connection: An open connection at the beginning of a transaction.
-            target: The table.
-            registry: The table of loads in flight.
-
-        Raises:
-            LoadError: Other loads hold it for too long.
-        """
-        if self.by_session:
-            connection.detach()  # it would go back to the pool with the lock
-        result = connection.execute(self.statement(target, registry, self.seconds))
-        if self.is_granted is not None and not self.is_granted(result.scalar()):
-            raise LoadError(f"Other loads into {target.name} did not end within {self.seconds} s.")
-
-
 def table_lock(text: str) -> Lock:
     """Return a lock taken by a statement of SQL, in which ``{table}`` stands for the table's quoted name."""
-    return Lock(
-        statement=lambda target, _registry, _seconds: TableStatement(text, target), excludes_writers=True
-    )
+    return Lock(statement=lambda target, _registry: TableStatement(text, target), excludes_writers=True)
 
 
 class StoredForm(sa.sql.expression.ColumnElement[Any]):
@@ -421,7 +381,7 @@ class Database:
     foreign_tables: ForeignTables = lambda *_: ()
     may_leave_out_rows: Callable[[Connection, sa.Table], bool] = lambda *_: False
 
-    lock: Lock | None = None
+    lock: Lock | NamedLock | None = None
     analyze: Callable[[sa.Table, Sequence[str]], Any] | None = None
     update: UpdateRows = update_by_subqueries
     differs: Differs = differs_portably

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,6 @@ import sqlalchemy as sa
 
 from airflow_provider_cleanlist.warehouse.dialects.base import (
     Database,
-    Lock,
     differs_portably,
     driver_package,
     first_argument,
@@ -18,6 +18,7 @@ from airflow_provider_cleanlist.warehouse.dialects.base import (
     one_is_null,
     update_from,
 )
+from airflow_provider_cleanlist.warehouse.dialects.locks import NamedLock
 from airflow_provider_cleanlist.warehouse.errors import ErrorCodes, any_of
 from airflow_provider_cleanlist.warehouse.types import ColumnType, DatabaseTypes
 
@@ -45,12 +46,13 @@ def _adopt(connection: Any) -> None:
         connection.autocommit(False)
 
 
-def _lock(table: sa.Table, _: sa.Table, seconds: int) -> sa.TextClause:
+def _lock(table: sa.Table, secret: str, seconds: int) -> sa.TextClause:
     """Return the query that answers 0 or more once this transaction holds the lock of a table's name."""
+    name = f"{secret} {table.schema}.{table.name}"
     return sa.text(
         "SET NOCOUNT ON; DECLARE @answer int; EXEC @answer = sp_getapplock @Resource = :name, "
         f"@LockMode = 'Exclusive', @LockOwner = 'Transaction', @LockTimeout = {seconds * 1000}; SELECT @answer"
-    ).bindparams(name=f"{table.schema}.{table.name}")
+    ).bindparams(name=f"cleanlist {hashlib.sha256(name.encode()).hexdigest()}")
 
 
 def _differs(old: ColumnElement[Any], new: ColumnElement[Any], kind: ColumnType) -> ColumnElement[bool]:
@@ -89,5 +91,5 @@ MSSQL = Database(
     update=update_from,
     differs=_differs,
     # By name, because a lock on the table would keep readers out.
-    lock=Lock(statement=_lock, is_granted=lambda answer: answer >= 0),
+    lock=NamedLock(statement=_lock, is_granted=lambda answer: answer >= 0),
 )

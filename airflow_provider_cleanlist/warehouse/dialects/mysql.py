@@ -12,7 +12,6 @@ from sqlalchemy.dialects import mysql
 
 from airflow_provider_cleanlist.warehouse.dialects.base import (
     Database,
-    Lock,
     ask_catalog,
     driver_package,
     execute_many,
@@ -23,6 +22,7 @@ from airflow_provider_cleanlist.warehouse.dialects.base import (
     texts_by_query,
     update_from,
 )
+from airflow_provider_cleanlist.warehouse.dialects.locks import NamedLock
 from airflow_provider_cleanlist.warehouse.errors import ErrorCodes, LoadConfigurationError, any_of, whole_text
 from airflow_provider_cleanlist.warehouse.types import ColumnType, DatabaseTypes, Row
 
@@ -181,10 +181,10 @@ def _foreign_tables(connection: Connection, schema: str | None, names: Sequence[
     return [f"{name} (no table)" for name in found.scalars()]
 
 
-def _lock(table: sa.Table, _: sa.Table, seconds: int) -> sa.Select[Any]:
+def _lock(table: sa.Table, secret: str, seconds: int) -> sa.Select[Any]:
     """Return the query that answers 1 once this session holds the lock of a table's name."""
     place = sa.func.coalesce(table.schema, sa.func.database())
-    name = sa.func.concat("cleanlist ", sa.func.md5(sa.func.concat(place, ".", table.name)))
+    name = sa.func.concat("cleanlist ", sa.func.md5(sa.func.concat(secret, " ", place, ".", table.name)))
     return sa.select(sa.func.get_lock(name, seconds))
 
 
@@ -240,6 +240,6 @@ MYSQL = Database(
     differs=_differs,
     folds_keys=True,
     # By name, because LOCK TABLES would end the transaction.
-    lock=Lock(statement=_lock, is_granted=lambda answer: answer == 1, by_session=True),
+    lock=NamedLock(statement=_lock, is_granted=lambda answer: answer == 1, by_session=True),
 )
 MARIADB = replace(MYSQL, name="mariadb", connects_by_hook=False)

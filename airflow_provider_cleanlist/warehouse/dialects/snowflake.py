@@ -9,12 +9,12 @@ import sqlalchemy as sa
 
 from airflow_provider_cleanlist.warehouse.dialects.base import (
     Database,
-    Lock,
     driver_connection,
     driver_package,
     execute_many,
     update_from,
 )
+from airflow_provider_cleanlist.warehouse.dialects.locks import Lock
 from airflow_provider_cleanlist.warehouse.errors import ErrorCodes, any_of
 from airflow_provider_cleanlist.warehouse.types import ColumnType, DatabaseTypes, NamedType, Row
 
@@ -56,7 +56,7 @@ def _insert(connection: Connection, table: sa.Table, rows: Sequence[Row]) -> Non
     )
 
 
-def _lock(table: sa.Table, registry: sa.Table, _: int) -> sa.Update:
+def _lock(table: sa.Table, registry: sa.Table) -> sa.Update:
     """Return a statement that changes nothing and conflicts with every load into the same table."""
     name = f"{table.schema}.{table.name}" if table.schema else table.name
     same_table = registry.c.target_table == name

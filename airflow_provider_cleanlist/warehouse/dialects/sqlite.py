@@ -11,11 +11,11 @@ from sqlalchemy.ext.compiler import compiles
 
 from airflow_provider_cleanlist.warehouse.dialects.base import (
     Database,
-    Lock,
     UpdateOfMatches,
     driver_connection,
     forms_by_query,
 )
+from airflow_provider_cleanlist.warehouse.dialects.locks import Lock
 from airflow_provider_cleanlist.warehouse.errors import ErrorCodes, LoadConfigurationError, sqlite_message
 from airflow_provider_cleanlist.warehouse.types import ColumnType, Row
 
@@ -73,7 +73,7 @@ def _encode(row: Row, encoders: Sequence[tuple[int, Callable[[Any], Any]]]) -> l
     return values
 
 
-def _lock(table: sa.Table, _registry: sa.Table, _seconds: int) -> sa.Update:
+def _lock(table: sa.Table, _registry: sa.Table) -> sa.Update:
     """Return a statement that changes nothing and makes this connection the one that writes to the table's file."""
     column = next(iter(table.columns))
     return table.update().values({column: column}).where(sa.text("1 = 0"))

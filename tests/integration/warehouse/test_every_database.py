@@ -66,7 +66,7 @@ def test_every_mode(database, make_spec, paged, mode):
         row(3, title="x") | day,
     ]
     assert database.stages() == []
-    assert database.execute("SELECT count(*) FROM _cleanlist_loads") == [(0,)]
+    assert database.execute("SELECT count(*) FROM _cleanlist_loads WHERE stage <> 'lock'") == [(0,)]
 
 
 def test_merge_updates_adds_and_keeps(database, load_pages):
@@ -370,7 +370,7 @@ def test_of_two_tries_at_once_only_one_publishes(database, make_spec, paged, loo
     with pytest.raises(LoadError):
         load(database.engine, make_spec(), paged(pages), batch_rows=1, utc_now=clock)
     assert database.rows() == [row(n) for n in range(3)]
-    assert database.execute("SELECT count(*) FROM _cleanlist_loads") == [(0,)]
+    assert database.execute("SELECT count(*) FROM _cleanlist_loads WHERE stage <> 'lock'") == [(0,)]
 
 
 def test_abandoned_stages_are_dropped(database, make_spec, paged):

@@ -130,6 +130,48 @@ def test_a_load_that_others_hold_up_for_too_long_ends(mariadb_database, make_spe
     assert load(mariadb_database.engine, make_spec(load_id="late"), paged([[lead(2)]])).rows_written == 1
 
 
+def test_an_account_without_rights_cannot_hold_up_a_load(
+    mariadb_database, mariadb_server, make_spec, paged, change_database
+):
+    """``GET_LOCK`` needs no rights, so a name that can be told from that of the table would be anybody's."""
+    for kind in ("mysql", "mariadb"):
+        change_database(kind, lock=replace(MYSQL.lock, seconds=1))
+    load(mariadb_database.engine, make_spec(load_id="first"), paged([[lead(1)]]))
+    place = mariadb_database.execute("SELECT DATABASE()")[0][0]
+    (found,) = mariadb_database.execute("SELECT stage, fingerprint FROM _cleanlist_loads")
+    assert found[0] == "lock"
+    mariadb_database.execute("CREATE OR REPLACE USER neighbour IDENTIFIED BY 'n'")
+    url = f"mysql+mysqldb://neighbour:n@{mariadb_server['host']}:{mariadb_server['port']}"
+    engine = sa.create_engine(url)
+    with engine.connect() as neighbour:
+        with pytest.raises(sa.exc.DBAPIError, match="1142"):
+            neighbour.exec_driver_sql(f"SELECT fingerprint FROM {place}._cleanlist_loads")
+        for name in (f"{place}.leads", "leads", f" {place}.leads", f"None {place}.leads"):
+            held = sa.select(sa.func.get_lock(sa.func.concat("cleanlist ", sa.func.md5(name)), 0))
+            assert neighbour.execute(held).scalar() == 1
+        assert neighbour.exec_driver_sql("SELECT GET_LOCK('cleanlist_ledger', 0)").scalar() == 1
+        load(mariadb_database.engine, make_spec(load_id="second"), paged([[lead(2)]]))
+        LedgerDatabase(mariadb_database.open(), "'l'")
+    engine.dispose()
+    assert len(mariadb_database.rows()) == 2
+
+
+def test_loads_beside_a_table_of_loads_without_the_secret_make_one(mariadb_database, make_spec, paged):
+    load(mariadb_database.engine, make_spec(load_id="first"), paged([[lead(1)]]))
+    mariadb_database.execute("DELETE FROM _cleanlist_loads")
+    pages = paged([[lead(2)], [lead(3)]])
+
+    def deleting(*arguments, **options):
+        for page in pages(*arguments, **options):
+            yield page
+            mariadb_database.execute("DELETE FROM _cleanlist_loads WHERE stage = 'lock'")
+
+    with pytest.raises(LoadError, match="The row 'lock' of _cleanlist_loads"):
+        load(mariadb_database.engine, make_spec(load_id="second"), deleting)
+    assert len(mariadb_database.rows()) == 1
+    assert load(mariadb_database.engine, make_spec(load_id="second"), pages).rows_written == 2
+
+
 def test_the_lock_is_free_after_the_load(mariadb_database, make_spec, paged, change_database):
     change_database("mysql", lock=replace(MYSQL.lock, seconds=1))
     for number in range(2):

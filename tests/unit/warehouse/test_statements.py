@@ -20,6 +20,7 @@ from airflow_provider_cleanlist.warehouse import tables
 from airflow_provider_cleanlist.warehouse.dialects import DATABASES
 from airflow_provider_cleanlist.warehouse.dialects.base import Database
 from airflow_provider_cleanlist.warehouse.dialects.json_unnest import JsonUnnest
+from airflow_provider_cleanlist.warehouse.dialects.locks import NamedLock, secret_query
 from airflow_provider_cleanlist.warehouse.merge import merge_statement
 from airflow_provider_cleanlist.warehouse.naming import TableName
 from airflow_provider_cleanlist.warehouse.plan import StageCounts, TargetColumns, plan_target, staged_columns
@@ -146,8 +147,14 @@ def statements_of(dialect: Any) -> str:
         writer.add("stage: rows", stage.insert())
     mine = sa.and_(registry.c.stage == "s", registry.c.attempt == 1)
     writer.add("checkpoint", registry.update().where(mine).values(attempt=2, checkpoint="{}"))
-    if database.lock is not None:
-        writer.add("lock", database.lock.statement(target, registry, database.lock.seconds))
+    if isinstance(database.lock, NamedLock):
+        writer.add(
+            "lock",
+            secret_query(registry).with_for_update(read=True),
+            database.lock.statement(target, "secret", database.lock.seconds),
+        )
+    elif database.lock is not None:
+        writer.add("lock", database.lock.statement(target, registry))
     for title, arguments in MODES.items():
         writer.add(f"publish: {title}", *published_by(publication(database, odd=odd, **arguments), dialect))
     writer.add("drop", sa.schema.DropTable(stage, if_exists=True))

@@ -15,7 +15,7 @@ from airflow_provider_cleanlist.warehouse.dialects.base import Database
 
 PACKAGE = "airflow_provider_cleanlist.warehouse"
 ROOT = Path(airflow_provider_cleanlist.warehouse.__file__).parent
-SHARED = {"__init__", "base", "json_unnest"}
+SHARED = {"__init__", "base", "json_unnest", "locks"}
 DRIVERS = (
     "psycopg",
     "psycopg2",

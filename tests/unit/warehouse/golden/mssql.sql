@@ -60,6 +60,9 @@ INSERT INTO [Sales]._cleanlist_stage_d14ef77fd354da91 (_page, _row, text_0, text
 UPDATE [Sales]._cleanlist_loads SET attempt=%(attempt)s, [checkpoint]=%(checkpoint)s WHERE [Sales]._cleanlist_loads.stage = %(stage_1)s AND [Sales]._cleanlist_loads.attempt = %(attempt_1)s;
 
 -- lock
+SELECT [Sales]._cleanlist_loads.fingerprint
+FROM [Sales]._cleanlist_loads
+WHERE [Sales]._cleanlist_loads.stage = %(stage_1)s;
 SET NOCOUNT ON; DECLARE @answer int; EXEC @answer = sp_getapplock @Resource = %(name)s, @LockMode = 'Exclusive', @LockOwner = 'Transaction', @LockTimeout = 600000; SELECT @answer;
 
 -- publish: merge
