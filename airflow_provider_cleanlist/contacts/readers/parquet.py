@@ -11,6 +11,7 @@ import resource
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 _BUFFER_BYTES = 1024 * 1024
 _CONVERSION_ERRORS = (ArithmeticError, LookupError, TypeError, ValueError)
 """What converting a value raises: out of Python's range, of an unknown time zone, not UTF-8."""
+_COPIED_BYTES = 16 * MB  # of a column whose equal values are found, which takes memory
+_MORE_AHEAD = 8
 _MEMORY = Path("/proc/self/statm")
 _memory_lock = threading.Lock()
 
@@ -181,25 +184,69 @@ class _Memory:
 
 
 class _OtherColumns:
-    """The columns that are not needed, read only as far as it must be known whether a row has anything in them."""
+    """The columns that are not needed, read only as far as it must be known whether a row has anything in them.
+
+    The first row that is asked for in a batch is looked at alone, later ones with ever more of those behind them.
+    """
 
     def __init__(self, batches: Iterator[Any], memory: _Memory) -> None:
         self._batches = batches
         self._memory = memory
         self._batch: Any = None
         self._before = 0
+        self._begin = 0
+        self._found: list[str | None] = []
+        self._ahead = 1
 
     def value_in(self, number: int) -> dict[str, object]:
         """Return a column with something in this row, not earlier than the row asked for last; at most one."""
         while self._batch is None or number > self._before + self._batch.num_rows:
             self._before += self._batch.num_rows if self._batch is not None else 0
             self._batch = next(self._batches)
-        index = number - self._before - 1
-        with self._memory.limited():
-            for name, column in zip(self._batch.schema.names, self._batch.columns, strict=True):
-                if _has_value(column[index]):
-                    return {name: "not read"}
-        return {}
+            self._ahead = 1
+        if number >= self._begin + len(self._found):
+            with self._memory.limited():
+                self._found = _columns_with_value(self._batch.slice(number - self._before - 1, self._ahead))
+            self._begin = number
+            self._ahead *= _MORE_AHEAD
+        name = self._found[number - self._begin]
+        return {} if name is None else {name: "not read"}
+
+
+def _columns_with_value(batch: Any) -> list[str | None]:
+    """Return for each row the first column with something in it."""
+    found: list[str | None] = [None] * batch.num_rows
+    left = list(range(batch.num_rows))
+    for name, column in zip(batch.schema.names, batch.columns, strict=True):
+        if column.null_count == len(column):
+            continue
+        keys = _keys(column)
+        known: dict[object, bool] = {}
+        for row in left:
+            key = keys[row]
+            if key not in known:
+                known[key] = _has_value(column[row])
+            if known[key]:
+                found[row] = name
+        left = [row for row in left if found[row] is None]
+        if not left:
+            break
+    return found
+
+
+def _keys(column: Any) -> Sequence[object]:
+    """Return something for each cell that is the same only in cells of which all or none have a value."""
+    column = getattr(column, "storage", column)  # of an extension type
+    if hasattr(column, "offsets"):  # a list or a map
+        lengths = (end - begin for begin, end in pairwise(column.offsets.to_pylist()))
+        return list(zip(column.is_valid().to_pylist(), lengths, strict=True))
+    if hasattr(column, "flatten"):  # a struct, or a list that has always the same length
+        valid: list[object] = column.is_valid().to_pylist()
+        return valid
+    if column.nbytes > _COPIED_BYTES:
+        return range(len(column))
+    codes: list[object] = column.dictionary_encode().indices.to_pylist()
+    return codes
 
 
 def _has_value(scalar: Any) -> bool:

@@ -105,6 +105,65 @@ def test_a_failure_of_the_storage_stays_one(failure):
     assert not isinstance(caught.value, MalformedFileError)
 
 
+NOTHING = {
+    "null": pa.nulls(1, pa.string()),
+    "no list": pa.nulls(1, pa.list_(pa.int64())),
+    "empty": pa.array([""]),
+    "a dictionary's": pa.array([""]).dictionary_encode(),
+    "a marker": pa.array(["n/a"]),
+    "NaN": pa.array([float("nan")]),
+    "an empty list": pa.array([[]], pa.list_(pa.string())),
+    "an empty map": pa.array([[]], pa.map_(pa.string(), pa.int64())),
+    "no struct": pa.nulls(1, pa.struct([("a", pa.int64())])),
+}
+if hasattr(pa, "json_"):  # since pyarrow 19
+    NOTHING["an empty JSON text"] = pa.ExtensionArray.from_storage(pa.json_(), pa.array([""]))
+SOMETHING = {
+    "text": pa.array(["x"]),
+    "a dictionary's": pa.array(["x"]).dictionary_encode(),
+    "not UTF-8": NOT_UTF8[:1],
+    "far": FAR[:1],
+    "a number": pa.array([0]),
+    "a list of nothing": pa.array([[None]], pa.list_(pa.string())),
+    "a map": pa.array([[("a", 1)]], pa.map_(pa.string(), pa.int64())),
+    "a struct of nothing": pa.array([{"a": None}], pa.struct([("a", pa.int64())])),
+    "a list of two": pa.array([[None, None]], pa.list_(pa.int64(), 2)),
+}
+
+
+def others_of(columns: dict[str, pa.Array], rows: int) -> list[tuple[int, Any]]:
+    """What is found in columns that are not needed, of rows without a value in the one that is."""
+    table = pa.table({"email": pa.nulls(rows, pa.string()), **columns})
+    found = ParquetTable(written(table, row_group_size=450)).rows(lambda names: ["email"])
+    return [(number, {name: row[name] for name in row if name != "email"}) for number, row in found]
+
+
+@pytest.mark.parametrize("nothing", NOTHING)
+def test_rows_with_nothing_in_other_columns_are_found_at_once(nothing, monkeypatch):
+    looked_at = []
+    original = parquet_module._has_value
+    monkeypatch.setattr(parquet_module, "_has_value", lambda cell: looked_at.append(cell) or original(cell))
+    monkeypatch.setattr(parquet_module, "PARQUET_BATCH_ROWS", 300)
+    column = pa.concat_arrays([NOTHING[nothing]] * 600)
+    assert others_of({f"c{at}": column for at in range(20)}, 600) == [(at, {}) for at in range(1, 601)]
+    assert len(looked_at) < 300
+
+
+@pytest.mark.parametrize("copied", [parquet_module._COPIED_BYTES, 0])
+@pytest.mark.parametrize("something", SOMETHING)
+def test_the_first_of_other_columns_with_something_is_named(something, copied, monkeypatch):
+    monkeypatch.setattr(parquet_module, "_COPIED_BYTES", copied)
+    monkeypatch.setattr(parquet_module, "PARQUET_BATCH_ROWS", 300)
+    one = SOMETHING[something]
+    columns = {}
+    null = pa.nulls(1, one.type)
+    for name, every in (("never", 601), ("third", 3), ("tenth", 10)):
+        columns[name] = pa.concat_arrays([null if at % every else one for at in range(1, 601)])
+    for at, (number, found) in enumerate(others_of(columns, 600), start=1):
+        first = "third" if at % 3 == 0 else "tenth" if at % 10 == 0 else None
+        assert (number, found) == (at, {first: "not read"} if first else {})
+
+
 def test_structs_are_columns_joined_by_dots():
     person = pa.array(
         [{"firstname": "Mara", "account": {"name": "Thistle"}, "tags": ["a"]}, {"firstname": "Teo"}],
