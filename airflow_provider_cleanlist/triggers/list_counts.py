@@ -177,6 +177,4 @@ def shared_counts(cleanlist_conn_id: str) -> SharedCounts:
         cleanlist_conn_id: The connection.
     """
     counts = _counts.setdefault(asyncio.get_running_loop(), {})
-    if cleanlist_conn_id not in counts:
-        counts[cleanlist_conn_id] = SharedCounts(shared_poller(cleanlist_conn_id))
-    return counts[cleanlist_conn_id]
+    return counts.setdefault(cleanlist_conn_id, SharedCounts(shared_poller(cleanlist_conn_id)))

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from airflow_provider_cleanlist.warehouse import naming, tables
-from airflow_provider_cleanlist.warehouse.dialects.base import Database, StoredForm
+from airflow_provider_cleanlist.warehouse.dialects.base import Database, Matches, StoredForm
 from airflow_provider_cleanlist.warehouse.plan import StageCounts, TargetPlan
 from airflow_provider_cleanlist.warehouse.spec import LoadSpec, OnMissing
 from airflow_provider_cleanlist.warehouse.tables import PAGE, ROW
@@ -135,7 +135,8 @@ class Publication:
         if naming.DELETED_AT in self.plan.meta:
             changed[naming.DELETED_AT] = sa.null()
         same_key = self.same_key(target, source)
-        return [("updated", self.database.update(target, source, changed, same_key, sa.or_(*differences)))]
+        matches = Matches(target, source, changed, same_key, sa.or_(*differences))
+        return [("updated", self.database.update(matches))]
 
     def differences(
         self, target: FromClause, values: Mapping[str, ColumnElement[Any]]

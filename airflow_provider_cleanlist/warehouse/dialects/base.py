@@ -27,19 +27,6 @@ InsertRows = Callable[["Connection", sa.Table, Sequence[Row]], None]
 BuildScript = Callable[["Dialect", sa.Table, int, Sequence[Any]], tuple[str, dict[str, Any]]]
 """Makes one script, with its parameters, of a staging table, the number of rows it must hold, and statements."""
 
-UpdateRows = Callable[
-    [
-        sa.Table,
-        "FromClause",
-        Mapping[str, "ColumnElement[Any]"],
-        "ColumnElement[bool]",
-        "ColumnElement[bool]",
-    ],
-    Any,
-]
-"""Makes the statement that updates rows in place: of the target, the staged records, the value of each column that is
-written, which rows and records belong together, and in which of them something differs."""
-
 Differs = Callable[["ColumnElement[Any]", "ColumnElement[Any]", ColumnType], "ColumnElement[bool]"]
 """Whether a stored value, which can be NULL, is not the given one, to the letter; the type is that of the given one."""
 
@@ -90,6 +77,25 @@ def _compile_table_statement(element: TableStatement, compiler: Any, **_: Any) -
     return element.text.format(table=compiler.preparer.format_table(element.table), columns=columns)
 
 
+@dataclass(frozen=True, slots=True)
+class Matches:
+    """Rows of the target and staged records with the same keys.
+
+    Attributes:
+        target: The target.
+        source: The staged records.
+        values: The value of each column that is written.
+        same_key: Which rows and records belong together.
+        differs: In which of them something differs.
+    """
+
+    target: sa.Table
+    source: FromClause
+    values: Mapping[str, ColumnElement[Any]]
+    same_key: ColumnElement[bool]
+    differs: ColumnElement[bool]
+
+
 def table_lock(text: str) -> Lock:
     """Return a lock taken by a statement of SQL, in which ``{table}`` stands for the table's quoted name."""
     return Lock(statement=lambda target, _registry: TableStatement(text, target), excludes_writers=True)
@@ -125,34 +131,20 @@ def execute_many(connection: Connection, table: sa.Table, rows: Sequence[Row]) -
     connection.execute(table.insert(), [dict(zip(names, row, strict=True)) for row in rows])
 
 
-def update_by_subqueries(
-    target: sa.Table,
-    source: FromClause,
-    values: Mapping[str, ColumnElement[Any]],
-    same_key: ColumnElement[bool],
-    differs: ColumnElement[bool],
-) -> sa.Update:
+def update_by_subqueries(matches: Matches) -> sa.Update:
     """Return an UPDATE in the SQL of every database, with a subquery for each column."""
-    found = {name: sa.select(value).select_from(source).where(same_key) for name, value in values.items()}
-    changed = sa.exists(
-        sa.select(sa.literal(1)).select_from(source).where(same_key, differs).correlate(target)
-    )
-    return (
-        target.update()
-        .values({name: query.correlate(target).scalar_subquery() for name, query in found.items()})
-        .where(changed)
-    )
+
+    def one(value: Any, *conditions: ColumnElement[bool]) -> sa.Select[Any]:
+        found = sa.select(value).select_from(matches.source).where(matches.same_key, *conditions)
+        return found.correlate(matches.target)
+
+    values = {name: one(value).scalar_subquery() for name, value in matches.values.items()}
+    return matches.target.update().values(values).where(sa.exists(one(sa.literal(1), matches.differs)))
 
 
-def update_from(
-    target: sa.Table,
-    _: FromClause,
-    values: Mapping[str, ColumnElement[Any]],
-    same_key: ColumnElement[bool],
-    differs: ColumnElement[bool],
-) -> sa.Update:
+def update_from(matches: Matches) -> sa.Update:
     """Return an UPDATE that joins the target with the staged records."""
-    return target.update().values(values).where(same_key, differs)
+    return matches.target.update().values(matches.values).where(matches.same_key, matches.differs)
 
 
 def one_is_null(old: ColumnElement[Any], new: ColumnElement[Any]) -> ColumnElement[bool]:
@@ -266,29 +258,17 @@ SQLSTATES = ErrorCodes(
 
 
 class UpdateOfMatches(Executable, ClauseElement):
-    """An update of rows by the staged records of the same key, for databases that need a statement of their own.
+    """An update of rows in place, for databases that need a statement of their own, which they compile.
 
     Args:
-        target: The target.
-        source: The staged records.
-        values: The value of each column that is written.
-        same_key: Which rows and records belong together.
-        differs: In which of them something differs.
+        matches: The rows, and what is written to them.
     """
 
     inherit_cache = False
     supports_execution = True
 
-    def __init__(
-        self,
-        target: sa.Table,
-        source: FromClause,
-        values: Mapping[str, ColumnElement[Any]],
-        same_key: ColumnElement[bool],
-        differs: ColumnElement[bool],
-    ) -> None:
-        self.target, self.source, self.values = target, source, values
-        self.same_key, self.differs = same_key, differs
+    def __init__(self, matches: Matches) -> None:
+        self.matches = matches
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -383,7 +363,7 @@ class Database:
 
     lock: Lock | NamedLock | None = None
     analyze: Callable[[sa.Table, Sequence[str]], Any] | None = None
-    update: UpdateRows = update_by_subqueries
+    update: Callable[[Matches], Any] = update_by_subqueries
     differs: Differs = differs_portably
     folds_keys: bool = False
     plans_exists: bool = False

@@ -55,25 +55,21 @@ def _code(error: Any) -> str:
     return str(getattr(error.args[0], "code", "")) if error.args else ""
 
 
-class MergeUpdate(UpdateOfMatches):
-    """``MERGE`` that only updates, which does what ``UPDATE .. FROM`` does elsewhere."""
-
-    inherit_cache = False
-
-
-@compiles(MergeUpdate)
-def _compile_merge_update(element: MergeUpdate, compiler: Any, **options: Any) -> str:
+@compiles(UpdateOfMatches, "oracle")
+def _compile_update(element: UpdateOfMatches, compiler: Any, **options: Any) -> str:
+    """Return ``MERGE`` that only updates, which does what ``UPDATE .. FROM`` does elsewhere."""
+    matches = element.matches
     written = [
-        f"{compiler.process(element.target.c[name], **options)} = {compiler.process(value, **options)}"
-        for name, value in element.values.items()
+        f"{compiler.process(matches.target.c[name], **options)} = {compiler.process(value, **options)}"
+        for name, value in matches.values.items()
     ]
     return "\n".join(
         (
-            f"MERGE INTO {compiler.preparer.format_table(element.target)}",
-            f"USING {compiler.process(element.source, asfrom=True, **options)}",
-            f"ON ({compiler.process(element.same_key, **options)})",
+            f"MERGE INTO {compiler.preparer.format_table(matches.target)}",
+            f"USING {compiler.process(matches.source, asfrom=True, **options)}",
+            f"ON ({compiler.process(matches.same_key, **options)})",
             f"WHEN MATCHED THEN UPDATE SET {', '.join(written)}",
-            f"WHERE {compiler.process(element.differs, **options)}",
+            f"WHERE {compiler.process(matches.differs, **options)}",
         )
     )
 
@@ -109,7 +105,7 @@ ORACLE = Database(
     add_column="ADD",
     drop_if_exists=False,  # it came with 23ai
     referring_keys=_referring_keys,
-    update=MergeUpdate,
+    update=UpdateOfMatches,
     differs=_differs,
     lock=table_lock("LOCK TABLE {table} IN EXCLUSIVE MODE"),
 )

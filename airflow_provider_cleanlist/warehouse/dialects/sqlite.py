@@ -96,23 +96,20 @@ def _may_leave_out_rows(connection: Connection, table: sa.Table) -> bool:
     return bool(_ask_master(connection, table, _MAY_LEAVE_OUT_ROWS).scalar())
 
 
-class UpdateFrom(UpdateOfMatches):
-    """``UPDATE .. FROM``, which SQLAlchemy 1.4 lacks for SQLite."""
+@compiles(UpdateOfMatches, "sqlite")
+def _compile_update(element: UpdateOfMatches, compiler: Any, **options: Any) -> str:
+    """Return ``UPDATE .. FROM``, which SQLAlchemy 1.4 lacks for SQLite."""
+    matches = element.matches
 
-    inherit_cache = False
-
-
-@compiles(UpdateFrom)
-def _compile_update_from(element: UpdateFrom, compiler: Any, **options: Any) -> str:
     def sql(clause: Any) -> str:
         return str(compiler.process(clause, **options))
 
-    written = [f"{compiler.preparer.quote(name)} = {sql(value)}" for name, value in element.values.items()]
+    written = [f"{compiler.preparer.quote(name)} = {sql(value)}" for name, value in matches.values.items()]
     lines = [
-        f"UPDATE {compiler.preparer.format_table(element.target)}",
+        f"UPDATE {compiler.preparer.format_table(matches.target)}",
         f"SET {', '.join(written)}",
-        f"FROM {compiler.process(element.source, asfrom=True, **options)}",
-        f"WHERE {sql(element.same_key)} AND ({sql(element.differs)})",
+        f"FROM {compiler.process(matches.source, asfrom=True, **options)}",
+        f"WHERE {sql(matches.same_key)} AND ({sql(matches.differs)})",
     ]
     return "\n".join(lines)
 
@@ -153,7 +150,7 @@ SQLITE = Database(
     referring_keys=_referring_keys,
     may_leave_out_rows=_may_leave_out_rows,
     stored_forms=forms_by_query(_STORED_FORMS),
-    update=UpdateFrom,
+    update=UpdateOfMatches,
     differs=_differs,
     folds_keys=True,
     insert_by_driver={"pysqlite": _execute_many},
