@@ -76,7 +76,7 @@ class LoadDataError(LoadError):
 
     Attributes:
         is_too_long: Whether a text is longer than its column allows.
-        is_unconvertible: Whether a value is none of its column's type, such as a number that is out of its range.
+        is_unconvertible: Whether a value is not of its column's type, such as a number that is out of its range.
         fails_check: Whether a row violates a CHECK constraint.
     """
 
@@ -145,7 +145,7 @@ def _is_of_statement(diagnosis: Any, message: str, statement: str) -> bool:
 
 
 def sqlite_message(error: BaseException) -> str:
-    """Return SQLite's message as far as it is of a known form without values; empty if it is of none."""
+    """Return SQLite's message if it is of a known form, without values; else an empty text."""
     known = _SQLITE_FORMS.fullmatch(str(error))
     if known is None or getattr(error, "sqlite_errorname", "") == "SQLITE_CONSTRAINT_TRIGGER":
         return ""

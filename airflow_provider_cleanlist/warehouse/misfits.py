@@ -37,15 +37,15 @@ def naming_columns(engine: Engine, publication: Publication) -> Iterator[None]:
     except LoadError as error:
         try:
             with engine.connect() as connection:
-                told = _told(connection, engine, publication, error)
-        except (sa.exc.SQLAlchemyError, LoadError):  # what is known is told all the same
-            told = ""
-        if not told:
+                hint = _hint(connection, engine, publication, error)
+        except (sa.exc.SQLAlchemyError, LoadError):  # then the error is raised as it came
+            hint = ""
+        if not hint:
             raise
-        raise LoadDataError(f"{error} {told}") from None
+        raise LoadDataError(f"{error} {hint}") from None
 
 
-def _told(connection: Connection, engine: Engine, publication: Publication, error: LoadError) -> str:
+def _hint(connection: Connection, engine: Engine, publication: Publication, error: LoadError) -> str:
     if error.breaks_unique:
         return _broken_key(connection, publication, error)
     if not isinstance(error, LoadDataError):

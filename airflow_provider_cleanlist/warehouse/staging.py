@@ -160,7 +160,8 @@ class Stage:
         self._existing = set(columns)
         with self._errors("Resuming the staging table"), self._engine.begin() as connection:
             connection.execute(self.table.delete().where(self.table.c[PAGE] > self.checkpoint.pages))
-            return self.count_rows(connection) == self.checkpoint.rows
+            staged = connection.execute(sa.select(sa.func.count()).select_from(self.table)).scalar_one()
+            return int(staged) == self.checkpoint.rows
 
     @property
     def is_open(self) -> bool:
@@ -265,10 +266,6 @@ class Stage:
             values |= {"attempt": attempt, "fingerprint": self._spec.fingerprint}
         if self._database.execute_counted(connection, registry.update().where(mine).values(values)) != 1:
             raise LoadError("Another attempt of this task has taken the load over, so this one stops.")
-
-    def count_rows(self, connection: Connection) -> int:
-        """Return the number of staged rows."""
-        return int(connection.execute(sa.select(sa.func.count()).select_from(self.table)).scalar_one())
 
     def count(self) -> StageCounts:
         """Count what is staged: rows, distinct records, distinct keys, rows without a key."""

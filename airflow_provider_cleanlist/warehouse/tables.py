@@ -159,10 +159,9 @@ def columns_of(engine: Engine, table: naming.TableName) -> TargetColumns | None:
     with database_errors(engine, f"Reading the columns of {table}"):
         try:
             with engine.connect() as connection:
-                fresh = connection.execution_options(
-                    compiled_cache=None
-                )  # it remembers the columns of last time
-                names = tuple(fresh.execute(query).keys())
+                # a cached query remembers the columns of last time
+                uncached = connection.execution_options(compiled_cache=None)
+                names = tuple(uncached.execute(query).keys())
                 return TargetColumns(names, database.ignores_case)
         except sa.exc.DBAPIError as error:
             if database.errors.is_missing_table(error):

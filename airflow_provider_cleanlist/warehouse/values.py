@@ -57,7 +57,7 @@ def to_json(value: Any) -> str:
 
 
 def parse_document(text: Any) -> Any:
-    """Return what a JSON document says; a text that is none stands for itself."""
+    """Return what a JSON document says; any other text stands for itself."""
     try:
         return json.loads(text)
     except (ValueError, TypeError, RecursionError):

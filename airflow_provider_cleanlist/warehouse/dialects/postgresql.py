@@ -207,9 +207,8 @@ def _copy_text(text: str) -> str:
 
 
 def _adopt(connection: Any) -> None:
-    _speak_utf8(
-        connection
-    )  # here, too: SQLAlchemy asks for the version before it lets us prepare the session
+    # here, too: SQLAlchemy asks for the version before it lets us prepare the session
+    _speak_utf8(connection)
     match driver_package(connection):
         case "psycopg":
             from psycopg.rows import tuple_row

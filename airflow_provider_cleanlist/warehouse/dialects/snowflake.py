@@ -41,9 +41,8 @@ def _insert(connection: Connection, table: sa.Table, rows: Sequence[Row]) -> Non
     fold = connection.dialect.denormalize_name
     frame = pandas.DataFrame(rows, columns=[fold(column.name) for column in table.columns], dtype=object)
     whole = [fold(column.name) for column in table.columns if isinstance(column.type, sa.Integer)]
-    frame = frame.astype(
-        dict.fromkeys(whole, "Int64")
-    )  # as floats, which NULLs would make them, they would lose digits
+    # as floats, which NULLs would make them, they would lose digits
+    frame = frame.astype(dict.fromkeys(whole, "Int64"))
     *database, schema = [fold(part) for part in table.schema.split(".")] if table.schema else [None]
     pandas_tools.write_pandas(
         driver_connection(connection),

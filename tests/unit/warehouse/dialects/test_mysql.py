@@ -1,4 +1,4 @@
-"""What MySQL's queries answer, by a connection that is none."""
+"""What MySQL's queries answer, by a fake connection."""
 
 from __future__ import annotations
 
