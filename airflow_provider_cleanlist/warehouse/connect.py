@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
 import sqlalchemy as sa
@@ -13,7 +14,7 @@ from airflow_provider_cleanlist.warehouse.dialects.base import driver_package
 from airflow_provider_cleanlist.warehouse.errors import LoadConfigurationError, LoadError
 
 if TYPE_CHECKING:
-    from sqlalchemy.engine import Engine
+    from sqlalchemy.engine import URL, Engine
 
 
 _UNKNOWN_HOST = re.compile(
@@ -32,7 +33,9 @@ class ConnectionSource(Protocol):
         """Return an engine for the same database."""
 
 
-def open_engine(source: ConnectionSource, name: str) -> Engine:
+def open_engine(
+    source: ConnectionSource, name: str, before_connecting: Callable[[URL], None] = lambda _: None
+) -> Engine:
     """Return an engine that has connected successfully.
 
     The hook opens its connections where an engine made from its URL would lose settings of the Airflow connection.
@@ -41,6 +44,7 @@ def open_engine(source: ConnectionSource, name: str) -> Engine:
     Args:
         source: The hook of the warehouse.
         name: What errors call the warehouse, such as its connection id.
+        before_connecting: Called with the engine's URL.
 
     Raises:
         LoadConfigurationError: There is no SQLAlchemy dialect for its database, or it refuses the connection for good.
@@ -56,6 +60,7 @@ def open_engine(source: ConnectionSource, name: str) -> Engine:
         ) from None
     except ValueError as error:
         raise _unusable(name, error) from None
+    before_connecting(engine.url)
     driver: Any = engine.dialect.dbapi
     database = database_of(engine)
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 from airflow.providers.common.compat.sdk import ObjectStoragePath
 
 from airflow_provider_cleanlist.client.rate_limit.core import Budget, Priority
@@ -20,6 +21,7 @@ from airflow_provider_cleanlist.client.rate_limit.file import FileRateLimiter
 from airflow_provider_cleanlist.inbox.inbox import Inbox
 from airflow_provider_cleanlist.inbox.tokens import batch_name
 from airflow_provider_cleanlist.page.balance import BalanceStore
+from airflow_provider_cleanlist.submission.ledger.database import LedgerDatabase
 from airflow_provider_cleanlist.submission.organisation import HostKeyMemory
 from airflow_provider_cleanlist.submission.rejects import Rejects
 from airflow_provider_cleanlist.submission.stored.stores import ObjectStorageJournalStore
@@ -114,6 +116,13 @@ def balance(place: Path) -> list[Path]:
     return list(directory.glob("*.balance"))
 
 
+def ledger(place: Path) -> list[Path]:
+    database = LedgerDatabase(sa.create_engine(f"sqlite:///{place}/ledger.db"), "'ledger'")
+    database.introduce("org", 1.0)
+    database.engine.dispose()
+    return list(place.glob("ledger.db*"))
+
+
 MADE: dict[str, Callable[[Path], list[Path]]] = {
     "Directory of the request budget, when the provider creates it": budget_directory,
     "Request budget, `*.budget`": budget,
@@ -124,6 +133,7 @@ MADE: dict[str, Callable[[Path], list[Path]]] = {
     "Files of a local inbox": inbox_files,
     "Journal below a local `journal_path`": journal_files,
     "Local file of `rejects_path`": rejects,
+    "Ledger in an SQLite file, when the provider creates it": ledger,
 }
 
 

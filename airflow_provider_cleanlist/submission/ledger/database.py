@@ -22,6 +22,7 @@ from airflow_provider_cleanlist.submission.errors import JournalConfigurationErr
 from airflow_provider_cleanlist.submission.history import BatchState
 from airflow_provider_cleanlist.submission.ledger import statements
 from airflow_provider_cleanlist.submission.ledger.set_up import set_up
+from airflow_provider_cleanlist.submission.ledger.sqlite_file import create_private, warn_of_readers
 from airflow_provider_cleanlist.submission.ledger.tables import (
     DATABASES,
     SOURCE_ID_LENGTH,
@@ -93,6 +94,8 @@ class LedgerDatabase:
         self.name = name
         self.tables: LedgerTables = ledger_tables(schema or None)
         self._sleep = sleep
+        create_private(engine.url)
+        warn_of_readers(engine.url, name)
         self._again(lambda: set_up(engine, self.tables, name))
 
     @property
@@ -126,7 +129,7 @@ class LedgerDatabase:
 
         try:
             hook = sql_hook(conn_id, "ledger_conn_id")
-            return cls(open_engine(hook, conn_id), repr(conn_id), schema)
+            return cls(open_engine(hook, conn_id, create_private), repr(conn_id), schema)
         except (CleanlistConfigurationError, LoadConfigurationError) as error:
             raise JournalConfigurationError(f"the ledger cannot be used: {error}") from None
         except LoadError:
