@@ -254,7 +254,8 @@ def _listed(value: object) -> object:
 
 
 def _first_usable(field: str, values: Mapping[str, object], columns: Sequence[str]) -> object:
-    filled = [_filled(value) for column in columns if not is_blank(value := values.get(column))]
+    found = [value for value in map(values.get, columns) if value is not None]
+    filled = [_filled(value) for value in found if not is_blank(value)]
     if len(filled) < 2:
         return filled[0] if filled else None
     return next((value for value in filled if _is_usable(field, value)), filled[0])

@@ -315,6 +315,7 @@ class _Plans:
         self._source = source
         self._mapping = mapping
         self._plans: dict[tuple[str, ...], ColumnPlan] = {}
+        self._last: tuple[tuple[str, ...] | None, ColumnPlan | None] = (None, None)
         self._seen: dict[str, None] = {}
         self._read: dict[str, dict[str, None]] = {}
 
@@ -325,6 +326,9 @@ class _Plans:
             columns: The columns of the source, or of the row.
             number: The row.
         """
+        last, plan = self._last
+        if plan is not None and columns is last:  # fast: it takes no look at each column
+            return plan
         plan = self._plans.get(columns)
         if plan is None:
             if self._source.columns is None:
@@ -336,6 +340,7 @@ class _Plans:
             self._note(columns, plan)
             if self._source.columns is not None:
                 self._checked()
+        self._last = (columns, plan)
         return plan
 
     def finish(self, report: ReadReport) -> None:

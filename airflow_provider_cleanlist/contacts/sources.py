@@ -15,7 +15,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
-from itertools import chain, zip_longest
+from itertools import chain
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NamedTuple, Protocol, cast
 
@@ -97,8 +97,14 @@ class WantedColumns:
         if self.is_all:
             return list(columns)
         needed = set(chain.from_iterable(plan_columns(columns, self.mapping).sources.values()))
-        needed.update(find_column(columns, name) or "" for name in self.also)
+        needed.update(self.of_each_row(columns))
         return [column for column in columns if column in needed]
+
+    def of_each_row(self, columns: Sequence[str]) -> list[str]:
+        """Return those of a source's columns that a row has even if it ends before them, as a short line does."""
+        if self.is_all:
+            return list(columns)
+        return [column for name in self.also if (column := find_column(columns, name)) is not None]
 
 
 class Source(Protocol):
@@ -336,17 +342,19 @@ class FileSource:
         self.columns = table.columns
         self._has_groups = table.has_groups
         width = len(table.columns)
-        blank = dict.fromkeys(table.columns)
+        missing = dict.fromkeys(wanted.of_each_row(table.columns))
         for number, cells in table.records():
             if len(cells) == width:  # fast: nearly all rows
                 yield SourceRow(number, dict(zip(table.columns, cells, strict=True)))
                 continue
             if not cells:  # fast: a blank line
-                yield SourceRow(number, blank)
+                yield SourceRow(number, missing)
                 continue
             is_overlong = any(map(str.strip, cells[width:]))
-            values = dict(zip_longest(table.columns, cells[:width]))
-            yield SourceRow(number, values, is_overlong)
+            values = dict(
+                zip(table.columns, cells, strict=False)
+            )  # a short row takes no more time in a wide table
+            yield SourceRow(number, {**missing, **values}, is_overlong)
         self._details.append(f"{DELIMITERS.get(table.delimiter, 'custom')}-separated")
         self._skipped_lines = table.skipped_lines()
 

@@ -35,11 +35,13 @@ from airflow_provider_cleanlist.contacts.errors import (
 from airflow_provider_cleanlist.contacts.readers.query import check_reads_only
 from airflow_provider_cleanlist.contacts.reading import UsableRow, read_contacts
 from airflow_provider_cleanlist.contacts.report import ReadReport
+from airflow_provider_cleanlist.contacts.source_ids import SourceIds
 from airflow_provider_cleanlist.contacts.sources import (
     FileSource,
     QuerySource,
     RecordsSource,
     SourceRow,
+    WantedColumns,
     open_source,
 )
 
@@ -778,6 +780,51 @@ def test_blank_lines_are_counted_without_being_planned(tmp_path, monkeypatch):
     report = ReadReport()
     rows = list(read_contacts(FileSource(write(tmp_path, "c.csv", text)), report))
     assert ([row.number for row in rows], report.blank.count, len(looked)) == ([1, 1003], 1001, 2)
+
+
+def test_lines_that_end_early_take_no_time_by_the_width_of_the_table(tmp_path):
+    header = ["first_name", "last_name", "company", *(f"c{n}" for n in range(1500)), "ID"]
+    lines = [",".join(header), "Mara,Quxley,Thistle", "", ",".join("x" for _ in header)]
+    source = FileSource(write(tmp_path, "c.csv", "\n".join(lines).encode()))
+    person = {"first_name": "Mara", "last_name": "Quxley", "company": "Thistle"}
+    assert [row.values for row in source.rows(WantedColumns())] == [person, {}, dict.fromkeys(header, "x")]
+    assert [row.values for row in source.rows(WantedColumns(also=("id", "other")))] == [
+        {"ID": None, **person},
+        {"ID": None},
+        dict.fromkeys(header, "x"),
+    ]
+    missing = dict.fromkeys(header)
+    assert [row.values for row in source.rows()] == [missing | person, missing, dict.fromkeys(header, "x")]
+
+
+class HashedColumns(tuple[str, ...]):
+    """Columns that count how many times they are hashed, which takes time by their number."""
+
+    hashed = 0
+
+    def __hash__(self) -> int:
+        HashedColumns.hashed += 1
+        return super().__hash__()
+
+
+def test_the_columns_of_a_table_are_not_compared_in_each_row():
+    columns = HashedColumns(("first_name", "last_name", "company"))
+    plans = reading._Plans(SimpleNamespace(columns=columns, has_header_line=True), {})
+    plan = plans.of(columns)
+    hashed = HashedColumns.hashed
+    assert [plans.of(columns) for _ in range(1000)] == [plan] * 1000
+    assert HashedColumns.hashed == hashed
+    others = HashedColumns(("linkedin_url",))
+    assert plans.of(others).sources == {"linkedin_url": ("linkedin_url",)}
+    assert plans.of(columns) == plan
+
+
+def test_short_rows_have_a_blank_id(tmp_path):
+    text = b"first_name,last_name,company,ID\nMara,Quxley,Thistle\nTeo,Lind,Foo,7\n"
+    with SourceIds("id") as ids:
+        rows = list(read_contacts(FileSource(write(tmp_path, "c.csv", text)), ReadReport(), source_ids=ids))
+        assert ids.unusable.lines() == ["1 (row 1) without an id"]
+        assert list(ids.rows()) == [("7", rows[1].identity)]
 
 
 @pytest.mark.parametrize("prefix", ["", "file://"])
