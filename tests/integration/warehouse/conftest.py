@@ -3,7 +3,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,50 +11,8 @@ import sqlalchemy as sa
 
 from airflow_provider_cleanlist.warehouse.connect import open_engine
 from airflow_provider_cleanlist.warehouse.dialects import DATABASES, database_of
-from airflow_provider_cleanlist.warehouse.naming import parse_table
-from airflow_provider_cleanlist.warehouse.spec import LoadSpec
 
-
-@dataclass
-class Page:
-    records: Sequence[dict[str, Any]]
-    total: int | None
-    cursor: str | None
-
-
-@dataclass
-class PagedList:
-    """A list read page by page; the cursor is the number of the next page. It notes which pages were read."""
-
-    pages: Sequence[Sequence[dict[str, Any]]]
-    total: int | None = None
-    fails_before: int | None = None
-    reads: list[int] = field(default_factory=list)
-
-    def __call__(self, cursor: str | None) -> Iterator[Page]:
-        total = self.total
-        if total is None:
-            total = len({lead["lead_id"] for page in self.pages for lead in page})
-        for number in range(int(cursor or 0), len(self.pages)):
-            if number == self.fails_before:
-                raise ConnectionError("the API is down")
-            self.reads.append(number)
-            yield Page(self.pages[number], total, str(number + 1) if number + 1 < len(self.pages) else None)
-
-
-@pytest.fixture
-def paged() -> type[PagedList]:
-    return PagedList
-
-
-@pytest.fixture
-def make_spec() -> Callable[..., LoadSpec]:
-    def make(**arguments: Any) -> LoadSpec:
-        table = arguments.pop("table", "leads")
-        defaults: dict[str, Any] = {"list_id": "L", "load_id": "dag/run/task/-1", "run_id": "dag/run"}
-        return LoadSpec(**{**defaults, **arguments, "table": parse_table(table)})
-
-    return make
+from ...loads import make_spec, paged  # noqa: F401
 
 
 @pytest.fixture(params=["psycopg", "psycopg2"])

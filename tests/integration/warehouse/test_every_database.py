@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import threading
-from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
@@ -12,6 +11,8 @@ import sqlalchemy as sa
 
 from airflow_provider_cleanlist.warehouse.errors import LoadConfigurationError, LoadDataError, LoadError
 from airflow_provider_cleanlist.warehouse.loader import LoadReport, load
+
+from ...loads import Crash, crashing, run_together
 
 pytestmark = pytest.mark.integration
 
@@ -385,30 +386,6 @@ def test_abandoned_stages_are_dropped(database, make_spec, paged):
     assert [name.lower() for name in database.stages()] == [make_spec(load_id="running").stage.name]
 
 
-class Crash(BaseException):
-    """The process dies here."""
-
-
-@contextmanager
-def crashing(engine: sa.engine.Engine, steps: int):
-    """Die before the n-th statement or commit; what is not committed then is lost."""
-    left = [steps]
-
-    def step(*_):
-        left[0] -= 1
-        if left[0] < 0:
-            raise Crash
-
-    sa.event.listen(engine, "before_cursor_execute", step)
-    sa.event.listen(engine, "commit", step)
-    try:
-        yield
-    finally:
-        sa.event.remove(engine, "before_cursor_execute", step)
-        sa.event.remove(engine, "commit", step)
-        engine.dispose()
-
-
 def test_a_crash_at_every_step_of_one_load(database, make_spec, paged):
     """The first try of a merge that adds a column dies at each step in turn; the next one finds the way."""
     first = [[lead(1, email="old"), lead(2)]]
@@ -439,23 +416,6 @@ def test_a_crash_at_every_step_of_one_load(database, make_spec, paged):
 
 
 # --- others at the same time -------------------------------------------------------------------------------------
-
-
-def run_together(*functions) -> list:
-    results: list = [None] * len(functions)
-
-    def run(index: int) -> None:
-        try:
-            results[index] = functions[index]()
-        except BaseException as error:
-            results[index] = error
-
-    threads = [threading.Thread(target=run, args=(index,)) for index in range(len(functions))]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
-    return results
 
 
 @pytest.mark.parametrize("lists", ["LL", "LM"])

@@ -12,6 +12,8 @@ import sqlalchemy as sa
 from airflow_provider_cleanlist.warehouse.errors import LoadConfigurationError, LoadDataError, LoadError
 from airflow_provider_cleanlist.warehouse.loader import LoadReport, load
 
+from ...loads import run_together
+
 pytestmark = pytest.mark.integration
 
 ODD_TEXT = "tab\t newline\n return\r backslash\\ \\N \\. quote\" comma, ' 汉 🚚 é %s :x"
@@ -341,23 +343,6 @@ def test_a_value_that_does_not_fit_leaves_no_transaction_open(engine, execute, m
 
 
 # --- concurrency -----------------------------------------------------------------------------------------------
-
-
-def run_together(*functions) -> list[BaseException | LoadReport]:
-    results: list = [None] * len(functions)
-
-    def run(index: int) -> None:
-        try:
-            results[index] = functions[index]()
-        except BaseException as error:
-            results[index] = error
-
-    threads = [threading.Thread(target=run, args=(index,)) for index in range(len(functions))]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
-    return results
 
 
 def test_a_try_frozen_within_a_batch_does_not_stop_the_next_one(

@@ -25,6 +25,8 @@ from airflow_provider_cleanlist.warehouse.naming import TableName
 from airflow_provider_cleanlist.warehouse.plan import Checkpoint
 from airflow_provider_cleanlist.warehouse.spec import LoadSpec
 
+from ...loads import MODES, Crash, Page
+
 pytestmark = pytest.mark.integration
 
 EXAMPLES = int(os.environ.get("FAULT_EXAMPLES", "5" if "WAREHOUSES" in os.environ else "15"))
@@ -37,10 +39,6 @@ NAMES = {
     "smart_score": "rank",
 }
 _numbers = itertools.count()
-
-
-class Crash(BaseException):
-    """The process dies here."""
 
 
 @dataclass(frozen=True)
@@ -110,28 +108,6 @@ runs = st.lists(
     min_size=1,
     max_size=4,
 )
-options = st.one_of(
-    st.fixed_dictionaries(
-        {
-            "mode": st.just("merge"),
-            "on_missing": st.sampled_from(["keep", "soft_delete", "delete"]),
-            "key": st.sampled_from([("_cleanlist_list_id", "lead_id"), ("lead_id",)]),
-        }
-    ),
-    st.fixed_dictionaries(
-        {
-            "mode": st.sampled_from(["replace", "append", "snapshot"]),
-            "replace_scope": st.sampled_from(["list", "table"]),
-        }
-    ),
-)
-
-
-@dataclass
-class Page:
-    records: list[dict[str, Any]]
-    total: int | None
-    cursor: str | None
 
 
 class MovingList:
@@ -422,7 +398,7 @@ def make_warehouse(request, tmp_path):
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
-@given(runs=runs, chosen=options, foreign=st.booleans())
+@given(runs=runs, chosen=MODES, foreign=st.booleans())
 @pytest.mark.timeout(1800)
 def test_no_row_is_lost_doubled_or_stale(make_warehouse, runs, chosen, foreign):
     warehouse = make_warehouse(foreign)

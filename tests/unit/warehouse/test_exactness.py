@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -19,32 +17,9 @@ from airflow_provider_cleanlist.warehouse.loader import load
 from airflow_provider_cleanlist.warehouse.naming import TableName
 from airflow_provider_cleanlist.warehouse.spec import LoadSpec
 
+from ...loads import MODES, Crash, crashing
+
 FIELDS = ("email", "title", "Smart Score", "smart_score")
-
-
-class Crash(BaseException):
-    """The process dies here."""
-
-
-@contextmanager
-def crashing(engine: sa.engine.Engine, steps: int | None) -> Iterator[None]:
-    """Die before the n-th statement or commit; what is not committed then is lost."""
-    left = [steps]
-
-    def step(*_: Any) -> None:
-        if left[0] is not None:
-            left[0] -= 1
-            if left[0] < 0:
-                raise Crash
-
-    sa.event.listen(engine, "before_cursor_execute", step)
-    sa.event.listen(engine, "commit", step)
-    try:
-        yield
-    finally:
-        sa.event.remove(engine, "before_cursor_execute", step)
-        sa.event.remove(engine, "commit", step)
-        engine.dispose()
 
 
 @dataclass
@@ -174,23 +149,6 @@ def load_with_crashes(engine, spec, run, paged, batch_rows) -> None:
                 assert not pages.reads or pages.reads[0] == before, "a committed page was read again"
 
 
-options = st.one_of(
-    st.fixed_dictionaries(
-        {
-            "mode": st.just("merge"),
-            "on_missing": st.sampled_from(["keep", "soft_delete", "delete"]),
-            "key": st.sampled_from([("_cleanlist_list_id", "lead_id"), ("lead_id",)]),
-        }
-    ),
-    st.fixed_dictionaries(
-        {
-            "mode": st.sampled_from(["replace", "append", "snapshot"]),
-            "replace_scope": st.sampled_from(["list", "table"]),
-        }
-    ),
-)
-
-
 @settings(
     max_examples=int(os.environ.get("FAULT_EXAMPLES", "20")),
     deadline=None,
@@ -198,7 +156,7 @@ options = st.one_of(
 )
 @given(
     runs=runs,
-    chosen=options,
+    chosen=MODES,
     batch_rows=st.integers(1, 6),
     foreign=st.booleans(),
 )
