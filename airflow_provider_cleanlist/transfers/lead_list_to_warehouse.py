@@ -21,7 +21,6 @@ from airflow_provider_cleanlist.redaction import redacted
 from airflow_provider_cleanlist.transfers.base import MAX_PAGE_SIZE, WarehouseLoadOperator
 from airflow_provider_cleanlist.transfers.list_reading import (
     Choice,
-    Source,
     auto_spec,
     choose,
     export_of,
@@ -40,7 +39,7 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Engine
 
     from airflow_provider_cleanlist.warehouse.loader import LoadReport
-    from airflow_provider_cleanlist.warehouse.spec import LoadSpec
+    from airflow_provider_cleanlist.warehouse.spec import LoadSpec, Source
     from airflow_provider_cleanlist.warehouse.types import ColumnType
 
 

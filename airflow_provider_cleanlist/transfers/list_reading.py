@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_cleanlist.client.errors import ExportInconsistentError, ExportNotResumableError
 from airflow_provider_cleanlist.client.export.csv_file import EXPORT_FIELDS, missing_fields
@@ -23,10 +23,8 @@ if TYPE_CHECKING:
     from airflow_provider_cleanlist.client.responses import LeadPage
     from airflow_provider_cleanlist.hooks.cleanlist import CleanlistHook
     from airflow_provider_cleanlist.warehouse.reading import ReadPages
-    from airflow_provider_cleanlist.warehouse.spec import LoadSpec
+    from airflow_provider_cleanlist.warehouse.spec import LoadSpec, Source
 
-Source = Literal["pages", "export"]
-"""The ways to read a list."""
 MAX_PAGES_IN_AUTO = 3
 """``auto`` reads lists of up to so many pages page by page: an export would save nothing."""
 NOT_EXPORTED = ("provider",)

@@ -217,14 +217,7 @@ def _publish(engine: Engine, spec: LoadSpec, stage: Stage, now: datetime) -> Loa
             "published; the next attempt reads the list again."
         )
     check_keys(counts, spec)
-    verdict = check_counts(
-        counts,
-        stage.checkpoint.total,
-        spec.row_count_check,
-        spec.source,
-        # nothing would be left of what the other modes replace
-        refuses_fewer=spec.refuses_fewer or (counts.records == 0 and spec.mode != "merge"),
-    )
+    verdict = check_counts(counts, stage.checkpoint.total, spec)
     if verdict.fail and verdict.is_short and spec.source == "export":
         raise SourceInconsistentError(
             f"{verdict.message} Nothing was written; the next attempt asks for a new export. read='pages' reads the "

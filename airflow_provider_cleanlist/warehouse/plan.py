@@ -12,7 +12,7 @@ from airflow_provider_cleanlist.input_limits import CHECKPOINT_CHARACTERS
 from airflow_provider_cleanlist.redaction import redacted
 from airflow_provider_cleanlist.warehouse import naming
 from airflow_provider_cleanlist.warehouse.errors import LoadConfigurationError, LoadDataError
-from airflow_provider_cleanlist.warehouse.spec import LoadSpec, RowCountCheck, Source
+from airflow_provider_cleanlist.warehouse.spec import LoadSpec
 from airflow_provider_cleanlist.warehouse.types import ColumnType
 
 RESUME_WITHIN = timedelta(hours=24)
@@ -161,23 +161,15 @@ class CountVerdict:
     is_short: bool = False
 
 
-def check_counts(
-    counts: StageCounts,
-    total: int | None,
-    check: RowCountCheck,
-    source: Source = "pages",
-    *,
-    refuses_fewer: bool = False,
-) -> CountVerdict:
+def check_counts(counts: StageCounts, total: int | None, spec: LoadSpec) -> CountVerdict:
     """Compare the number of distinct records with the size of the list, as its last page or the list itself said.
 
     Args:
         counts: What was read.
         total: The size of the list; None if it is not known.
-        check: What the user wants to happen when they differ.
-        source: How the list was read.
-        refuses_fewer: Whether fewer records than the list has stop the load, whatever ``check`` says.
+        spec: The load, which says what happens when they differ.
     """
+    check = spec.row_count_check
     if total == counts.records:
         return CountVerdict(confirmed=True)
     if total is None:
@@ -187,12 +179,14 @@ def check_counts(
         f"Read {counts.records} distinct records ({counts.rows} rows), but the list's last page reported a total of "
         f"{total}: the list changed while it was read."
     )
-    if source == "export":
+    if spec.source == "export":
         message = (
             f"The export has {counts.records} distinct records ({counts.rows} rows), but the list said that it has "
             f"{total}: the list changed meanwhile, or the export is not all of it."
         )
     is_short = counts.records < total
+    # nothing would be left of what the other modes replace
+    refuses_fewer = spec.refuses_fewer or (counts.records == 0 and spec.mode != "merge")
     fails = check == "fail" or (is_short and refuses_fewer)
     tells = fails or check != "off"
     return CountVerdict(confirmed=False, message=message if tells else None, fail=fails, is_short=is_short)

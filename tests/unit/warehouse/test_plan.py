@@ -152,8 +152,9 @@ def test_the_name_of_a_field_is_quoted_like_any_foreign_text(make_spec):
         (0, 0, "fail", True, False, False),
     ],
 )
-def test_counts(records, total, check, confirmed, tells, fails):
-    verdict = check_counts(StageCounts(rows=7, records=records, keys=records), total, check)
+def test_counts(make_spec, records, total, check, confirmed, tells, fails):
+    counts = StageCounts(rows=7, records=records, keys=records)
+    verdict = check_counts(counts, total, make_spec(row_count_check=check))
     assert (verdict.confirmed, verdict.message is not None, verdict.fail) == (confirmed, tells, fails)
 
 
@@ -167,12 +168,15 @@ def test_counts(records, total, check, confirmed, tells, fails):
         (5, None, "off", False),
     ],
 )
-def test_fewer_records_than_the_list_has_can_be_refused_whatever_the_check(records, total, check, fails):
+def test_fewer_records_than_the_list_has_can_be_refused_whatever_the_check(
+    make_spec, records, total, check, fails
+):
     counts = StageCounts(rows=7, records=records, keys=records)
-    verdict = check_counts(counts, total, check, "export", refuses_fewer=True)
+    spec = make_spec(row_count_check=check, source="export")
+    verdict = check_counts(counts, total, replace(spec, refuses_fewer=True))
     assert verdict.fail is verdict.is_short is fails
     assert not fails or verdict.message
-    assert not check_counts(counts, total, check, "export").fail
+    assert not check_counts(counts, total, spec).fail
 
 
 def test_records_without_a_key_are_refused(make_spec):

@@ -5,18 +5,14 @@
 from __future__ import annotations
 
 import random
-import sys
 from collections import Counter
-from pathlib import Path
 
 import pytest
+from wrong_encodings import ENCODINGS, WESTERN, languages, outcome, outcomes, people
 
 from airflow_provider_cleanlist.contacts.errors import EncodingError
 from airflow_provider_cleanlist.contacts.readers.text import Decoder
 from airflow_provider_cleanlist.contacts.readers.western import WesternText
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[4] / "benchmarks"))
-from wrong_encodings import ENCODINGS, WESTERN, languages, outcome, outcomes, people
 
 ENGLISH = "First Name;Last Name;Company\n" + "Harriet;Miller;Northfold\n" * 300
 
