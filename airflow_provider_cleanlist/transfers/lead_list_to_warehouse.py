@@ -195,14 +195,14 @@ class LeadListToWarehouseOperator(WarehouseLoadOperator):
             return load(engine, pages_spec(spec), pages_of(hook, spec.list_id, self._page_size()))
         if read == "export":
             exported = export_spec(spec)
-            return load(engine, exported, export_of(hook, spec.list_id, exported, lead_count))
+            return load(engine, exported, export_of(hook, exported, lead_count))
         spec = auto_spec(spec)
         choice, lead_count = self._choose(engine, spec, hook, lead_count)
         self.log.info("Reading list %s by %s: %s.", spec.list_id, choice.source, choice.reason)
         if choice.source == "export":
             exported = replace(export_spec(spec), refuses_fewer=True)
             try:
-                return load(engine, exported, export_of(hook, spec.list_id, exported, lead_count))
+                return load(engine, exported, export_of(hook, exported, lead_count))
             except (CleanlistAuthenticationError, CleanlistRateLimitedError):
                 raise
             except (errors.ApiError, SourceInconsistentError, CursorRefusedError) as error:

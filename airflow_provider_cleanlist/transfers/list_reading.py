@@ -234,16 +234,15 @@ def _with_nulls(lead: dict[str, Any]) -> dict[str, Any]:
     return {field: None if value == "" else value for field, value in lead.items()}
 
 
-def export_of(hook: CleanlistHook, list_id: str, spec: LoadSpec, lead_count: int | None = None) -> ReadPages:
+def export_of(hook: CleanlistHook, spec: LoadSpec, lead_count: int | None = None) -> ReadPages:
     """Return a reader of a list's export, whose pages have the size of the list itself as their total.
 
     Args:
         hook: Access to Cleanlist.
-        list_id: The list.
         spec: The load, as :func:`export_spec` returns it.
         lead_count: Leads in the list, if it was asked for them just before.
     """
-    composes = composes_full_name(spec)
+    list_id, composes = spec.list_id, composes_full_name(spec)
 
     def read(cursor: str | None) -> Iterator[LeadPage]:
         record_list_read(hook, list_id)

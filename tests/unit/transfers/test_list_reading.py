@@ -27,7 +27,7 @@ from airflow_provider_cleanlist.warehouse.spec import LoadSpec
 
 
 def spec(**arguments):
-    return LoadSpec(list_id="L", load_id="l", run_id="r", table=TableName("t"), **arguments)
+    return LoadSpec(list_id="L7", load_id="l", run_id="r", table=TableName("t"), **arguments)
 
 
 @pytest.mark.parametrize(
@@ -128,7 +128,7 @@ def test_the_size_of_a_list_is_asked_for_again_where_rows_could_be_deleted(
         ),
         get_lead_list=lambda _: SimpleNamespace(lead_count=2_001),
     )
-    (page,) = export_of(hook, "L7", export_spec(spec(on_missing=on_missing)))(cursor)
+    (page,) = export_of(hook, export_spec(spec(on_missing=on_missing)))(cursor)
     assert page.total == total
 
 
@@ -140,7 +140,7 @@ def test_an_export_that_cannot_be_read_on_says_which_and_what_to_do(monkeypatch)
     monkeypatch.setattr("airflow_provider_cleanlist.transfers.list_reading.record_list_read", lambda *_: None)
     hook = SimpleNamespace(get_conn=lambda: SimpleNamespace(iter_export_file=changed))
     with pytest.raises(CursorRefusedError) as caught:
-        list(export_of(hook, "L7", export_spec(spec()))("a cursor"))
+        list(export_of(hook, export_spec(spec()))("a cursor"))
     for said in ("export of list L7", "the file has changed", "next attempt asks", "read='pages'"):
         assert said in str(caught.value)
 
