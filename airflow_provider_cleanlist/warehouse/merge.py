@@ -127,10 +127,10 @@ def _by_key(publication: Publication, on_missing: OnMissing) -> Merge:
 def _by_scope(publication: Publication) -> Merge:
     """Delete the rows within the scope and insert all staged ones; the join is by list, so that it is by equality."""
     target, old = publication.target.alias("t"), publication.target.alias("old")
-    deletions = sa.select(_list_of(publication, old).label(DROP)).where(*publication.scope(old)).distinct()
+    deletions = sa.select(_list_of(publication, old).label(DROP)).where(*publication.replaced(old)).distinct()
     rows = _source(publication, deletions)
     incoming = {column.name: column for column in rows.c if column.name != DROP}
-    on = sa.and_(_list_of(publication, target) == rows.c[DROP], *publication.scope(target))
+    on = sa.and_(_list_of(publication, target) == rows.c[DROP], *publication.replaced(target))
     return Merge(
         target, rows, on, [_Action("DELETE", {})], _Action("INSERT", incoming, rows.c[DROP].is_(None))
     )

@@ -74,7 +74,7 @@ class Publication:
                 *self._update(target, source),
                 ("inserted", self._insert(target, source, skip_existing=True)),
             ]
-        removed = target.delete().where(*self.scope(target))
+        removed = target.delete().where(*self.replaced(target))
         return [("removed", removed), ("inserted", self._insert(target, source))]
 
     def removals(self) -> list[Any]:
@@ -118,7 +118,7 @@ class Publication:
     def _without_row(self, query: sa.Select[Any], source: FromClause) -> sa.Select[Any]:
         """Narrow a query down to staged records without a row in the target."""
         old = self.target.alias("old")
-        within = () if self.spec.mode == "merge" else scope(self.spec, old, self.database)
+        within = () if self.spec.mode == "merge" else in_scope(self.spec, old, self.database)
         same = sa.and_(self.same_key(old, source), *within)
         absent = old.c[self.plan.key[-1]].is_(None)
         return query.select_from(source.outerjoin(old, same)).where(absent)
@@ -220,11 +220,11 @@ class Publication:
         alive = target.c[naming.DELETED_AT].is_(None)
         return [("removed", target.update().values({naming.DELETED_AT: now}).where(*where, alive))]
 
-    def scope(self, target: Any) -> Sequence[ColumnElement[bool]]:
+    def replaced(self, target: Any) -> Sequence[ColumnElement[bool]]:
         """Return the conditions of the rows that ``replace``, ``append`` and ``snapshot`` replace."""
         if self.spec.compares_keys:
             return (sa.or_(self.of_list(target), self._staged(target)),)
-        return scope(self.spec, target, self.database)
+        return in_scope(self.spec, target, self.database)
 
 
 def fixed_value(spec: LoadSpec, name: str, database: Database) -> ColumnElement[Any]:
@@ -237,6 +237,6 @@ def fixed_value(spec: LoadSpec, name: str, database: Database) -> ColumnElement[
     return sa.literal(values[name], tables.meta_type(database, name))
 
 
-def scope(spec: LoadSpec, target: Any, database: Database) -> list[ColumnElement[bool]]:
+def in_scope(spec: LoadSpec, target: Any, database: Database) -> list[ColumnElement[bool]]:
     """Return the conditions of the rows that a load in a scope of its own replaces."""
     return [target.c[name] == fixed_value(spec, name, database) for name in spec.scope]

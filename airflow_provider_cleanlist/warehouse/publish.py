@@ -13,7 +13,7 @@ from airflow_provider_cleanlist.warehouse.dialects.base import count_affected
 from airflow_provider_cleanlist.warehouse.errors import LoadConfigurationError, LoadError
 from airflow_provider_cleanlist.warehouse.merge import merge_statement
 from airflow_provider_cleanlist.warehouse.plan import TargetPlan
-from airflow_provider_cleanlist.warehouse.publication import Publication, scope
+from airflow_provider_cleanlist.warehouse.publication import Publication, in_scope
 from airflow_provider_cleanlist.warehouse.spec import LoadSpec
 
 if TYPE_CHECKING:
@@ -169,7 +169,7 @@ def _check_references(connection: Connection, spec: LoadSpec, target: sa.Table) 
         return
     database = database_of(connection)
     keys = database.referring_keys(connection, target)
-    repeated = target.delete().where(*scope(spec, target, database))
+    repeated = target.delete().where(*in_scope(spec, target, database))
     if keys and (spec.mode == "replace" or count_affected(connection, repeated)):
         raise LoadConfigurationError(
             f"mode={spec.mode!r} would delete rows of {spec.table} to which other tables refer: {', '.join(keys)}. "
