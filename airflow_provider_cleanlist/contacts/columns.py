@@ -210,18 +210,23 @@ def _behind_somebody_else(
     fields = {column: field for field, several in sources.items() for column in several}
     first = {field: min(map(place.__getitem__, several)) for field, several in sources.items() if several}
 
-    def may_name_a_person(column: str) -> bool:
-        return column not in fields and (column in full_names or not is_header_name(column))
+    of_people = frozenset(full_names)
 
-    left = set()
-    for column in chain.from_iterable(sources.get(field, ()) for field in _IDENTIFYING):
-        before = columns[first[fields[column]] + 1 : place[column]]
-        if before and before[-1] not in fields and is_of_somebody_else(before[-1]):
-            left.add(column)
-        if names[column] == column or not any(map(may_name_a_person, before)):
+    def may_name_a_person(column: str) -> bool:
+        return column not in fields and (column in of_people or not is_header_name(column))
+
+    left: set[str] = set()
+    for field in filter(first.__contains__, _IDENTIFYING):
+        begin = first[field] + 1
+        for column in sources[field]:
+            before = columns[place[column] - 1] if place[column] > begin else None
+            if before is not None and before not in fields and is_of_somebody_else(before):
+                left.add(column)
+        last = max((place[column] for column in sources[field] if names[column] != column), default=0)
+        somebody = next(filter(may_name_a_person, columns[begin:last]), None)
+        if somebody is None:
             continue
-        somebody = next(filter(may_name_a_person, before))
-        is_person = somebody in full_names or is_of_somebody_else(somebody)
+        is_person = somebody in of_people or is_of_somebody_else(somebody)
         left |= {
             other
             for other in columns[place[somebody] :]

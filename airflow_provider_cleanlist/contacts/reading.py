@@ -58,6 +58,7 @@ _LACKING = frozenset(
     {RejectionReason.MISSING_IDENTITY, RejectionReason.MISSING_NAME, RejectionReason.MISSING_COMPANY}
 )
 _MAX_SHAPES = 1_000  # distinct sets of keys, and columns, remembered of rows that each bring their own
+_MAX_CHARACTERS = 4_000_000  # of these keys
 
 
 class UsableRow(NamedTuple):
@@ -315,6 +316,7 @@ class _Plans:
         self._source = source
         self._mapping = mapping
         self._plans: dict[tuple[str, ...], ColumnPlan] = {}
+        self._characters = 0
         self._last: tuple[tuple[str, ...] | None, ColumnPlan | None] = (None, None)
         self._seen: dict[str, None] = {}
         self._read: dict[str, dict[str, None]] = {}
@@ -334,8 +336,11 @@ class _Plans:
             if self._source.columns is None:
                 self._check_names(columns, number)
             plan = plan_columns(columns, self._mapping)
-            if len(self._plans) >= _MAX_SHAPES:
+            characters = sum(map(len, columns))
+            if len(self._plans) >= _MAX_SHAPES or self._characters + characters > _MAX_CHARACTERS:
                 self._plans.clear()
+                self._characters = 0
+            self._characters += characters
             self._plans[columns] = plan
             self._note(columns, plan)
             if self._source.columns is not None:
@@ -379,11 +384,12 @@ class _Plans:
 
     def _read_otherwise(self, planned: ColumnPlan) -> list[tuple[str, str]]:
         """Return the columns that some row's own plan read as a field for which the plan of all columns does not."""
+        sources = {name: frozenset(columns) for name, columns in planned.sources.items()}
         return [
             (column, name)
             for name, columns in self._read.items()
             for column in columns
-            if column not in planned.sources.get(name, ())
+            if column not in sources.get(name, ())
         ]
 
     def _has_names(self, plan: ColumnPlan) -> bool:

@@ -377,7 +377,7 @@ def _known(names: Mapping[str, str]) -> dict[str, KnownName]:
         if known.beside is None:
             return True
         beside = (holders.get((language, known.beside), set()) for language in known.languages)
-        return known.field not in certain and any(columns - {column} for columns in beside)
+        return known.field not in certain and any(len(others) > (column in others) for others in beside)
 
     chosen = {}
     for column, found in meanings.items():

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_cleanlist.client.enrichment import CONTACT_FIELDS
+from airflow_provider_cleanlist.contacts import columns as columns_module
 from airflow_provider_cleanlist.contacts.columns import (
     check_mapping,
     listed,
@@ -17,7 +18,12 @@ from airflow_provider_cleanlist.contacts.columns import (
     unusable_columns_error,
 )
 from airflow_provider_cleanlist.contacts.errors import ColumnError
-from airflow_provider_cleanlist.contacts.recognition import FULL_NAME, header_key, known_names
+from airflow_provider_cleanlist.contacts.recognition import (
+    FULL_NAME,
+    header_key,
+    is_header_name,
+    known_names,
+)
 
 EXPORTS = {
     "HubSpot": (
@@ -311,6 +317,21 @@ def test_what_is_behind_somebody_else_is_no_further_source(header, left):
     for column in left:
         field = "linkedin_url" if "LinkedIn" in column or "Profile" in column else "email"
         assert plan_columns(columns, {column: field}).sources[field] == (column,)
+
+
+@pytest.mark.parametrize("between", [(), ("Phone",), ("Manager",), ("Full Name",)])
+@pytest.mark.parametrize("name", ["Email", "LinkedIn URL"])
+def test_columns_that_come_again_and_again_are_looked_at_once(name, between, monkeypatch):
+    looked_at = []
+    monkeypatch.setattr(
+        columns_module, "is_header_name", lambda column: looked_at.append(column) or is_header_name(column)
+    )
+    again = tuple(f"{name} ({number})" for number in range(2, 500))
+    columns = ("First Name", "Last Name", "Company", name, *between, *again)
+    sources = plan_columns(columns, {}).sources
+    field = "email" if name == "Email" else "linkedin_url"
+    assert sources[field] == ((name,) if between in {("Manager",), ("Full Name",)} else (name, *again))
+    assert len(looked_at) <= 2 * len(columns)
 
 
 @pytest.mark.parametrize("gap", ["column 4", "Unnamed: 3"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import chain
 from pathlib import Path
 
 import pandas as pd
@@ -384,6 +385,19 @@ def test_many_shapes_of_rows_stay_bounded(monkeypatch):
     rows, report = read(RecordsSource(records))
     assert len(rows) == 100
     assert len(report.unused_columns) <= 10
+
+
+def test_long_names_of_many_shapes_stay_bounded(monkeypatch):
+    monkeypatch.setattr(reading, "_MAX_CHARACTERS", 10_000)
+    plans = reading._Plans(RecordsSource([]), {})
+    for number in range(100):
+        columns = ("linkedin_url", f"{'k' * 900}{number}")
+        assert plans.of(columns, number).sources == {"linkedin_url": ("linkedin_url",)}
+        assert sum(map(len, chain.from_iterable(plans._plans))) <= 10_000
+    records = [
+        {"linkedin_url": f"linkedin.com/in/x{number}", "k" * 900 + str(number): 1} for number in range(100)
+    ]
+    assert len(read(RecordsSource(records))[0]) == 100
 
 
 def test_a_mapping_names_columns_in_another_language(table):
