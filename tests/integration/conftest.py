@@ -84,6 +84,18 @@ def open_postgres(postgres_database: sa.engine.URL) -> Iterator[Callable[..., sa
 
 
 @pytest.fixture
+def postgres_connection(postgres_database: sa.engine.URL) -> dict[str, Any]:
+    """The parts of an Airflow connection to this test's database."""
+    url = postgres_database
+    return {
+        "conn_type": "postgres",
+        "host": url.query["host"],
+        "schema": url.database,
+        "login": url.username,
+    }
+
+
+@pytest.fixture
 def pgbouncer(postgres_database: sa.engine.URL) -> Iterator[Mapping[str, Any]]:
     """The parts of an Airflow connection to this test's database through pgbouncer.
 
@@ -203,3 +215,15 @@ def _wait_for_port(port: int, server: subprocess.Popen[bytes]) -> None:
             assert server.poll() is None, "the server ended"
             assert time.monotonic() < deadline, "the server did not start"
             time.sleep(0.05)
+
+
+@pytest.fixture
+def logged(caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]) -> Callable[[], str]:
+    """Return all that was logged since: Airflow 2 logs by the standard library, Airflow 3 prints."""
+    caplog.set_level(logging.DEBUG)
+
+    def text() -> str:
+        printed = capsys.readouterr()
+        return caplog.text + printed.out + printed.err
+
+    return text

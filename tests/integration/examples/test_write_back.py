@@ -140,13 +140,7 @@ def crm(
         {"conn_type": "sqlite", "host": str(tmp_path / "crm.db")},
     )
     if kind == "postgresql":
-        url = request.getfixturevalue("postgres_database")
-        connection = {
-            "conn_type": "postgres",
-            "host": url.query["host"],
-            "schema": url.database,
-            "login": url.username,
-        }
+        connection = request.getfixturevalue("postgres_connection")
         engine = request.getfixturevalue("open_postgres")("psycopg2")
     else:
         engine = sa.create_engine(f"sqlite:///{tmp_path}/crm.db")

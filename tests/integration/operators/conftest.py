@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
@@ -55,18 +54,6 @@ class FakeTask:
 @pytest.fixture
 def task_instance() -> FakeTask:
     return FakeTask()
-
-
-@pytest.fixture
-def logged(caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]) -> Callable[[], str]:
-    """Return all that was logged since: Airflow 2 logs by the standard library, Airflow 3 prints."""
-    caplog.set_level(logging.DEBUG)
-
-    def text() -> str:
-        printed = capsys.readouterr()
-        return caplog.text + printed.out + printed.err
-
-    return text
 
 
 @pytest.fixture

@@ -91,13 +91,7 @@ def ledger(
         connection = {"conn_type": "sqlite", "host": str(path)}
         engine = sa.create_engine(f"sqlite:///{path}")
     else:
-        url = request.getfixturevalue("postgres_database")
-        connection = {
-            "conn_type": "postgres",
-            "host": url.query["host"],
-            "schema": url.database,
-            "login": url.username,
-        }
+        connection = request.getfixturevalue("postgres_connection")
         engine = request.getfixturevalue("open_postgres")("psycopg2")
     monkeypatch.setenv("AIRFLOW_CONN_LEDGER", json.dumps(connection))
     monkeypatch.setenv("AIRFLOW__CLEANLIST__LEDGER_CONN_ID", "ledger")

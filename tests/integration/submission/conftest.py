@@ -95,13 +95,7 @@ def _sqlite(request: pytest.FixtureRequest) -> Iterator[tuple[dict[str, Any], sa
 
 
 def _postgresql(request: pytest.FixtureRequest) -> Iterator[tuple[dict[str, Any], sa.engine.Engine]]:
-    url = request.getfixturevalue("postgres_database")
-    connection = {
-        "conn_type": "postgres",
-        "host": url.query["host"],
-        "schema": url.database,
-        "login": url.username,
-    }
+    connection = request.getfixturevalue("postgres_connection")
     yield connection, request.getfixturevalue("open_postgres")("psycopg2")
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import shutil
 import subprocess
 import sys
@@ -102,15 +101,3 @@ def request_for(workflow_ids: list[str], *, seconds: float = 60.0, **fields: Any
     now = time.time()
     arguments = {"cleanlist_conn_id": "cleanlist_default", "submitted_at": now, "deadline": now + seconds}
     return WaitRequest(workflow_ids=tuple(workflow_ids), **(arguments | fields))
-
-
-@pytest.fixture
-def logged(caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]) -> Callable[[], str]:
-    """Return all that was logged since: Airflow 2 logs by the standard library, Airflow 3 prints."""
-    caplog.set_level(logging.DEBUG)
-
-    def text() -> str:
-        printed = capsys.readouterr()
-        return caplog.text + printed.out + printed.err
-
-    return text
