@@ -61,6 +61,24 @@ def error_info(request: Request, response: Response, secrets: Sequence[str] = ()
     )
 
 
+def is_of_the_api(response: Response) -> bool:
+    """Return whether an error response is the API's own, which knows what became of the request.
+
+    Something in between, such as a load balancer whose connection broke, responds with a page, or with other JSON, to
+    requests that the API has accepted as well.
+
+    Args:
+        response: A response with a status of 300 or more.
+    """
+    body = response.json()
+    if not isinstance(body, dict):
+        return False
+    error = body.get("error")
+    return (
+        isinstance(error.get("code"), str) if isinstance(error, dict) else bool(body.get("detail") or error)
+    )
+
+
 def client_error(info: errors.ErrorInfo) -> errors.ApiError:
     """Return the exception for a response with a status from 300 to 499.
 

@@ -256,6 +256,8 @@ def interpret(
     info = error_responses.error_info(request, result, secrets)
     if result.status == 429:
         return _rate_limit(info, limits, jitter)
+    if request.repeat is Repeat.SPENDS_CREDITS and not error_responses.is_of_the_api(result):
+        return Fail(errors.SubmissionUnknownError(replace(info, hint=None)))
     # whether an informational response precedes success is not known, so it counts as one of the server's errors
     if result.status >= 500 or result.status < 200:
         return _server_error(request, info, failures, limits, jitter)

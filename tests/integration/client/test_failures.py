@@ -495,7 +495,7 @@ def test_an_observer_is_told_before_each_sending_and_after_each_refusal(
     def behave(peer: Any) -> None:
         while peer.read_request():
             status, headers = script.pop(0)
-            peer.answer(ACCEPTED, status, **headers)
+            peer.answer(ACCEPTED if status == "200 OK" else b'{"detail": "No"}', status, **headers)
 
     server = serve(behave)
     diary = Diary(server)

@@ -102,13 +102,11 @@ def test_a_redirect_does_not_take_the_key_to_another_host(
 ) -> None:
     other = serve()
     server = serve(always(b"", status, Location=f"{other.url}/api/v2/whoami"))
-    for ask in (
-        lambda: connect(server.url).whoami(),
-        lambda: connect(server.url).submit_bulk_enrichment(contacts),
-        lambda: connect(server.url).delete_lead_list("l"),
-    ):
+    for ask in (lambda: connect(server.url).whoami(), lambda: connect(server.url).delete_lead_list("l")):
         with pytest.raises(errors.BadRequestError, match="Redirects are not followed"):
             ask()
+    with pytest.raises(errors.SubmissionUnknownError):
+        connect(server.url).submit_bulk_enrichment(contacts)
     assert other.connections == 0
     assert len(server.requests) == 3
 

@@ -137,7 +137,7 @@ class TestMoney:
     def test_a_refusal_that_names_no_contact_fails_clearly(
         self, enrich: Any, cleanlist_sandbox: SandboxServer
     ) -> None:
-        cleanlist_sandbox.faults.fail(SUBMIT, 422, body="empty")
+        cleanlist_sandbox.faults.fail(SUBMIT, 422)
         with pytest.raises(CleanlistInvalidRequestError, match="names no contact"):
             enrich(contacts=people(3), on_invalid_contact="skip")
         assert len(cleanlist_sandbox.ledger.requests(endpoint=SUBMIT)) == 1
@@ -189,6 +189,19 @@ class TestMoney:
         assert not isinstance(caught.value, AirflowFailException)
         assert enrich(try_number=2, contacts=people(5), batch_size=2)["contacts_submitted"] == 5
         assert cleanlist_sandbox.ledger.contacts_submitted_twice() == {}
+
+    @pytest.mark.parametrize(
+        ("status", "body"), [(503, "html"), (503, "empty"), (408, "html"), (403, "html"), (307, "empty")]
+    )
+    def test_who_is_not_the_api_cannot_say_that_nothing_was_accepted(
+        self, enrich: Any, cleanlist_sandbox: SandboxServer, status: int, body: Any
+    ) -> None:
+        cleanlist_sandbox.faults.fail(SUBMIT, status, after=True, body=body, times=None)
+        for attempt in (1, 2):
+            with pytest.raises(CleanlistSubmissionUnknownError, match="not known"):
+                enrich(try_number=attempt, contacts=people(3))
+        assert cleanlist_sandbox.ledger.contacts_submitted_twice() == {}
+        assert sum(cleanlist_sandbox.ledger.times_submitted().values()) == 3
 
 
 class TestSpending:

@@ -225,10 +225,14 @@ def test_time_spent_on_slow_answers_counts_against_the_deadline() -> None:
 
 
 @pytest.mark.parametrize(
-    "safe", [answer(503), NEVER_MADE, answer(429, None, {"retry-after": "1"})], ids=range(3)
+    "safe",
+    [answer(503, {"detail": "Down"}), NEVER_MADE, answer(429, None, {"retry-after": "1"})],
+    ids=range(3),
 )
 @pytest.mark.parametrize(
-    "end", [LOST, answer(500), answer(502), answer(504), answer(200, b"?")], ids=range(5)
+    "end",
+    [LOST, answer(500), answer(502), answer(504), answer(200, b"?"), answer(503), answer(408, b"<html>")],
+    ids=range(7),
 )
 def test_a_submission_is_repeated_until_its_outcome_is_unknown(safe: SendResult, end: SendResult) -> None:
     run = Run(SUBMIT, [safe, safe, end, answer(200, {"workflow_id": "w"})])
@@ -287,7 +291,9 @@ def limiter_decisions(draw: st.DrawFn) -> Decision:
 def may_have_been_accepted(it: SendResult) -> bool:
     if isinstance(it, TransportFailure):
         return it.sent
-    return it.status < 300 or (it.status >= 500 and it.status != 503)
+    if it.status < 300 or (it.status >= 500 and it.status != 503):
+        return True
+    return it.status != 429 and b'"detail"' not in it.body and b'"code"' not in it.body
 
 
 @given(st.lists(wire_answers(), min_size=1, max_size=30), st.integers(0, 10), st.floats(0.0, 2000.0))
@@ -297,7 +303,11 @@ def test_a_submission_is_never_sent_again_after_it_may_have_been_accepted(
     request = Request(
         "submit", "POST", Surface.V1, "/enrich/bulk", body={}, repeat=Repeat.SPENDS_CREDITS, max_wait=max_wait
     )
-    run = Run(request, [*script, answer(402)], limits=protocol.RetryLimits(max_retries=max_retries))
+    run = Run(
+        request,
+        [*script, answer(402, {"detail": "No credits"})],
+        limits=protocol.RetryLimits(max_retries=max_retries),
+    )
     doubtful = [n for n, it in enumerate(script, 1) if may_have_been_accepted(it)]
     if doubtful:
         assert run.sendings <= doubtful[0]

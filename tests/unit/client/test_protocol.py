@@ -269,7 +269,39 @@ def test_a_refusal_is_never_retried_even_if_it_says_so(
     assert info.status == status
     assert info.retryable is retryable
     failed_with(interpret(request_, answer(status, {"detail": "No."}, {"retry-after": "1"})), kind)
-    failed_with(interpret(request_, answer(status)), kind)
+    if request_ is not SUBMIT:
+        failed_with(interpret(request_, answer(status)), kind)
+
+
+FOREIGN: dict[str, Any] = {
+    "empty": None,
+    "Envoy": b"upstream connect error or disconnect/reset before headers. reset reason: connection termination",
+    "nginx": b"<html><head><title>503 Service Temporarily Unavailable</title></head></html>",
+    "API gateway": {"message": "Service Unavailable"},
+    "Google's load balancer": {
+        "error": {"code": 503, "status": "UNAVAILABLE", "message": "no healthy upstream"}
+    },
+    "a list": [{"detail": "No."}],
+    "cut off": b'{"detail": "No',
+    "nothing said": {"detail": None, "error": ""},
+}
+
+
+@pytest.mark.parametrize("body", FOREIGN.values(), ids=FOREIGN)
+@pytest.mark.parametrize("status", [*REFUSALS, 503])
+def test_who_is_not_the_api_does_not_know_whether_it_accepted_a_submission(status: int, body: Any) -> None:
+    foreign = answer(status, body, {"retry-after": "1"})
+    assert failed_with(interpret(SUBMIT, foreign), errors.SubmissionUnknownError).status == status
+    outcome = interpret(GET, foreign)
+    assert isinstance(outcome, protocol.RetryAfter if status == 503 else protocol.Fail)
+
+
+@pytest.mark.parametrize(
+    "body", [{"error": "Insufficient credits"}, {"detail": [{"loc": ["body"], "msg": "No."}]}]
+)
+def test_each_form_of_the_apis_errors_is_a_refusal(body: Any) -> None:
+    failed_with(interpret(SUBMIT, answer(402, body)), errors.InsufficientCreditsError)
+    backs_off(interpret(SUBMIT, answer(503, body)), 1.0)
 
 
 # 404 after a repeated DELETE
@@ -285,7 +317,7 @@ def test_a_first_delete_that_finds_nothing_has_not() -> None:
 
 @pytest.mark.parametrize("request_", [GET, PATCH, CREATE, SUBMIT], ids=ids)
 def test_nothing_else_takes_404_for_success(request_: Request) -> None:
-    failed_with(interpret(request_, answer(404), failures=3), errors.NotFoundError)
+    failed_with(interpret(request_, answer(404, {"detail": "Not found"}), failures=3), errors.NotFoundError)
 
 
 # 2xx
