@@ -7,7 +7,6 @@ from html import escape
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from airflow_provider_cleanlist.page.balance import Balance
 from airflow_provider_cleanlist.page.budget import BudgetUse
 from airflow_provider_cleanlist.page.figures import (
     PACE_DAYS,
@@ -131,15 +130,12 @@ def _header(reading: PageReading) -> str:
 
 def _credits(reading: PageReading) -> str:
     ledger, balance = reading.ledger, reading.account.balance
-    items = [_credits_left(reading, balance)]
+    items = [("Credits left", *_credits_left(reading))]
     if isinstance(ledger, LedgerFigures):
         total, per_day = ledger.total, ledger.pace.per_day(reading.now)
-        is_own = balance is not None and balance.organisation in ("", ledger.organisation)
-        left = (
-            days_left(balance.credits, ledger.pace, reading.now)
-            if balance and balance.credits is not None and is_own
-            else None
-        )
+        left = None
+        if balance and balance.credits is not None and balance.organisation in ("", ledger.organisation):
+            left = days_left(balance.credits, ledger.pace, reading.now)
         items += [
             (
                 "They last",
@@ -157,32 +153,24 @@ def _credits(reading: PageReading) -> str:
     return section("credits", "Credits", numbers_list(items))
 
 
-def _credits_left(reading: PageReading, balance: Balance | None) -> tuple[str, str, str]:
-    name = "Credits left"
-    if not reading.account.conn_id:
-        return name, "—", "not known: the Cleanlist connection was not looked up in time"
+def _credits_left(reading: PageReading) -> tuple[str, str]:
+    """Return the credits left, and what there is to say of them."""
+    account, ledger, balance = reading.account, reading.ledger, reading.account.balance
+    if not account.conn_id:
+        return "—", "not known: the Cleanlist connection was not looked up in time"
     if balance is None:
-        return (
-            name,
-            "—",
-            f"not known: there is no usable connection {reading.account.conn_id!r} (see [cleanlist] page_conn_id)",
-        )
+        missing = f"there is no usable connection {account.conn_id!r} (see [cleanlist] page_conn_id)"
+        return "—", f"not known: {missing}"
+    if balance.credits is None and balance.has_failed:
+        return "—", "Cleanlist gave no answer; asked again in 5 minutes"
     if balance.credits is None:
-        remark = (
-            "Cleanlist gave no answer; asked again in 5 minutes" if balance.has_failed else "being asked for"
-        )
-        return name, "—", remark
-    when = moment(datetime.fromtimestamp(balance.checked_at, UTC))
-    if isinstance(reading.ledger, LedgerFigures) and balance.organisation not in (
-        "",
-        reading.ledger.organisation,
-    ):
-        return name, f"{balance.credits:,.10g}", f"of {balance.organisation}, asked {when}"
-    return (
-        name,
-        f"{balance.credits:,.10g}",
-        f"asked {when}{'; the last request got no answer' if balance.has_failed else ''}",
-    )
+        return "—", "being asked for"
+    remark = f"asked {moment(datetime.fromtimestamp(balance.checked_at, UTC))}"
+    if isinstance(ledger, LedgerFigures) and balance.organisation not in ("", ledger.organisation):
+        remark = f"of {balance.organisation}, {remark}"
+    elif balance.has_failed:
+        remark += "; the last request got no answer"
+    return f"{balance.credits:,.10g}", remark
 
 
 PLACES = {
@@ -322,45 +310,37 @@ def _summary(total: Sums) -> str:
 
 
 def _in_flight(ledger: LedgerFigures, reading: PageReading) -> str:
-    shown, on_their_way = ledger.in_flight.items, ledger.on_their_way
-    rows = "".join(
-        f"<tr><th scope=row>{place_link(item.place)}</th><td class=n>{item.ended:,} of {item.workflows:,}</td>"
-        f"<td class=n>{item.contacts_ended:,} of {item.contacts:,}</td><td class=n>{item.percent:.0f} %</td>"
-        f"<td class=plot>{bar(item.percent / 100)}</td><td>{moment(item.since)}</td></tr>"
-        for item in shown
-    )
-    head = (
-        "<th scope=col>Task</th><th scope=col class=n>Workflows</th><th scope=col class=n>Contacts</th>"
-        "<th scope=col class=n>Progress</th><th scope=col class=plot></th><th scope=col>Since</th>"
-    )
-    progress = table("Workflows that have ended, by task", head, rows) + _csv(reading, "workflows")
-    note = (
-        "<p>Requests on their way, or waiting for their place in the budget:</p>"
-        + (open_batches(on_their_way.items, "Requests on their way") if on_their_way.items else "")
-        + _beyond(on_their_way)
-        if on_their_way
-        else ""
-    )
-    return section(
-        "in-flight",
-        "Workflows in flight",
-        (progress if shown else "" if ledger.in_flight else "<p>None.</p>")
-        + _beyond(ledger.in_flight)
-        + note,
-    )
+    in_flight, on_their_way = ledger.in_flight, ledger.on_their_way
+    body = "" if in_flight else "<p>None.</p>"
+    if in_flight.items:
+        rows = "".join(
+            f"<tr><th scope=row>{place_link(item.place)}</th><td class=n>{item.ended:,} of {item.workflows:,}</td>"
+            f"<td class=n>{item.contacts_ended:,} of {item.contacts:,}</td><td class=n>{item.percent:.0f} %</td>"
+            f"<td class=plot>{bar(item.percent / 100)}</td><td>{moment(item.since)}</td></tr>"
+            for item in in_flight.items
+        )
+        head = (
+            "<th scope=col>Task</th><th scope=col class=n>Workflows</th><th scope=col class=n>Contacts</th>"
+            "<th scope=col class=n>Progress</th><th scope=col class=plot></th><th scope=col>Since</th>"
+        )
+        body = table("Workflows that have ended, by task", head, rows) + _csv(reading, "workflows")
+    body += _beyond(in_flight)
+    if on_their_way:
+        body += "<p>Requests on their way, or waiting for their place in the budget:</p>"
+    if on_their_way.items:
+        body += open_batches(on_their_way.items, "Requests on their way")
+    return section("in-flight", "Workflows in flight", body + _beyond(on_their_way))
 
 
 def _unknown(ledger: LedgerFigures, reading: PageReading) -> str:
-    shown = ledger.unknown.items
-    body = (
-        '<p class="alert">Nobody knows whether Cleanlist accepted these requests, and so whether they are billed. The '
-        f"log of each task says how to go on.</p>{open_batches(shown, 'Unknown outcomes')}"
-        f"{_csv(reading, 'unknown-outcomes')}"
-        if shown
-        else ""
-        if ledger.unknown
-        else "<p>None.</p>"
-    )
+    body = "" if ledger.unknown else "<p>None.</p>"
+    if ledger.unknown.items:
+        body = (
+            '<p class="alert">Nobody knows whether Cleanlist accepted these requests, and so whether they are billed. '
+            "The log of each task says how to go on.</p>"
+            + open_batches(ledger.unknown.items, "Unknown outcomes")
+            + _csv(reading, "unknown-outcomes")
+        )
     return section("unknown", "Unknown outcomes", body + _beyond(ledger.unknown))
 
 
