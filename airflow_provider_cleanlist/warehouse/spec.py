@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, Literal, get_args
 
+from airflow_provider_cleanlist.input_limits import normal_form
 from airflow_provider_cleanlist.warehouse import naming
 from airflow_provider_cleanlist.warehouse.errors import LoadConfigurationError
 from airflow_provider_cleanlist.warehouse.naming import TableName
@@ -248,5 +249,11 @@ def _check_word(argument: str, value: str, words: Any) -> None:
 def _names(names: Collection[str], raw: str) -> bool:
     if not names:
         return False
-    form = naming.snake_case(raw)
-    return raw in names or (form != "" and form in {naming.snake_case(name) for name in names})
+    letters = _letters(raw)
+    return raw in names or (letters != "" and letters in set(map(_letters, names)))
+
+
+def _letters(name: str) -> str:
+    """Return the letters and digits of a name, whichever way they are written: ``E-Mail`` is ``email``."""
+    folded = normal_form("NFKD", name).casefold()
+    return "".join(filter(str.isalnum, normal_form("NFKD", folded)))
