@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import os
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Any
@@ -18,6 +22,9 @@ DEFAULT_MAX_WAIT_SECONDS = 900.0
 """How long one request may keep waiting, for whatever reason."""
 POLL_MAX_WAIT_SECONDS = 600.0
 """Seconds that a status poll may wait for the request budget and before retries."""
+PARSED_ON_LOOP_BYTES = 16 * 1024
+"""Largest JSON that an event loop parses itself. What is larger is parsed on other threads, one at a time."""
+_LOOP_TURN_SECONDS = 0.001
 
 
 class Surface(Enum):
@@ -112,15 +119,60 @@ def json_or_none(body: bytes) -> Any:
     Args:
         body: The document.
     """
-    try:
-        # twice as fast as json.loads, but refuses lone surrogates
-        return from_json(body, cache_strings="keys")
-    except ValueError:
+    with one_at_a_time() if len(body) > PARSED_ON_LOOP_BYTES else nullcontext():
         try:
-            document = json.loads(body)
-        except (ValueError, RecursionError):
-            return None
-        return None if _is_deeper(document, JSON_DEPTH) else document
+            # twice as fast as json.loads, but refuses lone surrogates
+            return from_json(body, cache_strings="keys")
+        except ValueError:
+            return _as_the_standard_library(body)
+
+
+class _Turn:
+    """Whose turn it is to parse or write large JSON in this process."""
+
+    lock = threading.Lock()
+
+    @classmethod
+    def renew(cls) -> None:
+        """Forget the threads of the parent process, one of which may have had its turn."""
+        cls.lock = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_Turn.renew)
+
+
+@contextmanager
+def one_at_a_time() -> Iterator[None]:
+    """Keep other threads from parsing or writing large JSON meanwhile; not for the thread of an event loop.
+
+    A single call of the parser may hold the interpreter lock for some 60 ms. If several threads made such calls, an
+    event loop would wait for all of them, so it gets its turn after each.
+    """
+    with _Turn.lock:
+        try:
+            yield
+        finally:
+            time.sleep(_LOOP_TURN_SECONDS)
+
+
+def _as_the_standard_library(body: bytes) -> Any:
+    try:
+        document = json.loads(body, parse_int=_whole_number, parse_float=_fraction)
+    except (ValueError, RecursionError):
+        return None
+    return None if _is_deeper(document, JSON_DEPTH) else document
+
+
+# Thousands of long numbers take a third of a second. Other threads get their turn only where Python's code runs, so
+# these are not ``int`` and ``float`` themselves.
+
+
+def _whole_number(digits: str) -> int:
+    return int(digits)
+
+
+def _fraction(text: str) -> float:
+    return float(text)
 
 
 def _is_deeper(document: Any, depth: int) -> bool:

@@ -43,9 +43,6 @@ THREADS_PER_LOOP = 4
 """Threads that send the requests of one event loop."""
 FAILURES = (requests.RequestException, urllib3.exceptions.HTTPError)
 """What ``requests`` and ``urllib3`` raise; the texts can hold the address."""
-PARSED_ON_LOOP_BYTES = 16 * 1024
-"""Largest successful response that an event loop parses itself. Larger ones are parsed on the thread that received
-them, and so is every other one: to quote what an error says takes longer than to parse it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -360,9 +357,10 @@ def _next_step(flow: Generator[protocol.Step, Any, T], result: Any) -> protocol.
 
 
 def _takes_long(result: Any) -> bool:
+    """Whether a response is read on the thread that received it. To quote an error takes longer than to parse it."""
     if not isinstance(result, messages.Response):
         return False
-    return len(result.body) > PARSED_ON_LOOP_BYTES or not 200 <= result.status < 300
+    return len(result.body) > messages.PARSED_ON_LOOP_BYTES or not 200 <= result.status < 300
 
 
 def new_session() -> requests.Session:

@@ -14,13 +14,13 @@ import pytest
 from airflow_provider_cleanlist import input_limits
 from airflow_provider_cleanlist.client.endpoints import MAX_LISTS_PER_PAGE
 from airflow_provider_cleanlist.client.enrichment import Contact
+from airflow_provider_cleanlist.client.messages import PARSED_ON_LOOP_BYTES
 from airflow_provider_cleanlist.client.rate_limit import redis
 from airflow_provider_cleanlist.client.rate_limit.file import (
     LOCK_RETRY_SECONDS,
     LOCK_SECONDS,
     MAX_FILE_BYTES,
 )
-from airflow_provider_cleanlist.client.transport import PARSED_ON_LOOP_BYTES
 from airflow_provider_cleanlist.contacts.identity import IDENTITY_BYTES
 from airflow_provider_cleanlist.contacts.readers import delimited, json_text, text
 from airflow_provider_cleanlist.contacts.reading import ContactSpool, UsableRow

@@ -385,10 +385,23 @@ def _small(status: int) -> bytes:
     return json.dumps(body, ensure_ascii=False).encode()
 
 
+LONG_WHOLE_NUMBER = b"9" * 4290
+LONG_FRACTION = (
+    b"2.2250738585072011360574097967091319759348195463516456480234261097248222220210769455165295e-308"
+)
+
+
+def _with_half_a_pair(number: bytes, times: int) -> bytes:
+    """Return JSON with numbers that take long to read, and half a surrogate pair, which the fast parser refuses."""
+    return b'{"status":"processing","a":[' + b",".join([number] * times) + b'],"b":"\\ud800"}'
+
+
 @pytest.mark.parametrize(
     ("body", "status"),
     [
         (large_status(), "200 OK"),
+        (_with_half_a_pair(LONG_FRACTION, 20_000), "200 OK"),
+        (_with_half_a_pair(LONG_WHOLE_NUMBER, 900), "200 OK"),
         (b"[" + b"[]," * 45_000 + b"[]]", "200 OK"),
         (b"{" + b",".join(b'"%x":1' % number for number in range(45_000)) + b"}", "200 OK"),
         (b"<" * MB, "500 Error"),
@@ -396,25 +409,42 @@ def _small(status: int) -> bytes:
         (_small(422), "422 No"),
         (_small(500), "500 Error"),
     ],
-    ids=["a legitimate 3 MB", "lists", "keys", "an error page", "422", "a small 422", "a small 500"],
+    ids=[
+        "a legitimate 3 MB",
+        "fractions",
+        "whole numbers",
+        "lists",
+        "keys",
+        "an error page",
+        "422",
+        "a small 422",
+        "a small 500",
+    ],
 )
 def test_a_large_response_does_not_stop_the_event_loop(
     serve: Any, always: Any, connect: Any, body: bytes, status: str
 ) -> None:
     client = connect(serve(always(body, status)).url, max_retries=0)
-    call = enrichment.get_workflow_status("w")
+    asyncio.run(longest_gap(client))  # imports, the connection
+    assert min(asyncio.run(longest_gap(client)) for _ in range(2)) < 0.1
 
-    async def main() -> float:
-        work = asyncio.gather(client.arun(call), return_exceptions=True)
-        worst = 0.0
-        while not work.done():
-            before = time.process_time()  # of all threads; other work on the machine does not count
-            await asyncio.sleep(0.001)
-            worst = max(worst, time.process_time() - before)
-        return worst
 
-    asyncio.run(main())  # imports, the connection
-    assert min(asyncio.run(main()) for _ in range(2)) < 0.1
+async def longest_gap(client: Any, requests: int = 1) -> float:
+    """Return the most CPU seconds between two turns of the event loop while it sends requests."""
+    calls = [client.arun(enrichment.get_workflow_status("w")) for _ in range(requests)]
+    work = asyncio.gather(*calls, return_exceptions=True)
+    worst = 0.0
+    while not work.done():
+        before = time.process_time()  # of all threads; other work on the machine does not count
+        await asyncio.sleep(0.001)
+        worst = max(worst, time.process_time() - before)
+    return worst
+
+
+def test_large_responses_are_parsed_one_at_a_time(serve: Any, always: Any, connect: Any) -> None:
+    client = connect(serve(always(_with_half_a_pair(LONG_WHOLE_NUMBER, 500))).url)
+    asyncio.run(longest_gap(client))  # imports, the connection
+    assert min(asyncio.run(longest_gap(client, 4)) for _ in range(2)) < 0.1
 
 
 def test_only_the_compression_that_stops_in_time_is_offered(serve: Any, connect: Any) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import pickle
+import subprocess
+import sys
 import time
 from typing import Any
 from urllib.parse import quote
@@ -388,6 +390,7 @@ def test_addresses_in_answers_to_other_requests_are_left_out_too(status: int) ->
     [
         b'{"a":[1,2.5,1e400,true,null,"\xc3\xa9",{}],"a2":"\\ud83d\\ude9a"}',
         b'{"lone":"\\ud800"}',
+        b'{"lone":"\\ud800","a":[0,-1,2.5,-0.0,1e-7,1e400,NaN,-Infinity,' + b"9" * 400 + b"]}",
         b'{"number":' + b"9" * 400 + b"}",
         b'\xef\xbb\xbf{"mark":1}',
         b"[" * 150 + b"]" * 150,
@@ -404,3 +407,18 @@ def test_every_json_document_is_read_as_the_standard_library_does(raw):
 )
 def test_what_is_no_json_is_none(raw):
     assert Response(200, {}, raw, 0.0).json() is None
+
+
+def test_a_forked_process_parses_although_its_parent_is_parsing():
+    code = """if True:
+        import os
+        from airflow_provider_cleanlist.client.messages import json_or_none, one_at_a_time
+
+        with one_at_a_time():
+            child = os.fork()
+            if not child:
+                os._exit(len(json_or_none(b'["' + b"x" * 20_000 + b'"]')))
+        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+    """
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert run.stdout == "1\n"
