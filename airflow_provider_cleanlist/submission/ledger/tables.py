@@ -179,8 +179,11 @@ class LedgerTables:
 
     def foreign(self, connection: Connection) -> Sequence[str]:
         """Return which of them cannot be trusted as our own, each with what it is; to be asked before they are used."""
-        names = [table.name for table in self.metadata.tables.values()]
-        return database_of(connection).foreign_tables(connection, self.ledger.schema, names)
+        find, names = (
+            database_of(connection).foreign_tables,
+            [table.name for table in self.metadata.tables.values()],
+        )
+        return find(connection, self.ledger.schema, names) if find else ()
 
 
 @cache
