@@ -310,8 +310,8 @@ class Database:
         column_types: Finds the types of columns, to tell which one refuses a value, where errors do not name it.
         conditions: Finds what constraints demand of rows.
         referring_keys: Finds the enforced foreign keys that refer to rows that a DELETE of a table or view can reach.
-        foreign_tables: Finds tables by whose triggers, policies or defaults somebody else could act with our rights; None
-            where there are none.
+        foreign_tables: Finds tables by whose triggers, policies or defaults somebody else could act with our rights.
+            None where tables have no owners.
         may_leave_out_rows: Tells whether a trigger or rule may leave out rows that are written, without an error.
         lock: How loads wait for each other while they publish. None where concurrent transactions conflict anyway.
         analyze: Makes the statement that gathers statistics on columns of a table that was just filled.
