@@ -97,10 +97,23 @@ def list_lead_lists(
         surface: API surface.
         cursor: Where the page begins; None is the first page.
         folder_id: Only the lists of this folder; None reads all.
+
+    Raises:
+        UnexpectedResponseError: By its ``parse``: the page has more lists than were asked for.
     """
     params = _params(limit=MAX_LISTS_PER_PAGE, cursor=cursor, folder_id=folder_id)
     request = Request("read the lead lists", "GET", surface, "/lead-lists", params=params)
-    return Call(request, _model(responses.LeadListPage))
+
+    def parse(ok: Ok) -> responses.LeadListPage:
+        lists = ok.mapping().get("lists")
+        if isinstance(lists, list) and len(lists) > MAX_LISTS_PER_PAGE:
+            problem = f"a page has more lists than the {MAX_LISTS_PER_PAGE} that were asked for"
+            raise errors.UnexpectedResponseError(
+                errors.ErrorInfo(request.operation, problem, status=ok.status)
+            )
+        return responses.LeadListPage.model_validate(ok.mapping())
+
+    return Call(request, parse)
 
 
 def get_lead_list(surface: Surface, list_id: str) -> Call[responses.LeadList]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from airflow_provider_cleanlist.client import endpoints, errors
 from airflow_provider_cleanlist.client.messages import Surface
@@ -30,7 +31,7 @@ READINGS = 3
 """How often the lists are read in a row, at most, until none can be missing."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class LeadLists:
     """What a reading of all lists returned.
 
@@ -53,8 +54,8 @@ class LeadLists:
         Raises:
             UnexpectedResponseError: No list has the name itself, and lists may be missing.
         """
-        found = [item for item in self.lists if item.name == name] or self._alike(name)
-        if found:
+        alike = self._alike(name)
+        if found := [item for item in alike if item.name == name] or alike:
             return found
         self._check_complete()
         others = MANAGED_LIST_NAMES if is_managed_list(name) else ()
@@ -75,8 +76,15 @@ class LeadLists:
         return found
 
     def _alike(self, name: str) -> list[LeadList]:
-        wanted = _comparable(name)
-        return [item for item in self.lists if _comparable(item.name) == wanted]
+        return list(self._by_name.get(_comparable(name), ()))
+
+    @cached_property
+    def _by_name(self) -> dict[str, list[LeadList]]:
+        """The lists by comparable name: hundreds of triggers may ask for one each."""
+        found: dict[str, list[LeadList]] = {}
+        for item in self.lists:
+            found.setdefault(_comparable(item.name), []).append(item)
+        return found
 
     def _check_complete(self) -> None:
         if not self.is_complete:

@@ -141,7 +141,7 @@ class CleanlistListTrigger(BaseEventTrigger):
         reading = await shared.latest(self.interval)
         if reading.error is not None:
             raise reading.error
-        found = await asyncio.to_thread(self._find, reading.lead_lists)  # thousands of names are compared
+        found = await shared.found(reading, self._find)
         if "enriched_count" in self.counts:
             try:
                 found = await shared.with_enriched_count(reading, found)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 from weakref import WeakKeyDictionary
@@ -14,7 +15,7 @@ from airflow_provider_cleanlist.client.lead_lists import LeadLists, read_lead_li
 from airflow_provider_cleanlist.client.messages import POLL_MAX_WAIT_SECONDS
 from airflow_provider_cleanlist.client.protocol import Call
 from airflow_provider_cleanlist.client.rate_limit.core import Priority
-from airflow_provider_cleanlist.client.responses import LeadList
+from airflow_provider_cleanlist.client.responses import LeadList, LeadListPage
 from airflow_provider_cleanlist.triggers.shared_poller import SharedPoller, shared_poller
 
 T = TypeVar("T")
@@ -62,6 +63,7 @@ class SharedCounts:
     def __init__(self, poller: SharedPoller) -> None:
         self._poller = poller
         self._reading = asyncio.Lock()
+        self._searching = asyncio.Lock()
         self._detailing = asyncio.Lock()
         self._latest: Reading | None = None
         self._interval = 0.0
@@ -78,6 +80,18 @@ class SharedCounts:
                 self._latest = await self._read()
                 self._interval = max_age
             return self._latest
+
+    async def found(self, reading: Reading, search: Callable[[LeadLists], T]) -> T:
+        """Return what a search in the lists of a reading finds.
+
+        Thousands of names may be compared, so searches run beside the event loop, one at a time.
+
+        Args:
+            reading: The reading.
+            search: Finds something among the lists; what it raises is raised.
+        """
+        async with self._searching:
+            return await asyncio.to_thread(search, reading.lead_lists)
 
     async def with_enriched_count(self, reading: Reading, found: LeadList) -> LeadList:
         """Return a list of a reading with its ``enriched_count``, which costs a request if the page did not have it.
@@ -133,18 +147,27 @@ class SharedCounts:
     async def _all_lists(self) -> LeadLists:
         surface = (await self._poller.settings()).surface
         reading = read_lead_lists(surface, lambda item: _counts_of(item, name=item.name), pages=MAX_PAGES)
-        call = next(reading)
-        try:
-            while True:
-                call = reading.send(await self._run(call))
-        except StopIteration as end:
-            lists: LeadLists = end.value
-            return lists
+        step: Call[LeadListPage] | LeadLists = next(reading)
+        while isinstance(step, Call):
+            page = await self._run(step)
+            step = await asyncio.to_thread(_next_step, reading, page)
+        return step
 
     async def _run(self, call: Call[T]) -> T:
         """Send a request that waits until submissions and loads leave room for it."""
         request = replace(call.request, priority=Priority.POLL, max_wait=POLL_MAX_WAIT_SECONDS)
         return await self._poller.run(replace(call, request=request))
+
+
+def _next_step(
+    reading: Generator[Call[LeadListPage], LeadListPage, LeadLists], page: LeadListPage
+) -> Call[LeadListPage] | LeadLists:
+    """Return the next request of a reading, or its result; a thread cannot hand on ``StopIteration``."""
+    try:
+        return reading.send(page)
+    except StopIteration as end:
+        lists: LeadLists = end.value
+        return lists
 
 
 def _failure(reading: Reading) -> errors.CleanlistError | None:

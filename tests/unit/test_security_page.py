@@ -133,7 +133,7 @@ def test_the_limits_of_lists_and_loads() -> None:
         f"members of its gzip | {limits.CHUNKS:,} of any size; {limits.CHUNK_BYTES} bytes each on average if ",
         f"next page | {limits.CURSOR_CHARACTERS:,} characters |",
         f"names and counts | {limits.LIST_CHARACTERS:,} characters with the names of fields, {MAX_PAGES} pages, "
-        f"{MAX_PAGES * MAX_LISTS_PER_PAGE:,} lists |",
+        f"{MAX_PAGES * MAX_LISTS_PER_PAGE:,} lists, {MAX_LISTS_PER_PAGE} on a page |",
         f"with all their fields | {limits.LIST_CHARACTERS:,} characters with the names of fields, among "
         f"{limits.PAGES_OF_LISTS * MAX_LISTS_PER_PAGE:,} lists |",
         f"fields together | {limits.FIELD_CHARACTERS:,} characters |",

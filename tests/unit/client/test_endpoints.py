@@ -174,6 +174,16 @@ def test_only_polls_are_polls(name: str) -> None:
     assert request.max_wait == {"get_workflow_status": 600.0, "validate_key": 20.0}.get(name, 900.0)
 
 
+@pytest.mark.parametrize("ids", [["x"] * 101, [f"{number}" for number in range(101)]])
+def test_a_page_of_more_lists_than_were_asked_for_is_refused(ids: list[str]) -> None:
+    lists = [{"list_id": list_id} for list_id in ids]
+    parse = endpoints.list_lead_lists(V2, None, None).parse
+    with pytest.raises(errors.UnexpectedResponseError, match="more lists than the 100 that were asked for"):
+        parse(Ok({"lists": lists}, 200))
+    assert [item.list_id for item in parse(Ok({"lists": lists[:100]}, 200)).lists] == ids[:100]
+    assert parse(Ok({"lists": None}, 200)).lists == []
+
+
 def test_what_was_not_given_is_not_sent() -> None:
     assert endpoints.create_lead_list(V2, "n", None, None).request.body == {"name": "n"}
     assert endpoints.list_lead_lists(V2, None, None).request.params == {"limit": 100}

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from airflow_provider_cleanlist.client import errors
+from airflow_provider_cleanlist.client import lead_lists as module
 from airflow_provider_cleanlist.client.lead_lists import READINGS, LeadLists, may_be_named, read_lead_lists
 from airflow_provider_cleanlist.client.messages import Surface
 from airflow_provider_cleanlist.client.responses import LeadList, LeadListPage
@@ -115,6 +116,19 @@ def test_the_managed_list_goes_by_its_other_name_in_a_complete_reading_only() ->
     assert LeadLists(managed).named("Prospects") == []
     with pytest.raises(errors.UnexpectedResponseError, match=GAP):
         LeadLists(managed, is_complete=False).named("Extension Leads")
+
+
+def test_names_are_made_comparable_once_for_all_searches(monkeypatch: pytest.MonkeyPatch) -> None:
+    compared: list[str] = []
+
+    def noting(name: str) -> str:
+        compared.append(name)
+        return name.casefold()
+
+    monkeypatch.setattr(module, "_comparable", noting)
+    lists = LeadLists([LeadList(list_id=name, name=name) for name in ("a", "B", "b", "c")])
+    assert [named(lists.named(name)) for name in ("A", "B", "b", "x")] == [["a"], ["B"], ["b"], []]
+    assert compared == ["A", "a", "B", "b", "c", "B", "b", "x"]
 
 
 def read_pages(*pages: Sequence[LeadList], most: int = 1000) -> LeadLists:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
+import time
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -19,6 +20,7 @@ from airflow_provider_cleanlist.client.settings import ClientSettings, build_set
 from airflow_provider_cleanlist.exceptions import CleanlistConfigurationError
 from airflow_provider_cleanlist.input_limits import LIST_CHARACTERS
 from airflow_provider_cleanlist.triggers import lead_list as module
+from airflow_provider_cleanlist.triggers import list_counts
 from airflow_provider_cleanlist.triggers.lead_list import CleanlistListTrigger, _differ, _pause
 from airflow_provider_cleanlist.triggers.list_counts import SharedCounts
 
@@ -210,6 +212,44 @@ class TestSharedCounts:
         assert current == counts(7, None, "a")
         assert len(threads) == 1
         assert threads != [threading.current_thread()]
+
+    def test_pages_are_worked_through_beside_the_event_loop(self, monkeypatch: pytest.MonkeyPatch):
+        threads = []
+
+        def noting(item: LeadList, name: str) -> LeadList:
+            threads.append(threading.current_thread())
+            return LeadList(list_id=item.list_id, name=name)
+
+        monkeypatch.setattr(list_counts, "_counts_of", noting)
+        poller = Answers(lambda _, cursor: page("b") if cursor else page("a", cursor="2"))
+        reading = asyncio.run(SharedCounts(poller).latest(300.0))  # type: ignore[arg-type]
+        assert [item.list_id for item in reading.lead_lists.lists] == ["a", "b"]
+        assert len(threads) == 2
+        assert threading.current_thread() not in threads
+
+    def test_searches_run_one_at_a_time_and_fail_alone(self):
+        running, most = [], []
+
+        def search(lists: LeadLists) -> int:
+            running.append(1)
+            most.append(len(running))
+            time.sleep(0.001)
+            running.pop()
+            if len(most) == 3:
+                raise errors.NotFoundError(errors.ErrorInfo("find a list", "gone"))
+            return len(lists.lists)
+
+        async def ask() -> list[Any]:
+            shared = SharedCounts(Answers(lambda *_: page("a", "b")))  # type: ignore[arg-type]
+            reading = await shared.latest(300.0)
+            return await asyncio.gather(
+                *(shared.found(reading, search) for _ in range(8)), return_exceptions=True
+            )
+
+        results = asyncio.run(ask())
+        assert [item for item in results if item != 2] == [results[2]]
+        assert isinstance(results[2], errors.NotFoundError)
+        assert most == [1] * 8
 
     def test_the_details_of_a_list_are_kept_without_its_texts(self):
         single = LeadList(list_id="a", name="n" * 9000, description="d" * 9000, enriched_count=1)
