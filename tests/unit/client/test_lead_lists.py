@@ -128,7 +128,7 @@ def test_names_are_made_comparable_once_for_all_searches(monkeypatch: pytest.Mon
     monkeypatch.setattr(module, "_comparable", noting)
     lists = LeadLists([LeadList(list_id=name, name=name) for name in ("a", "B", "b", "c")])
     assert [named(lists.named(name)) for name in ("A", "B", "b", "x")] == [["a"], ["B"], ["b"], []]
-    assert compared == ["A", "a", "B", "b", "c", "B", "b", "x"]
+    assert compared == ["a", "B", "b", "c", "A", "B", "b", "x"]
 
 
 def read_pages(*pages: Sequence[LeadList], most: int = 1000) -> LeadLists:
