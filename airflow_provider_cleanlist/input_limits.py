@@ -126,7 +126,7 @@ RESPONSE_TIMEOUTS = 4
 WEBHOOK_SECONDS = 9.0
 """How long the body of a webhook may take. Cleanlist gives up after 10 s, so a slower sender is not Cleanlist."""
 WEBHOOKS_AT_ONCE = 2
-"""Webhook bodies that are parsed at the same time; more wait for their turn."""
+"""Webhook bodies that are parsed at the same time, one of them a large one; more wait for their turn."""
 WEBHOOK_ATTEMPTS = 30
 """Requests to one webhook address in an hour whose bodies are read. Cleanlist makes 5 attempts within a minute."""
 WEBHOOK_ADDRESSES = 10_000

@@ -113,18 +113,19 @@ class Response:
         return f"Response({self.status}, <{len(self.body)} bytes>)"
 
 
-def json_or_none(body: bytes) -> Any:
+def json_or_none(body: bytes, depth: int = JSON_DEPTH) -> Any:
     """Return what a JSON document says, or None if it is not one or is nested too deeply.
 
     Args:
         body: The document.
+        depth: How deeply it may be nested, at least 200.
     """
     with one_at_a_time() if len(body) > PARSED_ON_LOOP_BYTES else nullcontext():
         try:
             # twice as fast as json.loads, but refuses lone surrogates
             return from_json(body, cache_strings="keys")
         except ValueError:
-            return _as_the_standard_library(body)
+            return _as_the_standard_library(body, depth)
 
 
 class _Turn:
@@ -155,12 +156,12 @@ def one_at_a_time() -> Iterator[None]:
             time.sleep(_LOOP_TURN_SECONDS)
 
 
-def _as_the_standard_library(body: bytes) -> Any:
+def _as_the_standard_library(body: bytes, depth: int) -> Any:
     try:
         document = json.loads(body, parse_int=_whole_number, parse_float=_fraction)
     except (ValueError, RecursionError):
         return None
-    return None if _is_deeper(document, JSON_DEPTH) else document
+    return None if _is_deeper(document, depth) else document
 
 
 # Thousands of long numbers take a third of a second. Other threads get their turn only where Python's code runs, so

@@ -28,10 +28,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from airflow_provider_cleanlist.client.messages import json_or_none
 from airflow_provider_cleanlist.client.responses import id_or_none
 from airflow_provider_cleanlist.durable_files import FILE_MODE, create_file, make_folder, replace_file
 from airflow_provider_cleanlist.inbox.settings import configured_path
-from airflow_provider_cleanlist.input_limits import INBOX_FILE
+from airflow_provider_cleanlist.input_limits import INBOX_FILE, JSON_DEPTH
 from airflow_provider_cleanlist.storage import local_path, start_of
 
 if TYPE_CHECKING:
@@ -246,11 +247,11 @@ class Inbox:
 
     def _read(self, path: ObjectStoragePath) -> dict[str, Any] | None:
         found = self._guarded(lambda: start_of(path, INBOX_FILE + 1))
-        try:
-            document = None if found is None else json.loads(found if len(found) <= INBOX_FILE else b"")
-        except (ValueError, RecursionError):
-            document = {}
-        if document is None or (isinstance(document, dict) and "workflow_id" in document):
+        if found is None:
+            return None
+        # a payload may be nested as deeply as any JSON, and is in an object here
+        document = json_or_none(found, JSON_DEPTH + 1) if len(found) <= INBOX_FILE else None
+        if isinstance(document, dict) and "workflow_id" in document:
             return document
         raise DamagedDeliveryError(f"{path} is damaged: delete it")
 
@@ -260,14 +261,15 @@ class Inbox:
         When several create the same file at once, one succeeds: on local storage across machines, on object storage
         within a process only. A document is safely on disk afterwards; an empty file may be lost in a power failure.
         """
-        text = "" if document is None else json.dumps(document)
 
         def create() -> bool:
             with _locks[hash(str(path)) % len(_locks)]:
-                if local := local_path(path):
-                    return _create_local(local, text)
-                if path.exists():
+                local = local_path(path)
+                if (local or path).exists():
                     return False
+                text = "" if document is None else _text_of(document)
+                if local:
+                    return _create_local(local, text)
                 self._make_folder(path.parent)
                 path.write_text(text, encoding="utf-8")
                 return True
@@ -275,7 +277,7 @@ class Inbox:
         return self._guarded(create)
 
     def _replace(self, path: ObjectStoragePath, document: Mapping[str, Any]) -> None:
-        text = json.dumps(document)
+        text = _text_of(document)
         if local := local_path(path):
             self._guarded(lambda: replace_file(local, text))
         else:
@@ -307,9 +309,12 @@ class Inbox:
         return self._root / "markers" / datetime.fromtimestamp(start, UTC).strftime("%Y%m%dT%H%M")
 
 
+def _text_of(document: Mapping[str, Any]) -> str:
+    """Return a document as JSON, written piece by piece: other threads get their turn between two of them."""
+    return "".join(json.JSONEncoder().iterencode(document))
+
+
 def _create_local(path: Path, text: str) -> bool:
-    if path.exists():
-        return False
     make_folder(path.parent)
     if text:
         return create_file(path, text)

@@ -17,7 +17,7 @@ from typing import Any
 from fastapi import FastAPI, Request, Response
 from starlette.requests import ClientDisconnect
 
-from airflow_provider_cleanlist.client.messages import json_or_none
+from airflow_provider_cleanlist.client.messages import PARSED_ON_LOOP_BYTES, json_or_none
 from airflow_provider_cleanlist.client.responses import id_or_none, text_or_none
 from airflow_provider_cleanlist.client.results import WorkflowState, workflow_state
 from airflow_provider_cleanlist.inbox import tokens
@@ -134,7 +134,10 @@ class Receiver:
         self._refusals = QuietLog()
         self._failures = QuietLog()
         self._attempts = Attempts()
-        self._parsers = ThreadPoolExecutor(WEBHOOKS_AT_ONCE, thread_name_prefix="cleanlist-webhook-parser")
+        self._large_parser = ThreadPoolExecutor(1, thread_name_prefix="cleanlist-webhook-parser-large")
+        self._parsers = ThreadPoolExecutor(
+            WEBHOOKS_AT_ONCE - 1, thread_name_prefix="cleanlist-webhook-parser"
+        )
         self._stores = ThreadPoolExecutor(max_workers=8, thread_name_prefix="cleanlist-webhook")
         self._notifiers = ThreadPoolExecutor(max_workers=1, thread_name_prefix="cleanlist-webhook-event")
 
@@ -153,7 +156,8 @@ class Receiver:
                 raise Refusal(429, f"an address was used {WEBHOOK_ATTEMPTS} times within an hour")
             body = await _body(request)
             loop = asyncio.get_running_loop()
-            workflow_id, payload = await loop.run_in_executor(self._parsers, read_payload, body)
+            parsers = self._large_parser if len(body) > PARSED_ON_LOOP_BYTES else self._parsers
+            workflow_id, payload = await loop.run_in_executor(parsers, read_payload, body)
             if not is_final(payload):
                 return 200
             await self._store(genuine.batch, workflow_id, payload)

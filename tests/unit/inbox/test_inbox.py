@@ -12,6 +12,8 @@ from fsspec.implementations.memory import MemoryFileSystem
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from airflow_provider_cleanlist.client.messages import json_or_none
+from airflow_provider_cleanlist.inbox import inbox as module
 from airflow_provider_cleanlist.inbox.inbox import (
     MARKER_FOLDER_SECONDS,
     DamagedDeliveryError,
@@ -23,7 +25,7 @@ from airflow_provider_cleanlist.inbox.inbox import (
     marker_name,
 )
 from airflow_provider_cleanlist.inbox.tokens import batch_name
-from airflow_provider_cleanlist.input_limits import INBOX_FILE, WEBHOOK
+from airflow_provider_cleanlist.input_limits import INBOX_FILE, JSON_DEPTH, WEBHOOK
 
 try:
     from airflow.sdk.io import attach
@@ -58,6 +60,36 @@ def test_the_first_delivery_counts(inbox):
     inbox.announce("w", BATCH)
     assert not inbox.store(BATCH, "w", {"first": False}, NOW)
     assert inbox.payload("w") == {"first": True}
+
+
+def test_a_repeated_delivery_is_not_written_as_json_again(inbox, monkeypatch):
+    written, text_of = [], module._text_of
+
+    def noting(document):
+        written.append(document)
+        return text_of(document)
+
+    monkeypatch.setattr(module, "_text_of", noting)
+    for is_new in (True, False, False):
+        assert inbox.store(BATCH, "w", {"a": [1, 2.5, "Zoë", None]}, NOW) is is_new
+    assert [document.get("payload") for document in written] == [None, {"a": [1, 2.5, "Zoë", None]}]
+    assert inbox.store(NEXT, "v", {}, NOW)
+
+
+@pytest.mark.parametrize("innermost", ["[]", "[1]"])
+def test_a_payload_is_read_as_deep_as_a_receiver_takes_it(inbox, innermost):
+    def nested(depth: int) -> str:
+        return '{"workflow_id":"w","a":' + "[" * (depth - 2) + innermost + "]" * (depth - 2) + "}"
+
+    depths = range(JSON_DEPTH - 2, JSON_DEPTH + 3)
+    deepest = max(depth for depth in depths if json_or_none(nested(depth).encode()))
+    assert depths[0] < deepest < depths[-1]
+    for batch, workflow, depth in ((BATCH, "w", deepest), (NEXT, "v", 2 * deepest)):
+        inbox.store(batch, workflow, json.loads(nested(depth)), NOW)
+        inbox.announce(workflow, batch)
+    assert inbox.payload("w") == json.loads(nested(deepest))
+    with pytest.raises(DamagedDeliveryError):
+        inbox.payload("v")
 
 
 def test_of_many_at_once_one_is_new(tmp_path: Path):

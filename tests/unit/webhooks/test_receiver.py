@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from airflow_provider_cleanlist.client.messages import one_at_a_time
 from airflow_provider_cleanlist.inbox.inbox import Inbox
 from airflow_provider_cleanlist.inbox.tokens import TOKEN_LIFE_SECONDS, batch_name, sign
 from airflow_provider_cleanlist.input_limits import (
@@ -60,14 +63,10 @@ class Setup:
             return await client.request(method, path, **body)
 
     def post(self, token: str, payload: Any = PAYLOAD, **body: Any) -> int:
-        import asyncio
-
         body = body or {"json": payload}
         return asyncio.run(self._request("POST", f"/cleanlist/webhook/{token}", **body)).status_code
 
     def ask(self, method: str, path: str) -> httpx.Response:
-        import asyncio
-
         return asyncio.run(self._request(method, path))
 
     @property
@@ -411,3 +410,44 @@ def test_a_quiet_log_counts_what_it_leaves_out(caplog):
         "Something. (Similar warnings suppressed since the last one: 0.)",
         "Something. (Similar warnings suppressed since the last one: 3.)",
     ]
+
+
+# --- large deliveries ------------------------------------------------------------------------------------------
+
+
+def _long_numbers(number: bytes, times: int) -> bytes:
+    """Return a delivery with numbers that take long to read, and half a surrogate pair."""
+    head = b'{"workflow_id":"w","event":"enrichment.completed","b":"\\ud800","a":['
+    return head + b",".join([number] * times) + b"]}"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [_long_numbers(b"9" * 4290, 500), _long_numbers(b"2.2250738585072011360574097967091319759e-308", 20_000)],
+    ids=["whole numbers", "fractions"],
+)
+def test_large_deliveries_do_not_stop_the_event_loop(setup, body):
+    async def longest_gap() -> float:
+        path = f"/cleanlist/webhook/{setup.token()}"
+        work = asyncio.gather(*(setup._request("POST", path, content=body) for _ in range(4)))
+        worst = 0.0
+        while not work.done():
+            before = time.process_time()  # of all threads; other work on the machine does not count
+            await asyncio.sleep(0.001)
+            worst = max(worst, time.process_time() - before)
+        assert [response.status_code for response in work.result()] == [200] * 4
+        return worst
+
+    assert min(asyncio.run(longest_gap()) for _ in range(2)) < 0.1
+    assert setup.announce().payload("w") == json.loads(body)
+
+
+def test_a_small_delivery_does_not_wait_for_large_ones(setup):
+    setup.announce()
+    with ThreadPoolExecutor(2) as pool:
+        with one_at_a_time():  # as while a large one is parsed
+            large = pool.submit(setup.post, setup.token(), {**PAYLOAD, "more": "x" * 20_000})
+            assert pool.submit(setup.post, setup.token()).result(10) == 200
+            assert not large.done()
+        assert large.result(10) == 200
+    assert setup.inbox.payload("w") == PAYLOAD
