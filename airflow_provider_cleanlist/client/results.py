@@ -131,15 +131,16 @@ class WorkflowStatus:
         """
         summary = body.get("summary")
         sources = [summary, body] if isinstance(summary, Mapping) else [body]
-        total = _first_count(sources, "total", "total_contacts", "total_leads")
-        successful = _first_count(sources, "successful", "succeeded", "completed")
-        failed = _first_count(sources, "failed")
+        total = _count(sources, "total", "total_contacts", "total_leads")
+        successful = _count(sources, "successful", "succeeded", "completed")
+        failed = _count(sources, "failed")
         processed = _first_count(sources, "processed")
         if processed is None and (successful is not None or failed is not None):
             processed = (successful or 0) + (failed or 0)
         percent = count_or_none(body.get("progress"))
         if processed is None and percent is not None and total is not None:
             processed = total * percent // 100
+        processed = None if processed is None else max(0, processed)
         results = body.get("results")
         return cls(
             workflow_id=workflow_id,
@@ -147,8 +148,8 @@ class WorkflowStatus:
             total=total,
             successful=successful,
             failed=failed,
-            emails_found=_finds(sources, "emails_found"),
-            phones_found=_finds(sources, "phones_found"),
+            emails_found=_count(sources, "emails_found"),
+            phones_found=_count(sources, "phones_found"),
             processed=processed,
             lead_list_id=text_or_none(body.get("lead_list_id")),
             results=tuple(item for item in results if isinstance(item, Mapping))
@@ -174,10 +175,10 @@ class WorkflowEnd:
     phones_found: int | None
 
 
-def _finds(sources: list[Mapping[str, Any]], name: str) -> int | None:
-    """Return how much was found; None also for less than nothing, which would lower what was spent."""
-    found = _first_count(sources, name)
-    return found if found is None or found >= 0 else None
+def _count(sources: list[Mapping[str, Any]], *names: str) -> int | None:
+    """Return a count; None also for less than nothing, which would lower what was spent."""
+    count = _first_count(sources, *names)
+    return count if count is None or count >= 0 else None
 
 
 def _first_count(sources: list[Mapping[str, Any]], *names: str) -> int | None:

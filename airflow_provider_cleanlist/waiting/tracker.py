@@ -17,6 +17,7 @@ from typing import Any
 
 from airflow_provider_cleanlist.client import errors
 from airflow_provider_cleanlist.client.results import WorkflowEnd, WorkflowState, WorkflowStatus
+from airflow_provider_cleanlist.input_limits import EXAMINED_CHARACTERS
 from airflow_provider_cleanlist.redaction import redacted
 from airflow_provider_cleanlist.waiting.schedule import FLATTEST_UNDATED, REACH, PollRule, ProgressEstimate
 
@@ -249,7 +250,8 @@ class WorkflowTracker:
         workflow.all_processed_since = (now if since is None else since) if is_complete else None
         if not status.is_unknown:
             return status.state, None
-        name, word = workflow.workflow_id, redacted(status.status.strip().lower()[:_LONGEST_WORD])
+        words = status.status[:EXAMINED_CHARACTERS].strip().lower()
+        name, word = workflow.workflow_id, redacted(words[:_LONGEST_WORD])
         if is_complete and since is not None and now >= since + SETTLED_SECONDS:
             return WorkflowState.COMPLETED, (
                 f"Workflow {name} has the unknown status {word!r}, but all its contacts were processed "

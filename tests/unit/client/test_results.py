@@ -122,6 +122,22 @@ def test_progress(body: dict[str, Any], progress: float | None) -> None:
     assert WorkflowStatus.parse("w", body).progress == progress
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"total": -4, "successful": -3, "failed": -2, "processed": -1},
+        {"total": "-4", "successful": -3, "failed": -2, "progress": -50},
+        {"summary": {"total": -4, "successful": -3, "failed": -2}},
+    ],
+)
+def test_no_count_is_less_than_nothing(body: dict[str, Any]) -> None:
+    status = WorkflowStatus.parse("w", body)
+    assert (status.total, status.successful, status.failed) == (None, None, None)
+    assert status.processed in (None, 0)
+    assert WorkflowStatus.parse("w", {"total": 4, "progress": -50}).processed == 0
+    assert WorkflowStatus.parse("w", {"total": 4, "successful": 2, "failed": -1}).processed == 2
+
+
 @pytest.mark.parametrize("value", [None, True, "x", [], {}, float("nan"), float("inf"), 10**400])
 @pytest.mark.parametrize(
     "name", [*COUNTS, "processed", "progress", "status", "results", "lead_list_id", "summary"]

@@ -322,6 +322,42 @@ class TestDeadline:
         assert tracker_of(["a"], deadline=T0 - 1).next_step(T0) is WaitStatus.TIMED_OUT
 
 
+class TestStrangeCounts:
+    @pytest.mark.parametrize(
+        "counts",
+        [
+            [{"total": 10, "processed": 1}, {"total": 10, "processed": -5}, {"total": 10, "processed": 1}],
+            [{"total": 10, "failed": 1}, {"total": -10, "failed": 1}, {"total": 10, "failed": 2}],
+            [{"total": 10, "progress": 10}, {"total": 10, "progress": -50}, {"total": 10, "progress": 20}],
+        ],
+    )
+    def test_counts_below_zero_end_no_wait(self, counts: list[dict[str, int]]):
+        tracker = tracker_of(["a"])
+        for at, summary in enumerate(counts, 1):
+            status = WorkflowStatus.parse("a", {"status": "processing", "summary": summary, **summary})
+            assert tracker.on_status(status, T0 + 10 * at) is None
+            step = tracker.next_step(T0 + 10 * at)
+            assert isinstance(step, Check | Idle)
+        assert tracker.running == ("a",)
+
+    @settings(max_examples=60)
+    @given(
+        st.lists(
+            st.dictionaries(
+                st.sampled_from(["total", "processed", "successful", "failed", "progress"]),
+                st.integers(-300, 300) | st.sampled_from([None, 2**31 - 1, 1 - 2**31, 1e300, "-1", 0.5]),
+            ),
+            max_size=8,
+        )
+    )
+    def test_no_counts_do(self, bodies: list[dict[str, object]]):
+        tracker = tracker_of(["a"])
+        for at, body in enumerate(bodies, 1):
+            tracker.on_status(WorkflowStatus.parse("a", {**body, "status": "processing"}), T0 + 10 * at)
+            step = tracker.next_step(T0 + 10 * at)
+            assert not isinstance(step, Idle) or math.isfinite(step.until)
+
+
 class TestStrangeWords:
     @given(st.text(max_size=60))
     def test_an_unknown_word_means_running(self, word: str):
@@ -340,6 +376,16 @@ class TestStrangeWords:
             "Workflow a has the unknown status 'odd': treated as still running.",
         ]
         assert tracker.on_status(running("a", word="PAUSED"), T0 + 9) is None
+
+    def test_of_a_long_one_only_the_beginning_is_looked_at(self):
+        class Whole(str):
+            def strip(self, *_: object) -> str:
+                raise AssertionError("copied whole")
+
+            lower = strip
+
+        warning = tracker_of(["a"]).on_status(running("a", word=Whole(" Idle" + "x" * 5000)), T0)
+        assert warning == (f"Workflow a has the unknown status 'idle{'x' * 36}': treated as still running.")
 
     def test_usual_words_are_not_reported(self):
         tracker = tracker_of(["a"])
