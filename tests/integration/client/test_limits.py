@@ -385,10 +385,7 @@ def _small(status: int) -> bytes:
     return json.dumps(body, ensure_ascii=False).encode()
 
 
-LONG_WHOLE_NUMBER = b"9" * 4290
-LONG_FRACTION = (
-    b"2.2250738585072011360574097967091319759348195463516456480234261097248222220210769455165295e-308"
-)
+LONG_FRACTION = b"2." + b"2250738585072011360574097967091319759348195463516456480234261097" * 2 + b"e-308"
 
 
 def _with_half_a_pair(number: bytes, times: int) -> bytes:
@@ -400,8 +397,7 @@ def _with_half_a_pair(number: bytes, times: int) -> bytes:
     ("body", "status"),
     [
         (large_status(), "200 OK"),
-        (_with_half_a_pair(LONG_FRACTION, 20_000), "200 OK"),
-        (_with_half_a_pair(LONG_WHOLE_NUMBER, 900), "200 OK"),
+        (_with_half_a_pair(LONG_FRACTION, 30_000), "200 OK"),
         (b"[" + b"[]," * 45_000 + b"[]]", "200 OK"),
         (b"{" + b",".join(b'"%x":1' % number for number in range(45_000)) + b"}", "200 OK"),
         (b"<" * MB, "500 Error"),
@@ -412,7 +408,6 @@ def _with_half_a_pair(number: bytes, times: int) -> bytes:
     ids=[
         "a legitimate 3 MB",
         "fractions",
-        "whole numbers",
         "lists",
         "keys",
         "an error page",
@@ -425,26 +420,19 @@ def test_a_large_response_does_not_stop_the_event_loop(
     serve: Any, always: Any, connect: Any, body: bytes, status: str
 ) -> None:
     client = connect(serve(always(body, status)).url, max_retries=0)
-    asyncio.run(longest_gap(client))  # imports, the connection
-    assert min(asyncio.run(longest_gap(client)) for _ in range(2)) < 0.1
+    call = enrichment.get_workflow_status("w")
 
+    async def longest_gap() -> float:
+        work = asyncio.gather(client.arun(call), return_exceptions=True)
+        worst = 0.0
+        while not work.done():
+            before = time.process_time()  # of all threads; other work on the machine does not count
+            await asyncio.sleep(0.001)
+            worst = max(worst, time.process_time() - before)
+        return worst
 
-async def longest_gap(client: Any, requests: int = 1) -> float:
-    """Return the most CPU seconds between two turns of the event loop while it sends requests."""
-    calls = [client.arun(enrichment.get_workflow_status("w")) for _ in range(requests)]
-    work = asyncio.gather(*calls, return_exceptions=True)
-    worst = 0.0
-    while not work.done():
-        before = time.process_time()  # of all threads; other work on the machine does not count
-        await asyncio.sleep(0.001)
-        worst = max(worst, time.process_time() - before)
-    return worst
-
-
-def test_large_responses_are_parsed_one_at_a_time(serve: Any, always: Any, connect: Any) -> None:
-    client = connect(serve(always(_with_half_a_pair(LONG_WHOLE_NUMBER, 500))).url)
-    asyncio.run(longest_gap(client))  # imports, the connection
-    assert min(asyncio.run(longest_gap(client, 4)) for _ in range(2)) < 0.1
+    asyncio.run(longest_gap())  # imports, the connection
+    assert min(asyncio.run(longest_gap()) for _ in range(2)) < 0.1
 
 
 def test_only_the_compression_that_stops_in_time_is_offered(serve: Any, connect: Any) -> None:

@@ -7,13 +7,22 @@ import pickle
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import quote
 
 import pytest
 
 from airflow_provider_cleanlist.client import error_responses, errors
-from airflow_provider_cleanlist.client.messages import Repeat, Request, Response, Surface
+from airflow_provider_cleanlist.client.messages import (
+    PARSED_ON_LOOP_BYTES,
+    Repeat,
+    Request,
+    Response,
+    Surface,
+    json_or_none,
+    one_at_a_time,
+)
 from airflow_provider_cleanlist.redaction import REDACTED
 
 CONTACTS = [
@@ -407,6 +416,17 @@ def test_every_json_document_is_read_as_the_standard_library_does(raw):
 )
 def test_what_is_no_json_is_none(raw):
     assert Response(200, {}, raw, 0.0).json() is None
+
+
+def test_large_documents_are_parsed_one_at_a_time_and_small_ones_at_once():
+    large = b'["' + b"x" * PARSED_ON_LOOP_BYTES + b'"]'
+    with ThreadPoolExecutor(1) as pool:
+        with one_at_a_time():
+            waiting = pool.submit(json_or_none, large)
+            assert json_or_none(large[:1000] + b'"]') == ["x" * 998]
+            with pytest.raises(TimeoutError):
+                waiting.result(0.05)
+        assert waiting.result(10) == ["x" * PARSED_ON_LOOP_BYTES]
 
 
 def test_a_forked_process_parses_although_its_parent_is_parsing():

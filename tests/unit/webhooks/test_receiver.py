@@ -289,7 +289,7 @@ def test_large_bodies_do_not_stop_the_event_loop(setup):
 
     async def lag(number: int) -> float:
         path = f"/cleanlist/webhook/{setup.token(batch=batch_name('s', 'r', str(number)))}"
-        posting = asyncio.gather(*(setup._request("POST", path, content=body) for _ in range(4)))
+        posting = asyncio.gather(*(setup._request("POST", path, content=body) for _ in range(3)))
         worst = 0.0
         while not posting.done():
             before = time.process_time()  # of all threads; other work on the machine does not count
@@ -423,19 +423,22 @@ def _long_numbers(number: bytes, times: int) -> bytes:
 
 @pytest.mark.parametrize(
     "body",
-    [_long_numbers(b"9" * 4290, 500), _long_numbers(b"2.2250738585072011360574097967091319759e-308", 20_000)],
+    [
+        _long_numbers(b"9" * 4290, 500),
+        _long_numbers(b"2." + b"22507385850720113605740979670913197593" * 3 + b"e-308", 25_000),
+    ],
     ids=["whole numbers", "fractions"],
 )
 def test_large_deliveries_do_not_stop_the_event_loop(setup, body):
     async def longest_gap() -> float:
         path = f"/cleanlist/webhook/{setup.token()}"
-        work = asyncio.gather(*(setup._request("POST", path, content=body) for _ in range(4)))
+        work = asyncio.gather(*(setup._request("POST", path, content=body) for _ in range(3)))
         worst = 0.0
         while not work.done():
             before = time.process_time()  # of all threads; other work on the machine does not count
             await asyncio.sleep(0.001)
             worst = max(worst, time.process_time() - before)
-        assert [response.status_code for response in work.result()] == [200] * 4
+        assert [response.status_code for response in work.result()] == [200] * 3
         return worst
 
     assert min(asyncio.run(longest_gap()) for _ in range(2)) < 0.1
