@@ -65,18 +65,19 @@ def is_of_the_api(response: Response) -> bool:
     """Return whether an error response is the API's own, which knows what became of the request.
 
     Something in between, such as a load balancer whose connection broke, responds with a page, or with other JSON, to
-    requests that the API has accepted as well.
+    requests that the API has accepted as well: ``{"status": 503, "error": "Service Unavailable"}``, or a ``detail``
+    with a ``title`` beside it. A timeout (408) is only told by those who do not know.
 
     Args:
         response: A response with a status of 300 or more.
     """
     body = response.json()
-    if not isinstance(body, dict):
+    if not isinstance(body, dict) or response.status == 408:
         return False
     error = body.get("error")
-    return (
-        isinstance(error.get("code"), str) if isinstance(error, dict) else bool(body.get("detail") or error)
-    )
+    if isinstance(error, dict):
+        return isinstance(error.get("code"), str) and isinstance(error.get("problem"), str)
+    return bool(body.get("detail")) and len(body) == 1
 
 
 def client_error(info: errors.ErrorInfo) -> errors.ApiError:

@@ -265,6 +265,8 @@ REFUSALS = {
 def test_a_refusal_is_never_retried_even_if_it_says_so(
     request_: Request, status: int, kind: type[errors.ApiError], retryable: bool | None
 ) -> None:
+    if status == 408 and request_ is SUBMIT:
+        kind = errors.SubmissionUnknownError
     info = failed_with(interpret(request_, newer(status, retryable=retryable, retry_after_ms=5)), kind)
     assert info.status == status
     assert info.retryable is retryable
@@ -284,6 +286,20 @@ FOREIGN: dict[str, Any] = {
     "a list": [{"detail": "No."}],
     "cut off": b'{"detail": "No',
     "nothing said": {"detail": None, "error": ""},
+    "Spring": {
+        "timestamp": "2026-11-30T21:00:00Z",
+        "status": 503,
+        "error": "Service Unavailable",
+        "path": "/",
+    },
+    "problem details": {
+        "type": "about:blank",
+        "title": "Unavailable",
+        "status": 503,
+        "detail": "Upstream reset",
+    },
+    "Tyk": {"error": "There was a problem proxying the request"},
+    "Azure": {"error": {"code": "ServiceUnavailable", "message": "Try again later."}},
 }
 
 
@@ -297,11 +313,17 @@ def test_who_is_not_the_api_does_not_know_whether_it_accepted_a_submission(statu
 
 
 @pytest.mark.parametrize(
-    "body", [{"error": "Insufficient credits"}, {"detail": [{"loc": ["body"], "msg": "No."}]}]
+    "body",
+    [
+        {"detail": "Insufficient credits"},
+        {"detail": [{"loc": ["body"], "msg": "No."}]},
+        {"error": {"code": "insufficient_credits", "problem": "Not enough.", "available_credits": 3}},
+    ],
 )
 def test_each_form_of_the_apis_errors_is_a_refusal(body: Any) -> None:
     failed_with(interpret(SUBMIT, answer(402, body)), errors.InsufficientCreditsError)
     backs_off(interpret(SUBMIT, answer(503, body)), 1.0)
+    failed_with(interpret(SUBMIT, answer(408, body)), errors.SubmissionUnknownError)
 
 
 # 404 after a repeated DELETE
