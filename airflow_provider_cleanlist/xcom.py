@@ -80,6 +80,24 @@ def choice(argument: str, value: Any, default: Words) -> Words:
         ) from None
 
 
+def not_empty(argument: str, value: Any) -> Any:
+    """Return an argument that decides what may be spent, unless its template or task output is empty at run time.
+
+    Args:
+        argument: Its name, for the message.
+        value: The argument, see :func:`is_absent`.
+
+    Raises:
+        CleanlistConfigurationError: It is absent: what it was to limit would not be limited.
+    """
+    if is_absent(value):
+        raise CleanlistConfigurationError(
+            f"{argument} is empty here: its template or the output of a task has rendered as nothing. Nothing was "
+            "submitted, because it decides what may be spent."
+        )
+    return value
+
+
 def unicode_text(text: str) -> str:
     """Return a text that can be stored and sent.
 

@@ -26,6 +26,7 @@ from airflow_provider_cleanlist.xcom import (
     given_word,
     is_absent,
     mapping,
+    not_empty,
     number,
     seconds,
     whole_number,
@@ -222,6 +223,7 @@ class BulkEnrichOperator(ContactsOperator):
         self.deduplicate = deduplicate
         self.on_invalid_contact = on_invalid_contact
         self.max_credits = max_credits
+        self._is_limited = max_credits is not None
         self.on_unknown_submission = on_unknown_submission
         self.decision_timeout = decision_timeout
         self.decision_notifiers = decision_notifiers
@@ -340,10 +342,12 @@ class BulkEnrichOperator(ContactsOperator):
             raise CleanlistConfigurationError(
                 f"batch_size must be 1 to {MAX_CONTACTS_PER_REQUEST}, not {batch_size}."
             )
+        enrichment_type = not_empty("enrichment_type", self.enrichment_type)
+        limit = not_empty("max_credits", self.max_credits) if self._is_limited else None
         return SubmissionOptions(
-            enrichment_type=choice("enrichment_type", self.enrichment_type, EnrichmentType.PARTIAL),
+            enrichment_type=choice("enrichment_type", enrichment_type, EnrichmentType.PARTIAL),
             batch_size=batch_size,
-            max_credits=whole_number("max_credits", self.max_credits),
+            max_credits=whole_number("max_credits", limit),
             on_unknown=choice("on_unknown_submission", self.on_unknown_submission, OnUnknown.FAIL),
             on_invalid=choice("on_invalid_contact", self.on_invalid_contact, OnInvalid.FAIL),
             webhook_url=given(self.webhook_url),

@@ -203,6 +203,20 @@ class TestMoney:
         assert cleanlist_sandbox.ledger.contacts_submitted_twice() == {}
         assert sum(cleanlist_sandbox.ledger.times_submitted().values()) == 3
 
+    @pytest.mark.parametrize("empty", [None, "None", "", "  "])
+    @pytest.mark.parametrize("argument", ["max_credits", "enrichment_type"])
+    def test_what_decides_about_money_may_not_render_as_nothing(
+        self, enrich: Any, cleanlist_sandbox: SandboxServer, task_instance: Any, argument: str, empty: Any
+    ) -> None:
+        operator = BulkEnrichOperator(task_id="t", contacts=people(3), **{argument: "{{ params.nothing }}"})
+        setattr(operator, argument, empty)  # as rendering does
+        with pytest.raises(
+            CleanlistConfigurationError, match=f"^{argument} is empty here: .* Nothing was submitted"
+        ):
+            operator.execute(task_instance.context())
+        assert cleanlist_sandbox.ledger.times_submitted() == {}
+        assert enrich(contacts=people(3), max_credits=None)["contacts_submitted"] == 3
+
 
 class TestSpending:
     """What was found, and what it cost."""
