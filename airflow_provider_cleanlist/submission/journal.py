@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
+from airflow_provider_cleanlist.client import errors
 from airflow_provider_cleanlist.client.enrichment import EnrichmentType
 from airflow_provider_cleanlist.client.responses import BulkEnrichment
 from airflow_provider_cleanlist.contacts.identity import IDENTITY_BYTES
@@ -314,6 +315,9 @@ class Journal(Protocol):
     def accept(self, batch: Batch, workflow_id: str, task_ids: Sequence[str], now: float) -> Batch:
         """Record that Cleanlist accepted a batch of this attempt as a workflow. Raises as :meth:`begin`."""
 
+    def has_workflow(self, workflow_id: str) -> bool:
+        """Return whether a batch that is recorded here became a workflow. Raises as :meth:`histories`."""
+
     def settle(self, batch: Batch, workflow_id: str, now: float) -> Batch:
         """Record that, by its webhook, an earlier attempt's batch of unknown outcome was accepted.
 
@@ -438,10 +442,14 @@ class BatchRecorder:
 
         Raises:
             JournalError: It cannot be written. The text and the log name the workflow.
+            errors.SubmissionUnknownError: Another batch became that workflow, so the answer is not about this one.
         """
         if self._batch is None:
             raise AssertionError("a batch was accepted without a recorded intent")
         try:
+            if self._journal.has_workflow(answer.workflow_id):
+                problem = f"the response names workflow {answer.workflow_id}, which another batch became"
+                raise errors.SubmissionUnknownError(errors.ErrorInfo("submit the bulk enrichment", problem))
             self._journal.accept(self._batch, answer.workflow_id, answer.task_ids, self._clock())
         except JournalError as error:
             text = (

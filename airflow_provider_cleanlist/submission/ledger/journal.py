@@ -185,6 +185,12 @@ class LedgerJournal:
         """See :class:`.journal.Journal`. It happened, so it is recorded even if another attempt has taken over."""
         return self._record(batch.accepted(workflow_id, now, task_ids=task_ids))
 
+    def has_workflow(self, workflow_id: str) -> bool:
+        """See :class:`.journal.Journal`."""
+        batches = self._tables.batches
+        query = sa.select(batches.c.workflow_id).where(batches.c.workflow_id == workflow_id).limit(1)
+        return self.database.run(lambda connection: connection.execute(query).first() is not None)
+
     def settle(self, batch: Batch, workflow_id: str, now: float) -> Batch:
         """See :class:`.journal.Journal`."""
         return self._record(batch.accepted(workflow_id, now, note=SETTLED_BY_WEBHOOK))

@@ -239,6 +239,10 @@ class StoredJournal:
         """See :class:`.journal.Journal`."""
         return self._settle(batch.accepted(workflow_id, now, task_ids=task_ids))
 
+    def has_workflow(self, workflow_id: str) -> bool:
+        """See :class:`.journal.Journal`."""
+        return any(batch.workflow_id == workflow_id for batch in self.batches)
+
     def settle(self, batch: Batch, workflow_id: str, now: float) -> Batch:
         """See :class:`.journal.Journal`.
 

@@ -12,6 +12,7 @@ from contextlib import ExitStack, nullcontext, suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from uuid import uuid4
 
 import pytest
 import sqlalchemy as sa
@@ -574,7 +575,7 @@ class TestTheTypeChangesWithinTheRun:
             if outcome == "lost":
                 lost.update(names)
                 raise SubmissionUnknownError(ErrorInfo("send", "no answer"))
-            return BulkEnrichment(workflow_id=f"wf-{task.now}", task_ids=[])
+            return BulkEnrichment(workflow_id=f"wf-{uuid4()}", task_ids=[])
 
         people = [person(first + second) for first in "ABCD" for second in "fghij"]
         for number in range(1, len(people) + 1):
@@ -610,7 +611,7 @@ class TestTheTypeChangesWithinTheRun:
         def send(contacts: Any, kind: Any, url: Any, observer: Any) -> BulkEnrichment:
             observer.sending()
             left[kind.value] = left.get(kind.value, "") + "".join(contact.first_name for contact in contacts)
-            return BulkEnrichment(workflow_id="wf", task_ids=[])
+            return BulkEnrichment(workflow_id=f"wf-{uuid4()}", task_ids=[])
 
         task.now += 100
         options = SubmissionOptions(enrichment_type=EnrichmentType(wanted), on_unknown=on_unknown)
@@ -653,7 +654,7 @@ class Index:
     def _send(self, contacts: Any, kind: Any, url: Any, observer: Any) -> BulkEnrichment:
         observer.sending()
         self.sent += "".join(contact.first_name for contact in contacts)
-        return BulkEnrichment(workflow_id="wf", task_ids=[])
+        return BulkEnrichment(workflow_id=f"wf-{uuid4()}", task_ids=[])
 
     def _pause(self, seconds: float) -> None:
         self.pauses.append(seconds)
@@ -863,7 +864,7 @@ def test_a_moved_index_is_noticed_by_people_not_rows(
     def send(contacts: Any, kind: Any, url: Any, observer: Any) -> BulkEnrichment:
         observer.sending()
         left.extend(contact.first_name for contact in contacts)
-        return BulkEnrichment(workflow_id="wf", task_ids=[])
+        return BulkEnrichment(workflow_id=f"wf-{uuid4()}", task_ids=[])
 
     def run(names: str) -> None:
         source = RecordsSource([person(name) for name in names])

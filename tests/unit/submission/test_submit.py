@@ -88,6 +88,7 @@ class Api:
         self.steps = list(steps)
         self.sent: list[list[str]] = []
         self.accepted: list[list[str]] = []
+        self.workflow_id = ""
 
     def __call__(
         self,
@@ -105,7 +106,9 @@ class Api:
         if step is not None:
             step(observer)
         self.accepted.append(names)
-        return BulkEnrichment(workflow_id=f"wf-{len(self.accepted)}", task_ids=["t"] * len(contacts))
+        return BulkEnrichment(
+            workflow_id=self.workflow_id or f"wf-{names[0]}", task_ids=["t"] * len(contacts)
+        )
 
 
 class Rejected:
@@ -169,7 +172,7 @@ def test_batches_are_accepted_and_reported() -> None:
     report = bench.run(5)
     assert bench.api.sent == [["Q1", "Q2"], ["Q3", "Q4"], ["Q5"]]
     assert (report.workflow_ids, report.contacts_submitted, report.worst_case_credits) == (
-        ["wf-1", "wf-2", "wf-3"],
+        ["wf-Q1", "wf-Q3", "wf-Q5"],
         5,
         5,
     )
@@ -185,6 +188,20 @@ def test_a_later_try_submits_only_the_rest() -> None:
     report = second.run(4)
     assert second.api.sent == [["Q3", "Q4"]]
     assert (report.contacts_submitted, report.tallies.submitted_earlier) == (4, 2)
+
+
+def test_a_response_that_names_the_workflow_of_another_batch_is_not_about_this_one() -> None:
+    """A cache or a replay in between gives the answer of an earlier request."""
+    bench = Bench(Api(), Store())
+    bench.run(2)
+    again = Bench(Api(), bench.store)
+    again.api.workflow_id = "wf-Q1"
+    with pytest.raises(
+        errors.SubmissionUnknownError, match="names workflow wf-Q1, which another batch became"
+    ):
+        again.run(6)
+    assert again.api.sent == [["Q3", "Q4"]]
+    assert again.store.states() == [BatchState.ACCEPTED, BatchState.UNKNOWN]
 
 
 class TestRefusals:
@@ -275,9 +292,9 @@ class TestTheRecordCannotBeWritten:
     def test_an_acceptance_is_named_in_error_and_log(self, error: Exception) -> None:
         bench = Bench(Api())
         bench.store.failing["accepted"] = error
-        with pytest.raises(type(error), match="accepted 2 contacts as workflow wf-1"):
+        with pytest.raises(type(error), match="accepted 2 contacts as workflow wf-Q1"):
             bench.run(4)
-        assert any("accepted 2 contacts as workflow wf-1" in line for line in bench.log.lines)
+        assert any("accepted 2 contacts as workflow wf-Q1" in line for line in bench.log.lines)
         assert bench.store.states() == [BatchState.INTENT]
         assert len(bench.api.sent) == 1
 
