@@ -13,6 +13,7 @@ from airflow.providers.common.compat.sdk import XComArg
 
 from airflow_provider_cleanlist.client.enrichment import EnrichmentType
 from airflow_provider_cleanlist.exceptions import CleanlistConfigurationError
+from airflow_provider_cleanlist.input_limits import ID_CHARACTERS
 from airflow_provider_cleanlist.wording import unique_names
 
 try:
@@ -300,7 +301,10 @@ def workflow_ids_of(value: Any) -> list[str]:
     Raises:
         CleanlistConfigurationError: It holds something else.
     """
-    return list(dict.fromkeys(_ids_in(_read_if_rendered(value))))
+    try:
+        return list(dict.fromkeys(_ids_in(_read_if_rendered(value))))
+    except RecursionError:
+        raise _unusable_workflow_ids("lists that are nested too deeply") from None
 
 
 def _read_if_rendered(value: Any) -> Any:
@@ -322,6 +326,8 @@ def _ids_in(value: Any) -> Iterable[str]:
         text = value.strip()
         if _is_rendered(text):
             raise _unusable_workflow_ids("a text that looks like a list in a list")
+        if len(text) > ID_CHARACTERS or not text.isprintable():
+            raise _unusable_workflow_ids("a text that is too long for an id, or has line breaks in it")
         if text and text != "None":
             yield unicode_text(text)
     elif isinstance(value, Mapping):

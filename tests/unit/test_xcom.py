@@ -268,6 +268,23 @@ def test_what_looks_like_a_list_is_read_as_one_only_where_it_is_the_whole_argume
         task_ids_of(["{'wf_1': ['t1']}"])
 
 
+@pytest.mark.parametrize("text", ["w" * 513, "w\nERROR forged", "w\x1b[2J"])
+def test_an_id_of_no_workflow_is_refused_and_not_quoted(text):
+    with pytest.raises(
+        CleanlistConfigurationError, match="too long for an id, or has line breaks in it: give"
+    ):
+        workflow_ids_of(["a", text])
+    assert workflow_ids_of(["w" * 512, "wf-\u00e9 1"]) == ["w" * 512, "wf-\u00e9 1"]
+
+
+def test_lists_without_end_are_refused():
+    deep: list[object] = []
+    for _ in range(100_000):
+        deep = [deep]
+    with pytest.raises(CleanlistConfigurationError, match="nested too deeply"):
+        workflow_ids_of(deep)
+
+
 @pytest.mark.parametrize("value", [5, [object()], {"other": 1}, "[unfinished", "{[]: 1}", "[{[1]}]"])
 def test_what_holds_no_workflow_ids_is_named(value: object) -> None:
     with pytest.raises(CleanlistConfigurationError, match="workflow_ids holds"):
