@@ -35,12 +35,30 @@ with DAG(
         task_id="copy",
         conn_id="crm",
         sql=[
-            "DROP TABLE IF EXISTS crm_contacts_read",
             """
-            CREATE TABLE crm_contacts_read AS
+            CREATE TABLE IF NOT EXISTS crm_contacts_read AS
             SELECT '{{ run_id }}' AS run_id, id, first_name, last_name, company, website
             FROM crm_contacts
-            WHERE email IS NULL OR email = ''
+            WHERE 1 = 0
+            """,
+            # A row without an id says that a run has copied, even if it found nothing to copy.
+            "CREATE UNIQUE INDEX IF NOT EXISTS crm_contacts_read_once ON crm_contacts_read (run_id) WHERE id IS NULL",
+            """
+            DELETE FROM crm_contacts_read
+            WHERE id IS NOT NULL
+              AND NOT EXISTS (SELECT 1 FROM crm_contacts_read AS c WHERE c.run_id = '{{ run_id }}')
+            """,
+            """
+            INSERT INTO crm_contacts_read
+            SELECT *
+            FROM (
+                SELECT '{{ run_id }}' AS run_id, id, first_name, last_name, company, website
+                FROM crm_contacts
+                WHERE id IS NOT NULL AND (email IS NULL OR email = '')
+                UNION ALL
+                SELECT '{{ run_id }}', NULL, NULL, NULL, NULL, NULL
+            ) AS found
+            WHERE NOT EXISTS (SELECT 1 FROM crm_contacts_read AS c WHERE c.run_id = '{{ run_id }}')
             """,
         ],
     )
@@ -52,7 +70,7 @@ with DAG(
         sql="""
             SELECT id, first_name, last_name, company AS company_name, website AS company_domain
             FROM crm_contacts_read
-            WHERE run_id = '{{ run_id }}'
+            WHERE run_id = '{{ run_id }}' AND id IS NOT NULL
         """,
         sql_conn_id="crm",
         id_column="id",
@@ -98,7 +116,7 @@ with DAG(
                 JOIN cleanlist_batches b ON b.workflow_id = r.workflow_id
                 WHERE s.source = '{{ dag.dag_id }}/enrich'
                   AND r.primary_email IS NOT NULL
-            ) AS found ON found.source_id = CAST(was.id AS VARCHAR(200))
+            ) AS found ON found.source_id = CAST(was.id AS TEXT)
             WHERE was.run_id = '{{ run_id }}'
               AND found.recency = 1
               AND found.status IN ('verified', 'likely_valid')

@@ -8,7 +8,9 @@ from __future__ import annotations
 import json
 import re
 import runpy
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -173,7 +175,7 @@ def test_the_crm_is_as_the_guide_shows_it_night_after_night(crm: Crm) -> None:
         crm.night(run_id)
         assert crm.rows() == expected
     assert [result["contacts_submitted"] for result in crm.results] == [4, 2, 2, 0]
-    assert [result["known_contacts"] for result in crm.results] == [0, 3, 2, 2]
+    assert [result["known_contacts"] for result in crm.results] == [0, 3, 3, 2]
     assert [result["invalid_contacts"] for result in crm.results] == [0, 1, 1, 1]
     assert sorted(crm.sandbox.ledger.times_submitted().values()) == [1] * 6
 
@@ -213,6 +215,83 @@ def test_an_older_run_that_is_cleared_beside_a_newer_copy_writes_nothing(crm: Cr
     assert crm.rows()[0] == "1 Bob None"
     crm.night("second", tasks=("enrich", "load", "update"))
     assert crm.rows()[0] == "1 Bob bob.stone@found-both.example"
+
+
+@two_kinds
+def test_a_copy_that_is_repeated_after_enrich_has_read_changes_nothing(crm: Crm) -> None:
+    crm.night("first", tasks=("copy", "copy", "enrich", "load"))
+    crm.run("UPDATE crm_contacts SET first_name = 'Bob', last_name = 'Stone' WHERE id = 1")
+    crm.night("first", tasks=("copy", "update"))
+    assert crm.rows() == ["1 Bob None", *guide_rows(1)[1:]]
+    crm.night("first")  # cleared as a whole, it reads the same copy again
+    assert crm.rows()[0] == "1 Bob None"
+    crm.night("second")
+    assert crm.rows()[0] == "1 Bob bob.stone@found-both.example"
+    assert [result["contacts_submitted"] for result in crm.results] == [4, 4, 1]
+    assert sorted(crm.sandbox.ledger.times_submitted().values()) == [1] * 5
+
+
+@two_kinds
+def test_a_run_that_found_nothing_to_copy_copies_nothing_later(crm: Crm) -> None:
+    crm.night("first")
+    crm.run("UPDATE crm_contacts SET email = 'some@own.example' WHERE email IS NULL")
+    crm.night("second", tasks=("copy", "enrich", "load"))
+    crm.run("UPDATE crm_contacts SET first_name = 'Bob', last_name = 'Stone', email = NULL WHERE id = 1")
+    for run_id in ("second", "first"):
+        crm.night(run_id, tasks=("copy", "update"))
+        assert crm.rows()[0] == "1 Bob None"
+
+
+@two_kinds
+def test_an_older_run_that_is_cleared_leaves_its_emails_to_the_newer_copy(crm: Crm) -> None:
+    crm.night("first", tasks=("copy", "enrich"))
+    crm.night("second", tasks=("copy", "enrich"))
+    crm.night("first")
+    assert [result["contacts_submitted"] for result in crm.results] == [4, 0, 4]
+    assert crm.rows()[0] == "1 Nora None"
+    crm.night("second", tasks=("copy", "enrich", "load", "update"))
+    assert crm.rows() == guide_rows(1)
+
+
+@pytest.mark.parametrize("kind", ["postgresql"])
+def test_of_two_attempts_to_copy_at_the_same_moment_one_copies(crm: Crm) -> None:
+    crm.night("first", tasks=("copy",))
+    copied = crm.query("SELECT id FROM crm_contacts_read ORDER BY id")
+    *_, insert = runpy.run_path(str(crm.example))["copy"].sql
+    insert = insert.replace("{{ run_id }}", "second")
+
+    with crm.engine.connect() as zombie, ThreadPoolExecutor(1) as pool:
+        zombie.execute(sa.text(insert))
+        attempt = pool.submit(crm.run, insert)
+        deadline = time.monotonic() + 30
+        while not crm.query("SELECT 1 FROM pg_locks WHERE NOT granted") and not attempt.done():
+            assert time.monotonic() < deadline
+        zombie.commit()
+        with pytest.raises(sa.exc.IntegrityError, match="crm_contacts_read_once"):
+            attempt.result(30)
+    assert crm.query("SELECT id FROM crm_contacts_read WHERE run_id = 'second' ORDER BY id") == copied
+    crm.night("second", tasks=("copy",))
+    assert crm.query("SELECT id FROM crm_contacts_read WHERE run_id = 'second' ORDER BY id") == copied
+
+
+@two_kinds
+def test_an_id_that_the_ledger_does_not_keep_gets_nobodys_email(crm: Crm) -> None:
+    longest = "k" * 200
+    table, _ = guide_sql("day-1.sql")
+    crm.run(
+        "DROP TABLE crm_contacts",
+        table.replace("id INTEGER", "id VARCHAR(300)"),
+        "INSERT INTO crm_contacts VALUES "
+        f"('{longest}', 'Nora', 'Ekberg', 'Found Both Foods', 'found-both.example', NULL), "
+        f"('{longest}l', 'Lia', 'Black', 'Nothing Found Labs', 'nothing-found.example', NULL), "
+        f"('{longest}-mallory', 'Mallory', 'Black', 'Email Only Ltd', 'email-only.example', NULL)",
+    )
+    crm.night("first")
+    assert crm.query("SELECT first_name, email FROM crm_contacts ORDER BY first_name") == [
+        ("Lia", None),
+        ("Mallory", None),
+        ("Nora", "nora.ekberg@found-both.example"),
+    ]
 
 
 BATCH = """organisation, dag_id, run_id, task_id, map_index, try_number, token, task_key, state, enrichment_type,
