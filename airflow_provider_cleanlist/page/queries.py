@@ -152,7 +152,9 @@ def _distrust(connection: Connection, tables: LedgerTables) -> LedgerProblem | N
         return None
     log.warning(
         "The page does not read %s: what somebody else's table or view has in policies or functions would run with the "
-        "rights of its connection.",
+        "rights of its connection. If a role of yours made it on PostgreSQL, name its schema in [cleanlist] "
+        "ledger_schema if that role owns it, or ALTER TABLE .. OWNER TO a role of which the connection's user is a "
+        "member.",
         ", ".join(found),
     )
     return LedgerProblem.UNREADABLE

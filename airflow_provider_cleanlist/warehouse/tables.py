@@ -147,8 +147,9 @@ def check_owners(engine: Engine, *own: naming.TableName) -> None:
         raise LoadConfigurationError(
             f"The loader does not use {', '.join(found)} as a table of its own: what somebody else's table or "
             "view has in triggers, policies, defaults or functions would run with the rights of this connection. "
-            "Nothing was written. Have it dropped; or, if a role of yours made it on PostgreSQL, ALTER TABLE .. OWNER "
-            "TO the connection's user, or to a role of which it is a member."
+            "Nothing was written. Have it dropped; or, if a role of yours made it on PostgreSQL, name its schema "
+            "(staging_schema) if that role owns it, or ALTER TABLE .. OWNER TO the connection's user, or to a role of "
+            "which it is a member."
         )
 
 

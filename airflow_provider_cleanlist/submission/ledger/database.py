@@ -22,7 +22,7 @@ from airflow_provider_cleanlist.submission.errors import JournalConfigurationErr
 from airflow_provider_cleanlist.submission.history import BatchState
 from airflow_provider_cleanlist.submission.ledger import statements
 from airflow_provider_cleanlist.submission.ledger.set_up import set_up
-from airflow_provider_cleanlist.submission.ledger.sqlite_file import create_private, warn_of_readers
+from airflow_provider_cleanlist.submission.ledger.sqlite_file import prepare_file, warn_of_readers
 from airflow_provider_cleanlist.submission.ledger.tables import (
     DATABASES,
     SOURCE_ID_LENGTH,
@@ -72,7 +72,7 @@ class LedgerDatabase:
         sleep: Lets so many seconds pass.
 
     Raises:
-        JournalConfigurationError: It is no database that can hold a ledger.
+        JournalConfigurationError: It is no database that can hold a ledger, or others could replace its file.
         JournalUnavailableError: It does not answer.
     """
 
@@ -94,7 +94,7 @@ class LedgerDatabase:
         self.name = name
         self.tables: LedgerTables = ledger_tables(schema or None)
         self._sleep = sleep
-        create_private(engine.url)
+        prepare_file(engine.url)
         warn_of_readers(engine.url, name)
         self._again(lambda: set_up(engine, self.tables, name))
 
@@ -129,7 +129,7 @@ class LedgerDatabase:
 
         try:
             hook = sql_hook(conn_id, "ledger_conn_id")
-            return cls(open_engine(hook, conn_id, create_private), repr(conn_id), schema)
+            return cls(open_engine(hook, conn_id, prepare_file), repr(conn_id), schema)
         except (CleanlistConfigurationError, LoadConfigurationError) as error:
             raise JournalConfigurationError(f"the ledger cannot be used: {error}") from None
         except LoadError:

@@ -119,8 +119,9 @@ def _check_owners(connection: Connection, tables: LedgerTables, name: str) -> No
         raise JournalConfigurationError(
             f"the ledger {name} does not use {', '.join(found)} as a table of its own: what somebody else's table or "
             "view has in triggers, policies, defaults or functions would run with the rights of this connection. If a "
-            "role of yours made it on PostgreSQL, ALTER TABLE .. OWNER TO the connection's user, or to a role of which "
-            "it is a member; drop it only if it never held your ledger"
+            "role of yours made it on PostgreSQL, name its schema ([cleanlist] ledger_schema) if that role owns it, or "
+            "ALTER TABLE .. OWNER TO the connection's user, or to a role of which it is a member; drop it only if it "
+            "never held your ledger"
         )
 
 

@@ -73,11 +73,13 @@ AND (g.tgrelid = t.oid OR g.tgrelid IN (SELECT i.inhrelid FROM pg_inherits i WHE
 FROM pg_class t WHERE t.oid = {_TABLE}
 """
 # Triggers, rules, policies, defaults, checks and expressions of a table run with the rights of whoever uses it, even
-# views of whoever plans a query. Who can become us, or own what the table is in, gains nothing by it. A superuser
-# counts as a member of every role, which says nothing of those roles; nor does the right to grant a role. All arguments
-# have just the types that the server's functions and operators take, or those that somebody planted could fit better.
+# views of whoever plans a query. Who can become us, or own what the table is in, gains nothing by it; but whoever may
+# make schemas owns those that the search_path finds by our name ("$user"), so an owner counts only where the schema
+# was named. A superuser counts as a member of every role, which says nothing of those roles; nor does the right to
+# grant a role. All arguments have just the types that the server's functions and operators take, or those that
+# somebody planted could fit better.
 _FOREIGN_TABLES = """
-SELECT COALESCE(CAST(:place AS text) || '.', '') || CAST(t.relname AS text),
+SELECT CAST(s.nspname AS text) || '.' || CAST(t.relname AS text),
 t.relkind IN ('r', 'p'), pg_get_userbyid(t.relowner)
 FROM pg_class t JOIN pg_namespace s ON s.oid = t.relnamespace
 JOIN pg_database d ON d.datname = current_database() JOIN pg_roles u ON u.rolname = current_user
@@ -85,7 +87,8 @@ WHERE t.relname = ANY(CAST(:names AS name[]))
 AND (s.nspname = CAST(:place AS name) OR CAST(:place AS text) IS NULL AND pg_table_is_visible(t.oid))
 AND NOT (t.relkind IN ('r', 'p') AND (
 NOT u.rolsuper AND pg_has_role(u.oid, t.relowner, 'USAGE')
-OR EXISTS (SELECT 1 FROM pg_roles r WHERE (r.rolsuper OR r.oid IN (u.oid, d.datdba, s.nspowner))
+OR EXISTS (SELECT 1 FROM pg_roles r
+WHERE (r.rolsuper OR r.oid IN (u.oid, d.datdba) OR CAST(:place AS text) IS NOT NULL AND r.oid = s.nspowner)
 AND pg_has_role(t.relowner, r.oid, 'MEMBER'))
 ))
 ORDER BY 1

@@ -211,7 +211,7 @@ def test_the_question_for_owners_runs_nothing_that_is_planted(warehouse, driver)
         assert find(connection, "staging", ["_cleanlist_loads", "other"]) == [
             "staging._cleanlist_loads (of 'mallory')"
         ]
-        assert find(connection, None, ["cleanlist_keys"]) == ["cleanlist_keys (of 'mallory')"]
+        assert find(connection, None, ["cleanlist_keys"]) == ["public.cleanlist_keys (of 'mallory')"]
         assert find(connection, "crm", ["salaries"]) == []
     assert not warehouse.is_robbed()
 
@@ -260,9 +260,73 @@ def test_a_ledger_that_an_administrator_made_is_used(warehouse):
     open_ledger(warehouse).introduce("org-2", 0.0)
 
 
-def ask(warehouse: Warehouse, role: str = "loader") -> object:
+def plant_schema_of_the_loader(warehouse: Warehouse, *statements: str) -> None:
+    """Make the schema that the search_path names first, ``"$user"``, with the right to make schemas alone."""
+    database = warehouse.engine("postgres").url.database
+    warehouse.run("postgres", f"GRANT CREATE ON DATABASE {database} TO mallory")
+    warehouse.run(
+        "mallory",
+        "CREATE SCHEMA loader",
+        *statements,
+        "GRANT ALL ON SCHEMA loader TO public",
+        TO_ALL.replace("staging", "loader"),
+    )
+
+
+def test_the_owner_of_a_schema_that_the_search_path_finds_is_not_trusted(warehouse, make_spec, paged):
+    trap = [
+        text.replace("staging.", "loader.") for text in (REGISTRY, TRAP, SPRING.format("_cleanlist_loads"))
+    ]
+    plant_schema_of_the_loader(warehouse, *trap)
+    refused = REFUSED.replace("staging", "loader").format("of 'mallory'")
+    with pytest.raises(LoadConfigurationError, match=rf"{refused}.* name its schema \(staging_schema\)"):
+        load(warehouse.engine("loader"), make_spec(table="leads"), paged([[LEAD]]))
+    assert not warehouse.is_robbed()
+
+
+def test_an_empty_ledger_in_a_schema_that_the_search_path_finds_is_refused(warehouse):
+    warehouse.run("postgres", "GRANT CREATE ON SCHEMA public TO loader")
+    LedgerDatabase(warehouse.engine("loader"), "'ledger'")
+    columns = "(batch_id text, position int, organisation text, person text, api_task_id text)"
+    plant_schema_of_the_loader(warehouse, f"CREATE TABLE loader.cleanlist_contacts {columns}")
+    refused = (
+        r"use loader\.cleanlist_contacts \(of 'mallory'\) as .* name its schema \(\[cleanlist\] ledger_schema"
+    )
+    with pytest.raises(JournalConfigurationError, match=refused):
+        LedgerDatabase(warehouse.engine("loader"), "'ledger'")
+
+
+def test_the_owner_of_a_schema_that_was_named_is_trusted(warehouse):
+    """So whoever is refused can name the schema."""
+    database = warehouse.engine("postgres").url.database
+    warehouse.run("postgres", f"GRANT CREATE ON DATABASE {database} TO dba")
+    warehouse.run("dba", "CREATE SCHEMA loader", REGISTRY.replace("staging.", "loader."))
+    warehouse.run("dba", "GRANT USAGE ON SCHEMA loader TO loader")
+    find = POSTGRESQL.foreign_tables
+    with warehouse.engine("loader").connect() as connection:
+        assert find(connection, "loader", ["_cleanlist_loads"]) == []
+        assert find(connection, None, ["_cleanlist_loads"]) == ["loader._cleanlist_loads (of 'dba')"]
+    for owner in ("loader", "administrator"):
+        warehouse.run("administrator", f"ALTER TABLE loader._cleanlist_loads OWNER TO {owner}")
+        with warehouse.engine("loader").connect() as connection:
+            assert find(connection, None, ["_cleanlist_loads"]) == []
+
+
+def ask(warehouse: Warehouse, role: str = "loader", schema: str | None = "staging") -> object:
     question = queries.Question(queries.Scope(), 7)
-    return queries.ask(warehouse.engine(role), "staging", question, "", datetime.now(UTC))
+    return queries.ask(warehouse.engine(role), schema, question, "", datetime.now(UTC))
+
+
+def test_the_page_of_another_user_than_the_loader_needs_the_name_of_the_schema(warehouse, caplog):
+    warehouse.run("postgres", "ALTER SCHEMA staging OWNER TO loader")
+    make_ledger(warehouse, "loader")
+    warehouse.run("loader", "GRANT SELECT ON ALL TABLES IN SCHEMA staging TO team")
+    assert isinstance(ask(warehouse, "team"), queries.LedgerFigures)
+    warehouse.run("administrator", "ALTER ROLE team SET search_path = staging")
+    assert ask(warehouse, "team", None) is queries.LedgerProblem.UNREADABLE
+    (record,) = caplog.records
+    assert "staging.cleanlist_batches (of 'loader'), " in record.getMessage()
+    assert "name its schema in [cleanlist] ledger_schema if that role owns it" in record.getMessage()
 
 
 def test_the_page_reads_no_planted_view(warehouse, caplog):

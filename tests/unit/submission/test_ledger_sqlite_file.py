@@ -1,10 +1,11 @@
-"""The file of a ledger in SQLite is closed to other users, who could read it and hold its lock."""
+"""The file of a ledger in SQLite is closed to other users, who could read it, hold its lock or plant a journal."""
 
 from __future__ import annotations
 
 import json
 import logging
 import os
+import pwd
 import shutil
 import sqlite3
 import stat
@@ -16,7 +17,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from airflow_provider_cleanlist.submission.errors import JournalError
+from airflow_provider_cleanlist.submission.errors import JournalConfigurationError, JournalError
 from airflow_provider_cleanlist.submission.ledger.database import LedgerDatabase
 from airflow_provider_cleanlist.warehouse.connect import open_engine
 
@@ -105,3 +106,76 @@ def test_the_file_of_a_warehouse_is_its_users(place, umask):
 
     open_engine(Source(), "warehouse").dispose()
     assert mode_of(place / "warehouse.db") == 0o644
+
+
+OPEN = "every user of this host may create files in {}, and with one of them replace the ledger ledger.db: "
+
+
+@pytest.mark.parametrize("umask", [0o022], indirect=True)
+@pytest.mark.parametrize("mode", [0o777, 0o1777])
+@pytest.mark.parametrize("url", ["{}/ledger.db", "file:{}/ledger.db?mode=rw&uri=true", "{}/mine/link.db"])
+def test_a_directory_in_which_all_users_create_files_is_refused(place, umask, mode, url):
+    (place / "mine").mkdir()
+    (place / "mine" / "link.db").symlink_to(place / "ledger.db")
+    place.chmod(mode)
+    with pytest.raises(JournalConfigurationError) as caught:
+        LedgerDatabase(sa.create_engine(f"sqlite:///{url.format(place)}"), "'ledger'")
+    assert str(caught.value).startswith(OPEN.format(place))
+    assert [path.name for path in place.iterdir()] == ["mine"]
+
+
+@pytest.mark.parametrize("umask", [0o022], indirect=True)
+def test_a_connection_to_such_a_directory_touches_nothing(place, umask, monkeypatch):
+    path = place / "ledger.db"
+    use(LedgerDatabase(sa.create_engine(f"sqlite:///{path}"), "'ledger'"))
+    (place / "ledger.db-journal").write_bytes(b"planted")
+    before = path.read_bytes()
+    place.chmod(0o1777)
+    monkeypatch.setenv("AIRFLOW_CONN_LEDGER", json.dumps({"conn_type": "sqlite", "host": str(path)}))
+    with pytest.raises(JournalConfigurationError, match="every user of this host may create files in"):
+        LedgerDatabase.of_connection("ledger")
+    assert (place / "ledger.db-journal").read_bytes() == b"planted"
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("umask", [0o022], indirect=True)
+@pytest.mark.parametrize("mode", [0o700, 0o755, 0o775, 0o2770, 0o1775])
+def test_a_directory_of_a_group_and_a_journal_of_ours_are_used(place, umask, mode):
+    place.chmod(mode)
+    (place / "ledger.db-journal").touch()
+    use(LedgerDatabase(sa.create_engine(f"sqlite:///{place}/ledger.db"), "'ledger'"))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file to somebody else")
+@pytest.mark.parametrize("umask", [0o022], indirect=True)
+@pytest.mark.parametrize("kind", ["journal", "wal"])
+@pytest.mark.parametrize(
+    ("mode", "is_of_group", "owns", "is_trusted"),
+    [
+        (0o755, True, "", False),
+        (0o775, False, "", False),
+        (0o775, True, "", True),
+        (0o755, False, "ledger.db", True),
+        (0o755, False, ".", True),
+    ],
+)
+def test_whose_journal_beside_the_ledger_is_used(place, umask, kind, mode, is_of_group, owns, is_trusted):
+    other = pwd.getpwnam("nobody")
+    path = place / f"ledger.db-{kind}"
+    use(LedgerDatabase(sa.create_engine(f"sqlite:///{place}/ledger.db"), "'ledger'"))
+    os.chown(place, 0, other.pw_gid if is_of_group else 0)
+    if owns:
+        os.chown(place / owns, other.pw_uid, -1)
+    place.chmod(mode)
+    path.touch()
+    os.chown(path, other.pw_uid, -1)
+    engine = sa.create_engine(f"sqlite:///{place}/ledger.db")
+    if is_trusted:
+        use(LedgerDatabase(engine, "'ledger'"))
+        return
+    with pytest.raises(JournalConfigurationError) as caught:
+        LedgerDatabase(engine, "'ledger'")
+    assert str(caught.value).startswith(
+        f"{path} belongs to user {other.pw_uid}, who is neither this user nor "
+    )
+    assert path.exists()
