@@ -17,7 +17,7 @@ def local_path(path: ObjectStoragePath) -> Path | None:
     Args:
         path: The path, with ``file://`` before it or not.
     """
-    return Path(path.path).expanduser() if path.protocol in ("", "file", "local") else None
+    return _in_home(path.path) if path.protocol in ("", "file", "local") else None
 
 
 def local_or_stored(location: str) -> Path | ObjectStoragePath:
@@ -31,11 +31,15 @@ def local_or_stored(location: str) -> Path | ObjectStoragePath:
         ValueError: No installed package knows the URI's scheme.
     """
     if "://" not in location:
-        return Path(location)
+        return _in_home(location)
     from airflow.providers.common.compat.sdk import ObjectStoragePath
 
     path = ObjectStoragePath(location)
     return local_path(path) or path
+
+
+def _in_home(path: str) -> Path:
+    return Path(os.path.expanduser(path))  # noqa: PTH111 - pathlib's raises for names like ~$contacts.csv
 
 
 class NotARegularFileError(OSError):

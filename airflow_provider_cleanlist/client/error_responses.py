@@ -24,6 +24,7 @@ from airflow_provider_cleanlist.wording import counted
 
 HOST_HINT = "Check the host of the connection: is it the Cleanlist API?"
 """Hint for responses that cannot be from Cleanlist."""
+_STATUSES_OF_THE_API = frozenset({400, 401, 402, 403, 404, 409, 413, 422, 429, 500, 502, 503, 504})
 MAX_SCOPES = 50
 """Most scopes that a message names."""
 MAX_LOCATION = 10
@@ -65,19 +66,20 @@ def is_of_the_api(response: Response) -> bool:
     """Return whether an error response is the API's own, which knows what became of the request.
 
     Something in between, such as a load balancer whose connection broke, responds with a page, or with other JSON, to
-    requests that the API has accepted as well: ``{"status": 503, "error": "Service Unavailable"}``, or a ``detail``
-    with a ``title`` beside it. A timeout (408) is only told by those who do not know.
+    requests that the API has accepted as well: ``{"status": 503, "error": "Service Unavailable"}``, or problem details.
 
     Args:
         response: A response with a status of 300 or more.
     """
     body = response.json()
-    if not isinstance(body, dict) or response.status == 408:
+    is_problem = "problem+json" in response.headers.get("content-type", "").lower()
+    if not isinstance(body, dict) or is_problem or response.status not in _STATUSES_OF_THE_API:
         return False
-    error = body.get("error")
+    error, detail = body.get("error"), body.get("detail")
     if isinstance(error, dict):
         return isinstance(error.get("code"), str) and isinstance(error.get("problem"), str)
-    return bool(body.get("detail")) and len(body) == 1
+    is_text = isinstance(detail, str) and bool(detail)
+    return len(body) == 1 and (is_text or (response.status == 422 and isinstance(detail, list)))
 
 
 def client_error(info: errors.ErrorInfo) -> errors.ApiError:

@@ -131,12 +131,12 @@ def json_or_none(body: bytes, depth: int = JSON_DEPTH) -> Any:
 class _Turn:
     """Whose turn it is to parse or write large JSON in this process."""
 
-    lock = threading.Lock()
+    lock = threading.RLock()
 
     @classmethod
     def renew(cls) -> None:
         """Forget the threads of the parent process, one of which may have had its turn."""
-        cls.lock = threading.Lock()
+        cls.lock = threading.RLock()
 
 
 os.register_at_fork(after_in_child=_Turn.renew)

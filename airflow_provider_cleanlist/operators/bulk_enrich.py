@@ -343,7 +343,8 @@ class BulkEnrichOperator(ContactsOperator):
                 f"batch_size must be 1 to {MAX_CONTACTS_PER_REQUEST}, not {batch_size}."
             )
         enrichment_type = not_empty("enrichment_type", self.enrichment_type)
-        limit = not_empty("max_credits", self.max_credits) if self._is_limited else None
+        is_limited = self._is_limited or self.max_credits is not None
+        limit = not_empty("max_credits", self.max_credits) if is_limited else None
         return SubmissionOptions(
             enrichment_type=choice("enrichment_type", enrichment_type, EnrichmentType.PARTIAL),
             batch_size=batch_size,

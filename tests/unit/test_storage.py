@@ -34,6 +34,8 @@ def test_a_home_directory_is_the_one_that_fsspec_reads(
     path.fs.makedirs(path.path)
     assert local_path(path) == tmp_path / "journals"
     assert (tmp_path / "journals").is_dir()
+    assert local_or_stored("~/rejects.csv") == tmp_path / "rejects.csv"
+    assert local_or_stored("~$contacts.csv") == Path("~$contacts.csv")
 
 
 def test_object_storage_is_not_local() -> None:

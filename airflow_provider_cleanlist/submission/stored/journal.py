@@ -240,7 +240,7 @@ class StoredJournal:
         return self._settle(batch.accepted(workflow_id, now, task_ids=task_ids))
 
     def has_workflow(self, workflow_id: str) -> bool:
-        """See :class:`.journal.Journal`."""
+        """See :class:`.journal.Journal`: those of this map index."""
         return any(batch.workflow_id == workflow_id for batch in self.batches)
 
     def settle(self, batch: Batch, workflow_id: str, now: float) -> Batch:

@@ -217,6 +217,15 @@ class TestMoney:
         assert cleanlist_sandbox.ledger.times_submitted() == {}
         assert enrich(contacts=people(3), max_credits=None)["contacts_submitted"] == 3
 
+    def test_a_limit_that_a_cluster_policy_sets_counts(
+        self, cleanlist_sandbox: SandboxServer, enrich: Any, task_instance: Any
+    ) -> None:
+        operator = BulkEnrichOperator(task_id="t", contacts=people(30))
+        operator.max_credits = 10
+        with pytest.raises(CleanlistCreditLimitError):
+            operator.execute(task_instance.context())
+        assert cleanlist_sandbox.ledger.times_submitted() == {}
+
 
 class TestSpending:
     """What was found, and what it cost."""

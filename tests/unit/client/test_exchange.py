@@ -293,7 +293,7 @@ def may_have_been_accepted(it: SendResult) -> bool:
         return it.sent
     if it.status < 300 or (it.status >= 500 and it.status != 503):
         return True
-    return it.status == 408 or (it.status != 429 and b'"detail"' not in it.body and b'"code"' not in it.body)
+    return it.status == 301 or (it.status != 429 and b'"detail"' not in it.body and b'"code"' not in it.body)
 
 
 @given(st.lists(wire_answers(), min_size=1, max_size=30), st.integers(0, 10), st.floats(0.0, 2000.0))

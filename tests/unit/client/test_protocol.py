@@ -265,8 +265,8 @@ REFUSALS = {
 def test_a_refusal_is_never_retried_even_if_it_says_so(
     request_: Request, status: int, kind: type[errors.ApiError], retryable: bool | None
 ) -> None:
-    if status == 408 and request_ is SUBMIT:
-        kind = errors.SubmissionUnknownError
+    if request_ is SUBMIT and status not in {400, 401, 402, 403, 404, 409, 413, 422}:
+        kind = errors.SubmissionUnknownError  # no status that the API documents
     info = failed_with(interpret(request_, newer(status, retryable=retryable, retry_after_ms=5)), kind)
     assert info.status == status
     assert info.retryable is retryable
@@ -300,6 +300,8 @@ FOREIGN: dict[str, Any] = {
     },
     "Tyk": {"error": "There was a problem proxying the request"},
     "Azure": {"error": {"code": "ServiceUnavailable", "message": "Try again later."}},
+    "no text": {"detail": True},
+    "an object": {"detail": {"error": "upstream"}},
 }
 
 
@@ -316,14 +318,24 @@ def test_who_is_not_the_api_does_not_know_whether_it_accepted_a_submission(statu
     "body",
     [
         {"detail": "Insufficient credits"},
-        {"detail": [{"loc": ["body"], "msg": "No."}]},
         {"error": {"code": "insufficient_credits", "problem": "Not enough.", "available_credits": 3}},
     ],
 )
 def test_each_form_of_the_apis_errors_is_a_refusal(body: Any) -> None:
     failed_with(interpret(SUBMIT, answer(402, body)), errors.InsufficientCreditsError)
     backs_off(interpret(SUBMIT, answer(503, body)), 1.0)
-    failed_with(interpret(SUBMIT, answer(408, body)), errors.SubmissionUnknownError)
+    for foreign in (
+        answer(408, body),
+        answer(425, body),
+        answer(503, body, {"content-type": "application/problem+json"}),
+    ):
+        failed_with(interpret(SUBMIT, foreign), errors.SubmissionUnknownError)
+
+
+def test_invalid_contacts_are_a_refusal() -> None:
+    body = {"detail": [{"loc": ["body", "contacts", 0], "msg": "No.", "type": "t"}]}
+    failed_with(interpret(SUBMIT, answer(422, body)), errors.InvalidRequestError)
+    failed_with(interpret(SUBMIT, answer(503, body)), errors.SubmissionUnknownError)
 
 
 # 404 after a repeated DELETE

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from sqlalchemy.dialects import mysql
 
 from airflow_provider_cleanlist.client.enrichment import Contact, EnrichmentType
+from airflow_provider_cleanlist.client.errors import SubmissionUnknownError
 from airflow_provider_cleanlist.client.responses import BulkEnrichment
 from airflow_provider_cleanlist.client.results import WorkflowEnd
 from airflow_provider_cleanlist.contacts.identity import IDENTITY_BYTES, identity, normalise
@@ -38,7 +39,7 @@ from airflow_provider_cleanlist.submission.history import (
     history_of,
     missing_type,
 )
-from airflow_provider_cleanlist.submission.journal import Batch
+from airflow_provider_cleanlist.submission.journal import Batch, BatchRecorder
 from airflow_provider_cleanlist.submission.ledger import person
 from airflow_provider_cleanlist.submission.ledger.database import LedgerDatabase
 from airflow_provider_cleanlist.submission.ledger.journal import LedgerJournal
@@ -586,6 +587,24 @@ def test_max_credits_bounds_what_is_really_sent(ledger: Ledger, limit: int | Non
     with pytest.raises(CleanlistCreditLimitError) if is_bound else nullcontext():
         submission.run(RecordsSource(people))
     assert sent == ([] if is_bound else [("full", 2)])
+
+
+def test_the_answer_to_a_batch_of_another_task_is_not_about_this_one(ledger: Ledger) -> None:
+    first, second = ledger.journal("one"), ledger.journal("two")
+    first.accept(begun(first, [A]), "wf", [], START)
+    log = logging.getLogger(__name__)
+    recorder = BatchRecorder(
+        second, FULL, [B], log=log, clock=ledger.clock, may_send=lambda: None, is_due=lambda _: True
+    )
+    recorder.sending()
+    with pytest.raises(SubmissionUnknownError, match="names workflow wf, which another batch became"):
+        recorder.accepted(BulkEnrichment(workflow_id="wf", task_ids=[]))
+    recorder.lost("SubmissionUnknownError")
+    recorder.end()
+    assert [(batch.state, batch.workflow_id) for batch in ledger.journal("two", try_number=2).batches] == [
+        (BatchState.UNKNOWN, None)
+    ]
+    assert [batch.state for batch in ledger.journal("one", try_number=2).batches] == [BatchState.ACCEPTED]
 
 
 @pytest.mark.parametrize(
