@@ -24,7 +24,8 @@ from airflow_provider_cleanlist.wording import counted
 
 HOST_HINT = "Check the host of the connection: is it the Cleanlist API?"
 """Hint for responses that cannot be from Cleanlist."""
-_STATUSES_OF_THE_API = frozenset({400, 401, 402, 403, 404, 409, 413, 422, 429, 500, 502, 503, 504})
+_REFUSALS = frozenset({400, 401, 402, 403, 404, 409, 413, 422, 503})
+"""Statuses by which the API says that it has accepted nothing; so does 429, whoever sends it."""
 MAX_SCOPES = 50
 """Most scopes that a message names."""
 MAX_LOCATION = 10
@@ -62,8 +63,8 @@ def error_info(request: Request, response: Response, secrets: Sequence[str] = ()
     )
 
 
-def is_of_the_api(response: Response) -> bool:
-    """Return whether an error response is the API's own, which knows what became of the request.
+def is_refusal(response: Response) -> bool:
+    """Return whether an error response is the API's own word that it has accepted nothing.
 
     Something in between, such as a load balancer whose connection broke, responds with a page, or with other JSON, to
     requests that the API has accepted as well: ``{"status": 503, "error": "Service Unavailable"}``, or problem details.
@@ -73,7 +74,7 @@ def is_of_the_api(response: Response) -> bool:
     """
     body = response.json()
     is_problem = "problem+json" in response.headers.get("content-type", "").lower()
-    if not isinstance(body, dict) or is_problem or response.status not in _STATUSES_OF_THE_API:
+    if not isinstance(body, dict) or is_problem or response.status not in _REFUSALS:
         return False
     error, detail = body.get("error"), body.get("detail")
     if isinstance(error, dict):

@@ -256,11 +256,11 @@ def interpret(
     info = error_responses.error_info(request, result, secrets)
     if result.status == 429:
         return _rate_limit(info, limits, jitter)
-    if request.repeat is Repeat.SPENDS_CREDITS and not error_responses.is_of_the_api(result):
+    if request.repeat is Repeat.SPENDS_CREDITS and not error_responses.is_refusal(result):
         return Fail(errors.SubmissionUnknownError(replace(info, hint=None)))
     # whether an informational response precedes success is not known, so it counts as one of the server's errors
     if result.status >= 500 or result.status < 200:
-        return _server_error(request, info, failures, limits, jitter)
+        return _server_error(info, failures, limits, jitter)
     if result.status == 404 and request.repeat is Repeat.DELETES and failures > 0:
         return Ok({}, result.status)
     return Fail(error_responses.client_error(info))
@@ -297,11 +297,7 @@ def _rate_limit(info: errors.ErrorInfo, limits: RetryLimits, jitter: float) -> O
     return RetryAfter(seconds + jitter, blocks_everyone=True, error=error)
 
 
-def _server_error(
-    request: Request, info: errors.ErrorInfo, failures: int, limits: RetryLimits, jitter: float
-) -> Outcome:
-    if info.status != 503 and request.repeat is Repeat.SPENDS_CREDITS:
-        return Fail(errors.SubmissionUnknownError(info))
+def _server_error(info: errors.ErrorInfo, failures: int, limits: RetryLimits, jitter: float) -> Outcome:
     error = errors.ServerError(info)
     if info.retryable is False or failures >= limits.max_retries:
         return Fail(error)
