@@ -95,13 +95,22 @@ def crashing(engine: sa.engine.Engine, steps: int | None) -> Iterator[None]:
             if left[0] < 0:
                 raise Crash
 
-    sa.event.listen(engine, "before_cursor_execute", step)
-    sa.event.listen(engine, "commit", step)
+    with listening(engine, step, step):
+        yield
+
+
+@contextmanager
+def listening(
+    engine: sa.engine.Engine, on_statement: Callable[..., None], on_commit: Callable[..., None]
+) -> Iterator[None]:
+    """Call functions before each statement and each commit; then close all connections."""
+    sa.event.listen(engine, "before_cursor_execute", on_statement)
+    sa.event.listen(engine, "commit", on_commit)
     try:
         yield
     finally:
-        sa.event.remove(engine, "before_cursor_execute", step)
-        sa.event.remove(engine, "commit", step)
+        sa.event.remove(engine, "before_cursor_execute", on_statement)
+        sa.event.remove(engine, "commit", on_commit)
         engine.dispose()
 
 

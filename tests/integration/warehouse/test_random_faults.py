@@ -25,7 +25,7 @@ from airflow_provider_cleanlist.warehouse.naming import TableName
 from airflow_provider_cleanlist.warehouse.plan import Checkpoint
 from airflow_provider_cleanlist.warehouse.spec import LoadSpec
 
-from ...loads import MODES, Crash, Page
+from ...loads import MODES, Crash, Page, listening
 
 pytestmark = pytest.mark.integration
 
@@ -315,14 +315,8 @@ def striking(engine: sa.engine.Engine, fault: Fault | None) -> Iterator[None]:
             connection.connection.dbapi_connection.commit()  # also of one that left the pool
         strike(connection)
 
-    sa.event.listen(engine, "before_cursor_execute", strike)
-    sa.event.listen(engine, "commit", strike_commit)
-    try:
+    with listening(engine, strike, strike_commit):
         yield
-    finally:
-        sa.event.remove(engine, "before_cursor_execute", strike)
-        sa.event.remove(engine, "commit", strike_commit)
-        engine.dispose()
 
 
 def run_to_the_end(warehouse: Warehouse, spec: LoadSpec, run: Run, model: Model) -> Model:
