@@ -82,21 +82,35 @@ def choice(argument: str, value: Any, default: Words) -> Words:
 
 
 def not_empty(argument: str, value: Any) -> Any:
-    """Return an argument that decides what may be spent, unless its template or task output is empty at run time.
+    """Return an argument on which it depends what is paid, unless its template or task output is empty at run time.
 
     Args:
         argument: Its name, for the message.
         value: The argument, see :func:`is_absent`.
 
     Raises:
-        CleanlistConfigurationError: It is absent: what it was to limit would not be limited.
+        CleanlistConfigurationError: It is absent: more would be paid than was meant, or by somebody else.
     """
     if is_absent(value):
         raise CleanlistConfigurationError(
             f"{argument} is empty here: its template or the output of a task has rendered as nothing. Nothing was "
-            "submitted, because it decides what may be spent."
+            "submitted, because it decides what is paid, or by whom."
         )
     return value
+
+
+def not_rendered_away(argument: str, value: Any, is_given: bool) -> Any:
+    """Return an optional argument on which it depends what is paid; None if it was left out.
+
+    Args:
+        argument: Its name, for the message.
+        value: The argument, as it is at run time.
+        is_given: Whether it was given when the DAG was parsed, as a template or otherwise.
+
+    Raises:
+        CleanlistConfigurationError: It was given, and nothing is left of it.
+    """
+    return None if value is None and not is_given else not_empty(argument, value)
 
 
 def unicode_text(text: str) -> str:

@@ -27,6 +27,7 @@ from airflow_provider_cleanlist.xcom import (
     is_absent,
     mapping,
     not_empty,
+    not_rendered_away,
     number,
     seconds,
     whole_number,
@@ -42,6 +43,9 @@ if TYPE_CHECKING:
     from airflow_provider_cleanlist.submission.report import SubmissionOutcome
     from airflow_provider_cleanlist.submission.submit import Submission
     from airflow_provider_cleanlist.waiting.outcome import FailurePolicy
+
+_PAID_BY = ("max_credits", "ledger_conn_id", "cleanlist_conn_id")
+"""Templated arguments whose default pays more, or from another account, than what a template was to say."""
 
 
 class BulkEnrichOperator(ContactsOperator):
@@ -223,7 +227,6 @@ class BulkEnrichOperator(ContactsOperator):
         self.deduplicate = deduplicate
         self.on_invalid_contact = on_invalid_contact
         self.max_credits = max_credits
-        self._is_limited = max_credits is not None
         self.on_unknown_submission = on_unknown_submission
         self.decision_timeout = decision_timeout
         self.decision_notifiers = decision_notifiers
@@ -244,6 +247,7 @@ class BulkEnrichOperator(ContactsOperator):
         self.poll_interval = poll_interval
         self.timeout = timeout
         self.cleanlist_conn_id = cleanlist_conn_id
+        self._given = frozenset(name for name in _PAID_BY if getattr(self, name) is not None)
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Submit what no earlier attempt has submitted, wait if asked to, and return the result as described above."""
@@ -343,8 +347,7 @@ class BulkEnrichOperator(ContactsOperator):
                 f"batch_size must be 1 to {MAX_CONTACTS_PER_REQUEST}, not {batch_size}."
             )
         enrichment_type = not_empty("enrichment_type", self.enrichment_type)
-        is_limited = self._is_limited or self.max_credits is not None
-        limit = not_empty("max_credits", self.max_credits) if is_limited else None
+        limit, *_ = [not_rendered_away(name, getattr(self, name), name in self._given) for name in _PAID_BY]
         return SubmissionOptions(
             enrichment_type=choice("enrichment_type", enrichment_type, EnrichmentType.PARTIAL),
             batch_size=batch_size,

@@ -68,6 +68,17 @@ class JournalOrganisationError(JournalError):
     """This run and task has submitted contacts for another organisation."""
 
 
+class WorkflowTakenError(JournalError):
+    """Another batch became that workflow, so this one did not.
+
+    Args:
+        workflow_id: The workflow.
+    """
+
+    def __init__(self, workflow_id: str) -> None:
+        super().__init__(f"another batch became workflow {workflow_id}")
+
+
 class UndecidedError(Exception):
     """Nobody has decided about contacts of unknown outcome, and the user wants a person to be asked.
 

@@ -24,7 +24,7 @@ from airflow_provider_cleanlist.client.enrichment import EnrichmentType
 from airflow_provider_cleanlist.client.responses import BulkEnrichment
 from airflow_provider_cleanlist.contacts.identity import IDENTITY_BYTES
 from airflow_provider_cleanlist.input_limits import ID_CHARACTERS
-from airflow_provider_cleanlist.submission.errors import JournalCorruptError, JournalError
+from airflow_provider_cleanlist.submission.errors import JournalCorruptError, JournalError, WorkflowTakenError
 from airflow_provider_cleanlist.submission.history import (
     BatchState,
     ContactHistory,
@@ -313,15 +313,16 @@ class Journal(Protocol):
         """Record the intent to send a rejected batch of this attempt once more, as :meth:`begin`."""
 
     def accept(self, batch: Batch, workflow_id: str, task_ids: Sequence[str], now: float) -> Batch:
-        """Record that Cleanlist accepted a batch of this attempt as a workflow. Raises as :meth:`begin`."""
+        """Record that Cleanlist accepted a batch of this attempt as a workflow. Raises what :meth:`begin` does.
 
-    def has_workflow(self, workflow_id: str) -> bool:
-        """Return whether a batch that is recorded here became a workflow. Raises as :meth:`histories`."""
+        Raises:
+            WorkflowTakenError: Another batch that is recorded here became that workflow.
+        """
 
     def settle(self, batch: Batch, workflow_id: str, now: float) -> Batch:
         """Record that, by its webhook, an earlier attempt's batch of unknown outcome was accepted.
 
-        Raises as :meth:`begin`.
+        Raises as :meth:`accept`.
         """
 
     def reject(self, batch: Batch, note: str, now: float) -> Batch:
@@ -447,10 +448,11 @@ class BatchRecorder:
         if self._batch is None:
             raise AssertionError("a batch was accepted without a recorded intent")
         try:
-            if self._journal.has_workflow(answer.workflow_id):
-                problem = f"the response names workflow {answer.workflow_id}, which another batch became"
-                raise errors.SubmissionUnknownError(errors.ErrorInfo("submit the bulk enrichment", problem))
             self._journal.accept(self._batch, answer.workflow_id, answer.task_ids, self._clock())
+        except WorkflowTakenError:
+            problem = f"the response names workflow {answer.workflow_id}, which another batch became"
+            info = errors.ErrorInfo("submit the bulk enrichment", problem)
+            raise errors.SubmissionUnknownError(info) from None
         except JournalError as error:
             text = (
                 f"Cleanlist accepted {counted(self._batch.size, 'contact')} as workflow {answer.workflow_id}, but that "

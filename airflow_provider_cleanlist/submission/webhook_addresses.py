@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
@@ -15,6 +16,7 @@ from airflow_provider_cleanlist.exceptions import CleanlistConfigurationError
 from airflow_provider_cleanlist.inbox.inbox import Inbox, InboxUnavailableError, announce
 from airflow_provider_cleanlist.inbox.settings import URL_PREFIX, WEBHOOK_PATH
 from airflow_provider_cleanlist.inbox.tokens import TOKEN_LIFE_SECONDS, batch_name, parse_secrets, sign
+from airflow_provider_cleanlist.submission.errors import WorkflowTakenError
 from airflow_provider_cleanlist.submission.journal import Batch, Journal
 from airflow_provider_cleanlist.task_log import TaskLog
 from airflow_provider_cleanlist.wording import counted
@@ -88,18 +90,15 @@ class WebhookAddresses:
         """
         settled: list[str] = []
         batches = list(journal.batches)
-        taken = {batch.workflow_id for batch in batches}
         for index, batch in enumerate(batches):
             if not batch.is_unknown:
                 continue
             name = self.name(batch.identities, batches[:index])
             workflow_id = inbox.workflow_of(name)
-            if workflow_id is None or workflow_id in taken:
-                continue
-            if inbox.batch_of(workflow_id) in (None, name):
-                journal.settle(batch, workflow_id, now)
-                taken.add(workflow_id)
-                settled.append(workflow_id)
+            if workflow_id is not None and inbox.batch_of(workflow_id) in (None, name):
+                with suppress(WorkflowTakenError):
+                    journal.settle(batch, workflow_id, now)
+                    settled.append(workflow_id)
         return settled
 
     def settle_from_inbox(self, journal: Journal, log: TaskLog) -> None:

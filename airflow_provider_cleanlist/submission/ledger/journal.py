@@ -24,6 +24,7 @@ from airflow_provider_cleanlist.submission.errors import (
     JournalError,
     JournalOrganisationError,
     JournalTakenOverError,
+    WorkflowTakenError,
     not_known_here,
     other_organisation,
 )
@@ -184,12 +185,6 @@ class LedgerJournal:
     def accept(self, batch: Batch, workflow_id: str, task_ids: Sequence[str], now: float) -> Batch:
         """See :class:`.journal.Journal`. It happened, so it is recorded even if another attempt has taken over."""
         return self._record(batch.accepted(workflow_id, now, task_ids=task_ids))
-
-    def has_workflow(self, workflow_id: str) -> bool:
-        """See :class:`.journal.Journal`."""
-        batches = self._tables.batches
-        query = sa.select(batches.c.workflow_id).where(batches.c.workflow_id == workflow_id).limit(1)
-        return self.database.run(lambda connection: connection.execute(query).first() is not None)
 
     def settle(self, batch: Batch, workflow_id: str, now: float) -> Batch:
         """See :class:`.journal.Journal`."""
@@ -376,7 +371,11 @@ class LedgerJournal:
         }
         change = batches.update().where(may_change).values(changed_at=moment(batch.changed_at), **values)
         is_there = sa.select(batches.c.batch_id).where(is_it)
-        if not connection.execute(change).rowcount and connection.execute(is_there).first() is None:
+        try:
+            is_changed = connection.execute(change).rowcount
+        except sa.exc.IntegrityError:  # a workflow stands once in the table
+            raise WorkflowTakenError(str(batch.workflow_id)) from None
+        if not is_changed and connection.execute(is_there).first() is None:
             raise JournalError("the row of a batch is missing in cleanlist_batches; somebody has deleted it")
         if batch.state is BatchState.ACCEPTED and len(batch.task_ids) == batch.size:
             self._statements.keep_task_ids(connection, batch.batch_id, batch.task_ids)

@@ -236,7 +236,7 @@ def ledger_tables(schema: str | None) -> LedgerTables:
         column("phones_found", integer),
         column("credits_spent", integer),
         sa.Index("cleanlist_batches_task", "task_key"),
-        sa.Index("cleanlist_batches_workflow", "workflow_id"),
+        sa.Index("cleanlist_batches_workflow", "workflow_id", unique=True),
         sa.Index("cleanlist_batches_submitted", "organisation", "submitted_at"),
     )
     contacts = table(

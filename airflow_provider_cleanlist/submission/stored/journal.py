@@ -26,6 +26,7 @@ from airflow_provider_cleanlist.submission.errors import (
     JournalError,
     JournalOrganisationError,
     JournalUnavailableError,
+    WorkflowTakenError,
     other_organisation,
 )
 from airflow_provider_cleanlist.submission.history import (
@@ -236,18 +237,16 @@ class StoredJournal:
         return Intent(self._confirmed(self._settle(again)))
 
     def accept(self, batch: Batch, workflow_id: str, task_ids: Sequence[str], now: float) -> Batch:
-        """See :class:`.journal.Journal`."""
+        """See :class:`.journal.Journal`: of the others, the batches of this map index are known."""
+        self._check_workflow(workflow_id)
         return self._settle(batch.accepted(workflow_id, now, task_ids=task_ids))
-
-    def has_workflow(self, workflow_id: str) -> bool:
-        """See :class:`.journal.Journal`: those of this map index."""
-        return any(batch.workflow_id == workflow_id for batch in self.batches)
 
     def settle(self, batch: Batch, workflow_id: str, now: float) -> Batch:
         """See :class:`.journal.Journal`.
 
         If that attempt still runs and overwrites the record, the batch is unknown again, which never sends anything.
         """
+        self._check_workflow(workflow_id)
         accepted = batch.accepted(workflow_id, now, note=SETTLED_BY_WEBHOOK)
         self._replace(batch, accepted)
         self._index.accept(accepted)
@@ -282,6 +281,10 @@ class StoredJournal:
     def keep_source_rows(self, rows: Iterable[tuple[str, bytes]]) -> None:
         """See :class:`.journal.Journal`."""
         raise JournalConfigurationError(NO_LEDGER.format(argument="id_column"))
+
+    def _check_workflow(self, workflow_id: str) -> None:
+        if any(batch.workflow_id == workflow_id for batch in self.batches):
+            raise WorkflowTakenError(workflow_id)
 
     def _confirmed(self, batch: Batch) -> Batch:
         try:

@@ -204,7 +204,9 @@ class TestMoney:
         assert sum(cleanlist_sandbox.ledger.times_submitted().values()) == 3
 
     @pytest.mark.parametrize("empty", [None, "None", "", "  "])
-    @pytest.mark.parametrize("argument", ["max_credits", "enrichment_type"])
+    @pytest.mark.parametrize(
+        "argument", ["max_credits", "enrichment_type", "ledger_conn_id", "cleanlist_conn_id"]
+    )
     def test_what_decides_about_money_may_not_render_as_nothing(
         self, enrich: Any, cleanlist_sandbox: SandboxServer, task_instance: Any, argument: str, empty: Any
     ) -> None:

@@ -19,6 +19,7 @@ from airflow_provider_cleanlist.submission.errors import (
     JournalConfigurationError,
     JournalTakenOverError,
     JournalUnavailableError,
+    WorkflowTakenError,
 )
 from airflow_provider_cleanlist.submission.history import ContactHistory, PersonDecision
 from airflow_provider_cleanlist.submission.ledger import tables as tables_module
@@ -154,6 +155,30 @@ class TestManyAtOnce:
             server.kind != "sqlite"
         ):  # whose one lock may stay with the first process until it has written everything
             assert len(server.query("SELECT DISTINCT map_index FROM cleanlist_batches")) == 2
+
+    def test_one_answer_for_two_tasks_at_the_same_moment_is_recorded_once(
+        self, server: Any, identities: Make
+    ) -> None:
+        persons = identities(40)
+
+        def accept(start: Any, number: int) -> None:
+            journal = server.journal(run=f"r{number}")
+            for position in range(20):
+                batch = journal.begin(
+                    [persons[20 * number + position]], "full", journal._clock(), is_new
+                ).batch
+                start.wait()
+                try:
+                    journal.accept(batch, f"wf-{position}", ["t"], journal._clock())
+                except WorkflowTakenError:
+                    journal.lose(batch, "SubmissionUnknownError", journal._clock())
+
+        server.open()
+        in_processes(2, accept)
+        found = server.query(
+            "SELECT state, COUNT(*), COUNT(DISTINCT workflow_id) FROM cleanlist_batches GROUP BY state"
+        )
+        assert sorted(found) == [("accepted", 20, 20), ("unknown", 20, 0)]
 
     def test_forty_mapped_tasks_open_at_once(self, server: Any) -> None:
         server.open()

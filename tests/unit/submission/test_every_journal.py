@@ -33,6 +33,7 @@ from airflow_provider_cleanlist.submission.errors import (
     JournalError,
     JournalOrganisationError,
     JournalTakenOverError,
+    WorkflowTakenError,
 )
 from airflow_provider_cleanlist.submission.history import (
     IN_FLIGHT_SECONDS,
@@ -304,7 +305,7 @@ def test_a_token_that_vanishes_allows_nothing(task: Task, outcome: str, history:
         journal = task.attempt(token=token)
         batch = begun(journal, (A, B)[number], now=START + number)
         if outcome == "accept":
-            journal.accept(batch, "wf", [], START + number)
+            journal.accept(batch, f"wf-{number}", [], START + number)
         else:
             getattr(journal, outcome)(batch, "why", START + number)
     journal = task.attempt()
@@ -319,6 +320,27 @@ def test_an_unknown_batch_under_a_token_that_vanished_can_be_settled(task: Task)
     journal.settle(journal.batches[0], "wf", START + 1)
     for token in ("", "again"):
         assert [batch.workflow_id for batch in task.attempt(token=token).batches] == ["wf"]
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        lambda journal, batch, workflow_id: journal.accept(batch, workflow_id, [], START + 2),
+        lambda journal, batch, workflow_id: journal.settle(batch, workflow_id, START + 2),
+    ],
+    ids=["accept", "settle"],
+)
+def test_a_workflow_is_recorded_for_one_batch(
+    task: Task, record: Callable[[Journal, Batch, str], Batch]
+) -> None:
+    journal = task.attempt()
+    journal.accept(begun(journal, A), "wf", [], START)
+    batch = begun(journal, B, now=START + 1)
+    with pytest.raises(WorkflowTakenError, match="another batch became workflow wf"):
+        record(journal, batch, "wf")
+    assert [item.state for item in journal.batches] == [BatchState.ACCEPTED, BatchState.INTENT]
+    record(journal, batch, "another")
+    assert [item.workflow_id for item in task.attempt().batches] == ["wf", "another"]
 
 
 def test_a_token_that_returns_counts_what_came_after_its_first_use(task: Task) -> None:
@@ -355,7 +377,7 @@ def test_a_clock_that_was_set_back_buys_nothing_again(task: Task, back: float) -
     for number, (token, contact) in enumerate((("", A), ("first", B), ("second", C), ("", D))):
         task.now = START - number * back
         journal = task.attempt(token=token)
-        journal.accept(begun(journal, contact, now=task.now), "wf", [], task.now)
+        journal.accept(begun(journal, contact, now=task.now), f"wf-{number}", [], task.now)
     for now in (START - 4 * back, START):
         task.now = now
         assert list(task.attempt().histories([A, B, C, D])) == [SUBMITTED] * 4
@@ -807,7 +829,7 @@ class TestMapIndexes:
         journal.lose(begun(journal, A, now=START), "502", START + 500)
         for index, moment, contact in ((1, START + 10, B), (2, START - 7_200, C)):
             other = task.attempt(index, token="second")
-            other.accept(begun(other, contact, now=moment), "wf", [], moment)
+            other.accept(begun(other, contact, now=moment), f"wf-{index}", [], moment)
         assert list(task.attempt(0, token="first").histories([B, C, D])) == [SUBMITTED, SUBMITTED, NOTHING]
 
     def test_what_another_index_submitted_under_a_token_is_known_without_one(self, task: Task) -> None:

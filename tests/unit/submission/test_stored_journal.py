@@ -194,8 +194,8 @@ class TestDamage:
     def test_a_lost_record_is_damage(self) -> None:
         store = JsonStore()
         journal = opened(store)
-        for _ in range(3):
-            journal.accept(begun(journal, [A], "partial", 1.0), "wf", [], 2.0)
+        for number in range(3):
+            journal.accept(begun(journal, [A], "partial", 1.0), f"wf-{number}", [], 2.0)
         del store.texts[SECOND]
         with pytest.raises(JournalCorruptError, match="batch record 1 of 3 is missing"):
             opened(store.next_try())
@@ -308,7 +308,7 @@ def test_a_journal_survives_any_history(
             journal = opened(store)
         batch = begun(journal, identities, "partial", 1.0)
         if state is BatchState.ACCEPTED:
-            journal.accept(batch, "wf", ["t"], 2.0)
+            journal.accept(batch, f"wf-{number}", ["t"], 2.0)
         elif state is BatchState.REJECTED:
             journal.reject(batch, "note", 2.0)
         elif state is BatchState.UNKNOWN:
