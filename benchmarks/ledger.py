@@ -153,7 +153,7 @@ def measure(database: Any, server: Any, contacts: int, known: int) -> None:
         histories = asking(lambda part=part: journal.histories(part))
         due += [person for person, history in zip(part, histories, strict=True) if is_due(history)]
     for number, part in enumerate(parts(due, BATCH_SIZE)):
-        batch = intents(lambda part=part: journal.begin(part, "partial", time.time(), is_due)).batch
+        batch = intents(lambda part=part: journal.begin(part, "partial", time.time(), is_due))
         ids = [f"{number:08x}-0000-4000-8000-{position:012x}" for position in range(len(part))]
         answers(
             lambda batch=batch, ids=ids, number=number: journal.accept(batch, f"w{number}", ids, time.time())

@@ -231,18 +231,16 @@ def token_hash(token: str | None) -> str:
     return hashlib.blake2b(token.encode(), digest_size=6).hexdigest() if token else ""
 
 
-@dataclass(frozen=True, slots=True)
-class Intent:
-    """What :meth:`Journal.begin` recorded.
+class ContactsNotDueError(Exception):
+    """Somebody else has submitted contacts of the batch in the meantime; nothing was recorded, and nothing sent.
 
-    Attributes:
-        batch: The batch whose request may leave; None when some of its contacts are no longer due, and nothing was
-            recorded.
-        not_due: Positions of these contacts.
+    Args:
+        positions: Their positions in the batch.
     """
 
-    batch: Batch | None
-    not_due: Sequence[int] = ()
+    def __init__(self, positions: Sequence[int]) -> None:
+        super().__init__(f"no longer due: {counted(len(positions), 'contact')} of the batch")
+        self.positions = frozenset(positions)
 
 
 class Journal(Protocol):
@@ -292,7 +290,7 @@ class Journal(Protocol):
         enrichment_type: str,
         now: float,
         is_due: Callable[[ContactHistory], bool],
-    ) -> Intent:
+    ) -> Batch:
         """Record the intent to submit a batch. Its request may leave once this has returned.
 
         Where others may have submitted contacts of the batch since :meth:`histories`, the histories are read again and
@@ -305,11 +303,12 @@ class Journal(Protocol):
             is_due: Whether a contact still has to be submitted.
 
         Raises:
+            ContactsNotDueError: Some of the contacts are not due any more.
             JournalUnavailableError: The intent cannot be recorded.
             JournalTakenOverError: Another attempt of the task has taken over.
         """
 
-    def reopen(self, batch: Batch, now: float, is_due: Callable[[ContactHistory], bool]) -> Intent:
+    def reopen(self, batch: Batch, now: float, is_due: Callable[[ContactHistory], bool]) -> Batch:
         """Record the intent to send a rejected batch of this attempt once more, as :meth:`begin`."""
 
     def accept(self, batch: Batch, workflow_id: str, task_ids: Sequence[str], now: float) -> Batch:
@@ -359,18 +358,6 @@ class Journal(Protocol):
             JournalConfigurationError: The journal is not a ledger.
             JournalUnavailableError: It cannot be recorded.
         """
-
-
-class ContactsNotDueError(Exception):
-    """Contacts of the batch were submitted by somebody else before its request could leave; nothing was sent.
-
-    Args:
-        positions: Their positions in the batch.
-    """
-
-    def __init__(self, positions: Sequence[int]) -> None:
-        super().__init__(f"no longer due: {counted(len(positions), 'contact')} of the batch")
-        self.positions = frozenset(positions)
 
 
 class BatchRecorder:
@@ -423,15 +410,10 @@ class BatchRecorder:
         """
         self._may_send()
         self._signals.hold()
-        intent = self._intent()
-        if intent.batch is None:
-            raise ContactsNotDueError(intent.not_due)
-        self._batch = intent.batch
-
-    def _intent(self) -> Intent:
-        if self._batch is not None:
-            return self._journal.reopen(self._batch, self._clock(), self._is_due)
-        return self._journal.begin(self._identities, self._type, self._clock(), self._is_due)
+        if self._batch is None:
+            self._batch = self._journal.begin(self._identities, self._type, self._clock(), self._is_due)
+        else:
+            self._batch = self._journal.reopen(self._batch, self._clock(), self._is_due)
 
     def not_accepted(self) -> None:
         """Record that the last request was not accepted; it will be sent again later."""

@@ -54,7 +54,7 @@ with DAG("journal", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=UTC)):
         for first in range(0, contacts, BATCH):
             numbers = range(first, min(first + BATCH, contacts))
             identities = [number.to_bytes(IDENTITY_BYTES, "big") for number in numbers]
-            batch = journal.begin(identities, "partial", time.time(), lambda _: True).batch
+            batch = journal.begin(identities, "partial", time.time(), lambda _: True)
             task_ids = [f"0b0f9c0e-6a53-4f52-8c8b-{number:012d}" for number in range(len(identities))]
             journal.accept(batch, f"public_bulk_{first:036d}", task_ids, time.time())
         writing = time.perf_counter() - started

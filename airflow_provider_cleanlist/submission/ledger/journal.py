@@ -35,7 +35,12 @@ from airflow_provider_cleanlist.submission.history import (
     decision_of,
     recorded_type,
 )
-from airflow_provider_cleanlist.submission.journal import SETTLED_BY_WEBHOOK, Batch, Intent, token_hash
+from airflow_provider_cleanlist.submission.journal import (
+    SETTLED_BY_WEBHOOK,
+    Batch,
+    ContactsNotDueError,
+    token_hash,
+)
 from airflow_provider_cleanlist.submission.ledger.database import ROWS_AT_ONCE, LedgerDatabase, chunks, moment
 from airflow_provider_cleanlist.submission.ledger.histories import Asking, LedgerHistories, read_decision
 from airflow_provider_cleanlist.submission.ledger.statements import BatchStatements
@@ -150,7 +155,7 @@ class LedgerJournal:
         enrichment_type: str,
         now: float,
         is_due: Callable[[ContactHistory], bool],
-    ) -> Intent:
+    ) -> Batch:
         """See :class:`.journal.Journal`."""
         batch = Batch(
             len(self._batches),
@@ -161,26 +166,22 @@ class LedgerJournal:
             batch_id=uuid.uuid4().hex,
             submitted_at=self._next_moment(now),
         )
-        not_due = self.database.run(lambda connection: self._insert(connection, batch, identities, is_due))
-        if not_due:
-            return Intent(None, not_due)
+        self.database.run(lambda connection: self._insert(connection, batch, identities, is_due))
         self._batches.append(batch)
-        return Intent(batch)
+        return batch
 
-    def reopen(self, batch: Batch, now: float, is_due: Callable[[ContactHistory], bool]) -> Intent:
+    def reopen(self, batch: Batch, now: float, is_due: Callable[[ContactHistory], bool]) -> Batch:
         """See :class:`.journal.Journal`. Somebody else may have submitted the batch's contacts in the meantime."""
         again = replace(batch, state=BatchState.INTENT, note="", changed_at=now)
 
-        def reopen(connection: Connection) -> Sequence[int]:
+        def reopen(connection: Connection) -> None:
             self.database.lock(connection, self.organisation)
             self._check_ownership(connection, batch.batch_id)
-            not_due = self._not_due(connection, batch, list(batch.contacts()), is_due)
-            if not not_due:
-                self._update(connection, again)
-            return not_due
+            self._check_due(connection, batch, list(batch.contacts()), is_due)
+            self._update(connection, again)
 
-        not_due = self.database.run(reopen)
-        return Intent(None, not_due) if not_due else Intent(self._kept(again))
+        self.database.run(reopen)
+        return self._kept(again)
 
     def accept(self, batch: Batch, workflow_id: str, task_ids: Sequence[str], now: float) -> Batch:
         """See :class:`.journal.Journal`. It happened, so it is recorded even if another attempt has taken over."""
@@ -315,13 +316,12 @@ class LedgerJournal:
         batch: Batch,
         identities: Sequence[bytes],
         is_due: Callable[[ContactHistory], bool],
-    ) -> Sequence[int]:
-        """Record an intent unless some of its contacts are no longer due, and return the positions of those."""
+    ) -> None:
+        """Record an intent unless some of its contacts are no longer due."""
         self.database.lock(connection, self.organisation)
         if self._check_ownership(connection, batch.batch_id):
-            return ()  # committed by an attempt at this transaction whose confirmation was lost
-        if not_due := self._not_due(connection, batch, identities, is_due):
-            return not_due
+            return  # committed by an attempt at this transaction whose confirmation was lost
+        self._check_due(connection, batch, identities, is_due)
         kind = EnrichmentType(batch.enrichment_type)
         connection.execute(
             self._tables.batches.insert().values(
@@ -340,18 +340,18 @@ class LedgerJournal:
         )
         persons = [contact.hex() for contact in identities]
         self._statements.insert(connection, batch.batch_id, self.organisation, persons)
-        return ()
 
-    def _not_due(
+    def _check_due(
         self,
         connection: Connection,
         batch: Batch,
         identities: Sequence[bytes],
         is_due: Callable[[ContactHistory], bool],
-    ) -> Sequence[int]:
-        """Return the positions of those who are not due any more, whatever is known of the batch itself."""
+    ) -> None:
+        """Raise if some of the contacts are not due any more, whatever is known of the batch itself."""
         histories = self._histories.of(connection, identities, moment(self._clock()), without=batch.batch_id)
-        return [position for position, history in enumerate(histories) if not is_due(history)]
+        if not_due := [position for position, history in enumerate(histories) if not is_due(history)]:
+            raise ContactsNotDueError(not_due)
 
     def _record(self, batch: Batch) -> Batch:
         self.database.run(lambda connection: self._update(connection, batch))

@@ -41,7 +41,6 @@ from airflow_provider_cleanlist.submission.journal import (
     JOURNAL_VERSION,
     SETTLED_BY_WEBHOOK,
     Batch,
-    Intent,
     token_hash,
 )
 from airflow_provider_cleanlist.submission.stored.stores import JournalStore
@@ -217,7 +216,7 @@ class StoredJournal:
         enrichment_type: str,
         now: float,
         is_due: Callable[[ContactHistory], bool],
-    ) -> Intent:
+    ) -> Batch:
         """See :class:`.journal.Journal`. Only this task writes here, so every contact that was due still is."""
         number, part = len(self._own), self._store.parts[-1]
         self._latest = now if now >= self._latest else self._latest + LATER
@@ -229,12 +228,12 @@ class StoredJournal:
         header = {"version": JOURNAL_VERSION, "batches": number + 1, "organisation": self._organisation}
         self._write(f"{self._prefix}.{part}", header)
         self._own.append(batch)
-        return Intent(self._confirmed(batch))
+        return self._confirmed(batch)
 
-    def reopen(self, batch: Batch, now: float, is_due: Callable[[ContactHistory], bool]) -> Intent:
+    def reopen(self, batch: Batch, now: float, is_due: Callable[[ContactHistory], bool]) -> Batch:
         """See :class:`.journal.Journal`."""
         again = replace(batch, state=BatchState.INTENT, note="", changed_at=now)
-        return Intent(self._confirmed(self._settle(again)))
+        return self._confirmed(self._settle(again))
 
     def accept(self, batch: Batch, workflow_id: str, task_ids: Sequence[str], now: float) -> Batch:
         """See :class:`.journal.Journal`: of the others, the batches of this map index are known."""

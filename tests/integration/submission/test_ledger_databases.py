@@ -22,6 +22,7 @@ from airflow_provider_cleanlist.submission.errors import (
     WorkflowTakenError,
 )
 from airflow_provider_cleanlist.submission.history import ContactHistory, PersonDecision
+from airflow_provider_cleanlist.submission.journal import ContactsNotDueError
 from airflow_provider_cleanlist.submission.ledger import tables as tables_module
 from airflow_provider_cleanlist.submission.ledger.database import RETRY_PAUSES, LedgerDatabase
 from airflow_provider_cleanlist.submission.ledger.journal import LedgerJournal
@@ -139,13 +140,15 @@ class TestManyAtOnce:
             while mine:
                 batch, mine = mine[:50], mine[50:]
                 while batch:
-                    intent = journal.begin(batch, "partial", journal._clock(), is_new)
-                    if intent.batch is not None:
-                        journal.accept(intent.batch, intent.batch.batch_id, [], journal._clock())
+                    try:
+                        begun = journal.begin(batch, "partial", journal._clock(), is_new)
+                    except ContactsNotDueError as error:
+                        batch = [
+                            person for position, person in enumerate(batch) if position not in error.positions
+                        ]
+                    else:
+                        journal.accept(begun, begun.batch_id, [], journal._clock())
                         break
-                    batch = [
-                        person for position, person in enumerate(batch) if position not in intent.not_due
-                    ]
 
         server.open()
         in_processes(2, write)
@@ -164,9 +167,7 @@ class TestManyAtOnce:
         def accept(start: Any, number: int) -> None:
             journal = server.journal(run=f"r{number}")
             for position in range(20):
-                batch = journal.begin(
-                    [persons[20 * number + position]], "full", journal._clock(), is_new
-                ).batch
+                batch = journal.begin([persons[20 * number + position]], "full", journal._clock(), is_new)
                 start.wait()
                 try:
                     journal.accept(batch, f"wf-{position}", ["t"], journal._clock())
@@ -196,14 +197,14 @@ class TestManyAtOnce:
 
     def test_who_takes_over_stops_the_earlier_attempt(self, server: Any, identities: Make) -> None:
         first = server.journal()
-        batch = first.begin(identities(2), "full", 100.0, is_new).batch
+        batch = first.begin(identities(2), "full", 100.0, is_new)
         second = server.journal(try_number=2)
         with pytest.raises(JournalTakenOverError):
             first.begin(identities(5)[3:], "full", 101.0, is_new)
         rejected = first.reject(batch, "429", 102.0)
         with pytest.raises(JournalTakenOverError):
             first.reopen(rejected, 103.0, is_new)
-        assert second.begin(identities(5)[3:], "full", 104.0, is_new).batch is not None
+        second.begin(identities(5)[3:], "full", 104.0, is_new)
         first.accept(rejected, "wf", ["a", "b"], 105.0)  # it happened, whoever writes now
         assert server.query("SELECT state, workflow_id FROM cleanlist_batches ORDER BY submitted_at") == [
             ("accepted", "wf"),
@@ -244,7 +245,7 @@ class TestTexts:
     def test_the_longest_texts_fit(self, server: Any, identities: Make) -> None:
         longest = "🙂" * 250
         journal = server.journal(dag=longest, run=longest, task=longest, organisation="ö" * 200)
-        batch = journal.begin(identities(1), "phone_only", 1.0, is_new).batch
+        batch = journal.begin(identities(1), "phone_only", 1.0, is_new)
         journal.lose(batch, "é" * 300, 2.0)
         journal.accept(batch, "w" * 512, ["t" * 200], 2.0)
         journal.keep_source_rows([("🙂" * 200, identities(1)[0])])
@@ -272,7 +273,7 @@ class TestEnds:
     def test_two_that_record_the_same_ends_at_once(self, server: Any, identities: Make) -> None:
         journal = server.journal()
         for number, person in enumerate(identities(60)):
-            batch = journal.begin([person], "full", float(number), is_new).batch
+            batch = journal.begin([person], "full", float(number), is_new)
             journal.accept(batch, f"wf-{number}", [], float(number))
         ends = [WorkflowEnd(f"wf-{number}", "completed", 1, 1) for number in range(60)]
 
@@ -333,9 +334,9 @@ class Faults:
 
 def step(journal: LedgerJournal, name: str, persons: Sequence[bytes], prepared: Any) -> Any:
     if name == "begin":
-        return journal.begin(persons, "full", 10.0, is_new).batch
+        return journal.begin(persons, "full", 10.0, is_new)
     if name == "reopen":
-        return journal.reopen(prepared, 10.0, is_new).batch
+        return journal.reopen(prepared, 10.0, is_new)
     if name == "accept":
         return journal.accept(prepared, "wf", [f"t{number}" for number in range(len(persons))], 11.0)
     return getattr(journal, name)(prepared, "why", 11.0)
@@ -360,7 +361,7 @@ class TestContactsOfBatch:
         persons, count = identities(2 * len(self.IDS)), len(self.IDS)
         plain = [f"t{number}" for number in range(count)]
         for workflow, part, ids in (("w1", persons[:count], plain), ("w2", persons[count:], self.IDS)):
-            journal.accept(journal.begin(part, "full", 1.0, is_new).batch, workflow, ids, 2.0)
+            journal.accept(journal.begin(part, "full", 1.0, is_new), workflow, ids, 2.0)
         found = list(journal.database.contacts_of(["w1", "w2"]))
         assert [contact.person for contact in found] == [person.hex() for person in persons]
         assert [contact.api_task_id for contact in found] == [*plain, *self.IDS]
@@ -411,7 +412,7 @@ class TestLostConnections:
             fresh = server.journal(database)
             if name == "begin":
                 return fresh, None
-            batch = fresh.begin(persons, "full", 1.0, is_new).batch
+            batch = fresh.begin(persons, "full", 1.0, is_new)
             return fresh, fresh.reject(batch, "429", 2.0) if name == "reopen" else batch
 
         persons = identities(30)
@@ -479,7 +480,7 @@ class TestLocks:
             ):
                 journal.begin(identities(1), "full", 1.0, is_new)
             holder.rollback()
-        assert journal.begin(identities(1), "full", 1.0, is_new).batch is not None
+        journal.begin(identities(1), "full", 1.0, is_new)
 
     def test_a_writer_that_falls_silent_loses_the_lock(
         self, server: Any, identities: Make, monkeypatch: pytest.MonkeyPatch
@@ -498,13 +499,13 @@ class TestLocks:
             return True
 
         def begin() -> None:
-            ended.append(silent.begin(identities(1), "full", 1.0, stall).batch)
+            ended.append(silent.begin(identities(1), "full", 1.0, stall))
 
         thread = threading.Thread(target=begin)
         thread.start()
         assert holds.wait(30)
         monkeypatch.setattr(tables_module, "LOCK_PATIENCE_SECONDS", 20)
-        assert other.begin(identities(1), "full", 1.0, is_new).batch is not None
+        other.begin(identities(1), "full", 1.0, is_new)
         may_go_on.set()
         thread.join(30)
         assert ended[0] is not None
@@ -519,7 +520,7 @@ class TestLocks:
             server.run(f"ALTER DATABASE {name} SET default_transaction_isolation TO 'repeatable read'")
 
         first, second = (server.journal(run=run, window=timedelta(days=1)) for run in ("one", "two"))
-        in_lock, answers = threading.Event(), []
+        in_lock, not_due = threading.Event(), []
 
         def slow(history: ContactHistory) -> bool:
             if not in_lock.is_set():
@@ -529,14 +530,16 @@ class TestLocks:
 
         def begin() -> None:
             assert in_lock.wait(30)
-            answers.append(second.begin(identities(3), "full", second._clock(), is_new))
+            try:
+                second.begin(identities(3), "full", second._clock(), is_new)
+            except ContactsNotDueError as error:
+                not_due.append(error.positions)
 
         thread = threading.Thread(target=begin)
         thread.start()
-        assert first.begin(identities(3), "full", first._clock(), slow).batch is not None
+        first.begin(identities(3), "full", first._clock(), slow)
         thread.join(60)
-        assert answers[0].batch is None
-        assert list(answers[0].not_due) == [0, 1, 2]
+        assert not_due == [{0, 1, 2}]
 
 
 def make_old(server: Any, *columns: str) -> None:
@@ -552,7 +555,7 @@ class TestTablesOfAnOlderRelease:
         self, server: Any, identities: Make, columns: tuple[str, ...]
     ) -> None:
         journal = server.journal()
-        journal.lose(journal.begin(identities(3), "full", 1.0, is_new).batch, "gone", 2.0)
+        journal.lose(journal.begin(identities(3), "full", 1.0, is_new), "gone", 2.0)
         make_old(server, *columns)
         journal = server.journal(try_number=2)
         assert [(batch.size, batch.is_undecided) for batch in journal.batches] == [(3, True)]
@@ -603,7 +606,7 @@ class TestPrivileges:
     def test_what_the_documentation_names_is_enough(self, server: Any, user: Any, identities: Make) -> None:
         database = user("SELECT, INSERT, UPDATE")
         journal = server.journal(database)
-        batch = journal.begin(identities(2), "full", 1.0, is_new).batch
+        batch = journal.begin(identities(2), "full", 1.0, is_new)
         journal.accept(batch, "wf", ["a", "b"], 2.0)
         journal.keep_source_rows([("1", identities(1)[0])])
         database.remember_key("k", "o", 1.0)
@@ -702,5 +705,5 @@ class TestWhatIsMissing:
                 raise sa.exc.OperationalError("", {}, database.engine.dialect.dbapi.OperationalError("gone"))
 
         sa.event.listen(database.engine, "begin", refuse)
-        assert journal.begin(identities(1), "full", 1.0, is_new).batch is not None
+        journal.begin(identities(1), "full", 1.0, is_new)
         assert paused == list(RETRY_PAUSES)

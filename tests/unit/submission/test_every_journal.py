@@ -165,13 +165,13 @@ def is_due(history: ContactHistory) -> bool:
 
 
 def begun(journal: Journal, *contacts: bytes, now: float = START, kind: str = "full") -> Batch:
-    batch = journal.begin(list(contacts), kind, now, is_due).batch
+    batch = journal.begin(list(contacts), kind, now, is_due)
     assert batch is not None
     return batch
 
 
 def reopened(journal: Journal, batch: Batch, now: float) -> Batch:
-    again = journal.reopen(batch, now, is_due).batch
+    again = journal.reopen(batch, now, is_due)
     assert again is not None
     return again
 
@@ -248,7 +248,7 @@ def test_batches_keep_their_order_over_attempts(task: Task) -> None:
 def test_task_ids_are_kept_only_if_there_is_one_for_each_contact(task: Task, number: int) -> None:
     attempt = task.attempt(keep_task_ids=True)
     kept = attempt.accept(
-        attempt.begin([A, B], "full", START, lambda _: True).batch,
+        attempt.begin([A, B], "full", START, lambda _: True),
         "wf",
         [f"t{n}" for n in range(number)],
         START + 1,

@@ -45,7 +45,7 @@ A, B = (bytes([n]) * IDENTITY_BYTES for n in (1, 2))
 
 
 def begun(journal: StoredJournal, identities: list[bytes], kind: str, now: float) -> Batch:
-    batch = journal.begin(identities, kind, now, lambda _: True).batch
+    batch = journal.begin(identities, kind, now, lambda _: True)
     assert batch is not None
     return batch
 

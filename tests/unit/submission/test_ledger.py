@@ -39,7 +39,7 @@ from airflow_provider_cleanlist.submission.history import (
     history_of,
     missing_type,
 )
-from airflow_provider_cleanlist.submission.journal import Batch, BatchRecorder
+from airflow_provider_cleanlist.submission.journal import Batch, BatchRecorder, ContactsNotDueError
 from airflow_provider_cleanlist.submission.ledger import person
 from airflow_provider_cleanlist.submission.ledger.database import LedgerDatabase
 from airflow_provider_cleanlist.submission.ledger.journal import LedgerJournal
@@ -219,7 +219,7 @@ def due_for(wanted: EnrichmentType, kind: EnrichmentType | None = None) -> Calla
 def begun(
     journal: LedgerJournal, contacts: Sequence[bytes], kind: EnrichmentType = FULL, now: float = START
 ) -> Batch:
-    batch = journal.begin(contacts, kind.value, now, lambda _: True).batch
+    batch = journal.begin(contacts, kind.value, now, lambda _: True)
     assert batch is not None
     return batch
 
@@ -233,24 +233,28 @@ class TestIntents:
     def test_who_is_not_due_is_named_and_nothing_is_recorded(self, ledger: Ledger) -> None:
         first, second = ledger.journal("one"), ledger.journal("two", window=timedelta(days=1))
         first.accept(begun(first, [A, C]), "wf", [], START)
-        intent = second.begin([C, B, A], "full", START, due_for(FULL))
-        assert (intent.batch, list(intent.not_due)) == (None, [0, 2])
+        with pytest.raises(ContactsNotDueError) as caught:
+            second.begin([C, B, A], "full", START, due_for(FULL))
+        assert caught.value.positions == {0, 2}
         assert list(second.batches) == []
         assert ledger.query("SELECT COUNT(*) FROM cleanlist_batches") == [(1,)]
-        assert second.begin([B], "full", START, due_for(FULL)).batch is not None
+        second.begin([B], "full", START, due_for(FULL))
 
     def test_who_was_bought_for_a_part_meanwhile_is_due_for_the_rest(self, ledger: Ledger) -> None:
         first, second = ledger.journal("one"), ledger.journal("two", window=timedelta(days=1))
         begun(first, [A], PARTIAL)
-        assert list(second.begin([A, B], "full", START, due_for(FULL)).not_due) == [0]
-        assert second.begin([A], "phone_only", START, due_for(FULL, PHONE_ONLY)).batch is not None
+        with pytest.raises(ContactsNotDueError) as caught:
+            second.begin([A, B], "full", START, due_for(FULL))
+        assert caught.value.positions == {0}
+        second.begin([A], "phone_only", START, due_for(FULL, PHONE_ONLY))
 
     def test_a_rejected_batch_meets_who_submitted_its_contacts_meanwhile(self, ledger: Ledger) -> None:
         first, second = (ledger.journal(run, window=timedelta(days=1)) for run in ("one", "two"))
         rejected = first.reject(begun(first, [A, B]), "429", START)
         second.accept(begun(second, [B]), "wf", [], START)
-        intent = first.reopen(rejected, START, due_for(FULL))
-        assert (intent.batch, list(intent.not_due)) == (None, [1])
+        with pytest.raises(ContactsNotDueError) as caught:
+            first.reopen(rejected, START, due_for(FULL))
+        assert caught.value.positions == {1}
         assert [batch.state for batch in first.batches] == [BatchState.REJECTED]
 
     def test_a_batch_sent_again_counts_from_then(self, ledger: Ledger) -> None:

@@ -52,13 +52,13 @@ class JsonStore:
 
 
 def begun(journal: StoredJournal, identities: Iterable[bytes], kind: str, now: float) -> Batch:
-    batch = journal.begin(list(identities), kind, now, lambda _: True).batch
+    batch = journal.begin(list(identities), kind, now, lambda _: True)
     assert batch is not None
     return batch
 
 
 def reopened(journal: StoredJournal, batch: Batch, now: float) -> Batch:
-    again = journal.reopen(batch, now, lambda _: True).batch
+    again = journal.reopen(batch, now, lambda _: True)
     assert again is not None
     return again
 

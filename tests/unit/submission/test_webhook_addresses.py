@@ -25,7 +25,7 @@ ONE, TWO = b"1" * IDENTITY_BYTES, b"2" * IDENTITY_BYTES
 
 
 def begun(journal: StoredJournal, identities: list[bytes], kind: str, now: float) -> Batch:
-    batch = journal.begin(identities, kind, now, lambda _: True).batch
+    batch = journal.begin(identities, kind, now, lambda _: True)
     assert batch is not None
     return batch
 
