@@ -45,6 +45,8 @@ def _values(body: bytes | bytearray) -> int:
     return sum(map(body.count, (b",", b"[", b"{")))
 
 
+HEADER_BYTES = 64 * KB
+"""Status line, headers and trailers of a response together, with any informational ones before it."""
 CHUNKS = 16_384
 """Chunks of a response, and members of its gzip, that may be of any size: each takes time, however short it is."""
 CHUNK_BYTES = 128

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import io
 import logging
 import threading
 import time
@@ -88,25 +89,64 @@ class _Watched:
         return super().getresponse()  # type: ignore[misc]
 
 
-class _FinalResponse(http.client.HTTPResponse):
-    """A response that reads past informational ones such as 103 (Early Hints); the standard one reads past 100 only."""
+class LongLinesError(urllib3.exceptions.HTTPError):
+    """What stands around the body of a response is too long."""
+
+
+class _LimitedLines(io.BufferedReader):
+    """What comes from a server, with a limit for its lines: those of headers, of the sizes of chunks, and trailers.
+
+    They may have 64 KB, and as much more as the contents between them: the line with a chunk's size is shorter than it.
+    """
+
+    _left = input_limits.HEADER_BYTES
+
+    def readline(self, size: int | None = -1, /) -> bytes:
+        line = super().readline(size)
+        self._left -= len(line)
+        if self._left < 0:
+            raise LongLinesError
+        return line
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        return self._content(super().read(size))
+
+    def read1(self, size: int = -1, /) -> bytes:
+        return self._content(super().read1(size))
+
+    def _content(self, content: bytes) -> bytes:
+        self._left = min(self._left + len(content), input_limits.HEADER_BYTES)
+        return content
+
+
+class _Response(http.client.HTTPResponse):
+    """A response without cookies, whose headers and trailers are limited.
+
+    It reads past informational ones such as 103 (Early Hints); the standard one reads past 100 only.
+    """
+
+    def __init__(self, sock: Any, *args: Any, **kwargs: Any) -> None:
+        super().__init__(sock, *args, **kwargs)
+        self.fp = _LimitedLines(self.fp.detach())
 
     def begin(self) -> None:
-        super().begin()
-        for _ in range(_INFORMATIONAL_RESPONSES):
-            if not 100 < self.status < 200:
-                return
+        for _ in range(_INFORMATIONAL_RESPONSES + 1):
             self.headers = self.msg = None  # type: ignore[assignment]  # begin() does nothing where there are headers
             super().begin()
-        raise http.client.HTTPException
+            if not 100 < self.status < 200:
+                break
+        else:
+            raise http.client.HTTPException
+        # requests parses cookies whether or not it may keep them, Set-Cookie2 in time by the square of its length
+        del self.headers["Set-Cookie"], self.headers["Set-Cookie2"]
 
 
 class _WatchedConnection(_Watched, urllib3.connection.HTTPConnection):
-    response_class = _FinalResponse
+    response_class = _Response
 
 
 class _WatchedTlsConnection(_Watched, urllib3.connection.HTTPSConnection):
-    response_class = _FinalResponse
+    response_class = _Response
 
 
 def _watch(connected: Any) -> None:
@@ -143,7 +183,7 @@ def _watched(pool: type[Any]) -> type[Any]:
     connection = pool.ConnectionCls
     if issubclass(connection, _Watched):
         return pool
-    watched = type(connection.__name__, (_Watched, connection), {"response_class": _FinalResponse})
+    watched = type(connection.__name__, (_Watched, connection), {"response_class": _Response})
     return type(pool.__name__, (pool,), {"ConnectionCls": watched})
 
 

@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from http.cookiejar import DefaultCookiePolicy
 from typing import Any, Generic, Protocol, TypeVar
 from urllib.parse import urlsplit
 
@@ -26,6 +25,7 @@ from airflow_provider_cleanlist.client.environment import setting_at_fault
 from airflow_provider_cleanlist.client.rate_limit.core import Decision, RateLimiter
 from airflow_provider_cleanlist.client.receiving import (
     ACCEPTED_ENCODING,
+    LongLinesError,
     ResponseDeadline,
     limit_for,
     read_body,
@@ -366,7 +366,6 @@ def _takes_long(result: Any) -> bool:
 def new_session() -> requests.Session:
     """Return a session that keeps no cookies, follows no redirect and can be ended by a deadline."""
     session = _Session()
-    session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=()))
     session.headers["User-Agent"] = f"airflow-provider-cleanlist/{__version__}"
     session.headers["Accept"] = "application/json"
     session.headers["Accept-Encoding"] = ACCEPTED_ENCODING
@@ -383,6 +382,7 @@ _REASONS: tuple[tuple[type[Exception], str], ...] = (
     (requests.exceptions.ConnectionError, "the connection failed or was lost"),
     (urllib3.exceptions.ProtocolError, "the connection was lost in the middle of the response"),
     (urllib3.exceptions.DecodeError, "the response could not be decompressed"),
+    (LongLinesError, "the headers of the response, and other lines around its body, have more than 64 KB"),
     (ValueError, "the headers of the response could not be read"),
 )
 

@@ -56,6 +56,7 @@ MASKER_OF_2 = "airflow.utils.log.secrets_masker"
     [
         f"{IDENTITY_BYTES} bytes of BLAKE2b",
         f"may be nested {input_limits.JSON_DEPTH} deep",
+        f"chunks, trailers | {input_limits.HEADER_BYTES // 1024} KB, and as much more",
         f"in at most {input_limits.QUOTED_CHARACTERS} characters",
         f"once it is {ABANDONED_AFTER // timedelta(hours=1)} hours old",
         f"Addresses are {TOKEN_LENGTH} characters",

@@ -18,44 +18,12 @@ import pytest
 from airflow_provider_cleanlist import input_limits
 from airflow_provider_cleanlist.client import endpoints, enrichment, errors, receiving, transport
 from airflow_provider_cleanlist.client.enrichment import Contact
-from airflow_provider_cleanlist.client.messages import Surface
 from airflow_provider_cleanlist.input_limits import KB, MB, InputLimit
 
 from ...event_loop import longest_gap
+from .answers import BEGIN, FAILED, MOVED, on_a_loop, sends, ways
 
 pytestmark = pytest.mark.integration
-
-WHOAMI = endpoints.whoami(Surface.V2)
-BEGIN = b"HTTP/1.1 200 OK\r\nConnection: close\r\n"
-FAILED = b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\n"
-MOVED = b"HTTP/1.1 302 Found\r\nConnection: close\r\nLocation: /x\r\n"
-
-
-def blocking(client: Any) -> Any:
-    return client.run(WHOAMI)
-
-
-def on_a_loop(client: Any) -> Any:
-    return asyncio.run(client.arun(WHOAMI))
-
-
-ways = pytest.mark.parametrize("ask", [blocking, on_a_loop], ids=["blocking", "on a loop"])
-
-
-def sends(head: bytes, *parts: bytes, again: bytes = b"", pause: float = 0.0) -> Callable[[Any], None]:
-    """Answer with parts, then with ``again`` until the client hangs up."""
-
-    def behave(peer: Any) -> None:
-        peer.read_request()
-        try:
-            peer.sock.sendall(head + b"\r\n" + b"".join(parts))
-            while again:
-                peer.sock.sendall(again)
-                time.sleep(pause)
-        except OSError:
-            pass
-
-    return behave
 
 
 def zeros(size: int) -> bytes:
