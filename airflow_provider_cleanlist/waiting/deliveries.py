@@ -1,4 +1,8 @@
-"""Detecting webhook deliveries while a task waits, and how rarely they let it poll."""
+"""Detecting webhook deliveries while a task waits, and how rarely they let it poll.
+
+Whoever has the address of a batch can deliver for it. So a delivery that says that a workflow has failed only has the
+API asked: whoever was submitted in a failed workflow may be submitted again, and that costs money.
+"""
 
 from __future__ import annotations
 
@@ -52,7 +56,7 @@ class DeliveryWatcher:
         self._open_listing = open_listing
         self._names: dict[str, str] = {}
         self._unchecked: set[str] | None = None
-        self._unreadable: set[str] = set()
+        self._passed_over: set[str] = set()
         self._look_again_at: dict[str, float] = {}
         self._is_unavailable = False
         self._pending: asyncio.Future[list[WorkflowStatus]] | None = None
@@ -68,7 +72,7 @@ class DeliveryWatcher:
         return cls(lambda: listing_of(path))
 
     def finished(self, running: Sequence[str], now: float) -> list[WorkflowStatus]:
-        """Return the final statuses that were delivered for workflows.
+        """Return the final statuses that were delivered for workflows: each failure once, as the workflow goes on.
 
         Never raises because of the storage: the wait continues to poll anyway.
 
@@ -76,7 +80,7 @@ class DeliveryWatcher:
             running: Workflows that are still waited for.
             now: Seconds since the epoch.
         """
-        waiting = [workflow_id for workflow_id in running if workflow_id not in self._unreadable]
+        waiting = [workflow_id for workflow_id in running if workflow_id not in self._passed_over]
         try:
             statuses = self._delivered(waiting, now)
         except InboxUnavailableError as error:
@@ -132,7 +136,7 @@ class DeliveryWatcher:
         try:
             payload = inbox.payload(workflow_id)
         except DamagedDeliveryError:
-            self._unreadable.add(workflow_id)
+            self._passed_over.add(workflow_id)
             log.warning("The webhook delivery of workflow %s cannot be read.", workflow_id)
             return None
         if payload is None:
@@ -140,6 +144,8 @@ class DeliveryWatcher:
         status = replace(WorkflowStatus.parse(workflow_id, payload), results=())
         if status.state is WorkflowState.RUNNING:
             return replace(status, status=WorkflowState.COMPLETED.value)
+        if status.state is WorkflowState.FAILED:
+            self._passed_over.add(workflow_id)
         return status
 
     def _name(self, workflow_id: str) -> str:
@@ -189,7 +195,10 @@ async def apause(
 def _record(statuses: Sequence[WorkflowStatus], tracker: WorkflowTracker, clock: Callable[[], float]) -> bool:
     """Pass delivered statuses to the tracker, and return whether there were any."""
     for status in statuses:
-        tracker.on_status(status, clock())
+        if status.state is WorkflowState.FAILED:
+            tracker.on_hint(status.workflow_id)
+        else:
+            tracker.on_status(status, clock())
     return bool(statuses)
 
 

@@ -122,6 +122,9 @@ class WorkflowProgress:
     all_processed_since: float | None = None
     """When all contacts were first seen processed although the status is unknown."""
     is_being_checked: bool = False
+    is_hinted: bool = False
+    """Whether somebody other than the API says that it has ended, so that no webhook is to be waited for any more."""
+    is_hint_checked: bool = False
     errors_in_a_row: int = 0
 
 
@@ -197,8 +200,10 @@ class WorkflowTracker:
 
     def _due(self, workflow: WorkflowProgress, in_flight: int) -> float:
         """Return when a workflow is to be checked next; the last check comes shortly before the deadline."""
+        if workflow.is_hinted and not workflow.is_hint_checked:
+            return -math.inf
         last, rule = workflow.checked_at, self._rule
-        if self._interval is not None:
+        if self._interval is not None and not workflow.is_hinted:
             return (workflow.submitted_at if last is None else last) + self._interval
         age = rule.next_check(workflow.estimate, self._exponent, self.typical, in_flight)
         due = min(workflow.submitted_at + age, self._deadline - rule.shortest_gap)
@@ -216,6 +221,16 @@ class WorkflowTracker:
             workflow_id: The workflow.
         """
         self._all[workflow_id].is_being_checked = True
+
+    def on_hint(self, workflow_id: str) -> None:
+        """Have a workflow checked at once, because somebody other than the API says that it has ended.
+
+        If it has not, it follows the schedule from then on, whatever the fixed interval.
+
+        Args:
+            workflow_id: The workflow.
+        """
+        self._all[workflow_id].is_hinted = True
 
     def on_status(self, status: WorkflowStatus, now: float) -> str | None:
         """Take in an answer.
@@ -306,6 +321,7 @@ class WorkflowTracker:
     def _checked(self, workflow_id: str, now: float) -> WorkflowProgress:
         workflow = self._all[workflow_id]
         workflow.checked_at, workflow.is_being_checked = now, False
+        workflow.is_hint_checked = workflow.is_hinted
         self._probe_age *= 2
         return workflow
 

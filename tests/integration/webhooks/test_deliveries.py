@@ -22,6 +22,7 @@ from airflow_provider_cleanlist.hooks.cleanlist import CleanlistHook
 from airflow_provider_cleanlist.inbox.inbox import marker_name
 from airflow_provider_cleanlist.inbox.tokens import batch_name, sign
 from airflow_provider_cleanlist.sensors.workflow import WorkflowSensor
+from airflow_provider_cleanlist.submission.webhook_addresses import WebhookAddresses
 from airflow_provider_cleanlist.waiting.outcome import CleanlistWaitTimeoutError
 from airflow_provider_cleanlist.waiting.wait import summary_of_event
 from airflow_provider_cleanlist.webhooks import receiver as module
@@ -98,6 +99,32 @@ def test_a_deferred_sensor_needs_no_poll_and_no_argument(sandbox, task, form):
     assert time.time() - last_delivery(result["workflow_ids"]) < 2 + 1
     assert sensor.execute_complete({}, event.payload)["completed"] == len(result["workflow_ids"])
     assert polls(sandbox) == 0
+
+
+@pytest.mark.parametrize("is_deferred", [False, True])
+@pytest.mark.parametrize("has_failed", [False, True])
+def test_a_forged_failure_lets_nobody_pay_again(sandbox, task, monkeypatch, has_failed, is_deferred):
+    """Whoever has the address says that the workflow has failed: the API is asked, and what it says is recorded."""
+    addresses, url = [], WebhookAddresses.url
+    monkeypatch.setattr(
+        WebhookAddresses, "url", lambda *given: addresses.append(url(*given)) or addresses[-1]
+    )
+    sandbox.settings.seconds_to_complete = 3
+    if has_failed:
+        sandbox.faults.end_workflows(status="failed")
+    (workflow_id,) = task.run(20)["workflow_ids"]
+    forged = {"event": "enrichment.completed", "workflow_id": workflow_id, "status": "failed"}
+    assert httpx.post(addresses[0], json=forged).status_code == 200
+    sensor = WorkflowSensor(
+        task_id="s", workflow_ids=[workflow_id], failure_policy="never", deferrable=is_deferred
+    )
+    if is_deferred:
+        event = event_of(deferred(lambda: sensor.execute(context())))
+        summary = sensor.execute_complete({}, event.payload)
+    else:
+        summary = sensor.execute(context())
+    assert (summary["failed"], summary["completed"]) == ((1, 0) if has_failed else (0, 1))
+    assert 1 <= polls(sandbox) <= 4
 
 
 def test_a_deferred_operator_needs_no_poll(sandbox, task):

@@ -21,7 +21,7 @@ from airflow_provider_cleanlist.waiting.deliveries import (
     pause,
     safety_poll_interval,
 )
-from airflow_provider_cleanlist.waiting.tracker import WorkflowTracker
+from airflow_provider_cleanlist.waiting.tracker import Check, WorkflowTracker
 
 NOW = 1_780_000_000.0
 DAY = 24 * 3600
@@ -55,6 +55,16 @@ def test_statuses_without_results(watcher: DeliveryWatcher, inbox: Inbox) -> Non
     ends = {status.workflow_id: status for status in watcher.finished(["w", "v", "u"], NOW + 1)}
     assert {name: status.state.value for name, status in ends.items()} == {"w": "failed", "v": "completed"}
     assert (ends["w"].total, ends["w"].results) == (3, ())
+
+
+def test_a_failure_only_has_the_api_asked(watcher: DeliveryWatcher, inbox: Inbox) -> None:
+    """Whoever was submitted in a failed workflow may be submitted again, and anybody with the address can say so."""
+    tracker = WorkflowTracker(["w", "v"], submitted_at=NOW, deadline=NOW + DAY, poll_interval=600.0)
+    deliver(inbox, "w", NOW, status="failed")
+    deliver(inbox, "v", NOW)
+    pause(watcher, 0.0, tracker, lambda: NOW + 1)
+    assert (tracker.running, tracker.next_step(NOW + 1)) == (("w",), Check("w"))
+    assert watcher.finished(["w"], NOW + 2) == []
 
 
 def test_what_came_days_before_the_wait_is_found(watcher: DeliveryWatcher, inbox: Inbox) -> None:

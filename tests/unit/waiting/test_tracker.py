@@ -508,6 +508,20 @@ class TestRequestsUnderWay:
         assert tracker.counts.successful == 200
         assert tracker.next_step(T0 + 51) is WaitStatus.FINISHED
 
+    def test_what_somebody_says_has_failed_is_checked_at_once_and_once(self):
+        tracker = tracker_of(["a", "b"], poll_interval=600.0)
+        tracker.on_status(running("b"), T0)
+        tracker.on_status(running("a"), T0)
+        assert tracker.next_step(T0 + 10) == Idle(T0 + 600)
+        tracker.on_hint("a")
+        assert tracker.next_step(T0 + 10) == Check("a")
+        tracker.on_sent("a")
+        assert tracker.next_step(T0 + 10) == Idle(T0 + 600)
+        tracker.on_status(running("a"), T0 + 11)
+        assert isinstance(step := tracker.next_step(T0 + 11), Idle)
+        assert T0 + 11 < step.until < T0 + 600  # no webhook is to come for it any more
+        assert tracker.ended(WorkflowOutcome.FAILED) == ()
+
     @pytest.mark.parametrize("error", [errors.NotFoundError, errors.ServerError, errors.AuthenticationError])
     def test_an_error_does_not_undo_an_end_that_a_webhook_told_meanwhile(self, error: type[errors.ApiError]):
         tracker = tracker_of(["a"])
