@@ -73,7 +73,6 @@ if TYPE_CHECKING:
     SendBatch = Callable[[Sequence[Contact], EnrichmentType, str | None, SendObserver], BulkEnrichment]
 
 PROGRESS_SECONDS = 30.0
-MAX_RESUBMISSIONS = 3
 ASKED_AT_ONCE = 500
 """Contacts whose history is queried together."""
 _OPERATION = "submit the bulk enrichment"
@@ -291,9 +290,11 @@ class Submission:
         if contacts := self._unknown[None]:
             raise unknown_elsewhere({kind: contacts}, is_asked=self._options.on_unknown is OnUnknown.ASK)
 
-    def _undecided(self, contacts: Mapping[EnrichmentType, int], info: errors.ErrorInfo) -> Exception:
+    def _undecided(
+        self, contacts: Mapping[EnrichmentType, int], info: errors.ErrorInfo, is_resubmitted: bool = False
+    ) -> Exception:
         """Return the error that stops the task, or that has a person asked."""
-        error = unknown_outcome(contacts, info)
+        error = unknown_outcome(contacts, info, is_resubmitted)
         if self._options.on_unknown is not OnUnknown.ASK:
             return error
         again, limit = self._left or contacts, self._options.max_credits  # they are among those left
@@ -338,19 +339,18 @@ class Submission:
         return report
 
     def _submit_batch(self, kind: EnrichmentType, batch: list[UsableRow]) -> None:
-        """Submit one batch until it is accepted, left out or given up."""
-        resubmissions = 0
+        """Submit one batch until it is accepted, left out or given up; if the user says so, once more if lost."""
+        is_resubmitted = False
         while batch:
             try:
                 self._send(kind, batch)
             except ContactsNotDueError as conflict:
                 batch = self._without_submitted(kind, batch, conflict)
             except errors.SubmissionUnknownError as error:
-                resubmissions += 1
-                is_open = self._options.on_unknown in (OnUnknown.FAIL, OnUnknown.ASK)
-                if is_open or resubmissions > MAX_RESUBMISSIONS:
+                if is_resubmitted or self._options.on_unknown in (OnUnknown.FAIL, OnUnknown.ASK):
                     self._leave_out_unknown(batch)
-                    raise self._undecided({kind: len(batch)}, error.info) from None
+                    raise self._undecided({kind: len(batch)}, error.info, is_resubmitted) from None
+                is_resubmitted = True
                 self._log.warning("%s", unknown_line(len(batch), _note(error), self._options.on_unknown))
                 if self._options.on_unknown is OnUnknown.SKIP:
                     self._leave_out_unknown(batch)

@@ -294,9 +294,9 @@ class LedgerDatabase:
     # Which row is whose?
 
     def keep_source_rows(
-        self, rows: Iterable[tuple[str, bytes]], *, organisation: str, source: str, now: float
+        self, rows: Iterable[tuple[str, bytes]], *, organisation: str, source: str, read_at: datetime
     ) -> None:
-        """Keep which person each row of a source is.
+        """Keep which person each row of a source is, unless somebody who has read it later has kept that already.
 
         Of a row that names nobody only an id that is there already is kept: what stands in the place of an id in a
         damaged row may be somebody's name.
@@ -305,9 +305,8 @@ class LedgerDatabase:
             rows: The row's id in the user's system, and the hash of its person, empty if it names nobody; each id once.
             organisation: The organisation.
             source: ``dag_id/task_id``.
-            now: Seconds since the epoch.
+            read_at: When reading it began: not before an earlier attempt of the task began to.
         """
-        seen_at = moment(now)
         for part in chunks(rows, ROWS_AT_ONCE):
             records = [
                 {
@@ -316,13 +315,14 @@ class LedgerDatabase:
                     "source": source,
                     "source_id": source_id[:SOURCE_ID_LENGTH],
                     "person": identity.hex(),
-                    "seen_at": seen_at,
+                    "seen_at": read_at,
                 }
                 for source_id, identity in part
             ]
             records.sort(key=lambda record: str(record["row_key"]))  # so that two tasks cannot deadlock
             if named := [record for record in records if record["person"]]:
-                self.run(partial(statements.replace, table=self.tables.source_rows, rows=named))
+                rows_of = self.tables.source_rows
+                self.run(partial(statements.replace, table=rows_of, rows=named, newest_by="seen_at"))
             if nobodys := [record for record in records if not record["person"]]:
                 self.run(partial(self._forget_persons, records=nobodys))
 
@@ -330,8 +330,9 @@ class LedgerDatabase:
         """Keep that rows name nobody, if they are there."""
         rows = self.tables.source_rows
         is_one = rows.c.row_key.in_([record["row_key"] for record in records])
+        is_older = rows.c.seen_at <= records[0]["seen_at"]
         values = {name: records[0][name] for name in ("organisation", "person", "seen_at")}
-        connection.execute(rows.update().where(is_one).values(values))
+        connection.execute(rows.update().where(is_one, is_older).values(values))
 
     def contacts_of(self, workflow_ids: Sequence[str]) -> Iterator[LedgerContact]:
         """Yield the persons of workflows, in the order of their submission.

@@ -12,7 +12,7 @@ import uuid
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -101,7 +101,7 @@ class LedgerJournal:
         self._keep_task_ids = keep_task_ids
         self._clock = clock
         self._owner = uuid.uuid4().hex
-        self._latest = moment(0.0)
+        self._opened_at = self._latest = moment(0.0)
         """The last intent of the run and task, as far as it is known here."""
         database.introduce(organisation, clock())
         database.run(self._take_over)
@@ -218,7 +218,7 @@ class LedgerJournal:
     def keep_source_rows(self, rows: Iterable[tuple[str, bytes]]) -> None:
         """See :class:`.journal.Journal`."""
         self.database.keep_source_rows(
-            rows, organisation=self.organisation, source=self.task.source, now=self._clock()
+            rows, organisation=self.organisation, source=self.task.source, read_at=self._opened_at
         )
 
     # Opening
@@ -228,11 +228,13 @@ class LedgerJournal:
         attempts = self._tables.attempts
         self.database.lock(connection, self.organisation)
         self._check_organisation(connection)
+        query = sa.select(attempts.c.opened_at).where(self.task.owns(attempts))
+        self._opened_at = _after(connection.execute(query).scalar(), self._clock())
         values = {
             **self.task.columns(self.organisation),
             "try_number": self._try_number,
             "owner": self._owner,
-            "opened_at": moment(self._clock()),
+            "opened_at": self._opened_at,
         }
         if not connection.execute(attempts.update().where(self.task.owns(attempts)).values(values)).rowcount:
             if self._must_know:
@@ -296,8 +298,7 @@ class LedgerJournal:
 
     def _next_moment(self, now: float) -> float:
         """Return the moment of an intent: never before an earlier one, even if the clock was set back."""
-        at = moment(now)
-        self._latest = at if at >= self._latest else self._latest + timedelta(microseconds=1)
+        self._latest = _after(self._latest, now)
         return self._latest.timestamp()
 
     def _check_ownership(self, connection: Connection, batch_id: str) -> bool:
@@ -384,6 +385,17 @@ class LedgerJournal:
         kept = batch if self._keep_task_ids or not batch.task_ids else replace(batch, task_ids=())
         self._batches[batch.number] = kept
         return kept
+
+
+def _after(earlier: datetime | None, now: float) -> datetime:
+    """Return the present moment, or one that is just later than an earlier one if the clock was set back.
+
+    Args:
+        earlier: The earlier moment; None if there was none.
+        now: Seconds since the epoch.
+    """
+    at = moment(now)
+    return at if earlier is None or at >= earlier else earlier + timedelta(microseconds=1)
 
 
 def _decisions_about(batches: Iterable[Batch]) -> dict[bytes, PersonDecision | None]:

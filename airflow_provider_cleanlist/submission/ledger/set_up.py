@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
@@ -9,6 +10,8 @@ import sqlalchemy as sa
 from airflow_provider_cleanlist.submission.errors import JournalConfigurationError
 from airflow_provider_cleanlist.submission.ledger.tables import (
     LEDGER_VERSION,
+    LOCK_PATIENCE_SECONDS,
+    LOCKED,
     NOT_ALLOWED,
     LedgerTables,
     database_errors,
@@ -25,6 +28,11 @@ _ATTEMPTS = 30
 """More than there are tables, columns and rows that others can make in the meantime."""
 _EXISTS = {"42P07", "42710", "42701", "23505", "1050", "1060", "1062"}
 """Codes for a table, its type, a column or a row that exists."""
+_LOCK_SECONDS = 3
+"""How long a change of the tables waits at once, in seconds.
+
+Everybody who comes after it waits behind it, and it waits for whoever has read them in a transaction.
+"""
 
 
 def set_up(engine: Engine, tables: LedgerTables, name: str) -> None:
@@ -45,6 +53,7 @@ def set_up(engine: Engine, tables: LedgerTables, name: str) -> None:
             not trusted with our rights.
         JournalUnavailableError: The database does not answer.
     """
+    give_up_at = time.monotonic() + LOCK_PATIENCE_SECONDS
     with database_errors(name):
         for left in reversed(range(_ATTEMPTS)):
             try:
@@ -52,12 +61,16 @@ def set_up(engine: Engine, tables: LedgerTables, name: str) -> None:
                     _bring_up_to_date(engine, tables, name)
                 return
             except sa.exc.DBAPIError as error:
-                if not left or not error_codes(error) & _EXISTS:
+                codes = error_codes(error)
+                is_locked = bool(codes & LOCKED) and time.monotonic() < give_up_at
+                if not left or not (codes & _EXISTS or is_locked):
                     raise
+                if is_locked:
+                    time.sleep(1.0)
 
 
 def _bring_up_to_date(engine: Engine, tables: LedgerTables, name: str) -> None:
-    with transaction(engine) as connection:
+    with transaction(engine, _LOCK_SECONDS) as connection:
         missing = _missing(connection, tables)
         if missing and _are_used(connection, tables, missing) and _missing(connection, tables):
             raise table_missing(name)

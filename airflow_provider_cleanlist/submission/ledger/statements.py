@@ -197,13 +197,16 @@ def insert_missing(connection: Connection, table: sa.Table, row: Mapping[str, An
     connection.execute(statement, [dict(row)])
 
 
-def replace(connection: Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]]) -> None:
+def replace(
+    connection: Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]], newest_by: str | None = None
+) -> None:
     """Insert rows, or replace the other columns of those whose key is there.
 
     Args:
         connection: A connection in a transaction.
         table: The table, whose key is one column.
         rows: The rows, all with the same columns, each key once.
+        newest_by: A column with a moment: a row that is there with a later one stays. By default none stays.
     """
     (key,) = table.primary_key
     names = list(rows[0])
@@ -216,14 +219,21 @@ def replace(connection: Connection, table: sa.Table, rows: Sequence[Mapping[str,
             statement = sqlite.insert(table)
         case _:
             statement = mysql.insert(table)
-            changed = {name: statement.inserted[name] for name in others}
-            connection.execute(statement.on_duplicate_key_update(**changed), list(rows))
+            assigned: dict[str, Any] = {name: statement.inserted[name] for name in others}
+            if newest_by is not None:
+                is_newer = statement.inserted[newest_by] >= table.c[newest_by]
+                assigned = {name: sa.func.if_(is_newer, assigned[name], table.c[name]) for name in others}
+            # the moment last, because a later assignment sees what an earlier one has changed
+            last = sorted(assigned.items(), key=lambda item: item[0] == newest_by)
+            connection.execute(statement.on_duplicate_key_update(last), list(rows))
             return
     parameters: Any = list(rows)
     changed = {name: statement.excluded[name] for name in others}
+    is_due = None if newest_by is None else statement.excluded[newest_by] >= table.c[newest_by]
     if connection.dialect.name == "postgresql":
         arrays = [sa.bindparam(name, type_=postgresql.ARRAY(table.c[name].type)) for name in names]
         columns = sa.func.unnest(*arrays).table_valued(*names).render_derived()
         statement = statement.from_select(names, sa.select(*(columns.c[name] for name in names)))
         parameters = {name: [row[name] for row in rows] for name in names}
-    connection.execute(statement.on_conflict_do_update(index_elements=[key], set_=changed), parameters)
+    upsert = statement.on_conflict_do_update(index_elements=[key], set_=changed, where=is_due)
+    connection.execute(upsert, parameters)

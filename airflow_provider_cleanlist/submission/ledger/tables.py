@@ -287,7 +287,7 @@ def ledger_tables(schema: str | None) -> LedgerTables:
 
 
 @contextmanager
-def transaction(engine: Engine) -> Iterator[Connection]:
+def transaction(engine: Engine, patience: int | None = None) -> Iterator[Connection]:
     """Yield a connection in a transaction that waits for locks, on SQLite for that of the whole file.
 
     Each statement sees what was committed before it, whatever the database's default is: what is asked after the wait
@@ -295,22 +295,24 @@ def transaction(engine: Engine) -> Iterator[Connection]:
 
     Args:
         engine: The database.
+        patience: How long to wait for each lock, in seconds, but on SQLite; by default as long as tasks do.
     """
-    patience = LOCK_PATIENCE_SECONDS
+    silence = LOCK_PATIENCE_SECONDS
+    patience = silence if patience is None else patience
     with engine.begin() as connection:
         _prepare_nothing(connection)
         for statement in {
-            "sqlite": (f"PRAGMA busy_timeout = {1000 * patience}", "BEGIN IMMEDIATE"),
+            "sqlite": (f"PRAGMA busy_timeout = {1000 * silence}", "BEGIN IMMEDIATE"),
             "postgresql": (  # in one, because each is a message to the server and back
                 "SET TRANSACTION ISOLATION LEVEL READ COMMITTED; "
                 f"SET LOCAL lock_timeout = '{patience}s'; "
-                f"SET LOCAL idle_in_transaction_session_timeout = '{patience}s'",
+                f"SET LOCAL idle_in_transaction_session_timeout = '{silence}s'",
             ),
         }.get(
             connection.dialect.name,
             (
                 f"SET SESSION innodb_lock_wait_timeout = {patience}, SESSION lock_wait_timeout = {patience}, "
-                f"SESSION wait_timeout = {patience}",
+                f"SESSION wait_timeout = {silence}",
                 "SET TRANSACTION ISOLATION LEVEL READ COMMITTED",
             ),
         ):
@@ -353,7 +355,7 @@ _READ_ONLY = {"25006", "1290", "1792", "1836"}
 NOT_ALLOWED = {"42501", "1044", "1142", "1143", "1227"}
 _NO_SCHEMA = {"3F000", "1049"}
 _NO_TABLE = {"42P01", "1146"}
-_LOCKED = {"55P03", "1205"}
+LOCKED = {"55P03", "1205"}
 _NOT_IN_ENCODING = "22P05"
 
 
@@ -414,7 +416,7 @@ def _translated(name: str, error: sa.exc.DBAPIError) -> JournalConfigurationErro
             f"the ledger {name} is in a database that is not encoded in UTF-8, and cannot hold a name of this run or "
             "an id of its source: put the ledger into a database with ENCODING 'UTF8'"
         )
-    if codes & _LOCKED or "database is locked" in text:
+    if codes & LOCKED or "database is locked" in text:
         return locked(name)
     known = sorted(codes - {"None"})[:1] if type(original).__name__ != "OperationalError" else []
     return JournalUnavailableError(

@@ -93,6 +93,7 @@ class StoredJournal:
         self._since: _FirstUse | None = None
         self._latest = 0.0
         self._index = JournalIndex(())
+        self._workflows_of_others: set[str | None] = set()
 
     @property
     def batches(self) -> Sequence[Batch]:
@@ -129,6 +130,7 @@ class StoredJournal:
                 batches = [batch for _, batch in loaded]
                 others[index] += batches if part == last[index] else map(_given_up, batches)
         self._index = JournalIndex(self.batches, others, self._clock())
+        self._workflows_of_others = {batch.workflow_id for batches in others.values() for batch in batches}
 
     @property
     def unknown_contacts(self) -> int:
@@ -236,7 +238,7 @@ class StoredJournal:
         return self._confirmed(self._settle(again))
 
     def accept(self, batch: Batch, workflow_id: str, task_ids: Sequence[str], now: float) -> Batch:
-        """See :class:`.journal.Journal`: of the others, the batches of this map index are known."""
+        """See :class:`.journal.Journal`: of other batches, those of this run and task are known."""
         self._check_workflow(workflow_id)
         return self._settle(batch.accepted(workflow_id, now, task_ids=task_ids))
 
@@ -282,7 +284,8 @@ class StoredJournal:
         raise JournalConfigurationError(NO_LEDGER.format(argument="id_column"))
 
     def _check_workflow(self, workflow_id: str) -> None:
-        if any(batch.workflow_id == workflow_id for batch in self.batches):
+        own = (batch.workflow_id for batch in self.batches)
+        if workflow_id in self._workflows_of_others or workflow_id in own:
             raise WorkflowTakenError(workflow_id)
 
     def _confirmed(self, batch: Batch) -> Batch:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import random
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -386,6 +387,27 @@ class TestContactsOfBatch:
             + [("d/t", "once", before.hex()), ("d/other", "once", other.hex())]
         )
 
+    @pytest.mark.parametrize("set_back", [0.0, 3_600.0], ids=["the clock goes on", "the clock was set back"])
+    def test_what_a_later_attempt_has_read_stays(
+        self, server: Any, identities: Make, set_back: float
+    ) -> None:
+        """As when a worker that was taken for dead goes on between reading its source and recording its rows."""
+        before, now = identities(2)
+        database = server.open()
+        frozen = server.journal(database, try_number=1)
+        later = server.journal(database, try_number=2, clock=lambda: time.time() - set_back)
+        later.keep_source_rows([("corrected", now), ("emptied", b""), ("same", now)])
+        later.keep_source_rows([("emptied", now), ("emptied", b"")])
+        frozen.keep_source_rows([("corrected", before), ("emptied", before), ("its own", before)])
+        frozen.keep_source_rows([("same", b"")])
+        found = server.query("SELECT source_id, person FROM cleanlist_source_rows ORDER BY source_id")
+        assert found == [
+            ("corrected", now.hex()),
+            ("emptied", ""),
+            ("its own", before.hex()),
+            ("same", now.hex()),
+        ]
+
 
 @pytest.mark.parametrize("server", ["postgresql"], indirect=True)
 def test_a_database_that_cannot_hold_every_name_is_told_and_not_retried(server: Any) -> None:
@@ -562,6 +584,28 @@ class TestTablesOfAnOlderRelease:
         assert journal.record_decision(PersonDecision.SKIP, "Ann", 3.0) == 1
         assert server.query("SELECT decision, decided_by FROM cleanlist_batches") == [("skip", "Ann")]
         assert server.query("SELECT version FROM cleanlist_ledger") == [(2,)]
+
+    def test_nobody_waits_long_behind_a_change_that_waits_for_a_reader(
+        self, server: Any, identities: Make
+    ) -> None:
+        if server.kind == "sqlite":
+            pytest.skip("its readers hold up nobody who writes to a log")
+        running = server.journal(index=1)
+        make_old(server)
+        upgraded: list[LedgerJournal] = []
+        with server.administration.connect() as reader:
+            reader.execute(
+                sa.text("SELECT COUNT(*) FROM cleanlist_batches")
+            )  # and its transaction stays open
+            thread = threading.Thread(target=lambda: upgraded.append(server.journal(index=2)))
+            thread.start()
+            time.sleep(1.0)
+            began = time.monotonic()
+            running.histories(identities(1))
+            assert time.monotonic() - began < 20
+            assert not upgraded
+        thread.join(60)
+        assert len(upgraded) == 1
 
     def test_eight_processes_at_the_same_moment(self, server: Any) -> None:
         def open_journal(start: Any, number: int) -> None:

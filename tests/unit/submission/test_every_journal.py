@@ -823,6 +823,17 @@ class TestMapIndexes:
             index.run("AB")
         assert index.sent == "B"
 
+    def test_a_workflow_of_another_index_is_recorded_for_no_batch_here(self, task: Task) -> None:
+        other = task.attempt(0)
+        other.accept(begun(other, A), "wf", [], START)
+        journal = task.attempt(1)
+        batch = begun(journal, B)
+        with pytest.raises(WorkflowTakenError):
+            journal.accept(batch, "wf", [], START)
+        with pytest.raises(WorkflowTakenError):
+            journal.settle(batch, "wf", START)
+        assert [item.workflow_id for item in task.attempt(1).batches] == [None]
+
     def test_what_another_index_submitted_since_under_another_token_is_known(self, task: Task) -> None:
         """Whether its clock is right or two hours slow."""
         journal = task.attempt(0, token="first")
