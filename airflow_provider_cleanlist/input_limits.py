@@ -162,6 +162,8 @@ GZIPPED_PARQUET_BYTES = 16 * 1024 * MB
 """A gzipped Parquet file after decompression, which needs a temporary file."""
 COLUMNS = 1000
 """Most columns that the fields of records become; Oracle and SQL Server have no room for more."""
+CELLS = 2_000_000
+"""Cells of rows that are made together, and that are not committed; 10,000 rows of 200 columns have as many."""
 
 QUOTED_CHARACTERS = 500
 """Most characters of a foreign text in a message."""

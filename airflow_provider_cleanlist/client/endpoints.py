@@ -108,9 +108,7 @@ def list_lead_lists(
         lists = ok.mapping().get("lists")
         if isinstance(lists, list) and len(lists) > MAX_LISTS_PER_PAGE:
             problem = f"a page has more lists than the {MAX_LISTS_PER_PAGE} that were asked for"
-            raise errors.UnexpectedResponseError(
-                errors.ErrorInfo(request.operation, problem, status=ok.status)
-            )
+            raise _unreadable(request, ok, problem)
         return responses.LeadListPage.model_validate(ok.mapping())
 
     return Call(request, parse)
@@ -166,6 +164,9 @@ def get_leads(surface: Surface, list_id: str, page_size: int, cursor: str | None
         list_id: The list.
         page_size: Leads per page, 1 to 500.
         cursor: Where the page begins; None is the first page.
+
+    Raises:
+        UnexpectedResponseError: By its ``parse``: the page has more leads than a page may have.
     """
     request = Request(
         f"read the leads of list {list_id}",
@@ -175,7 +176,7 @@ def get_leads(surface: Surface, list_id: str, page_size: int, cursor: str | None
         params=_params(limit=_page_size(page_size), cursor=cursor),
         limit=PAGE,
     )
-    return Call(request, lambda ok: _lead_page(list_id, ok))
+    return Call(request, lambda ok: _lead_page(request, list_id, ok))
 
 
 def export_json(
@@ -189,6 +190,9 @@ def export_json(
         columns: Columns to export; None takes the API's default columns.
         page_size: Leads per page, 1 to 500.
         cursor: Where the page begins; None is the first page.
+
+    Raises:
+        UnexpectedResponseError: By its ``parse``: the page has more leads than a page may have.
     """
     request = Request(
         f"export list {list_id}",
@@ -201,7 +205,7 @@ def export_json(
         },
         limit=PAGE,
     )
-    return Call(request, lambda ok: _lead_page(list_id, ok, needs_id=not columns))
+    return Call(request, lambda ok: _lead_page(request, list_id, ok, needs_id=not columns))
 
 
 def export_csv(surface: Surface, list_id: str, *, smart_agents: bool = True) -> Call[responses.SignedExport]:
@@ -289,11 +293,19 @@ def _params(**values: str | int | None) -> dict[str, str | int | list[str]]:
     return {key: value for key, value in values.items() if value is not None}
 
 
-def _lead_page(list_id: str, ok: Ok, *, needs_id: bool = True) -> responses.LeadPage:
+def _unreadable(request: Request, ok: Ok, problem: str) -> errors.UnexpectedResponseError:
+    return errors.UnexpectedResponseError(errors.ErrorInfo(request.operation, problem, status=ok.status))
+
+
+def _lead_page(request: Request, list_id: str, ok: Ok, *, needs_id: bool = True) -> responses.LeadPage:
     body = ok.mapping()
     leads = body.get("leads")
     if not isinstance(leads, list):
         raise ValueError("no leads in the response")
+    if len(leads) > MAX_LEADS_PER_PAGE:
+        raise _unreadable(
+            request, ok, f"a page has more leads than the {MAX_LEADS_PER_PAGE} that a page may have"
+        )
     for lead in leads:
         if not isinstance(lead, dict) or (needs_id and not lead.get("lead_id")):
             raise ValueError("a lead without an id")

@@ -13,11 +13,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Protocol, TypeVar
 
-from airflow_provider_cleanlist.input_limits import PAGES_IN_MEMORY
+from airflow_provider_cleanlist.input_limits import CELLS, PAGES_IN_MEMORY
 from airflow_provider_cleanlist.warehouse.errors import LoadError
 from airflow_provider_cleanlist.warehouse.plan import Checkpoint, TargetColumns
 from airflow_provider_cleanlist.warehouse.spec import LoadSpec
 from airflow_provider_cleanlist.warehouse.staging import Stage
+from airflow_provider_cleanlist.warehouse.types import Row
 from airflow_provider_cleanlist.warehouse.values import RowMaker
 from airflow_provider_cleanlist.wording import counted
 
@@ -133,6 +134,7 @@ class StageWriter:
         self._at = stage.checkpoint
         self._uncommitted = 0
         self._uncommitted_weight = 0
+        self._cells = 0
         self._memory = Memory(PAGES_IN_MEMORY)
         self._oldest = pacing.clock()
         self._now = pacing.utc_now()
@@ -174,18 +176,17 @@ class StageWriter:
     def _add(self, page: RecordPage) -> None:
         self._now = self._pacing.utc_now()
         number = self._at.pages + 1
-        rows = self._maker.rows(page.records, number)
-        if self._stage.is_open and self._maker.fields != self._at.fields:
-            self._commit()
         if not self._uncommitted:
             self._oldest = self._pacing.clock()
-        self._stage.add(rows, self._maker.columns)
-        self._uncommitted += len(rows)
+        rows_of_page = 0
+        for rows in self._maker.batches(page.records, number):
+            self._stage_rows(rows)
+            rows_of_page += len(rows)
         self._uncommitted_weight += weight_of(page)
         self._at = replace(
             self._at,
             pages=number,
-            rows=self._at.rows + len(rows),
+            rows=self._at.rows + rows_of_page,
             cursor=page.cursor,
             complete=page.cursor is None,
             total=self._at.total if page.total is None else page.total,
@@ -200,11 +201,24 @@ class StageWriter:
         if line := self._progress.line(self._at, self._pacing.clock()):
             log.info("%s", line)
 
+    def _stage_rows(self, rows: Sequence[Row]) -> None:
+        fields = self._maker.fields
+        cells = len(rows) * len(fields)
+        if self._cells + cells > CELLS or (self._stage.is_open and fields != self._at.fields):
+            self._flush()  # rows of a page whose end is not covered by a checkpoint yet are read again after a crash
+        self._stage.add(rows, self._maker.columns)
+        self._at = replace(self._at, fields=fields)
+        self._uncommitted += len(rows)
+        self._cells += cells
+
     def _commit(self) -> None:
         if self._at != self._stage.checkpoint:
-            self._stage.commit(self._at, self._now)
-            self._memory.free(self._uncommitted_weight)
-            self._uncommitted = self._uncommitted_weight = 0
+            self._flush()
+
+    def _flush(self) -> None:
+        self._stage.commit(self._at, self._now)
+        self._memory.free(self._uncommitted_weight)
+        self._uncommitted = self._uncommitted_weight = self._cells = 0
 
 
 def should_commit(rows: int, seconds: float, batch_rows: int = BATCH_ROWS) -> bool:

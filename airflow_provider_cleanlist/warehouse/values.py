@@ -7,13 +7,13 @@ import hmac
 import json
 import math
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime
 from itertools import repeat
 from operator import itemgetter
 from typing import Any
 
-from airflow_provider_cleanlist.input_limits import COLUMNS, FIELD_CHARACTERS
+from airflow_provider_cleanlist.input_limits import CELLS, COLUMNS, FIELD_CHARACTERS
 from airflow_provider_cleanlist.records import ColumnRecords
 from airflow_provider_cleanlist.warehouse import naming
 from airflow_provider_cleanlist.warehouse.errors import LoadConfigurationError, LoadDataError
@@ -200,8 +200,11 @@ class RowMaker:
         """Staging columns of the fields."""
         return tuple(self._columns)
 
-    def rows(self, records: Sequence[Mapping[str, Any]], page: int) -> list[Row]:
-        """Return a page's records as rows ``(page, row, *values)``, with a value for each of ``columns``.
+    def batches(self, records: Sequence[Mapping[str, Any]], page: int) -> Iterator[list[Row]]:
+        """Yield a page's records as rows ``(page, row, *values)``, with a value for each of ``columns``.
+
+        Every row is as wide as all fields together, however few of them its record has: pages of many records become
+        several batches, a page without any an empty one.
 
         Raises:
             LoadDataError: A record has no id, or a value does not have its column's type.
@@ -212,14 +215,19 @@ class RowMaker:
             self._forget_fields()
         if unmet := set(met) - self._goes_into_extra.keys():
             self._meet_fields(unmet)
+        size = CELLS // len(self._columns)
+        for before in range(0, len(records) or 1, size):
+            yield self._rows(records[before : before + size], page, before)
+
+    def _rows(self, records: Sequence[Mapping[str, Any]], page: int, before: int) -> list[Row]:
         values = self._values(records)
         try:
             self._check_ids(values[self.fields.index(self._spec.id_field)])
             converted = [convert(column) for convert, column in zip(self._converters, values, strict=True)]
         except _UnfitValueError as unfit:
-            message = f"Page {page}, row {unfit.row}: {unfit} The target is unchanged."
+            message = f"Page {page}, row {before + unfit.row}: {unfit} The target is unchanged."
             raise LoadDataError(message) from None
-        return list(zip(repeat(page), range(1, len(records) + 1), *converted, strict=False))
+        return list(zip(repeat(page), range(before + 1, before + len(records) + 1), *converted, strict=False))
 
     def _values(self, records: Sequence[Mapping[str, Any]]) -> Sequence[Sequence[Any]]:
         """Return the values of each field, None where a record lacks it; for ``_extra``, the records themselves."""

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_cleanlist import input_limits
-from airflow_provider_cleanlist.client.endpoints import MAX_LISTS_PER_PAGE
+from airflow_provider_cleanlist.client.endpoints import MAX_LEADS_PER_PAGE, MAX_LISTS_PER_PAGE
 from airflow_provider_cleanlist.client.enrichment import Contact
 from airflow_provider_cleanlist.client.messages import PARSED_ON_LOOP_BYTES
 from airflow_provider_cleanlist.client.rate_limit import redis
@@ -57,6 +57,8 @@ MASKER_OF_2 = "airflow.utils.log.secrets_masker"
         f"{IDENTITY_BYTES} bytes of BLAKE2b",
         f"may be nested {input_limits.JSON_DEPTH} deep",
         f"chunks, trailers | {input_limits.HEADER_BYTES // 1024} KB, and as much more",
+        f"| Leads on a page | | {MAX_LEADS_PER_PAGE} |",
+        f"as all fields of the list or the results | | {input_limits.CELLS:,} |",
         f"in at most {input_limits.QUOTED_CHARACTERS} characters",
         f"once it is {ABANDONED_AFTER // timedelta(hours=1)} hours old",
         f"Addresses are {TOKEN_LENGTH} characters",

@@ -184,6 +184,16 @@ def test_a_page_of_more_lists_than_were_asked_for_is_refused(ids: list[str]) -> 
     assert parse(Ok({"lists": None}, 200)).lists == []
 
 
+@pytest.mark.parametrize(
+    "call", [endpoints.get_leads(V2, "l", 100, None), endpoints.export_json(V2, "l", None, 100, None)]
+)
+def test_a_page_of_more_leads_than_the_api_allows_is_refused(call: Any) -> None:
+    leads = [{"lead_id": "x"}] * 501
+    with pytest.raises(errors.UnexpectedResponseError, match="more leads than the 500 that a page may have"):
+        call.parse(Ok({"leads": leads}, 200))
+    assert len(call.parse(Ok({"leads": leads[:500]}, 200)).leads) == 500
+
+
 def test_what_was_not_given_is_not_sent() -> None:
     assert endpoints.create_lead_list(V2, "n", None, None).request.body == {"name": "n"}
     assert endpoints.list_lead_lists(V2, None, None).request.params == {"limit": 100}

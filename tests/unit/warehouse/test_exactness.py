@@ -9,10 +9,13 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+import pytest
 import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from airflow_provider_cleanlist.input_limits import CELLS
+from airflow_provider_cleanlist.warehouse import reading, values
 from airflow_provider_cleanlist.warehouse.loader import load
 from airflow_provider_cleanlist.warehouse.naming import TableName
 from airflow_provider_cleanlist.warehouse.spec import LoadSpec
@@ -34,7 +37,7 @@ class Run:
 
 
 leads = st.builds(
-    lambda number, values: {"lead_id": f"lead-{number}", **values},
+    lambda number, others: {"lead_id": f"lead-{number}", **others},
     st.integers(1, 6),
     st.dictionaries(
         st.sampled_from(FIELDS), st.none() | st.sampled_from(["a", "b", "ü\x00", ""]), max_size=3
@@ -117,10 +120,10 @@ def actual(engine: sa.engine.Engine) -> list[str]:
         rows = connection.execute(sa.text("SELECT * FROM leads")).mappings().all()
     result = []
     for row in rows:
-        values = {name: value for name, value in row.items() if value is not None}
-        assert values.pop("_cleanlist_synced_at")
-        deleted = values.pop("_cleanlist_deleted_at", None) is not None
-        result.append(repr((deleted, sorted(values.items()))))
+        filled = {name: value for name, value in row.items() if value is not None}
+        assert filled.pop("_cleanlist_synced_at")
+        deleted = filled.pop("_cleanlist_deleted_at", None) is not None
+        result.append(repr((deleted, sorted(filled.items()))))
     return sorted(result)
 
 
@@ -159,9 +162,12 @@ def load_with_crashes(engine, spec, run, paged, batch_rows) -> None:
     chosen=MODES,
     batch_rows=st.integers(1, 6),
     foreign=st.booleans(),
+    cells_at_once=st.sampled_from([6, 12, CELLS]),  # a row of a page, two rows, pages
 )
-def test_the_table_is_exact_whatever_crashes(paged, runs, chosen, batch_rows, foreign):
-    with tempfile.TemporaryDirectory() as folder:
+def test_the_table_is_exact_whatever_crashes(paged, runs, chosen, batch_rows, foreign, cells_at_once):
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        for module in (reading, values):
+            patch.setattr(module, "CELLS", cells_at_once)
         engine = sa.create_engine(f"sqlite:///{Path(folder)}/w.db", hide_parameters=True)
         sa.event.listen(
             engine, "connect", lambda connection, _: connection.execute("PRAGMA synchronous = OFF")

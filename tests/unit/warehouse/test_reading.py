@@ -11,6 +11,7 @@ import pytest
 import sqlalchemy as sa
 
 from airflow_provider_cleanlist.input_limits import PAGES_IN_MEMORY
+from airflow_provider_cleanlist.warehouse import reading, values
 from airflow_provider_cleanlist.warehouse.errors import LoadDataError
 from airflow_provider_cleanlist.warehouse.loader import load
 from airflow_provider_cleanlist.warehouse.plan import Checkpoint
@@ -22,6 +23,7 @@ from airflow_provider_cleanlist.warehouse.reading import (
     prefetch,
     should_commit,
 )
+from airflow_provider_cleanlist.warehouse.staging import Stage
 
 
 def test_items_come_in_order():
@@ -166,6 +168,13 @@ class Heavy:
         return None if self.number == 6 else str(self.number)
 
 
+@dataclass
+class Wide:
+    records: list
+    cursor: str | None
+    total: int = 31
+
+
 def committed_pages(engine) -> int:
     with engine.connect() as connection:
         return json.loads(connection.execute(sa.text("SELECT checkpoint FROM _cleanlist_loads")).scalar())[
@@ -207,6 +216,40 @@ def test_a_reader_that_waits_for_room_ends_with_the_load(engine, make_spec):
         if thread.name == "cleanlist-prefetch":
             thread.join(10)
             assert not thread.is_alive()
+
+
+@pytest.mark.parametrize("crash_at", [None, 3, 7])
+def test_a_wide_page_is_written_in_parts_and_counts_once_it_is_whole(
+    engine, make_spec, monkeypatch, crash_at
+):
+    """Without parts, all its cells are in memory at once, however few values it has."""
+    for module in (reading, values):
+        monkeypatch.setattr(module, "CELLS", 300)
+    fields = {f"f{number}": 1 for number in range(89)}
+    leads = [{"lead_id": "0", **fields}, *({"lead_id": str(number)} for number in range(1, 30))]
+    waiting, adds = [], []
+    add = Stage.add
+
+    def counted(stage, rows, columns):
+        adds.append(len(rows))
+        if len(adds) == crash_at:
+            raise ConnectionError("down")
+        add(stage, rows, columns)
+        waiting.append(sum(map(len, stage._waiting)))
+
+    def pages(cursor):
+        if cursor is None:
+            yield Wide([{"lead_id": "first"}], "2")
+        yield Wide(leads, None)
+
+    monkeypatch.setattr(Stage, "add", counted)
+    if crash_at:
+        with pytest.raises(ConnectionError):
+            load(engine, make_spec(), pages)
+        assert committed_pages(engine) == 1
+    assert load(engine, make_spec(), pages).rows_written == 31
+    assert max(waiting) <= 300 + 2 * 3
+    assert len(adds) > 10
 
 
 @pytest.mark.parametrize(

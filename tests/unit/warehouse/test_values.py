@@ -4,27 +4,32 @@ import hashlib
 import hmac
 import json
 import time
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_cleanlist.input_limits import COLUMNS, FIELD_CHARACTERS
+from airflow_provider_cleanlist.input_limits import CELLS, COLUMNS, FIELD_CHARACTERS
 from airflow_provider_cleanlist.records import ColumnRecords
 from airflow_provider_cleanlist.warehouse.errors import LoadConfigurationError, LoadDataError
 from airflow_provider_cleanlist.warehouse.plan import TargetColumns
 from airflow_provider_cleanlist.warehouse.values import RowMaker, clean, convert
 
 
+def rows_of(maker: RowMaker, records: Sequence[Mapping], page: int) -> list[tuple]:
+    return [row for batch in maker.batches(records, page) for row in batch]
+
+
 def values(maker: RowMaker, record: dict) -> dict:
-    (row,) = maker.rows([record], page=1)
+    (row,) = rows_of(maker, [record], page=1)
     return {raw: value for raw, value in zip(maker.fields, row[2:], strict=True) if value is not None}
 
 
 def test_a_row_is_page_row_and_fields_in_order(make_spec):
     maker = RowMaker(make_spec(columns={"email": None}))
-    assert maker.rows([{"lead_id": "a", "email": "x"}, {"lead_id": "b"}], page=3) == [
+    assert rows_of(maker, [{"lead_id": "a", "email": "x"}, {"lead_id": "b"}], page=3) == [
         (3, 1, "a", "x"),
         (3, 2, "b", None),
     ]
@@ -34,14 +39,14 @@ def test_a_row_is_page_row_and_fields_in_order(make_spec):
 def test_fields_that_appear_later_are_appended_in_alphabetical_order(make_spec):
     maker = RowMaker(make_spec())
     before = maker.fields
-    rows = maker.rows([{"lead_id": "a"}, {"lead_id": "b", "zeta": 1, "alpha": 2}], page=1)
+    rows = rows_of(maker, [{"lead_id": "a"}, {"lead_id": "b", "zeta": 1, "alpha": 2}], page=1)
     assert maker.fields == (*before, "alpha", "zeta")
     assert {len(row) for row in rows} == {2 + len(maker.fields)}
 
 
 def test_a_resumed_maker_keeps_the_numbers_of_the_columns(make_spec):
     maker = RowMaker(make_spec(), fields=("lead_id", "zeta", "email"))
-    assert maker.rows([{"lead_id": "a", "email": "x", "zeta": "z"}], page=9) == [(9, 1, "a", "z", "x")]
+    assert rows_of(maker, [{"lead_id": "a", "email": "x", "zeta": "z"}], page=9) == [(9, 1, "a", "z", "x")]
 
 
 def test_new_fields_become_columns_up_to_a_limit_in_linear_time(make_spec):
@@ -49,13 +54,38 @@ def test_new_fields_become_columns_up_to_a_limit_in_linear_time(make_spec):
     names = [f"field {number}" for number in range(COLUMNS - known)]
     maker = RowMaker(make_spec())
     started = time.process_time()
-    maker.rows([{"lead_id": "a", **dict.fromkeys(names, 1)}], page=1)
+    rows_of(maker, [{"lead_id": "a", **dict.fromkeys(names, 1)}], page=1)
     assert time.process_time() - started < 2
     assert len(maker.fields) == COLUMNS
     before = maker.fields
     with pytest.raises(LoadConfigurationError, match="more than 1,000 fields"):
-        maker.rows([{"lead_id": "b", "one more": 1}], page=2)
+        rows_of(maker, [{"lead_id": "b", "one more": 1}], page=2)
     assert maker.fields == before
+
+
+@pytest.mark.parametrize("kind", [list, tuple, "by column"])
+def test_records_of_few_fields_become_rows_as_wide_as_all_a_part_at_a_time(make_spec, kind):
+    fields = [f"f{number}" for number in range(900)]
+    records = [{"lead_id": "0", **dict.fromkeys(fields, 1)}, *({"lead_id": str(n)} for n in range(1, 5000))]
+    if kind == "by column":
+        names = ["lead_id", *fields]
+        columns = ColumnRecords({name: [record.get(name) for record in records] for name in names})
+    maker = RowMaker(make_spec())
+    batches = list(maker.batches(columns if kind == "by column" else kind(records), page=7))
+    assert len(batches) == 3
+    assert all(len(batch) * len(maker.fields) <= CELLS for batch in batches)
+    rows = [row for batch in batches for row in batch]
+    assert [row[:3] for row in rows] == [(7, n + 1, str(n)) for n in range(5000)]
+    assert {len(row) for row in rows} == {2 + len(maker.fields)}
+    assert rows[0].count("1") + rows[0].count(1) == 900 + 1
+
+
+def test_a_row_of_a_later_part_is_named_by_its_place_in_the_page(make_spec):
+    records = [{"lead_id": "0", **{f"f{number}": 1 for number in range(900)}}]
+    records += [{"lead_id": str(n)} for n in range(1, 3000)]
+    records.append({})
+    with pytest.raises(LoadDataError, match=r"Page 2, row 3001: the record has no lead_id\."):
+        rows_of(RowMaker(make_spec()), records, page=2)
 
 
 @pytest.mark.parametrize("together", [True, False])
@@ -65,26 +95,26 @@ def test_more_fields_than_columns_are_refused_however_they_come(make_spec, toget
     maker = RowMaker(make_spec())
     started = time.process_time()
     with pytest.raises(LoadConfigurationError, match="more than 1,000 fields"):
-        maker.rows(pages[0], page=1)
+        rows_of(maker, pages[0], page=1)
     assert time.process_time() - started < 2
 
 
 def test_names_of_fields_are_limited_together(make_spec):
     maker = RowMaker(make_spec())
-    maker.rows([{"lead_id": "a", "x" * 200_000: 1}], page=1)
+    rows_of(maker, [{"lead_id": "a", "x" * 200_000: 1}], page=1)
     before = maker.fields
     with pytest.raises(LoadConfigurationError, match="more than 262,144 characters together"):
-        maker.rows([{"lead_id": "b", "y" * 70_000: 1}], page=2)
+        rows_of(maker, [{"lead_id": "b", "y" * 70_000: 1}], page=2)
     assert maker.fields == before
     ignoring = RowMaker(make_spec(schema_evolution="ignore"))
-    ignoring.rows([{"lead_id": "a", "x" * 300_000: 1}], page=1)
+    rows_of(ignoring, [{"lead_id": "a", "x" * 300_000: 1}], page=1)
     assert "x" * 300_000 not in ignoring.fields
 
 
 def test_where_new_fields_go_into_one_column_or_nowhere_any_number_is_taken(make_spec):
     record = {"lead_id": "a", **{f"field {number}": 1 for number in range(5000)}}
     for spec in (make_spec(schema_evolution="ignore"), make_spec(columns={"lead_id": None})):
-        assert len(RowMaker(spec).rows([record], page=1)) == 1
+        assert len(rows_of(RowMaker(spec), [record], page=1)) == 1
 
 
 @pytest.mark.parametrize(
@@ -142,7 +172,7 @@ def test_clean_text_is_storable_and_loses_nothing_else(text):
 @pytest.mark.parametrize("record", [{}, {"lead_id": None}, {"lead_id": ""}])
 def test_a_record_without_id_is_named_by_page_and_row(make_spec, record):
     with pytest.raises(LoadDataError, match="Page 4, row 2: the record has no lead_id"):
-        RowMaker(make_spec()).rows([{"lead_id": "a"}, record], page=4)
+        rows_of(RowMaker(make_spec()), [{"lead_id": "a"}, record], page=4)
 
 
 @pytest.mark.parametrize(
@@ -200,7 +230,7 @@ def test_convert(kind, value, expected):
 def test_a_value_of_another_type_is_named_without_being_shown(make_spec, kind, value):
     maker = RowMaker(make_spec(column_types={"score": kind}))
     with pytest.raises(LoadDataError) as caught:
-        maker.rows([{"lead_id": "a", "score": value}], page=2)
+        rows_of(maker, [{"lead_id": "a", "score": value}], page=2)
     assert f"Page 2, row 1: the value of 'score' is not of type {kind}" in str(caught.value)
     assert str(value) not in str(caught.value).replace("Page 2", "")
     assert caught.value.__cause__ is None
@@ -223,7 +253,7 @@ def test_excluded_and_unchosen_fields_leave_no_trace(make_spec):
     record = {"lead_id": "a", "email": "secret", "phone": "secret", "smart": "secret"}
     for arguments in ({"columns": {"title": None}}, {"exclude_columns": ["email", "phone", "Smart"]}):
         maker = RowMaker(make_spec(schema_evolution="ignore", **arguments))
-        assert "secret" not in repr(maker.rows([record], page=1))
+        assert "secret" not in repr(rows_of(maker, [record], page=1))
 
 
 def test_unknown_fields_go_into_extra_as_json(make_spec):
@@ -247,7 +277,7 @@ def test_a_new_field_stops_with_fail(make_spec):
     spec = make_spec(schema_evolution="fail", columns=None)
     maker = RowMaker(spec, target=TargetColumns(spec.known_fields))
     with pytest.raises(LoadConfigurationError, match="'score'"):
-        maker.rows([{"lead_id": "a", "score": 1}], page=1)
+        rows_of(maker, [{"lead_id": "a", "score": 1}], page=1)
 
 
 @pytest.mark.parametrize(
@@ -266,7 +296,7 @@ def test_records_by_column_become_the_rows_of_the_records(make_spec, arguments):
     ]
     columns = ColumnRecords({field: [record[field] for record in records] for field in records[0]})
     found, expected = RowMaker(make_spec(**arguments)), RowMaker(make_spec(**arguments))
-    assert found.rows(columns, page=1) == expected.rows(records, page=1)
+    assert rows_of(found, columns, page=1) == rows_of(expected, records, page=1)
     assert (found.fields, found.cleaned) == (expected.fields, expected.cleaned)
 
 
@@ -327,7 +357,7 @@ def test_names_of_ever_new_fields_are_not_kept(make_spec):
     )
     for page in range(1, 12):
         names = [f"{'x' * 3_000} {page} {number}" for number in range(20)]
-        (row,) = maker.rows([{"lead_id": "a", "email": "b", **dict.fromkeys(names, 1)}], page)
+        (row,) = rows_of(maker, [{"lead_id": "a", "email": "b", **dict.fromkeys(names, 1)}], page)
         assert sum(len(name) for name in maker._goes_into_extra) < FIELD_CHARACTERS + 100_000
         found = dict(zip(maker.fields, row[2:], strict=True))
         assert (found["email"], json.loads(found["_extra"])) == ("b", dict.fromkeys(names, 1))
@@ -335,9 +365,9 @@ def test_names_of_ever_new_fields_are_not_kept(make_spec):
 
 def test_few_names_of_fields_are_decided_once(make_spec, monkeypatch):
     maker = RowMaker(make_spec(schema_evolution="ignore"))
-    maker.rows([{"lead_id": "a", "score": 1}], 1)
+    rows_of(maker, [{"lead_id": "a", "score": 1}], 1)
     monkeypatch.setattr(maker, "_meet_fields", None)
-    maker.rows([{"lead_id": "a", "score": 1}], 2)
+    rows_of(maker, [{"lead_id": "a", "score": 1}], 2)
 
 
 def test_columns_of_a_target_are_compared_as_the_database_does():
