@@ -83,7 +83,7 @@ class CleanlistTransportError(errors.TransportError, AirflowException):
 
 
 class CleanlistUnexpectedResponseError(errors.UnexpectedResponseError, AirflowException):
-    """The API's response lacks what it should contain. Retried."""
+    """The API's response lacks what it should contain, or is about something else. Retried."""
 
 
 class CleanlistSubmissionUnknownError(errors.SubmissionUnknownError, AirflowFailException):

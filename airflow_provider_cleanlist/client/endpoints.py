@@ -1,4 +1,7 @@
-"""API calls as values, those of the account and of lead lists: nothing is sent here. Others: :mod:`.enrichment`."""
+"""API calls as values, those of the account and of lead lists: nothing is sent here. Others: :mod:`.enrichment`.
+
+A response about another list than the one that was asked for is refused.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from urllib.parse import quote
 
 from airflow_provider_cleanlist.client import errors, responses
 from airflow_provider_cleanlist.client.messages import Repeat, Request, Surface, valid_id
-from airflow_provider_cleanlist.client.protocol import Call, Ok
+from airflow_provider_cleanlist.client.protocol import Call, Ok, refuse_another
 from airflow_provider_cleanlist.input_limits import EXPORT_SECONDS, PAGE
 from airflow_provider_cleanlist.wording import counted
 
@@ -38,6 +41,17 @@ OMITTED = Omitted()
 
 def _model(model: type[T]) -> Callable[[Ok], T]:
     return lambda ok: model.model_validate(ok.mapping())  # type: ignore[attr-defined]
+
+
+def _of_list(request: Request, list_id: str, parse: Callable[[Ok], T]) -> Call[T]:
+    """Return a call about one list, whose response must not name another one."""
+
+    def checked(ok: Ok) -> T:
+        if isinstance(ok.body, Mapping):
+            refuse_another(request, ok, list_id, ok.body.get("list_id"))
+        return parse(ok)
+
+    return Call(request, checked)
 
 
 def validate_key(max_wait: float) -> Call[responses.KeyValidation]:
@@ -121,9 +135,8 @@ def get_lead_list(surface: Surface, list_id: str) -> Call[responses.LeadList]:
         surface: API surface.
         list_id: The list.
     """
-    return Call(
-        Request(f"read lead list {list_id}", "GET", surface, _path(list_id)), _model(responses.LeadList)
-    )
+    request = Request(f"read lead list {list_id}", "GET", surface, _path(list_id))
+    return _of_list(request, list_id, _model(responses.LeadList))
 
 
 def update_lead_list(
@@ -142,7 +155,7 @@ def update_lead_list(
     if not changes:
         raise errors.ConfigurationError("nothing to change: give a name, a description or a folder_id")
     request = Request(f"change lead list {list_id}", "PATCH", surface, _path(list_id), body=dict(changes))
-    return Call(request, _model(responses.LeadList))
+    return _of_list(request, list_id, _model(responses.LeadList))
 
 
 def delete_lead_list(surface: Surface, list_id: str) -> Call[None]:
@@ -153,7 +166,7 @@ def delete_lead_list(surface: Surface, list_id: str) -> Call[None]:
         list_id: The list.
     """
     request = Request(f"delete lead list {list_id}", "DELETE", surface, _path(list_id), repeat=Repeat.DELETES)
-    return Call(request, lambda _: None)
+    return _of_list(request, list_id, lambda _: None)
 
 
 def get_leads(surface: Surface, list_id: str, page_size: int, cursor: str | None) -> Call[responses.LeadPage]:
@@ -176,7 +189,7 @@ def get_leads(surface: Surface, list_id: str, page_size: int, cursor: str | None
         params=_params(limit=_page_size(page_size), cursor=cursor),
         limit=PAGE,
     )
-    return Call(request, lambda ok: _lead_page(request, list_id, ok))
+    return _of_list(request, list_id, lambda ok: _lead_page(request, list_id, ok))
 
 
 def export_json(
@@ -205,7 +218,7 @@ def export_json(
         },
         limit=PAGE,
     )
-    return Call(request, lambda ok: _lead_page(request, list_id, ok, needs_id=not columns))
+    return _of_list(request, list_id, lambda ok: _lead_page(request, list_id, ok, needs_id=not columns))
 
 
 def export_csv(surface: Surface, list_id: str, *, smart_agents: bool = True) -> Call[responses.SignedExport]:
@@ -237,7 +250,7 @@ def export_csv(surface: Surface, list_id: str, *, smart_agents: bool = True) -> 
         body={"list_id": valid_id(list_id), **({} if smart_agents else {"include_smart_agents": False})},
         slow_seconds=EXPORT_SECONDS,
     )
-    return Call(request, parse)
+    return _of_list(request, list_id, parse)
 
 
 def add_leads(
@@ -258,7 +271,7 @@ def add_leads(
         f"{_path(list_id)}/leads",
         body={"lead_ids": list(lead_ids), "idempotency_key": idempotency_key},
     )
-    return Call(request, _model(responses.AddedLeads))
+    return _of_list(request, list_id, _model(responses.AddedLeads))
 
 
 def remove_leads(surface: Surface, list_id: str, lead_ids: Sequence[str]) -> Call[responses.RemovedLeads]:
@@ -276,7 +289,7 @@ def remove_leads(surface: Surface, list_id: str, lead_ids: Sequence[str]) -> Cal
         f"{_path(list_id)}/leads",
         body={"lead_ids": list(lead_ids)},
     )
-    return Call(request, _model(responses.RemovedLeads))
+    return _of_list(request, list_id, _model(responses.RemovedLeads))
 
 
 def _path(list_id: str) -> str:

@@ -18,7 +18,7 @@ from airflow_provider_cleanlist.client.messages import (
     Surface,
     valid_id,
 )
-from airflow_provider_cleanlist.client.protocol import Call, Ok
+from airflow_provider_cleanlist.client.protocol import Call, Ok, refuse_another
 from airflow_provider_cleanlist.client.rate_limit.core import Priority
 from airflow_provider_cleanlist.client.responses import BulkEnrichment, WebhookDelivery
 from airflow_provider_cleanlist.client.results import EnrichmentResult, WorkflowStatus
@@ -145,7 +145,16 @@ def get_workflow_status(workflow_id: str) -> Call[WorkflowStatus]:
 
     Args:
         workflow_id: The workflow.
+
+    Raises:
+        UnexpectedResponseError: By its ``parse``: the response is about another workflow.
     """
+
+    def parse(ok: Ok) -> WorkflowStatus:
+        body = ok.mapping()
+        refuse_another(request, ok, workflow_id, body.get("workflow_id"))
+        return WorkflowStatus.parse(workflow_id, body)
+
     request = Request(
         f"read the status of workflow {workflow_id}",
         "GET",
@@ -155,7 +164,7 @@ def get_workflow_status(workflow_id: str) -> Call[WorkflowStatus]:
         priority=Priority.POLL,
         max_wait=POLL_MAX_WAIT_SECONDS,
     )
-    return Call(request, lambda ok: WorkflowStatus.parse(workflow_id, ok.mapping()))
+    return Call(request, parse)
 
 
 def get_task_result(task_id: str) -> Call[EnrichmentResult]:
@@ -163,7 +172,16 @@ def get_task_result(task_id: str) -> Call[EnrichmentResult]:
 
     Args:
         task_id: The contact's task.
+
+    Raises:
+        UnexpectedResponseError: By its ``parse``: the response is about another task.
     """
+
+    def parse(ok: Ok) -> EnrichmentResult:
+        result = EnrichmentResult.parse(ok.mapping())
+        refuse_another(request, ok, task_id, result.task_id)
+        return result
+
     request = Request(
         f"read the result of task {task_id}",
         "GET",
@@ -171,7 +189,7 @@ def get_task_result(task_id: str) -> Call[EnrichmentResult]:
         "/enrich/status",
         params={"task_id": valid_id(task_id)},
     )
-    return Call(request, lambda ok: EnrichmentResult.parse(ok.mapping()))
+    return Call(request, parse)
 
 
 def list_webhook_deliveries(workflow_id: str) -> Call[list[WebhookDelivery]]:
@@ -179,14 +197,20 @@ def list_webhook_deliveries(workflow_id: str) -> Call[list[WebhookDelivery]]:
 
     Args:
         workflow_id: The workflow.
+
+    Raises:
+        UnexpectedResponseError: By its ``parse``: the response is about another workflow.
     """
 
     def parse(ok: Ok) -> list[WebhookDelivery]:
         rows: Any = ok.body
         if isinstance(rows, Mapping):
+            refuse_another(request, ok, workflow_id, rows.get("workflow_id"))
             keys = ("deliveries", "items", "data", "results")
             rows = next((rows[key] for key in keys if isinstance(rows.get(key), list)), [])
-        return [WebhookDelivery.model_validate(row) for row in rows if isinstance(row, Mapping)]
+        rows = [row for row in rows if isinstance(row, Mapping)]
+        refuse_another(request, ok, workflow_id, *(row.get("workflow_id") for row in rows))
+        return [WebhookDelivery.model_validate(row) for row in rows]
 
     request = Request(
         f"read the webhook deliveries of workflow {workflow_id}",

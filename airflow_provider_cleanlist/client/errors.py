@@ -142,7 +142,7 @@ class TransportError(ApiError):
 
 
 class UnexpectedResponseError(ApiError):
-    """The API reported success, but its response lacks what it should contain."""
+    """The API reported success, but its response lacks what it should contain, or is about something else."""
 
 
 class SubmissionUnknownError(ApiError):

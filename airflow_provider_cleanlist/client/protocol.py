@@ -10,6 +10,7 @@ A flow that continues after it sent a credit-spending request knows that the req
 from __future__ import annotations
 
 import hashlib
+import uuid
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Generic, Protocol, TypeVar
@@ -17,6 +18,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from airflow_provider_cleanlist.client import error_responses, errors
 from airflow_provider_cleanlist.client.messages import Repeat, Request, Response, SendResult, TransportFailure
 from airflow_provider_cleanlist.client.rate_limit.core import Decision, Priority, Reservation, Verdict
+from airflow_provider_cleanlist.client.responses import id_or_none
 from airflow_provider_cleanlist.input_limits import CURSOR_CHARACTERS, JSON_DEPTH, PAGES, weight
 
 T = TypeVar("T")
@@ -29,6 +31,12 @@ MAX_RETRY_AFTER_SECONDS = 120.0
 """Longest pause that a response can ask for."""
 MAX_BACKOFF_SECONDS = 30.0
 """Longest pause before a retry, without its jitter."""
+_COHORT_HANDLE = "cl-task_"
+"""How the API begins the handles that it takes, and gives, in place of other ids."""
+_ANOTHER = "the response is about something else than what was asked for"
+_CACHE_HINT = (
+    "A cache or proxy on the way may have answered: see that it keeps none of Cleanlist's responses."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +177,38 @@ class Ok:
         if isinstance(self.body, Mapping):
             return self.body
         raise ValueError("not a JSON object")
+
+
+def refuse_another(request: Request, ok: Ok, asked: str, *named: object) -> None:
+    """Refuse a response about another workflow, task or list than the one that was asked for.
+
+    Args:
+        request: What was sent.
+        ok: The response.
+        asked: The id that was asked for.
+        *named: What the response holds where it repeats this id. What cannot be an id, or is missing, names nothing.
+
+    Raises:
+        UnexpectedResponseError: The response names another one.
+    """
+    if not all(_may_be_same(asked, found) for found in map(id_or_none, named) if found is not None):
+        info = errors.ErrorInfo(request.operation, _ANOTHER, status=ok.status, hint=_CACHE_HINT)
+        raise errors.UnexpectedResponseError(info)
+
+
+def _may_be_same(asked: str, named: str) -> bool:
+    """Whether two ids may be of the same thing: a UUID has several spellings, and a handle stands for any other id."""
+    if named == asked or any(one.startswith(_COHORT_HANDLE) for one in (asked, named)):
+        return True
+    number = _uuid(asked)
+    return number is not None and number == _uuid(named)
+
+
+def _uuid(text: str) -> uuid.UUID | None:
+    try:
+        return uuid.UUID(text)
+    except ValueError:
+        return None
 
 
 @dataclass(frozen=True, slots=True)

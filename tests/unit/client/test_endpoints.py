@@ -284,10 +284,102 @@ def test_no_deliveries(body: Any) -> None:
 def test_a_page_of_leads_is_kept_raw() -> None:
     rows = [{"lead_id": "1", "smart": {"a": [1]}}, {"lead_id": 2, "email": None}]
     page = endpoints.get_leads(V2, "l", 2, None).parse(
-        Ok({"list_id": "other", "leads": rows, "total": "5", "cursor": 2, "usage": None}, 200)
+        Ok({"list_id": "l", "leads": rows, "total": "5", "cursor": 2, "usage": None}, 200)
     )
     assert (page.list_id, page.leads, page.total, page.cursor) == ("l", rows, 5, "2")
     assert page.records is page.leads
+
+
+UUID = "0b0f9c0e-6a53-4f52-8c8b-3d9a1f0c7a11"
+HANDLE = "cl-task_9f2c"
+BY_ID: dict[str, tuple[Any, str, dict[str, Any]]] = {
+    "get_workflow_status": (enrichment.get_workflow_status, "workflow_id", {"status": "completed"}),
+    "get_task_result": (enrichment.get_task_result, "task_id", {"status": "completed"}),
+    "list_webhook_deliveries": (enrichment.list_webhook_deliveries, "workflow_id", {"deliveries": []}),
+    "get_lead_list": (lambda it: endpoints.get_lead_list(V2, it), "list_id", {"name": "n"}),
+    "update_lead_list": (lambda it: endpoints.update_lead_list(V2, it, {"name": "n"}), "list_id", {}),
+    "delete_lead_list": (lambda it: endpoints.delete_lead_list(V2, it), "list_id", {"deleted": True}),
+    "get_leads": (lambda it: endpoints.get_leads(V2, it, 1, None), "list_id", {"leads": []}),
+    "export_json": (lambda it: endpoints.export_json(V2, it, None, 1, None), "list_id", {"leads": []}),
+    "export_csv": (
+        lambda it: endpoints.export_csv(V2, it),
+        "list_id",
+        {"download_url": "https://f.example/a"},
+    ),
+    "add_leads": (lambda it: endpoints.add_leads(V2, it, ["a"], "key"), "list_id", {"added": 1}),
+    "remove_leads": (lambda it: endpoints.remove_leads(V2, it, ["a"]), "list_id", {"removed": 1}),
+}
+"""Calls by an id, which the API repeats in its responses: the call, the field, and what else a response has."""
+
+
+def test_every_call_by_an_id_compares_it() -> None:
+    assert BY_ID.keys() == {
+        name
+        for module in (endpoints, enrichment)
+        for name, it in inspect.getmembers(module, inspect.isfunction)
+        if it.__module__ == module.__name__
+        and {"workflow_id", "task_id", "list_id"} & inspect.signature(it).parameters.keys()
+        and not name.startswith("_")
+    }
+
+
+@pytest.mark.parametrize("name", BY_ID)
+@pytest.mark.parametrize(
+    ("asked", "named"),
+    [("list_B", "list_A"), ("w", "W"), (UUID, UUID[:-1] + "2"), (UUID, "list_A"), ("7", 8)],
+)
+def test_a_response_about_something_else_is_refused(name: str, asked: str, named: Any) -> None:
+    call, field, body = BY_ID[name]
+    with pytest.raises(
+        errors.UnexpectedResponseError, match="about something else than what was asked"
+    ) as error:
+        call(asked).parse(Ok({**body, field: named}, 200))
+    assert "list_A" not in str(error.value)
+
+
+@pytest.mark.parametrize("name", BY_ID)
+@pytest.mark.parametrize(
+    ("asked", "named"),
+    [
+        ("list_B", "list_B"),
+        (AWKWARD, AWKWARD),
+        ("7", 7),
+        (UUID.upper(), UUID),
+        (UUID.replace("-", ""), UUID),
+        (HANDLE, "public_bulk_7c1f"),
+        ("public_bulk_7c1f", HANDLE),
+    ],
+)
+def test_a_response_that_names_the_same_is_read(name: str, asked: str, named: Any) -> None:
+    call, field, body = BY_ID[name]
+    call(asked).parse(Ok({**body, field: named}, 200))
+
+
+@pytest.mark.parametrize("name", sorted(BY_ID.keys() - {"get_lead_list", "update_lead_list"}))
+@pytest.mark.parametrize("named", [None, "", ..., {"id": "list_A"}, ["list_A"], "null"])
+def test_a_response_that_names_nothing_is_read(name: str, named: Any) -> None:
+    call, field, body = BY_ID[name]
+    call("list_B").parse(Ok(body if named is ... else {**body, field: named}, 200))
+
+
+def test_a_task_is_named_by_its_result_rather_than_by_what_surrounds_it() -> None:
+    """On the other surface ``task_id`` is a handle of the whole response."""
+    parse = enrichment.get_task_result("t2").parse
+    result = {"task_id": "t2", "workflow_id": "child", "status": "completed", "primary_email": None}
+    assert parse(Ok({"task_id": "t1", "result": result}, 200)).task_id == "t2"
+    with pytest.raises(errors.UnexpectedResponseError):
+        parse(Ok({"task_id": "t2", "result": {**result, "task_id": "t1"}}, 200))
+    with pytest.raises(errors.UnexpectedResponseError):
+        parse(Ok({"result": {"task_id": "t1"}}, 200))
+
+
+def test_deliveries_of_another_workflow_are_refused() -> None:
+    parse = enrichment.list_webhook_deliveries("w").parse
+    mine, other = {"attempt": 1, "workflow_id": "w"}, {"attempt": 2, "workflow_id": "v"}
+    assert len(parse(Ok([mine, {"attempt": 2}], 200))) == 2
+    for body in ([mine, other], {"deliveries": [other]}):
+        with pytest.raises(errors.UnexpectedResponseError):
+            parse(Ok(body, 200))
 
 
 @pytest.mark.parametrize("cursor", [None, "", ...])
