@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from airflow_provider_cleanlist.client.errors import NotFoundError
 from airflow_provider_cleanlist.client.responses import count_or_none
 from airflow_provider_cleanlist.client.results import (
     EnrichmentResult,
@@ -19,7 +20,7 @@ from airflow_provider_cleanlist.client.results import (
     WorkflowStatus,
     workflow_state,
 )
-from airflow_provider_cleanlist.results.rows import result_row
+from airflow_provider_cleanlist.results.rows import result_in, result_row
 from airflow_provider_cleanlist.task_log import TaskLog
 from airflow_provider_cleanlist.wording import counted
 
@@ -112,13 +113,15 @@ class _Found:
 
     Attributes:
         rows: The results.
-        expected: How many there should be; None if the number is unknown.
+        expected: How many there should be, at least one for each known task; None if the number is unknown.
         state: State of the workflow; None if it was not requested.
+        total: How many there are according to the workflow itself; None if it was not requested or does not say.
     """
 
     rows: Rows
     expected: int | None = None
     state: WorkflowState | None = None
+    total: int | None = None
 
     @property
     def is_complete(self) -> bool:
@@ -221,24 +224,23 @@ class ResultReader:
         delivered = _Found({})
         if payload is not None:
             status = WorkflowStatus.parse(workflow_id, payload)
-            truncated = bool(count_or_none(payload.get("results_truncated")))
+            cut = payload.get("results_truncated")
+            truncated = cut is True or bool(count_or_none(cut))
             delivered = self._results_in(status, is_final=True, truncated=truncated)
             delivered = self._of_known_tasks(workflow_id, delivered)
             self.counts.from_webhooks += len(delivered.rows)
         hopeless = not self._statuses_carry_results and bool(self._task_ids.get(workflow_id))
         if delivered.is_complete or hopeless or not may_request:
             return delivered
-        return self._with_status(workflow_id, delivered.rows)
+        return self._with_status(workflow_id, delivered)
 
     def _of_known_tasks(self, workflow_id: str, delivered: _Found) -> _Found:
         """Leave out results of tasks that are not known to be the workflow's; then the API is asked, too."""
         tasks = frozenset(self._task_ids.get(workflow_id, ()))
-        rows = {task_id: row for task_id, row in delivered.rows.items() if task_id in tasks}
-        if not tasks or len(rows) == len(delivered.rows):
-            return delivered
-        return replace(delivered, rows=rows, expected=max(delivered.expected or 0, len(rows) + 1))
+        rows = {task_id: row for task_id, row in delivered.rows.items() if not tasks or task_id in tasks}
+        return replace(delivered, rows=rows)
 
-    def _with_status(self, workflow_id: str, delivered: Rows) -> _Found:
+    def _with_status(self, workflow_id: str, delivered: _Found) -> _Found:
         status = self._access.workflow(workflow_id)
         is_final = _state_of(status) is not WorkflowState.RUNNING
         if not is_final and not self._skip_unfinished:
@@ -246,8 +248,10 @@ class ResultReader:
         found = self._results_in(status, is_final=is_final)
         if found.state is WorkflowState.COMPLETED:
             self._statuses_carry_results = bool(found.rows)
-        self.counts.from_workflows += len(found.rows.keys() - delivered.keys())
-        return _Found(delivered | found.rows, found.expected, found.state)
+        self.counts.from_workflows += len(found.rows.keys() - delivered.rows.keys())
+        # what was delivered counts less than results from the API itself
+        expected = found.expected if found.is_complete else _most(found.expected, delivered.expected)
+        return _Found(delivered.rows | found.rows, expected, found.state, status.total)
 
     def _results_in(self, status: WorkflowStatus, *, is_final: bool, truncated: bool = False) -> _Found:
         state = WorkflowState.RUNNING
@@ -255,27 +259,27 @@ class ResultReader:
             state = WorkflowState.FAILED if status.state is WorkflowState.FAILED else WorkflowState.COMPLETED
         rows: Rows = {}
         for body in status.results:
-            row = result_row(body, status.workflow_id)
+            row = result_in(body, status.workflow_id)
             if row and (is_final or workflow_state(row["status"]) is not WorkflowState.RUNNING):
                 rows[row["task_id"]] = row
-        expected = status.total
-        if expected is None:
-            expected = len(self._task_ids.get(status.workflow_id, ())) or None
-        if truncated and expected is None:
-            expected = len(rows) + 1
+        known = len(rows.keys() | set(self._task_ids.get(status.workflow_id, ())))
+        expected = _most(status.total, known, len(rows) + truncated)
         return _Found(rows, expected, state)
 
     def _task_pages(self, index: int, offset: int, found: _Found) -> Iterator[ResultPage]:
         workflow_id = self._workflow_ids[index]
         tasks = self._task_ids.get(workflow_id, ())
-        state = found.state
+        state, surplus = found.state, 0
         rows: list[dict[str, Any]] = []
         for number in range(offset, len(tasks)):
             if tasks[number] in found.rows:
                 continue
             try:
                 result = self._access.task(tasks[number])
-            except Exception:
+            except Exception as error:
+                if isinstance(error, NotFoundError) and self._has_all(workflow_id, found, tasks[:number]):
+                    surplus += 1
+                    continue
                 if rows:
                     yield ResultPage(rows, self._cursor(index, number))
                 raise
@@ -285,10 +289,16 @@ class ResultReader:
                 self.counts.unfinished += 1
                 continue
             self.counts.from_tasks += 1
-            rows.append(result_row(result.raw, workflow_id, tasks[number]) or {})
+            rows.append(result_row(result, workflow_id, tasks[number]))
             if len(rows) == self._tasks_per_page:
                 yield ResultPage(rows, self._cursor(index, number + 1))
                 rows = []
+        if surplus:
+            self._log.warning(
+                "Workflow %s: Cleanlist does not know %s, and has results for all its contacts without them.",
+                workflow_id,
+                counted(surplus, "task id"),
+            )
         missing = (found.expected or 0) - len(found.rows.keys() | set(tasks))
         if missing > 0:
             self._log.warning(
@@ -299,6 +309,11 @@ class ResultReader:
                 found.expected,
             )
         yield ResultPage(rows, self._cursor(index + 1))
+
+    def _has_all(self, workflow_id: str, found: _Found, read: Sequence[str]) -> bool:
+        """Whether there are as many results as the workflow has contacts, so that a further task id is one too many."""
+        total = self._access.workflow(workflow_id).total if found.total is None else found.total
+        return total is not None and len(found.rows.keys() | set(read)) >= total > 0
 
     def _requested_state(self, workflow_id: str) -> WorkflowState:
         """Return the state of a workflow of which a task is reported as running."""
@@ -325,6 +340,11 @@ def _state_of(status: WorkflowStatus) -> WorkflowState:
     """Return a workflow's state: an unknown one counts as completed when all contacts are processed."""
     is_complete = status.is_unknown and status.progress == 1.0
     return WorkflowState.COMPLETED if is_complete else status.state
+
+
+def _most(*counts: int | None) -> int | None:
+    """Return the largest of some counts; None if none is known or all are zero."""
+    return max(count or 0 for count in counts) or None
 
 
 def _digest(workflow_ids: Sequence[str], task_ids: Mapping[str, Sequence[str]]) -> str:

@@ -32,26 +32,34 @@ PERSON = "_cleanlist_person"
 """Field that holds the hash of the person, as in the ledger."""
 
 
-def result_row(
-    body: Mapping[str, Any], workflow_id: str, task_id: str | None = None
-) -> dict[str, Any] | None:
-    """Return one result as a flat record, or None if its task is unknown or it names another workflow.
+def result_in(body: Mapping[str, Any], workflow_id: str) -> dict[str, Any] | None:
+    """Return one of several results as a flat record, or None if it names no task, or another workflow.
 
     Args:
         body: The result as Cleanlist sent it, itself or nested in another object.
         workflow_id: The workflow that is read.
-        task_id: Its task, if the result was requested by it: such a result belongs to the workflow, whatever it names.
+
+    Returns:
+        As :func:`result_row`.
+    """
+    result = EnrichmentResult.parse(body)
+    if result.workflow_id not in (None, "", workflow_id) or not result.task_id:
+        return None
+    return result_row(result, workflow_id, result.task_id)
+
+
+def result_row(result: EnrichmentResult, workflow_id: str, task_id: str) -> dict[str, Any]:
+    """Return the result of a task as a flat record.
+
+    Args:
+        result: The result.
+        workflow_id: The workflow that is read: a result that was requested by its task belongs to it, whatever it says.
+        task_id: The task.
 
     Returns:
         ``RESULT_FIELDS`` as far as known, and every other field of prospect and company as ``prospect_...`` and
         ``company_...``. ``other_emails`` and ``phones`` are lists, ``raw`` is the result as Cleanlist sent it.
     """
-    result = EnrichmentResult.parse(body)
-    if task_id is None and result.workflow_id not in (None, "", workflow_id):
-        return None
-    task_id = result.task_id or task_id
-    if not task_id:
-        return None
     return {
         **_prefixed("prospect", result.prospect),
         **_prefixed("company", result.company),

@@ -9,7 +9,7 @@ import pytest
 from airflow_provider_cleanlist.contacts.identity import normalise
 from airflow_provider_cleanlist.results import persons
 from airflow_provider_cleanlist.results.persons import person_of
-from airflow_provider_cleanlist.results.rows import result_row
+from airflow_provider_cleanlist.results.rows import result_in
 from airflow_provider_cleanlist.submission.ledger import person
 
 ANA = {"first_name": "Ana", "last_name": "de la Cruz", "company_domain": "quill.example"}
@@ -24,7 +24,7 @@ def submitted(*contacts: dict[str, str]) -> frozenset[str]:
 
 
 def record(task_id: str = "t0", **fields: Any) -> dict[str, Any]:
-    row = result_row({"task_id": task_id, "primary_email": None, **fields}, "wf1")
+    row = result_in({"task_id": task_id, "primary_email": None, **fields}, "wf1")
     assert row is not None
     return row
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_cleanlist.client.errors import ErrorInfo, NotFoundError
 from airflow_provider_cleanlist.client.results import EnrichmentResult, WorkflowStatus
 from airflow_provider_cleanlist.results.reader import (
     Access,
@@ -15,7 +16,7 @@ from airflow_provider_cleanlist.results.reader import (
     ResultsNotReadyError,
     ResultsUnavailableError,
 )
-from airflow_provider_cleanlist.results.rows import RESULT_FIELDS, result_row
+from airflow_provider_cleanlist.results.rows import RESULT_FIELDS, result_in, result_row
 
 log = logging.getLogger(__name__)
 TEO: dict[str, Any] = {
@@ -56,6 +57,8 @@ class Cleanlist:
         if task_id == self.fails_at:
             raise ConnectionError
         self.asked.append(task_id)
+        if not any(task_id in tasks for tasks in self.tasks.values()):
+            raise NotFoundError(ErrorInfo("read a task", "unknown", status=404))
         return EnrichmentResult.parse(
             {**TEO, "task_id": task_id, "status": self.task_status.get(task_id, "completed")}
         )
@@ -69,7 +72,7 @@ def ids(reader: ResultReader, cursor: str | None = None) -> list[str]:
 
 
 def test_a_row() -> None:
-    assert result_row(TEO, "w") == {
+    assert result_in(TEO, "w") == {
         "task_id": "t1",
         "workflow_id": "w",
         "status": "completed",
@@ -87,16 +90,16 @@ def test_a_row() -> None:
 
 @pytest.mark.parametrize("body", [{"result": TEO}, {"results": [TEO]}, {"data": TEO, "workflow_id": "w"}])
 def test_nested_rows(body: dict[str, Any]) -> None:
-    row = result_row(body, "w")
+    row = result_in(body, "w")
     assert row is not None
-    assert {**row, "raw": TEO} == result_row(TEO, "w")
+    assert {**row, "raw": TEO} == result_in(TEO, "w")
     assert set(row) - set(RESULT_FIELDS) == {"prospect_skills"}
 
 
 def test_a_row_without_a_task() -> None:
     nameless = {**TEO, "task_id": None}
-    assert result_row(nameless, "w") is None
-    assert (result_row(nameless, "w", "t9") or {})["task_id"] == "t9"
+    assert result_in(nameless, "w") is None
+    assert result_row(EnrichmentResult.parse(nameless), "w", "t9")["task_id"] == "t9"
 
 
 # --- which way -------------------------------------------------------------------------------------------------
@@ -149,10 +152,57 @@ def test_results_that_name_no_task_are_not_taken() -> None:
     assert api.asked == ["a", *api.tasks["a"]]
 
 
-def test_more_task_ids_than_contacts_do_not_matter() -> None:
+@pytest.mark.parametrize("way", ["delivered", "status", "tasks"])
+def test_more_task_ids_than_contacts_do_not_matter(way: str, caplog: pytest.LogCaptureFixture) -> None:
+    api = Cleanlist("a", "b")
+    for name in api.tasks if way != "tasks" else ():
+        {"delivered": api.delivered, "status": api.status}[way][name] = {
+            "results": api.results(name),
+            "summary": {"total": 3},
+        }
+    long = {name: [*tasks, f"{name}-too-many"] for name, tasks in api.tasks.items()}
+    assert ids(api.reader(long)) == [*api.tasks["a"], *api.tasks["b"]]
+    assert caplog.text.count("Cleanlist does not know 1 task id, and has results for all its contacts") == 2
+
+
+def test_an_unknown_task_is_an_error_unless_there_is_a_result_for_each_contact() -> None:
+    for total in (None, 0, 4):
+        api = Cleanlist("a")
+        api.status["a"] = {"summary": {"total": total}}
+        pages = api.reader({"a": [*api.tasks["a"], "unknown"]}, tasks_per_page=100).read(None)
+        assert len(next(pages).records) == 3
+        with pytest.raises(NotFoundError):
+            next(pages)
+
+
+@pytest.mark.parametrize("way", ["delivered", "status"])
+@pytest.mark.parametrize("total", [None, 1, 2])
+def test_each_known_task_is_asked_for_whatever_the_total_is(way: str, total: int | None) -> None:
     api = Cleanlist("a")
-    api.delivered["a"] = {"results": api.results("a"), "summary": {"total": 3}}
-    assert ids(api.reader({"a": [*api.tasks["a"], "one-too-many"]})) == api.tasks["a"]
+    body = {"status": "completed", "summary": {"total": total}, "results": api.results("a", 1)}
+    {"delivered": api.delivered, "status": api.status}[way]["a"] = body
+    assert sorted(ids(api.reader(api.tasks))) == api.tasks["a"]
+    assert api.asked == ["a", "a-1", "a-2"]
+
+
+def test_a_result_of_another_task_does_not_stand_for_one_that_is_known() -> None:
+    api = Cleanlist("a")
+    results = [*api.results("a", 2), {**TEO, "task_id": "new"}]
+    api.status["a"] = {"summary": {"total": 3}, "results": results}
+    assert sorted(ids(api.reader(api.tasks))) == [*api.tasks["a"], "new"]
+    assert api.asked == ["a", "a-2"]
+
+
+@pytest.mark.parametrize("total", [None, 2])
+@pytest.mark.parametrize("truncated", [1, True])
+def test_a_truncated_webhook_is_not_complete_whatever_its_total_is(total: int | None, truncated: Any) -> None:
+    api = Cleanlist("a")
+    delivered = {"summary": {"total": total}, "results": api.results("a", 2), "results_truncated": truncated}
+    api.delivered["a"], api.status["a"] = delivered, {"summary": {"total": total}}
+    with pytest.raises(ResultsUnavailableError):
+        ids(api.reader())
+    api.status["a"] = {"summary": {"total": None}, "results": api.results("a")}
+    assert ids(api.reader()) == api.tasks["a"]
 
 
 @pytest.mark.parametrize(("delivered", "found"), [(None, 0), (2, 2)])
@@ -346,6 +396,5 @@ def test_a_delivery_of_nothing_but_foreign_results_counts_as_none() -> None:
 
 
 def test_a_result_that_was_requested_by_its_task_is_kept_whatever_workflow_it_names() -> None:
-    row = result_row({**TEO, "workflow_id": "child"}, "w", "t1")
-    assert row is not None
+    row = result_row(EnrichmentResult.parse({**TEO, "workflow_id": "child"}), "w", "t1")
     assert (row["task_id"], row["workflow_id"]) == ("t1", "w")
