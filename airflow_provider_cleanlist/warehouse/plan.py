@@ -172,7 +172,12 @@ def check_counts(counts: StageCounts, total: int | None, spec: LoadSpec) -> Coun
     check = spec.row_count_check
     if total == counts.records:
         return CountVerdict(confirmed=True)
+    # nothing would be left of what the other modes replace
+    is_emptied = counts.records == 0 and spec.mode != "merge"
     if total is None:
+        if is_emptied and spec.source_changes and spec.source == "pages":
+            message = "Nothing was read of the list, and it did not report its size: it may not be empty."
+            return CountVerdict(confirmed=False, message=message, fail=True)
         message = f"The list did not report its size, so nothing confirms that {counts.records} records are all of it."
         return CountVerdict(confirmed=False, message=None if check == "off" else message)
     message = (
@@ -185,9 +190,7 @@ def check_counts(counts: StageCounts, total: int | None, spec: LoadSpec) -> Coun
             f"{total}: the list changed meanwhile, or the export is not all of it."
         )
     is_short = counts.records < total
-    # nothing would be left of what the other modes replace
-    refuses_fewer = spec.refuses_fewer or (counts.records == 0 and spec.mode != "merge")
-    fails = check == "fail" or (is_short and refuses_fewer)
+    fails = check == "fail" or (is_short and (spec.refuses_fewer or is_emptied))
     tells = fails or check != "off"
     return CountVerdict(confirmed=False, message=message if tells else None, fail=fails, is_short=is_short)
 

@@ -25,6 +25,8 @@ from airflow_provider_cleanlist.warehouse.errors import (
 from airflow_provider_cleanlist.warehouse.loader import LoadReport, load
 from airflow_provider_cleanlist.warehouse.spec import LEAD_FIELDS
 
+from ...loads import Page
+
 META = ("_cleanlist_list_id", "_cleanlist_synced_at", "_cleanlist_run_id")
 
 
@@ -138,6 +140,16 @@ def test_replacing_by_an_empty_list_empties_its_rows(load_pages, rows_of):
     load_pages([lead(1)])
     assert load_pages([], mode="replace").rows_removed == 1
     assert rows_of() == []
+
+
+def test_an_empty_page_without_a_total_replaces_nothing(engine, make_spec, load_pages, rows_of):
+    load_pages([lead(1)])
+    for _ in range(2):
+        with pytest.raises(
+            LoadError, match=r"it may not be empty\. Nothing was written; the next attempt reads"
+        ):
+            load(engine, make_spec(mode="replace"), lambda _: iter([Page([], None, None)]))
+    assert [row["lead_id"] for row in rows_of()] == ["lead-1"]
 
 
 def test_append_adds_per_run_and_a_rerun_adds_nothing(load_pages, rows_of):

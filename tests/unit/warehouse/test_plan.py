@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import date, timedelta
 
 import pytest
 from hypothesis import given
@@ -177,6 +177,24 @@ def test_fewer_records_than_the_list_has_can_be_refused_whatever_the_check(
     assert verdict.fail is verdict.is_short is fails
     assert not fails or verdict.message
     assert not check_counts(counts, total, spec).fail
+
+
+@pytest.mark.parametrize("check", ["warn", "fail", "off"])
+@pytest.mark.parametrize("mode", ["replace", "append", "snapshot"])
+def test_nothing_read_of_a_list_of_unknown_size_replaces_nothing(make_spec, mode, check):
+    nothing = StageCounts(rows=0, records=0, keys=0)
+    spec = make_spec(mode=mode, row_count_check=check, snapshot_date=date(2026, 1, 31))
+    verdict = check_counts(nothing, None, spec)
+    assert (verdict.fail, verdict.message) == (
+        True,
+        "Nothing was read of the list, and it did not report its size: it may not be empty.",
+    )
+    assert check_counts(nothing, 0, spec).confirmed
+    assert not check_counts(replace(nothing, records=1), None, spec).fail
+    assert not check_counts(nothing, None, make_spec(row_count_check=check)).fail
+    # results are complete without a total, and the rows of an export have been counted
+    assert not check_counts(nothing, None, replace(spec, source_changes=False)).fail
+    assert not check_counts(nothing, None, replace(spec, source="export")).fail
 
 
 def test_records_without_a_key_are_refused(make_spec):
