@@ -29,6 +29,7 @@ META_COLUMNS = (LIST_ID, SYNCED_AT, RUN_ID, DELETED_AT, SNAPSHOT_DATE)
 """Columns that the loader writes in addition to the fields of the records."""
 
 _HASH_LENGTH = 8
+_EXAMINED = 1024
 _RESERVED_WORDS = frozenset(
     re.findall(
         r"\w+",
@@ -100,8 +101,10 @@ def snake_case(raw: str) -> str:
     """Return ``raw`` in lower case with words joined by underscores, ASCII letters and digits only.
 
     Accents are dropped (``Größe`` becomes ``grosse``), and letters without an ASCII form too: the result can be empty.
+    Only the first 1,024 characters count: a name can be a megabyte, and eighteen times as long in compatible form.
     """
-    folded = normal_form("NFKD", raw.replace("ß", "ss")).encode("ascii", "ignore").decode("ascii")
+    beginning = raw[:_EXAMINED].replace("ß", "ss")
+    folded = normal_form("NFKD", beginning).encode("ascii", "ignore").decode("ascii")
     words = re.sub(r"([A-Z])(?=[A-Z][a-z])", r"\1_", folded)
     words = re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", words)
     return re.sub(r"[^a-z0-9]+", "_", words.lower()).strip("_")

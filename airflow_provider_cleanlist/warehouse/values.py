@@ -150,6 +150,10 @@ def convert(value: Any, kind: ColumnType) -> Any:
         raise ValueError(kind) from None
 
 
+def _unchanged(value: Any) -> Any:
+    return value
+
+
 def _no_values(record: Mapping[str, Any]) -> tuple[Any, ...]:
     raise KeyError
 
@@ -174,7 +178,7 @@ class RowMaker:
         self._columns: list[StagedColumn] = []
         self._converters: list[_Convert] = []
         self._values_of: Callable[[Mapping[str, Any]], tuple[Any, ...]] = _no_values
-        self._goes_into_extra: dict[str, bool] = {}
+        self._into_extra: dict[str, Callable[[Any], Any] | None] = {}
         self._remembered_characters = 0
         self.cleaned = 0
         self._add_columns(fields or self._first_fields())
@@ -213,7 +217,7 @@ class RowMaker:
         met = records.columns if isinstance(records, ColumnRecords) else set().union(*records)
         if self._remembered_characters > FIELD_CHARACTERS:
             self._forget_fields()
-        if unmet := set(met) - self._goes_into_extra.keys():
+        if unmet := set(met) - self._into_extra.keys():
             self._meet_fields(unmet)
         size = CELLS // len(self._columns)
         for before in range(0, len(records) or 1, size):
@@ -247,8 +251,7 @@ class RowMaker:
 
     def _forget_fields(self) -> None:
         """Forget what was decided of fields without a column; there may be ever new ones."""
-        own = (raw for raw in self.fields if self._goes_into_extra.get(raw) is False)
-        self._goes_into_extra = dict.fromkeys(own, False)
+        self._into_extra = {raw: None for raw in self.fields if self._into_extra.get(raw, raw) is None}
         self._remembered_characters = 0
 
     def _meet_fields(self, unmet: Collection[str]) -> None:
@@ -259,7 +262,7 @@ class RowMaker:
                 new.append(raw)
             else:
                 self._remembered_characters += len(raw)
-                self._goes_into_extra[raw] = wanted and self._spec.schema_evolution == "ignore"
+                self._into_extra[raw] = self._extra_form(raw) if wanted else None
         if new and len(self._columns) + len(new) > COLUMNS:
             raise LoadConfigurationError(
                 f"The records have more than {COLUMNS:,} fields, and {self._spec.table} would get a column for each. "
@@ -288,7 +291,7 @@ class RowMaker:
         raw = column.raw
         if raw == naming.EXTRA and self._spec.schema_evolution == "ignore":
             return self._extras
-        self._goes_into_extra[raw] = False
+        self._into_extra[raw] = None
         if self._spec.is_hashed(raw):
             return lambda values: [self._hash(value) for value in values]
         if column.type == "text":
@@ -344,14 +347,18 @@ class RowMaker:
                 raise _UnfitValueError(number, reason) from None
         return converted
 
+    def _extra_form(self, raw: str) -> Callable[[Any], Any] | None:
+        """Return what makes a field's values those of ``_extra``; None if they do not go there."""
+        if self._spec.schema_evolution != "ignore":
+            return None
+        return self._hash if self._spec.is_hashed(raw) else _unchanged
+
     def _extras(self, records: Sequence[Mapping[str, Any]]) -> Sequence[str | None]:
         return [self._extra_value(record) for record in records]
 
     def _extra_value(self, record: Mapping[str, Any]) -> str | None:
         extra = {
-            raw: self._hash(value) if self._spec.is_hashed(raw) else value
-            for raw, value in record.items()
-            if self._goes_into_extra[raw]
+            raw: write(value) for raw, value in record.items() if (write := self._into_extra[raw]) is not None
         }
         return self._json(extra) if extra else None
 

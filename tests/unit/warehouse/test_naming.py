@@ -54,6 +54,12 @@ def test_a_name_of_absurd_length_is_cut_at_once():
     started = time.process_time()
     assert plain_name("A" * 1_000_000) is None
     assert len(hashed_name("A" * 1_000_000)) <= 63
+    names = [
+        "\ufdfa" * 500_000,
+        "\ufdfa" * 500_000 + "b",
+    ]  # nothing in ASCII, and 18 letters each in compatible form
+    assert all(hashed_name(name).startswith("column_") for name in names)
+    assert hashed_name(names[0]) != hashed_name(names[1])
     assert time.process_time() - started < 2
 
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import time
+import tracemalloc
 from datetime import date
 
 import pytest
@@ -91,6 +93,27 @@ def test_names_in_other_alphabets_are_compared_like_others(make_spec):
     spec = make_spec(exclude_columns=["公司", "Телефон", "!"])
     assert not any(map(spec.is_wanted, ["公司", "公 司", "телефон", "ТЕЛЕФОН", "!"]))
     assert all(map(spec.is_wanted, ["电话", "телефоны", "work email", "?"]))
+
+
+@pytest.mark.parametrize("raw", ["\ufdfa" * 700_000, "work" + "m" * 700_000, "work\u2014" * 200_000])
+def test_of_a_long_name_no_more_is_compared_than_the_listed_ones_have(make_spec, raw):
+    """In compatible form the first one has 12,600,000 letters: a second, and 140 MB for each comparison."""
+    spec = make_spec(exclude_columns=["work email"], hash_columns=["phone"], hash_secret="s")
+    tracemalloc.start()
+    started = time.process_time()
+    assert spec.is_wanted(raw)
+    assert not spec.is_hashed(raw)
+    assert time.process_time() - started < 0.2
+    assert tracemalloc.get_traced_memory()[1] < 1_000_000
+    tracemalloc.stop()
+
+
+@pytest.mark.parametrize("between", ["-", "\u2014", "\u200b", "\u0301"])
+def test_a_spelling_of_any_length_is_recognised(make_spec, between):
+    raw = (between * 3000).join("WORKemail")
+    assert not make_spec(exclude_columns=["work email"]).is_wanted(raw)
+    assert make_spec(hash_columns=["work email"], hash_secret="s").is_hashed(raw)
+    assert make_spec(exclude_columns=["work email"]).is_wanted(raw + "s")
 
 
 @pytest.mark.parametrize("name", ["ICP Score", "icp_score", "score"])
