@@ -73,9 +73,9 @@ class EnrichmentResultsToWarehouseOperator(WarehouseLoadOperator):
         task_ids: Task ids by workflow: the XCom ``task_ids`` that ``BulkEnrichOperator(push_task_ids=True)`` pushes,
             or several of these (templated).
         source_rows_table: A further table of the warehouse, ``table`` or ``schema.table`` (templated), into which the
-            ledger's ``source``, ``source_id`` and ``person`` are merged, for a warehouse that is not the ledger's
-            database: of everybody in these workflows, and of every row that their tasks and this DAG run have read.
-            Needs a ledger, and rows kept by ``BulkEnrichOperator(id_column=...)``.
+            ledger's ``source``, ``source_id``, ``person`` and ``seen_at`` are merged, for a warehouse that is not the
+            ledger's database: of everybody in these workflows, and of every row that their tasks and this DAG run have
+            read. Needs a ledger, and rows kept by ``BulkEnrichOperator(id_column=...)``.
         ledger_conn_id: Airflow connection of the ledger (templated); by default ``[cleanlist] ledger_conn_id``.
         on_unfinished: What to do while a workflow is still running: ``fail`` (the retry resumes), or ``skip`` its
             unfinished contacts.

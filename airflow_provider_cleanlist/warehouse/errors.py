@@ -85,6 +85,10 @@ class LoadDataError(LoadError):
     fails_check = False
 
 
+class StageLostError(LoadError):
+    """The staging table is not this attempt's any more: another attempt or another run has seen to that."""
+
+
 class CursorRefusedError(LoadError):
     """Reading cannot resume where an earlier attempt stopped; raised by whoever reads the pages."""
 

@@ -19,6 +19,7 @@ from airflow_provider_cleanlist.warehouse.errors import (
     LoadError,
     MissingKeyError,
     SourceInconsistentError,
+    StageLostError,
 )
 from airflow_provider_cleanlist.warehouse.misfits import naming_columns
 from airflow_provider_cleanlist.warehouse.plan import (
@@ -143,19 +144,36 @@ def _load(
     report = _published(stage, utc_now)
     if report is None:
         try:
-            _read(stage, spec, target, read_pages, pacing)
-            report = _publish(engine, spec, stage, utc_now())
-        except SourceInconsistentError:
-            stage.drop()
-            raise
-        except LoadDataError:
-            if spec.source_changes:  # a record that is corrected there has to be read again
-                stage.drop()
-            raise
-    _outdate_others(stage, spec)
+            report = _read_and_publish(engine, spec, stage, target, read_pages=read_pages, pacing=pacing)
+        except StageLostError:
+            if not stage.is_outdated():
+                raise
+            stage = Stage.open(engine, spec, utc_now())  # to begin anew, once
+            report = _read_and_publish(engine, spec, stage, target, read_pages=read_pages, pacing=pacing)
     before_cleanup(report)
     stage.drop()
     return report
+
+
+def _read_and_publish(
+    engine: Engine,
+    spec: LoadSpec,
+    stage: Stage,
+    target: TargetColumns | None,
+    *,
+    read_pages: ReadPages,
+    pacing: Pacing,
+) -> LoadReport:
+    try:
+        _read(stage, spec, target, read_pages, pacing)
+        return _publish(engine, spec, stage, pacing.utc_now())
+    except SourceInconsistentError:
+        stage.drop()
+        raise
+    except LoadDataError:
+        if spec.source_changes:  # a record that is corrected there has to be read again
+            stage.drop()
+        raise
 
 
 def _published(stage: Stage, utc_now: Callable[[], datetime]) -> LoadReport | None:
@@ -185,16 +203,6 @@ def _read(
         )
         stage.restart(pacing.utc_now())
         StageWriter(stage, spec, target, pacing).read(read_pages)
-
-
-def _outdate_others(stage: Stage, spec: LoadSpec) -> None:
-    """Keep a retry of an older run from overwriting what was just published."""
-    if not spec.source_changes or spec.mode not in ("merge", "replace"):  # the others write rows of their own
-        return
-    try:
-        stage.outdate_others()
-    except LoadError as error:
-        log.warning("A retry of an older run may bring its old values back: %s", error)
 
 
 def clean_up(engine: Engine, spec: LoadSpec) -> None:
@@ -243,9 +251,11 @@ def _publish(engine: Engine, spec: LoadSpec, stage: Stage, now: datetime) -> Loa
     ):
         forms = publication.database.written_forms(connection, publication.target)
         publication = replace(publication, written_forms=forms)
+        if not publication.database.has_transactions:  # what is written could not be taken back
+            stage.claim(connection, now)
         removed = publish(connection, publication)
         report = LoadReport(stage.checkpoint.rows, counts.keys, removed, stage.checkpoint.pages, added)
-        stage.save(connection, replace(stage.checkpoint, report=asdict(report)), now)
+        stage.claim(connection, now, asdict(report))
     return report
 
 

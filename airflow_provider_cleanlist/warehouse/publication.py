@@ -158,7 +158,11 @@ class Publication:
         ]
         if naming.DELETED_AT in self.plan.meta:
             differences.append(target.c[naming.DELETED_AT].is_not(None))
-        return differences
+        if self.spec.newest_by is None or not differences:
+            return differences
+        at = next(column.target for column in self.plan.columns if column.raw == self.spec.newest_by)
+        is_older = sa.or_(target.c[at].is_(None), target.c[at] <= self._stored(at, values[at]))
+        return [sa.and_(is_older, sa.or_(*differences))]
 
     def values(self, source: FromClause) -> dict[str, ColumnElement[Any]]:
         """Return what is written to each column for a staged record."""

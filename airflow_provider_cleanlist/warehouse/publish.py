@@ -38,7 +38,7 @@ def publish(connection: Connection, publication: Publication) -> int:
     _check_references(connection, publication.spec, publication.target)
     if publication.spec.compares_keys:
         publication = replace(publication, stored_forms=database.stored_forms(connection, publication.target))
-    if database.build_script is None and not database.publishes_by_merge:
+    if database.has_transactions:
         return _publish_statements(connection, publication)
     removed = sum(count_affected(connection, removal) for removal in publication.removals())
     if database.build_script is None:

@@ -62,6 +62,8 @@ class LoadSpec:
             both.
         source_changes: Whether the records can change where they come from, as leads of a list do and results of
             enrichment do not.
+        newest_by: A field with the moment that a record is of: a row of the target that has a later one stays as it is.
+            By default, what is read last is the newest.
         refuses_fewer: Whether fewer records than the list says it has stop the load, whatever ``row_count_check`` says:
             there is another way to read it.
 
@@ -91,6 +93,7 @@ class LoadSpec:
     id_field: str = "lead_id"
     source: Source = "pages"
     source_changes: bool = True
+    newest_by: str | None = None
     refuses_fewer: bool = False
     key_fields: tuple[str, ...] = field(init=False, repr=False, compare=False)
     initial_fields: tuple[str, ...] = field(init=False, repr=False, compare=False)
@@ -204,6 +207,12 @@ class LoadSpec:
         """Whether rows of the target are compared with the records by key."""
         by_key = self.replace_scope == "list" and naming.LIST_ID not in self.key
         return self.mode == "merge" or (self.mode == "replace" and by_key)
+
+    @property
+    def outdates_others(self) -> bool:
+        """Whether what others have read of the list before is of no use once this load has published it."""
+        by_reading = self.source_changes and self.newest_by is None
+        return by_reading and self.mode in ("merge", "replace")  # the others write rows of their own
 
     @property
     def scope(self) -> tuple[str, ...]:

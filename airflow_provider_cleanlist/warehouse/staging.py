@@ -2,23 +2,25 @@
 
 Rows and checkpoint are committed together, so a page is in the stage if and only if the checkpoint says so. The
 checkpoint is in a row of the table of loads in flight, next to the staging tables. Each attempt at a load takes the row
-over by incrementing ``attempt``; an attempt that finds a number other than its own can commit nothing any more.
+over by incrementing ``attempt``; an attempt that finds a number other than its own can commit nothing any more. Nor can
+one whose row was marked by another run, which has published the same list into the same table since it began to read.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
 from airflow_provider_cleanlist.warehouse import tables
 from airflow_provider_cleanlist.warehouse.dialects import database_errors, database_of
 from airflow_provider_cleanlist.warehouse.dialects.base import RowStream
-from airflow_provider_cleanlist.warehouse.errors import LoadError
+from airflow_provider_cleanlist.warehouse.errors import LoadError, StageLostError
 from airflow_provider_cleanlist.warehouse.naming import TableName
 from airflow_provider_cleanlist.warehouse.plan import (
     DAMAGED,
@@ -76,6 +78,8 @@ class Stage:
         self._open_stream = self._database.stream_by_driver.get(engine.dialect.driver)
         self._registry = tables.registry_table(spec, self._database)
         self._attempt = 0
+        self._fingerprint: str | None = spec.fingerprint
+        """What the record holds as long as no other run has marked it; None if it does not matter."""
         self._existing: set[str] = set()
         self._waiting: list[Row] = []
         self._open: Transaction | None = None
@@ -133,9 +137,11 @@ class Stage:
 
     def _take_over(self, record: StageRecord, checkpoint: Checkpoint, now: datetime) -> None:
         self._attempt = record.attempt
+        # what was staged can become outdated at this very moment; to what begins anew it does not matter
+        self._fingerprint = record.fingerprint if checkpoint.pages else None
         with self._errors("Taking over the staging table"), self._engine.begin() as connection:
             self.save(connection, checkpoint, now, attempt=record.next_attempt)
-        self._attempt = record.next_attempt
+        self._attempt, self._fingerprint = record.next_attempt, self._spec.fingerprint
         self._reach(checkpoint)
 
     def _insert_record(self, now: datetime) -> None:
@@ -254,10 +260,13 @@ class Stage:
             attempt: Number of the attempt that takes the stage over, or that begins it anew.
 
         Raises:
-            LoadError: Another attempt has taken the stage over; the transaction must not be committed.
+            StageLostError: Another attempt has taken the stage over, or another run has marked it as outdated; the
+                transaction must not be committed.
         """
         registry = self._registry
         mine = sa.and_(registry.c.stage == self._spec.stage.name, registry.c.attempt == self._attempt)
+        if self._fingerprint is not None:
+            mine = sa.and_(mine, registry.c.fingerprint == self._fingerprint)
         values: dict[str, object] = {
             "updated_at": now.isoformat(timespec="seconds"),
             "checkpoint": checkpoint.to_json(),
@@ -265,7 +274,15 @@ class Stage:
         if attempt is not None:
             values |= {"attempt": attempt, "fingerprint": self._spec.fingerprint}
         if self._database.execute_counted(connection, registry.update().where(mine).values(values)) != 1:
-            raise LoadError("Another attempt of this task has taken the load over, so this one stops.")
+            raise StageLostError(
+                "Another attempt of this task has taken the load over, or another run has just loaded the same list "
+                f"into {self._spec.table}, so this one stops."
+            )
+
+    def is_outdated(self) -> bool:
+        """Whether another run has marked what this attempt read, and no other attempt has taken it over."""
+        record = self.read_record()
+        return record is not None and (record.attempt, record.fingerprint) == (self._attempt, OUTDATED)
 
     def count(self) -> StageCounts:
         """Count what is staged: rows, distinct records, distinct keys, rows without a key."""
@@ -312,17 +329,30 @@ class Stage:
         self._reach(Checkpoint())
         self.resumed = False
 
-    def outdate_others(self) -> None:
-        """Mark what other runs have staged of this list for this table: it would bring old values back."""
+    def claim(self, connection: Connection, now: datetime, report: Mapping[str, Any] | None = None) -> None:
+        """Record that this load publishes, and mark what others have read of its list for its table before.
+
+        They would bring old values back. Loads that publish wait for each other by the lock of the target, and of two
+        only one can do this: it finds its own record as it left it.
+
+        Args:
+            connection: An open connection in the transaction that publishes.
+            now: The time, in UTC.
+            report: What the load reports, if all rows are written.
+
+        Raises:
+            StageLostError: As ``save`` does.
+        """
+        if self._spec.outdates_others:
+            self._outdate_others(connection)
+        self.save(connection, replace(self.checkpoint, report=report), now)
+
+    def _outdate_others(self, connection: Connection) -> None:
         registry, mine = self._registry, (self._spec.list_id, str(self._spec.table))
-        with self._errors("Reading the loads in flight"), self._engine.connect() as connection:
-            columns = (registry.c.stage, registry.c.list_id, registry.c.target_table)
-            loads = connection.execute(sa.select(*columns)).all()
-        for stage, *theirs in loads:
-            if stage == self._spec.stage.name or tuple(theirs) != mine:
-                continue
-            # one row per transaction, so that none waits for a load in flight while it holds another
-            with self._errors("Marking an outdated stage"), self._engine.begin() as connection:
+        columns = (registry.c.stage, registry.c.list_id, registry.c.target_table)
+        # before the own record is locked, so that loads into other tables cannot wait for each other in a circle
+        for stage, *theirs in connection.execute(sa.select(*columns)).all():
+            if stage != self._spec.stage.name and tuple(theirs) == mine:
                 outdated = registry.update().where(registry.c.stage == stage).values(fingerprint=OUTDATED)
                 connection.execute(outdated)
 
@@ -346,7 +376,7 @@ def _log_discarded(record: StageRecord, spec: LoadSpec) -> None:
         log.warning("The record of an earlier attempt is damaged, so the list is read again from the start.")
     elif record.fingerprint == OUTDATED:
         log.info(
-            "Another run has loaded the list into %s since an earlier attempt staged %d rows, so these are discarded.",
+            "Another run has loaded the list into %s since %d rows were staged here, so these are discarded.",
             spec.table,
             record.checkpoint.rows,
         )

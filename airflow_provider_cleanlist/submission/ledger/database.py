@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from itertools import islice
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import sqlalchemy as sa
 
@@ -43,6 +43,22 @@ RETRY_PAUSES = (0.5, 2.0, 5.0)
 """Seconds between attempts at a transaction that failed for a reason that may pass."""
 ROWS_AT_ONCE = 500
 """Rows, or persons, in one statement."""
+
+
+class SourcePerson(NamedTuple):
+    """Which person a row of a source is.
+
+    Attributes:
+        source: ``dag_id/task_id`` of the task that read it.
+        source_id: Its id in the user's system.
+        person: Hash of the person; empty if the row names nobody any more.
+        seen_at: When reading it began.
+    """
+
+    source: str
+    source_id: str
+    person: str
+    seen_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -351,8 +367,8 @@ class LedgerDatabase:
             for row in self.run(partial(_rows, query=query)):
                 yield LedgerContact(workflow_id, *row)
 
-    def source_rows_of(self, workflow_ids: Sequence[str]) -> Iterator[tuple[str, str, str]]:
-        """Yield source, id and person of the rows whose persons are in workflows.
+    def source_rows_of(self, workflow_ids: Sequence[str]) -> Iterator[SourcePerson]:
+        """Yield the rows whose persons are in workflows.
 
         Args:
             workflow_ids: The workflows.
@@ -360,7 +376,7 @@ class LedgerDatabase:
         rows, batches, contacts = self.tables.source_rows, self.tables.batches, self.tables.contacts
         for workflow_id in workflow_ids:
             query = (
-                sa.select(rows.c.source, rows.c.source_id, rows.c.person)
+                sa.select(rows.c.source, rows.c.source_id, rows.c.person, rows.c.seen_at)
                 .select_from(
                     rows.join(
                         contacts,
@@ -374,12 +390,12 @@ class LedgerDatabase:
                 .order_by(rows.c.source, rows.c.source_id)
             )
             for row in self.run(partial(_rows, query=query)):
-                yield str(row[0]), str(row[1]), str(row[2])
+                yield SourcePerson(str(row.source), str(row.source_id), str(row.person), row.seen_at)
 
     def source_rows_read(
         self, workflow_ids: Sequence[str], dag_id: str, run_id: str
-    ) -> Iterator[tuple[str, str, str]]:
-        """Yield source, id and person (empty for nobody) of all rows that tasks have read, or that were read since.
+    ) -> Iterator[SourcePerson]:
+        """Yield all rows that tasks have read, or that were read since.
 
         The tasks are those that submitted the workflows, and those of a DAG run: one that submitted nobody has no
         workflow.
@@ -407,18 +423,18 @@ class LedgerDatabase:
                 found[source] = min(found.get(source, row.opened_at), row.opened_at)
         return found
 
-    def _source_rows_since(self, source: str, since: datetime) -> Iterator[tuple[str, str, str]]:
+    def _source_rows_since(self, source: str, since: datetime) -> Iterator[SourcePerson]:
         rows, last = self.tables.source_rows, ""
         while True:
             query = (
-                sa.select(rows.c.source, rows.c.source_id, rows.c.person, rows.c.row_key)
+                sa.select(rows.c.source, rows.c.source_id, rows.c.person, rows.c.seen_at, rows.c.row_key)
                 .where(rows.c.row_key > last, rows.c.source == source, rows.c.seen_at >= since)
                 .order_by(rows.c.row_key)
                 .limit(ROWS_AT_ONCE)
             )
             found = self.run(partial(_rows, query=query))
             for row in found:
-                yield str(row[0]), str(row[1]), str(row[2])
+                yield SourcePerson(str(row.source), str(row.source_id), str(row.person), row.seen_at)
             if len(found) < ROWS_AT_ONCE:
                 return
             last = found[-1].row_key

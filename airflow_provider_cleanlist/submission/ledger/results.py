@@ -20,7 +20,7 @@ from airflow_provider_cleanlist.warehouse.spec import LoadSpec
 if TYPE_CHECKING:
     from airflow_provider_cleanlist.submission.ledger.database import LedgerDatabase
 
-SOURCE_ROW_FIELDS = ("source", "source_id", "person")
+SOURCE_ROW_FIELDS = ("source", "source_id", "person", "seen_at")
 """Fields of a source row."""
 ROWS_PER_PAGE = 500
 """Source rows that are staged together."""
@@ -88,6 +88,8 @@ def source_rows_spec(results: LoadSpec, table: TableName) -> LoadSpec:
         staging_schema=results.staging_schema,
         known_fields=SOURCE_ROW_FIELDS,
         id_field="source_id",
+        column_types={"seen_at": "timestamp"},
+        newest_by="seen_at",  # loads of one run and of others overlap, and each reads the ledger at a moment of its own
     )
 
 
@@ -113,8 +115,8 @@ def source_row_pages(
         rows = chain(
             ledger.source_rows_of(workflow_ids), ledger.source_rows_read(workflow_ids, dag_id, run_id)
         )
-        for number, row in enumerate(rows, start=1):
-            records.append(dict(zip(SOURCE_ROW_FIELDS, row, strict=True)))
+        for number, (*row, seen_at) in enumerate(rows, start=1):
+            records.append(dict(zip(SOURCE_ROW_FIELDS, (*row, seen_at.isoformat()), strict=True)))
             if len(records) == ROWS_PER_PAGE:
                 yield ResultPage(records, str(number))
                 records = []

@@ -371,6 +371,11 @@ class Database:
     publishes_by_merge: bool = False
     build_script: BuildScript | None = None
 
+    @property
+    def has_transactions(self) -> bool:
+        """Whether the statements that publish are one transaction of the connection."""
+        return self.build_script is None and not self.publishes_by_merge
+
     def insert_rows(self, connection: Connection, table: sa.Table, rows: Sequence[Row]) -> None:
         """Insert rows into a table, within the connection's transaction.
 

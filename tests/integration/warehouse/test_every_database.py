@@ -425,6 +425,7 @@ def test_two_runs_into_one_table_never_double_it(database, make_spec, paged, lis
         pytest.skip("it has one writer at a time")
     pages = [[lead(f"{n:05d}", email=str(n)) for n in range(p, p + 500)] for p in range(0, 2000, 500)]
     barrier = threading.Barrier(2)
+    reads = [0, 0]
 
     def spec(number: int):
         return make_spec(load_id=str(number), list_id=lists[number], run_id=f"dag/{number}", mode=mode)
@@ -434,12 +435,15 @@ def test_two_runs_into_one_table_never_double_it(database, make_spec, paged, lis
 
         def together(cursor):
             yield from paged(pages)(cursor)
-            barrier.wait(20)
+            reads[number] += 1
+            if reads[number] == 1:
+                barrier.wait(20)
 
         return lambda: load(engine, spec(number), together)
 
     results = run_together(loader(0), loader(1))
     assert all(isinstance(result, LoadReport) for result in results), results
+    assert sorted(reads) == ([1, 2] if lists == "LL" else [1, 1]), "of one list, the later one reads again"
     counts = database.execute(
         "SELECT _cleanlist_list_id, count(*), count(DISTINCT lead_id) FROM leads GROUP BY 1 ORDER BY 1"
     )

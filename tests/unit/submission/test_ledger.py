@@ -439,7 +439,9 @@ class TestResults:
             (item.position, item.person, item.api_task_id) for item in ledger.database.contacts_of(["wf"])
         ]
         assert contacts == [(0, B.hex(), "tb"), (1, A.hex(), "ta")]
-        assert list(ledger.database.source_rows_of(["wf"])) == [("d/t", "1", A.hex()), ("d/t", "2", B.hex())]
+        at = datetime.fromtimestamp(START, UTC)
+        rows = [("d/t", "1", A.hex(), at), ("d/t", "2", B.hex(), at)]
+        assert list(ledger.database.source_rows_of(["wf"])) == rows
 
     def test_a_row_that_becomes_somebody_else(self, ledger: Ledger) -> None:
         for identity_now, moment in ((A, START), (B, START + 60)):
@@ -467,8 +469,8 @@ class TestResults:
         assert ledger.query(rows) == [("org-1", "")]
 
     def test_what_tasks_have_read(self, ledger: Ledger) -> None:
-        def read(workflow_ids: list[str], run: str) -> list[tuple[str, str, str]]:
-            return sorted(ledger.database.source_rows_read(workflow_ids, "d", run))
+        def read(workflow_ids: list[str], run: str) -> list[tuple[str, ...]]:
+            return sorted(row[:3] for row in ledger.database.source_rows_read(workflow_ids, "d", run))
 
         first = ledger.journal("r1")
         first.accept(begun(first, [A]), "wf", ["ta"], START)
@@ -484,7 +486,7 @@ class TestResults:
     def test_any_number_of_rows(self, ledger: Ledger, count: int) -> None:
         ledger.journal().keep_source_rows((str(number), A) for number in range(count))
         assert ledger.query("SELECT COUNT(*) FROM cleanlist_source_rows") == [(count,)]
-        found = {source_id for _, source_id, _ in ledger.database.source_rows_read([], "d", "r")}
+        found = {row.source_id for row in ledger.database.source_rows_read([], "d", "r")}
         assert found == set(map(str, range(count)))
 
 

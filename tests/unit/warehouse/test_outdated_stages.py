@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 import sqlalchemy as sa
 
-from airflow_provider_cleanlist.warehouse.errors import LoadDataError, LoadError
+from airflow_provider_cleanlist.warehouse.errors import LoadDataError, LoadError, StageLostError
 from airflow_provider_cleanlist.warehouse.loader import load
+
+from ...loads import Page
 
 
 def lead(number: int, **fields) -> dict:
@@ -130,8 +132,8 @@ def test_other_loads_leave_a_stage_as_it_is(
     assert "old" in column(rows_of(), "title")
 
 
-def test_a_load_is_complete_even_if_older_stages_cannot_be_marked(
-    engine, make_spec, paged, rows_of, fail_publishing, caplog
+def test_nothing_is_published_if_older_stages_cannot_be_marked(
+    engine, make_spec, paged, rows_of, fail_publishing
 ):
     fail_publishing([lead(1, title="old")])
     execute(
@@ -139,7 +141,62 @@ def test_a_load_is_complete_even_if_older_stages_cannot_be_marked(
         "CREATE TRIGGER u BEFORE UPDATE OF fingerprint ON _cleanlist_loads "
         "WHEN NEW.fingerprint = 'outdated' BEGIN SELECT RAISE(ABORT, 'no'); END",
     )
-    report = load(engine, make_spec(load_id="new", run_id="new"), paged([[lead(1, title="new")]]))
-    assert report.rows_written == 1
-    assert "new" in column(rows_of(), "title")
-    assert "may bring its old values back: Marking an outdated stage failed" in caplog.text
+    with pytest.raises(LoadError, match=r"^Publishing into leads failed"):
+        load(engine, make_spec(load_id="new", run_id="new"), paged([[lead(1, title="new")]]))
+    assert "new" not in column(rows_of(), "title")
+
+
+STATES = {
+    "10:00": [[lead(1, title="10:00")], [lead(2, title="10:00")]],
+    "11:00": [[lead(1, title="11:00")], [lead(3, title="11:00")]],
+    "12:00": [[lead(1, title="12:00")], [lead(4, title="12:00")]],
+}
+
+
+@pytest.fixture
+def overtaken(engine, make_spec, paged):
+    """Load the states of a list, one a reading, while other runs load the next state before a certain page."""
+
+    def run(times: int, before: int, **arguments) -> int:
+        left = list(STATES)
+
+        def read(cursor):
+            pages = [*STATES[left.pop(0)], []]
+            for number, page in enumerate(pages):
+                if number == before and len(STATES) - len(left) <= times:
+                    spec = make_spec(load_id=f"newer {len(left)}", run_id="newer", **arguments)
+                    load(engine, spec, paged(STATES[left[0]]))
+                yield Page(page, 2, str(number + 1) if number < 2 else None)
+
+        load(engine, make_spec(load_id="old", run_id="old", **arguments), read, batch_rows=1, pages_ahead=0)
+        return len(STATES) - len(left)
+
+    return run
+
+
+@pytest.mark.parametrize("before", [1, 2])
+@pytest.mark.parametrize(
+    "arguments", [{}, {"on_missing": "delete"}, {"mode": "replace"}], ids=["merge", "delete", "replace"]
+)
+def test_a_run_that_is_overtaken_while_it_reads_reads_again(engine, rows_of, overtaken, arguments, before):
+    """The newer run has deleted what is gone, and the older one must not bring it back."""
+    assert overtaken(1, before, **arguments) == 2
+    assert {"11:00"} == set(column(rows_of(), "title"))
+    assert column(rows_of(), "lead_id") == ["lead-1", "lead-3"]
+    with engine.connect() as connection:
+        assert connection.execute(sa.text("SELECT count(*) FROM _cleanlist_loads")).scalar() == 0
+
+
+def test_a_run_that_is_overtaken_again_stops(rows_of, overtaken):
+    with pytest.raises(StageLostError, match="another run has just loaded the same list into leads"):
+        overtaken(2, 1)
+    assert "12:00" in column(rows_of(), "title")
+    assert "10:00" not in column(rows_of(), "title")
+
+
+@pytest.mark.parametrize(
+    "arguments", [{"mode": "append"}, {"source_changes": False}], ids=["append", "results"]
+)
+def test_runs_with_rows_of_their_own_do_not_overtake_each_other(rows_of, overtaken, arguments):
+    assert overtaken(1, 2, **arguments) == 1
+    assert "10:00" in column(rows_of(), "title")

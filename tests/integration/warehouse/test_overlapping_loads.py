@@ -1,0 +1,109 @@
+"""Loads of the same table that overlap: what one has read before another published is not published after it."""
+
+from __future__ import annotations
+
+import pytest
+
+from airflow_provider_cleanlist.submission.ledger.results import source_rows_spec
+from airflow_provider_cleanlist.warehouse.loader import load
+from airflow_provider_cleanlist.warehouse.naming import parse_table
+
+from ...loads import Page
+
+pytestmark = pytest.mark.integration
+
+
+def lead(number: int, **fields) -> dict:
+    return {"lead_id": f"lead-{number}", **fields}
+
+
+def overtaken_by(other, *states):
+    """Return a reader of one page whose first reading is overtaken by another load."""
+    left = list(states)
+
+    def read(cursor):
+        yield Page(left.pop(0), None, "1")
+        if len(left) == len(states) - 1:
+            other()
+        yield Page([], None, None)
+
+    return read
+
+
+@pytest.mark.parametrize(
+    "arguments", [{}, {"on_missing": "delete"}, {"mode": "replace"}], ids=["merge", "delete", "replace"]
+)
+def test_an_older_run_that_publishes_last_reads_again(database, make_spec, paged, arguments):
+    def newer():
+        spec = make_spec(load_id="newer", run_id="newer", **arguments)
+        load(database.open(), spec, paged([[lead(1, email="new"), lead(3)]]))
+
+    older = overtaken_by(newer, [lead(1, email="old"), lead(2)], [lead(1, email="newest")])
+    spec = make_spec(load_id="older", run_id="older", row_count_check="off", **arguments)
+    load(database.engine, spec, older, batch_rows=1, pages_ahead=0)
+    found = {row["lead_id"]: row.get("email") for row in database.rows()}
+    # without a count of the list, nothing that is gone from it is deleted
+    assert found == {"lead-1": "newest"} | ({} if "mode" in arguments else {"lead-3": None})
+    assert database.stages() == []
+    assert database.execute("SELECT count(*) FROM _cleanlist_loads WHERE stage <> 'lock'") == [(0,)]
+
+
+# --- source rows -------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def load_rows(database, make_spec):
+    """Load source rows as a load of results does: id, person, and the second of a minute in which they were read."""
+    calls = iter(range(1000))
+
+    def run(*rows, overtaken=lambda: None):
+        records = [
+            {
+                "source": "crm/enrich",
+                "source_id": source_id,
+                "person": person,
+                "seen_at": f"2026-01-02T03:04:{second:02}.678901+00:00",
+            }
+            for source_id, person, second in rows
+        ]
+        name = f"run {next(calls)}"
+        results = make_spec(
+            load_id=name, run_id=name, list_id="managed", table="results", source_changes=False
+        )
+        spec = source_rows_spec(results, parse_table("source_rows"))
+        return load(
+            database.open(), spec, overtaken_by(overtaken, records, records), batch_rows=1, pages_ahead=0
+        )
+
+    return run
+
+
+def persons(database) -> dict[str, str]:
+    return {row["source_id"]: row.get("person") or "" for row in database.rows("source_rows")}
+
+
+def test_a_row_has_the_person_whom_it_named_when_it_was_read_last(database, load_rows):
+    load_rows(("7", "ann", 1), ("8", "cy", 1))
+    # a load that read the ledger before, and another one that reads and publishes meanwhile
+    report = load_rows(
+        ("7", "ann", 1), ("8", "dee", 5), ("9", "eve", 1), overtaken=lambda: load_rows(("7", "bob", 2))
+    )
+    assert report.rows_written == 3
+    assert persons(database) == {"7": "bob", "8": "dee", "9": "eve"}
+    load_rows(("7", "bob", 4), ("8", "", 6))
+    load_rows(("7", "ann", 3), ("8", "dee", 5))
+    assert persons(database) == {"7": "bob", "8": "", "9": "eve"}
+
+
+def test_loads_of_the_same_moment_are_in_the_order_of_publication(database, load_rows):
+    load_rows(("7", "ann", 1))
+    load_rows(("7", "bob", 1))
+    assert persons(database) == {"7": "bob"}
+
+
+def test_a_table_without_moments_gets_them(database, load_rows):
+    load_rows(("7", "ann", 1))
+    database.execute("ALTER TABLE source_rows DROP COLUMN seen_at")
+    load_rows(("7", "bob", 1))
+    load_rows(("7", "cy", 0))
+    assert persons(database) == {"7": "bob"}
