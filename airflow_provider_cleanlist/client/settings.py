@@ -27,8 +27,13 @@ _API_PATHS = ("/api/v1/public", "/api/v2")
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _HOST_NAME = re.compile(r"[a-z0-9._-]+|[0-9a-f:.]+", re.ASCII)
 _HOST_FORM = "host must look like https://api.cleanlist.ai"
-_INSIDE = (".localhost", ".localdomain", ".local", ".internal", ".intranet", ".lan", ".home.arpa")
+_INSIDE = (
+    *(".localhost", ".localdomain", ".local", ".internal", ".intranet", ".private", ".corp", ".home", ".lan"),
+    *(".home.arpa", ".svc", ".consul"),
+)
 """Ends of names that are none on the internet."""
+_IETF_PROTOCOLS = ipaddress.ip_network("192.0.0.0/24")
+"""Some clouds serve their metadata there; older versions of Python take most of it for public."""
 _PUBLIC_IPV6 = ipaddress.ip_network("2000::/3")
 _KEY = re.compile(r"[!-~]+", re.ASCII)
 
@@ -308,7 +313,7 @@ def is_local(host: str) -> bool:
         name = host.rstrip(".").lower()
         return "." not in name or name.endswith(_INSIDE)
     if isinstance(address, ipaddress.IPv4Address):
-        return not address.is_global or address.is_multicast
+        return not address.is_global or address.is_multicast or address in _IETF_PROTOCOLS
     holds_another = address.sixtofour is not None or address.teredo is not None
     return address not in _PUBLIC_IPV6 or holds_another or not address.is_global
 

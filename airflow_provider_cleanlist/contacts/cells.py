@@ -17,7 +17,7 @@ from functools import cache
 from airflow_provider_cleanlist.contacts.addresses import EDGES, clean_domain, clean_email, parse_linkedin_url
 from airflow_provider_cleanlist.contacts.notation import UNPRINTABLE, is_damaged, named_values, unwrapped
 from airflow_provider_cleanlist.contacts.recognition import header_key, is_value, known_names, names_by_key
-from airflow_provider_cleanlist.input_limits import VALUE_CHARACTERS
+from airflow_provider_cleanlist.input_limits import JSON_DEPTH, VALUE_CHARACTERS
 
 _NAMES = ("first_name", "last_name")
 TEXTS = (*_NAMES, "company_name")
@@ -193,9 +193,20 @@ def is_undecodable(value: object) -> bool:
             except UnicodeDecodeError:
                 return True
             return False
-        case [single]:
-            return is_undecodable(single)
+        case [_]:
+            return is_undecodable(_alone(value))
     return False
+
+
+def _alone(value: object) -> object:
+    """Return what a list holds alone, and a list in it; None if that is nested too deeply."""
+    for _ in range(JSON_DEPTH):
+        match value:
+            case [single]:
+                value = single
+            case _:
+                return value
+    return None
 
 
 def _as_text(value: object) -> str | None:
@@ -204,8 +215,8 @@ def _as_text(value: object) -> str | None:
             return None
         case bytes():
             return None if is_undecodable(value) else value.decode()
-        case [single]:
-            return clean_text(single)
+        case [_]:
+            return clean_text(_alone(value))
         case _ if isinstance(value, Sized) or _is_missing(value):
             return None
         case float() if math.isinf(value):

@@ -36,6 +36,10 @@ INSIDE = [
     "https://metadata.google.internal/file",
     "https://ip6-localhost/file",
     "https://files.localhost/file",
+    "https://kubernetes.default.svc/file",
+    "https://vault.service.consul/file",
+    "https://files.corp/file",
+    "https://192.0.0.192/file",
 ]
 INVALID = [
     "https://0x7f000001/file",

@@ -23,6 +23,7 @@ from airflow_provider_cleanlist.contacts.cells import (
     cleaned_values,
     is_blank,
     is_nothing,
+    is_undecodable,
 )
 from airflow_provider_cleanlist.contacts.identity import RejectionReason
 from airflow_provider_cleanlist.contacts.notation import unwrapped
@@ -716,6 +717,28 @@ def test_a_list_is_read_as_its_text(company: object, sent: str, also: dict[str, 
     [row], _ = read({**names, "company": company, "email": emails, **also})
     assert isinstance(row, UsableRow)
     assert row.contact.payload() == {**names, "company_name": sent, "email": "mara@northfold.example"}
+
+
+def nested(depth: int, value: object) -> object:
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+@pytest.mark.parametrize("depth", [1, 2, 150])
+def test_the_only_value_of_lists_in_lists_is_read(depth: int) -> None:
+    assert clean_text(nested(depth, " Okafor ")) == "Okafor"
+    assert is_undecodable(nested(depth, b"\xff"))
+    assert not is_undecodable(nested(depth, b"a"))
+
+
+@pytest.mark.parametrize("depth", [300, 900, 5000])
+def test_lists_that_are_nested_too_deeply_hold_no_value(depth: int) -> None:
+    assert clean_text(nested(depth, "Okafor")) is None
+    assert not is_undecodable(nested(depth, b"\xff"))
+    rows, _ = read({**MARA, "company_name": "Northfold", "email": nested(depth, "mara@northfold.example")})
+    assert isinstance(rows[0], UsableRow)
+    assert "email" not in rows[0].contact.payload()
 
 
 def test_a_list_of_first_names_is_no_name() -> None:
