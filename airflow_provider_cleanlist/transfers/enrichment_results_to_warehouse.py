@@ -85,7 +85,8 @@ class EnrichmentResultsToWarehouseOperator(WarehouseLoadOperator):
         mode: ``merge`` replaces rows of the same key and adds the others. ``replace`` makes the results that the table
             holds exactly these. ``append`` adds them; a re-run of the same DAG run replaces what that run added.
             ``snapshot`` keeps one copy per ``snapshot_date``.
-        key: Columns that identify a result.
+        key: Columns that identify a result. With ``workflow_id`` in it, a forged webhook changes no row of another
+            workflow.
         schema_evolution: What happens to fields that the table has no column for: ``add``, ``ignore`` or ``fail``.
         columns: Fields to load: a list of names, or a mapping of field to column name.
         exclude_columns: Fields to leave out.
@@ -137,7 +138,7 @@ class EnrichmentResultsToWarehouseOperator(WarehouseLoadOperator):
         on_unfinished: str = "fail",
         schema: str | None = None,
         mode: str = "merge",
-        key: Sequence[str] = ("task_id",),
+        key: Sequence[str] = ("task_id", "workflow_id"),
         schema_evolution: str = "add",
         columns: Sequence[str] | Mapping[str, str | None] | None = None,
         exclude_columns: Sequence[str] | None = None,

@@ -165,6 +165,29 @@ def test_rows_of_earlier_runs_stay(sandbox, enrich, run_load, sqlite_warehouse):
     assert len(rows(sqlite_warehouse)) == 11
 
 
+@pytest.mark.parametrize("mode", ["merge", "append", "snapshot"])
+def test_a_forged_delivery_changes_no_row_of_another_workflow(
+    sandbox, enrich, run_load, sqlite_warehouse, inbox, mode
+):
+    """Who has the address of one batch, and knows a task of another, delivers a result of that task."""
+    (first, tasks), (second, _) = enrich(2, 2).items()
+    arguments = {"task_ids": None, "mode": mode, "snapshot_date": "2026-01-31"}
+    deliver(sandbox, inbox, first)
+    run_load({first: []}, **arguments)
+    before = [row["primary_email"] for row in rows(sqlite_warehouse)]
+    forged = {"task_id": tasks[0], "status": "completed", "primary_email": "forged@evil.example"}
+    payload = {"workflow_id": second, "status": "completed", "summary": {"total": 1}, "results": [forged]}
+    inbox.announce(second, batch_name("s", "r", second))
+    inbox.store(batch_name("s", "r", second), second, payload, time.time())
+    if mode != "snapshot":  # which makes a day's rows anew
+        run_load({second: []}, run_id="next", **arguments)
+        found = {(row["workflow_id"], row["primary_email"]) for row in rows(sqlite_warehouse)}
+        assert found == {*((first, email) for email in before), (second, "forged@evil.example")}
+    run_load({first: [], second: []}, run_id="both", **arguments)
+    emails = [row["primary_email"] for row in rows(sqlite_warehouse) if row["workflow_id"] == first]
+    assert set(emails) == set(before)
+
+
 def test_answers_of_other_shapes(sandbox, enrich, run_load, sqlite_warehouse):
     sandbox.settings.change(nested_task_result=True, answers="noisy")
     assert run_load(enrich(8))["rows_written"] == 8

@@ -236,8 +236,9 @@ def test_the_documented_statement_writes_emails_back(
     name = next(name for name, email in results.items() if email)
     newest = ((None, "unknown", results[name]), ("new@x", "verified", "new@x"), ("bad@x", "invalid", None))
     for number, (email, status, expected) in enumerate(newest):
-        copy = f"INSERT INTO results (task_id, {PERSON}, _cleanlist_synced_at, primary_email, primary_email_status) "
-        values = f"'t{number}', {PERSON}, '209{number}-01-01', :email, '{status}'"
+        columns = f"task_id, workflow_id, {PERSON}, _cleanlist_synced_at, primary_email, primary_email_status"
+        copy = f"INSERT INTO results ({columns}) "
+        values = f"'t{number}', workflow_id, {PERSON}, '209{number}-01-01', :email, '{status}'"
         with warehouse.begin() as connection:
             whose = {"email": email, "name": name}
             chosen = f"SELECT {values} FROM results WHERE prospect_last_name = :name"

@@ -35,7 +35,7 @@ def test_the_defaults_are_those_of_the_public_interface():
         "on_unfinished": "fail",
         "schema": None,
         "mode": "merge",
-        "key": ("task_id",),
+        "key": ("task_id", "workflow_id"),
         "schema_evolution": "add",
         "columns": None,
         "exclude_columns": None,
@@ -50,7 +50,8 @@ def test_the_defaults_are_those_of_the_public_interface():
 def test_the_load():
     spec = spec_of()
     assert (spec.list_id, spec.load_id, spec.run_id) == ("managed", "dag/run/load/3", "dag/run")
-    assert (spec.id_field, tuple(spec.key), spec.initial_fields) == ("task_id", ("task_id",), RESULT_FIELDS)
+    assert (spec.id_field, tuple(spec.key)) == ("task_id", ("task_id", "workflow_id"))
+    assert spec.initial_fields == RESULT_FIELDS
 
 
 @pytest.mark.parametrize(
