@@ -24,12 +24,14 @@ _DECODINGS = 4
 """How often a text may be encoded, one form around the other, and still be understood."""
 _LONGEST_VALUE = 300
 """Characters by which a value is recognised; what follows a longer one goes with it."""
+_PROFILE = r"linkedin[.\u3002]com[.\u3002]?(?::\d{0,5})?[/\\?#][^\s\"'<>]*"
+_IN_NUMBER = r"[\d ()\[\]./_\u00b7\u2010-\u2015\u2022\u2212\u2219\u22c5\u30fb-]"
+"""What stands in a phone number: digits, and the dashes, dots and brackets that people write between them."""
 # Linear: no alternative is tried in the middle of what it would match (lookbehinds), or it has a fixed start.
 _SENSITIVE = re.compile(
     r"(?<![^\s@<>\"'(),;:])[^\s@<>\"'(),;:]+@[^\s@<>\"'(),;:]+"  # e-mail addresses
-    r"|(?<![^\s\"'<>])[^\s\"'<>]*linkedin\.com/[^\s\"'<>]*"
-    r"|linkedin\.com/[^\s\"'<>]*"
-    r"|\+\d[\d ().-]{6,}\d"  # international phone numbers
+    rf"|(?<![^\s\"'<>])[^\s\"'<>]*{_PROFILE}|{_PROFILE}"
+    rf"|\+[ (]{{0,2}}\d{_IN_NUMBER}{{6,}}\d"  # international phone numbers
     r"|clapi_[a-z0-9_-]+"  # API keys
     r"|(?<=\bbearer )[^\s\"'<>]+"
     r"|(?<=\bwebhook/)[^\s\"'<>/?#]+"
@@ -37,7 +39,9 @@ _SENSITIVE = re.compile(
     re.IGNORECASE,
 )
 _URL = re.compile(
-    r"(?P<origin>\b[a-z][a-z0-9+.-]{0,30}://(?P<host>[^\s\"'<>/?#\\@]*))(?P<rest>[^\s\"'<>]*)", re.IGNORECASE
+    r"(?P<origin>(?:\b[a-z][a-z0-9+.-]{0,30}://|\bhttps?:[/\\]{1,3}|(?<![^\s\"'<>(=])//)"
+    r"(?P<host>[^\s\"'<>/?#\\@]*))(?P<rest>[^\s\"'<>]*)",
+    re.IGNORECASE,
 )
 _PUBLIC_HOST = "docs.cleanlist.ai"
 _WORD = re.compile(r"[^\W_]+")
