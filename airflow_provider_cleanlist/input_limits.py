@@ -177,6 +177,10 @@ FIELD_ERROR_TEXTS = 50
 """Different texts in these entries that are quoted; usually there are a few that repeat."""
 ID_CHARACTERS = 512
 """Longest id of a workflow, task or list that is accepted."""
+WORKFLOW_IDS = 20_000
+"""Workflows that one task waits for or loads, as its argument names them: a step of the wait looks at each."""
+WAIT_SECONDS = 3650 * 24 * 3600
+"""Longest time that a task may be told to wait, 10 years: it is added to the time, which ends with the year 9999."""
 HEADER_CHARACTERS = 128
 """Longest ``Retry-After`` or ``Date`` header that is read."""
 MARKS_IN_A_ROW = 30

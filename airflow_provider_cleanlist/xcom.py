@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import ast
-import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import timedelta
-from enum import StrEnum
-from typing import TYPE_CHECKING, Any, TypeVar
+from inspect import signature
+from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import XComArg
 
+from airflow_provider_cleanlist.arguments.values import is_absent, unicode_text
 from airflow_provider_cleanlist.client.enrichment import EnrichmentType
 from airflow_provider_cleanlist.exceptions import CleanlistConfigurationError
-from airflow_provider_cleanlist.input_limits import ID_CHARACTERS
+from airflow_provider_cleanlist.input_limits import ID_CHARACTERS, WORKFLOW_IDS
 from airflow_provider_cleanlist.wording import unique_names
 
 try:
@@ -23,199 +22,6 @@ except ImportError:
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
-
-Words = TypeVar("Words", bound=StrEnum)
-
-DEFAULT_TIMEOUT_SECONDS = 3600
-"""Seconds that a task waits for workflows at most, if nothing else is asked for."""
-
-
-def is_absent(value: Any) -> bool:
-    """Return whether an optional argument was left out or is a template that rendered as nothing.
-
-    Args:
-        value: The argument: ``None``, ``"None"`` and blank text count as absent.
-    """
-    return value is None or (isinstance(value, str) and value.strip() in ("", "None"))
-
-
-def given(value: Any) -> str | None:
-    """Return the text of an optional argument, or None if it is absent.
-
-    Args:
-        value: The argument, see :func:`is_absent`.
-    """
-    return None if is_absent(value) else unicode_text(str(value).strip()) or None
-
-
-_NO_WORD = frozenset({"false", "no", "off", "0", "null", "none"})
-
-
-def given_word(value: Any) -> str | None:
-    """Return the text of an argument whose presence allows something, or None if it is absent or says no.
-
-    Args:
-        value: The argument; ``False`` and the texts false, no, off, 0, null and none, in any case, say no.
-    """
-    text = given(value)
-    return None if text is None or text.lower() in _NO_WORD else text
-
-
-def choice(argument: str, value: Any, default: Words) -> Words:
-    """Return the word that an argument holds.
-
-    Args:
-        argument: Its name, for the error.
-        value: The argument.
-        default: The word for an absent one, whose class has all words.
-
-    Raises:
-        CleanlistConfigurationError: It is none of the words.
-    """
-    words = type(default)
-    try:
-        return words(given(value) or default)
-    except ValueError:
-        raise CleanlistConfigurationError(
-            f"{argument} must be one of {', '.join(words)}, not {value!r}."
-        ) from None
-
-
-def not_empty(argument: str, value: Any) -> Any:
-    """Return an argument on which it depends what is paid, unless its template or task output is empty at run time.
-
-    Args:
-        argument: Its name, for the message.
-        value: The argument, see :func:`is_absent`.
-
-    Raises:
-        CleanlistConfigurationError: It is absent: more would be paid than was meant, or by somebody else.
-    """
-    if is_absent(value):
-        raise CleanlistConfigurationError(
-            f"{argument} is empty here: its template or the output of a task has rendered as nothing. Nothing was "
-            "submitted, because it decides what is paid, or by whom."
-        )
-    return value
-
-
-def not_rendered_away(argument: str, value: Any, is_given: bool) -> Any:
-    """Return an optional argument on which it depends what is paid; None if it was left out.
-
-    Args:
-        argument: Its name, for the message.
-        value: The argument, as it is at run time.
-        is_given: Whether it was given when the DAG was parsed, as a template or otherwise.
-
-    Raises:
-        CleanlistConfigurationError: It was given, and nothing is left of it.
-    """
-    return None if value is None and not is_given else not_empty(argument, value)
-
-
-def unicode_text(text: str) -> str:
-    """Return a text that can be stored and sent.
-
-    Args:
-        text: The text.
-
-    Raises:
-        CleanlistConfigurationError: It holds half of a surrogate pair, as badly decoded bytes do.
-    """
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        raise CleanlistConfigurationError(
-            f"An argument or id is not valid Unicode: its character {error.start + 1} is half of a pair, as text that "
-            "was decoded with a wrong encoding holds."
-        ) from None
-    return text
-
-
-def whole_number(argument: str, value: Any) -> int | None:
-    """Return an argument that is a whole number or the text of one, or None if it is absent.
-
-    Args:
-        argument: Its name, for the message.
-        value: The argument, see :func:`is_absent`.
-
-    Raises:
-        CleanlistConfigurationError: It is something else.
-    """
-    if is_absent(value):
-        return None
-    parsed = _finite(value)
-    if parsed is None or not parsed.is_integer():
-        raise CleanlistConfigurationError(f"{argument} must be a whole number, not {value!r}.")
-    return int(parsed)
-
-
-def number(argument: str, value: Any) -> float | None:
-    """Return an argument that is a number or the text of one, or None if it is absent.
-
-    Args:
-        argument: Its name, for the message.
-        value: The argument, see :func:`is_absent`.
-
-    Raises:
-        CleanlistConfigurationError: It is something else.
-    """
-    if is_absent(value):
-        return None
-    parsed = _finite(value)
-    if parsed is None:
-        raise CleanlistConfigurationError(f"{argument} must be a number, not {value!r}.")
-    return parsed
-
-
-def seconds(argument: str, value: Any, default: float) -> float:
-    """Return an argument that is a duration, in seconds, or the default if it is absent.
-
-    Args:
-        argument: Its name, for the message.
-        value: A number of seconds, the text of one, or a ``timedelta``; see :func:`is_absent`.
-        default: What an absent argument means, in seconds.
-
-    Raises:
-        CleanlistConfigurationError: It is something else, or negative.
-    """
-    parsed = value.total_seconds() if isinstance(value, timedelta) else number(argument, value)
-    if parsed is None:
-        return default
-    if parsed < 0:
-        raise CleanlistConfigurationError(f"{argument} must not be negative, as {value!r} is.")
-    return parsed
-
-
-def mapping(argument: str, value: Any) -> Mapping[str, Any] | None:
-    """Return an argument that is a mapping, or None if it is absent.
-
-    Args:
-        argument: Its name, for the message.
-        value: The argument, see :func:`is_absent`.
-
-    Raises:
-        CleanlistConfigurationError: It is something else.
-    """
-    if is_absent(value):
-        return None
-    if not isinstance(value, Mapping):
-        raise CleanlistConfigurationError(f"{argument} must be a mapping, not {type(value).__name__}.")
-    if not all(isinstance(key, str) for key in value):
-        raise CleanlistConfigurationError(
-            f"{argument} must be a mapping of names: some of its keys are no text."
-        )
-    return value
-
-
-def _finite(value: Any) -> float | None:
-    if isinstance(value, bool):
-        return None
-    try:
-        parsed = float(value)
-    except (TypeError, ValueError, OverflowError):
-        return None
-    return parsed if math.isfinite(parsed) else None
 
 
 class ContactsArgument(ResolveMixin):
@@ -264,11 +70,25 @@ def holds_literal(value: Any) -> bool:
     Args:
         value: The contacts.
     """
-    if value is None or isinstance(value, ResolveMixin):
+    if value is None:
         return False
+    if isinstance(value, ResolveMixin):
+        return any(map(holds_literal, _values_in_reference(value)))
     if isinstance(value, dict):
         return any(map(holds_literal, value.values()))
     return not isinstance(value, list | tuple) or any(map(holds_literal, value))
+
+
+def _values_in_reference(reference: Any) -> Iterator[Any]:
+    """Yield the references that one was made of, by ``map()`` for instance, and what ``zip()`` fills gaps with."""
+    yield getattr(reference, "arg", None)
+    yield from getattr(reference, "args", ())
+    fill = getattr(reference, "fillvalue", _NO_FILL)
+    if fill is not _NO_FILL:
+        yield fill
+
+
+_NO_FILL = signature(XComArg.zip).parameters["fillvalue"].default
 
 
 def _holds_reference(value: Any) -> bool:
@@ -313,12 +133,34 @@ def workflow_ids_of(value: Any) -> list[str]:
         value: An id, a ``BulkEnrichOperator`` result, several of these, or a template's rendering of all of them.
 
     Raises:
-        CleanlistConfigurationError: It holds something else.
+        CleanlistConfigurationError: It holds something else, or more than 20,000 ids.
     """
+    ids: dict[str, None] = {}
     try:
-        return list(dict.fromkeys(_ids_in(_read_if_rendered(value))))
+        for workflow_id in _ids_in(_read_if_rendered(value)):
+            ids[workflow_id] = None
+            if len(ids) > WORKFLOW_IDS:
+                raise CleanlistConfigurationError(
+                    f"workflow_ids names more than {WORKFLOW_IDS:,} workflows: spread them over several tasks."
+                )
     except RecursionError:
         raise _unusable_workflow_ids("lists that are nested too deeply") from None
+    return list(ids)
+
+
+def is_empty_list(value: Any) -> bool:
+    """Return whether workflow ids are an empty list, or several, and not just nothing.
+
+    Args:
+        value: As for :func:`workflow_ids_of`.
+
+    Raises:
+        CleanlistConfigurationError: It is a text that looks like a list and is none.
+    """
+    value = _read_if_rendered(value)
+    if isinstance(value, Mapping):
+        return is_empty_list(value.get("workflow_ids"))
+    return isinstance(value, Iterable) and not isinstance(value, str) and all(map(is_empty_list, value))
 
 
 def _read_if_rendered(value: Any) -> Any:

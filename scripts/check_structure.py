@@ -50,6 +50,7 @@ RULES = Rules(
         ("contacts", "inbox"),
         ("hooks",),
         ("links", "lineage", "retry_policy", "xcom"),  # small modules that several of the above share
+        ("arguments",),  # of whatever Airflow calls
         ("assets", "durable_files", "exceptions", "storage", "task_log"),  # smaller ones, on which those rest
         ("client", "sandbox", "warehouse"),  # side by side: none imports another
         ("redaction",),  # for everybody, as is what follows

@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook
 
+from airflow_provider_cleanlist.arguments.values import (
+    given,
+)
 from airflow_provider_cleanlist.client import errors
 from airflow_provider_cleanlist.client.endpoints import OMITTED, Omitted
 from airflow_provider_cleanlist.client.enrichment import CONTACT_FIELDS, Contact, EnrichmentType
@@ -24,7 +27,6 @@ from airflow_provider_cleanlist.exceptions import (
 from airflow_provider_cleanlist.hooks import connection_form
 from airflow_provider_cleanlist.hooks.sql import is_in_environment, unreadable_connection
 from airflow_provider_cleanlist.lineage import record_list_read, record_submission
-from airflow_provider_cleanlist.xcom import given
 
 if TYPE_CHECKING:
     import pandas as pd

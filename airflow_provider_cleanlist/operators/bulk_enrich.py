@@ -11,27 +11,23 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import conf
 
+from airflow_provider_cleanlist.arguments.values import (
+    DEFAULT_TIMEOUT_SECONDS,
+    given,
+    given_word,
+    is_absent,
+    mapping,
+    number,
+    seconds,
+    whole_number,
+)
 from airflow_provider_cleanlist.assets import MANAGED_LIST, lead_list_asset, record_events
 from airflow_provider_cleanlist.client.enrichment import MAX_CONTACTS_PER_REQUEST, EnrichmentType
-from airflow_provider_cleanlist.exceptions import CleanlistConfigurationError
 from airflow_provider_cleanlist.hooks.cleanlist import CleanlistHook
 from airflow_provider_cleanlist.links import PAGE_LINKS, WorkflowLink
 from airflow_provider_cleanlist.operators.contacts_argument import ContactsOperator
 from airflow_provider_cleanlist.submission.history import OnUnknown
 from airflow_provider_cleanlist.submission.options import OnInvalid, SubmissionOptions
-from airflow_provider_cleanlist.xcom import (
-    DEFAULT_TIMEOUT_SECONDS,
-    choice,
-    given,
-    given_word,
-    is_absent,
-    mapping,
-    not_empty,
-    not_rendered_away,
-    number,
-    seconds,
-    whole_number,
-)
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -43,9 +39,6 @@ if TYPE_CHECKING:
     from airflow_provider_cleanlist.submission.report import SubmissionOutcome
     from airflow_provider_cleanlist.submission.submit import Submission
     from airflow_provider_cleanlist.waiting.outcome import FailurePolicy
-
-_PAID_BY = ("max_credits", "ledger_conn_id", "cleanlist_conn_id")
-"""Templated arguments whose default pays more, or from another account, than what a template was to say."""
 
 
 class BulkEnrichOperator(ContactsOperator):
@@ -86,7 +79,8 @@ class BulkEnrichOperator(ContactsOperator):
         deduplicate: Submit each person once, however often the source names them. A ledger always does.
         on_invalid_contact: What to do about rows that Cleanlist cannot look up: ``fail`` before anything is submitted,
             or ``skip`` them.
-        max_credits: Most credits that the task may cost at worst, or None; checked, as is the balance, before requests.
+        max_credits: Most credits that the task may cost at worst; checked, as is the balance, before requests. If it is
+            left out there is no limit; None among the items of a mapping is an error, as an empty template is.
         on_unknown_submission: What to do about contacts when it is not known whether they were accepted: ``fail``,
             ``skip`` them, ``resubmit`` them and perhaps pay twice, or ``ask`` a person in Airflow's *Required Actions*
             (Airflow 3.1 and later; see ``docs/howto/decide-unknown-outcomes.md``).
@@ -94,7 +88,7 @@ class BulkEnrichOperator(ContactsOperator):
             with ``fail``. None waits for as long as it takes.
         decision_notifiers: With ``ask``: a notifier of Airflow, or several, called before the wait with the context, in
             which ``exception`` is the error to decide about.
-        decision_users: With ``ask``: who may answer, as ids of users or mappings with ``id`` and ``name``; None: all.
+        decision_users: With ``ask``: who may answer, as ids of users or mappings with ``id`` and ``name``; else all.
         force_resubmit: Any text, templated. A value that this task instance has not seen starts over with all contacts,
             so it must not change from one attempt to the next. What other runs submitted within
             ``skip_submitted_within`` stays left out. Empty text, ``None``, ``False`` and the texts ``false``, ``no``,
@@ -122,7 +116,7 @@ class BulkEnrichOperator(ContactsOperator):
         deferrable: Wait in the triggerer; by default as Airflow is configured.
         poll_interval: Seconds between two status checks of a workflow, at least 1; None follows a schedule that
             respects the request budget, and polls rarely when webhooks are expected.
-        timeout: Seconds to wait at most, or a ``timedelta``; None, ``"None"`` and blank text mean 3600.
+        timeout: Seconds to wait at most, or a ``timedelta``, up to 10 years; None, ``"None"`` and blank text mean 3600.
         cleanlist_conn_id: Airflow connection of type ``cleanlist``.
 
     Returns:
@@ -172,6 +166,25 @@ class BulkEnrichOperator(ContactsOperator):
     template_fields_renderers = {"sql": "sql", "parameters": "json", "column_mapping": "json"}  # noqa: RUF012
     operator_extra_links = (WorkflowLink(), *PAGE_LINKS)
     ui_color = "#dff3ec"
+    _required = ("enrichment_type",)
+    _never_nothing = (
+        "max_credits",
+        "ledger_conn_id",
+        "cleanlist_conn_id",
+        "skip_submitted_within",
+        "column_mapping",
+        "decision_timeout",
+        "decision_users",
+    )
+    _flags = (
+        "deduplicate",
+        "estimate_only",
+        "rejects_escape_formulas",
+        "webhook",
+        "push_task_ids",
+        "wait_for_completion",
+        "deferrable",
+    )
     _submission: Submission | None = None
     _result: dict[str, Any] | None = None
 
@@ -247,7 +260,6 @@ class BulkEnrichOperator(ContactsOperator):
         self.poll_interval = poll_interval
         self.timeout = timeout
         self.cleanlist_conn_id = cleanlist_conn_id
-        self._given = frozenset(name for name in _PAID_BY if getattr(self, name) is not None)
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Submit what no earlier attempt has submitted, wait if asked to, and return the result as described above."""
@@ -314,6 +326,7 @@ class BulkEnrichOperator(ContactsOperator):
         from airflow_provider_cleanlist.waiting.outcome import outcome_from_json, passthrough_of
         from airflow_provider_cleanlist.waiting.wait import summary_of_event
 
+        self._check_given()
         hook, ends = CleanlistHook(self.cleanlist_conn_id), outcome_from_json(event).ends
         summary = summary_of_event(event, self.log, hook, ledger_conn_id=given(self.ledger_conn_id))
         return self._account(context, hook, passthrough_of(event), summary, ends)
@@ -339,37 +352,10 @@ class BulkEnrichOperator(ContactsOperator):
             )
 
     def _options(self) -> SubmissionOptions:
-        batch_size = whole_number("batch_size", self.batch_size)
-        if batch_size is None:
-            batch_size = MAX_CONTACTS_PER_REQUEST
-        if not 1 <= batch_size <= MAX_CONTACTS_PER_REQUEST:
-            raise CleanlistConfigurationError(
-                f"batch_size must be 1 to {MAX_CONTACTS_PER_REQUEST}, not {batch_size}."
-            )
-        enrichment_type = not_empty("enrichment_type", self.enrichment_type)
-        limit, *_ = [not_rendered_away(name, getattr(self, name), name in self._given) for name in _PAID_BY]
-        return SubmissionOptions(
-            enrichment_type=choice("enrichment_type", enrichment_type, EnrichmentType.PARTIAL),
-            batch_size=batch_size,
-            max_credits=whole_number("max_credits", limit),
-            on_unknown=choice("on_unknown_submission", self.on_unknown_submission, OnUnknown.FAIL),
-            on_invalid=choice("on_invalid_contact", self.on_invalid_contact, OnInvalid.FAIL),
-            webhook_url=given(self.webhook_url),
-            skip_submitted_within=self._window(),
-            estimate_only=self.estimate_only,
-        )
+        from airflow_provider_cleanlist.operators.enrichment_options import enrichment_options
 
-    def _window(self) -> timedelta | None:
-        from airflow_provider_cleanlist.submission.task import configured_window
-
-        window = self.skip_submitted_within
-        if window is None or is_absent(window):
-            return configured_window()
-        if not isinstance(window, timedelta) or window <= timedelta(0):
-            raise CleanlistConfigurationError(
-                f"skip_submitted_within must be a timedelta above zero, such as timedelta(days=90), not {window!r}."
-            )
-        return window
+        self._check_given()
+        return enrichment_options(self)
 
     def _submit(self, context: Context, hook: CleanlistHook, options: SubmissionOptions) -> SubmissionOutcome:
         from airflow_provider_cleanlist.contacts.source_ids import SourceIds

@@ -6,8 +6,7 @@ from abc import abstractmethod
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import BaseOperator
-
+from airflow_provider_cleanlist.arguments.operator import GivenArguments
 from airflow_provider_cleanlist.exceptions import CleanlistConfigurationError
 from airflow_provider_cleanlist.xcom import ContactsArgument, holds_literal
 
@@ -15,7 +14,7 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
 
-class ContactsOperator(BaseOperator):
+class ContactsOperator(GivenArguments):
     """An operator with the argument ``contacts``, which may be literals where only the operator itself holds them.
 
     Airflow stores what stands in ``partial()``, ``expand()``, ``expand_kwargs()`` and ``default_args`` of a DAG in the
@@ -38,42 +37,19 @@ class ContactsOperator(BaseOperator):
         """Do what the operator does, and return its result."""
 
     @classmethod
-    def partial(cls, **kwargs: Any) -> Any:
-        """Begin a mapped task, as ``BaseOperator.partial`` does.
+    def check_mapped(cls, arguments: Any, place: str) -> None:
+        """Refuse literal contacts.
 
         Args:
-            **kwargs: Arguments of every instance.
-
-        Returns:
-            What has ``expand()`` and ``expand_kwargs()``.
+            arguments: Arguments that Airflow stores for a mapped task.
+            place: Where they stand.
 
         Raises:
-            CleanlistConfigurationError: ``contacts`` are literals.
+            CleanlistConfigurationError: ``contacts`` among them, or among their ``default_args``, are literals.
         """
-        _refuse_literals(kwargs, "partial()")
-        return _Partial(super().partial(**kwargs))
-
-
-class _Partial:
-    """What ``BaseOperator.partial`` returns, which refuses literal contacts."""
-
-    def __init__(self, partial: Any) -> None:
-        self._partial = partial
-
-    def expand(self, **kwargs: Any) -> Any:
-        _refuse_literals(kwargs, "expand()")
-        return _checked(self._partial.expand(**kwargs))
-
-    def expand_kwargs(self, kwargs: Any, *, strict: bool = True) -> Any:
-        for item in kwargs if isinstance(kwargs, list | tuple) else ():
-            _refuse_literals(item, "expand_kwargs()")
-        return _checked(self._partial.expand_kwargs(kwargs, strict=strict))
-
-
-def _checked(mapped: Any) -> Any:
-    """Return a mapped task, which has taken arguments from its DAG without the operator's seeing them."""
-    _refuse_literals(getattr(mapped.get_dag(), "default_args", None), "default_args")
-    return mapped
+        _refuse_literals(arguments, place)
+        if isinstance(arguments, Mapping):
+            _refuse_literals(arguments.get("default_args"), f"default_args in {place}")
 
 
 def _refuse_literals(arguments: Any, place: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from copy import copy
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from inspect import iscoroutinefunction
@@ -15,6 +16,7 @@ from airflow_provider_cleanlist.exceptions import (
     CleanlistSubmissionUnknownError,
     to_airflow,
 )
+from airflow_provider_cleanlist.input_limits import WAIT_SECONDS
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import BaseOperator, Context
@@ -28,8 +30,8 @@ RESUME = "execute_decided"
 """The operator's method that resumes with the answer."""
 SHORTEST_TIMEOUT = timedelta(seconds=10)
 """Schedulers fail some tasks that resume sooner."""
-LONGEST_TIMEOUT = timedelta(days=3650)
-"""Airflow adds it to the current time, and times end with the year 9999."""
+LONGEST_TIMEOUT = timedelta(seconds=WAIT_SECONDS)
+"""As for every wait."""
 _NO_QUESTIONS = (
     "on_unknown_submission='ask' needs Airflow 3.1 or later: this one cannot ask a person. Nothing was sent. "
     "Use on_unknown_submission='fail' instead: the task stops, and whoever decides clears it with 'skip' or 'resubmit'."
@@ -44,7 +46,7 @@ _NOBODY_TO_ASK = (
 )
 _NO_USERS = (
     "decision_users must be ids of users, or mappings with 'id' and 'name', as Airflow's auth manager has them: one of "
-    "these, or a list of them."
+    "these, or a list of at least one. Leave the argument out to let everybody decide whom Airflow allows to."
 )
 _NOBODY_DECIDED = "Nobody has decided within decision_timeout: clear the task as it is to be asked again."
 
@@ -136,7 +138,8 @@ class DecisionRequest:
         error = to_airflow(asked)
         for notifier in self.notifiers:
             try:
-                notifier({**context, "exception": error})
+                # a copy: Airflow's notifiers keep what their templates rendered, and render that at the next call
+                copy(notifier)({**context, "exception": error})
             except Exception as failure:  # noqa: BLE001  # a notifier is the user's, and the question matters more
                 log.warning(
                     "%s failed (%s: %s). The question is asked all the same.",
@@ -258,15 +261,15 @@ def _notifiers(notifiers: Any) -> tuple[Callable[[Any], Any], ...]:
 
 def _users(users: Any) -> list[dict[str, str]] | None:
     """Return users as Airflow takes them; a text is id and name in one."""
-    several = [users] if users and isinstance(users, str | Mapping) else users
-    if several is None or several in ("", {}):
+    if users is None:
         return None
-    if not _is_several(several):
+    several = [users] if isinstance(users, str | Mapping) else users
+    if not _is_several(several) or not several:
         raise CleanlistConfigurationError(_NO_USERS)
     found = [{"id": user, "name": user} if isinstance(user, str) else user for user in several]
     if not all(isinstance(user, Mapping) and user.get("id") and user.get("name") for user in found):
         raise CleanlistConfigurationError(_NO_USERS)
-    return [{"id": str(user["id"]), "name": str(user["name"])} for user in found] or None
+    return [{"id": str(user["id"]), "name": str(user["name"])} for user in found]
 
 
 def _is_several(value: Any) -> bool:

@@ -15,6 +15,13 @@ from airflow.providers.common.compat.sdk import (
     PokeReturnValue,
 )
 
+from airflow_provider_cleanlist.arguments.operator import GivenArguments
+from airflow_provider_cleanlist.arguments.values import (
+    DEFAULT_TIMEOUT_SECONDS,
+    given,
+    number,
+    seconds,
+)
 from airflow_provider_cleanlist.client.results import WorkflowEnd
 from airflow_provider_cleanlist.exceptions import CleanlistWaitTimeoutError
 from airflow_provider_cleanlist.hooks.cleanlist import CleanlistHook
@@ -40,11 +47,7 @@ from airflow_provider_cleanlist.waiting.wait import (
     wait,
 )
 from airflow_provider_cleanlist.xcom import (
-    DEFAULT_TIMEOUT_SECONDS,
     enrichment_types_of,
-    given,
-    number,
-    seconds,
     workflow_ids_of,
 )
 
@@ -68,7 +71,7 @@ class SensorSummary(WaitSummary):
     credits_spent: int | None
 
 
-class WorkflowSensor(BaseSensorOperator):
+class WorkflowSensor(GivenArguments, BaseSensorOperator):
     """Wait until enrichment workflows have ended.
 
     By default the task is deferred and occupies no worker slot. With ``deferrable=False`` it waits in the worker
@@ -79,8 +82,8 @@ class WorkflowSensor(BaseSensorOperator):
             an XComArg of any of these (templated). With no id at all the task succeeds at once.
         cleanlist_conn_id: Airflow connection (templated).
         deferrable: Wait in the triggerer.
-        timeout: Seconds after which the task fails if workflows are still running, or a ``timedelta``; None, ``"None"``
-            and blank text mean 3600. They continue at Cleanlist.
+        timeout: Seconds after which the task fails if workflows are still running, or a ``timedelta``, up to 10 years;
+            None, ``"None"`` and blank text mean 3600. They continue at Cleanlist.
         poll_interval: Seconds between two status checks of a workflow, at least 1. None (default) follows a schedule
             that learns how long workflows take and respects the request budget; when webhooks are expected
             (``BulkEnrichOperator(webhook=True)``), it polls every ten minutes only.
@@ -106,6 +109,8 @@ class WorkflowSensor(BaseSensorOperator):
     template_fields: Sequence[str] = ("workflow_ids", "cleanlist_conn_id", "ledger_conn_id")
     operator_extra_links = (WorkflowLink(), *PAGE_LINKS)
     ui_color = "#d7ecef"
+    _never_nothing = ("cleanlist_conn_id", "ledger_conn_id")
+    _flags = ("deferrable",)
 
     def __init__(
         self,
@@ -130,6 +135,7 @@ class WorkflowSensor(BaseSensorOperator):
 
     def execute(self, context: Context) -> SensorSummary:
         """Wait as the arguments say, and return the summary."""
+        self._check_given()
         if not self.deferrable:
             return self._execute_here(context)
         try:
@@ -162,6 +168,7 @@ class WorkflowSensor(BaseSensorOperator):
 
     def execute_complete(self, context: Context, event: Mapping[str, Any]) -> SensorSummary:
         """Resume the task after the trigger's event, and return the summary."""
+        self._check_given()
         hook = CleanlistHook(self.cleanlist_conn_id)
         summary = summary_of_event(event, self.log, hook, ledger_conn_id=given(self.ledger_conn_id))
         return self._with_credits(summary, outcome_from_json(event).ends)

@@ -8,10 +8,16 @@ from abc import abstractmethod
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
-from airflow.providers.common.compat.sdk import BaseOperator
-
+from airflow_provider_cleanlist.arguments.operator import GivenArguments
+from airflow_provider_cleanlist.arguments.values import (
+    given,
+    is_absent,
+    mapping,
+    unicode_text,
+    whole_number,
+)
 from airflow_provider_cleanlist.assets import MANAGED_LIST, record_events, table_asset
 from airflow_provider_cleanlist.exceptions import (
     CleanlistConfigurationError,
@@ -23,7 +29,6 @@ from airflow_provider_cleanlist.hooks.sql import sql_hook
 from airflow_provider_cleanlist.lineage import load_lineage
 from airflow_provider_cleanlist.warehouse.errors import LoadConfigurationError, LoadDataError, LoadError
 from airflow_provider_cleanlist.warehouse.naming import TableName, parse_table
-from airflow_provider_cleanlist.xcom import given, is_absent, mapping, unicode_text, whole_number
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -40,7 +45,7 @@ LOAD_STATE_KEY = "cleanlist_load"
 """Key of a completed load in Airflow's task state store."""
 
 
-class WarehouseLoadOperator(BaseOperator):
+class WarehouseLoadOperator(GivenArguments):
     """Loads records from Cleanlist into a table of any SQL database that Airflow has a connection for.
 
     A subclass says in :meth:`_load` where its records come from; its own signature shows users every argument with
@@ -77,6 +82,18 @@ class WarehouseLoadOperator(BaseOperator):
     )
     ui_color = "#dff3ec"
     default_page_size = MAX_PAGE_SIZE
+    _required: ClassVar[Sequence[str]] = ("warehouse_conn_id", "table")
+    _never_nothing: ClassVar[Sequence[str]] = (
+        "schema",
+        "mode",
+        "columns",
+        "exclude_columns",
+        "hash_columns",
+        "column_types",
+        "snapshot_date",
+        "staging_schema",
+        "cleanlist_conn_id",
+    )
 
     def __init__(
         self,
@@ -153,15 +170,14 @@ class WarehouseLoadOperator(BaseOperator):
 
     def _check_arguments(self) -> None:
         """Raise CleanlistConfigurationError for arguments that are invalid whatever the connections hold."""
-        for argument in ("warehouse_conn_id", "table"):
-            if is_absent(getattr(self, argument)):
-                raise CleanlistConfigurationError(
-                    f"{argument} is required, and is empty here: a template may have rendered as nothing."
-                )
+        self._check_given()
         self._page_size()
 
     def _table(self) -> TableName:
         return parse_table(given(self.table) or "", given(self.schema))
+
+    def _mode(self) -> str:
+        return given(self.mode) or "merge"
 
     def _page_size(self) -> int:
         size = whole_number("page_size", self.page_size)
@@ -182,7 +198,7 @@ class WarehouseLoadOperator(BaseOperator):
 
         ti = context["ti"]
         run = f"{ti.dag_id}/{context['run_id']}"
-        mode = given(self.mode) or "merge"
+        mode = self._mode()
         return LoadSpec(
             list_id=list_id,
             load_id=f"{run}/{ti.task_id}/{ti.map_index}",
@@ -298,16 +314,20 @@ def open_warehouse(conn_id: str) -> Engine:
 
 
 def _names(argument: str, names: Collection[str] | None) -> tuple[str, ...]:
-    if names is None or is_absent(names):
+    if names is None:
         return ()
     is_list = isinstance(names, Collection) and not isinstance(names, str | bytes | Mapping)
     if not is_list or not all(isinstance(name, str) for name in names):
         raise CleanlistConfigurationError(f"{argument} must be a list of names, not {names!r}.")
+    if any(map(is_absent, names)):
+        raise CleanlistConfigurationError(
+            f"{argument} holds a name that is empty here: a template in it may have rendered as nothing."
+        )
     return tuple(map(unicode_text, names))
 
 
 def _columns(columns: Sequence[str] | Mapping[str, str | None] | None) -> dict[str, str | None] | None:
-    if columns is None or is_absent(columns):
+    if columns is None:
         return None
     if not isinstance(columns, Mapping):
         return dict.fromkeys(_names("columns", columns))

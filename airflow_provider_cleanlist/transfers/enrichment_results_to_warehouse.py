@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowException
 
+from airflow_provider_cleanlist.arguments.values import (
+    given,
+)
 from airflow_provider_cleanlist.assets import MANAGED_LIST
 from airflow_provider_cleanlist.exceptions import CleanlistConfigurationError, CleanlistError
 from airflow_provider_cleanlist.hooks.cleanlist import CleanlistHook
@@ -29,7 +32,11 @@ from airflow_provider_cleanlist.waiting.diagnosis import why_no_webhook
 from airflow_provider_cleanlist.warehouse.errors import CursorRefusedError
 from airflow_provider_cleanlist.warehouse.naming import parse_table
 from airflow_provider_cleanlist.wording import counted
-from airflow_provider_cleanlist.xcom import given, task_ids_of, workflow_ids_of
+from airflow_provider_cleanlist.xcom import (
+    is_empty_list,
+    task_ids_of,
+    workflow_ids_of,
+)
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -69,7 +76,8 @@ class EnrichmentResultsToWarehouseOperator(WarehouseLoadOperator):
 
     Args:
         workflow_ids: One workflow id, several, the result of ``BulkEnrichOperator``, several of these, or an XComArg
-            of any of them (templated).
+            of any of them (templated). Nothing, such as None, is refused unless ``mode`` is ``merge``: only an empty
+            list may empty a table.
         task_ids: Task ids by workflow: the XCom ``task_ids`` that ``BulkEnrichOperator(push_task_ids=True)`` pushes,
             or several of these (templated).
         source_rows_table: A further table of the warehouse, ``table`` or ``schema.table`` (templated), into which the
@@ -125,6 +133,7 @@ class EnrichmentResultsToWarehouseOperator(WarehouseLoadOperator):
     )
     operator_extra_links = (WorkflowLink(), *PAGE_LINKS)
     default_page_size = 1
+    _never_nothing = (*WarehouseLoadOperator._never_nothing, "ledger_conn_id", "source_rows_table")
 
     def __init__(
         self,
@@ -259,6 +268,15 @@ class EnrichmentResultsToWarehouseOperator(WarehouseLoadOperator):
                 f"on_unfinished must be fail or skip, not {self.on_unfinished!r}."
             )
         super()._check_arguments()
+        if (
+            self._mode() != "merge"
+            and not workflow_ids_of(self.workflow_ids)
+            and not is_empty_list(self.workflow_ids)
+        ):
+            raise CleanlistConfigurationError(
+                f"workflow_ids holds nothing here, and mode={self._mode()!r} would delete results that the table "
+                "holds. Only an empty list does that, such as the one of a BulkEnrichOperator that submitted nothing."
+            )
 
     def _spec(self, context: Context, hash_secret: str, *, has_persons: bool = False) -> LoadSpec:
         spec = self._load_spec(

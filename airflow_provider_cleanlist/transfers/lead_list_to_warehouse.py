@@ -8,6 +8,9 @@ from datetime import UTC, datetime
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_cleanlist.arguments.values import (
+    given,
+)
 from airflow_provider_cleanlist.client import errors
 from airflow_provider_cleanlist.exceptions import (
     CleanlistAuthenticationError,
@@ -32,7 +35,6 @@ from airflow_provider_cleanlist.transfers.list_reading import (
 )
 from airflow_provider_cleanlist.warehouse.errors import CursorRefusedError, SourceInconsistentError
 from airflow_provider_cleanlist.wording import counted
-from airflow_provider_cleanlist.xcom import given
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -113,6 +115,7 @@ class LeadListToWarehouseOperator(WarehouseLoadOperator):
 
     template_fields: Sequence[str] = ("list_id", "list_name", "read", *WarehouseLoadOperator.template_fields)
     operator_extra_links = (LeadListLink(), *PAGE_LINKS)
+    _never_nothing = (*WarehouseLoadOperator._never_nothing, "read")
 
     def __init__(
         self,

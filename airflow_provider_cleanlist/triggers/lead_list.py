@@ -12,6 +12,10 @@ from typing import Any
 from airflow.triggers.base import TriggerEvent
 
 from airflow_provider_cleanlist import exceptions
+from airflow_provider_cleanlist.arguments.values import (
+    given,
+    number,
+)
 from airflow_provider_cleanlist.assets import SCHEME
 from airflow_provider_cleanlist.client import errors
 from airflow_provider_cleanlist.client.lead_lists import LeadLists
@@ -20,7 +24,6 @@ from airflow_provider_cleanlist.exceptions import CleanlistConfigurationError
 from airflow_provider_cleanlist.hooks.cleanlist import CleanlistHook
 from airflow_provider_cleanlist.redaction import redacted
 from airflow_provider_cleanlist.triggers.list_counts import shared_counts
-from airflow_provider_cleanlist.xcom import given, number
 
 try:
     from airflow.triggers.base import BaseEventTrigger

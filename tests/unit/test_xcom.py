@@ -11,19 +11,22 @@ import pandas as pd
 import pytest
 from airflow.providers.common.compat.sdk import DAG, task
 
-from airflow_provider_cleanlist.exceptions import CleanlistConfigurationError
-from airflow_provider_cleanlist.operators.bulk_enrich import BulkEnrichOperator
-from airflow_provider_cleanlist.xcom import (
-    ContactsArgument,
-    enrichment_types_of,
+from airflow_provider_cleanlist.arguments.values import (
     given,
     given_word,
     is_absent,
     mapping,
     number,
     seconds,
-    task_ids_of,
     whole_number,
+)
+from airflow_provider_cleanlist.exceptions import CleanlistConfigurationError
+from airflow_provider_cleanlist.input_limits import WORKFLOW_IDS
+from airflow_provider_cleanlist.operators.bulk_enrich import BulkEnrichOperator
+from airflow_provider_cleanlist.xcom import (
+    ContactsArgument,
+    enrichment_types_of,
+    task_ids_of,
     workflow_ids_of,
 )
 
@@ -304,3 +307,13 @@ def test_a_word_that_says_no_is_none(value: object) -> None:
 def test_any_other_word_counts(value: object, text: str) -> None:
     assert given_word(value) == text
     assert given(value) == text
+
+
+def test_more_workflows_than_one_task_takes() -> None:
+    ids = [f"w{number}" for number in range(WORKFLOW_IDS)]
+    assert workflow_ids_of([ids, ids]) == ids
+    for several in ([*ids, "x"], [{"workflow_ids": ids}, ["x"]]):
+        with pytest.raises(
+            CleanlistConfigurationError, match="workflow_ids names more than 20,000 workflows"
+        ):
+            workflow_ids_of(several)

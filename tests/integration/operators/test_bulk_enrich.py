@@ -281,7 +281,11 @@ class TestJournal:
             "partial, phone_only, full",
         ),
         ({"contacts": people(1), "batch_size": 251}, CleanlistConfigurationError, "1 to 250"),
-        ({"contacts": people(1), "timeout": -1}, CleanlistConfigurationError, "timeout must not be negative"),
+        (
+            {"contacts": people(1), "timeout": -1},
+            CleanlistConfigurationError,
+            "timeout must be 0 seconds to 10 years",
+        ),
         ({"contacts": people(1), "on_invalid_contact": "ignore"}, CleanlistConfigurationError, "fail, skip"),
         (
             {"contacts": people(1), "on_unknown_submission": "?"},

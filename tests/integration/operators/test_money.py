@@ -6,12 +6,13 @@ import asyncio
 import csv
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowFailException, Asset, TaskDeferred
+from airflow.providers.common.compat.sdk import DAG, AirflowFailException, Asset, TaskDeferred
 
 from airflow_provider_cleanlist.exceptions import (
     CleanlistConfigurationError,
@@ -213,12 +214,37 @@ class TestMoney:
     ) -> None:
         operator = BulkEnrichOperator(task_id="t", contacts=people(3), **{argument: "{{ params.nothing }}"})
         setattr(operator, argument, empty)  # as rendering does
-        with pytest.raises(
-            CleanlistConfigurationError, match=f"^{argument} is empty here: .* Nothing was submitted"
-        ):
+        with pytest.raises(CleanlistConfigurationError, match=f"^{argument} is empty here: "):
             operator.execute(task_instance.context())
         assert cleanlist_sandbox.ledger.times_submitted() == {}
         assert enrich(contacts=people(3), max_credits=None)["contacts_submitted"] == 3
+
+    @pytest.mark.parametrize(
+        "item",
+        [
+            *(
+                {name: None}
+                for name in ("max_credits", "skip_submitted_within", "deduplicate", "estimate_only")
+            ),
+            *({"estimate_only": word} for word in ("False ?", "")),
+        ],
+    )
+    def test_nothing_among_the_items_of_a_mapping_pays_nothing(
+        self, enrich: Any, cleanlist_sandbox: SandboxServer, task_instance: Any, item: dict[str, Any]
+    ) -> None:
+        with DAG("dag", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=UTC)):
+            mapped = BulkEnrichOperator.partial(task_id="t", sql="x").expand_kwargs([item])
+        with pytest.raises(CleanlistConfigurationError, match=f"^{next(iter(item))} (is empty here|must be)"):
+            mapped.unmap(item).execute(task_instance.context())
+        assert cleanlist_sandbox.ledger.summary()["requests"] == 0
+
+    @pytest.mark.parametrize("timeout", [1e12, 1e15, timedelta(days=4000)])
+    def test_a_wait_that_never_ends_is_refused_before_anything_is_sent(
+        self, enrich: Any, cleanlist_sandbox: SandboxServer, timeout: Any
+    ) -> None:
+        with pytest.raises(CleanlistConfigurationError, match="timeout must be 0 seconds to 10 years"):
+            enrich(contacts=people(3), timeout=timeout, wait_for_completion=True)
+        assert cleanlist_sandbox.ledger.times_submitted() == {}
 
     def test_a_limit_that_a_cluster_policy_sets_counts(
         self, cleanlist_sandbox: SandboxServer, enrich: Any, task_instance: Any

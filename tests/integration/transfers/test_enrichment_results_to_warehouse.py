@@ -329,6 +329,9 @@ def test_no_way_with_an_inbox_asks_for_the_deliveries(sandbox, enrich, run_load,
         ({"task_ids": 7}, "task_ids must map"),
         ({"workflow_ids": {"no": 1}}, "workflow_ids holds"),
         ({"mode": "upsert"}, "mode='upsert' is not one of"),
+        ({"exclude_columns": ["raw", " "]}, "exclude_columns holds a name that is empty here"),
+        ({"hash_columns": "None"}, "hash_columns is empty here"),
+        ({"staging_schema": ""}, "staging_schema is empty here"),
         (
             {"key": ["prospect_first_name"], "exclude_columns": ["prospect_first_name"]},
             "exclude_columns leaves",
@@ -345,6 +348,29 @@ def test_wrong_arguments_ask_nobody(sandbox, run_load, sqlite_warehouse, argumen
 def test_no_workflows_make_an_empty_table(sandbox, run_load, sqlite_warehouse):
     assert run_load({})["rows_written"] == 0
     assert rows(sqlite_warehouse) == []
+
+
+@pytest.mark.parametrize("mode", ["replace", "append", "snapshot"])
+@pytest.mark.parametrize("nothing", [None, "None", "", [None], {"workflow_ids": None}, [[], None]])
+def test_what_deletes_needs_workflows_or_an_empty_list(
+    sandbox, enrich, run_load, sqlite_warehouse, mode, nothing
+):
+    how = {"mode": mode, "snapshot_date": "2026-01-01"}
+    run_load(enrich(3), **how)
+    with pytest.raises(
+        CleanlistConfigurationError, match=f"workflow_ids holds nothing here, and mode='{mode}'"
+    ):
+        run_load({}, workflow_ids=nothing, **how)
+    assert len(rows(sqlite_warehouse)) == 3
+    for empty in ([], "[]", {"workflow_ids": []}, [[], {"workflow_ids": []}]):
+        assert run_load({}, workflow_ids=empty, **how)["rows_written"] == 0
+    assert rows(sqlite_warehouse) == []
+
+
+def test_a_merge_without_workflows_leaves_the_table(sandbox, enrich, run_load, sqlite_warehouse):
+    run_load(enrich(3))
+    assert run_load({}, workflow_ids=None)["rows_written"] == 0
+    assert len(rows(sqlite_warehouse)) == 3
 
 
 def test_lineage_leads_from_the_managed_list_to_the_table(sandbox, enrich, sqlite_warehouse):

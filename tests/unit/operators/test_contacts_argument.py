@@ -38,6 +38,10 @@ def outputs() -> Any:
     return people()
 
 
+def filled() -> Any:
+    return outputs().zip(outputs(), fillvalue=[PERSON])
+
+
 def stored(made: DAG) -> str:
     return json.dumps(DagSerialization.to_dict(made), default=str)
 
@@ -55,6 +59,15 @@ def stored(made: DAG) -> str:
         (
             lambda: partial(task_id="t").expand_kwargs([{"batch_size": 1}, {"contacts": PERSON}]),
             "expand_kwargs()",
+        ),
+        (lambda: partial(task_id="t", contacts=filled()).expand(batch_size=[1]), "partial()"),
+        (lambda: partial(task_id="t").expand(contacts=filled()), "expand()"),
+        (lambda: partial(task_id="t").expand(contacts=outputs().concat(filled())), "expand()"),
+        (lambda: partial(task_id="t").expand(contacts=filled().map(lambda each: each)), "expand()"),
+        (lambda: partial(task_id="t").expand_kwargs([{"contacts": filled()}]), "expand_kwargs()"),
+        (
+            lambda: partial(task_id="t").expand_kwargs([{"default_args": {"contacts": [PERSON]}}]),
+            "default_args in expand_kwargs()",
         ),
     ],
 )
@@ -104,7 +117,11 @@ def test_outputs_of_tasks_are_mapped_over() -> None:
         partial(task_id="each").expand(contacts=people)
         partial(task_id="some").expand_kwargs([{"contacts": people}, {"contacts_path": "people.csv"}])
         partial(task_id="all").expand_kwargs(people)
-    tasks = ("part", "each", "some", "all")
+        partial(task_id="zip").expand(contacts=people.zip(people))
+        partial(task_id="gaps").expand(
+            contacts=people.zip(people, fillvalue=None).concat(people).map(lambda each: each)
+        )
+    tasks = ("part", "each", "some", "all", "zip", "gaps")
     assert {name: made.get_task(name).upstream_task_ids for name in tasks} == {
         name: {"people"} for name in tasks
     }

@@ -9,6 +9,7 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
+from airflow.providers.common.compat.notifier import BaseNotifier
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, TaskDeferred
 
 from airflow_provider_cleanlist.client.enrichment import EnrichmentType
@@ -175,6 +176,29 @@ class TestNotifiers:
         assert len(told) == 3
         assert "exception" not in CONTEXT
 
+    def test_one_that_keeps_what_it_has_rendered_does_not_render_it_again(
+        self, supervisor: Supervisor
+    ) -> None:
+        told: list[str] = []
+
+        class Chat(BaseNotifier):
+            template_fields = ("message",)
+
+            def __init__(self) -> None:
+                super().__init__()
+                self.message = "{{ reason }}"
+
+            def notify(self, context: Any) -> None:
+                told.append(self.message)
+
+        chat = Chat()
+        context = {**CONTEXT, "reason": "{{ 7 * 191 }}"}
+        for _ in range(2):
+            request = DecisionRequest.of(None, chat, None)
+            with pytest.raises(BaseException):  # noqa: B017, PT011  # what parks the task
+                request.ask(BulkEnrichOperator(task_id="t"), context, UNDECIDED, batches=(), balance=None)
+        assert told == ["{{ 7 * 191 }}"] * 2
+
     def test_one_that_fails_is_logged_and_the_question_is_asked(
         self, supervisor: Supervisor, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
     ) -> None:
@@ -221,15 +245,28 @@ class TestRefusedBeforeAnythingIsSent:
 
     @pytest.mark.parametrize(
         "users",
-        [[7], [{"id": "7"}], [{"name": "ann"}], [""], 5, True, False, b"ann", {"id": "7"}, iter(["ann"])],
+        [
+            *(
+                [7],
+                [{"id": "7"}],
+                [{"name": "ann"}],
+                [""],
+                5,
+                True,
+                False,
+                b"ann",
+                {"id": "7"},
+                iter(["ann"]),
+            ),
+            *("", (), [], {}, set()),
+        ],
     )
     def test_users_that_are_none(self, supervisor: Supervisor, users: Any) -> None:
         with pytest.raises(CleanlistConfigurationError, match="decision_users"):
             DecisionRequest.of(None, (), users)
 
-    @pytest.mark.parametrize("users", [None, "", (), [], {}])
-    def test_without_users_everybody_may_answer(self, supervisor: Supervisor, users: Any) -> None:
-        assert DecisionRequest.of(None, (), users).user_ids is None
+    def test_without_users_everybody_may_answer(self, supervisor: Supervisor) -> None:
+        assert DecisionRequest.of(None, (), None).user_ids is None
         assert DecisionRequest.of(None, (), {"ann", "ben"}).user_ids == {"ann", "ben"}
 
     def test_below_airflow_3_1(self, monkeypatch: pytest.MonkeyPatch) -> None:

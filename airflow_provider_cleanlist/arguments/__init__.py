@@ -1,0 +1,1 @@
+"""Arguments of operators: which were given, and what their values say at run time."""
