@@ -165,6 +165,12 @@ def test_rows_of_earlier_runs_stay(sandbox, enrich, run_load, sqlite_warehouse):
     assert len(rows(sqlite_warehouse)) == 11
 
 
+@pytest.mark.parametrize("variant", ["summary", "results"])
+def test_a_task_id_too_many_for_each_workflow(sandbox, enrich, run_load, sqlite_warehouse, variant):
+    sandbox.settings.change(task_ids="long", status_variant=variant)
+    assert run_load(enrich(3, 2))["rows_written"] == 5
+
+
 @pytest.mark.parametrize("mode", ["merge", "append", "snapshot"])
 def test_a_forged_delivery_changes_no_row_of_another_workflow(
     sandbox, enrich, run_load, sqlite_warehouse, inbox, mode
