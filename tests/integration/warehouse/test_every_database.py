@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 import sqlalchemy as sa
 
+from airflow_provider_cleanlist.warehouse import reading, values
 from airflow_provider_cleanlist.warehouse.errors import LoadConfigurationError, LoadDataError, LoadError
 from airflow_provider_cleanlist.warehouse.loader import LoadReport, load
 
@@ -68,6 +69,21 @@ def test_every_mode(database, make_spec, paged, mode):
     ]
     assert database.stages() == []
     assert database.execute("SELECT count(*) FROM _cleanlist_loads WHERE stage <> 'lock'") == [(0,)]
+
+
+@pytest.mark.parametrize("steps", [None, 12, 16, 20])
+def test_a_page_that_is_written_in_parts_is_whole_or_read_again(
+    database, make_spec, paged, monkeypatch, steps
+):
+    for module in (reading, values):
+        monkeypatch.setattr(module, "CELLS", 6)  # two or three records
+    pages = [[lead(1, email="old")], [lead(2, email="x"), lead(1, email="new"), lead(3, score=1), lead(4)]]
+    spec = make_spec(known_fields=("lead_id", "email"))
+    if steps is not None:
+        with pytest.raises(Crash), crashing(database.engine, steps):
+            load(database.engine, spec, paged(pages))
+    assert load(database.engine, spec, paged(pages)).rows_written == 4
+    assert database.rows() == [row(1, email="new"), row(2, email="x"), row(3, score="1"), row(4)]
 
 
 def test_merge_updates_adds_and_keeps(database, load_pages):

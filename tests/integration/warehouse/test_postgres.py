@@ -9,10 +9,11 @@ from datetime import UTC, date, datetime
 import pytest
 import sqlalchemy as sa
 
+from airflow_provider_cleanlist.warehouse import reading, values
 from airflow_provider_cleanlist.warehouse.errors import LoadConfigurationError, LoadDataError, LoadError
 from airflow_provider_cleanlist.warehouse.loader import LoadReport, load
 
-from ...loads import run_together
+from ...loads import Crash, crashing, run_together
 
 pytestmark = pytest.mark.integration
 
@@ -273,6 +274,26 @@ def test_a_lost_connection_between_batches_is_replaced(engine, execute, make_spe
             yield page
 
     assert load(engine, make_spec(), cut, batch_rows=1).rows_written == 4
+
+
+@pytest.mark.parametrize("steps", [None, 20, 26, 32])
+def test_a_page_that_is_written_in_parts_is_whole_or_read_again(
+    engine, execute, make_spec, paged, monkeypatch, steps
+):
+    for module in (reading, values):
+        monkeypatch.setattr(module, "CELLS", 6)  # two or three records
+    pages = [[lead(1, email="old")], [lead(2, email="x"), lead(1, email="new"), lead(3, score=1), lead(4)]]
+    spec = make_spec(known_fields=("lead_id", "email"))
+    if steps is not None:
+        with pytest.raises(Crash), crashing(engine, steps):
+            load(engine, spec, paged(pages))
+    assert load(engine, spec, paged(pages)).rows_written == 4
+    assert leads_and(execute, "email", "score") == [
+        ("lead-1", "new", None),
+        ("lead-2", "x", None),
+        ("lead-3", None, "1"),
+        ("lead-4", None, None),
+    ]
 
 
 def test_a_field_that_appears_within_a_batch(engine, execute, make_spec, paged):
