@@ -7,6 +7,7 @@ of the managed list, which starts ``enrichment_finished``; that loads the delive
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -47,14 +48,16 @@ with DAG(
 
     @task
     def finished_workflows(triggering_asset_events: Any = None) -> list[str]:
-        """Return the ids of the workflows in this run's events; events made by hand name none."""
+        """Return the ids of the workflows in this run's events; what was made by hand and is no id is left out."""
         events = [event for events in triggering_asset_events.values() for event in events]
-        finished = [(event.extra or {}).get("cleanlist") for event in events]
+        extras = [event.extra for event in events if isinstance(event.extra, dict)]
+        finished = [extra["cleanlist"] for extra in extras if isinstance(extra.get("cleanlist"), dict)]
+        named = [ids for workflows in finished if isinstance(ids := workflows.get("workflow_ids"), list)]
         return [
             workflow_id
-            for workflows in finished
-            if isinstance(workflows, dict)
-            for workflow_id in workflows.get("workflow_ids") or []
+            for ids in named
+            for workflow_id in ids
+            if isinstance(workflow_id, str) and re.fullmatch(r"[\w.:-]{1,200}", workflow_id)
         ]
 
     EnrichmentResultsToWarehouseOperator(

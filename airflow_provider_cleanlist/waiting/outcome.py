@@ -264,20 +264,53 @@ def outcome_from_json(event: Mapping[str, Any]) -> WaitOutcome:
     try:
         return WaitOutcome(
             status=WaitStatus(event["status"]),
-            failure_policy=event["failure_policy"],
-            workflows=event["workflows"],
+            failure_policy=FAILURE_POLICIES[FAILURE_POLICIES.index(event["failure_policy"])],
+            workflows=_count(event["workflows"]),
             ends=tuple(
-                WorkflowEnd(workflow_id, _STATUSES[failed].value, emails, phones)
+                WorkflowEnd(
+                    _text(workflow_id),
+                    _STATUSES[_count(failed)].value,
+                    _count_or_none(emails),
+                    _count_or_none(phones),
+                )
                 for workflow_id, failed, emails, phones in event["ends"]
             ),
-            not_found_ids=tuple(event["not_found_ids"]),
-            running_ids=tuple(event["running_ids"]),
-            running=event["running"],
-            counts=Counts(*event["counts"]),
+            not_found_ids=tuple(map(_text, _list(event["not_found_ids"]))),
+            running_ids=tuple(map(_text, _list(event["running_ids"]))),
+            running=_count(event["running"]),
+            counts=_counts(*event["counts"]),
             error=None if event["error"] is None else _error_from_json(event["error"]),
         )
     except (KeyError, IndexError, TypeError, ValueError, AttributeError):
         raise _unreadable(event) from None
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(type(value).__name__)
+    return value
+
+
+def _count(value: Any) -> int:
+    if not isinstance(value, int) or value < 0:
+        raise TypeError(type(value).__name__)
+    return value
+
+
+def _count_or_none(value: Any) -> int | None:
+    return None if value is None else _count(value)
+
+
+def _list(value: Any) -> list[Any]:
+    if not isinstance(value, list):
+        raise TypeError(type(value).__name__)
+    return value
+
+
+def _counts(total: Any, successful: Any, failed: Any, emails: Any, phones: Any) -> Counts:
+    return Counts(
+        _count(total), _count(successful), _count(failed), _count_or_none(emails), _count_or_none(phones)
+    )
 
 
 def passthrough_of(event: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -41,6 +41,13 @@ def test_genuine_events(finished_workflows: Any) -> None:
         {"cleanlist": "w"},
         {"cleanlist": {}},
         {"cleanlist": {"workflow_ids": None}},
+        {"cleanlist": {"workflow_ids": 5}},
+        {"cleanlist": {"workflow_ids": True}},
+        {"cleanlist": {"workflow_ids": "public_bulk_2"}},
+        {"cleanlist": {"workflow_ids": ["['x']", {"a": 1}, "", "x" * 300, "a\nb", None, 7]}},
+        {"cleanlist": "{}"},
+        "text",
+        ["a"],
     ],
 )
 def test_an_event_made_by_hand_hides_no_genuine_one(finished_workflows: Any, by_hand: object) -> None:

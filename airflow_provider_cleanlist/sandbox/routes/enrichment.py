@@ -51,7 +51,7 @@ async def submit(request: Request, body: BulkBody) -> Response:
     """Answer ``POST /enrich/bulk``: check types, number of contacts, identities and credits, in this order."""
     context = context_of(request)
     sandbox, user = context.sandbox, context.key.user
-    _check_webhook(body.webhook_url, sandbox.settings)
+    _check_webhook(body.webhook_url, sandbox.settings, request.scope["server"])
     if not body.contacts:
         raise HttpError(400, "At least one contact is required")
     if len(body.contacts) > MAX_CONTACTS:
@@ -112,10 +112,17 @@ def _add_to_list(context: RequestContext, lead_list: StoredList, person: Person)
     return lead.lead_id
 
 
-def _check_webhook(url: str | None, settings: SandboxSettings) -> None:
+def _check_webhook(url: str | None, settings: SandboxSettings, own: tuple[str, int]) -> None:
+    """Refuse addresses that are not public, and the sandbox itself, whose admin side answers whatever is local."""
     if url is None:
         return
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+        is_itself = is_loopback(parts.hostname) and (parts.port or 80) == own[1]
+    except ValueError:
+        raise InvalidBodyError.at(["body", "webhook_url"], "webhook_url must be a URL", url) from None
+    if is_itself:
+        raise InvalidBodyError.at(["body", "webhook_url"], "webhook_url must not be the sandbox itself", url)
     local = settings.allow_http_webhooks and parts.scheme == "http" and is_loopback(parts.hostname)
     if not parts.hostname or not (parts.scheme == "https" or local):
         raise InvalidBodyError.at(["body", "webhook_url"], "webhook_url must be a public HTTPS URL", url)

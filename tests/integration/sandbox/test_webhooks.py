@@ -220,3 +220,15 @@ def test_unknown_workflow_is_404_and_no_workflow_422(server):
     url = f"{server.url}/api/v1/public/webhooks/deliveries"
     assert requests.get(url, params={"workflow_id": "nope"}, headers=headers, timeout=5).status_code == 404
     assert requests.get(url, headers=headers, timeout=5).status_code == 422
+
+
+def test_the_sandbox_itself_is_no_webhook(server, receiver):
+    person = {"first_name": "P", "last_name": "X", "company_domain": "found-both.example"}
+    for host in ("127.0.0.1", "localhost", "127.0.0.2", "[::1]"):
+        for url in (f"http://{host}:{server.port}/sandbox/reset", f"http://{host}:99999/"):
+            body = {"contacts": [person], "webhook_url": url}
+            headers = {"Authorization": f"Bearer {server.api_key}"}
+            path = f"{server.url}/api/v1/public/enrich/bulk"
+            assert requests.post(path, json=body, headers=headers, timeout=5).status_code == 422, url
+    submit(server, receiver.url)
+    assert server.ledger.summary()["requests_by_endpoint"] == {"enrich_bulk": {"422": 8, "200": 1}}

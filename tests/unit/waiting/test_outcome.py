@@ -178,6 +178,29 @@ class TestJson:
             outcome_from_json(event)
         assert issubclass(exceptions.CleanlistStateError, AirflowException)
 
+    @pytest.mark.parametrize("status", list(WaitStatus))
+    @pytest.mark.parametrize(
+        ("key", "values"),
+        [
+            ("failure_policy", [None, "some", 1, []]),
+            ("workflows", [None, "3", -1, 0.5, [], {}]),
+            ("running", [None, "3", -1, 0.5, [], {}]),
+            ("running_ids", [None, "wf1", 3, {}, [3], [None], [["wf1"]]]),
+            ("not_found_ids", [None, "wf1", 3, {}, [3], [None], [["wf1"]]]),
+            (
+                "ends",
+                [None, "wf1", [[]], [[{}, 0, 1, 1]], [["w", -1, 1, 1]], [["w", 2, 1, 1]], [["w", 0, "x", 1]]],
+            ),
+            ("counts", [None, [], [1, 2, 3], ["1"] * 5, [None] * 5, [1, 1, -1, 1, 1]]),
+        ],
+    )
+    def test_values_of_other_types_are_refused(self, status: WaitStatus, key: str, values: list[object]):
+        event = outcome_to_json(outcome_of(completed=1, running=2, status=status))
+        outcome_from_json(event)
+        for value in values:
+            with pytest.raises(exceptions.CleanlistStateError, match="clear the task"):
+                outcome_from_json({**event, key: value})
+
 
 class TestMessages:
     def test_few_ids_are_listed_whole(self):
