@@ -91,8 +91,9 @@ class EnrichmentResultsToWarehouseOperator(WarehouseLoadOperator):
         table: The target, ``table`` or ``schema.table``. A part in double quotes is taken verbatim.
         schema: Schema of the target; ``table`` is then a single name, dots included.
         mode: ``merge`` replaces rows of the same key and adds the others. ``replace`` makes the results that the table
-            holds exactly these. ``append`` adds them; a re-run of the same DAG run replaces what that run added.
-            ``snapshot`` keeps one copy per ``snapshot_date``.
+            holds exactly these, so only one task may fill it. ``append`` adds them, ``snapshot`` keeps one copy of each
+            result per ``snapshot_date``; a re-run of the same DAG run, or day, replaces the results that it loads again
+            and leaves those of other tasks alone.
         key: Columns that identify a result. With ``workflow_id`` in it, a forged webhook changes no row of another
             workflow.
         schema_evolution: What happens to fields that the table has no column for: ``add``, ``ignore`` or ``fail``.
@@ -269,12 +270,12 @@ class EnrichmentResultsToWarehouseOperator(WarehouseLoadOperator):
             )
         super()._check_arguments()
         if (
-            self._mode() != "merge"
+            self._mode() == "replace"
             and not workflow_ids_of(self.workflow_ids)
             and not is_empty_list(self.workflow_ids)
         ):
             raise CleanlistConfigurationError(
-                f"workflow_ids holds nothing here, and mode={self._mode()!r} would delete results that the table "
+                "workflow_ids holds nothing here, and mode='replace' would delete the results that the table "
                 "holds. Only an empty list does that, such as the one of a BulkEnrichOperator that submitted nothing."
             )
 
@@ -311,13 +312,14 @@ class EnrichmentResultsToWarehouseOperator(WarehouseLoadOperator):
 
     def _log_result(self, result: dict[str, Any]) -> None:
         self.log.info(
-            "Loaded the results of %s into %s (%s): %s read in all, %s now in the table. In this attempt, %d came from "
-            "webhooks, %d from workflow statuses, %d one by one.",
+            "Loaded the results of %s into %s (%s): %s read in all, %s now in the table, %s deleted. In this attempt, "
+            "%d came from webhooks, %d from workflow statuses, %d one by one.",
             counted(result["workflows"], "workflow"),
             result["table"],
             result["mode"],
             counted(result["rows_read"], "row"),
             f"{result['rows_written']:,}",
+            f"{result['rows_deleted']:,}",
             result["from_webhooks"],
             result["from_workflows"],
             result["from_tasks"],

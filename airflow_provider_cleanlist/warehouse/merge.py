@@ -94,7 +94,7 @@ def _compile_merge(element: Merge, compiler: Any, **options: Any) -> str:
 
 def merge_statement(publication: Publication) -> Merge:
     """Return the statement that publishes, whatever the mode."""
-    if publication.spec.mode == "merge":
+    if publication.spec.updates_rows:
         return _by_key(publication, publication.on_missing)
     if publication.spec.compares_keys:
         return _by_key(publication, "delete")
@@ -116,7 +116,7 @@ def _by_key(publication: Publication, on_missing: OnMissing) -> Merge:
     updated: dict[str, Any] = {name: value for name, value in incoming.items() if name not in key}
     if naming.DELETED_AT in publication.plan.meta:
         updated[naming.DELETED_AT] = sa.null()
-    if publication.spec.mode != "merge":
+    if not publication.spec.updates_rows:
         matched.append(_Action("UPDATE", updated))
     elif differences := publication.differences(target, incoming):
         matched.append(_Action("UPDATE", updated, sa.or_(*differences).self_group()))

@@ -334,7 +334,7 @@ def plan_target(spec: LoadSpec, fields: Sequence[str], target: TargetColumns | N
             "Add the columns, leave the fields out with columns= or exclude_columns=, or set schema_evolution='add'."
         )
     fields_of_key = iter(spec.key_fields)
-    key = tuple(part if part in naming.META_COLUMNS else names[next(fields_of_key)] for part in spec.key)
+    key = tuple(part if part in naming.META_COLUMNS else names[next(fields_of_key)] for part in spec.row_key)
     return TargetPlan(columns, meta, key, added)
 
 

@@ -68,7 +68,7 @@ class Publication:
         target, source = self.target, self.source()
         if into_empty:
             return [("inserted", self._insert(target, source))]
-        if self.spec.mode == "merge":
+        if self.spec.updates_rows:
             return [
                 *self._missing(target, ~self._staged(target)),
                 *self._update(target, source),

@@ -165,7 +165,7 @@ def _check_references(connection: Connection, spec: LoadSpec, target: sa.Table) 
     Raises:
         LoadConfigurationError: There is a foreign key, and rows would be deleted.
     """
-    if spec.mode == "merge":
+    if spec.updates_rows:
         return
     database = database_of(connection)
     keys = database.referring_keys(connection, target)

@@ -184,12 +184,25 @@ class LoadSpec:
     @property
     def updates_rows(self) -> bool:
         """Whether the load updates rows of the target in place."""
-        return self.mode == "merge"
+        return self.mode == "merge" or self._repeats_records
+
+    @property
+    def _repeats_records(self) -> bool:
+        """Whether a repetition of the load replaces records one by one, and not the whole of its scope.
+
+        Records that cannot change are results, and tasks that load other results have the same run, day and list.
+        """
+        return self.mode in ("append", "snapshot") and not self.source_changes
 
     @property
     def deletes_rows(self) -> bool:
         """Whether the load, or a repetition of it, deletes rows of the target."""
-        return self.mode != "merge" or self.on_missing == "delete"
+        return not self.updates_rows or self.on_missing == "delete"
+
+    @property
+    def row_key(self) -> tuple[str, ...]:
+        """Columns by which rows of the target and records belong together."""
+        return tuple(dict.fromkeys((*(self.scope if self._repeats_records else ()), *self.key)))
 
     @property
     def privileges(self) -> str:
@@ -206,7 +219,7 @@ class LoadSpec:
     def compares_keys(self) -> bool:
         """Whether rows of the target are compared with the records by key."""
         by_key = self.replace_scope == "list" and naming.LIST_ID not in self.key
-        return self.mode == "merge" or (self.mode == "replace" and by_key)
+        return self.updates_rows or (self.mode == "replace" and by_key)
 
     @property
     def outdates_others(self) -> bool:
@@ -216,7 +229,10 @@ class LoadSpec:
 
     @property
     def scope(self) -> tuple[str, ...]:
-        """The loader's columns that say which rows ``replace``, ``append`` and ``snapshot`` replace; empty for all."""
+        """The loader's columns that say which rows ``replace``, ``append`` and ``snapshot`` replace; empty for all.
+
+        Of these rows, ``append`` and ``snapshot`` of results replace only the same results.
+        """
         lists = (naming.LIST_ID,) if self.replace_scope == "list" else ()
         match self.mode:
             case "append":

@@ -356,26 +356,27 @@ def test_no_workflows_make_an_empty_table(sandbox, run_load, sqlite_warehouse):
     assert rows(sqlite_warehouse) == []
 
 
-@pytest.mark.parametrize("mode", ["replace", "append", "snapshot"])
 @pytest.mark.parametrize("nothing", [None, "None", "", [None], {"workflow_ids": None}, [[], None]])
-def test_what_deletes_needs_workflows_or_an_empty_list(
+def test_what_deletes_needs_workflows_or_an_empty_list(sandbox, enrich, run_load, sqlite_warehouse, nothing):
+    run_load(enrich(3), mode="replace")
+    with pytest.raises(
+        CleanlistConfigurationError, match="workflow_ids holds nothing here, and mode='replace'"
+    ):
+        run_load({}, workflow_ids=nothing, mode="replace")
+    assert len(rows(sqlite_warehouse)) == 3
+    for empty in ([], "[]", {"workflow_ids": []}, [[], {"workflow_ids": []}]):
+        assert run_load({}, workflow_ids=empty, mode="replace")["rows_written"] == 0
+    assert rows(sqlite_warehouse) == []
+
+
+@pytest.mark.parametrize("mode", ["merge", "append", "snapshot"])
+@pytest.mark.parametrize("nothing", [None, []])
+def test_other_modes_without_workflows_leave_the_table(
     sandbox, enrich, run_load, sqlite_warehouse, mode, nothing
 ):
     how = {"mode": mode, "snapshot_date": "2026-01-01"}
     run_load(enrich(3), **how)
-    with pytest.raises(
-        CleanlistConfigurationError, match=f"workflow_ids holds nothing here, and mode='{mode}'"
-    ):
-        run_load({}, workflow_ids=nothing, **how)
-    assert len(rows(sqlite_warehouse)) == 3
-    for empty in ([], "[]", {"workflow_ids": []}, [[], {"workflow_ids": []}]):
-        assert run_load({}, workflow_ids=empty, **how)["rows_written"] == 0
-    assert rows(sqlite_warehouse) == []
-
-
-def test_a_merge_without_workflows_leaves_the_table(sandbox, enrich, run_load, sqlite_warehouse):
-    run_load(enrich(3))
-    assert run_load({}, workflow_ids=None)["rows_written"] == 0
+    assert run_load({}, workflow_ids=nothing, **how)["rows_written"] == 0
     assert len(rows(sqlite_warehouse)) == 3
 
 

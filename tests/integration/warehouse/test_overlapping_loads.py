@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 import pytest
 
 from airflow_provider_cleanlist.submission.ledger.results import source_rows_spec
@@ -107,3 +109,57 @@ def test_a_table_without_moments_gets_them(database, load_rows):
     load_rows(("7", "bob", 1))
     load_rows(("7", "cy", 0))
     assert persons(database) == {"7": "bob"}
+
+
+# --- results of several tasks ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def load_results(database, make_spec, paged):
+    """Load results of contacts, as a map index of a task, by task id."""
+
+    def run(map_index: int, found: dict[str, str | None], *, run_id="dag/run", **arguments):
+        spec = make_spec(
+            load_id=f"{run_id}/{map_index}",
+            run_id=run_id,
+            list_id="managed",
+            table="results",
+            key=("task_id",),
+            id_field="task_id",
+            known_fields=("task_id", "primary_email"),
+            row_count_check="off",
+            source_changes=False,
+            **arguments,
+        )
+        records = [{"task_id": task_id, "primary_email": email} for task_id, email in found.items()]
+        return load(database.engine, spec, paged([records], total=len(records)))
+
+    return run
+
+
+def results(database) -> list[tuple[str, str | None, str]]:
+    rows = database.rows("results")
+    return sorted((row["task_id"], row.get("primary_email"), row["_cleanlist_run_id"]) for row in rows)
+
+
+@pytest.mark.parametrize("mode", ["append", "snapshot"])
+def test_tasks_of_one_run_add_results_beside_each_other(database, load_results, mode):
+    arguments = {"mode": mode, "snapshot_date": date(2026, 1, 2)}
+    load_results(0, {"T1": "ann@x", "T2": None}, **arguments)
+    load_results(1, {"T3": "cy@x"}, **arguments)
+    report = load_results(0, {"T1": "ann@x", "T2": "bob@x"}, **arguments)  # cleared
+    assert (report.rows_written, report.rows_removed) == (2, 0)
+    found = [("T1", "ann@x"), ("T2", "bob@x"), ("T3", "cy@x")]
+    assert results(database) == [(*each, "dag/run") for each in found]
+    load_results(0, {"T1": "ann@x"}, run_id="dag/next", **arguments)
+    # a snapshot has one copy for each day
+    again = [("T1", "ann@x", "dag/next")] if mode == "append" else []
+    assert results(database) == sorted([*((*each, "dag/run") for each in found), *again])
+    load_results(0, {"T1": "ann@x"}, run_id="dag/next", mode=mode, snapshot_date=date(2026, 1, 3))
+    assert len(results(database)) == 4
+
+
+def test_replace_makes_the_results_exactly_those_of_one_task(database, load_results):
+    load_results(0, {"T1": None}, mode="replace")
+    assert load_results(1, {"T2": None}, mode="replace").rows_removed == 1
+    assert [task_id for task_id, *_ in results(database)] == ["T2"]
