@@ -31,7 +31,7 @@ from airflow_provider_cleanlist.warehouse.plan import (
     unfilled_columns,
 )
 from airflow_provider_cleanlist.warehouse.publication import Publication
-from airflow_provider_cleanlist.warehouse.publish import check_writable, publish
+from airflow_provider_cleanlist.warehouse.publish import check_writable, in_stored_forms, publish
 from airflow_provider_cleanlist.warehouse.reading import BATCH_ROWS, Pacing, ReadPages, StageWriter
 from airflow_provider_cleanlist.warehouse.spec import LoadSpec
 from airflow_provider_cleanlist.warehouse.staging import Stage
@@ -250,11 +250,13 @@ def _publish(engine: Engine, spec: LoadSpec, stage: Stage, now: datetime) -> Loa
         engine.begin() as connection,
     ):
         forms = publication.database.written_forms(connection, publication.target)
-        publication = replace(publication, written_forms=forms)
+        publication = in_stored_forms(connection, replace(publication, written_forms=forms))
         if not publication.database.has_transactions:  # what is written could not be taken back
             stage.claim(connection, now)
         removed = publish(connection, publication)
-        report = LoadReport(stage.checkpoint.rows, counts.keys, removed, stage.checkpoint.pages, added)
+        report = LoadReport(
+            stage.checkpoint.rows, publication.counts.keys, removed, stage.checkpoint.pages, added
+        )
         stage.claim(connection, now, asdict(report))
     return report
 

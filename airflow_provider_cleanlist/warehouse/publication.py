@@ -37,7 +37,7 @@ class Publication:
         on_missing: What happens to rows of the list that were not read.
         now: The timestamp of the rows.
         database: The database.
-        stored_forms: The target's columns that round values or compare texts in a way of their own, each with the SQL
+        stored_forms: The target's columns that change values or compare texts in a way of their own, each with the SQL
             of what becomes of a value, ``{}``, in it.
         written_forms: Those that take a value only in a form of their own, each with its SQL.
     """
@@ -86,15 +86,27 @@ class Publication:
 
     def source(self) -> FromClause:
         """Return the staged records, one for each key: the last row of the last page wins."""
-        if self.counts.keys == self.counts.rows and self.stored_forms.keys().isdisjoint(self.plan.key):
+        if self.counts.keys == self.counts.rows:
             return self.stage
-        names = self._staging_names()
-        key = [value for name, value in self._key_values(self.stage).items() if name in names]
-        columns = names.values()
+        columns = self._staging_names().values()
         order = (self.stage.c[PAGE].desc(), self.stage.c[ROW].desc())
-        rank = sa.func.row_number().over(partition_by=key, order_by=order).label("_rank")
+        rank = sa.func.row_number().over(partition_by=self._staged_key(), order_by=order).label("_rank")
         ranked = sa.select(*(self.stage.c[name] for name in columns), rank).subquery()
         return sa.select(*(ranked.c[name] for name in columns)).where(ranked.c["_rank"] == 1).subquery()
+
+    @property
+    def folds_staged_keys(self) -> bool:
+        """Whether keys that differ where they are staged can be the same in the target."""
+        return not self.stored_forms.keys().isdisjoint({*self.plan.key} & {*self._staging_names()})
+
+    def count_keys(self) -> sa.Select[Any]:
+        """Return the query that counts the staged keys that the target tells apart."""
+        keys = sa.select(sa.literal(1).label("one")).select_from(self.stage).group_by(*self._staged_key())
+        return sa.select(sa.func.count()).select_from(keys.subquery("keys_"))
+
+    def _staged_key(self) -> list[ColumnElement[Any]]:
+        names = self._staging_names()
+        return [value for name, value in self._key_values(self.stage).items() if name in names]
 
     def _constants(self) -> dict[str, ColumnElement[Any]]:
         now = sa.literal(self.now, tables.meta_type(self.database, naming.SYNCED_AT))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +11,7 @@ import sqlalchemy as sa
 
 from airflow_provider_cleanlist.warehouse import tables
 from airflow_provider_cleanlist.warehouse.dialects import database_errors, database_of
-from airflow_provider_cleanlist.warehouse.dialects.base import count_affected
+from airflow_provider_cleanlist.warehouse.dialects.base import AS_IT_IS, count_affected
 from airflow_provider_cleanlist.warehouse.errors import LoadConfigurationError, LoadError
 from airflow_provider_cleanlist.warehouse.merge import merge_statement
 from airflow_provider_cleanlist.warehouse.plan import TargetPlan
@@ -18,6 +20,85 @@ from airflow_provider_cleanlist.warehouse.spec import LoadSpec
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection, Engine
+
+log = logging.getLogger(__name__)
+
+
+def in_stored_forms(connection: Connection, publication: Publication) -> Publication:
+    """Return a publication that compares keys as the target holds them.
+
+    A column of the user's can round a number, cut spaces off or take two texts for the same. The database says what
+    becomes of a value, by its own casts and collations: keys are compared, and records of one key found, in that form.
+
+    Args:
+        connection: An open connection in the transaction that publishes.
+        publication: What is published.
+
+    Returns:
+        The publication, with the number of keys that the target tells apart.
+
+    Raises:
+        LoadConfigurationError: What becomes of a key is not known.
+    """
+    if not publication.spec.compares_keys:
+        return publication
+    forms = _stored_forms(connection, publication.plan, publication.target)
+    _check_forms(publication.spec, publication.plan, forms)
+    publication = _with_forms(publication, forms)
+    if not publication.folds_staged_keys:
+        return publication
+    keys = connection.execute(publication.count_keys()).scalar_one()
+    if keys < publication.counts.keys:
+        log.warning(
+            "%d of %d records have a key that %s takes for the same as another record's: of each such key, the record "
+            "that was read last is loaded.",
+            publication.counts.keys - keys,
+            publication.counts.keys,
+            publication.spec.table,
+        )
+    return replace(publication, counts=replace(publication.counts, keys=keys))
+
+
+def _stored_forms(connection: Connection, plan: TargetPlan, target: sa.Table) -> dict[str, str | None]:
+    """Return what columns of the target make of what is staged for them, as SQL, ``{}`` the value; None if unknown.
+
+    Those that keep it as it is are left out.
+    """
+    database = database_of(connection)
+    if database.stored_forms is None:
+        return {}
+    found: Mapping[str, str | None] = database.stored_forms(connection, target)
+    if database.ignores_case:
+        found = {name.lower(): form for name, form in found.items()}
+    kinds = {column.target: column.type for column in plan.columns}
+    forms: dict[str, str | None] = {}
+    for name in plan.written:
+        missing = AS_IT_IS if name in plan.added else None
+        form = found.get(name.lower() if database.ignores_case else name, missing)
+        if form == AS_IT_IS and kinds.get(name, "text") not in ("text", "json"):
+            form = database.text_form
+        if form != AS_IT_IS:
+            forms[name] = form
+    return forms
+
+
+def _check_forms(spec: LoadSpec, plan: TargetPlan, forms: Mapping[str, str | None]) -> None:
+    """Refuse a key of which it is not known what becomes of it in the target.
+
+    Raises:
+        LoadConfigurationError: There is such a column in the key, and the load compares keys.
+    """
+    unknown = [name for name in plan.key if name in forms and forms[name] is None]
+    if unknown and spec.compares_keys:
+        raise LoadConfigurationError(
+            f"The type or collation of {' and '.join(unknown)} in {spec.table} makes of a key what the loader cannot "
+            "foresee, so that records would be inserted beside the rows that they belong to, or mixed up. Nothing was "
+            "written. Make it a column of text with the database's usual collation, or name other columns in key=."
+        )
+
+
+def _with_forms(publication: Publication, forms: Mapping[str, str | None]) -> Publication:
+    return replace(publication, stored_forms={name: form for name, form in forms.items() if form is not None})
 
 
 def publish(connection: Connection, publication: Publication) -> int:
@@ -36,8 +117,6 @@ def publish(connection: Connection, publication: Publication) -> int:
     """
     database = publication.database
     _check_references(connection, publication.spec, publication.target)
-    if publication.spec.compares_keys:
-        publication = replace(publication, stored_forms=database.stored_forms(connection, publication.target))
     if database.has_transactions:
         return _publish_statements(connection, publication)
     removed = sum(count_affected(connection, removal) for removal in publication.removals())
@@ -83,7 +162,7 @@ def _check_complete(connection: Connection, publication: Publication) -> None:
     database, target = publication.database, publication.target
     if not database.may_leave_out_rows(connection, target):
         return
-    publication = replace(publication, stored_forms=database.stored_forms(connection, target))
+    publication = _with_forms(publication, _stored_forms(connection, publication.plan, target))
     if missing := connection.execute(publication.left_out()).scalar_one():
         raise LoadConfigurationError(
             f"A trigger, rule or condition of {publication.spec.table} left out {missing} of {publication.counts.keys} "
@@ -136,6 +215,7 @@ def check_writable(engine: Engine, spec: LoadSpec, plan: TargetPlan) -> None:
         if set(spec.scope) <= {*columns}:
             _check_references(connection, spec, target)
         _check_key(connection, spec, plan, target)
+        _check_forms(spec, plan, _stored_forms(connection, plan, target))
         transaction.rollback()
 
 

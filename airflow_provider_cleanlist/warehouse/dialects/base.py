@@ -44,6 +44,13 @@ AboutTable = Callable[["Connection", sa.Table], Mapping[str, str]]
 the SQL of what becomes of ``{}``, or what constraints demand."""
 
 
+StoredForms = Callable[["Connection", sa.Table], Mapping[str, str | None]]
+"""Returns a table's columns, each with the SQL of what becomes of a value, ``{}``, in it; None if that is unknown."""
+
+AS_IT_IS = "{}"
+"""The form of a value that a column keeps to the letter, as long as it is a text."""
+
+
 class RowStream(Protocol):
     """Rows on their way into a table; nothing else can be done on the connection before the stream is closed."""
 
@@ -122,7 +129,8 @@ class StoredForm(sa.sql.expression.ColumnElement[Any]):
 
 @compiles(StoredForm)
 def _compile_stored_form(element: StoredForm, compiler: Any, **options: Any) -> str:
-    return element.sql.replace("{}", str(compiler.process(element.value, **options)))
+    # each time anew, because some drivers count parameters by their place
+    return re.sub(r"\{\}", lambda _: str(compiler.process(element.value, **options)), element.sql)
 
 
 def execute_many(connection: Connection, table: sa.Table, rows: Sequence[Row]) -> None:
@@ -183,6 +191,13 @@ def lengths_by_query(query: str) -> TextLengths:
 def forms_by_query(query: str) -> AboutTable:
     """Return how to ask for what columns make of values, by a query for names of columns and SQL, ``{}`` a value."""
     return lambda connection, table: {name: str(form) for name, form in ask_catalog(connection, table, query)}
+
+
+def stored_by_query(query: str) -> StoredForms:
+    """Return how to ask for what all columns make of values, by a query as for ``forms_by_query``, or NULL for SQL."""
+    return lambda connection, table: {
+        name: None if form is None else str(form) for name, form in ask_catalog(connection, table, query)
+    }
 
 
 def texts_by_query(query: str) -> AboutTable:
@@ -305,7 +320,8 @@ class Database:
         count_settings: Statements that begin a transaction that counts distinct values.
         counts_affected: Whether the driver reports how many rows a statement affected.
         text_lengths: Finds the columns that limit the length of a text.
-        stored_forms: Finds the columns that round values or compare texts in a way of their own.
+        stored_forms: Finds what columns make of values and how they compare them. None where that is not known.
+        text_form: What a column of text makes of a value of another type.
         written_forms: Finds the columns that take a value only in a form of their own.
         column_types: Finds the types of columns, to tell which one refuses a value, where errors do not name it.
         conditions: Finds what constraints demand of rows.
@@ -354,7 +370,8 @@ class Database:
     count_settings: Sequence[str] = ()
     counts_affected: bool = True
     text_lengths: TextLengths = lambda *_: {}
-    stored_forms: AboutTable = lambda *_: {}
+    stored_forms: StoredForms | None = None
+    text_form: str = AS_IT_IS
     written_forms: AboutTable = lambda *_: {}
     column_types: AboutTable = lambda *_: {}
     conditions: AboutTable = lambda *_: {}

@@ -9,8 +9,8 @@ import sqlalchemy as sa
 
 from airflow_provider_cleanlist.warehouse.dialects.base import (
     Database,
-    forms_by_query,
     keys_by_query,
+    stored_by_query,
     update_from,
 )
 from airflow_provider_cleanlist.warehouse.dialects.json_unnest import DOCUMENT, JsonUnnest
@@ -28,12 +28,17 @@ WHERE constraint_type = 'FOREIGN KEY' AND lower(referenced_table) = lower(:name)
 AND COALESCE(:place, current_schema()) IN (schema_name, concat(database_name, '.', schema_name))
 ORDER BY 1, 2
 """
+# Its functions of windows take no notice of a collation, and its catalog tells one only in the statement of the table.
 _STORED_FORMS = """
-SELECT column_name, concat('CAST({} AS ', data_type, ')')
-FROM duckdb_columns()
-WHERE table_name = :name
-AND COALESCE(:place, current_schema()) IN (schema_name, concat(database_name, '.', schema_name))
-AND (data_type IN ('FLOAT', 'TIMESTAMP_S', 'TIMESTAMP_MS') OR data_type LIKE 'DECIMAL(%')
+SELECT c.column_name, CASE
+WHEN c.data_type <> 'VARCHAR' THEN concat('CAST({} AS ', c.data_type, ')')
+WHEN regexp_matches(t.sql, concat('[(,] ?"?', regexp_escape(replace(c.column_name, '"', '""')), '"? VARCHAR COLLATE '))
+THEN NULL
+ELSE '{}' END
+FROM duckdb_columns() c JOIN duckdb_tables() t ON t.table_oid = c.table_oid AND t.database_oid = c.database_oid
+WHERE lower(c.table_name) = lower(:name)
+AND (c.database_name = current_database() AND lower(c.schema_name) = lower(COALESCE(:place, current_schema()))
+OR lower(concat(c.database_name, '.', c.schema_name)) = lower(:place))
 """
 
 
@@ -77,7 +82,8 @@ DUCKDB = Database(
         max_bytes=16_000_000,
     ),
     counts_affected=False,
-    stored_forms=forms_by_query(_STORED_FORMS),
+    stored_forms=stored_by_query(_STORED_FORMS),
+    text_form="CAST({} AS VARCHAR)",
     referring_keys=keys_by_query(_REFERRING_KEYS),
     update=update_from,
     differs=_differs,

@@ -19,6 +19,7 @@ from airflow_provider_cleanlist.warehouse.dialects.base import (
     forms_by_query,
     keys_by_query,
     lengths_by_query,
+    stored_by_query,
     texts_by_query,
     update_from,
 )
@@ -61,20 +62,29 @@ WHERE table_schema = COALESCE(:place, DATABASE()) AND table_name = :name AND cha
 """
 # A text that the column's character set lacks becomes "?" here, and an error where it is written.
 # Texts for ``CHAR`` lose spaces at their end, and a ``BIT`` is read as the character of its number.
+# Of what is too long for a ``VARCHAR``, spaces at the end are cut. The stage's ``utf8mb4_bin`` takes no notice of such
+# spaces, and prevails over other collations. By way of ``DECIMAL``, an integer is rounded as where it is written.
 _STORED_FORMS = """
 SELECT column_name, CASE
+WHEN data_type IN ('tinytext', 'text', 'mediumtext', 'longtext', 'varbinary', 'tinyblob', 'blob', 'mediumblob',
+'longblob') OR data_type = 'varchar' AND collation_name = 'utf8mb4_bin' THEN '{}'
+WHEN data_type = 'varchar'
+THEN CONCAT('CONVERT(CONCAT(LEFT({}, ', character_maximum_length, '), RTRIM(SUBSTRING({}, ',
+character_maximum_length + 1, '))) USING ', character_set_name, ') COLLATE ', collation_name)
 WHEN data_type = 'char'
 THEN CONCAT('TRIM(TRAILING '' '' FROM CONVERT({} USING ', character_set_name, ')) COLLATE ', collation_name)
-WHEN collation_name IS NOT NULL THEN CONCAT('CONVERT({} USING ', character_set_name, ') COLLATE ', collation_name)
+WHEN data_type IN ('tinyint', 'smallint', 'mediumint', 'int', 'bigint')
+THEN CONCAT('CAST(CAST({} AS DECIMAL(65, 30)) AS ', IF(column_type LIKE '%unsigned%', 'UNSIGNED)', 'SIGNED)'))
 WHEN data_type = 'timestamp' THEN CONCAT('CAST({} AS ', REPLACE(column_type, 'timestamp', 'datetime'), ')')
-WHEN data_type = 'float' AND numeric_scale > 0 THEN CONCAT('CAST(ROUND({}, ', numeric_scale, ') AS FLOAT)')
+WHEN data_type = 'double' AND numeric_scale IS NOT NULL THEN CONCAT('ROUND({} + 0e0, ', numeric_scale, ')')
+WHEN data_type = 'double' THEN '({} + 0e0)'
+WHEN data_type = 'float' AND numeric_scale IS NOT NULL THEN CONCAT('CAST(ROUND({}, ', numeric_scale, ') AS FLOAT)')
 WHEN data_type = 'float' THEN 'CAST({} AS FLOAT)'
-WHEN data_type = 'bit' THEN 'IF({} IS NULL, NULL, CHAR({} USING utf8mb4))'
-ELSE CONCAT('CAST({} AS ', REPLACE(column_type, ' unsigned', ''), ')') END
+WHEN data_type = 'bit' AND numeric_precision < 8 THEN 'IF({} IS NULL, NULL, CHAR({} USING utf8mb4))'
+WHEN data_type IN ('decimal', 'date', 'datetime', 'uuid')
+THEN CONCAT('CAST({} AS ', REPLACE(REPLACE(column_type, ' unsigned', ''), ' zerofill', ''), ')') END
 FROM information_schema.columns
 WHERE table_schema = COALESCE(:place, DATABASE()) AND table_name = :name
-AND (collation_name <> 'utf8mb4_bin' AND data_type = 'varchar' OR data_type = 'bit' AND numeric_precision < 8
-OR data_type IN ('char', 'decimal', 'date', 'datetime', 'timestamp', 'float', 'uuid'))
 """
 # A ``TIMESTAMP`` is a moment, which a session reads and writes in its own time zone; ours are in UTC.
 _WRITTEN_FORMS = """
@@ -230,7 +240,8 @@ MYSQL = Database(
     keys_stages=True,
     check_target=_check,
     text_lengths=lengths_by_query(_TEXT_LENGTHS),
-    stored_forms=forms_by_query(_STORED_FORMS),
+    stored_forms=stored_by_query(_STORED_FORMS),
+    text_form="CONVERT({} USING utf8mb4) COLLATE utf8mb4_bin",
     written_forms=forms_by_query(_WRITTEN_FORMS),
     insert_by_driver={"mysqlconnector": _insert_in_portions},
     conditions=texts_by_query(_CONDITIONS),

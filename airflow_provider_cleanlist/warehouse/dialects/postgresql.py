@@ -21,6 +21,7 @@ from airflow_provider_cleanlist.warehouse.dialects.base import (
     forms_by_query,
     keys_by_query,
     lengths_by_query,
+    stored_by_query,
     table_lock,
     texts_by_query,
     update_from,
@@ -116,10 +117,26 @@ WHERE NOT a.attisdropped AND a.attnum > 0 AND a.attrelid = {_TABLE} AND ({types}
 _CAST_NAMES = "'uuid', 'inet', 'cidr', 'macaddr', 'macaddr8', 'xml', 'time', 'timetz', 'interval'"
 _OWN_TYPES = f"y.typtype = 'e' OR y.typname IN ({_CAST_NAMES})"
 _WRITTEN_FORMS = _casts(_OWN_TYPES)
-_STORED_FORMS = _casts(
-    f"{_OWN_TYPES} OR y.typname IN ('citext', 'float4', 'int2', 'int4', 'int8', 'date', 'timestamp') "
-    "OR y.typname IN ('numeric', 'timestamptz') AND GREATEST(a.atttypmod, d.typtypmod) >= 0"
-)
+# A cast does what a column does, but cuts texts that the column would refuse: of what is too long for it, the column
+# only cuts spaces. A domain over a domain of text can have a length that is not looked for.
+_STORED_FORMS = f"""
+SELECT a.attname, CASE
+WHEN y.typtype = 'd' AND d.typcategory = 'S' THEN NULL
+WHEN y.oid = CAST('pg_catalog.bpchar' AS regtype) THEN 'CAST({{}} AS bpchar)'
+WHEN y.oid = CAST('pg_catalog.varchar' AS regtype) AND GREATEST(a.atttypmod, d.typtypmod) >= 4
+THEN '(left(CAST({{}} AS text), ' || CAST(GREATEST(a.atttypmod, d.typtypmod) - 4 AS text)
+|| ') || rtrim(substr(CAST({{}} AS text), ' || CAST(GREATEST(a.atttypmod, d.typtypmod) - 3 AS text) || '), '' ''))'
+WHEN y.oid NOT IN (CAST('pg_catalog.text' AS regtype), CAST('pg_catalog.varchar' AS regtype))
+THEN 'CAST({{}} AS ' || format_type(a.atttypid, a.atttypmod) || ')'
+WHEN o.collisdeterministic THEN '{{}}'
+ELSE 'CAST({{}} AS text)' END || CASE
+WHEN o.collisdeterministic OR o.oid IS NULL THEN ''
+ELSE ' COLLATE ' || quote_ident(CAST(s.nspname AS text)) || '.' || quote_ident(CAST(o.collname AS text)) END
+FROM pg_attribute a JOIN pg_type d ON d.oid = a.atttypid
+JOIN pg_type y ON y.oid = CASE d.typtype WHEN 'd' THEN d.typbasetype ELSE d.oid END
+LEFT JOIN pg_collation o ON o.oid = a.attcollation LEFT JOIN pg_namespace s ON s.oid = o.collnamespace
+WHERE NOT a.attisdropped AND a.attnum > 0 AND a.attrelid = {_TABLE}
+"""
 _PUBLISHED = """
 SELECT count(*) FROM pg_publication_tables t JOIN pg_publication p ON p.pubname = t.pubname
 WHERE (p.pubupdate OR p.pubdelete) AND t.tablename = :name AND t.schemaname = COALESCE(:place, current_schema())
@@ -275,7 +292,8 @@ def _may_leave_out_rows(connection: Connection, table: sa.Table) -> bool:
 
 def _differs(old: ColumnElement[Any], new: ColumnElement[Any], _: ColumnType) -> ColumnElement[bool]:
     """Return whether two values differ as texts: every type has one, and ``json`` and ``citext`` compare otherwise."""
-    return sa.cast(old, sa.Text()).collate("C").is_distinct_from(sa.cast(new, sa.Text()))
+    stored, given = (sa.cast(value, sa.Text()).collate("C") for value in (old, new))
+    return stored.is_distinct_from(given)
 
 
 POSTGRESQL = Database(
@@ -296,7 +314,7 @@ POSTGRESQL = Database(
     count_settings=("SET LOCAL work_mem = '64MB'", "SET LOCAL max_parallel_workers_per_gather = 0"),
     check_target=_check,
     text_lengths=lengths_by_query(_TEXT_LENGTHS),
-    stored_forms=forms_by_query(_STORED_FORMS),
+    stored_forms=stored_by_query(_STORED_FORMS),
     written_forms=forms_by_query(_WRITTEN_FORMS),
     column_types=texts_by_query(_COLUMN_TYPES),
     conditions=texts_by_query(_CONDITIONS),

@@ -10,10 +10,10 @@ import sqlalchemy as sa
 from sqlalchemy.ext.compiler import compiles
 
 from airflow_provider_cleanlist.warehouse.dialects.base import (
+    AS_IT_IS,
     Database,
     UpdateOfMatches,
     driver_connection,
-    forms_by_query,
 )
 from airflow_provider_cleanlist.warehouse.dialects.locks import Lock
 from airflow_provider_cleanlist.warehouse.errors import ErrorCodes, LoadConfigurationError, sqlite_message
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from sqlalchemy.sql.elements import ColumnElement
 
 BUSY_TIMEOUT_SECONDS = 60
+_AS_NUMBER = "CASE WHEN CAST({{}} AS NUMERIC) = {{}} THEN CAST({{}} AS {kind}) ELSE {{}} END"
 
 _REFERRING_KEYS = """
 SELECT m.name, group_concat(k."from", ', ')
@@ -35,11 +36,19 @@ _MAY_LEAVE_OUT_ROWS = """
 SELECT count(*) FROM {master}
 WHERE lower(tbl_name) = lower(:name) AND (type = 'trigger' OR upper(sql) LIKE '%ON CONFLICT%')
 """
-_STORED_FORMS = """
-SELECT c.name, '{} COLLATE ' || c.coll
-FROM pragma_index_list(:name, coalesce(:place, 'main')) i, pragma_index_xinfo(i.name, coalesce(:place, 'main')) c
-WHERE i."unique" AND c.key AND c.coll <> 'BINARY' AND c.name IS NOT NULL
+_COLUMNS = "SELECT name, upper(type) FROM pragma_table_xinfo(:name, :place)"
+_UNIQUE_COLLATIONS = """
+SELECT c.name, c.coll
+FROM pragma_index_list(:name, :place) i, pragma_index_xinfo(i.name, :place) c
+WHERE i."unique" AND c.key AND upper(c.coll) <> 'BINARY' AND c.name IS NOT NULL
 """
+_MAY_COLLATE = """
+SELECT CASE WHEN (SELECT type FROM {master} WHERE lower(name) = lower(:name)) = 'view' THEN 'view'
+WHEN EXISTS (SELECT 1 FROM {master} WHERE type = 'table' AND lower(name) = lower(:name) AND sql LIKE '%COLLATE%')
+THEN 'table' END
+FROM {master} WHERE sql LIKE '%COLLATE%' LIMIT 1
+"""
+_PROBE = "_cleanlist_collations"
 
 
 def _prepare(connection: Any) -> None:
@@ -84,6 +93,61 @@ def _ask_master(connection: Connection, table: sa.Table, query: str) -> Any:
     place = table.schema or "main"
     master = f"{connection.dialect.identifier_preparer.quote(place)}.sqlite_master"
     return connection.execute(sa.text(query.format(master=master)), {"name": table.name, "place": place})
+
+
+def _stored_forms(connection: Connection, table: sa.Table) -> dict[str, str | None]:
+    """Return what columns make of values, by their affinities and collations."""
+    forms = {name: _affinity_form(declared) for name, declared in _ask_master(connection, table, _COLUMNS)}
+    collations: dict[str, str] = {}
+    match _ask_master(connection, table, _MAY_COLLATE).scalar():
+        case "view":  # whose collations nothing tells
+            return dict.fromkeys(forms)
+        case "table":
+            collations = _column_collations(connection, table, [*forms])
+    collations |= dict(iter(_ask_master(connection, table, _UNIQUE_COLLATIONS)))
+    return {name: _collated(form, collations.get(name, "BINARY")) for name, form in forms.items()}
+
+
+def _collated(form: str | None, collation: str) -> str | None:
+    """Return a form as it compares; joins of SQLite miss texts that RTRIM takes for the same (seen with 3.40)."""
+    match collation.upper():
+        case "BINARY":
+            return form
+        case "NOCASE" if form is not None:
+            return f"{form} COLLATE NOCASE"
+    return None
+
+
+def _affinity_form(declared: str) -> str | None:
+    """Return what a column makes of a value, by the type that it was declared with; texts stay as they are.
+
+    A comparison gives the affinity of its one side to the other: what a text would be as a number equals it only if the
+    text is a number and nothing else.
+    """
+    if "INT" in declared:
+        return _AS_NUMBER.format(kind="NUMERIC")
+    if any(word in declared for word in ("CHAR", "CLOB", "TEXT", "BLOB")) or not declared:
+        return AS_IT_IS
+    if any(word in declared for word in ("REAL", "FLOA", "DOUB")):
+        return _AS_NUMBER.format(kind="REAL")
+    # ANY keeps texts in STRICT tables, and makes numbers of them elsewhere
+    return None if declared == "ANY" else _AS_NUMBER.format(kind="NUMERIC")
+
+
+def _column_collations(connection: Connection, table: sa.Table, names: Sequence[str]) -> dict[str, str]:
+    """Return the collations of columns other than BINARY, which only an index tells: one of no row, which is undone."""
+    quote = connection.dialect.identifier_preparer.quote_identifier
+    place = table.schema or "main"
+    index, columns = f"{quote(place)}.{quote(_PROBE)}", ", ".join(map(quote, names))
+    cursor = driver_connection(connection).cursor()
+    cursor.execute(f"SAVEPOINT {_PROBE}")
+    try:
+        cursor.execute(f"CREATE INDEX {index} ON {quote(table.name)} ({columns}) WHERE 0")
+        found = cursor.execute("SELECT name, coll FROM pragma_index_xinfo(?, ?) WHERE key", (_PROBE, place))
+        return {name: collation for name, collation in found if collation.upper() != "BINARY"}
+    finally:
+        cursor.execute(f"ROLLBACK TO {_PROBE}")
+        cursor.execute(f"RELEASE {_PROBE}")
 
 
 def _referring_keys(connection: Connection, table: sa.Table) -> list[str]:
@@ -149,7 +213,8 @@ SQLITE = Database(
     lock=Lock(statement=_lock, excludes_writers=True),
     referring_keys=_referring_keys,
     may_leave_out_rows=_may_leave_out_rows,
-    stored_forms=forms_by_query(_STORED_FORMS),
+    stored_forms=_stored_forms,
+    text_form="CAST({} AS TEXT)",
     update=UpdateOfMatches,
     differs=_differs,
     folds_keys=True,

@@ -72,16 +72,13 @@ def test_a_changed_case_is_written_even_where_the_column_ignores_it(execute, loa
     assert execute("SELECT lead_id FROM notes") == [("ann",)]
 
 
-@pytest.mark.parametrize(("collation", "first", "then"), [("NOCASE", "abc", "ABC"), ("RTRIM", "abc", "abc ")])
 @pytest.mark.parametrize("on_missing", ["keep", "delete"])
-def test_of_leads_whose_keys_are_one_to_the_column_the_last_one_wins(
-    execute, load_leads, collation, first, then, on_missing
-):
-    execute(f"CREATE TABLE leads (lead_id TEXT COLLATE {collation} PRIMARY KEY, email TEXT)")
-    leads = [{"lead_id": first, "email": "1"}, {"lead_id": then, "email": "2"}]
+def test_of_leads_whose_keys_are_one_to_the_column_the_last_one_wins(execute, load_leads, on_missing):
+    execute("CREATE TABLE leads (lead_id TEXT COLLATE NOCASE PRIMARY KEY, email TEXT)")
+    leads = [{"lead_id": "abc", "email": "1"}, {"lead_id": "ABC", "email": "2"}]
     for run_id in ("first", "same"):
         load_leads(*leads, key=KEY, run_id=run_id, on_missing=on_missing)
-    assert execute("SELECT lead_id, email, _cleanlist_run_id FROM leads") == [(then, "2", "first")]
+    assert execute("SELECT lead_id, email, _cleanlist_run_id FROM leads") == [("ABC", "2", "first")]
 
 
 def test_leads_whose_keys_the_column_tells_apart_are_two(execute, load_leads):
