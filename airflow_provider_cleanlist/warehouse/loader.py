@@ -31,7 +31,7 @@ from airflow_provider_cleanlist.warehouse.plan import (
     unfilled_columns,
 )
 from airflow_provider_cleanlist.warehouse.publication import Publication
-from airflow_provider_cleanlist.warehouse.publish import check_writable, in_stored_forms, publish
+from airflow_provider_cleanlist.warehouse.publish import check_writable, in_stored_forms, lock_target, publish
 from airflow_provider_cleanlist.warehouse.reading import BATCH_ROWS, Pacing, ReadPages, StageWriter
 from airflow_provider_cleanlist.warehouse.spec import LoadSpec
 from airflow_provider_cleanlist.warehouse.staging import Stage
@@ -249,6 +249,7 @@ def _publish(engine: Engine, spec: LoadSpec, stage: Stage, now: datetime) -> Loa
         database_errors(engine, f"Publishing into {spec.table}"),
         engine.begin() as connection,
     ):
+        lock_target(connection, publication)
         forms = publication.database.written_forms(connection, publication.target)
         publication = in_stored_forms(connection, replace(publication, written_forms=forms))
         if not publication.database.has_transactions:  # what is written could not be taken back
@@ -284,5 +285,7 @@ def _prepare_target(
                 raise
             tables.ensure_table(engine, tables.target_table(spec, plan, database, with_key=True))
         plan = plan_target(spec, fields, tables.columns_of(engine, spec.table))
+    # once more, because reading took its time: the table can be another one
+    check_writable(engine, spec, plan)
     tables.ensure_columns(engine, tables.target_table(spec, plan, database), plan.added)
     return plan, () if before is None else plan.added

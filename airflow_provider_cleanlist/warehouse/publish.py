@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,25 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Connection, Engine
 
 log = logging.getLogger(__name__)
+
+
+def lock_target(connection: Connection, publication: Publication) -> None:
+    """Wait until no other load publishes into the target, and check it once more: it can be another one by now.
+
+    Args:
+        connection: An open connection at the beginning of the transaction that publishes.
+        publication: What is published.
+
+    Raises:
+        LoadConfigurationError: The target does not fit any more, or rows would be deleted to which other tables refer.
+        LoadError: Other loads hold the lock for too long.
+    """
+    database, target = publication.database, publication.target
+    if database.lock is not None:
+        database.lock.take(connection, target, tables.registry_table(publication.spec, database))
+    database.check_target(connection, target)
+    _check_references(connection, publication.spec, target)
+    _check_filled(connection, publication)
 
 
 def in_stored_forms(connection: Connection, publication: Publication) -> Publication:
@@ -112,11 +131,10 @@ def publish(connection: Connection, publication: Publication) -> int:
         Number of rows removed from the target: gone from the list, or in the scope that was replaced.
 
     Raises:
-        LoadConfigurationError: Rows would be deleted to which other tables refer.
+        LoadConfigurationError: Something of the target leaves out records.
         LoadError: The staging table is not as it was counted.
     """
     database = publication.database
-    _check_references(connection, publication.spec, publication.target)
     if database.has_transactions:
         return _publish_statements(connection, publication)
     removed = sum(count_affected(connection, removal) for removal in publication.removals())
@@ -132,9 +150,7 @@ def publish(connection: Connection, publication: Publication) -> int:
 
 
 def _publish_statements(connection: Connection, publication: Publication) -> int:
-    database, target = publication.database, publication.target
-    if database.lock is not None:
-        database.lock.take(connection, target, tables.registry_table(publication.spec, database))
+    database = publication.database
     staged = connection.execute(sa.select(sa.func.count()).select_from(publication.stage)).scalar_one()
     if staged != publication.counts.rows:
         raise LoadError(
@@ -225,16 +241,38 @@ def _check_key(connection: Connection, spec: LoadSpec, plan: TargetPlan, target:
     Raises:
         LoadConfigurationError: There are rows, and columns of the key are missing.
     """
-    if spec.mode not in ("merge", "replace"):
-        return
-    found_by = plan.key if spec.compares_keys else spec.scope
-    missing = [name for name in found_by if name in plan.added]
-    if missing and _has_rows(connection, target):
-        raise LoadConfigurationError(
-            f"{spec.table} has rows, but no column {' and '.join(missing)}, by which mode={spec.mode!r} finds them: "
-            "each record would be inserted beside the row that it belongs to. Nothing was written. Name columns in "
-            "key= that the table has, add what is missing and fill it in, or empty the table."
+    if (missing := _added_to_key(spec, plan)) and _has_rows(connection, target):
+        raise _not_found_by(spec, missing)
+
+
+def _check_filled(connection: Connection, publication: Publication) -> None:
+    """Refuse rows that are there by now, and would not be found: columns were added to the table while it was empty.
+
+    Raises:
+        LoadConfigurationError: A row is empty in one of these columns.
+    """
+    target = publication.target
+    if missing := _added_to_key(publication.spec, publication.plan):
+        empty = (
+            sa.select(sa.literal(1)).where(sa.or_(*(target.c[name].is_(None) for name in missing))).limit(1)
         )
+        if connection.execute(empty).first() is not None:
+            raise _not_found_by(publication.spec, missing)
+
+
+def _added_to_key(spec: LoadSpec, plan: TargetPlan) -> list[str]:
+    """Return the columns that the target lacks of those by which the load finds rows."""
+    if spec.mode not in ("merge", "replace"):
+        return []
+    return [name for name in (plan.key if spec.compares_keys else spec.scope) if name in plan.added]
+
+
+def _not_found_by(spec: LoadSpec, missing: Sequence[str]) -> LoadConfigurationError:
+    return LoadConfigurationError(
+        f"{spec.table} has rows, but no column {' and '.join(missing)}, by which mode={spec.mode!r} finds them: "
+        "each record would be inserted beside the row that it belongs to. Nothing was written. Name columns in "
+        "key= that the table has, add what is missing and fill it in, or empty the table."
+    )
 
 
 def _check_references(connection: Connection, spec: LoadSpec, target: sa.Table) -> None:

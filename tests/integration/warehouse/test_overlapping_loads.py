@@ -5,10 +5,13 @@ from __future__ import annotations
 from datetime import date
 
 import pytest
+import sqlalchemy as sa
 
 from airflow_provider_cleanlist.submission.ledger.results import source_rows_spec
+from airflow_provider_cleanlist.warehouse.errors import LoadConfigurationError
 from airflow_provider_cleanlist.warehouse.loader import load
 from airflow_provider_cleanlist.warehouse.naming import parse_table
+from airflow_provider_cleanlist.warehouse.publish import lock_target
 
 from ...loads import Page
 
@@ -163,3 +166,94 @@ def test_replace_makes_the_results_exactly_those_of_one_task(database, load_resu
     load_results(0, {"T1": None}, mode="replace")
     assert load_results(1, {"T2": None}, mode="replace").rows_removed == 1
     assert [task_id for task_id, *_ in results(database)] == ["T2"]
+
+
+# --- a target that becomes another one while the list is read ----------------------------------------------------
+
+CREATED = "CREATE TABLE {} AS SELECT NULLIF('lead-1', '') AS lead_id, NULLIF('ann@x', '') AS email"
+
+
+@pytest.mark.parametrize("exists", [True, False], ids=["rebuilt", "created"])
+@pytest.mark.parametrize("mode", ["merge", "replace"])
+def test_rows_of_a_table_that_is_made_meanwhile_are_not_doubled(database, make_spec, paged, mode, exists):
+    spec = make_spec(load_id="late", known_fields=("lead_id", "email"), mode=mode)
+    if exists:
+        load(database.engine, make_spec(known_fields=("lead_id", "email")), paged([[lead(1, email="ann@x")]]))
+
+    def make():
+        database.execute(*(["DROP TABLE leads"] * exists), CREATED.format("leads"))
+
+    with pytest.raises(LoadConfigurationError, match=r"^leads has rows, but no column _cleanlist_list_id"):
+        load(
+            database.open(),
+            spec,
+            overtaken_by(make, [lead(1, email="ann@x")]),
+            batch_rows=1,
+            pages_ahead=0,
+        )
+    assert database.rows() == [{"lead_id": "lead-1", "email": "ann@x"}]
+
+
+def test_policies_that_are_switched_on_meanwhile(database, make_spec, paged):
+    if database.dialect != "postgresql":
+        pytest.skip("row-level security is PostgreSQL's")
+    load(database.engine, make_spec(), paged([[lead(1)]]))
+    database.execute(
+        "DROP ROLE IF EXISTS loads_late",
+        "CREATE ROLE loads_late LOGIN",
+        "GRANT ALL ON SCHEMA public TO loads_late",
+        "ALTER TABLE leads OWNER TO loads_late",
+        "ALTER TABLE _cleanlist_loads OWNER TO loads_late",
+    )
+
+    def hide():
+        database.execute(
+            "ALTER TABLE leads DROP CONSTRAINT leads_pkey",
+            "ALTER TABLE leads ENABLE ROW LEVEL SECURITY",
+            "ALTER TABLE leads FORCE ROW LEVEL SECURITY",
+            "CREATE POLICY none ON leads FOR ALL TO loads_late USING (false) WITH CHECK (true)",
+        )
+
+    engine = sa.create_engine(database.engine.url.set(username="loads_late"))
+    with pytest.raises(LoadConfigurationError, match="Row-level security of leads applies"):
+        load(engine, make_spec(load_id="late"), overtaken_by(hide, [lead(1)]), batch_rows=1, pages_ahead=0)
+    engine.dispose()
+    assert database.execute("SELECT count(*) FROM leads") == [(1,)]
+    database.execute(
+        "REASSIGN OWNED BY loads_late TO CURRENT_USER", "DROP OWNED BY loads_late", "DROP ROLE loads_late"
+    )
+
+
+def test_two_lists_into_a_table_that_had_no_columns_for_them(database, make_spec, paged):
+    """The rows of the one that publishes first are no rows that the other would not find."""
+    database.execute(CREATED.format("leads") + " WHERE 1 = 0")
+
+    def other():
+        load(database.open(), make_spec(load_id="other", list_id="M"), paged([[lead(2)]]))
+
+    load(database.engine, make_spec(), overtaken_by(other, [lead(1)]), batch_rows=1, pages_ahead=0)
+    assert [row["lead_id"] for row in database.rows()] == ["lead-1", "lead-2"]
+
+
+@pytest.mark.parametrize("is_load", [True, False], ids=["another load", "somebody"])
+def test_rows_that_come_just_before_the_lock(database, make_spec, paged, monkeypatch, is_load):
+    if not database.has_many_writers:
+        pytest.skip("it has one writer at a time")
+    database.execute(CREATED.format("leads") + " WHERE 1 = 0")
+    actions = [lambda: database.execute("INSERT INTO leads (lead_id) VALUES ('lead-1')")]
+    if is_load:
+        actions = [lambda: load(database.open(), make_spec(load_id="other", list_id="M"), paged([[lead(2)]]))]
+
+    def late(connection, publication):
+        if actions:
+            actions.pop()()
+        lock_target(connection, publication)
+
+    monkeypatch.setattr("airflow_provider_cleanlist.warehouse.loader.lock_target", late)
+    expected = ["lead-1", "lead-2"] if is_load else ["lead-1"]
+    if is_load:
+        load(database.engine, make_spec(), paged([[lead(1)]]))
+    else:
+        with pytest.raises(LoadConfigurationError, match=r"^leads has rows, but no column"):
+            load(database.engine, make_spec(), paged([[lead(1)]]))
+    assert [row["lead_id"] for row in database.rows()] == expected
