@@ -226,6 +226,9 @@ class EnrichmentResultsToWarehouseOperator(WarehouseLoadOperator):
             spec.fingerprint,
             str(spec.table),
             spec.mode,
+            spec.key,
+            spec.columns,
+            given(self.warehouse_conn_id),
             spec.snapshot_date,
             given(self.source_rows_table),
         )

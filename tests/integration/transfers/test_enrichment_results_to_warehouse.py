@@ -265,12 +265,27 @@ def test_a_try_after_the_end_reads_nothing_and_a_cleared_task_everything(
     assert len(rows(sqlite_warehouse)) == 10
 
 
-@pytest.mark.parametrize("change", [{"table": "others"}, {"mode": "replace"}, {"columns": ["status"]}])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"table": "others"},
+        {"mode": "replace"},
+        {"columns": ["status"]},
+        {"columns": {"task_id": None, "workflow_id": None, "status": "state"}},
+        {"key": ["task_id"]},
+        {"warehouse_conn_id": "other"},
+    ],
+    ids=repr,
+)
 def test_another_load_of_the_same_task_is_not_the_one_that_is_done(
-    sandbox, enrich, run_load, sqlite_warehouse, change
+    sandbox, enrich, run_load, sqlite_warehouse, set_connection, tmp_path, change
 ):
+    set_connection("other", conn_type="sqlite", host=str(tmp_path / "other.db"))
     task_ids, store = enrich(3), {}
-    run_load(task_ids, store=store)
+    earlier = (
+        {"columns": {"task_id": None, "workflow_id": None, "status": "word"}} if "columns" in change else {}
+    )
+    run_load(task_ids, store=store, **earlier)
     before = asked(sandbox)
     run_load(task_ids, store=store, **change)
     assert asked(sandbox) == 2 * before
