@@ -153,25 +153,25 @@ def unknown_outcome(
     Args:
         contacts: Contacts whose outcome is unknown, by what was asked for.
         info: What is known of the request.
-        is_resubmitted: Whether it was the second one of its kind, as the user has wanted.
+        is_resubmitted: Whether it was the second one with these contacts, as the user has wanted.
     """
     count, credits_at_most = sum(contacts.values()), worst_case_credits(contacts)
-    decision = (
-        f"{counted(count, 'contact')} may be billed: clear with on_unknown_submission='skip' or 'resubmit'."
-    )
+    words = "'skip'" if is_resubmitted else "'skip' or 'resubmit'"
+    decision = f"{counted(count, 'contact')} may be billed: clear with on_unknown_submission={words}."
     cost = (
-        f"It carried {counted(count, 'contact')} for the second time in this attempt, because of "
+        f"It carried {counted(count, 'contact')} for the second time, because of "
         "on_unknown_submission='resubmit'; if both requests were accepted, the cost is up to "
         f"{counted(2 * credits_at_most, 'credit')}. Nothing was submitted a third time."
         if is_resubmitted
         else f"It carried {counted(count, 'contact')}; if it was accepted, the cost is up to "
         f"{counted(credits_at_most, 'credit')}. Nothing was submitted again."
     )
+    again = "with on_unknown_submission='resubmit' to submit them again and perhaps pay twice, "
     hint = (
         f"{cost} Cleanlist charges only for what it finds, minutes later, so an unchanged balance "
         "does not show that nothing was accepted. Clear the task with on_unknown_submission='skip' to leave these "
-        "contacts out, with on_unknown_submission='resubmit' to submit them again and perhaps pay twice, or with a new "
-        "force_resubmit value to start over with all contacts."
+        f"contacts out, {'' if is_resubmitted else again}or with a new force_resubmit value to start over with all "
+        "contacts."
     )
     return errors.SubmissionUnknownError(replace(info, hint=hint, decision=decision))
 

@@ -65,6 +65,7 @@ class ContactHistory:
         unknown_here: Whether nobody knows if this run and task has submitted it for something beyond that.
         in_flight: Other map indexes of this run and task that may be submitting it for something beyond that at this
             moment: their intent has no outcome yet.
+        is_resubmitted: Whether that is so of two or more requests.
         decision: What a person has decided about it, if it is unknown; None if nobody has.
         bought: What the organisation has, or may have, submitted it for within the window that the user names.
         accepted: Which of these Cleanlist is known to have accepted.
@@ -74,6 +75,7 @@ class ContactHistory:
     unknown_here: bool = False
     in_flight: frozenset[int] = frozenset()
     decision: PersonDecision | None = None
+    is_resubmitted: bool = False
     bought: frozenset[EnrichmentType] = frozenset()
     accepted: frozenset[EnrichmentType] = frozenset()
 
@@ -100,11 +102,16 @@ def decide(history: ContactHistory, wanted: EnrichmentType, on_unknown: OnUnknow
         history: What the journal knows of it.
         wanted: What the user asks for.
         on_unknown: What the user wants done about contacts of unknown outcome; ``fail`` and ``ask`` leave them out, in
-            case the task continues at all, unless a person has decided to resubmit them.
+            case the task continues at all, unless a person has decided to resubmit them; ``resubmit`` leaves out who
+            was submitted again before.
     """
     if missing_type(wanted, history.submitted_here) is None:
         return ContactDecision(ContactStatus.SUBMITTED)
-    if history.unknown_here and on_unknown_of(on_unknown, history.decision) is not OnUnknown.RESUBMIT:
+    is_resubmitted = (
+        history.is_resubmitted and on_unknown is OnUnknown.RESUBMIT
+    )  # a person decides about each request
+    word = on_unknown_of(on_unknown, history.decision)
+    if history.unknown_here and (is_resubmitted or word is not OnUnknown.RESUBMIT):
         return ContactDecision(ContactStatus.UNKNOWN)
     missing = missing_type(wanted, history.submitted_here | history.bought)
     if missing is None:
@@ -236,6 +243,7 @@ def history_of(submitted: Sequence[EarlierBatch], now: datetime, window: timedel
         unknown_here=bool(unknown),
         in_flight=frozenset(batch.map_index for batch in in_flight),
         decision=decision_of([batch.decision for batch in unknown]),
+        is_resubmitted=len(unknown) > 1,
         bought=frozenset(batch.enrichment_type for batch in others),
         accepted=frozenset(batch.enrichment_type for batch in others if batch.state is BatchState.ACCEPTED),
     )

@@ -348,8 +348,17 @@ class Journal(Protocol):
             JournalTakenOverError: Another attempt of the task has taken over.
         """
 
+    def start_reading(self) -> None:
+        """Note that the source is read from now on: what anybody has read before it is older.
+
+        Raises as :meth:`keep_source_rows`, and:
+
+        Raises:
+            JournalTakenOverError: Another attempt of the task has taken over.
+        """
+
     def keep_source_rows(self, rows: Iterable[tuple[str, bytes]]) -> None:
-        """Record which person each row of the source is.
+        """Record which person each row of the source is, unless somebody has read it since :meth:`start_reading`.
 
         Args:
             rows: The row's id in the user's system, and the hash of its person, empty if it names nobody; each id once.

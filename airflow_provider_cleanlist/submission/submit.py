@@ -76,6 +76,7 @@ PROGRESS_SECONDS = 30.0
 ASKED_AT_ONCE = 500
 """Contacts whose history is queried together."""
 _OPERATION = "submit the bulk enrichment"
+_LOST_TWICE = "the answers to two requests of this run with the same contacts were lost"
 _NO_ANSWER = "an earlier attempt of this task ended before the answer was recorded"
 
 
@@ -122,6 +123,8 @@ class Submission:
         self._in_flight = InFlightContacts()
         self._tallies = Tallies()
         self._found_again = Deduplicator()
+        self._resubmitted = Deduplicator()
+        """Who is not submitted once more when an answer is lost."""
         self._unknown: Counter[PersonDecision | None] = Counter()
         self._left: dict[EnrichmentType, int] = {}
         self._stopping = False
@@ -156,6 +159,8 @@ class Submission:
         if self._journal.is_shared and not deduplicate:
             self._log.info("deduplicate=False does not apply: with a ledger each person is submitted once.")
             deduplicate = True
+        if source_ids is not None and not self._options.estimate_only:
+            self._journal.start_reading()
         read = ReadReport()
         rows = read_contacts(
             source, read, column_mapping=column_mapping, deduplicate=deduplicate, source_ids=source_ids
@@ -246,6 +251,8 @@ class Submission:
             self._tallies.submitted_earlier += 1
         if decision.enrichment_type is not None:
             pending.append(item, decision.enrichment_type)
+            if history.unknown_here and self._options.on_unknown is OnUnknown.RESUBMIT:
+                self._resubmitted.add(item.identity)
             self._tallies.rest_unanswered += unanswered is not decision.enrichment_type
         elif decision.status is ContactStatus.IN_FLIGHT:
             self._in_flight.append(item, history.in_flight)
@@ -277,11 +284,13 @@ class Submission:
 
     def _check_unknown(self) -> None:
         """Stop, or have a person asked, unless it is clear what to do about every contact of unknown outcome."""
+        kind = dearest_unknown(self._journal.batches, self._options.enrichment_type)
         if self._options.on_unknown in (OnUnknown.SKIP, OnUnknown.RESUBMIT):
+            if self._options.on_unknown is OnUnknown.RESUBMIT and (contacts := self._unknown.total()):
+                raise unknown_outcome({kind: contacts}, errors.ErrorInfo(_OPERATION, _LOST_TWICE), True)
             return
         decided, batches = self._journal.decided_contacts, self._journal.batches
         own = self._journal.unknown_contacts - sum(decided.values())
-        kind = dearest_unknown(batches, self._options.enrichment_type)
         if contacts := max(decided.get(PersonDecision.STOP, 0), self._unknown[PersonDecision.STOP]):
             raise unknown_outcome({kind: contacts}, errors.ErrorInfo(_OPERATION, stopped_by(batches)))
         if own:
@@ -339,18 +348,20 @@ class Submission:
         return report
 
     def _submit_batch(self, kind: EnrichmentType, batch: list[UsableRow]) -> None:
-        """Submit one batch until it is accepted, left out or given up; if the user says so, once more if lost."""
-        is_resubmitted = False
+        """Submit one batch until it is accepted, left out or given up.
+
+        If the user says so, it is submitted once more when its answer is lost, unless that is the second time already.
+        """
         while batch:
             try:
                 self._send(kind, batch)
             except ContactsNotDueError as conflict:
                 batch = self._without_submitted(kind, batch, conflict)
             except errors.SubmissionUnknownError as error:
-                if is_resubmitted or self._options.on_unknown in (OnUnknown.FAIL, OnUnknown.ASK):
+                is_first = all(self._resubmitted.add(item.identity) for item in batch)
+                if not is_first or self._options.on_unknown in (OnUnknown.FAIL, OnUnknown.ASK):
                     self._leave_out_unknown(batch)
-                    raise self._undecided({kind: len(batch)}, error.info, is_resubmitted) from None
-                is_resubmitted = True
+                    raise self._undecided({kind: len(batch)}, error.info, not is_first) from None
                 self._log.warning("%s", unknown_line(len(batch), _note(error), self._options.on_unknown))
                 if self._options.on_unknown is OnUnknown.SKIP:
                     self._leave_out_unknown(batch)

@@ -7,7 +7,7 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
@@ -30,6 +30,8 @@ from airflow_provider_cleanlist.submission.ledger.tables import (
     LedgerTables,
     database_errors,
     ledger_tables,
+    moment,
+    moment_after,
     read_word,
     transaction,
 )
@@ -217,6 +219,27 @@ class LedgerDatabase:
                 f"the row of {organisation} is missing in cleanlist_organisations; the next attempt makes it anew"
             )
 
+    def next_moment(self, connection: Connection, organisation: str, now: float) -> datetime:
+        """Return a moment that is later than all that were returned before for an organisation, whatever clocks say.
+
+        It takes the organisation's lock.
+
+        Args:
+            connection: A connection in a transaction.
+            organisation: The organisation.
+            now: Seconds since the epoch.
+
+        Raises:
+            JournalUnavailableError: The organisation's row is missing.
+        """
+        self.lock(connection, organisation)
+        organisations = self.tables.organisations
+        is_it = organisations.c.organisation == organisation
+        latest = connection.execute(sa.select(organisations.c.latest_at).where(is_it)).scalar()
+        at = moment_after(latest, now)
+        connection.execute(organisations.update().where(is_it).values(latest_at=at))
+        return at
+
     def organisation_of_key(self, key_hash: str) -> str | None:
         """Return the organisation that a hash of host and key was found to belong to, or None if it is new.
 
@@ -321,7 +344,7 @@ class LedgerDatabase:
             rows: The row's id in the user's system, and the hash of its person, empty if it names nobody; each id once.
             organisation: The organisation.
             source: ``dag_id/task_id``.
-            read_at: When reading it began: not before an earlier attempt of the task began to.
+            read_at: When reading it began, as :meth:`next_moment` says.
         """
         for part in chunks(rows, ROWS_AT_ONCE):
             records = [
@@ -442,15 +465,6 @@ class LedgerDatabase:
 
 def _rows(connection: Connection, *, query: Any) -> Sequence[Any]:
     return connection.execute(query).all()
-
-
-def moment(seconds: float) -> datetime:
-    """Return seconds since the epoch as the ledger keeps moments.
-
-    Args:
-        seconds: The seconds.
-    """
-    return datetime.fromtimestamp(seconds, UTC)
 
 
 def chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:

@@ -19,9 +19,10 @@ from airflow_provider_cleanlist.submission.history import (
     history_of,
     recorded_type,
 )
-from airflow_provider_cleanlist.submission.ledger.database import ROWS_AT_ONCE, chunks, moment
+from airflow_provider_cleanlist.submission.journal import SETTLED_BY_WEBHOOK
+from airflow_provider_cleanlist.submission.ledger.database import ROWS_AT_ONCE, chunks
 from airflow_provider_cleanlist.submission.ledger.statements import BatchStatements
-from airflow_provider_cleanlist.submission.ledger.tables import read_word
+from airflow_provider_cleanlist.submission.ledger.tables import moment, read_word
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
@@ -135,6 +136,7 @@ class LedgerHistories:
             batches.c.submitted_at,
             batches.c.changed_at,
             batches.c.workflow_status,
+            batches.c.note,
             batches.c.decision,
         )
         rows: list[Any] = []
@@ -180,7 +182,9 @@ class LedgerHistories:
             enrichment_type=recorded_type(row.enrichment_type),
             submitted_at=row.submitted_at,
             changed_at=row.changed_at,
-            has_failed=status is not None and workflow_state(status) is WorkflowState.FAILED,
+            has_failed=status is not None
+            and workflow_state(status) is WorkflowState.FAILED
+            and row.note != SETTLED_BY_WEBHOOK,  # whoever has the address can name any failed workflow
             is_of_other_token=is_this_task and not is_here,
             decision=read_decision(row.decision),
         )

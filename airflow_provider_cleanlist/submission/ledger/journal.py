@@ -41,10 +41,15 @@ from airflow_provider_cleanlist.submission.journal import (
     ContactsNotDueError,
     token_hash,
 )
-from airflow_provider_cleanlist.submission.ledger.database import ROWS_AT_ONCE, LedgerDatabase, chunks, moment
+from airflow_provider_cleanlist.submission.ledger.database import ROWS_AT_ONCE, LedgerDatabase, chunks
 from airflow_provider_cleanlist.submission.ledger.histories import Asking, LedgerHistories, read_decision
 from airflow_provider_cleanlist.submission.ledger.statements import BatchStatements
-from airflow_provider_cleanlist.submission.ledger.tables import ORGANISATION_LENGTH, read_word
+from airflow_provider_cleanlist.submission.ledger.tables import (
+    ORGANISATION_LENGTH,
+    moment,
+    moment_after,
+    read_word,
+)
 from airflow_provider_cleanlist.submission.ledger.tasks import LedgerTask, check_id
 
 if TYPE_CHECKING:
@@ -101,7 +106,7 @@ class LedgerJournal:
         self._keep_task_ids = keep_task_ids
         self._clock = clock
         self._owner = uuid.uuid4().hex
-        self._opened_at = self._latest = moment(0.0)
+        self._reading_since = self._latest = moment(0.0)
         """The last intent of the run and task, as far as it is known here."""
         database.introduce(organisation, clock())
         database.run(self._take_over)
@@ -215,10 +220,19 @@ class LedgerJournal:
         self.database.run(record)
         return len([self._kept(batch) for batch in decided])
 
+    def start_reading(self) -> None:
+        """See :class:`.journal.Journal`: later than whoever has started before, whatever the hosts' clocks say."""
+
+        def start(connection: Connection) -> datetime:
+            self._check_ownership(connection, "")
+            return self.database.next_moment(connection, self.organisation, self._clock())
+
+        self._reading_since = self.database.run(start)
+
     def keep_source_rows(self, rows: Iterable[tuple[str, bytes]]) -> None:
         """See :class:`.journal.Journal`."""
         self.database.keep_source_rows(
-            rows, organisation=self.organisation, source=self.task.source, read_at=self._opened_at
+            rows, organisation=self.organisation, source=self.task.source, read_at=self._reading_since
         )
 
     # Opening
@@ -226,15 +240,13 @@ class LedgerJournal:
     def _take_over(self, connection: Connection) -> None:
         """Become the only attempt that may write for the task instance."""
         attempts = self._tables.attempts
-        self.database.lock(connection, self.organisation)
+        self._reading_since = self.database.next_moment(connection, self.organisation, self._clock())
         self._check_organisation(connection)
-        query = sa.select(attempts.c.opened_at).where(self.task.owns(attempts))
-        self._opened_at = _after(connection.execute(query).scalar(), self._clock())
         values = {
             **self.task.columns(self.organisation),
             "try_number": self._try_number,
             "owner": self._owner,
-            "opened_at": self._opened_at,
+            "opened_at": self._reading_since,
         }
         if not connection.execute(attempts.update().where(self.task.owns(attempts)).values(values)).rowcount:
             if self._must_know:
@@ -298,7 +310,7 @@ class LedgerJournal:
 
     def _next_moment(self, now: float) -> float:
         """Return the moment of an intent: never before an earlier one, even if the clock was set back."""
-        self._latest = _after(self._latest, now)
+        self._latest = moment_after(self._latest, now)
         return self._latest.timestamp()
 
     def _check_ownership(self, connection: Connection, batch_id: str) -> bool:
@@ -361,8 +373,10 @@ class LedgerJournal:
     def _update(self, connection: Connection, batch: Batch, **further: Any) -> None:
         batches = self._tables.batches
         is_it = batches.c.batch_id == batch.batch_id
-        may_change = is_it  # but for what a later attempt may have learned from a webhook
-        if batch.state is not BatchState.ACCEPTED:
+        may_change = (
+            is_it  # but for what another attempt has learned, which counts more unless a response tells
+        )
+        if batch.state is not BatchState.ACCEPTED or batch.is_settled:
             may_change = sa.and_(is_it, batches.c.state != BatchState.ACCEPTED.value)
         values = {
             "state": batch.state.value,
@@ -385,17 +399,6 @@ class LedgerJournal:
         kept = batch if self._keep_task_ids or not batch.task_ids else replace(batch, task_ids=())
         self._batches[batch.number] = kept
         return kept
-
-
-def _after(earlier: datetime | None, now: float) -> datetime:
-    """Return the present moment, or one that is just later than an earlier one if the clock was set back.
-
-    Args:
-        earlier: The earlier moment; None if there was none.
-        now: Seconds since the epoch.
-    """
-    at = moment(now)
-    return at if earlier is None or at >= earlier else earlier + timedelta(microseconds=1)
 
 
 def _decisions_about(batches: Iterable[Batch]) -> dict[bytes, PersonDecision | None]:

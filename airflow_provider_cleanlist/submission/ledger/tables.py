@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -154,6 +154,26 @@ def _text(length: int) -> Any:
     return sa.String(length).with_variant(exact, "mysql").with_variant(exact, "mariadb")
 
 
+def moment(seconds: float) -> datetime:
+    """Return seconds since the epoch as the ledger keeps moments.
+
+    Args:
+        seconds: The seconds.
+    """
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+def moment_after(earlier: datetime | None, now: float) -> datetime:
+    """Return the present moment, or one just later than an earlier one that the clock has not reached.
+
+    Args:
+        earlier: The earlier moment; None if there was none.
+        now: Seconds since the epoch.
+    """
+    at = moment(now)
+    return at if earlier is None or at > earlier else earlier + timedelta(microseconds=1)
+
+
 @dataclass(frozen=True, slots=True)
 class LedgerTables:
     """The tables of one schema.
@@ -275,6 +295,7 @@ def ledger_tables(schema: str | None) -> LedgerTables:
         column("organisation", _text(ORGANISATION_LENGTH), primary_key=True),
         column("first_seen_at", UtcDateTime, nullable=False),
         column("turns", sa.BigInteger, nullable=False),
+        column("latest_at", UtcDateTime),
     )
     keys = table(
         "keys",

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from airflow_provider_cleanlist.submission.errors import JournalConfigurationError
-from airflow_provider_cleanlist.submission.ledger.database import LedgerDatabase, moment
-from airflow_provider_cleanlist.submission.ledger.tables import ID_LENGTH
+from airflow_provider_cleanlist.submission.ledger.database import LedgerDatabase
+from airflow_provider_cleanlist.submission.ledger.tables import ID_LENGTH, moment
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection

@@ -279,6 +279,10 @@ class StoredJournal:
         """See :class:`.journal.Journal`."""
         return self._settle(replace(batch, state=BatchState.UNKNOWN, note=note, changed_at=now))
 
+    def start_reading(self) -> None:
+        """See :class:`.journal.Journal`."""
+        raise JournalConfigurationError(NO_LEDGER.format(argument="id_column"))
+
     def keep_source_rows(self, rows: Iterable[tuple[str, bytes]]) -> None:
         """See :class:`.journal.Journal`."""
         raise JournalConfigurationError(NO_LEDGER.format(argument="id_column"))
@@ -417,6 +421,9 @@ class JournalIndex:
             self._count(contact for contact in batch.contacts() if counted.add(contact))
         unknown = [batch for batch in elsewhere if batch.is_unknown and not _is_in_flight(batch, now)]
         self._unknown = _unknown_groups([*own, *unknown])
+        seen, self._resubmitted = Deduplicator(), Deduplicator()
+        for batch in (*own, *unknown):
+            self._resubmitted.update(contact for contact in batch.contacts() if not seen.add(contact))
 
     @property
     def unknown(self) -> int:
@@ -462,7 +469,8 @@ class JournalIndex:
         """
         submitted, decisions = self._submitted_for(contact), self._decisions(contact)
         in_flight = self._in_flight_at(contact, submitted)
-        return ContactHistory(submitted, bool(decisions), in_flight, decision_of(decisions))
+        is_again = bool(decisions) and contact in self._resubmitted
+        return ContactHistory(submitted, bool(decisions), in_flight, decision_of(decisions), is_again)
 
     def _in_flight_at(self, contact: bytes, submitted: frozenset[EnrichmentType]) -> frozenset[int]:
         if contact not in self._may_be_in_flight:

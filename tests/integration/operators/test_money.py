@@ -117,7 +117,7 @@ class TestMoney:
 
     def test_resubmitting_ends(self, enrich: Any, cleanlist_sandbox: SandboxServer) -> None:
         cleanlist_sandbox.faults.drop(SUBMIT, after=False, times=None)
-        told = r"for the second time in this attempt, .* if both requests were accepted, the cost is up to 4 credits\."
+        told = r"for the second time, .* if both requests were accepted, the cost is up to 4 credits\."
         with pytest.raises(CleanlistSubmissionUnknownError, match=told):
             enrich(contacts=people(2), on_unknown_submission="resubmit")
         assert len(cleanlist_sandbox.ledger.requests(endpoint=SUBMIT)) == 2

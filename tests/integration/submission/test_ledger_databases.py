@@ -408,6 +408,31 @@ class TestContactsOfBatch:
             ("same", now.hex()),
         ]
 
+    def test_a_later_run_counts_although_the_clock_of_an_earlier_one_was_ahead(
+        self, server: Any, identities: Make
+    ) -> None:
+        before, now = identities(2)
+        ahead = server.journal(run="monday", clock=lambda: time.time() + 86_400)
+        ahead.start_reading()
+        ahead.keep_source_rows([("corrected", before), ("emptied", before)])
+        later = server.journal(run="tuesday")
+        later.start_reading()
+        later.keep_source_rows([("corrected", now), ("emptied", b"")])
+        found = server.query("SELECT source_id, person FROM cleanlist_source_rows ORDER BY source_id")
+        assert found == [("corrected", now.hex()), ("emptied", "")]
+        assert {row.person for row in later.database.source_rows_read([], "d", "tuesday")} == {now.hex(), ""}
+
+    def test_who_starts_to_read_later_counts_whoever_has_opened_the_journal_later(
+        self, server: Any, identities: Make
+    ) -> None:
+        before, now = identities(2)
+        first, second = server.journal(run="one"), server.journal(run="two")
+        second.start_reading()
+        first.start_reading()
+        first.keep_source_rows([("7", now)])
+        second.keep_source_rows([("7", before)])
+        assert server.query("SELECT person FROM cleanlist_source_rows") == [(now.hex(),)]
+
 
 @pytest.mark.parametrize("server", ["postgresql"], indirect=True)
 def test_a_database_that_cannot_hold_every_name_is_told_and_not_retried(server: Any) -> None:

@@ -9,6 +9,7 @@ import random
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, nullcontext, suppress
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -39,6 +40,7 @@ from airflow_provider_cleanlist.submission.history import (
     IN_FLIGHT_SECONDS,
     BatchState,
     ContactHistory,
+    ContactStatus,
     OnUnknown,
     PersonDecision,
     decide,
@@ -341,6 +343,19 @@ def test_a_workflow_is_recorded_for_one_batch(
     assert [item.state for item in journal.batches] == [BatchState.ACCEPTED, BatchState.INTENT]
     record(journal, batch, "another")
     assert [item.workflow_id for item in task.attempt().batches] == ["wf", "another"]
+
+
+def test_nobody_is_submitted_a_third_time_by_the_same_word(task: Task) -> None:
+    for number, persons in enumerate(((A, B), (A,))):
+        journal = task.attempt()
+        journal.lose(begun(journal, *persons, now=START + number), "504", START + number)
+    histories = task.attempt().histories([A, B, C])
+    kinds = [decide(history, EnrichmentType.FULL, OnUnknown.RESUBMIT).status for history in histories]
+    assert kinds == [ContactStatus.UNKNOWN, ContactStatus.PENDING, ContactStatus.PENDING]
+    journal = task.attempt()
+    journal.settle(journal.batches[1], "wf", START + 9)
+    (history,) = task.attempt().histories([A])
+    assert decide(history, EnrichmentType.FULL, OnUnknown.RESUBMIT).status is ContactStatus.SUBMITTED
 
 
 def test_a_token_that_returns_counts_what_came_after_its_first_use(task: Task) -> None:
@@ -976,7 +991,7 @@ class TestDecisions:
 
         later = task.attempt()
         assert list(later.histories([A, B])) == [
-            UNKNOWN,
+            replace(UNKNOWN, is_resubmitted=True),
             ContactHistory(unknown_here=True, decision=PersonDecision.RESUBMIT),
         ]
         assert (later.unknown_contacts, dict(later.decided_contacts)) == (2, {PersonDecision.RESUBMIT: 1})
@@ -1022,7 +1037,7 @@ class TestDecisions:
         assert second.record_decision(PersonDecision.RESUBMIT, "ann", START + 60) == 1
         later = task.attempt(index=1)
         assert list(later.histories([A, B])) == [
-            UNKNOWN,
+            replace(UNKNOWN, is_resubmitted=True),
             ContactHistory(unknown_here=True, decision=PersonDecision.RESUBMIT),
         ]
         assert (later.unknown_contacts, dict(later.decided_contacts)) == (2, {PersonDecision.RESUBMIT: 2})

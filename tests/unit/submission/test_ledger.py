@@ -429,6 +429,29 @@ class TestEnds:
         assert ledger.database.record_ends([], START) == 0
 
 
+@pytest.mark.parametrize("is_settled", [False, True])
+def test_a_failure_counts_if_cleanlist_itself_named_the_workflow(ledger: Ledger, is_settled: bool) -> None:
+    """Whoever has the address of a batch of unknown outcome can name any workflow that has failed."""
+    first = ledger.journal("one")
+    batch = begun(first, [A])
+    if is_settled:
+        first.settle(first.lose(batch, "504", START), "wf", START)
+    else:
+        first.accept(batch, "wf", [], START)
+    ledger.database.record_ends([WorkflowEnd("wf", "failed", None, None)], START)
+    (history,) = ledger.journal("two", window=timedelta(days=1)).histories([A])
+    assert history.bought == ({FULL} if is_settled else frozenset())
+
+
+def test_settling_leaves_alone_what_a_response_has_told_meanwhile(ledger: Ledger) -> None:
+    first = ledger.journal("one")
+    batch = begun(first, [A])
+    second = ledger.journal("one", try_number=2)
+    first.accept(batch, "genuine", [], START)
+    second.settle(second.batches[0], "forged", START)
+    assert ledger.query("SELECT workflow_id FROM cleanlist_batches") == [("genuine",)]
+
+
 class TestResults:
     def test_who_was_submitted_and_whose_rows_these_are(self, ledger: Ledger) -> None:
         journal = ledger.journal()
