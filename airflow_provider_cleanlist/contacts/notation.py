@@ -52,7 +52,8 @@ def unwrapped(value: object) -> object:
     if formula := _TEXT_FORMULA.fullmatch(text):
         return formula[1].replace('""', '"')
     if text[:1] == "'" and text[-1:] != "'" and not _ELISION.match(text):
-        return text[1:]
+        bare = text.lstrip("'")  # all at once, because there may be thousands
+        return f"'{bare}" if _ELISION.match(f"'{bare}") else bare
     return value
 
 

@@ -123,8 +123,7 @@ class Submission:
         self._in_flight = InFlightContacts()
         self._tallies = Tallies()
         self._found_again = Deduplicator()
-        self._resubmitted = Deduplicator()
-        """Who is not submitted once more when an answer is lost."""
+        self._resubmitted = Deduplicator()  # who is not submitted once more when an answer is lost
         self._unknown: Counter[PersonDecision | None] = Counter()
         self._left: dict[EnrichmentType, int] = {}
         self._stopping = False
@@ -167,7 +166,7 @@ class Submission:
         )
         with PendingContacts() as pending:
             try:
-                self._sort_out(rows, pending)
+                self._sort_out(self._usable(rows), pending)
             except SourceError:
                 self._check_unknown()  # what concerns money goes first
                 raise
@@ -233,15 +232,19 @@ class Submission:
 
     # Before anything is sent: who is due, and is the cost allowed?
 
-    def _sort_out(self, rows: Iterator[UsableRow | RejectedRow], pending: PendingContacts) -> None:
+    def _sort_out(self, rows: Iterator[UsableRow], pending: PendingContacts) -> None:
         while chunk := list(islice(rows, ASKED_AT_ONCE)):
-            accepted = [row for row in chunk if isinstance(row, UsableRow)]
-            histories = iter(self._journal.histories([item.identity for item in accepted]))
-            for row in chunk:
-                if isinstance(row, UsableRow):
-                    self._take(row, next(histories), pending)
-                elif self._rejects is not None:
-                    self._rejects.add(row.number, row.rejection.reason, row.values)
+            histories = self._journal.histories([item.identity for item in chunk])
+            for row, history in zip(chunk, histories, strict=True):
+                self._take(row, history, pending)
+
+    def _usable(self, rows: Iterator[UsableRow | RejectedRow]) -> Iterator[UsableRow]:
+        """Yield the usable rows; the values of others may be of any size, and are not kept until more rows are read."""
+        for row in rows:
+            if isinstance(row, UsableRow):
+                yield row
+            elif self._rejects is not None:
+                self._rejects.add(row.number, row.rejection.reason, row.values)
 
     def _take(self, item: UsableRow, history: ContactHistory, pending: PendingContacts) -> None:
         """Add a contact to those pending, or count why it is left out."""
@@ -348,10 +351,7 @@ class Submission:
         return report
 
     def _submit_batch(self, kind: EnrichmentType, batch: list[UsableRow]) -> None:
-        """Submit one batch until it is accepted, left out or given up.
-
-        If the user says so, it is submitted once more when its answer is lost, unless that is the second time already.
-        """
+        """Submit one batch until it is accepted, left out or given up; if the user says so, once more if it is lost."""
         while batch:
             try:
                 self._send(kind, batch)

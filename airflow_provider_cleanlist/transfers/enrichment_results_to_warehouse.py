@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 from airflow.providers.common.compat.sdk import AirflowException
 
@@ -195,6 +196,9 @@ class EnrichmentResultsToWarehouseOperator(WarehouseLoadOperator):
             for workflow_id in workflow_ids[:1]:
                 WorkflowLink.remember(context, workflow_id)
             spec = self._spec(context, hook.settings.hash_secret, has_persons=ledger is not None)
+            # whom an attempt has left out, the next one reads again, and so all
+            reads = uuid4().hex if self.on_unfinished == "skip" else f"{reader.digest} {ledger is not None}"
+            spec = replace(spec, reads=reads)
             with self._open_warehouse() as engine:
                 result = self._load_once(context, engine, spec, reader, ledger)
         self._log_result(result)

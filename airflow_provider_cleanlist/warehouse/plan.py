@@ -118,13 +118,15 @@ def decide_resume(record: StageRecord | None, spec: LoadSpec, now: datetime) -> 
     Returns:
         ``published`` if only cleaning up is left, ``resume`` to continue after the checkpoint, else ``start``.
     """
-    if record is None or abs(now - record.updated_at) > RESUME_WITHIN:
+    if (
+        record is None
+        or abs(now - record.updated_at) > RESUME_WITHIN
+        or record.fingerprint != spec.fingerprint
+    ):
         return "start"
     if record.checkpoint.report is not None:
         return "published"
-    if record.fingerprint != spec.fingerprint or record.checkpoint.pages == 0:
-        return "start"
-    return "resume"
+    return "resume" if record.checkpoint.pages else "start"
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,6 +64,8 @@ class LoadSpec:
             enrichment do not.
         newest_by: A field with the moment that a record is of: a row of the target that has a later one stays as it is.
             By default, what is read last is the newest.
+        reads: What is read, where that is not the same for every attempt at the load: what one has staged is of no use
+            to another that reads something else.
         refuses_fewer: Whether fewer records than the list says it has stop the load, whatever ``row_count_check`` says:
             there is another way to read it.
 
@@ -94,6 +96,7 @@ class LoadSpec:
     source: Source = "pages"
     source_changes: bool = True
     newest_by: str | None = None
+    reads: str = ""
     refuses_fewer: bool = False
     key_fields: tuple[str, ...] = field(init=False, repr=False, compare=False)
     initial_fields: tuple[str, ...] = field(init=False, repr=False, compare=False)
@@ -265,6 +268,7 @@ class LoadSpec:
             sorted(self.column_types.items()),
             self.hash_secret,
             *((self.source,) if self.source != "pages" else ()),
+            *((self.reads,) if self.reads else ()),
         )
         return hashlib.sha256(repr(staged_by).encode("utf-8", "surrogatepass")).hexdigest()[:16]
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import chain
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 from airflow_provider_cleanlist.exceptions import CleanlistConfigurationError, CleanlistLoadError
 from airflow_provider_cleanlist.results.persons import person_of
@@ -89,6 +90,7 @@ def source_rows_spec(results: LoadSpec, table: TableName) -> LoadSpec:
         known_fields=SOURCE_ROW_FIELDS,
         id_field="source_id",
         column_types={"seen_at": "timestamp"},
+        reads=uuid4().hex,  # the ledger is read anew by each attempt: rows may have become somebody else meanwhile
         newest_by="seen_at",  # loads of one run and of others overlap, and each reads the ledger at a moment of its own
     )
 

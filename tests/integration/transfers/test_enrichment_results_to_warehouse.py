@@ -14,6 +14,7 @@ import pytest
 import sqlalchemy as sa
 from airflow.providers.common.compat.sdk import AirflowFailException
 
+from airflow_provider_cleanlist.client.results import EnrichmentResult, WorkflowStatus
 from airflow_provider_cleanlist.exceptions import CleanlistConfigurationError, CleanlistServerError
 from airflow_provider_cleanlist.hooks.cleanlist import CleanlistHook
 from airflow_provider_cleanlist.inbox.inbox import Inbox
@@ -23,6 +24,8 @@ from airflow_provider_cleanlist.transfers.enrichment_results_to_warehouse import
     CleanlistResultsNotReadyError,
     EnrichmentResultsToWarehouseOperator,
 )
+from airflow_provider_cleanlist.warehouse import loader
+from airflow_provider_cleanlist.warehouse.staging import Stage
 
 pytestmark = [pytest.mark.integration, pytest.mark.cleanlist_sandbox(requests_per_minute=100_000)]
 
@@ -247,6 +250,50 @@ def test_other_workflows_on_the_next_try_are_read_from_the_start(sandbox, enrich
         run_load(first)
     run_load(second)
     assert {row["task_id"] for row in rows(sqlite_warehouse)} == set(next(iter(second.values())))
+
+
+class Killed(BaseException):
+    pass
+
+
+@pytest.mark.parametrize(("at", "killed_in"), [("_publish", loader), ("drop", Stage)])
+@pytest.mark.parametrize("mode", ["merge", "replace"])
+def test_what_was_read_to_its_end_for_other_workflows_is_not_published(
+    sandbox, enrich, run_load, sqlite_warehouse, monkeypatch, at, killed_in, mode
+):
+    def kill(*_: object, **__: object) -> None:
+        raise Killed
+
+    first, second = enrich(3), enrich(4)
+    with monkeypatch.context() as patch:
+        patch.setattr(killed_in, at, kill)
+        with pytest.raises(Killed):
+            run_load(first, mode=mode)
+    assert run_load(second, mode=mode)["rows_written"] == 4
+    assert set(next(iter(second.values()))) <= {row["task_id"] for row in rows(sqlite_warehouse)}
+
+
+def test_whom_an_attempt_has_left_out_the_next_one_reads(
+    sandbox, enrich, run_load, sqlite_warehouse, monkeypatch
+):
+    task_ids = enrich(5, 3)
+    first, second = task_ids.values()
+    task_result = CleanlistHook.get_task_result
+
+    def running_or_lost(self, task_id):
+        if task_id in second:
+            raise CleanlistServerError("HTTP 500")
+        return EnrichmentResult.parse({"task_id": task_id, "status": "processing"})
+
+    with monkeypatch.context() as patch:
+        patch.setattr(CleanlistHook, "get_task_result", running_or_lost)
+        running = {"status": "processing", "total": 5}
+        patch.setattr(CleanlistHook, "get_workflow_status", lambda _, one: WorkflowStatus.parse(one, running))
+        with pytest.raises(CleanlistServerError):
+            run_load(task_ids, on_unfinished="skip")
+    assert CleanlistHook.get_task_result is task_result
+    assert run_load(task_ids, on_unfinished="skip")["rows_written"] == 8
+    assert {row["task_id"] for row in rows(sqlite_warehouse)} == {*first, *second}
 
 
 def test_a_try_after_the_end_reads_nothing_and_a_cleared_task_everything(

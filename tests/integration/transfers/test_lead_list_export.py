@@ -514,9 +514,11 @@ def test_without_the_scope_an_export_is_an_error(sandbox, run_load, sqlite_wareh
 def test_an_unknown_way_to_read_asks_nobody(sandbox, run_load, sqlite_warehouse):
     with pytest.raises(CleanlistConfigurationError, match="read must be pages, export or auto, not 'csv'"):
         run_load(read="csv")
+    with pytest.raises(CleanlistConfigurationError, match=r"^read is empty here"):
+        run_load(read="None")
     assert endpoints(sandbox) == []
     sandbox.state.add_leads("Prospects", 3)
-    run_load(read="None")
+    run_load(read=None)
     assert endpoints(sandbox) == ["lead_list_index", CONTENTS]
 
 

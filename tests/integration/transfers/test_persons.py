@@ -26,6 +26,7 @@ from airflow_provider_cleanlist.submission.ledger import person
 from airflow_provider_cleanlist.transfers.enrichment_results_to_warehouse import (
     EnrichmentResultsToWarehouseOperator,
 )
+from airflow_provider_cleanlist.warehouse import loader
 
 pytestmark = [pytest.mark.integration, pytest.mark.cleanlist_sandbox(requests_per_minute=100_000)]
 
@@ -206,6 +207,26 @@ def test_results_join_the_rows_of_the_source(tasks: Tasks, ledger: Path, warehou
     assert {source_id: name for source_id, name in names.items() if source_id in expected} == expected
 
 
+def test_source_rows_that_could_not_be_published_are_read_again(
+    tasks: Tasks, ledger: Path, warehouse: sa.engine.Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A row that has become somebody else meanwhile must not get the email of the person whom it named before."""
+
+    def kill(*_: object, **__: object) -> None:
+        raise RuntimeError("killed")
+
+    before, now = (contact for contact in people(24)[:2])
+    given = tasks.enrich([before | {"crm_id": "7"}])
+    with monkeypatch.context() as patch:
+        patch.setattr(loader, "_publish", kill)
+        with pytest.raises(RuntimeError, match="killed"):
+            tasks.load(**given, source_rows_table="source_rows")
+    given = tasks.enrich([now | {"crm_id": "7"}])
+    tasks.load(**given, source_rows_table="source_rows")
+    (row,) = rows(warehouse, "source_rows")
+    assert row["person"] == person({name: now[name] for name in now if name != "crm_id"})
+
+
 def test_the_documented_statement_writes_emails_back(
     tasks: Tasks, ledger: Path, warehouse: sa.engine.Engine
 ) -> None:
@@ -335,11 +356,12 @@ def test_a_ledger_that_the_tasks_name_themselves(
 
 
 class TestWithoutLedger:
-    @pytest.mark.parametrize("absent", [None, "", "None"])
-    def test_there_is_no_such_column(
-        self, tasks: Tasks, sqlite_warehouse: sa.engine.Engine, absent: str | None
-    ) -> None:
-        result = tasks.load(**tasks.enrich(people(2), id_column=None), source_rows_table=absent)
+    def test_there_is_no_such_column(self, tasks: Tasks, sqlite_warehouse: sa.engine.Engine) -> None:
+        given = tasks.enrich(people(2), id_column=None)
+        for empty in ("", "None"):
+            with pytest.raises(CleanlistConfigurationError, match=r"^source_rows_table is empty here"):
+                tasks.load(**given, source_rows_table=empty)
+        result = tasks.load(**given, source_rows_table=None)
         assert (result["persons_unknown"], result["source_rows"]) == (0, 0)
         assert PERSON not in rows(sqlite_warehouse)[0]
 

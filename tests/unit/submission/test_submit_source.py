@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar
 
 import pytest
@@ -98,6 +98,27 @@ def run(recorder: Recorder, rows: list[Any], *, with_rejects: bool = True, **pla
 
 def person(number: int) -> dict[str, str]:
     return {"linkedin_url": f"https://www.linkedin.com/in/person-{number}-example"}
+
+
+class TellingRows(list[Any]):
+    """Rows that write down when they are read."""
+
+    def __init__(self, rows: list[Any], steps: list[str]) -> None:
+        super().__init__(rows)
+        self._steps = steps
+
+    def __iter__(self) -> Iterator[Any]:
+        for number, row in enumerate(super().__iter__(), start=1):
+            self._steps.append(f"read {number}")
+            yield row
+
+
+def test_a_refused_row_is_not_held_until_others_are_read(recorder: Recorder) -> None:
+    """Its values may be of any size."""
+    rows = TellingRows([{"email": "a@b.example"}, {"email": "c@d.example"}, person(3)], recorder.steps)
+    run(recorder, rows)
+    told = [step for step in recorder.steps if step.startswith(("read", "reject"))]
+    assert told[-5:] == ["read 1", "reject 1", "read 2", "reject 2", "read 3"]
 
 
 EMAIL_ONLY = {"email": "x@harborlight.example"}
