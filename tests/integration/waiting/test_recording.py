@@ -179,12 +179,12 @@ class TestSensor:
         assert tasks.ends().keys() == set(result["workflow_ids"])
 
     @pytest.mark.parametrize("mode", MODES)
-    @pytest.mark.parametrize(("given", "is_configured"), [("ledger", False), ("None", False), ("None", True)])
+    @pytest.mark.parametrize(("given", "is_configured"), [("ledger", False), (None, False), (None, True)])
     def test_its_own_ledger(
         self,
         tasks: Tasks,
         mode: dict[str, Any],
-        given: str,
+        given: str | None,
         is_configured: bool,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
