@@ -11,9 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook
 
-from airflow_provider_cleanlist.arguments.values import (
-    given,
-)
+from airflow_provider_cleanlist.arguments.values import given
 from airflow_provider_cleanlist.client import errors
 from airflow_provider_cleanlist.client.endpoints import OMITTED, Omitted
 from airflow_provider_cleanlist.client.enrichment import CONTACT_FIELDS, Contact, EnrichmentType

@@ -107,9 +107,8 @@ def decide(history: ContactHistory, wanted: EnrichmentType, on_unknown: OnUnknow
     """
     if missing_type(wanted, history.submitted_here) is None:
         return ContactDecision(ContactStatus.SUBMITTED)
-    is_resubmitted = (
-        history.is_resubmitted and on_unknown is OnUnknown.RESUBMIT
-    )  # a person decides about each request
+    # a person decides about each request, the argument about one
+    is_resubmitted = history.is_resubmitted and on_unknown is OnUnknown.RESUBMIT
     word = on_unknown_of(on_unknown, history.decision)
     if history.unknown_here and (is_resubmitted or word is not OnUnknown.RESUBMIT):
         return ContactDecision(ContactStatus.UNKNOWN)

@@ -288,9 +288,9 @@ class Submission:
     def _check_unknown(self) -> None:
         """Stop, or have a person asked, unless it is clear what to do about every contact of unknown outcome."""
         kind = dearest_unknown(self._journal.batches, self._options.enrichment_type)
+        if self._options.on_unknown is OnUnknown.RESUBMIT and (contacts := self._unknown.total()):
+            raise unknown_outcome({kind: contacts}, errors.ErrorInfo(_OPERATION, _LOST_TWICE), True)
         if self._options.on_unknown in (OnUnknown.SKIP, OnUnknown.RESUBMIT):
-            if self._options.on_unknown is OnUnknown.RESUBMIT and (contacts := self._unknown.total()):
-                raise unknown_outcome({kind: contacts}, errors.ErrorInfo(_OPERATION, _LOST_TWICE), True)
             return
         decided, batches = self._journal.decided_contacts, self._journal.batches
         own = self._journal.unknown_contacts - sum(decided.values())

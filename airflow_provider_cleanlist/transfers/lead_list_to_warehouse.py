@@ -8,9 +8,7 @@ from datetime import UTC, datetime
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_cleanlist.arguments.values import (
-    given,
-)
+from airflow_provider_cleanlist.arguments.values import given
 from airflow_provider_cleanlist.client import errors
 from airflow_provider_cleanlist.exceptions import (
     CleanlistAuthenticationError,
