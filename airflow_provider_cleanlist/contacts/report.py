@@ -34,6 +34,12 @@ class Tally:
         return f"{self.count:,} ({rows} {', '.join(map(str, self.first_rows))}{more})"
 
 
+def merged(*tallies: Tally) -> Tally:
+    """Return the sum of tallies of different rows, each counted in the order of its rows."""
+    first_rows = sorted(number for tally in tallies for number in tally.first_rows)
+    return Tally(sum(tally.count for tally in tallies), first_rows[:MAX_ROW_NUMBERS])
+
+
 @dataclass(slots=True)
 class ReadReport:
     """What became of the rows of a source, by counts and row numbers.

@@ -14,7 +14,7 @@ from airflow_provider_cleanlist.contacts.columns import find_column
 from airflow_provider_cleanlist.contacts.errors import ColumnError
 from airflow_provider_cleanlist.contacts.identity import Deduplicator
 from airflow_provider_cleanlist.contacts.notation import unwrapped
-from airflow_provider_cleanlist.contacts.report import Tally
+from airflow_provider_cleanlist.contacts.report import Tally, merged
 from airflow_provider_cleanlist.input_limits import VALUE_CHARACTERS
 
 MAX_ID_LENGTH = 200
@@ -49,7 +49,8 @@ class UnusableIds:
 class SourceIds:
     """The id of each row, and which person it names, if any. Use it as a context manager.
 
-    Ids go to disk; detecting repeated ones takes 16 to 32 bytes of memory for each.
+    Ids go to disk, and so do rows that repeat one. Detecting them takes 16 to 32 bytes of memory for each id, and some
+    200 bytes for each that is repeated.
 
     Args:
         column: Column that holds the ids.
@@ -62,8 +63,9 @@ class SourceIds:
         self._nobodys = tempfile.SpooledTemporaryFile(max_size=_MEMORY_BYTES, mode="w+b")  # noqa: SIM115
         self._seen = Deduplicator()
         self._names: dict[tuple[str, ...], str | None] = {}
-        self._again: dict[str, list[tuple[int, str]]] = {}
-        self._shared: set[str] = set()
+        self._repeating = tempfile.SpooledTemporaryFile(max_size=_MEMORY_BYTES, mode="w+b")  # noqa: SIM115
+        self._repeated: dict[bytes, str] = {}
+        self._shared: set[bytes] = set()
 
     def add(self, number: int, values: Mapping[str, object], identity: bytes) -> None:
         """Keep the id of a row that names a person for :meth:`rows`.
@@ -85,10 +87,8 @@ class SourceIds:
             self.unusable.too_long.add(number)
         elif not source_id:
             self.unusable.blank.add(number)
-        elif self._seen.add(_key(source_id)):
-            self._write(source_id, identity.hex())
         else:
-            self._again.setdefault(source_id, []).append((number, identity.hex()))
+            self._keep(number, source_id, identity.hex())
 
     def add_nobody(self, number: int, values: Mapping[str, object]) -> None:
         """Keep the id of a row that names nobody who can be submitted, if it has one.
@@ -107,37 +107,45 @@ class SourceIds:
         self._nobodys.seek(0)
         for line in self._nobodys:
             number, source_id = json.loads(line)
-            if self._seen.add(_key(source_id)):  # no row before it has this id
-                self._write(source_id, "")
-            else:
-                self._again.setdefault(source_id, []).append((number, ""))
-        if self._again:
+            self._keep(number, source_id, "")
+        if self._repeated:
             self._find_shared()
 
+    def _keep(self, number: int, source_id: str, person: str) -> None:
+        key = _key(source_id)
+        if self._seen.add(key):  # no row before it has this id
+            self._file.write(json.dumps([source_id, person]).encode() + b"\n")
+        else:
+            self._repeated[key] = ""
+            self._repeating.write(json.dumps([number, source_id, person]).encode() + b"\n")
+
     def _find_shared(self) -> None:
-        first = {source_id: person for source_id, person in self._records() if source_id in self._again}
-        numbers: list[int] = []
-        for source_id, rows in self._again.items():
-            if others := [number for number, person in rows if first.get(source_id) != person]:
-                self._shared.add(source_id)
-                numbers += others
-        for number in sorted(numbers):
-            self.unusable.shared.add(number)
-        self._again.clear()
+        for source_id, person in self._records():
+            if (key := _key(source_id)) in self._repeated:
+                self._repeated[key] = person
+        somebodys, nobodys = Tally(), Tally()  # each in the order of its rows
+        self._repeating.seek(0)
+        for line in self._repeating:
+            number, source_id, person = json.loads(line)
+            if self._repeated[key := _key(source_id)] != person:
+                self._shared.add(key)
+                (somebodys if person else nobodys).add(number)
+        self.unusable.shared = merged(somebodys, nobodys)
+        self._repeated.clear()
 
     def rows(self) -> Iterator[tuple[str, bytes]]:
         """Yield each id once, with the hash of the person whom its rows name; empty for nobody, or several."""
         for source_id, person in self._records():
-            yield source_id, b"" if source_id in self._shared else bytes.fromhex(person)
+            yield (
+                source_id,
+                b"" if self._shared and _key(source_id) in self._shared else bytes.fromhex(person),
+            )
 
     def _records(self) -> Iterator[tuple[str, str]]:
         self._file.seek(0)
         for line in self._file:
             source_id, person = json.loads(line)
             yield source_id, person
-
-    def _write(self, source_id: str, person: str) -> None:
-        self._file.write(json.dumps([source_id, person]).encode() + b"\n")
 
     def _name_of(self, columns: tuple[str, ...]) -> str | None:
         if columns not in self._names:
@@ -152,6 +160,7 @@ class SourceIds:
     def __exit__(self, *_: object) -> None:
         self._file.close()
         self._nobodys.close()
+        self._repeating.close()
 
 
 def _key(source_id: str) -> bytes:

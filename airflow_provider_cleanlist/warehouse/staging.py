@@ -20,6 +20,7 @@ import sqlalchemy as sa
 from airflow_provider_cleanlist.warehouse import tables
 from airflow_provider_cleanlist.warehouse.dialects import database_errors, database_of
 from airflow_provider_cleanlist.warehouse.dialects.base import RowStream
+from airflow_provider_cleanlist.warehouse.dialects.locks import spellings
 from airflow_provider_cleanlist.warehouse.errors import LoadError, StageLostError
 from airflow_provider_cleanlist.warehouse.naming import TableName
 from airflow_provider_cleanlist.warehouse.plan import (
@@ -348,11 +349,17 @@ class Stage:
         self.save(connection, replace(self.checkpoint, report=report), now)
 
     def _outdate_others(self, connection: Connection) -> None:
-        registry, mine = self._registry, (self._spec.list_id, str(self._spec.table))
+        registry = self._registry
+        default, table = connection.dialect.default_schema_name, self._spec.table
+        names = spellings(table.name, table.schema, default)
+        same_table = set(
+            map(str.casefold, names)
+        )  # two tables that differ in case only cost a reading, at most
         columns = (registry.c.stage, registry.c.list_id, registry.c.target_table)
         # before the own record is locked, so that loads into other tables cannot wait for each other in a circle
-        for stage, *theirs in connection.execute(sa.select(*columns)).all():
-            if stage != self._spec.stage.name and tuple(theirs) == mine:
+        for stage, list_id, target in connection.execute(sa.select(*columns)).all():
+            is_same = list_id == self._spec.list_id and str(target).casefold() in same_table
+            if is_same and stage != self._spec.stage.name:
                 outdated = registry.update().where(registry.c.stage == stage).values(fingerprint=OUTDATED)
                 connection.execute(outdated)
 

@@ -245,6 +245,8 @@ _NOTE = re.compile(
 )
 """A cell that says what belongs into a column: its type, whether it is required, or how to fill it."""
 
+_INTRODUCED = re.compile(r"\w\s*:\s")  # a list, by words in front of it
+
 _TOTAL_WORDS = """
     amount average count gesamt gesamtsumme insgesamt razem somme subtotal subtotals sum suma summa summe toplam totaal
     total totale totali totals ukupno zwischensumme всего итого 合計 总计 小計 小计 합계
@@ -331,15 +333,21 @@ def find_header(
     header_row: int | None,
     count_known: Callable[[Iterable[str]], int],
 ) -> int:
-    """Return the position of the header among the first records."""
+    """Return the position of the header among the first records.
+
+    Raises:
+        EmptyFileError: All of them are blank.
+        MalformedFileError: There is no such record, or another above it may be the header as well.
+    """
     positions = [position for position, (_, cells) in enumerate(head) if has_value(cells)]
     if not positions:
         raise EmptyFileError("The file is empty: it holds neither a header nor any row.")
     if header_row is None:
-        return next(
-            (position for position in positions if names_columns(head[position][1], count_known)),
-            positions[0],
-        )
+        named = (position for position in positions if names_columns(head[position][1], count_known))
+        position = next(named, positions[0])
+        for above in positions[: positions.index(position)]:
+            _check_gives_way(head[above], head[position], count_known)
+        return position
     if header_row - 1 not in positions:
         problem = "is blank" if header_row <= len(head) else "does not exist"
         raise MalformedFileError(f"header_row={header_row}: that row of the file {problem}.")
@@ -356,6 +364,9 @@ def better_header(
 
     The next record that is not blank is the header instead if more of its names are known, or as many and one of them
     stands below the name of another field. Records read on the way are added to the first ones.
+
+    Raises:
+        MalformedFileError: Both may be the header.
     """
     found = head[position][1]
     known = count_known(found)
@@ -367,8 +378,35 @@ def better_header(
             count = count_known(record[1])
             knows_better = count > known or (count == known and _contradicts(found, record[1]))
             is_row = is_about_a_person(record[1], found) or not names_columns(record[1], count_known)
-            return len(head) - 1 if knows_better and not is_row else position
+            if is_row or not knows_better:
+                return position
+            _check_gives_way(head[position], record, count_known)
+            return len(head) - 1
     return position
+
+
+def _check_gives_way(
+    above: tuple[int, list[str]],
+    below: tuple[int, list[str]],
+    count_known: Callable[[Iterable[str]], int],
+) -> None:
+    """Refuse two records of which each may be the header: the rows below would become other people by the choice.
+
+    Somebody may have typed names of columns into a form. What stands above a header has fewer cells, repeats the names
+    of groups, introduces a list (``Sorted by: Company``), or names no column.
+    """
+    texts = filled(above[1])
+    if (
+        len(texts) < len(filled(below[1]))
+        or len(set(texts)) < len(texts)
+        or any(_INTRODUCED.search(text) or is_value(text) for text in texts)
+        or not count_known(texts)
+    ):
+        return
+    raise MalformedFileError(
+        f"Rows {above[0] + 1} and {below[0] + 1} of the file both name columns. Give the one that is the header: "
+        f"header_row={above[0] + 1}, or header_row={below[0] + 1}, which leaves out what is above it."
+    )
 
 
 def _contradicts(header: Sequence[str], cells: Sequence[str]) -> bool:

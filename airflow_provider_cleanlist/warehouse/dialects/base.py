@@ -105,7 +105,9 @@ class Matches:
 
 def table_lock(text: str) -> Lock:
     """Return a lock taken by a statement of SQL, in which ``{table}`` stands for the table's quoted name."""
-    return Lock(statement=lambda target, _registry: TableStatement(text, target), excludes_writers=True)
+    return Lock(
+        statement=lambda _default, target, _registry: TableStatement(text, target), excludes_writers=True
+    )
 
 
 class StoredForm(sa.sql.expression.ColumnElement[Any]):

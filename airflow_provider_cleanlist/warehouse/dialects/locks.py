@@ -21,17 +21,31 @@ LOCK_ROW = "lock"
 """Row of the table of loads in flight that is no load; its fingerprint is the secret of locks by name."""
 
 
+def spellings(name: str, schema: str | None, default_schema: str | None) -> frozenset[str]:
+    """Return how the table of loads in flight may give a table: its default schema can be named or left out.
+
+    Args:
+        name: The table.
+        schema: Its schema, if it is named.
+        default_schema: Where the connection looks for a table without a schema; None if that is unknown.
+    """
+    named = {f"{schema}.{name}" if schema else name}
+    if default_schema and schema in (None, default_schema):
+        named |= {name, f"{default_schema}.{name}"}
+    return frozenset(named)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lock:
     """A lock of a table or a row, which nobody can hold without rights on it.
 
     Args:
-        statement: Makes the statement that waits for the lock: of the target, and the table of loads in flight, which
-            has a row of this load.
+        statement: Makes the statement that waits for the lock: of the connection's default schema, the target, and the
+            table of loads in flight, which has a row of this load.
         excludes_writers: Whether nobody at all can write to the target while it is held.
     """
 
-    statement: Callable[[sa.Table, sa.Table], Any]
+    statement: Callable[[str | None, sa.Table, sa.Table], Any]
     excludes_writers: bool = False
 
     def take(self, connection: Connection, target: sa.Table, registry: sa.Table) -> None:
@@ -42,7 +56,7 @@ class Lock:
             target: The table.
             registry: The table of loads in flight.
         """
-        connection.execute(self.statement(target, registry))
+        connection.execute(self.statement(connection.dialect.default_schema_name, target, registry))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,13 +66,14 @@ class NamedLock:
     So the name rests on a secret, which whoever has no rights on the table of loads in flight cannot read.
 
     Args:
-        statement: Makes the statement that waits for the lock: of the target, the secret and ``seconds``.
+        statement: Makes the statement that waits for the lock: of the connection's default schema, the target, the
+            secret and ``seconds``.
         is_granted: Whether the statement's answer means that the lock is held.
         seconds: How long it waits.
         by_session: Whether the lock is held until the session ends instead of the transaction.
     """
 
-    statement: Callable[[sa.Table, str, int], Any]
+    statement: Callable[[str | None, sa.Table, str, int], Any]
     is_granted: Callable[[Any], bool]
     seconds: int = 600
     by_session: bool = False
@@ -101,7 +116,8 @@ class NamedLock:
                 f"The row {LOCK_ROW!r} of {registry.name}, by which loads wait for each other, is missing or empty: "
                 "delete it if it is there. The next attempt makes it anew."
             )
-        if not self.is_granted(connection.execute(self.statement(target, secret, self.seconds)).scalar()):
+        statement = self.statement(connection.dialect.default_schema_name, target, secret, self.seconds)
+        if not self.is_granted(connection.execute(statement).scalar()):
             raise LoadError(f"Other loads into {target.name} did not end within {self.seconds} s.")
 
 

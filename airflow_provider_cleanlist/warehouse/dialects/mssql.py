@@ -46,9 +46,9 @@ def _adopt(connection: Any) -> None:
         connection.autocommit(False)
 
 
-def _lock(table: sa.Table, secret: str, seconds: int) -> sa.TextClause:
+def _lock(default: str | None, table: sa.Table, secret: str, seconds: int) -> sa.TextClause:
     """Return the query that answers 0 or more once this transaction holds the lock of a table's name."""
-    name = f"{secret} {table.schema}.{table.name}"
+    name = f"{secret} {table.schema or default}.{table.name}"
     return sa.text(
         "SET NOCOUNT ON; DECLARE @answer int; EXEC @answer = sp_getapplock @Resource = :name, "
         f"@LockMode = 'Exclusive', @LockOwner = 'Transaction', @LockTimeout = {seconds * 1000}; SELECT @answer"

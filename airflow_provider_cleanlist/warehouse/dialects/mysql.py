@@ -191,7 +191,7 @@ def _foreign_tables(connection: Connection, schema: str | None, names: Sequence[
     return [f"{name} (no table)" for name in found.scalars()]
 
 
-def _lock(table: sa.Table, secret: str, seconds: int) -> sa.Select[Any]:
+def _lock(_default: str | None, table: sa.Table, secret: str, seconds: int) -> sa.Select[Any]:
     """Return the query that answers 1 once this session holds the lock of a table's name."""
     place = sa.func.coalesce(table.schema, sa.func.database())
     name = sa.func.concat("cleanlist ", sa.func.md5(sa.func.concat(secret, " ", place, ".", table.name)))

@@ -14,7 +14,7 @@ from airflow_provider_cleanlist.warehouse.dialects.base import (
     execute_many,
     update_from,
 )
-from airflow_provider_cleanlist.warehouse.dialects.locks import Lock
+from airflow_provider_cleanlist.warehouse.dialects.locks import Lock, spellings
 from airflow_provider_cleanlist.warehouse.errors import ErrorCodes, any_of
 from airflow_provider_cleanlist.warehouse.types import ColumnType, DatabaseTypes, NamedType, Row
 
@@ -55,10 +55,10 @@ def _insert(connection: Connection, table: sa.Table, rows: Sequence[Row]) -> Non
     )
 
 
-def _lock(table: sa.Table, registry: sa.Table) -> sa.Update:
+def _lock(default: str | None, table: sa.Table, registry: sa.Table) -> sa.Update:
     """Return a statement that changes nothing and conflicts with every load into the same table."""
-    name = f"{table.schema}.{table.name}" if table.schema else table.name
-    same_table = registry.c.target_table == name
+    names = spellings(table.name, table.schema, default)
+    same_table = sa.or_(*(registry.c.target_table == name for name in sorted(names)))
     return registry.update().values(attempt=registry.c.attempt).where(same_table)
 
 

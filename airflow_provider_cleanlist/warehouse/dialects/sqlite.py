@@ -82,7 +82,7 @@ def _encode(row: Row, encoders: Sequence[tuple[int, Callable[[Any], Any]]]) -> l
     return values
 
 
-def _lock(table: sa.Table, _registry: sa.Table) -> sa.Update:
+def _lock(_default: str | None, table: sa.Table, _registry: sa.Table) -> sa.Update:
     """Return a statement that changes nothing and makes this connection the one that writes to the table's file."""
     column = next(iter(table.columns))
     return table.update().values({column: column}).where(sa.text("1 = 0"))

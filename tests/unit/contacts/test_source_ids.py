@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -74,3 +75,29 @@ def test_duplicates_and_shared_ids_stay_what_they_are() -> None:
         {"1": b"", "3": b""},
         ["2 (rows 3, 4) with an id that another row gives to somebody else"],
     )
+
+
+@pytest.mark.parametrize("others", [0, 1])
+def test_an_id_that_comes_in_each_row_takes_no_memory_for_each(others: int) -> None:
+    rows = 50_000
+    with SourceIds("id") as ids:
+        tracemalloc.start()
+        for number in range(1, rows + 1):
+            ids.add(number, {"id": "x"}, b"Ada" if number <= rows - others else b"Bob")
+        ids.finish()
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert peak < 4_000_000  # 17,000,000 if each row is kept
+        assert list(ids.rows()) == [("x", b"" if others else b"Ada")]
+        assert ids.unusable.shared.count == others
+
+
+def test_the_first_rows_of_shared_ids_are_named_in_their_order() -> None:
+    rows: list[dict[str, object]] = [
+        NORA,
+        {"id": "1"} | NO_COMPANY,
+        OMAR | {"id": "1"},
+        {"id": "1"} | NO_PERSON,
+    ]
+    (line,) = named(RecordsSource(rows))[1]
+    assert line.startswith("3 (rows 2, 3, 4) ")

@@ -132,6 +132,20 @@ def test_other_loads_leave_a_stage_as_it_is(
     assert "old" in column(rows_of(), "title")
 
 
+@pytest.mark.parametrize(
+    ("old", "new"), [("leads", "main.leads"), ("main.leads", "leads"), ("leads", "Leads")]
+)
+def test_another_spelling_of_the_table_is_the_same_table(
+    engine, make_spec, paged, rows_of, fail_publishing, old, new
+):
+    fail_publishing([lead(1, title="10:00")], table=old)
+    load(engine, make_spec(load_id="new", run_id="new", table=new), paged([[lead(1, title="12:00")]]))
+    again = paged([[lead(1, title="13:00")]])
+    load(engine, make_spec(load_id="old", run_id="old", table=old), again)
+    assert again.reads == [0]
+    assert "13:00" in column(rows_of(), "title")
+
+
 def test_nothing_is_published_if_older_stages_cannot_be_marked(
     engine, make_spec, paged, rows_of, fail_publishing
 ):

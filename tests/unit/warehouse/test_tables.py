@@ -14,7 +14,7 @@ from airflow_provider_cleanlist.warehouse.tables import AddColumn, registry_tabl
 def test_statements_that_sqlalchemy_lacks():
     table = sa.Table("we ird", sa.MetaData(), sa.Column('a"b', sa.Text), schema="s.t")
     dialect, database = postgresql.dialect(), DATABASES["postgresql"]
-    locked = str(database.lock.statement(table, table).compile(dialect=dialect))
+    locked = str(database.lock.statement(None, table, table).compile(dialect=dialect))
     assert locked == 'LOCK TABLE "s.t"."we ird" IN SHARE ROW EXCLUSIVE MODE'
     analyzed = str(database.analyze(table, ['a"b']).compile(dialect=dialect))
     assert analyzed == 'ANALYZE "s.t"."we ird" ("a""b")'

@@ -413,6 +413,60 @@ def test_a_first_row_with_names_of_columns_is_no_header():
     assert list(table.columns) == ["First Name", "Last Name", "Company"]
 
 
+NAMES = "First Name,Last Name,Company,Email,Comment"
+
+
+@pytest.mark.parametrize(
+    ("header", "typed"),
+    [
+        (NAMES, "Last Name,First Name,Company,Email,x"),
+        (NAMES, "Last Name,First Name,Company,Email,LinkedIn URL"),
+        (NAMES, "First Name,Last Name,Company,Email,LinkedIn URL"),
+        (NAMES, "First Name,Last Name,Company,Company Domain,Email"),
+        ("First Name,Last Name,Company,Score A,Score B", "Vorname,Nachname,Firma,Website,LinkedIn"),
+        ("Full Name,Company,Question 1,Question 2,Question 3", "First Name,Last Name,Company,x,y"),
+        ("LinkedIn Profile,Kommentar,Wann", "First Name,Last Name,Company"),
+    ],
+)
+@pytest.mark.parametrize("between", ["", "\n"])
+def test_a_first_row_that_may_be_the_header_as_well_is_refused(header, typed, between):
+    """Somebody has typed names of columns into a form; the rows below would be other people by it."""
+    text = f"{header}\n{between}{typed}\nAda,Park,Thistle,x,y\n"
+    with pytest.raises(
+        MalformedFileError, match=r"^Rows 1 and [23] of the file both name columns.* header_row=1, "
+    ):
+        table_of(text)
+    assert list(table_of(text, header_row=1).columns) == header.split(",")
+    assert list(table_of(text, header_row=2 + len(between)).columns) == typed.split(",")
+
+
+def test_a_row_farther_down_may_be_the_header_as_well():
+    rows = "Ada Park,Thistle,x,y,z\n" * 5
+    text = f"Full Name,Company,Q1,Q2,Q3\n{rows}First Name,Last Name,Company,LinkedIn URL,x\n{rows}"
+    with pytest.raises(MalformedFileError, match=r"^Rows 1 and 7 of the file both name columns"):
+        table_of(text)
+
+
+@pytest.mark.parametrize(
+    "above",
+    [
+        "Company,Acme",
+        "Company: Acme,Owner: Roe,Report: Leads,Period: May",
+        "Contact,Contact,Company,Company",
+        "Leads,2026,May,x",
+        "Name,,Company,",
+    ],
+)
+def test_what_stands_above_a_header_gives_way(above):
+    text = f"{above}\nFirst Name,Last Name,Company Name,Website\nAda,Park,Thistle,thistle.example\n"
+    assert [name.rpartition(" - ")[2] for name in table_of(text).columns] == [
+        "First Name",
+        "Last Name",
+        "Company Name",
+        "Website",
+    ]
+
+
 @pytest.mark.parametrize(
     "other",
     [

@@ -33,7 +33,7 @@ def registry(engine: sa.engine.Engine) -> sa.Table:
 
 
 def lock_that_notes(secrets: list[str], answer: int = 1) -> NamedLock:
-    def statement(target: sa.Table, secret: str, seconds: int) -> Any:
+    def statement(default: str | None, target: sa.Table, secret: str, seconds: int) -> Any:
         secrets.append(secret)
         return sa.select(sa.literal(answer))
 
@@ -107,12 +107,27 @@ def test_a_name_cannot_be_told_without_the_secret(name):
     other = sa.Table("people", sa.MetaData(), sa.Column("lead_id", sa.Text))
     lock = NAMED[name]
     said = [
-        lock.statement(table, secret, 1).compile().params
+        lock.statement("dbo", table, secret, 1).compile().params
         for table, secret in ((TARGET, "one"), (TARGET, "two"), (other, "one"), (TARGET, "one"))
     ]
     assert said[0] == said[3]
     assert said[0] not in (said[1], said[2])
     assert said[1] != said[2]
+
+
+@pytest.mark.parametrize("name", ["mssql", "snowflake"])
+def test_a_table_is_the_same_with_and_without_its_default_schema(name, registry):
+    """MySQL asks the server for it; the others lock the table itself."""
+    others = ("one", 1) if name in NAMED else (_with_columns(registry),)
+
+    def said(table: sa.Table) -> Any:
+        return DATABASES[name].lock.statement("dbo", table, *others).compile().params
+
+    named, elsewhere = (
+        sa.Table("leads", sa.MetaData(), sa.Column("lead_id", sa.Text), schema=schema)
+        for schema in ("dbo", "other")
+    )
+    assert said(TARGET) == said(named) != said(elsewhere)
 
 
 def test_which_databases_have_locks_by_name():
@@ -123,7 +138,7 @@ def test_which_databases_have_locks_by_name():
     "name", [name for name, database in DATABASES.items() if isinstance(database.lock, Lock)]
 )
 def test_the_others_lock_a_table_or_a_row_which_takes_rights(name, registry):
-    statement = DATABASES[name].lock.statement(TARGET, _with_columns(registry))
+    statement = DATABASES[name].lock.statement("public", TARGET, _with_columns(registry))
     text = str(statement.compile())
     assert "leads" in text or "_cleanlist_loads" in text
     assert "(" not in text  # calls no function
