@@ -12,6 +12,8 @@ import sys
 import unicodedata
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from datetime import timedelta
 from functools import lru_cache
 from typing import Any
 
@@ -22,6 +24,7 @@ REDACTED = "<redacted>"
 
 _DECODINGS = 4
 """How often a text may be encoded, one form around the other, and still be understood."""
+_LONGEST_ARGUMENT = 100  # characters
 _LONGEST_VALUE = 300
 """Characters by which a value is recognised; what follows a longer one goes with it."""
 _PROFILE = r"linkedin[.\u3002]com[.\u3002]?(?::\d{0,5})?[/\\?#][^\s\"'<>]*"
@@ -141,6 +144,23 @@ def redacted(text: str, *sent: Any) -> str:
         *sent: What was sent before, nested in any way, as for :class:`Redactor`.
     """
     return Redactor(*sent).quoted(text)
+
+
+def shown(argument: Any) -> str:
+    """Return how an error shows an argument that is wrong: it may be a contact, a row or an output that slipped in.
+
+    Args:
+        argument: What the user's DAG gave.
+
+    Returns:
+        A short text, a number or a duration as Python spells it, redacted; the type of anything else.
+    """
+    if isinstance(argument, str | int | float | timedelta | None):
+        with suppress(ValueError):  # a number of thousands of digits
+            text = repr(argument)
+            if len(text) <= _LONGEST_ARGUMENT:
+                return redacted(text)
+    return f"a value of type {type(argument).__name__}"
 
 
 def identifier_or_none(value: Any) -> str | None:

@@ -155,12 +155,19 @@ def is_empty_list(value: Any) -> bool:
         value: As for :func:`workflow_ids_of`.
 
     Raises:
-        CleanlistConfigurationError: It is a text that looks like a list and is none.
+        CleanlistConfigurationError: It is a text that looks like a list and is none, or nested too deeply.
     """
+    try:
+        return _is_empty(value)
+    except RecursionError:
+        raise _unusable_workflow_ids("lists that are nested too deeply") from None
+
+
+def _is_empty(value: Any) -> bool:
     value = _read_if_rendered(value)
     if isinstance(value, Mapping):
-        return is_empty_list(value.get("workflow_ids"))
-    return isinstance(value, Iterable) and not isinstance(value, str) and all(map(is_empty_list, value))
+        return _is_empty(value.get("workflow_ids"))
+    return isinstance(value, Iterable) and not isinstance(value, str) and all(map(_is_empty, value))
 
 
 def _read_if_rendered(value: Any) -> Any:

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from airflow_provider_cleanlist.exceptions import CleanlistConfigurationError
 from airflow_provider_cleanlist.input_limits import WAIT_SECONDS
+from airflow_provider_cleanlist.redaction import shown
 
 Words = TypeVar("Words", bound=StrEnum)
 
@@ -64,7 +65,7 @@ def choice(argument: str, value: Any, default: Words) -> Words:
         return words(given(value) or default)
     except ValueError:
         raise CleanlistConfigurationError(
-            f"{argument} must be one of {', '.join(words)}, not {value!r}."
+            f"{argument} must be one of {', '.join(words)}, not {shown(value)}."
         ) from None
 
 
@@ -106,7 +107,7 @@ def boolean(argument: str, value: Any) -> bool:
     """
     truth = _TRUTHS.get(str(value).strip().lower())
     if truth is None:
-        raise CleanlistConfigurationError(f"{argument} must be True or False, not {value!r}.")
+        raise CleanlistConfigurationError(f"{argument} must be True or False, not {shown(value)}.")
     return truth
 
 
@@ -143,7 +144,7 @@ def whole_number(argument: str, value: Any) -> int | None:
         return None
     parsed = _finite(value)
     if parsed is None or not parsed.is_integer():
-        raise CleanlistConfigurationError(f"{argument} must be a whole number, not {value!r}.")
+        raise CleanlistConfigurationError(f"{argument} must be a whole number, not {shown(value)}.")
     return int(parsed)
 
 
@@ -161,7 +162,7 @@ def number(argument: str, value: Any) -> float | None:
         return None
     parsed = _finite(value)
     if parsed is None:
-        raise CleanlistConfigurationError(f"{argument} must be a number, not {value!r}.")
+        raise CleanlistConfigurationError(f"{argument} must be a number, not {shown(value)}.")
     return parsed
 
 
@@ -180,7 +181,7 @@ def seconds(argument: str, value: Any, default: float) -> float:
     if parsed is None:
         return default
     if not 0 <= parsed <= WAIT_SECONDS:
-        raise CleanlistConfigurationError(f"{argument} must be 0 seconds to 10 years, not {value!r}.")
+        raise CleanlistConfigurationError(f"{argument} must be 0 seconds to 10 years, not {shown(value)}.")
     return parsed
 
 

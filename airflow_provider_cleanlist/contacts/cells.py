@@ -9,7 +9,6 @@ identity, as the addresses of :mod:`.addresses` do.
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Callable, Mapping, Sequence, Sized
 from functools import cache
@@ -21,6 +20,7 @@ from airflow_provider_cleanlist.input_limits import JSON_DEPTH, VALUE_CHARACTERS
 
 _NAMES = ("first_name", "last_name")
 TEXTS = (*_NAMES, "company_name")
+_TOO_LARGE = 10**VALUE_CHARACTERS  # Python spells no number of thousands of digits
 
 
 def _phrases(text: str) -> frozenset[str]:
@@ -219,7 +219,7 @@ def _as_text(value: object) -> str | None:
             return clean_text(_alone(value))
         case _ if isinstance(value, Sized) or _is_missing(value):
             return None
-        case float() if math.isinf(value):
+        case float() | int() if not abs(value) < _TOO_LARGE:
             return None
         case float() if value.is_integer():
             return str(int(value))
@@ -228,10 +228,10 @@ def _as_text(value: object) -> str | None:
 
 
 def _is_missing(value: object) -> bool:
-    """Return whether a value is NaN or NaT (unequal to themselves) or pandas.NA (refuses to be compared)."""
+    """Return whether a value is NaN or NaT (unequal to themselves), or refuses to be compared: pandas.NA, sNaN."""
     try:
         return bool(value != value)  # noqa: PLR0124
-    except TypeError:
+    except (TypeError, ArithmeticError):
         return True
 
 

@@ -250,7 +250,8 @@ def read_contacts(
             report.duplicates.add(row.number)
             continue
         for name, value in values.items():
-            if value is not None and getattr(contact, name) is None and (name in TEXTS or value != SQL_NULL):
+            is_null = isinstance(value, str) and value == SQL_NULL
+            if value is not None and getattr(contact, name) is None and (name in TEXTS or not is_null):
                 report.left_out.setdefault(name, Tally()).add(row.number)
         report.accepted += 1
         yield UsableRow(row.number, contact, key)

@@ -25,6 +25,7 @@ from airflow_provider_cleanlist.exceptions import (
 from airflow_provider_cleanlist.hooks import connection_form
 from airflow_provider_cleanlist.hooks.sql import is_in_environment, unreadable_connection
 from airflow_provider_cleanlist.lineage import record_list_read, record_submission
+from airflow_provider_cleanlist.redaction import shown
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -180,7 +181,7 @@ class CleanlistHook(BaseHook):
         """
         if enrichment_type not in list(EnrichmentType):
             raise CleanlistConfigurationError(
-                f"enrichment_type must be one of {', '.join(EnrichmentType)}, not {enrichment_type!r}."
+                f"enrichment_type must be one of {', '.join(EnrichmentType)}, not {shown(enrichment_type)}."
             )
         if not isinstance(contacts, Iterable):
             raise CleanlistConfigurationError(f"contacts must be a list, not {type(contacts).__name__}.")
@@ -355,7 +356,7 @@ class CleanlistHook(BaseHook):
             CleanlistUnexpectedResponseError: The export contradicts itself.
         """
         if read not in ("pages", "export"):
-            raise CleanlistConfigurationError(f"read must be pages or export, not {read!r}.")
+            raise CleanlistConfigurationError(f"read must be pages or export, not {shown(read)}.")
         try:
             import pandas as pd
         except ModuleNotFoundError:

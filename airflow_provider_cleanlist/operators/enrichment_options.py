@@ -8,6 +8,7 @@ from typing import Any
 from airflow_provider_cleanlist.arguments.values import choice, given, whole_number
 from airflow_provider_cleanlist.client.enrichment import MAX_CONTACTS_PER_REQUEST, EnrichmentType
 from airflow_provider_cleanlist.exceptions import CleanlistConfigurationError
+from airflow_provider_cleanlist.redaction import shown
 from airflow_provider_cleanlist.submission.history import OnUnknown
 from airflow_provider_cleanlist.submission.options import OnInvalid, SubmissionOptions
 
@@ -47,6 +48,6 @@ def _window(window: Any) -> timedelta | None:
         return configured_window()
     if not isinstance(window, timedelta) or window <= timedelta(0):
         raise CleanlistConfigurationError(
-            f"skip_submitted_within must be a timedelta above zero, such as timedelta(days=90), not {window!r}."
+            f"skip_submitted_within must be a timedelta above zero, such as timedelta(days=90), not {shown(window)}."
         )
     return window

@@ -17,6 +17,7 @@ from airflow_provider_cleanlist.exceptions import (
     to_airflow,
 )
 from airflow_provider_cleanlist.input_limits import WAIT_SECONDS
+from airflow_provider_cleanlist.redaction import shown
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import BaseOperator, Context
@@ -88,7 +89,7 @@ class DecisionRequest:
         ):
             raise CleanlistConfigurationError(
                 f"decision_timeout must be a timedelta of 10 seconds to 10 years, such as timedelta(hours=8), not "
-                f"{timeout!r}."
+                f"{shown(timeout)}."
             )
         return cls(timeout, _notifiers(notifiers), _users(users))
 

@@ -27,6 +27,7 @@ from airflow_provider_cleanlist.exceptions import (
 from airflow_provider_cleanlist.hooks.cleanlist import CleanlistHook
 from airflow_provider_cleanlist.hooks.sql import sql_hook
 from airflow_provider_cleanlist.lineage import load_lineage
+from airflow_provider_cleanlist.redaction import shown
 from airflow_provider_cleanlist.warehouse.errors import LoadConfigurationError, LoadDataError, LoadError
 from airflow_provider_cleanlist.warehouse.naming import TableName, parse_table
 
@@ -318,7 +319,7 @@ def _names(argument: str, names: Collection[str] | None) -> tuple[str, ...]:
         return ()
     is_list = isinstance(names, Collection) and not isinstance(names, str | bytes | Mapping)
     if not is_list or not all(isinstance(name, str) for name in names):
-        raise CleanlistConfigurationError(f"{argument} must be a list of names, not {names!r}.")
+        raise CleanlistConfigurationError(f"{argument} must be a list of names, not {shown(names)}.")
     if any(map(is_absent, names)):
         raise CleanlistConfigurationError(
             f"{argument} holds a name that is empty here: a template in it may have rendered as nothing."
@@ -344,4 +345,6 @@ def _snapshot_date(value: Any, context: Context) -> date:
     try:
         return datetime.fromisoformat(str(value).strip()).date()
     except ValueError:
-        raise CleanlistConfigurationError(f"snapshot_date={value!r} is not a date: use YYYY-MM-DD.") from None
+        raise CleanlistConfigurationError(
+            f"snapshot_date={shown(value)} is not a date: use YYYY-MM-DD."
+        ) from None

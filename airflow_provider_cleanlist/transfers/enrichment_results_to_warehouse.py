@@ -19,6 +19,7 @@ from airflow_provider_cleanlist.hooks.cleanlist import CleanlistHook
 from airflow_provider_cleanlist.inbox.inbox import Inbox, InboxUnavailableError
 from airflow_provider_cleanlist.inbox.settings import configured_path
 from airflow_provider_cleanlist.links import PAGE_LINKS, WorkflowLink
+from airflow_provider_cleanlist.redaction import shown
 from airflow_provider_cleanlist.results.reader import (
     Access,
     CursorOfOtherResultsError,
@@ -273,7 +274,7 @@ class EnrichmentResultsToWarehouseOperator(WarehouseLoadOperator):
     def _check_arguments(self) -> None:
         if self.on_unfinished not in ("fail", "skip"):
             raise CleanlistConfigurationError(
-                f"on_unfinished must be fail or skip, not {self.on_unfinished!r}."
+                f"on_unfinished must be fail or skip, not {shown(self.on_unfinished)}."
             )
         super()._check_arguments()
         if (

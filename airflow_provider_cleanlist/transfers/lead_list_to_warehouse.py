@@ -18,7 +18,7 @@ from airflow_provider_cleanlist.exceptions import (
 )
 from airflow_provider_cleanlist.hooks.cleanlist import CleanlistHook
 from airflow_provider_cleanlist.links import PAGE_LINKS, LeadListLink
-from airflow_provider_cleanlist.redaction import redacted
+from airflow_provider_cleanlist.redaction import redacted, shown
 from airflow_provider_cleanlist.transfers.base import MAX_PAGE_SIZE, WarehouseLoadOperator
 from airflow_provider_cleanlist.transfers.list_reading import (
     Choice,
@@ -241,7 +241,7 @@ class LeadListToWarehouseOperator(WarehouseLoadOperator):
     def _read(self) -> str:
         read = given(self.read) or "pages"
         if read not in ("pages", "export", "auto"):
-            raise CleanlistConfigurationError(f"read must be pages, export or auto, not {self.read!r}.")
+            raise CleanlistConfigurationError(f"read must be pages, export or auto, not {shown(self.read)}.")
         return read
 
     def _check_arguments(self) -> None:

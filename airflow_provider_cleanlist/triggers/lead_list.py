@@ -22,7 +22,7 @@ from airflow_provider_cleanlist.client.lead_lists import LeadLists
 from airflow_provider_cleanlist.client.responses import LeadList
 from airflow_provider_cleanlist.exceptions import CleanlistConfigurationError
 from airflow_provider_cleanlist.hooks.cleanlist import CleanlistHook
-from airflow_provider_cleanlist.redaction import redacted
+from airflow_provider_cleanlist.redaction import redacted, shown
 from airflow_provider_cleanlist.triggers.list_counts import shared_counts
 
 try:
@@ -80,7 +80,7 @@ class CleanlistListTrigger(BaseEventTrigger):
         super().__init__()  # type: ignore[no-untyped-call]  # Airflow's own
         for name, value in (("list_id", list_id), ("list_name", list_name)):
             if not isinstance(value, str | None):
-                raise CleanlistConfigurationError(f"{name} must be a text, not {value!r}.")
+                raise CleanlistConfigurationError(f"{name} must be a text, not {shown(value)}.")
         self.list_id, self.list_name = given(list_id), given(list_name)
         self.cleanlist_conn_id = given(cleanlist_conn_id) or CleanlistHook.default_conn_name
         self.interval = _interval(interval)
@@ -224,7 +224,7 @@ def _interval(value: timedelta | float) -> float:
     seconds = value.total_seconds() if isinstance(value, timedelta) else number("interval", value)
     if seconds is None or seconds < MIN_INTERVAL_SECONDS:
         raise CleanlistConfigurationError(
-            f"interval must be at least {MIN_INTERVAL_SECONDS:.0f} seconds, not {value!r}."
+            f"interval must be at least {MIN_INTERVAL_SECONDS:.0f} seconds, not {shown(value)}."
         )
     return seconds
 
@@ -232,7 +232,7 @@ def _interval(value: timedelta | float) -> float:
 def _watched(counts: Collection[str] | str) -> tuple[str, ...]:
     chosen = [counts] if isinstance(counts, str) else counts
     if not isinstance(chosen, Collection) or not chosen or any(name not in COUNTS for name in chosen):
-        raise CleanlistConfigurationError(f"counts must be some of {', '.join(COUNTS)}, not {counts!r}.")
+        raise CleanlistConfigurationError(f"counts must be some of {', '.join(COUNTS)}, not {shown(counts)}.")
     return tuple(name for name in COUNTS if name in chosen)
 
 

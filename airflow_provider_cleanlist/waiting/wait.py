@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_cleanlist import exceptions
 from airflow_provider_cleanlist.client import enrichment, errors
 from airflow_provider_cleanlist.client.results import WorkflowStatus
+from airflow_provider_cleanlist.redaction import shown
 from airflow_provider_cleanlist.task_log import TaskLog
 from airflow_provider_cleanlist.waiting.deliveries import DeliveryWatcher, pause
 from airflow_provider_cleanlist.waiting.outcome import (
@@ -62,7 +63,7 @@ def check_poll_interval(seconds: float | None) -> float | None:
     """
     if seconds is not None and not seconds >= MIN_POLL_INTERVAL_SECONDS:
         raise exceptions.CleanlistConfigurationError(
-            f"poll_interval must be None, or at least {MIN_POLL_INTERVAL_SECONDS:g} second, not {seconds!r}."
+            f"poll_interval must be None, or at least {MIN_POLL_INTERVAL_SECONDS:g} second, not {shown(seconds)}."
         )
     return seconds
 
@@ -78,7 +79,7 @@ def check_failure_policy(policy: str) -> None:
     """
     if policy not in FAILURE_POLICIES:
         raise exceptions.CleanlistConfigurationError(
-            f"failure_policy must be one of {', '.join(FAILURE_POLICIES)}, not {policy!r}."
+            f"failure_policy must be one of {', '.join(FAILURE_POLICIES)}, not {shown(policy)}."
         )
 
 

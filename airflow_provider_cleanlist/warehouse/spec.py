@@ -11,6 +11,7 @@ from functools import lru_cache
 from typing import Any, Literal, get_args
 
 from airflow_provider_cleanlist.input_limits import normal_form
+from airflow_provider_cleanlist.redaction import shown
 from airflow_provider_cleanlist.warehouse import naming
 from airflow_provider_cleanlist.warehouse.errors import LoadConfigurationError
 from airflow_provider_cleanlist.warehouse.naming import TableName
@@ -280,7 +281,7 @@ def is_stage_name(name: str) -> bool:
 
 def _check_word(argument: str, value: str, words: Any) -> None:
     if value not in get_args(words):
-        raise LoadConfigurationError(f"{argument}={value!r} is not one of {', '.join(get_args(words))}.")
+        raise LoadConfigurationError(f"{argument}={shown(value)} is not one of {', '.join(get_args(words))}.")
 
 
 def _names(names: Collection[str], raw: str) -> bool:

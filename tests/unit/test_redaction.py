@@ -6,6 +6,7 @@ import json
 import re
 import time
 import unicodedata
+from datetime import timedelta
 from urllib.parse import quote, quote_plus
 
 import pytest
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_cleanlist.inbox.tokens import batch_name, sign
 from airflow_provider_cleanlist.input_limits import EXAMINED_CHARACTERS, QUOTED_CHARACTERS
-from airflow_provider_cleanlist.redaction import REDACTED, identifier_or_none, redacted
+from airflow_provider_cleanlist.redaction import REDACTED, identifier_or_none, redacted, shown
 
 CONTACTS = [
     {
@@ -291,3 +292,21 @@ def test_a_value_cut_in_two_by_what_is_looked_at_leaves_nothing() -> None:
 def test_a_value_longer_than_its_pattern_goes_with_what_follows() -> None:
     value = "Quill " * 100
     assert redacted(f"The value {value} is odd", [value]) == f"The value {REDACTED}"
+
+
+@pytest.mark.parametrize(
+    ("argument", "text"),
+    [
+        ("sometimes", "'sometimes'"),
+        (3, "3"),
+        (None, "None"),
+        (timedelta(seconds=5), "datetime.timedelta(seconds=5)"),
+        ("ada@northfold.example", "'<redacted>'"),
+        ("x" * 101, "a value of type str"),
+        pytest.param(10**5000, "a value of type int", id="huge"),
+        ([{"first_name": "Ada"}], "a value of type list"),
+        ({"first_name": "Ada"}, "a value of type dict"),
+    ],
+)
+def test_wrong_arguments(argument, text):
+    assert shown(argument) == text

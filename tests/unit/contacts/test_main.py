@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -103,3 +104,13 @@ def test_the_exit_status_is_1_if_no_row_can_be_sent(tmp_path, rows, status):
     path = tmp_path / "people.csv"
     path.write_text(f"First Name,Last Name,Company\n{rows}\n" if rows else "First Name,Last Name,Company\n")
     assert main([str(path)]) == status
+
+
+def test_a_terminal_that_cannot_show_a_name(tmp_path):
+    file = tmp_path / "leads.csv"
+    file.write_text("First Name,Last Name,Company,Größe→\nAda,Roe,Larch,1\n", "utf-8")
+    command = [sys.executable, "-m", "airflow_provider_cleanlist.contacts", str(file)]
+    run = subprocess.run(
+        command, env=os.environ | {"PYTHONIOENCODING": "ascii"}, capture_output=True, check=True
+    )
+    assert rb"Columns not used: 'Gr\xf6\xdfe\u2192'." in run.stdout

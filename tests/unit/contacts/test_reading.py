@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from decimal import Decimal
 from itertools import chain
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -588,3 +590,14 @@ def test_no_message_shows_an_address_that_stands_in_the_header(table, header, ma
         shown = str(error)
     assert "ada@" not in shown
     assert any(words in shown for words in ("'column 4'", "is the header missing", "First Name (2)"))
+
+
+@pytest.mark.parametrize(
+    "value", [np.array([1, 2]), np.array(["a"]), Decimal("sNaN"), pytest.param(10**5000, id="huge")]
+)
+@pytest.mark.parametrize("field", ["first_name", "email", "linkedin_url", "company_name"])
+def test_values_in_memory_that_refuse_to_be_compared_or_spelled(field: str, value: object) -> None:
+    ada: dict[str, object] = {"first_name": "Ada", "last_name": "Roe", "company_name": "Larch"}
+    report = ReadReport()
+    assert len(list(read_contacts(RecordsSource([ada | {field: value}]), report))) == 1
+    assert report.rows == 1
