@@ -133,7 +133,10 @@ class Redactor:
                 found.append((at, at + len(value), len(value)))
                 at = folded.find(value, at + 1)
         for start, end, length in found:
-            yield origin[start], len(line) if length == _LONGEST_VALUE else origin[end - 1] + 1
+            after = len(line) if length == _LONGEST_VALUE else origin[end - 1] + 1
+            while after < len(line) and unicodedata.combining(line[after]):  # an accent of the last letter
+                after += 1
+            yield origin[start], after
 
 
 def redacted(text: str, *sent: Any) -> str:

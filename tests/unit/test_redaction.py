@@ -10,7 +10,7 @@ from datetime import timedelta
 from urllib.parse import quote, quote_plus
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from airflow_provider_cleanlist.inbox.tokens import batch_name, sign
@@ -106,6 +106,7 @@ letters = st.characters(categories=("L",)).filter(lambda it: " " not in unicoded
 words = st.text(alphabet=letters, min_size=2, max_size=12)
 
 
+@example(["A\ufd3c"], "AA", str)
 @given(st.lists(words, min_size=1, max_size=5, unique=True), words, st.sampled_from([str, json.dumps, quote]))
 def test_a_value_between_other_words_never_survives(values: list[str], filler: str, spell: object) -> None:
     said = " / ".join(f"({spell(value)})" for value in values)  # type: ignore[operator]
