@@ -153,13 +153,13 @@ def unknown_outcome(
     Args:
         contacts: Contacts whose outcome is unknown, by what was asked for.
         info: What is known of the request.
-        is_resubmitted: Whether it was the second one with these contacts, as the user has wanted.
+        is_resubmitted: Whether it was the second one with contacts among these, as the user has wanted.
     """
     count, credits_at_most = sum(contacts.values()), worst_case_credits(contacts)
     words = "'skip'" if is_resubmitted else "'skip' or 'resubmit'"
     decision = f"{counted(count, 'contact')} may be billed: clear with on_unknown_submission={words}."
     cost = (
-        f"It carried {counted(count, 'contact')} for the second time, because of "
+        f"It carried {counted(count, 'contact')}, some or all for the second time, because of "
         "on_unknown_submission='resubmit'; if both requests were accepted, the cost is up to "
         f"{counted(2 * credits_at_most, 'credit')}. Nothing was submitted a third time."
         if is_resubmitted
