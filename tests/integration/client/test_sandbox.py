@@ -351,7 +351,7 @@ def test_a_plan_without_the_api(plain: CleanlistClient, sandbox: SandboxServer) 
 
 def test_a_429_is_waited_out(sandbox: SandboxServer, connect: Any, subtests: pytest.Subtests) -> None:
     """The budget here is out of the way, so that the server has to say no."""
-    sandbox.settings.change(requests_per_minute=2, window_seconds=1.5)
+    sandbox.settings.change(requests_per_minute=2, window_seconds=4)
     client = connect(sandbox.url, api_key=sandbox.api_key)
     forms: list[Any] = ["negative", "date"]
     for form in forms:
