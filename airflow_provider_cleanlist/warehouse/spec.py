@@ -259,11 +259,18 @@ class LoadSpec:
 
     @property
     def fingerprint(self) -> str:
-        """A hash of everything that decides how records are staged: pages staged differently cannot be used."""
-        staged_by = (
+        """A hash of everything that decides how records are staged and published.
+
+        What was staged in another way cannot be used, and what was published in another way is not what is asked for.
+        """
+        loaded_by = (
+            self.mode,
+            self.replace_scope,
+            self.on_missing,
+            self.snapshot_date,
             self.key_fields,
             self.schema_evolution,
-            None if self.columns is None else sorted(self.columns),
+            None if self.columns is None else sorted(self.columns.items()),
             sorted(self.exclude_columns),
             sorted(self.hash_columns),
             sorted(self.column_types.items()),
@@ -271,7 +278,7 @@ class LoadSpec:
             *((self.source,) if self.source != "pages" else ()),
             *((self.reads,) if self.reads else ()),
         )
-        return hashlib.sha256(repr(staged_by).encode("utf-8", "surrogatepass")).hexdigest()[:16]
+        return hashlib.sha256(repr(loaded_by).encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
 def is_stage_name(name: str) -> bool:

@@ -406,6 +406,20 @@ def test_a_published_load_only_cleans_up(engine, make_spec, paged, monkeypatch, 
     assert tables_in(engine) == {"leads", "_cleanlist_loads"}
 
 
+def test_a_published_load_that_is_wanted_otherwise_is_done_again(
+    engine, make_spec, paged, monkeypatch, rows_of
+):
+    load(engine, make_spec(load_id="before"), paged([[lead(2)]]))
+    with monkeypatch.context() as patch:
+        patch.setattr("airflow_provider_cleanlist.warehouse.staging.Stage.drop", lambda self: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            load(engine, make_spec(), paged([[lead(1)]]))
+    assert len(rows_of()) == 2
+    report = load(engine, make_spec(mode="replace"), paged([[lead(1)]]))
+    assert report.rows_removed == 2
+    assert rows_of() == [row(1)]
+
+
 @pytest.mark.parametrize("change", [{"columns": {"email": None}}, {"later": timedelta(hours=25)}])
 def test_a_stage_made_otherwise_or_long_ago_is_not_used(engine, make_spec, paged, now, change, rows_of):
     pages = [[lead(n, email="e", phone="p")] for n in range(3)]

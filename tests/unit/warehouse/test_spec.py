@@ -139,11 +139,18 @@ def test_stage_and_registry_live_in_the_staging_schema(make_spec):
     assert spec.registry == TableName("_cleanlist_loads", "scratch")
 
 
-def test_fingerprint_changes_with_what_is_staged_and_with_nothing_else(make_spec):
+def test_fingerprint_changes_with_what_is_loaded_and_with_nothing_else(make_spec):
     plain = make_spec().fingerprint
-    assert plain == make_spec(mode="append", row_count_check="off", columns=None).fingerprint
-    staged_otherwise = [
+    assert plain == make_spec(row_count_check="off", columns=None, staging_schema="scratch").fingerprint
+    loaded_otherwise = [
+        make_spec(mode="append"),
+        make_spec(mode="replace"),
+        make_spec(mode="replace", replace_scope="table"),
+        make_spec(mode="snapshot", snapshot_date=date(2026, 1, 1)),
+        make_spec(mode="snapshot", snapshot_date=date(2026, 1, 2)),
+        make_spec(on_missing="delete"),
         make_spec(columns={"email": None}),
+        make_spec(columns={"email": "work_email"}),
         make_spec(exclude_columns=["email"]),
         make_spec(hash_columns=["email"], hash_secret="a"),
         make_spec(hash_columns=["email"], hash_secret="b"),
@@ -151,7 +158,7 @@ def test_fingerprint_changes_with_what_is_staged_and_with_nothing_else(make_spec
         make_spec(schema_evolution="ignore"),
         make_spec(key=("email",)),
     ]
-    assert len({plain, *(spec.fingerprint for spec in staged_otherwise)}) == 8
+    assert len({plain, *(spec.fingerprint for spec in loaded_otherwise)}) == 15
 
 
 def test_the_secret_is_not_in_the_representation(make_spec):
