@@ -27,7 +27,7 @@ _DECODINGS = 4
 _LONGEST_ARGUMENT = 100  # characters
 _LONGEST_VALUE = 300
 """Characters by which a value is recognised; what follows a longer one goes with it."""
-_PROFILE = r"linkedin[.\u3002]com[.\u3002]?(?::\d{0,5})?[/\\?#][^\s\"'<>]*"
+_PROFILE = r"linkedin[.\u3002]com[.\u3002]?(?::\d*)?[/\\?#][^\s\"'<>]*"
 _IN_NUMBER = r"[\d ()\[\]./_\u00b7\u2010-\u2015\u2022\u2212\u2219\u22c5\u30fb-]"
 """What stands in a phone number: digits, and the dashes, dots and brackets that people write between them."""
 # Linear: no alternative is tried in the middle of what it would match (lookbehinds), or it has a fixed start.
@@ -42,8 +42,8 @@ _SENSITIVE = re.compile(
     re.IGNORECASE,
 )
 _URL = re.compile(
-    r"(?P<origin>(?:\b[a-z][a-z0-9+.-]{0,30}://|\bhttps?:[/\\]{1,3}|(?<![^\s\"'<>(=])//)"
-    r"(?P<host>[^\s\"'<>/?#\\@]*))(?P<rest>[^\s\"'<>]*)",
+    r"(?P<origin>(?:\b[a-z][a-z0-9+.-]{0,30}://|\bhttps?:[/\\]{1,3}|(?<![^\s\"'<>(=\[{,;|])//)"
+    r"(?P<host>[\w.:\[\]-]*))(?P<rest>[^\s\"'<>]*)",
     re.IGNORECASE,
 )
 _PUBLIC_HOST = "docs.cleanlist.ai"
@@ -182,7 +182,7 @@ def _sensitive(line: str) -> Iterator[_Span]:
         rest = match["rest"]
         if "@" in rest:
             yield match.span()  # a password, perhaps with a slash in it
-        elif rest.strip("/") and (match["host"].lower() != _PUBLIC_HOST or "?" in rest):
+        elif rest.strip("/.,;:!)]}") and (match["host"].lower() != _PUBLIC_HOST or "?" in rest):
             yield match.start("rest") + rest.startswith("/"), match.end()
 
 
