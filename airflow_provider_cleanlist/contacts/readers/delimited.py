@@ -6,6 +6,7 @@ import contextlib
 import csv
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from itertools import chain, islice
 
 from airflow_provider_cleanlist.contacts.addresses import parse_linkedin_url
@@ -23,8 +24,10 @@ from airflow_provider_cleanlist.contacts.readers.records import (
     has_value,
     is_count,
     is_second_header,
+    may_be_header,
     names_columns,
     read_head,
+    two_headers,
     words_of_no_row,
 )
 from airflow_provider_cleanlist.contacts.recognition import (
@@ -331,9 +334,16 @@ def sniff_delimiter(
         header_row: Which record is the header, counted from 1, if that is known.
         count_known: Returns how many of some names are known to be those of columns.
     """
-    return max(
-        DELIMITERS, key=lambda delimiter: _plausibility(_sample(head, delimiter), header_row, count_known)
-    )
+    samples = {delimiter: _sample(head, delimiter) for delimiter in DELIMITERS}
+    splits = {delimiter: _split(records, header_row, count_known) for delimiter, records in samples.items()}
+    found = max(DELIMITERS, key=splits.__getitem__)
+    for delimiter, split in splits.items():
+        if header_row is None and delimiter != found and split.position < splits[found].position:
+            cells = samples[delimiter][split.position]
+            is_sure = names_columns(cells, count_known) or (split.most_agree and split.known)
+            if is_sure and may_be_header(cells, count_known):
+                raise two_headers(split.position, splits[found].position)
+    return found
 
 
 def _quotation_mark(head: Sequence[str], delimiter: str, count_known: Callable[[Iterable[str]], int]) -> str:
@@ -353,17 +363,29 @@ def _sample(head: Sequence[str], delimiter: str, *, strict: bool = False) -> lis
     return records
 
 
-def _plausibility(
+@dataclass(frozen=True, slots=True, order=True)
+class _Split:
+    """How a text reads under one delimiter: the greater, the more plausible."""
+
+    most_agree: bool = False
+    known: int = 0
+    agreeing: int = 0
+    width: int = 0
+    position: int = field(default=0, compare=False)
+
+
+def _split(
     records: Sequence[list[str]], header_row: int | None, count_known: Callable[[Iterable[str]], int]
-) -> tuple[int, int, int]:
+) -> _Split:
     candidates = [position for position, record in enumerate(records) if record][:HEADER_WITHIN]
     if header_row is not None:
         candidates = [header_row - 1] if header_row <= len(records) else []
     if not candidates:
-        return (0, 0, 0)
+        return _Split()
     header = next(
         (position for position in candidates if names_columns(records[position], count_known)), candidates[0]
     )
     width = len(records[header])
-    agreeing = sum(len(record) == width for record in records[header:]) if width > 1 else 0
-    return (count_known(records[header]), agreeing, width)
+    rows = list(filter(None, records[header:]))
+    agreeing = sum(len(record) == width for record in rows) if width > 1 else 0
+    return _Split(agreeing * 2 > len(rows), count_known(records[header]), agreeing, width, header)

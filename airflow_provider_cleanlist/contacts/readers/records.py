@@ -385,28 +385,41 @@ def better_header(
     return position
 
 
+def may_be_header(cells: Sequence[str], count_known: Callable[[Iterable[str]], int]) -> bool:
+    """Return whether a record above the one that was found may be the header as well.
+
+    What else stands above a header repeats the names of groups, introduces a list (``Sorted by: Company``), or names no
+    column.
+    """
+    texts = filled(cells)
+    if len(set(texts)) < len(texts) or any(_INTRODUCED.search(text) or is_value(text) for text in texts):
+        return False
+    return count_known(texts) > 0
+
+
+def two_headers(first: int, second: int) -> MalformedFileError:
+    """Return the error for two records of which each may be the header: by the choice, rows become other people.
+
+    Somebody may have typed names of columns into a form.
+
+    Args:
+        first: The number of the first record.
+        second: The number of the other one.
+    """
+    return MalformedFileError(
+        f"Rows {first + 1} and {second + 1} of the file both name columns. Give the one that is the header: "
+        f"header_row={first + 1}, or header_row={second + 1}, which leaves out what is above it."
+    )
+
+
 def _check_gives_way(
     above: tuple[int, list[str]],
     below: tuple[int, list[str]],
     count_known: Callable[[Iterable[str]], int],
 ) -> None:
-    """Refuse two records of which each may be the header: the rows below would become other people by the choice.
-
-    Somebody may have typed names of columns into a form. What stands above a header has fewer cells, repeats the names
-    of groups, introduces a list (``Sorted by: Company``), or names no column.
-    """
-    texts = filled(above[1])
-    if (
-        len(texts) < len(filled(below[1]))
-        or len(set(texts)) < len(texts)
-        or any(_INTRODUCED.search(text) or is_value(text) for text in texts)
-        or not count_known(texts)
-    ):
-        return
-    raise MalformedFileError(
-        f"Rows {above[0] + 1} and {below[0] + 1} of the file both name columns. Give the one that is the header: "
-        f"header_row={above[0] + 1}, or header_row={below[0] + 1}, which leaves out what is above it."
-    )
+    """Refuse two records of which each may be the header. What stands above one has fewer cells, for the most part."""
+    if len(filled(above[1])) >= len(filled(below[1])) and may_be_header(above[1], count_known):
+        raise two_headers(above[0], below[0])
 
 
 def _contradicts(header: Sequence[str], cells: Sequence[str]) -> bool:

@@ -447,6 +447,33 @@ def test_a_row_farther_down_may_be_the_header_as_well():
         table_of(text)
 
 
+@pytest.mark.parametrize("header", ["First Name,Last Name,Company,Comment", "Full Name,Company,Q1,Comment"])
+@pytest.mark.parametrize("delimiter", [";", "|", "\t"])
+@pytest.mark.parametrize("above", [0, 2])
+@pytest.mark.parametrize("rows_like_it", [0, 1, 30])
+def test_a_row_that_names_columns_by_another_delimiter_is_no_header(header, delimiter, above, rows_like_it):
+    """What somebody types into the first field of a form needs no quotation marks if it holds other delimiters."""
+    names = ["First Name", "Last Name", "Company", "LinkedIn URL", "Email", "Website"]
+    others = "Ada,Park,Thistle,x\n"
+    like_it = f"{delimiter.join('abcdef')},x,y,z\n"
+    text = f"{header}\n{others * above}{delimiter.join(names)},x,y,z\n{like_it * rows_like_it}{others * 3}"
+    if rows_like_it > 1:
+        with pytest.raises(
+            MalformedFileError, match=rf"^Rows 1 and {above + 2} of the file both name columns"
+        ):
+            table_of(text)
+    else:  # most rows agree on one delimiter
+        assert list(table_of(text).columns) == header.split(",")
+    assert list(table_of(text, header_row=1).columns) == header.split(",")
+
+
+def test_delimiters_in_the_text_of_rows_change_nothing():
+    text = "Last Name;Company (City, Country);Email\n" + "Roe, Ada;Larch (Oslo, Norway);a\n" * 3
+    assert table_of(text).delimiter == ";"
+    text = "First Name,Last Name,Company,Notes\n" + "Ada,Roe,Larch,a;b;c;d\n" * 3
+    assert table_of(text).delimiter == ","
+
+
 @pytest.mark.parametrize(
     "above",
     [
