@@ -198,7 +198,11 @@ class EnrichmentResultsToWarehouseOperator(WarehouseLoadOperator):
                 WorkflowLink.remember(context, workflow_id)
             spec = self._spec(context, hook.settings.hash_secret, has_persons=ledger is not None)
             # whom an attempt has left out, the next one reads again, and so all
-            reads = uuid4().hex if self.on_unfinished == "skip" else f"{reader.digest} {ledger is not None}"
+            reads = (
+                uuid4().hex
+                if self.on_unfinished == "skip"
+                else f"{reader.digest} {ledger and ledger.location}"
+            )
             spec = replace(spec, reads=reads)
             with self._open_warehouse() as engine:
                 result = self._load_once(context, engine, spec, reader, ledger)

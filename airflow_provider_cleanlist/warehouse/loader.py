@@ -137,6 +137,7 @@ def _load(
     utc_now = pacing.utc_now
     tables.check_names(engine, spec)
     target = tables.columns_of(engine, spec.table)
+    spec = spec.into(target)
     plan = plan_target(spec, RowMaker(spec, target=target).fields, target)
     if target is not None:
         check_writable(engine, spec, plan)

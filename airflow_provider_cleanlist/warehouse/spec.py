@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import lru_cache
 from typing import Any, Literal, get_args
@@ -256,6 +256,16 @@ class LoadSpec:
     def registry(self) -> TableName:
         """The table that records the loads in flight in a staging schema."""
         return TableName("_cleanlist_loads", self.staging_schema or self.table.schema)
+
+    def into(self, columns: Iterable[str] | None) -> LoadSpec:
+        """Return the load into a target as it is found: by its columns, ``ignore`` decides what goes into ``_extra``.
+
+        Args:
+            columns: The target's columns; None if it does not exist.
+        """
+        if self.schema_evolution != "ignore":
+            return self
+        return replace(self, reads=repr((self.reads, None if columns is None else sorted(columns))))
 
     @property
     def fingerprint(self) -> str:

@@ -60,6 +60,7 @@ def is_resumable(engine: Engine, spec: LoadSpec, now: datetime) -> bool:
     tables.check_owners(engine, spec.registry, spec.stage)
     if tables.columns_of(engine, spec.registry) is None:
         return False
+    spec = spec.into(tables.columns_of(engine, spec.table))
     return decide_resume(Stage(engine, spec).read_record(), spec, now) == "resume"
 
 

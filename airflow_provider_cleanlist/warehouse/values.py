@@ -30,6 +30,7 @@ _Convert = Callable[[Sequence[Any]], Sequence[Any]]
 
 _NOT_JSON = re.compile("NaN|Infinity")
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+_BLANK = re.compile("[\\s\x00\ud800-\udfff]*")
 _INTEGER = re.compile(r"[+-]?[0-9]+(?:\.0*)?")
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _TRUE, _FALSE = frozenset({"true", "t", "yes", "y", "1"}), frozenset({"false", "f", "no", "n", "0"})
@@ -154,6 +155,11 @@ def _unchanged(value: Any) -> Any:
     return value
 
 
+def _is_blank(value: Any) -> bool:
+    """Return whether a value of the key identifies nothing: its records would become one."""
+    return isinstance(value, str) and _BLANK.fullmatch(value) is not None
+
+
 def _no_values(record: Mapping[str, Any]) -> tuple[Any, ...]:
     raise KeyError
 
@@ -224,7 +230,10 @@ class RowMaker:
             yield self._rows(records[before : before + size], page, before)
 
     def _rows(self, records: Sequence[Mapping[str, Any]], page: int, before: int) -> list[Row]:
-        values = self._values(records)
+        values = list(self._values(records))
+        for raw in {self._spec.id_field, *self._spec.key_fields}.intersection(self.fields):
+            place = self.fields.index(raw)
+            values[place] = [None if _is_blank(value) else value for value in values[place]]
         try:
             self._check_ids(values[self.fields.index(self._spec.id_field)])
             converted = [convert(column) for convert, column in zip(self._converters, values, strict=True)]
@@ -299,9 +308,8 @@ class RowMaker:
         return lambda values: self._typed(values, column)
 
     def _check_ids(self, ids: Sequence[Any]) -> None:
-        for none in (None, ""):
-            if none in ids:
-                raise _UnfitValueError(ids.index(none) + 1, f"the record has no {self._spec.id_field}.")
+        if None in ids:
+            raise _UnfitValueError(ids.index(None) + 1, f"the record has no {self._spec.id_field}.")
 
     def _texts(self, values: Sequence[Any]) -> Sequence[str | None]:
         return values if _are_storable_texts(values) else [self._text(value) for value in values]

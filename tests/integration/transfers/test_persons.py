@@ -411,3 +411,21 @@ def test_a_load_that_failed_resumes_with_the_same_persons(
     (count,) = connection.execute("SELECT COUNT(*) FROM cleanlist_source_rows").fetchone()
     connection.close()
     assert count == len(rows(sqlite_warehouse, "source_rows")) == 20
+
+
+def test_what_was_staged_with_another_ledger_is_read_again(
+    tasks: Tasks,
+    ledger: Path,
+    sqlite_warehouse: sa.engine.Engine,
+    tmp_path: Path,
+    set_connection: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    set_connection("other", conn_type="sqlite", host=str(tmp_path / "other.db"))
+    given = tasks.enrich(people(6))
+    with monkeypatch.context() as patch:
+        patch.setattr(loader, "_publish", lambda *_, **__: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            tasks.load(**given, ledger_conn_id="other")
+    assert tasks.load(**given)["persons_unknown"] == 0
+    assert {row["task_id"]: row[PERSON] for row in rows(sqlite_warehouse)} == tasks.persons()

@@ -406,6 +406,47 @@ def test_a_published_load_only_cleans_up(engine, make_spec, paged, monkeypatch, 
     assert tables_in(engine) == {"leads", "_cleanlist_loads"}
 
 
+@pytest.mark.parametrize("mode", ["merge", "append", "replace"])
+def test_leads_without_a_key_do_not_become_one(engine, make_spec, paged, mode):
+    spec = make_spec(key=("email",), mode=mode)
+    leads = [lead(1, email="a"), lead(2, email=""), lead(3, email=" "), lead(4, email="")]
+    with pytest.raises(LoadDataError, match="3 of 4 rows have no value in email"):
+        load(engine, spec, paged([leads]))
+    assert "leads" not in tables_in(engine)
+
+
+def test_ignored_fields_are_read_again_once_the_target_has_a_column_for_them(
+    engine, make_spec, paged, rows_of
+):
+    key = ("lead_id",)
+    load(engine, make_spec(load_id="before", key=key, schema_evolution="ignore"), paged([[lead(9)]]))
+    pages = [[lead(1, score="11")], [lead(2, score="22")], [lead(3, score="33")]]
+    ignoring = make_spec(key=key, schema_evolution="ignore")
+    with pytest.raises(ConnectionError):
+        load(engine, ignoring, paged(pages, fails_before=2), batch_rows=1)
+    both = [lead(1, score="11"), lead(2, score="22")]
+    load(engine, make_spec(list_id="M", load_id="other", key=key), paged([both]))
+    load(engine, ignoring, paged(pages), batch_rows=1)
+    assert {found["lead_id"]: found.get("score") for found in rows_of()} == {
+        "lead-1": "11",
+        "lead-2": "22",
+        "lead-3": "33",
+        "lead-9": None,
+    }
+
+
+def test_a_resumed_load_whose_columns_were_renamed_keeps_what_was_staged(engine, make_spec, paged, rows_of):
+    pages = [[lead(n, score=str(n))] for n in (1, 2, 3)]
+    for name, fails_before in (("points", 2), ("rank", None)):
+        columns = {"lead_id": "lead_id", "score": name}
+        spec = make_spec(columns=columns, column_types={name: "integer"})
+        try:
+            load(engine, spec, paged(pages, fails_before=fails_before), batch_rows=1)
+        except ConnectionError:
+            assert name == "points"
+    assert [found["rank"] for found in rows_of()] == [1, 2, 3]
+
+
 def test_a_published_load_that_is_wanted_otherwise_is_done_again(
     engine, make_spec, paged, monkeypatch, rows_of
 ):

@@ -194,10 +194,25 @@ def test_clean_text_is_storable_and_loses_nothing_else(text):
     assert cleaned == "".join(c for c in text if c != "\x00" and not "\ud800" <= c <= "\udfff")
 
 
-@pytest.mark.parametrize("record", [{}, {"lead_id": None}, {"lead_id": ""}])
+@pytest.mark.parametrize(
+    "record", [{}, *({"lead_id": no_id} for no_id in (None, "", " ", "\x00", "\ud800\n"))]
+)
 def test_a_record_without_id_is_named_by_page_and_row(make_spec, record):
     with pytest.raises(LoadDataError, match="Page 4, row 2: the record has no lead_id"):
         rows_of(RowMaker(make_spec()), [{"lead_id": "a"}, record], page=4)
+
+
+@pytest.mark.parametrize("email", ["", " \n", "\x00", None])
+def test_a_blank_text_is_no_value_of_the_key(make_spec, email):
+    hashed = {"hash_columns": ["email"], "hash_secret": "s"}
+    records = [{"lead_id": "a", "email": email, "title": ""}, {"lead_id": "b", "email": "x", "title": "t"}]
+    for arguments in ({}, hashed):
+        maker = RowMaker(make_spec(key=("email",), **arguments))
+        place = maker.fields.index("email") + 2
+        blank, other = rows_of(maker, records, page=1)
+        assert blank[place] is None
+        assert other[place] is not None
+        assert blank[maker.fields.index("title") + 2] == ""  # as it came
 
 
 @pytest.mark.parametrize(
