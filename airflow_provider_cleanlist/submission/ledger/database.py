@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 import sqlalchemy as sa
 
 from airflow_provider_cleanlist.client.enrichment import EnrichmentType
-from airflow_provider_cleanlist.client.results import WorkflowEnd
+from airflow_provider_cleanlist.client.results import WorkflowEnd, WorkflowState
 from airflow_provider_cleanlist.exceptions import CleanlistConfigurationError
 from airflow_provider_cleanlist.submission.credits import workflow_credits
 from airflow_provider_cleanlist.submission.errors import JournalConfigurationError, JournalUnavailableError
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_COMPLETED = WorkflowState.COMPLETED.value
 RETRY_PAUSES = (0.5, 2.0, 5.0)
 """Seconds between attempts at a transaction that failed for a reason that may pass."""
 ROWS_AT_ONCE = 500
@@ -265,7 +266,7 @@ class LedgerDatabase:
     # How workflows ended
 
     def record_ends(self, ends: Sequence[WorkflowEnd], now: float) -> int:
-        """Record how workflows ended and what they cost; the first record of an end stays.
+        """Record how workflows ended and what they cost; the first record of an end stays, unless it is a failure.
 
         A later record of the same end adds counts that the first one did not have.
 
@@ -297,7 +298,10 @@ class LedgerDatabase:
             .where(
                 columns.workflow_id.in_(list(by_id)),
                 sa.or_(
-                    columns.ended_at.is_(None), columns.emails_found.is_(None), columns.phones_found.is_(None)
+                    columns.ended_at.is_(None),
+                    columns.emails_found.is_(None),
+                    columns.phones_found.is_(None),
+                    columns.workflow_status != _COMPLETED,
                 ),
             )
             .order_by(columns.batch_id)
@@ -307,11 +311,12 @@ class LedgerDatabase:
 
     def _record_end(self, connection: Connection, row: Any, end: WorkflowEnd, now: float) -> int:
         """Record the end of a batch's workflow; return 1 if that changed the batch, else 0."""
-        batches = self.tables.batches
-        status = end.status[:50]
-        emails = _possible(end.emails_found, row.contacts) if row.emails_found is None else row.emails_found
-        phones = _possible(end.phones_found, row.contacts) if row.phones_found is None else row.phones_found
-        counts = {
+        batches, status = self.tables.batches, end.status[:50]
+        is_corrected = row.ended_at is not None and status == _COMPLETED != row.workflow_status
+        emails, phones = (None, None) if is_corrected else (row.emails_found, row.phones_found)
+        emails = _possible(end.emails_found, row.contacts) if emails is None else emails
+        phones = _possible(end.phones_found, row.contacts) if phones is None else phones
+        values: dict[str, Any] = {
             "emails_found": emails,
             "phones_found": phones,
             "credits_spent": workflow_credits(
@@ -319,13 +324,12 @@ class LedgerDatabase:
                 replace(end, emails_found=emails, phones_found=phones),
             ),
         }
-        is_as_read: Any
-        if row.ended_at is None:
-            is_as_read = batches.c.ended_at.is_(None)
-            values = {"ended_at": moment(now), "workflow_status": status, **counts}
-        elif row.workflow_status == status and (emails, phones) != (row.emails_found, row.phones_found):
-            is_as_read, values = batches.c.workflow_status == status, counts
-        else:
+        is_as_read = batches.c.ended_at.is_(None)
+        if row.ended_at is not None:
+            is_as_read = batches.c.workflow_status == row.workflow_status
+        if row.ended_at is None or is_corrected:
+            values |= {"ended_at": moment(now), "workflow_status": status}
+        elif row.workflow_status != status or (emails, phones) == (row.emails_found, row.phones_found):
             return 0
         update = batches.update().where(batches.c.batch_id == row.batch_id, is_as_read).values(values)
         return int(connection.execute(update).rowcount)

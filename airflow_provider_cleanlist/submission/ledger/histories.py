@@ -136,6 +136,8 @@ class LedgerHistories:
             batches.c.submitted_at,
             batches.c.changed_at,
             batches.c.workflow_status,
+            batches.c.emails_found,
+            batches.c.phones_found,
             batches.c.note,
             batches.c.decision,
         )
@@ -184,6 +186,7 @@ class LedgerHistories:
             changed_at=row.changed_at,
             has_failed=status is not None
             and workflow_state(status) is WorkflowState.FAILED
+            and (row.emails_found is not None or row.phones_found is not None)  # not the error of a gateway
             and row.note != SETTLED_BY_WEBHOOK,  # whoever has the address can name any failed workflow
             is_of_other_token=is_this_task and not is_here,
             decision=read_decision(row.decision),

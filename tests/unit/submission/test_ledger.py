@@ -346,9 +346,18 @@ class TestWindow:
     def test_a_workflow_that_failed_counts_as_nothing(self, ledger: Ledger, status: str) -> None:
         journal = ledger.journal()
         journal.accept(begun(journal, [A]), "wf", [], START)
-        ledger.database.record_ends([WorkflowEnd("wf", status, None, None)], START)
+        ledger.database.record_ends([WorkflowEnd("wf", status, 0, 0)], START)
         assert bought(ledger, [A], 1) == [set()]
         assert ledger.journal().histories([A]) == [ContactHistory(submitted_here=frozenset({FULL}))]
+
+    def test_a_failure_without_counts_may_be_the_error_of_a_gateway(self, ledger: Ledger) -> None:
+        """``{"status": "error", "message": "upstream temporarily unavailable"}``: what was submitted stays bought."""
+        journal = ledger.journal()
+        journal.accept(begun(journal, [A]), "wf", [], START)
+        ledger.database.record_ends([WorkflowEnd("wf", "failed", None, None)], START)
+        assert bought(ledger, [A], 1) == [{FULL}]
+        ledger.database.record_ends([WorkflowEnd("wf", "failed", 0, 0)], START)
+        assert bought(ledger, [A], 1) == [set()]
 
     def test_another_organisation_is_another_world(self, ledger: Ledger) -> None:
         begun(ledger.journal("one", organisation="other"), [A])
@@ -425,6 +434,22 @@ class TestEnds:
         row = "SELECT emails_found, phones_found, credits_spent FROM cleanlist_batches ORDER BY workflow_id"
         assert ledger.query(row) == [(1, 1, 11), (2, None, None)]
 
+    @pytest.mark.parametrize("counts", [(None, None), (0, 0), (1, None)])
+    def test_a_failure_is_corrected_by_a_later_completion_and_never_the_other_way(
+        self, ledger: Ledger, counts: tuple[int | None, int | None]
+    ) -> None:
+        query = "SELECT workflow_status, emails_found, phones_found, credits_spent FROM cleanlist_batches"
+        journal = ledger.journal()
+        journal.accept(begun(journal, [A, B]), "wf", [], START)
+        assert ledger.database.record_ends([WorkflowEnd("wf", "failed", *counts)], START) == 1
+        completed = WorkflowEnd("wf", "completed", 2, 1)
+        assert ledger.database.record_ends([completed], START + 60) == 1
+        assert ledger.query(query) == [("completed", 2, 1, 12)]
+        for end in (WorkflowEnd("wf", "failed", 0, 0), completed):
+            assert ledger.database.record_ends([end], START + 120) == 0
+        assert ledger.query(query) == [("completed", 2, 1, 12)]
+        assert bought(ledger, [A], 1) == [{FULL}]
+
     def test_there_may_be_none(self, ledger: Ledger) -> None:
         assert ledger.database.record_ends([], START) == 0
 
@@ -438,7 +463,7 @@ def test_a_failure_counts_if_cleanlist_itself_named_the_workflow(ledger: Ledger,
         first.settle(first.lose(batch, "504", START), "wf", START)
     else:
         first.accept(batch, "wf", [], START)
-    ledger.database.record_ends([WorkflowEnd("wf", "failed", None, None)], START)
+    ledger.database.record_ends([WorkflowEnd("wf", "failed", 0, 0)], START)
     (history,) = ledger.journal("two", window=timedelta(days=1)).histories([A])
     assert history.bought == ({FULL} if is_settled else frozenset())
 
