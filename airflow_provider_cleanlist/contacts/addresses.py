@@ -47,6 +47,7 @@ _LINKEDIN = re.compile(
     re.IGNORECASE,
 )
 _SHORT_LINK = re.compile(r"(?:https?:)?/*(?:www\.)?lnkd\.in/([A-Za-z0-9_-]+)/?(?:[?#].*)?", re.IGNORECASE)
+_BEFORE_NAME = re.compile(r"in|https?:|(?:[a-z0-9-]+\.)*linkedin\.(?:com|cn)", re.IGNORECASE)
 _BARE_PROFILE = re.compile(r"/?in/[^/?#\s]+/?")
 _SLUG = re.compile(r"(?:[A-Za-z0-9_.~&'+-]|[^\x00-\xa0])++")
 _MEMBER_ID = re.compile(r"AC[A-Za-z]AA[A-Za-z0-9_-]{12,}")
@@ -55,9 +56,11 @@ _LANGUAGE = re.compile(r"[a-z]{2}(?:[-_][a-z]{2})?")
 _MEMBER_PAGES = frozenset(
     {"sales/lead", "sales/people", "sales/profile", "talent/profile", "recruiter/profile"}
 )
-_PLACEHOLDERS = frozenset(
-    ["me", "n-a", "na", "nan", "none", "not-available", "null", "unavailable", "undefined", "unknown"]
-)
+_PLACEHOLDER_WORDS = """
+    0 edit false headless hidden in me n-a n.a. na nan nil no-profile none not-available not-found null private true
+    pub unavailable undefined unknown username your-name yourname yourprofile
+"""
+_PLACEHOLDERS = frozenset(_PLACEHOLDER_WORDS.split())
 """What tools write as the name of a profile that they do not know; ``/in/me`` is whoever opens it."""
 
 _BEFORE_PROFILE = frozenset({"comm", "incareer", "m", "mwlite"})
@@ -108,7 +111,7 @@ def _parse_url(text: str) -> LinkedInUrl | None:
     if _BARE_PROFILE.fullmatch(text):
         return _profile(text.strip("/").removeprefix("in/"))
     if short := _SHORT_LINK.fullmatch(text):
-        return LinkedInUrl(text, f"lnkd.in/{short[1]}")
+        return None if short[1].lower() in _PLACEHOLDERS else LinkedInUrl(text, f"lnkd.in/{short[1]}")
     match = _LINKEDIN.match(text)
     if match is None:
         return None
@@ -118,21 +121,34 @@ def _parse_url(text: str) -> LinkedInUrl | None:
     if segments[:2] == ["profile", "in"]:
         del segments[:1]
     if segments[:1] and segments[0].lower() == "in":
-        is_placeholder = [segment.lower() for segment in segments[1:3]] == ["n", "a"]
-        return _profile(segments[1]) if len(segments) > 1 and not is_placeholder else None
+        return _named_profile(segments[1:])
     return _other_person_url(text, segments)
+
+
+def _named_profile(segments: list[str]) -> LinkedInUrl | None:
+    """Return the profile that the parts behind ``/in/`` name.
+
+    A form or formula may have put one address before another (``/in/www.linkedin.com/in/ada-roe``). Where a language
+    stands in the place of the name (``/in/en/ada-roe``), nobody is named: all such rows would be one person.
+    """
+    while len(segments) > 1 and _BEFORE_NAME.fullmatch(segments[0]):
+        del segments[:1]
+    lower = [segment.lower() for segment in segments[:2]]
+    if not segments or lower == ["n", "a"]:
+        return None
+    return _profile(segments[0]) if len(lower) == 1 or not _LANGUAGE.fullmatch(lower[0]) else None
 
 
 def _profile(segment: str) -> LinkedInUrl | None:
     if _PLAIN_SLUG.fullmatch(segment):
         return None if segment in _PLACEHOLDERS else LinkedInUrl(_PROFILE + segment, f"in/{segment}")
-    slug = _unquote(segment).partition(",")[0]  # what follows a comma is the search it was found by
+    slug = _unquote(segment.partition(",")[0])  # what follows a comma is the search it was found by
     slug = normal_form("NFC", slug.strip(EDGES).rstrip("."))  # the end of a sentence
     if not _SLUG.fullmatch(slug) or HIDDEN.search(slug) or not slug.strip("-_.~&'+"):
         return None
     if not _MEMBER_ID.fullmatch(slug):  # a member id, unlike a chosen name, is case-sensitive
         slug = normal_form("NFC", slug.lower())
-    if slug in _PLACEHOLDERS:
+    if slug in _PLACEHOLDERS or _BEFORE_NAME.fullmatch(slug):
         return None
     return LinkedInUrl(_PROFILE + quote(slug, safe="-_.~"), f"in/{slug}")
 
@@ -141,12 +157,15 @@ def _other_person_url(text: str, segments: list[str]) -> LinkedInUrl | None:
     decoded = [_unquote(segment).strip(EDGES).rstrip(".") for segment in segments]  # the end of a sentence
     match [normal_form("NFC", part.lower()) for part in decoded]:
         case ["pub", first, *rest] if first not in ("", "dir"):  # /pub/dir/ is a search by name, not a person
+            if first.strip(",") in _PLACEHOLDERS or not any(map(str.isalnum, first)):
+                return None
             if len(rest) == _NUMBERS_IN_PUB + 1 and _LANGUAGE.fullmatch(rest[-1]):
                 del rest[-1]
             return LinkedInUrl(text, "/".join(["pub", first, *rest]))
         case [area, page, _, *_] if f"{area}/{page}" in _MEMBER_PAGES:
             member_id = decoded[2].split(",")[0]  # what follows is the search it was found by
-            return LinkedInUrl(text, f"{area}/{member_id}")
+            if member_id.strip(EDGES) and member_id.lower() not in _PLACEHOLDERS:
+                return LinkedInUrl(text, f"{area}/{member_id}")
     return None
 
 

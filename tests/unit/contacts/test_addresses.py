@@ -168,11 +168,45 @@ def test_a_member_id_may_carry_the_search_it_was_found_by():
         "nan",
         "unknown",
         "null?x=1",
+        "nil",
+        "false",
+        "0",
+        "private",
+        "headless",
+        "username",
+        "no-profile",
+        "in",
+        "in/in",
+        "pub/x",
+        "www.linkedin.com",
+        "en/mara-okafor",
+        "de_DE/mara",
+        "mara-okafor%2C-cpa-45b18a12",
     ],
 )
 def test_a_placeholder_is_nobody(name):
     assert parse_linkedin_url(f"https://www.linkedin.com/in/{name}") is None
     assert parse_linkedin_url(f"in/{name}") is None
+
+
+@pytest.mark.parametrize("placeholder", ["undefined", "null", "nan", "None", "%20", "%2C", ",NAME_SEARCH,x"])
+@pytest.mark.parametrize(
+    "page", ["sales/lead", "sales/people", "talent/profile", "recruiter/profile", "pub", "linkedin.com/in"]
+)
+def test_a_placeholder_is_nobody_on_every_page(page, placeholder):
+    if (page, placeholder) != ("pub", ",NAME_SEARCH,x"):  # only Sales Navigator writes searches
+        assert parse_linkedin_url(f"https://www.linkedin.com/{page}/{placeholder}") is None
+    assert parse_linkedin_url(f"https://lnkd.in/{placeholder.strip('%,')}") is None or placeholder[0] in "%,"
+
+
+@pytest.mark.parametrize(
+    "before", ["www.linkedin.com/in/", "linkedin.com/in/", "de.linkedin.com/in/", "in/", "in/in/"]
+)
+def test_an_address_before_another_is_not_the_name(before):
+    """As forms and formulas make it that put ``https://www.linkedin.com/in/`` before whatever is there."""
+    found = parse_linkedin_url(f"https://www.linkedin.com/in/{before}mara-okafor/en")
+    assert found is not None
+    assert found.identity == "in/mara-okafor"
 
 
 @pytest.mark.parametrize("name", ["null-okafor", "me-and-mara", "nonetta", "comm", "n", "a/n"])
