@@ -60,6 +60,7 @@ def error_info(request: Request, response: Response, secrets: Sequence[str] = ()
         request_id=redactor.identifier(newer.get("request_id")),
         field_errors=tuple(_field_errors(body, redactor)),
         hint=_host_hint(request, response, isinstance(body, dict)),
+        is_foreign=response.status != 429 and not is_refusal(response),
     )
 
 

@@ -40,6 +40,7 @@ class ErrorInfo:
         hint: What to do about it.
         connection: Which connection and host the request went to, where that may be the mistake; else empty.
         decision: What a user has to decide, as one short line above an unknown outcome; else empty.
+        is_foreign: Whether something in between may have answered instead of the API, such as a page to sign in on.
     """
 
     operation: str
@@ -53,6 +54,7 @@ class ErrorInfo:
     hint: str | None = None
     connection: str = ""
     decision: str = ""
+    is_foreign: bool = False
 
     def __str__(self) -> str:
         """Say what failed, how, and what to do about it."""

@@ -369,6 +369,8 @@ def new_session() -> requests.Session:
     session.headers["User-Agent"] = f"airflow-provider-cleanlist/{__version__}"
     session.headers["Accept"] = "application/json"
     session.headers["Accept-Encoding"] = ACCEPTED_ENCODING
+    # what a cache on the way keeps by address alone may be another key's: its organisation, its list
+    session.headers["Cache-Control"] = "no-cache, no-store"
     watch_connections(session)
     return session
 

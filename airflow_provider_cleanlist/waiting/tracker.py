@@ -300,11 +300,13 @@ class WorkflowTracker:
         workflow = self._checked(workflow_id, now)
         if workflow.outcome is not None or isinstance(error, errors.RateLimitedError):
             return
-        if isinstance(error, errors.NotFoundError):
+        is_foreign = isinstance(error, errors.ApiError) and error.info.is_foreign
+        if isinstance(error, errors.NotFoundError) and not is_foreign:
             if now >= workflow.submitted_at + NOT_FOUND_GRACE_SECONDS:
                 self._end(workflow, WorkflowOutcome.NOT_FOUND)
             return
-        if isinstance(error, errors.ServerError | errors.TransportError | errors.UnexpectedResponseError):
+        temporary = (errors.ServerError, errors.TransportError, errors.UnexpectedResponseError)
+        if is_foreign or isinstance(error, temporary):
             workflow.errors_in_a_row += 1
             if workflow.errors_in_a_row <= TOLERATED_ERRORS:
                 return

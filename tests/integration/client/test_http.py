@@ -39,6 +39,7 @@ def test_a_request_carries_the_key_and_says_who_asks(serve: Any, connect: Any, k
     assert request.line == "GET /api/v2/whoami HTTP/1.1"
     assert request.header("Authorization") == f"Bearer {key}"
     assert request.header("Accept") == "application/json"
+    assert request.header("Cache-Control") == "no-cache, no-store"
     assert (request.header("User-Agent") or "").startswith("airflow-provider-cleanlist/")
     assert request.header("Content-Length") is None
     assert request.header("Content-Type") is None

@@ -452,3 +452,21 @@ class TestPageCursors:
         with pytest.raises(errors.UnexpectedResponseError, match="too many pages"):
             cursors.after(self.page("one more"))
         assert all(len(seen) == 16 for seen in cursors._seen)
+
+
+@pytest.mark.parametrize(
+    ("response", "is_foreign"),
+    [
+        (answer(401, {"detail": "Invalid API key"}), False),
+        (newer(403), False),
+        (answer(302, b""), True),
+        (answer(401, b"<html>sign in</html>"), True),
+        (answer(403, {"status": 403, "message": "blocked"}), True),
+        (answer(404, b"<html>no such page</html>"), True),
+        (answer(405, {"detail": "Method Not Allowed"}), True),
+    ],
+)
+def test_what_the_api_itself_may_have_said_is_told_from_pages_in_between(response, is_foreign):
+    outcome = interpret(GET, response)
+    assert isinstance(outcome, protocol.Fail)
+    assert outcome.error.info.is_foreign is is_foreign

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 import pytest
@@ -465,6 +465,18 @@ class TestErrors:
         tracker = tracker_of(["a"])
         tracker.on_error("a", kind(error_info("a", 401)), T0)
         assert tracker.next_step(T0) is WaitStatus.BROKEN
+
+    @pytest.mark.parametrize("kind", [*PERMANENT, errors.NotFoundError])
+    def test_a_page_of_something_in_between_is_tolerated_like_a_failing_server(
+        self, kind: type[errors.ApiError]
+    ):
+        tracker = tracker_of(["a"])
+        info = replace(error_info("a", 403), is_foreign=True)
+        for attempt in range(TOLERATED_ERRORS):
+            tracker.on_error("a", kind(info), T0 + 1000 + 10 * attempt)
+            assert not isinstance(tracker.next_step(T0 + 1000 + 10 * attempt), WaitStatus)
+        tracker.on_error("a", kind(info), T0 + 2000)
+        assert tracker.next_step(T0 + 2000) is WaitStatus.BROKEN
 
     @given(st.floats(min_value=0.0, max_value=NOT_FOUND_GRACE_SECONDS - 0.1))
     def test_a_workflow_may_be_unknown_at_first(self, age: float):
