@@ -436,7 +436,7 @@ class LedgerDatabase:
             yield from self._source_rows_since(source, since)
 
     def _sources_read(self, workflow_ids: Sequence[str], dag_id: str, run_id: str) -> dict[str, datetime]:
-        """Return when the first map index of each source's task began its last attempt."""
+        """Return when the first map index of each source's task began its first attempt."""
         attempts, batches = self.tables.attempts, self.tables.batches
         conditions: list[Any] = [sa.and_(attempts.c.dag_id == dag_id, attempts.c.run_id == run_id)]
         for part in chunks(workflow_ids, ROWS_AT_ONCE):

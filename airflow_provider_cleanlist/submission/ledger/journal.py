@@ -242,16 +242,19 @@ class LedgerJournal:
         attempts = self._tables.attempts
         self._reading_since = self.database.next_moment(connection, self.organisation, self._clock())
         self._check_organisation(connection)
+        now = sa.literal(self._reading_since, attempts.c.opened_at.type)
+        # what earlier attempts have read is the run's, too; a host whose clock is ahead may have registered the first
+        first = sa.case((attempts.c.opened_at < now, attempts.c.opened_at), else_=now)
         values = {
             **self.task.columns(self.organisation),
             "try_number": self._try_number,
             "owner": self._owner,
-            "opened_at": self._reading_since,
         }
-        if not connection.execute(attempts.update().where(self.task.owns(attempts)).values(values)).rowcount:
+        is_own = self.task.owns(attempts)
+        if not connection.execute(attempts.update().where(is_own).values(**values, opened_at=first)).rowcount:
             if self._must_know:
                 raise not_known_here(self._try_number, "the ledger")
-            connection.execute(attempts.insert().values(values))
+            connection.execute(attempts.insert().values(**values, opened_at=self._reading_since))
 
     def _check_organisation(self, connection: Connection) -> None:
         batches = self._tables.batches

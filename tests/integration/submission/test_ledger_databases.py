@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -28,6 +29,7 @@ from airflow_provider_cleanlist.submission.ledger import tables as tables_module
 from airflow_provider_cleanlist.submission.ledger.database import RETRY_PAUSES, LedgerDatabase
 from airflow_provider_cleanlist.submission.ledger.journal import LedgerJournal
 from airflow_provider_cleanlist.submission.ledger.tables import LedgerLockedError
+from airflow_provider_cleanlist.submission.ledger.tasks import register_first_attempt
 
 pytestmark = pytest.mark.integration
 
@@ -421,6 +423,22 @@ class TestContactsOfBatch:
         found = server.query("SELECT source_id, person FROM cleanlist_source_rows ORDER BY source_id")
         assert found == [("corrected", now.hex()), ("emptied", "")]
         assert {row.person for row in later.database.source_rows_read([], "d", "tuesday")} == {now.hex(), ""}
+
+    @pytest.mark.parametrize(
+        "ahead", [0.0, 86_400.0], ids=["clocks agree", "the first host's clock was ahead"]
+    )
+    def test_what_every_attempt_of_a_run_has_read_is_the_runs(
+        self, server: Any, identities: Make, ahead: float
+    ) -> None:
+        before, now = identities(2)
+        database = server.open()
+        server.journal(database, run="monday").keep_source_rows([("not read", before), ("corrected", before)])
+        task = server.journal(database, run="monday").task
+        register_first_attempt(database, replace(task, run_id="tuesday"), time.time() + ahead)
+        server.journal(database, run="tuesday", try_number=1).keep_source_rows([("corrected", now)])
+        server.journal(database, run="tuesday", try_number=2).keep_source_rows([("new", now)])
+        found = [row[1:3] for row in database.source_rows_read([], "d", "tuesday")]
+        assert sorted(found) == [("corrected", now.hex()), ("new", now.hex())]
 
     def test_who_starts_to_read_later_counts_whoever_has_opened_the_journal_later(
         self, server: Any, identities: Make

@@ -530,6 +530,17 @@ class TestResults:
         assert read([], "r1") == read(["wf"], "elsewhere") == [later[0], ("d/t", "2", B.hex()), later[1]]
         assert read([], "elsewhere") == read(["other"], "elsewhere") == []
 
+    def test_what_an_earlier_attempt_of_a_run_has_read_is_the_runs(self, ledger: Ledger) -> None:
+        ledger.journal("r0").keep_source_rows([("0", A)])
+        ledger.clock.now = START + 60
+        ledger.journal("r0", try_number=2).keep_source_rows([("2", B)])
+        ledger.clock.now = START + 90
+        ledger.journal("r1", try_number=1).keep_source_rows([("1", A), ("2", b""), ("3", A)])
+        ledger.clock.now = START + 120
+        ledger.journal("r1", try_number=2).keep_source_rows([("3", C)])
+        found = sorted(row[:3] for row in ledger.database.source_rows_read([], "d", "r1"))
+        assert found == [("d/t", "1", A.hex()), ("d/t", "2", ""), ("d/t", "3", C.hex())]
+
     @pytest.mark.parametrize("count", [0, 1, 500, 1_001])
     def test_any_number_of_rows(self, ledger: Ledger, count: int) -> None:
         ledger.journal().keep_source_rows((str(number), A) for number in range(count))
