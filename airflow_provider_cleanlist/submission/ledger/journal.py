@@ -24,6 +24,7 @@ from airflow_provider_cleanlist.submission.errors import (
     JournalError,
     JournalOrganisationError,
     JournalTakenOverError,
+    JournalUnavailableError,
     WorkflowTakenError,
     not_known_here,
     other_organisation,
@@ -54,6 +55,39 @@ from airflow_provider_cleanlist.submission.ledger.tasks import LedgerTask, check
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
+
+
+_SERVER_CLOCKS = {
+    "postgresql": "SELECT pg_catalog.date_part('epoch', pg_catalog.clock_timestamp())",
+    "mysql": "SELECT UNIX_TIMESTAMP(SYSDATE(6))",
+    "mariadb": "SELECT UNIX_TIMESTAMP(SYSDATE(6))",
+}
+"""Queries for seconds since the epoch; the file of SQLite has no clock."""
+MOST_CLOCK_SECONDS = 300
+"""How far a host's clock may be from that of the ledger's database."""
+
+
+def check_clock(connection: Connection, name: str) -> None:
+    """Refuse to submit by a clock that is wrong: who was submitted within a window, and what is on its way, it decides.
+
+    Args:
+        connection: The ledger's database.
+        name: What to call the ledger in the error.
+
+    Raises:
+        JournalUnavailableError: The host's clock and that of the database differ by more than five minutes.
+    """
+    query = _SERVER_CLOCKS.get(connection.dialect.name)
+    if query is None:
+        return
+    before = time.time()
+    there = float(connection.execute(sa.text(query)).scalar_one())
+    seconds = max(before - there, there - time.time())
+    if seconds > MOST_CLOCK_SECONDS:
+        raise JournalUnavailableError(
+            f"the clocks of this host and of the ledger {name} differ by {seconds:,.0f} s: synchronise them, because "
+            "who was submitted when is told by them"
+        )
 
 
 class LedgerJournal:
@@ -240,6 +274,7 @@ class LedgerJournal:
     def _take_over(self, connection: Connection) -> None:
         """Become the only attempt that may write for the task instance."""
         attempts = self._tables.attempts
+        check_clock(connection, self.database.name)
         self._reading_since = self.database.next_moment(connection, self.organisation, self._clock())
         self._check_organisation(connection)
         now = sa.literal(self._reading_since, attempts.c.opened_at.type)

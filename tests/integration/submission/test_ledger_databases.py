@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -25,6 +26,7 @@ from airflow_provider_cleanlist.submission.errors import (
 )
 from airflow_provider_cleanlist.submission.history import ContactHistory, PersonDecision
 from airflow_provider_cleanlist.submission.journal import ContactsNotDueError
+from airflow_provider_cleanlist.submission.ledger import journal as journal_module
 from airflow_provider_cleanlist.submission.ledger import tables as tables_module
 from airflow_provider_cleanlist.submission.ledger.database import RETRY_PAUSES, LedgerDatabase
 from airflow_provider_cleanlist.submission.ledger.journal import LedgerJournal
@@ -526,6 +528,30 @@ class TestLostConnections:
             assert server.query("SELECT COUNT(*) FROM cleanlist_contacts") == [
                 (len(persons) if before else 0,)
             ]
+
+
+class TestClocks:
+    @pytest.mark.parametrize("seconds", [-400, 400, 86_400 * 31])
+    def test_a_host_whose_clock_is_off_submits_nobody(
+        self, server: Any, monkeypatch: pytest.MonkeyPatch, seconds: int
+    ) -> None:
+        clock = SimpleNamespace(time=lambda: time.time() + seconds, sleep=time.sleep)
+        monkeypatch.setattr(journal_module, "time", clock)
+        if server.kind == "sqlite":  # a file has no clock
+            server.journal()
+            return
+        with pytest.raises(
+            JournalUnavailableError, match=r"the clocks of this host and of the ledger .* differ by"
+        ):
+            server.journal()
+
+    @pytest.mark.parametrize("seconds", [-200, 0, 200])
+    def test_a_few_minutes_do_not_matter(
+        self, server: Any, monkeypatch: pytest.MonkeyPatch, seconds: int
+    ) -> None:
+        clock = SimpleNamespace(time=lambda: time.time() + seconds, sleep=time.sleep)
+        monkeypatch.setattr(journal_module, "time", clock)
+        server.journal()
 
 
 class TestLocks:

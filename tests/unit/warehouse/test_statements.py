@@ -151,10 +151,10 @@ def statements_of(dialect: Any) -> str:
         writer.add(
             "lock",
             secret_query(registry).with_for_update(read=True),
-            database.lock.statement(target, "secret", database.lock.seconds),
+            database.lock.statement(None, target, "secret", database.lock.seconds),
         )
     elif database.lock is not None:
-        writer.add("lock", database.lock.statement(target, registry))
+        writer.add("lock", database.lock.statement(None, target, registry))
     for title, arguments in MODES.items():
         writer.add(f"publish: {title}", *published_by(publication(database, odd=odd, **arguments), dialect))
     writer.add("drop", sa.schema.DropTable(stage, if_exists=True))
