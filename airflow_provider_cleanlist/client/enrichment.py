@@ -174,12 +174,14 @@ def get_task_result(task_id: str) -> Call[EnrichmentResult]:
         task_id: The contact's task.
 
     Raises:
-        UnexpectedResponseError: By its ``parse``: the response is about another task.
+        UnexpectedResponseError: By its ``parse``: the response is about another task, or says nothing of any.
     """
 
     def parse(ok: Ok) -> EnrichmentResult:
         result = EnrichmentResult.parse(ok.mapping())
         refuse_another(request, ok, task_id, result.task_id)
+        if not result.is_about_a_task:
+            raise ValueError  # what the caller makes of it says that the response lacks required fields
         return result
 
     request = Request(

@@ -65,6 +65,15 @@ def workflow_state(status: str | None) -> WorkflowState:
     return WorkflowState.FAILED if word in _FAILED_WORDS else WorkflowState.RUNNING
 
 
+def is_in_progress(status: str | None) -> bool:
+    """Return whether a status word says that something has not ended; an unknown or missing one says nothing.
+
+    Args:
+        status: As for :func:`workflow_state`.
+    """
+    return _word(status) in _RUNNING_WORDS
+
+
 def _word(status: str | None) -> str:
     return "_".join((status or "")[:_LONGEST_WORD].lower().replace("-", " ").replace("_", " ").split())
 
@@ -84,6 +93,7 @@ class WorkflowStatus:
         processed: Contacts processed so far, or None.
         lead_list_id: List that receives the contacts, or None.
         results: Raw results per contact, if the response contained any.
+        truncated: How many results it says that it leaves out; at least that many if it gives no number.
     """
 
     workflow_id: str
@@ -96,6 +106,7 @@ class WorkflowStatus:
     processed: int | None = None
     lead_list_id: str | None = None
     results: tuple[Mapping[str, Any], ...] = ()
+    truncated: int = 0
 
     @property
     def state(self) -> WorkflowState:
@@ -105,7 +116,7 @@ class WorkflowStatus:
     @property
     def is_unknown(self) -> bool:
         """Whether the status word says neither that the workflow runs nor that it has ended."""
-        return self.state is WorkflowState.RUNNING and _word(self.status) not in _RUNNING_WORDS
+        return self.state is WorkflowState.RUNNING and not is_in_progress(self.status)
 
     @property
     def progress(self) -> float | None:
@@ -155,6 +166,7 @@ class WorkflowStatus:
             results=tuple(item for item in results if isinstance(item, Mapping))
             if isinstance(results, list)
             else (),
+            truncated=_truncated(body.get("results_truncated")),
         )
 
 
@@ -173,6 +185,10 @@ class WorkflowEnd:
     status: str
     emails_found: int | None
     phones_found: int | None
+
+
+def _truncated(value: object) -> int:
+    return 1 if value is True else max(0, count_or_none(value) or 0)
 
 
 def _count(sources: list[Mapping[str, Any]], *names: str) -> int | None:
@@ -228,6 +244,12 @@ class EnrichmentResult(ApiModel):
         """What the status word means."""
         return workflow_state(self.status)
 
+    @property
+    def is_about_a_task(self) -> bool:
+        """Whether the response says anything of a task: by a field of a result, or by a task with its status."""
+        named = bool(self.task_id and self.status)
+        return named or any(key in result_object(self.raw) for key in _RESULT_KEYS)
+
     @field_validator("other_emails", "phones", mode="before")
     @classmethod
     def _flatten(cls, value: object) -> list[str]:
@@ -250,7 +272,7 @@ class EnrichmentResult(ApiModel):
         Returns:
             The result.
         """
-        result = _result_object(body)
+        result = result_object(body)
         phones = result.get("personal_phone_numbers")
         return cls(
             task_id=result.get("task_id") or body.get("task_id"),
@@ -266,7 +288,12 @@ class EnrichmentResult(ApiModel):
         )
 
 
-def _result_object(body: Mapping[str, Any]) -> Mapping[str, Any]:
+def result_object(body: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the object in a response that holds the fields of a result: the response itself, or one in it.
+
+    Args:
+        body: The decoded response.
+    """
     if any(key in body for key in _RESULT_KEYS):
         return body
     for key in ("result", "results", "data"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
+from airflow_provider_cleanlist.client.results import result_object
 from airflow_provider_cleanlist.contacts.identity import identity, normalise, validate
 from airflow_provider_cleanlist.input_limits import FULL_NAME_CHARACTERS, FULL_NAME_WORDS
 
@@ -34,15 +35,21 @@ def named_persons(record: Mapping[str, Any]) -> Iterator[frozenset[str]]:
     Args:
         record: A record of :func:`.rows.result_row`.
     """
-    echo = record["raw"].get("input") if isinstance(record.get("raw"), Mapping) else None
-    echoed = _hashes([echo] if isinstance(echo, Mapping) else [])
+    echo = _echo_in(record.get("raw"))
+    echoed = _hashes([echo] if echo else [])
     yield echoed
     contacts = list(_contacts_in(record))
     yield _hashes({name: contact.get(name) for name in _PROFILE} for contact in contacts)
-    if isinstance(echo, Mapping) and echoed:
+    if echoed:
         contacts = [] if normalise(echo).linkedin_url else [echo]
     ways = ((*_NAMES, "company_domain"), (*_NAMES, "company_name"))
     yield _hashes({name: contact.get(name) for name in known} for contact in contacts for known in ways)
+
+
+def _echo_in(raw: object) -> Mapping[str, Any]:
+    """Return what a result repeats of the submission, beside what was found or around it; empty if nothing."""
+    bodies = (raw, result_object(raw)) if isinstance(raw, Mapping) else ()
+    return next((echo for body in bodies if isinstance(echo := body.get("input"), Mapping) and echo), {})
 
 
 def _hashes(found: Iterable[Mapping[str, Any]]) -> frozenset[str]:

@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from airflow_provider_cleanlist.client.errors import NotFoundError
-from airflow_provider_cleanlist.client.responses import count_or_none
 from airflow_provider_cleanlist.client.results import (
     EnrichmentResult,
     WorkflowState,
     WorkflowStatus,
+    is_in_progress,
     workflow_state,
 )
 from airflow_provider_cleanlist.results.rows import result_in, result_row
@@ -45,15 +45,17 @@ class ResultsUnavailableError(Exception):
 
 
 class ResultsNotReadyError(Exception):
-    """A workflow is still running.
+    """A workflow is still running, or a task of it although the workflow has completed.
 
     Args:
         workflow_id: The workflow.
+        is_completed: Whether the workflow itself has completed.
     """
 
-    def __init__(self, workflow_id: str) -> None:
-        super().__init__(f"workflow {workflow_id} is still running")
+    def __init__(self, workflow_id: str, *, is_completed: bool = False) -> None:
+        super().__init__(f"{'a task of ' if is_completed else ''}workflow {workflow_id} is still running")
         self.workflow_id = workflow_id
+        self.is_completed = is_completed
 
 
 class CursorOfOtherResultsError(Exception):
@@ -83,7 +85,7 @@ class SourceCounts:
         from_webhooks: Results out of delivered webhooks.
         from_workflows: Results out of workflow statuses.
         from_tasks: Results that were read one by one.
-        unfinished: Contacts that were left out because their workflow was still running.
+        unfinished: Contacts that were left out because their workflow, or their own task, had not ended.
     """
 
     from_webhooks: int = 0
@@ -100,11 +102,13 @@ class Access:
         delivered: Returns the payload that a workflow's webhook delivered, or None.
         workflow: Requests a workflow's status.
         task: Requests a task's result.
+        submitted: Returns how many contacts of a workflow are known to have been submitted; 0 if that is not known.
     """
 
     delivered: Callable[[str], Mapping[str, Any] | None]
     workflow: Callable[[str], WorkflowStatus]
     task: Callable[[str], EnrichmentResult]
+    submitted: Callable[[str], int] = lambda _: 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,13 +119,16 @@ class _Found:
         rows: The results.
         expected: How many there should be, at least one for each known task; None if the number is unknown.
         state: State of the workflow; None if it was not requested.
-        total: How many there are according to the workflow itself; None if it was not requested or does not say.
+        total: How many there are according to the workflow itself, or else to the ledger; None if the workflow was not
+            requested, or neither says.
+        unfinished: Tasks of which the workflow itself says that they have not ended.
     """
 
     rows: Rows
     expected: int | None = None
     state: WorkflowState | None = None
     total: int | None = None
+    unfinished: frozenset[str] = frozenset()
 
     @property
     def is_complete(self) -> bool:
@@ -131,6 +138,41 @@ class _Found:
             and bool(self.rows)
             and len(self.rows) >= (self.expected or 0)
         )
+
+
+@dataclass(slots=True)
+class _Tasks:
+    """Reading the tasks of one workflow one by one.
+
+    Attributes:
+        workflow_id: The workflow.
+        task_ids: All of its tasks that are known.
+        found: What is known of its results before.
+        state: State of the workflow; None as long as it was not requested.
+        total: How many results there are; None as long as that is not known.
+        unknown_before: How many task ids earlier attempts did not find.
+        unknown: Those that this attempt did not find.
+        left_behind: Tasks that have not ended although the workflow has.
+    """
+
+    workflow_id: str
+    task_ids: Sequence[str]
+    found: _Found
+    state: WorkflowState | None
+    total: int | None
+    unknown_before: int = 0
+    unknown: set[str] = field(default_factory=set)
+    left_behind: int = 0
+
+    @property
+    def unknown_count(self) -> int:
+        """How many task ids the API does not know."""
+        return self.unknown_before + len(self.unknown)
+
+    def has_all_without(self, task_id: str) -> bool:
+        """Whether there can be as many results as the workflow has contacts without a task id that is unknown."""
+        possible = (self.found.rows.keys() | set(self.task_ids)) - self.unknown - {task_id}
+        return self.total is not None and len(possible) - self.unknown_before >= self.total > 0
 
 
 class ResultReader:
@@ -180,16 +222,16 @@ class ResultReader:
         Raises:
             CursorOfOtherResultsError: The cursor belongs to other workflows or tasks.
             ResultsUnavailableError: None of the ways provides all results of a workflow.
-            ResultsNotReadyError: A workflow is still running.
+            ResultsNotReadyError: A workflow is still running, or a task of one that has completed.
             errors.CleanlistError: The API refused the request or failed.
         """
-        first, offset = self._position(cursor)
+        first, offset, unknown = self._position(cursor)
         if not self._workflow_ids:
             yield ResultPage((), None)
         for index in range(first, len(self._workflow_ids)):
-            yield from self._workflow_pages(index, offset if index == first else 0)
+            yield from self._workflow_pages(index, *((offset, unknown) if index == first else (0, 0)))
 
-    def _workflow_pages(self, index: int, offset: int) -> Iterator[ResultPage]:
+    def _workflow_pages(self, index: int, offset: int, unknown: int) -> Iterator[ResultPage]:
         workflow_id = self._workflow_ids[index]
         tasks = self._task_ids.get(workflow_id, ())
         found = self._found(workflow_id, may_request=not (offset and tasks))
@@ -199,19 +241,24 @@ class ResultReader:
             yield ResultPage(rows, self._cursor(index + 1))
         elif tasks:
             if rows:
-                yield ResultPage(rows, self._cursor(index, offset))
-            yield from self._task_pages(index, offset, found)
+                yield ResultPage(rows, self._cursor(index, offset, unknown))
+            reading = _Tasks(workflow_id, tasks, found, found.state, found.total, unknown)
+            yield from self._task_pages(index, offset, reading)
         else:
             self._account_for_missing(workflow_id, found)
             yield ResultPage(rows, self._cursor(index + 1))
 
     def _account_for_missing(self, workflow_id: str, found: _Found) -> None:
         """Count or log results that cannot be read; raise if the workflow's state does not explain them."""
+        missing = max(0, (found.expected or 0) - len(found.rows))
         if found.state is WorkflowState.COMPLETED:
-            raise ResultsUnavailableError(workflow_id, len(found.rows), found.expected)
-        if found.state is WorkflowState.RUNNING:
-            self.counts.unfinished += max(0, (found.expected or 0) - len(found.rows))
+            if not found.unfinished or missing > len(found.unfinished):
+                raise ResultsUnavailableError(workflow_id, len(found.rows), found.expected)
+            self._leave_behind(workflow_id, found.state)
+        if found.state is not WorkflowState.FAILED:
+            self.counts.unfinished += missing
         else:
+            self.counts.unfinished += len(found.unfinished)
             self._log.warning(
                 "Workflow %s failed; only %s of it can be read.",
                 workflow_id,
@@ -224,14 +271,15 @@ class ResultReader:
         delivered = _Found({})
         if payload is not None:
             status = WorkflowStatus.parse(workflow_id, payload)
-            cut = payload.get("results_truncated")
-            truncated = cut is True or bool(count_or_none(cut))
-            delivered = self._results_in(status, is_final=True, truncated=truncated)
+            delivered = self._results_in(status, is_final=True)
             delivered = self._of_known_tasks(workflow_id, delivered)
             self.counts.from_webhooks += len(delivered.rows)
         hopeless = not self._statuses_carry_results and bool(self._task_ids.get(workflow_id))
-        if delivered.is_complete or hopeless or not may_request:
+        if delivered.is_complete:
             return delivered
+        if hopeless or not may_request:
+            # of how it stands and how many contacts it has, the API's word counts
+            return _Found(delivered.rows, delivered.expected)
         return self._with_status(workflow_id, delivered)
 
     def _of_known_tasks(self, workflow_id: str, delivered: _Found) -> _Found:
@@ -247,57 +295,61 @@ class ResultReader:
             raise ResultsNotReadyError(workflow_id)
         found = self._results_in(status, is_final=is_final)
         if found.state is WorkflowState.COMPLETED:
-            self._statuses_carry_results = bool(found.rows)
+            self._statuses_carry_results = bool(found.rows or found.unfinished)
         self.counts.from_workflows += len(found.rows.keys() - delivered.rows.keys())
         # what was delivered counts less than results from the API itself
         expected = found.expected if found.is_complete else _most(found.expected, delivered.expected)
-        return _Found(delivered.rows | found.rows, expected, found.state, status.total)
+        rows = delivered.rows | found.rows
+        return replace(found, rows=rows, expected=expected, unfinished=found.unfinished - rows.keys())
 
-    def _results_in(self, status: WorkflowStatus, *, is_final: bool, truncated: bool = False) -> _Found:
+    def _total(self, status: WorkflowStatus) -> int | None:
+        """Return how many contacts a workflow has by its status, else by what is known of the submission."""
+        return status.total or _most(status.processed, self._access.submitted(status.workflow_id))
+
+    def _results_in(self, status: WorkflowStatus, *, is_final: bool) -> _Found:
         state = WorkflowState.RUNNING
         if is_final:
             state = WorkflowState.FAILED if status.state is WorkflowState.FAILED else WorkflowState.COMPLETED
         rows: Rows = {}
+        running: Rows = {}
         for body in status.results:
-            row = result_in(body, status.workflow_id)
-            if row and (is_final or workflow_state(row["status"]) is not WorkflowState.RUNNING):
-                rows[row["task_id"]] = row
-        known = len(rows.keys() | set(self._task_ids.get(status.workflow_id, ())))
-        expected = _most(status.total, known, len(rows) + truncated)
-        return _Found(rows, expected, state)
+            if row := result_in(body, status.workflow_id):
+                (running if _has_not_ended(row["status"], state) else rows)[row["task_id"]] = row
+        known = len(rows.keys() | running.keys() | set(self._task_ids.get(status.workflow_id, ())))
+        total = self._total(status)
+        expected = _most(total, known, len(rows) + len(running) + status.truncated)
+        return _Found(rows, expected, state, total, frozenset(running.keys() - rows.keys()))
 
-    def _task_pages(self, index: int, offset: int, found: _Found) -> Iterator[ResultPage]:
-        workflow_id = self._workflow_ids[index]
-        tasks = self._task_ids.get(workflow_id, ())
-        state, surplus = found.state, 0
+    def _task_pages(self, index: int, offset: int, reading: _Tasks) -> Iterator[ResultPage]:
+        workflow_id, tasks, found = reading.workflow_id, reading.task_ids, reading.found
         rows: list[dict[str, Any]] = []
         for number in range(offset, len(tasks)):
             if tasks[number] in found.rows:
                 continue
             try:
-                result = self._access.task(tasks[number])
-            except Exception as error:
-                if isinstance(error, NotFoundError) and self._has_all(workflow_id, found, tasks[:number]):
-                    surplus += 1
-                    continue
+                result = self._task_result(tasks[number], reading)
+            except Exception:
                 if rows:
-                    yield ResultPage(rows, self._cursor(index, number))
+                    yield ResultPage(rows, self._cursor(index, number, reading.unknown_count))
                 raise
-            if result.state is WorkflowState.RUNNING and state is None:
-                state = self._requested_state(workflow_id)
-            if result.state is WorkflowState.RUNNING and state is WorkflowState.RUNNING:
-                self.counts.unfinished += 1
+            if result is None:
                 continue
             self.counts.from_tasks += 1
             rows.append(result_row(result, workflow_id, tasks[number]))
             if len(rows) == self._tasks_per_page:
-                yield ResultPage(rows, self._cursor(index, number + 1))
+                yield ResultPage(rows, self._cursor(index, number + 1, reading.unknown_count))
                 rows = []
-        if surplus:
+        if reading.unknown_count:
             self._log.warning(
                 "Workflow %s: Cleanlist does not know %s, and has results for all its contacts without them.",
                 workflow_id,
-                counted(surplus, "task id"),
+                counted(reading.unknown_count, "task id"),
+            )
+        if reading.left_behind:
+            self._log.warning(
+                "Workflow %s has ended, but %s of it had not: left out.",
+                workflow_id,
+                counted(reading.left_behind, "task"),
             )
         missing = (found.expected or 0) - len(found.rows.keys() | set(tasks))
         if missing > 0:
@@ -310,30 +362,55 @@ class ResultReader:
             )
         yield ResultPage(rows, self._cursor(index + 1))
 
-    def _has_all(self, workflow_id: str, found: _Found, read: Sequence[str]) -> bool:
-        """Whether there are as many results as the workflow has contacts, so that a further task id is one too many."""
-        total = self._access.workflow(workflow_id).total if found.total is None else found.total
-        return total is not None and len(found.rows.keys() | set(read)) >= total > 0
+    def _task_result(self, task_id: str, reading: _Tasks) -> EnrichmentResult | None:
+        """Return a task's result, or None if the task has not ended or is not known, and may be left out."""
+        try:
+            result = self._access.task(task_id)
+        except NotFoundError:
+            if reading.total is None:
+                reading.total = self._total(self._access.workflow(reading.workflow_id))
+            if not reading.has_all_without(task_id):
+                raise
+            reading.unknown.add(task_id)
+            return None
+        if result.state is not WorkflowState.RUNNING:
+            return result
+        if reading.state is None:
+            reading.state = _state_of(self._access.workflow(reading.workflow_id))
+        if not _has_not_ended(result.status, reading.state):
+            return result
+        self._leave_behind(reading.workflow_id, reading.state)
+        self.counts.unfinished += 1
+        reading.left_behind += reading.state is not WorkflowState.RUNNING
+        return None
 
-    def _requested_state(self, workflow_id: str) -> WorkflowState:
-        """Return the state of a workflow of which a task is reported as running."""
-        state = _state_of(self._access.workflow(workflow_id))
-        if state is WorkflowState.RUNNING and not self._skip_unfinished:
-            raise ResultsNotReadyError(workflow_id)
-        return state
+    def _leave_behind(self, workflow_id: str, state: WorkflowState) -> None:
+        """Raise if a task of a workflow in this state has not ended and must not be left out.
 
-    def _cursor(self, index: int, offset: int = 0) -> str | None:
+        Tasks of a workflow that has failed will never end, so nobody waits for them.
+        """
+        if state is not WorkflowState.FAILED and not self._skip_unfinished:
+            raise ResultsNotReadyError(workflow_id, is_completed=state is WorkflowState.COMPLETED)
+
+    def _cursor(self, index: int, offset: int = 0, unknown: int = 0) -> str | None:
         if index == len(self._workflow_ids):
             return None
-        return f"{self.digest}:{index}:{offset}"
+        return f"{self.digest}:{index}:{offset}:{unknown}"
 
-    def _position(self, cursor: str | None) -> tuple[int, int]:
+    def _position(self, cursor: str | None) -> tuple[int, int, int]:
         if cursor is None:
-            return 0, 0
-        digest, index, offset = cursor.split(":")
+            return 0, 0, 0
+        digest, index, offset, unknown = cursor.split(":")
         if digest != self.digest:
             raise CursorOfOtherResultsError
-        return int(index), int(offset)
+        return int(index), int(offset), int(unknown)
+
+
+def _has_not_ended(status: str, workflow: WorkflowState) -> bool:
+    """Whether a task has not ended: in a workflow that has, only if its own status word says so."""
+    if workflow is WorkflowState.RUNNING:
+        return workflow_state(status) is WorkflowState.RUNNING
+    return is_in_progress(status)
 
 
 def _state_of(status: WorkflowStatus) -> WorkflowState:

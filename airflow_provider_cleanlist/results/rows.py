@@ -33,7 +33,7 @@ PERSON = "_cleanlist_person"
 
 
 def result_in(body: Mapping[str, Any], workflow_id: str) -> dict[str, Any] | None:
-    """Return one of several results as a flat record, or None if it names no task, or another workflow.
+    """Return one of several results as a flat record, or None if it is none of a task of this workflow.
 
     Args:
         body: The result as Cleanlist sent it, itself or nested in another object.
@@ -43,7 +43,7 @@ def result_in(body: Mapping[str, Any], workflow_id: str) -> dict[str, Any] | Non
         As :func:`result_row`.
     """
     result = EnrichmentResult.parse(body)
-    if result.workflow_id not in (None, "", workflow_id) or not result.task_id:
+    if result.workflow_id not in (None, "", workflow_id) or not (result.task_id and result.is_about_a_task):
         return None
     return result_row(result, workflow_id, result.task_id)
 

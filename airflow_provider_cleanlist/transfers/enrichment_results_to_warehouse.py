@@ -87,8 +87,8 @@ class EnrichmentResultsToWarehouseOperator(WarehouseLoadOperator):
             ledger's database: of everybody in these workflows, and of every row that their tasks and this DAG run have
             read. Needs a ledger, and rows kept by ``BulkEnrichOperator(id_column=...)``.
         ledger_conn_id: Airflow connection of the ledger (templated); by default ``[cleanlist] ledger_conn_id``.
-        on_unfinished: What to do while a workflow is still running: ``fail`` (the retry resumes), or ``skip`` its
-            unfinished contacts.
+        on_unfinished: What to do while a workflow, or a task of a completed one, is still running: ``fail`` (the retry
+            resumes), or ``skip`` its unfinished contacts.
         warehouse_conn_id: Airflow connection of the warehouse; any whose hook is a ``DbApiHook``.
         table: The target, ``table`` or ``schema.table``. A part in double quotes is taken verbatim.
         schema: Schema of the target; ``table`` is then a single name, dots included.
@@ -123,7 +123,8 @@ class EnrichmentResultsToWarehouseOperator(WarehouseLoadOperator):
         CleanlistConfigurationError: An argument, a connection, a privilege or the table does not fit, or none of the
             three ways can serve a workflow; not retried.
         CleanlistDataError: A result does not fit the table; not retried.
-        CleanlistResultsNotReadyError: A workflow is still running and ``on_unfinished="fail"``; retried.
+        CleanlistResultsNotReadyError: A workflow, or a task of a completed one, is still running and
+            ``on_unfinished="fail"``; retried.
         CleanlistLoadError: The warehouse or the ledger failed; retried.
     """
 
@@ -193,7 +194,7 @@ class EnrichmentResultsToWarehouseOperator(WarehouseLoadOperator):
             _result_errors_for_airflow(hook),
             open_ledger(given(self.ledger_conn_id), given(self.source_rows_table)) as ledger,
         ):
-            reader = self._reader(hook, workflow_ids)
+            reader = self._reader(hook, workflow_ids, ledger)
             for workflow_id in workflow_ids[:1]:
                 WorkflowLink.remember(context, workflow_id)
             spec = self._spec(context, hook.settings.hash_secret, has_persons=ledger is not None)
@@ -307,8 +308,11 @@ class EnrichmentResultsToWarehouseOperator(WarehouseLoadOperator):
             return replace(spec, exclude_columns=(*spec.exclude_columns, RAW))
         return spec
 
-    def _reader(self, hook: CleanlistHook, workflow_ids: list[str]) -> ResultReader:
+    def _reader(
+        self, hook: CleanlistHook, workflow_ids: list[str], ledger: LedgerDatabase | None
+    ) -> ResultReader:
         inbox = Inbox.configured()
+        submitted = None if ledger is None else ledger.contacts_of
         return ResultReader(
             workflow_ids,
             task_ids_of(self.task_ids),
@@ -316,6 +320,7 @@ class EnrichmentResultsToWarehouseOperator(WarehouseLoadOperator):
                 delivered=inbox.payload if inbox is not None else lambda _: None,
                 workflow=hook.get_workflow_status,
                 task=hook.get_task_result,
+                submitted=lambda one: 0 if submitted is None else sum(1 for _ in submitted([one])),
             ),
             self.log,
             skip_unfinished=self.on_unfinished == "skip",
@@ -337,7 +342,7 @@ class EnrichmentResultsToWarehouseOperator(WarehouseLoadOperator):
             result["from_tasks"],
         )
         if unfinished := result["unfinished"]:
-            self.log.warning("Left out %s whose workflow is still running.", counted(unfinished, "contact"))
+            self.log.warning("Left out %s whose enrichment has not ended.", counted(unfinished, "contact"))
         if unknown := result["persons_unknown"]:
             self.log.warning(
                 "The person of %s cannot be told, so _cleanlist_person is NULL there: the result names nobody whom the "
@@ -363,6 +368,11 @@ def _result_errors_for_airflow(hook: CleanlistHook) -> Iterator[None]:
     try:
         yield
     except ResultsNotReadyError as error:
+        if error.is_completed:
+            raise CleanlistResultsNotReadyError(
+                f"Workflow {error.workflow_id} has completed, but a task of it is still running. What was read so far "
+                "is staged; the target is unchanged. Let Airflow retry, or set on_unfinished='skip'."
+            ) from None
         raise CleanlistResultsNotReadyError(
             f"Workflow {error.workflow_id} is still running. What was read so far is staged; the target is unchanged. "
             "Wait for the workflows first (WorkflowSensor, or wait_for_completion=True), or set on_unfinished='skip'."

@@ -14,8 +14,13 @@ import pytest
 import sqlalchemy as sa
 from airflow.providers.common.compat.sdk import AirflowFailException
 
+from airflow_provider_cleanlist.client import protocol
 from airflow_provider_cleanlist.client.results import EnrichmentResult, WorkflowStatus
-from airflow_provider_cleanlist.exceptions import CleanlistConfigurationError, CleanlistServerError
+from airflow_provider_cleanlist.exceptions import (
+    CleanlistConfigurationError,
+    CleanlistServerError,
+    CleanlistUnexpectedResponseError,
+)
 from airflow_provider_cleanlist.hooks.cleanlist import CleanlistHook
 from airflow_provider_cleanlist.inbox.inbox import Inbox
 from airflow_provider_cleanlist.inbox.tokens import batch_name
@@ -348,6 +353,55 @@ def test_a_running_workflow(sandbox, enrich, run_load, sqlite_warehouse):
         run_load(task_ids)
     assert not isinstance(caught.value, AirflowFailException)
     assert run_load(task_ids, on_unfinished="skip")["unfinished"] == 4
+
+
+@pytest.mark.parametrize("running", [1, 4])
+def test_a_task_that_is_said_to_run_again_leaves_its_row_as_it_is(
+    sandbox, enrich, run_load, sqlite_warehouse, monkeypatch, running
+):
+    task_ids = enrich(4)
+    run_load(task_ids)
+    before = {
+        row["task_id"]: (row["status"], row["primary_email"], row["phones"]) for row in rows(sqlite_warehouse)
+    }
+    (tasks,) = task_ids.values()
+    lagging, task_result = tasks[-running:], CleanlistHook.get_task_result
+
+    def result(self, task_id):
+        said = {"task_id": task_id, "status": "processing", "primary_email": None}
+        return EnrichmentResult.parse(said) if task_id in lagging else task_result(self, task_id)
+
+    monkeypatch.setattr(CleanlistHook, "get_task_result", result)
+    with pytest.raises(
+        CleanlistResultsNotReadyError, match=r"has completed, but a task of it is still running"
+    ) as caught:
+        run_load(task_ids, run_id="next")
+    assert not isinstance(caught.value, AirflowFailException)
+    loaded = run_load(task_ids, run_id="next", on_unfinished="skip")
+    assert (loaded["unfinished"], loaded["rows_written"]) == (running, 4 - running)
+    after = {
+        row["task_id"]: (row["status"], row["primary_email"], row["phones"]) for row in rows(sqlite_warehouse)
+    }
+    assert after == before
+
+
+@pytest.mark.parametrize(
+    "body", [{}, {"status": "failed", "error": "busy"}, {"success": False, "data": None}]
+)
+def test_a_response_that_says_nothing_of_a_task_leaves_its_row_as_it_is(
+    sandbox, enrich, run_load, sqlite_warehouse, monkeypatch, body
+):
+    task_ids = enrich(4)
+    run_load(task_ids)
+    before = {row["task_id"]: (row["status"], row["primary_email"]) for row in rows(sqlite_warehouse)}
+    with monkeypatch.context() as patch:
+        read = protocol.Ok.mapping
+        patch.setattr(protocol.Ok, "mapping", lambda ok: body if "primary_email" in read(ok) else read(ok))
+        with pytest.raises(CleanlistUnexpectedResponseError, match="lacks required fields") as caught:
+            run_load(task_ids, run_id="next", on_unfinished="skip")
+    assert not isinstance(caught.value, AirflowFailException)
+    assert {row["task_id"]: (row["status"], row["primary_email"]) for row in rows(sqlite_warehouse)} == before
+    assert run_load(task_ids, run_id="next")["rows_written"] == 4
 
 
 def test_an_inbox_that_cannot_be_opened(sandbox, enrich, run_load, sqlite_warehouse, monkeypatch):

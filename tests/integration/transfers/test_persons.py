@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from airflow_provider_cleanlist.client.results import WorkflowStatus
 from airflow_provider_cleanlist.exceptions import CleanlistConfigurationError, CleanlistLoadError
 from airflow_provider_cleanlist.hooks.cleanlist import CleanlistHook
 from airflow_provider_cleanlist.inbox.inbox import Inbox
@@ -429,3 +430,23 @@ def test_what_was_staged_with_another_ledger_is_read_again(
             tasks.load(**given, ledger_conn_id="other")
     assert tasks.load(**given)["persons_unknown"] == 0
     assert {row["task_id"]: row[PERSON] for row in rows(sqlite_warehouse)} == tasks.persons()
+
+
+def test_without_a_total_the_ledger_says_how_many_results_there_are(
+    tasks: Tasks, ledger: Path, warehouse: sa.engine.Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = tasks.enrich(people(4))
+    (workflow_id,) = given["workflow_ids"]
+    tasks.server.settings.change(status_variant="results")
+    results = CleanlistHook().get_workflow_status(workflow_id).results
+
+    def status(cut: int) -> Callable[..., WorkflowStatus]:
+        body = {"status": "completed", "results": list(results)[cut:]}
+        return lambda _, one: WorkflowStatus.parse(one, body)
+
+    monkeypatch.setattr(CleanlistHook, "get_workflow_status", status(1))
+    with pytest.raises(CleanlistConfigurationError, match="Only 3 of 4 results"):
+        tasks.load(workflow_ids=workflow_id)
+    assert tasks.load(**given)["from_tasks"] == 1
+    monkeypatch.setattr(CleanlistHook, "get_workflow_status", status(0))
+    assert tasks.load(workflow_ids=workflow_id)["rows_written"] == 4

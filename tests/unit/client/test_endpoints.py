@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_cleanlist.client import endpoints, enrichment, errors
+from airflow_provider_cleanlist.client import endpoints, enrichment, errors, protocol
 from airflow_provider_cleanlist.client.enrichment import Contact, EnrichmentType
 from airflow_provider_cleanlist.client.messages import Repeat, Surface
 from airflow_provider_cleanlist.client.protocol import Call, Ok
@@ -294,7 +294,11 @@ UUID = "0b0f9c0e-6a53-4f52-8c8b-3d9a1f0c7a11"
 HANDLE = "cl-task_9f2c"
 BY_ID: dict[str, tuple[Any, str, dict[str, Any]]] = {
     "get_workflow_status": (enrichment.get_workflow_status, "workflow_id", {"status": "completed"}),
-    "get_task_result": (enrichment.get_task_result, "task_id", {"status": "completed"}),
+    "get_task_result": (
+        enrichment.get_task_result,
+        "task_id",
+        {"status": "completed", "primary_email": None},
+    ),
     "list_webhook_deliveries": (enrichment.list_webhook_deliveries, "workflow_id", {"deliveries": []}),
     "get_lead_list": (lambda it: endpoints.get_lead_list(V2, it), "list_id", {"name": "n"}),
     "update_lead_list": (lambda it: endpoints.update_lead_list(V2, it, {"name": "n"}), "list_id", {}),
@@ -371,6 +375,44 @@ def test_a_task_is_named_by_its_result_rather_than_by_what_surrounds_it() -> Non
         parse(Ok({"task_id": "t2", "result": {**result, "task_id": "t1"}}, 200))
     with pytest.raises(errors.UnexpectedResponseError):
         parse(Ok({"result": {"task_id": "t1"}}, 200))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"message": "ok"},
+        {"status": "ok"},
+        {"status": "completed"},
+        {"status": "error", "message": "upstream temporarily unavailable"},
+        {"error": "busy", "status": "failed"},
+        {"success": False, "data": None},
+        {"result": {}, "results": [], "status": "completed"},
+        {"workflow_id": "w", "status": "failed", "summary": {"total": 3}},
+        {"task_id": "t"},
+        {"task_id": "t", "error": "busy"},
+    ],
+)
+def test_a_response_that_says_nothing_of_a_task_is_refused(body: dict[str, Any]) -> None:
+    call = enrichment.get_task_result("t")
+    with pytest.raises(errors.UnexpectedResponseError, match="lacks required fields"):
+        protocol._parsed(call, Ok(body, 200))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"task_id": "t", "status": "failed"},
+        {"task_id": "t", "status": "processing", "primary_email": None},
+        {"task_id": "t", "status": "completed", "result": None},
+        {"task_id": "t", "result": {"status": "completed"}},
+        {"prospect": None},
+        {"result": {"email": None}},
+        {"data": [{"personal_phone_numbers": []}]},
+    ],
+)
+def test_a_response_with_little_of_a_task_is_read(body: dict[str, Any]) -> None:
+    assert enrichment.get_task_result("t").parse(Ok(body, 200)).raw == body
 
 
 def test_deliveries_of_another_workflow_are_refused() -> None:

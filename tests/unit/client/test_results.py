@@ -242,6 +242,14 @@ def test_a_result_may_hold_anything(name: str, value: Any) -> None:
     assert EnrichmentResult.parse(body).raw == body
 
 
+@pytest.mark.parametrize(
+    ("said", "truncated"),
+    [(None, 0), (0, 0), (False, 0), (-3, 0), ("x", 0), ([], 0), (True, 1), (1, 1), (7, 7), ("7", 7)],
+)
+def test_how_many_results_a_status_leaves_out(said: Any, truncated: int) -> None:
+    assert WorkflowStatus.parse("w", {"results_truncated": said}).truncated == truncated
+
+
 @pytest.mark.parametrize("body", [{}, {"status": "processing"}, {"data": [], "results": [], "result": []}])
 def test_a_result_not_ready_is_empty_and_running(body: dict[str, Any]) -> None:
     result = EnrichmentResult.parse(body)

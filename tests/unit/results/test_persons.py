@@ -90,6 +90,26 @@ def test_an_echo_of_what_was_submitted_counts() -> None:
     assert person_of(result, submitted(*EVERYBODY)) == person(ANA)
 
 
+@pytest.mark.parametrize("outer", [{}, {"input": None}, {"input": {}}, {"status": "completed"}])
+@pytest.mark.parametrize("key", ["result", "data"])
+def test_an_echo_counts_wherever_the_result_is_nested(key: str, outer: dict[str, Any]) -> None:
+    """Of two namesakes, the one who was submitted by profile, which the result does not name."""
+    inner = {"task_id": "t0", "primary_email": None, "input": ANA_BY_PROFILE}
+    inner |= {
+        "prospect": {"first_name": "Ana", "last_name": "de la Cruz"},
+        "company": {"domain": "quill.example"},
+    }
+    row = result_in({"task_id": "t0", **outer, key: inner}, "wf1")
+    assert row is not None
+    assert person_of(row, submitted(ANA, ANA_BY_PROFILE)) == person(ANA_BY_PROFILE)
+
+
+def test_an_echo_beside_a_nested_result_counts() -> None:
+    row = result_in({"input": ANA, "result": {"task_id": "t0", "primary_email": None}}, "wf1")
+    assert row is not None
+    assert person_of(row, submitted(*EVERYBODY)) == person(ANA)
+
+
 def test_an_echo_decides_before_what_was_found() -> None:
     def found(echo: dict[str, Any]) -> dict[str, Any]:
         prospect = {"first_name": "Ana", "last_name": "de la Cruz", **ANA_BY_PROFILE}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -175,6 +176,94 @@ def test_an_unknown_task_is_an_error_unless_there_is_a_result_for_each_contact()
             next(pages)
 
 
+@pytest.mark.parametrize("at", [0, 1, 2, 3])
+@pytest.mark.parametrize("tasks_per_page", [1, 100])
+def test_an_unknown_task_is_passed_over_wherever_it_stands(
+    at: int, tasks_per_page: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    api = Cleanlist("a")
+    known = {"a": [*api.tasks["a"][:at], "unknown", *api.tasks["a"][at:]]}
+    pages = list(api.reader(known, tasks_per_page=tasks_per_page).read(None))
+    assert [row["task_id"] for page in pages for row in page.records] == api.tasks["a"]
+    assert "does not know 1 task id" in caplog.text
+
+
+def test_what_earlier_attempts_did_not_find_still_counts() -> None:
+    api = Cleanlist("a")
+    known = {"a": ["unknown", *api.tasks["a"]]}
+    api.fails_at = "a-1"
+    pages = api.reader(known).read(None)
+    page = next(pages)
+    assert [row["task_id"] for row in page.records] == ["a-0"]
+    with pytest.raises(ConnectionError):
+        next(pages)
+    api.fails_at = None
+    assert ids(api.reader(known), page.cursor) == ["a-1", "a-2"]
+    api.tasks["a"].remove("a-1")
+    with pytest.raises(NotFoundError):
+        ids(api.reader(known), page.cursor)
+
+
+def test_a_delivery_does_not_say_which_tasks_may_be_unknown() -> None:
+    api = Cleanlist("a", "b")
+    api.delivered["b"] = {"summary": {"total": 1}, "results": api.results("b", 1)}
+    known = {"a": api.tasks["a"], "b": [*api.tasks["b"][:2], "unknown"]}
+    with pytest.raises(NotFoundError):
+        ids(api.reader(known))
+
+
+@pytest.mark.parametrize("way", ["delivered", "status"])
+@pytest.mark.parametrize("counts", [{"successful": 2, "failed": 1}, {"processed": 3}])
+def test_without_a_total_there_are_as_many_results_as_contacts_were_processed(
+    way: str, counts: dict[str, int]
+) -> None:
+    api = Cleanlist("a")
+    body = {"summary": {"total": None, **counts}, "results": api.results("a", 2)}
+    api.status["a"] = {"summary": body["summary"]}
+    {"delivered": api.delivered, "status": api.status}[way]["a"] = body
+    with pytest.raises(ResultsUnavailableError) as caught:
+        ids(api.reader())
+    assert (caught.value.found, caught.value.expected) == (2, 3)
+    body["results"] = api.results("a")
+    assert ids(api.reader()) == api.tasks["a"]
+
+
+@pytest.mark.parametrize("way", ["delivered", "status"])
+def test_without_a_total_there_are_as_many_results_as_contacts_were_submitted(way: str) -> None:
+    api = Cleanlist("a")
+    body = {"summary": {}, "results": api.results("a", 2)}
+    api.status["a"] = {"summary": {}}
+    {"delivered": api.delivered, "status": api.status}[way]["a"] = body
+    access = replace(api.access(), submitted={"a": 3}.__getitem__)
+    with pytest.raises(ResultsUnavailableError):
+        ids(ResultReader(["a"], {}, access, log))
+    assert ids(api.reader()) == ["a-0", "a-1"]
+    body["summary"]["total"] = 2
+    api.status["a"]["summary"] = {"total": 2}
+    assert ids(ResultReader(["a"], {}, access, log)) == ["a-0", "a-1"]
+
+
+def test_a_status_that_leaves_results_out_is_not_complete() -> None:
+    api = Cleanlist("a")
+    api.status["a"] = {"summary": {}, "results": api.results("a", 2), "results_truncated": 1}
+    with pytest.raises(ResultsUnavailableError) as caught:
+        ids(api.reader())
+    assert (caught.value.found, caught.value.expected) == (2, 3)
+
+
+@pytest.mark.parametrize("way", ["delivered", "status"])
+def test_an_item_that_says_nothing_of_its_task_is_no_row(way: str) -> None:
+    api = Cleanlist("a")
+    first, *others = api.results("a")
+    body = {"results": [{"task_id": "a-0", "error": "busy"}, *others]}
+    {"delivered": api.delivered, "status": api.status}[way]["a"] = body
+    rows = [row for page in api.reader(api.tasks).read(None) for row in page.records]
+    assert {row["task_id"]: row["primary_email"] for row in rows} == dict.fromkeys(
+        api.tasks["a"], first["primary_email"]
+    )
+    assert "a-0" in api.asked
+
+
 @pytest.mark.parametrize("way", ["delivered", "status"])
 @pytest.mark.parametrize("total", [None, 1, 2])
 def test_each_known_task_is_asked_for_whatever_the_total_is(way: str, total: int | None) -> None:
@@ -290,11 +379,71 @@ def test_running_results_in_an_answer_are_left_out_and_counted() -> None:
     assert reader.counts.unfinished == 2
 
 
-def test_tasks_that_a_finished_workflow_left_behind_are_rows() -> None:
+@pytest.mark.parametrize("way", ["delivered", "status", "tasks"])
+def test_a_task_that_still_runs_in_a_completed_workflow_is_no_row(
+    way: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    api = Cleanlist("a", "b")
+    api.task_status["a-1"] = "Processing"
+    done, running, last = api.results("a")
+    body = {"status": "completed", "results": [done, {**running, "status": "in-progress"}, last]}
+    if way != "tasks":
+        {"delivered": api.delivered, "status": api.status}[way]["a"] = body
+    pages = api.reader(api.tasks, tasks_per_page=100).read(None)
+    seen: list[str] = []
+    with pytest.raises(ResultsNotReadyError) as caught:
+        seen.extend(row["task_id"] for page in pages for row in page.records)
+    assert caught.value.is_completed
+    assert "a-1" not in seen
+    assert ids(reader := api.reader(api.tasks, skip_unfinished=True)) == ["a-0", "a-2", *api.tasks["b"]]
+    assert reader.counts.unfinished == 1
+    assert "Workflow a has ended, but 1 task of it had not: left out." in caplog.text
+    api.task_status.clear()
+    assert sorted(ids(api.reader(api.tasks))) == [*api.tasks["a"], *api.tasks["b"]]
+
+
+def test_what_was_read_before_a_task_that_still_runs_is_a_page() -> None:
+    api = Cleanlist("a")
+    api.task_status["a-1"] = "processing"
+    pages = api.reader(api.tasks, tasks_per_page=100).read(None)
+    page = next(pages)
+    assert [row["task_id"] for row in page.records] == ["a-0"]
+    with pytest.raises(ResultsNotReadyError):
+        next(pages)
+    api.task_status.clear()
+    assert ids(api.reader(api.tasks), page.cursor) == ["a-1", "a-2"]
+
+
+def test_running_results_of_a_completed_workflow_whose_tasks_are_not_known() -> None:
+    api = Cleanlist("a")
+    done, running, last = api.results("a")
+    api.status["a"] = {"results": [done, {**running, "status": "processing"}, last]}
+    with pytest.raises(ResultsNotReadyError):
+        ids(api.reader())
+    assert ids(reader := api.reader(skip_unfinished=True)) == ["a-0", "a-2"]
+    assert reader.counts.unfinished == 1
+    api.status["a"]["summary"] = {"total": 4}
+    with pytest.raises(ResultsUnavailableError):
+        ids(api.reader(skip_unfinished=True))
+
+
+@pytest.mark.parametrize("word", ["", "not_found", "enriched"])
+def test_a_task_of_a_completed_workflow_whose_word_is_unknown_has_ended(word: str) -> None:
+    api = Cleanlist("a")
+    api.task_status["a-1"] = word
+    assert ids(api.reader(api.tasks)) == api.tasks["a"]
+
+
+@pytest.mark.parametrize("skip_unfinished", [True, False])
+def test_nobody_waits_for_tasks_that_a_failed_workflow_left_behind(
+    skip_unfinished: bool, caplog: pytest.LogCaptureFixture
+) -> None:
     api = Cleanlist("a")
     api.status["a"] = {"status": "failed"}
     api.task_status["a-1"] = "processing"
-    assert ids(api.reader(api.tasks)) == api.tasks["a"]
+    assert ids(reader := api.reader(api.tasks, skip_unfinished=skip_unfinished)) == ["a-0", "a-2"]
+    assert reader.counts.unfinished == 1
+    assert "Workflow a has ended, but 1 task of it had not: left out." in caplog.text
 
 
 # --- going on --------------------------------------------------------------------------------------------------
