@@ -63,9 +63,10 @@ class DelimitedFile:
     """One delimited text: its delimiter, its header and its records.
 
     The header is the first of the first 20 records that names columns (:func:`.records.names_columns`), or the next one
-    if that one knows more or other names; if there is none, the first record that is not blank. The delimiter is the
-    one under which most column names of the header are known, then the one under which the records agree best on a
-    number of cells. Excel's first line ``sep=;`` is honoured.
+    if that one knows more or other names; if there is none, the first record that is not blank. The delimiter is one
+    under which most records agree on a number of cells, then the one under which most column names of the header are
+    known. Where two records may be the header, by one delimiter or by two, the text is refused: somebody may have typed
+    names of columns into a form. Excel's first line ``sep=;`` is honoured.
 
     A text whose rows stand whole in the first cells, as Excel saves what it has not split, is read by what these hold.
     Quotation marks inside a quoted cell are doubled, or follow a backslash. Spaces may stand around quoted cells. In
@@ -89,6 +90,7 @@ class DelimitedFile:
     Raises:
         EmptyFileError: If there is no record at all.
         MalformedFileError: If quotation marks are not balanced, a record is too large, ``header_row`` names no record,
+            two records may be the header,
             or nothing but blank lines is found as far as the header is searched for.
         ColumnError: If the header has more columns than are read, or longer names.
     """
