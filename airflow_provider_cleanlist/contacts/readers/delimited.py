@@ -19,6 +19,7 @@ from airflow_provider_cleanlist.contacts.readers.records import (
     are_notes,
     are_totals,
     better_header,
+    contradicts,
     filled,
     find_header,
     has_value,
@@ -232,7 +233,7 @@ class DelimitedFile:
             for cell, name in zip(cells, self.columns, strict=False)
             if self._count_known([name]) and self._count_known([cell])
         ]
-        return len(named) > 1
+        return len(named) > 1 and not contradicts(self.columns, cells)
 
     def skipped_lines(self) -> list[str]:
         """Return log lines about the records that were skipped so far."""

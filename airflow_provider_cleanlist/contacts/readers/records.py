@@ -376,7 +376,7 @@ def better_header(
         head.append(record)
         if has_value(record[1]):
             count = count_known(record[1])
-            knows_better = count > known or (count == known and _contradicts(found, record[1]))
+            knows_better = count > known or (count == known and contradicts(found, record[1]))
             is_row = is_about_a_person(record[1], found) or not names_columns(record[1], count_known)
             if is_row or not knows_better:
                 return position
@@ -422,12 +422,18 @@ def _check_gives_way(
         raise two_headers(above[0], below[0])
 
 
-def _contradicts(header: Sequence[str], cells: Sequence[str]) -> bool:
-    """Return whether a cell is the known name of another field than the name above it."""
+def contradicts(header: Sequence[str], cells: Sequence[str]) -> bool:
+    """Return whether a cell names another field than the name above it, or a column that is no field of a contact.
+
+    Args:
+        header: The names.
+        cells: A record below them.
+    """
     above, below = recognise(list(dict.fromkeys(header))), recognise(list(dict.fromkeys(cells)))
     return any(
-        upper in above and lower in below and above[upper].field != below[lower].field
+        above[upper].field != below[lower].field if lower in below else is_made_of_known_words(lower)
         for upper, lower in zip(header, cells, strict=False)
+        if upper in above
     )
 
 

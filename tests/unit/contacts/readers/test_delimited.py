@@ -347,6 +347,19 @@ def test_labels_below_the_header_are_no_people(labels):
 
 
 @pytest.mark.parametrize(
+    ("header", "other"),
+    [
+        ("First Name,Last Name,Company,Email", "City,State,Company,Email"),
+        ("First Name,Last Name,Company,Email", "Email,Website,Phone,Company"),
+        ("First Name,Last Name,Company,Notes", "Last Name,First Name,Company,Notes"),
+    ],
+)
+def test_names_of_other_columns_directly_below_the_header_are_no_labels(header, other):
+    with pytest.raises(MalformedFileError, match=r"name columns|names columns"):
+        read(f"{header}\n{other}\nBoston,Massachusetts,Northfold,a\n")
+
+
+@pytest.mark.parametrize(
     "row", ["Company,Park,Thistle,", "Ada,Park,Company,Email", "Ada,Mail,Thistle,Company"]
 )
 def test_a_person_with_one_name_of_a_column_is_a_person(row):
