@@ -8,6 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from airflow_provider_cleanlist.submission.ledger.results import source_rows_spec
+from airflow_provider_cleanlist.warehouse import loader
 from airflow_provider_cleanlist.warehouse.errors import LoadConfigurationError
 from airflow_provider_cleanlist.warehouse.loader import load
 from airflow_provider_cleanlist.warehouse.naming import parse_table
@@ -233,6 +234,27 @@ def test_two_lists_into_a_table_that_had_no_columns_for_them(database, make_spec
 
     load(database.engine, make_spec(), overtaken_by(other, [lead(1)]), batch_rows=1, pages_ahead=0)
     assert [row["lead_id"] for row in database.rows()] == ["lead-1", "lead-2"]
+
+
+@pytest.mark.parametrize("at", [1, 2], ids=["before reading", "before publishing"])
+def test_columns_and_rows_of_another_list_that_come_just_before_the_check(
+    database, make_spec, paged, monkeypatch, at
+):
+    if not database.has_many_writers:
+        pytest.skip("it has one writer at a time")
+    database.execute(CREATED.format("leads") + " WHERE 1 = 0")
+    real, checks = loader.check_writable, []
+
+    def late(engine, spec, plan):
+        if spec.load_id == "mine":
+            checks.append(spec)
+            if len(checks) == at:
+                load(database.open(), make_spec(load_id="other", list_id="M"), paged([[lead(2)]]))
+        real(engine, spec, plan)
+
+    monkeypatch.setattr(loader, "check_writable", late)
+    load(database.engine, make_spec(load_id="mine"), paged([[lead(1)]]))
+    assert sorted(row["lead_id"] for row in database.rows()) == ["lead-1", "lead-2"]
 
 
 @pytest.mark.parametrize("is_load", [True, False], ids=["another load", "somebody"])
