@@ -60,9 +60,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"{error}\n")
         return 2
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(
-            errors="backslashreplace"
-        )  # a column's name may hold what the terminal cannot show
+        # a column's name may hold what the terminal cannot show
+        sys.stdout.reconfigure(errors="backslashreplace")
     sys.stdout.writelines(f"{line}\n" for line in report.summary_lines())
     has_rows = report.rows or report.blank.count or report.without_contact.count or report.skipped_lines
     return 1 if report.refused or (has_rows and not report.accepted) else 0

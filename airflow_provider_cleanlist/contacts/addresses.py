@@ -57,7 +57,7 @@ _MEMBER_PAGES = frozenset(
     {"sales/lead", "sales/people", "sales/profile", "talent/profile", "recruiter/profile"}
 )
 _PLACEHOLDER_WORDS = """
-    0 edit false headless hidden in me n-a n.a. na nan nil no-profile none not-available not-found null private true
+    0 edit false headless hidden in me n-a na nan nil no-profile none not-available not-found null private true
     pub unavailable undefined unknown username your-name yourname yourprofile
 """
 _PLACEHOLDERS = frozenset(_PLACEHOLDER_WORDS.split())

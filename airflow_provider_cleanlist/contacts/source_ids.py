@@ -136,10 +136,8 @@ class SourceIds:
     def rows(self) -> Iterator[tuple[str, bytes]]:
         """Yield each id once, with the hash of the person whom its rows name; empty for nobody, or several."""
         for source_id, person in self._records():
-            yield (
-                source_id,
-                b"" if self._shared and _key(source_id) in self._shared else bytes.fromhex(person),
-            )
+            is_shared = bool(self._shared) and _key(source_id) in self._shared
+            yield source_id, b"" if is_shared else bytes.fromhex(person)
 
     def _records(self) -> Iterator[tuple[str, str]]:
         self._file.seek(0)

@@ -33,7 +33,7 @@ PERSON = "_cleanlist_person"
 
 
 def result_in(body: Mapping[str, Any], workflow_id: str) -> dict[str, Any] | None:
-    """Return one of several results as a flat record, or None if it is none of a task of this workflow.
+    """Return one of several results as a flat record, or None if it belongs to no task of this workflow.
 
     Args:
         body: The result as Cleanlist sent it, itself or nested in another object.

@@ -91,8 +91,7 @@ class DelimitedFile:
     Raises:
         EmptyFileError: If there is no record at all.
         MalformedFileError: If quotation marks are not balanced, a record is too large, ``header_row`` names no record,
-            two records may be the header,
-            or nothing but blank lines is found as far as the header is searched for.
+            two records may be the header, or nothing but blank lines is found as far as the header is searched for.
         ColumnError: If the header has more columns than are read, or longer names.
     """
 
