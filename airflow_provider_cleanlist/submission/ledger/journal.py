@@ -68,7 +68,7 @@ MOST_CLOCK_SECONDS = 300
 
 
 def check_clock(connection: Connection, name: str) -> None:
-    """Refuse to submit by a clock that is wrong: who was submitted within a window, and what is on its way, it decides.
+    """Refuse to submit by a wrong clock: it tells who was submitted within a window, and what is on its way.
 
     Args:
         connection: The ledger's database.
