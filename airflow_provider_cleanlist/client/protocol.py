@@ -321,6 +321,11 @@ def _transport_failure(
 def _success(request: Request, response: Response) -> Outcome:
     if response.problem:
         return Fail(_unreadable(request, response.status, f"the response cannot be read: {response.problem}"))
+    if response.headers.get("age", "").strip("0, "):
+        # a cache that ignores what each request asks of it may hold the response to another key
+        return Fail(
+            _unreadable(request, response.status, "something on the way has kept the response", _CACHE_HINT)
+        )
     body = response.json() if response.body.strip() else {}
     if isinstance(body, dict | list):
         return Ok(body, response.status, weight(response.body))
@@ -345,9 +350,11 @@ def _server_error(info: errors.ErrorInfo, failures: int, limits: RetryLimits, ji
     return RetryAfter(max(asked, _backoff(failures, jitter)), blocks_everyone=False, error=error)
 
 
-def _unreadable(request: Request, status: int, problem: str) -> errors.ApiError:
+def _unreadable(
+    request: Request, status: int, problem: str, hint: str = error_responses.HOST_HINT
+) -> errors.ApiError:
     """Return the error for an unreadable success: whether a credit-spending request was accepted is then unknown."""
-    info = errors.ErrorInfo(request.operation, problem, status=status, hint=error_responses.HOST_HINT)
+    info = errors.ErrorInfo(request.operation, problem, status=status, hint=hint)
     if request.repeat is Repeat.SPENDS_CREDITS:
         return errors.SubmissionUnknownError(replace(info, hint=None))
     return errors.UnexpectedResponseError(info)

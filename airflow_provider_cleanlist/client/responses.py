@@ -136,12 +136,12 @@ class KeyValidation(ApiModel):
     """Response of ``GET /auth/validate-key``.
 
     Attributes:
-        valid: Whether the key is valid.
+        valid: Whether the key is valid; a response that does not say so is not the API's.
         user_id: User who owns the key.
         organization_id: The user's organisation.
     """
 
-    valid: Flag = False
+    valid: Flag
     user_id: OptionalText = None
     organization_id: OptionalText = None
 

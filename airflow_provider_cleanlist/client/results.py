@@ -15,6 +15,7 @@ from airflow_provider_cleanlist.client.responses import (
     Text,
     Texts,
     count_or_none,
+    id_or_none,
     text_or_none,
 )
 
@@ -50,6 +51,8 @@ _COMPLETED_WORDS = frozenset(
     }
 )
 _LONGEST_WORD = 64
+_OWN_WORDS = frozenset({"completed", "failed", "cancelled", "canceled"})
+"""Words for an end that the API's documentation uses; the others are anybody's."""
 _FAILED_WORDS = frozenset({"failed", "cancelled", "canceled", "error", "errored", "terminated", "timed_out"})
 
 
@@ -94,6 +97,7 @@ class WorkflowStatus:
         lead_list_id: List that receives the contacts, or None.
         results: Raw results per contact, if the response contained any.
         truncated: How many results it says that it leaves out; at least that many if it gives no number.
+        is_named: Whether the response repeats the workflow's id.
     """
 
     workflow_id: str
@@ -107,6 +111,7 @@ class WorkflowStatus:
     lead_list_id: str | None = None
     results: tuple[Mapping[str, Any], ...] = ()
     truncated: int = 0
+    is_named: bool = True
 
     @property
     def state(self) -> WorkflowState:
@@ -117,6 +122,13 @@ class WorkflowStatus:
     def is_unknown(self) -> bool:
         """Whether the status word says neither that the workflow runs nor that it has ended."""
         return self.state is WorkflowState.RUNNING and not is_in_progress(self.status)
+
+    @property
+    def is_bare(self) -> bool:
+        """Whether it holds nothing but a word for an end that whatever is on the way may say, such as ``error``."""
+        facts = (self.total, self.processed, self.emails_found, self.phones_found, self.lead_list_id)
+        is_end = self.state is not WorkflowState.RUNNING and _word(self.status) not in _OWN_WORDS
+        return is_end and not (self.is_named or self.results or any(fact is not None for fact in facts))
 
     @property
     def progress(self) -> float | None:
@@ -167,6 +179,7 @@ class WorkflowStatus:
             if isinstance(results, list)
             else (),
             truncated=_truncated(body.get("results_truncated")),
+            is_named=id_or_none(body.get("workflow_id")) is not None,
         )
 
 

@@ -59,7 +59,8 @@ class InboxListing:
 
     def _list(self, now: float) -> None:
         self._tried_at = now
-        since = now if self._listed_until is None else max(self._listed_until, now - KEPT_SECONDS)
+        listed_until = now if self._listed_until is None else self._listed_until
+        since = min(now, max(listed_until, now - KEPT_SECONDS))  # a clock may be set back
         try:
             names = self.inbox.markers(since - SKEW_SECONDS, now + SKEW_SECONDS)
         except InboxUnavailableError as error:

@@ -58,6 +58,18 @@ class ResultsNotReadyError(Exception):
         self.is_completed = is_completed
 
 
+class FailureUnconfirmedError(Exception):
+    """A workflow has failed by a status word alone, which must not delete anything.
+
+    Args:
+        workflow_id: The workflow.
+    """
+
+    def __init__(self, workflow_id: str) -> None:
+        super().__init__(f"nothing but a status word says that workflow {workflow_id} failed")
+        self.workflow_id = workflow_id
+
+
 class CursorOfOtherResultsError(Exception):
     """The cursor of an earlier attempt belongs to other workflows or tasks."""
 
@@ -122,6 +134,7 @@ class _Found:
         total: How many there are according to the workflow itself, or else to the ledger; None if the workflow was not
             requested, or neither says.
         unfinished: Tasks of which the workflow itself says that they have not ended.
+        is_counted: Whether the workflow itself says how many contacts it has, or how many it has processed.
     """
 
     rows: Rows
@@ -129,6 +142,7 @@ class _Found:
     state: WorkflowState | None = None
     total: int | None = None
     unfinished: frozenset[str] = frozenset()
+    is_counted: bool = False
 
     @property
     def is_complete(self) -> bool:
@@ -184,6 +198,7 @@ class ResultReader:
         access: The three ways to read results.
         log: Receives counts and ids.
         skip_unfinished: Leave out contacts whose workflow is still running, instead of stopping.
+        deletes_unread: Whether what is not read is deleted, so that a failure has to come with a count.
         tasks_per_page: Results per page where they are read one by one.
 
     Attributes:
@@ -200,6 +215,7 @@ class ResultReader:
         log: TaskLog,
         *,
         skip_unfinished: bool = False,
+        deletes_unread: bool = False,
         tasks_per_page: int = 1,
     ) -> None:
         self._workflow_ids = tuple(workflow_ids)
@@ -207,6 +223,7 @@ class ResultReader:
         self._access = access
         self._log = log
         self._skip_unfinished = skip_unfinished
+        self._deletes_unread = deletes_unread
         self._tasks_per_page = tasks_per_page
         self._statuses_carry_results = True
         self.workflows = len(self._workflow_ids)
@@ -222,6 +239,7 @@ class ResultReader:
         Raises:
             CursorOfOtherResultsError: The cursor belongs to other workflows or tasks.
             ResultsUnavailableError: None of the ways provides all results of a workflow.
+            FailureUnconfirmedError: A workflow has failed by a word alone, and what is not read would be deleted.
             ResultsNotReadyError: A workflow is still running, or a task of one that has completed.
             errors.CleanlistError: The API refused the request or failed.
         """
@@ -257,6 +275,8 @@ class ResultReader:
             self._leave_behind(workflow_id, found.state)
         if found.state is not WorkflowState.FAILED:
             self.counts.unfinished += missing
+        elif self._deletes_unread and not (found.rows or found.is_counted):
+            raise FailureUnconfirmedError(workflow_id)
         else:
             self.counts.unfinished += len(found.unfinished)
             self._log.warning(
@@ -318,7 +338,8 @@ class ResultReader:
         known = len(rows.keys() | running.keys() | set(self._task_ids.get(status.workflow_id, ())))
         total = self._total(status)
         expected = _most(total, known, len(rows) + len(running) + status.truncated)
-        return _Found(rows, expected, state, total, frozenset(running.keys() - rows.keys()))
+        is_counted = status.total is not None or status.processed is not None
+        return _Found(rows, expected, state, total, frozenset(running.keys() - rows.keys()), is_counted)
 
     def _task_pages(self, index: int, offset: int, reading: _Tasks) -> Iterator[ResultPage]:
         workflow_id, tasks, found = reading.workflow_id, reading.task_ids, reading.found

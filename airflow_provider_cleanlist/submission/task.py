@@ -279,7 +279,9 @@ def balance(hook: CleanlistHook, log: TaskLog) -> float | None:
     """
     try:
         return float(hook.get_credit_balance().credits)
-    except CleanlistPermissionError:
+    except CleanlistPermissionError as error:
+        if error.info.is_foreign:
+            raise
         log.warning("The API key may not read the credit balance, so it is not checked.")
         return None
 

@@ -23,6 +23,7 @@ from airflow_provider_cleanlist.redaction import shown
 from airflow_provider_cleanlist.results.reader import (
     Access,
     CursorOfOtherResultsError,
+    FailureUnconfirmedError,
     ResultPage,
     ResultReader,
     ResultsNotReadyError,
@@ -56,7 +57,7 @@ RAW = "raw"
 
 
 class CleanlistResultsNotReadyError(CleanlistError, AirflowException):
-    """The results cannot be read yet: a workflow is still running, or the inbox cannot be read. Retried."""
+    """The results cannot be read yet: a workflow runs or only seems to have failed, or the inbox fails. Retried."""
 
 
 class EnrichmentResultsToWarehouseOperator(WarehouseLoadOperator):
@@ -124,7 +125,7 @@ class EnrichmentResultsToWarehouseOperator(WarehouseLoadOperator):
             three ways can serve a workflow; not retried.
         CleanlistDataError: A result does not fit the table; not retried.
         CleanlistResultsNotReadyError: A workflow, or a task of a completed one, is still running and
-            ``on_unfinished="fail"``; retried.
+            ``on_unfinished="fail"``, or nothing but a status word says that it failed and ``mode="replace"``; retried.
         CleanlistLoadError: The warehouse or the ledger failed; retried.
     """
 
@@ -324,6 +325,7 @@ class EnrichmentResultsToWarehouseOperator(WarehouseLoadOperator):
             ),
             self.log,
             skip_unfinished=self.on_unfinished == "skip",
+            deletes_unread=self._mode() == "replace",
             tasks_per_page=self._page_size(),
         )
 
@@ -376,6 +378,13 @@ def _result_errors_for_airflow(hook: CleanlistHook) -> Iterator[None]:
         raise CleanlistResultsNotReadyError(
             f"Workflow {error.workflow_id} is still running. What was read so far is staged; the target is unchanged. "
             "Wait for the workflows first (WorkflowSensor, or wait_for_completion=True), or set on_unfinished='skip'."
+        ) from None
+    except FailureUnconfirmedError as error:
+        raise CleanlistResultsNotReadyError(
+            f"The response about workflow {error.workflow_id} says that it failed, and nothing else: no count, no "
+            "result. Something on the way may have sent it, and mode='replace' would delete the rows that the table "
+            "holds. The target is unchanged. Let Airflow retry; if the workflow did fail, leave it out of "
+            "workflow_ids, or use mode='merge'."
         ) from None
     except ResultsUnavailableError as error:
         raise CleanlistConfigurationError(_why_unavailable(error, hook)) from None

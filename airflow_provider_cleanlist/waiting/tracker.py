@@ -30,7 +30,7 @@ TOLERATED_ERRORS = 5
 MIN_POLL_INTERVAL_SECONDS = 1.0
 
 SETTLED_SECONDS = 30.0
-"""How long a workflow of unknown status must have had all its contacts processed to count as completed."""
+"""How long a workflow must seem to have ended to count as ended: all is processed, or a bare word says so."""
 
 _LONGEST_WORD = 40
 
@@ -119,8 +119,8 @@ class WorkflowProgress:
     counts: Counts = field(default_factory=Counts)
     estimate: ProgressEstimate = field(default_factory=ProgressEstimate)
     checked_at: float | None = None
-    all_processed_since: float | None = None
-    """When all contacts were first seen processed although the status is unknown."""
+    ended_since: float | None = None
+    """Since when it seems to have ended: all contacts are processed, or a bare word says so, see ``is_bare``."""
     is_being_checked: bool = False
     is_hinted: bool = False
     """Whether somebody other than the API says that it has ended, so that no webhook is to be waited for any more."""
@@ -240,7 +240,8 @@ class WorkflowTracker:
             now: When it came, seconds since the epoch.
 
         Returns:
-            A warning if the status is unknown: the first time, and when the workflow counts as completed nevertheless.
+            A warning if the status is unknown: the first time, and when the workflow counts as completed nevertheless;
+            and if it is bare, the first time.
         """
         workflow = self._checked(status.workflow_id, now)
         if workflow.outcome is not None:
@@ -260,21 +261,28 @@ class WorkflowTracker:
         self, workflow: WorkflowProgress, status: WorkflowStatus, now: float
     ) -> tuple[WorkflowState, str | None]:
         """Return the state of a workflow and, if its status is unknown, what to warn of."""
-        since = workflow.all_processed_since
-        is_complete = status.is_unknown and status.progress == 1.0
-        workflow.all_processed_since = (now if since is None else since) if is_complete else None
-        if not status.is_unknown:
+        since = workflow.ended_since
+        seems_ended = status.is_bare or (status.is_unknown and status.progress == 1.0)
+        workflow.ended_since = (now if since is None else since) if seems_ended else None
+        seconds = 0.0 if since is None or not seems_ended else now - since
+        is_settled = seconds >= SETTLED_SECONDS
+        if not status.is_unknown and (is_settled or not status.is_bare):
             return status.state, None
         words = status.status[:EXAMINED_CHARACTERS].strip().lower()
         name, word = workflow.workflow_id, redacted(words[:_LONGEST_WORD])
-        if is_complete and since is not None and now >= since + SETTLED_SECONDS:
+        if is_settled:
             return WorkflowState.COMPLETED, (
                 f"Workflow {name} has the unknown status {word!r}, but all its contacts were processed "
-                f"{now - since:.0f} s ago: treated as completed."
+                f"{seconds:.0f} s ago: treated as completed."
             )
         if word in self._reported_words:
             return WorkflowState.RUNNING, None
         self._reported_words.add(word)
+        if status.is_bare:
+            return WorkflowState.RUNNING, (
+                f"The response about workflow {name} is nothing but the status {word!r}, which something on the way "
+                "may have sent: the workflow has ended if that comes again."
+            )
         return WorkflowState.RUNNING, (
             f"Workflow {name} has the unknown status {word!r}: treated as still running."
         )
@@ -396,9 +404,9 @@ class WorkflowTracker:
                 if one.outcome in (WorkflowOutcome.COMPLETED, WorkflowOutcome.FAILED)
             ],
             "all_processed": [
-                [index, one.all_processed_since]
+                [index, one.ended_since]
                 for index, one in enumerate(self._all.values())
-                if one.all_processed_since is not None and one.outcome is None
+                if one.ended_since is not None and one.outcome is None
             ],
             "typical": round(self.typical, 3),
         }
@@ -431,7 +439,7 @@ class WorkflowTracker:
             self._end(workflow, outcome)
             self._learn(workflow, typical)
         for workflow, since in all_processed:
-            workflow.all_processed_since = since
+            workflow.ended_since = since
         return True
 
     def _fingerprint(self) -> str:

@@ -248,7 +248,7 @@ def read_chunks(file: BinaryFile) -> Iterator[bytes]:
         try:
             chunk = file.read(CHUNK_BYTES)
         except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-            if is_start and isinstance(error, gzip.BadGzipFile):
+            if is_start and isinstance(error, gzip.BadGzipFile) and str(error).startswith("Not a gzip"):
                 raise MalformedFileError(
                     "The file is not gzip-compressed, although its name ends in .gz. Remove .gz from its name, or "
                     "compress it."

@@ -329,8 +329,16 @@ def test_keys_that_do_not_open(sandbox: SandboxServer, connect: Any) -> None:
 
 
 def test_a_key_called_invalid_with_success_is_no_better(serve: Any, always: Any, connect: Any) -> None:
-    for body in ({"valid": False}, {}, {"valid": None}):
+    for body in ({"valid": False}, {"valid": None}):
         with pytest.raises(errors.AuthenticationError, match="the key is not valid"):
+            connect(serve(always(body)).url).validate_key()
+
+
+def test_a_response_that_does_not_speak_of_the_key_calls_none_invalid(
+    serve: Any, always: Any, connect: Any
+) -> None:
+    for body in ({}, {"status": "error"}):
+        with pytest.raises(errors.UnexpectedResponseError, match="lacks required fields"):
             connect(serve(always(body)).url).validate_key()
 
 

@@ -20,6 +20,7 @@ from airflow_provider_cleanlist.exceptions import (
     CleanlistDataError,
     CleanlistInsufficientCreditsError,
     CleanlistInvalidRequestError,
+    CleanlistPermissionError,
     CleanlistRejectsFileError,
     CleanlistServerError,
     CleanlistSubmissionUnknownError,
@@ -346,6 +347,14 @@ class TestSpending:
         with pytest.raises(TaskDeferred) as caught:
             enrich(**arguments)
         assert caught.value.trigger.passthrough["balance_before"] is None
+
+    def test_a_page_in_between_does_not_mean_that_the_balance_may_not_be_read(
+        self, enrich: Any, cleanlist_sandbox: SandboxServer
+    ) -> None:
+        cleanlist_sandbox.faults.fail("credits_balance", 403, body="html")
+        with pytest.raises(CleanlistPermissionError):
+            enrich(contacts=people(3), **WAIT)
+        assert cleanlist_sandbox.ledger.requests(endpoint=SUBMIT) == []
 
     def test_a_deferred_task_accounts_for_it_when_it_resumes(
         self, enrich: Any, task_instance: Any, cleanlist_sandbox: SandboxServer

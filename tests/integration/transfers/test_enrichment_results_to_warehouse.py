@@ -485,6 +485,22 @@ def test_what_deletes_needs_workflows_or_an_empty_list(sandbox, enrich, run_load
     assert rows(sqlite_warehouse) == []
 
 
+def test_a_failure_by_a_word_alone_deletes_no_row(sandbox, enrich, run_load, sqlite_warehouse, monkeypatch):
+    given = enrich(3)
+    run_load(given, mode="replace")
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            CleanlistHook,
+            "get_workflow_status",
+            lambda _, one: WorkflowStatus.parse(one, {"status": "error"}),
+        )
+        with pytest.raises(CleanlistResultsNotReadyError, match="says that it failed, and nothing else"):
+            run_load(given, run_id="next", mode="replace", task_ids=None)
+        assert len(rows(sqlite_warehouse)) == 3
+        assert run_load(given, run_id="next", mode="merge", task_ids=None)["rows_read"] == 0
+    assert len(rows(sqlite_warehouse)) == 3
+
+
 @pytest.mark.parametrize("mode", ["merge", "append", "snapshot"])
 @pytest.mark.parametrize("nothing", [None, []])
 def test_other_modes_without_workflows_leave_the_table(

@@ -75,7 +75,12 @@ def test_a_balance_that_is_no_number_is_not_made_up(given: dict[str, Any]) -> No
 )
 def test_a_key_is_valid_only_when_the_answer_says_true(valid: Any, expected: bool) -> None:
     assert responses.KeyValidation.model_validate({"valid": valid}).valid is expected
-    assert responses.KeyValidation.model_validate({}).valid is False
+
+
+@pytest.mark.parametrize("body", [{}, {"status": "error"}, {"user_id": "u", "organization_id": "o"}])
+def test_what_does_not_say_whether_a_key_is_valid_is_no_validation(body: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        responses.KeyValidation.model_validate(body)
 
 
 @pytest.mark.parametrize("field", ["user_id", "organization_id"])

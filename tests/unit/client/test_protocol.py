@@ -375,6 +375,21 @@ def test_a_page_counts_by_its_size_or_by_its_values(leads: list[dict[str, Any]],
     assert call.parse(outcome).weight == weight
 
 
+@pytest.mark.parametrize("age", ["1", "60", " 3600 ", "0, 12", "soon", "-1"])
+def test_what_a_cache_has_kept_is_not_taken(age: str) -> None:
+    kept = answer(200, {"valid": True}, {"age": age})
+    info = failed_with(interpret(GET, kept), errors.UnexpectedResponseError)
+    assert info.message == "something on the way has kept the response"
+    assert info.hint is not None
+    assert info.hint.startswith("A cache or proxy on the way")
+    failed_with(interpret(SUBMIT, kept), errors.SubmissionUnknownError)
+
+
+@pytest.mark.parametrize("age", ["", "0", " 0 ", "0, 0"])
+def test_what_has_just_passed_a_cache_is_taken(age: str) -> None:
+    assert interpret(GET, answer(200, {"a": 1}, {"age": age})) == protocol.Ok({"a": 1}, 200)
+
+
 @pytest.mark.parametrize("body", [b"", b"  \n"])
 @pytest.mark.parametrize("status", [200, 204])
 def test_an_empty_success_is_an_empty_object(status: int, body: bytes) -> None:

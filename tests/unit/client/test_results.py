@@ -42,6 +42,33 @@ def test_words_that_say_an_end_are_known(word: str) -> None:
     assert not WorkflowStatus("w", word).is_unknown
 
 
+@pytest.mark.parametrize("word", COMPLETED_WORDS + FAILED_WORDS)
+def test_a_word_alone_that_anybody_may_say_is_bare(word: str) -> None:
+    own = word in ("completed", "failed", "cancelled", "canceled")
+    assert WorkflowStatus.parse("w", {"status": word}).is_bare != own
+    assert WorkflowStatus.parse("w", {"status": word, "error": "x", "summary": {}}).is_bare != own
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"workflow_id": "w"},
+        {"total": 0},
+        {"summary": {"emails_found": 0}},
+        {"failed": 3},
+        {"lead_list_id": "l"},
+        {"results": [{}]},
+    ],
+)
+def test_a_word_with_something_of_the_workflow_is_not_bare(more: dict[str, Any]) -> None:
+    assert not WorkflowStatus.parse("w", {"status": "error", **more}).is_bare
+
+
+@pytest.mark.parametrize("word", RUNNING_WORDS + UNKNOWN_WORDS)
+def test_a_word_that_says_no_end_is_not_bare(word: str | None) -> None:
+    assert not WorkflowStatus.parse("w", {"status": word}).is_bare
+
+
 @pytest.mark.parametrize("change", [str, str.upper, str.title, lambda word: f" {word}\n"])
 def test_known_words_mean_the_same_in_any_case(change: Any) -> None:
     for word in COMPLETED_WORDS:

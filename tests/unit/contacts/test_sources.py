@@ -242,6 +242,15 @@ def test_a_gz_file_that_is_none(tmp_path, name):
         list(FileSource(path).rows())
 
 
+def test_a_gz_file_with_a_wrong_checksum_is_damaged(tmp_path):
+    path = tmp_path / "c.csv.gz"
+    data = bytearray(gzip.compress(b"email,company\na@b.example,c\n"))
+    data[-6] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(MalformedFileError, match=r"The gzip data is damaged or cut off"):
+        list(FileSource(path).rows())
+
+
 def test_a_parquet_file_cut_off(tmp_path):
     path = write(tmp_path, "c.parquet", parquet_bytes(tmp_path)[:-20])
     with pytest.raises(MalformedFileError, match="Parquet"):

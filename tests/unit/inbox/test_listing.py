@@ -85,6 +85,13 @@ def test_a_wait_that_is_busy_for_a_while_misses_nothing(listing: InboxListing, i
     assert listing.notified([W], NOW + KEPT_SECONDS - 60) == [W]
 
 
+@pytest.mark.parametrize("seconds", [90, 1800, 7200])
+def test_a_clock_that_is_set_back(listing: InboxListing, inbox: CountingInbox, seconds: float) -> None:
+    assert listing.notified([W], NOW) == []
+    deliver(inbox, "w", NOW - seconds + 1)
+    assert listing.notified([W], NOW - seconds + 2) == [W]
+
+
 def test_a_marker_is_forgotten_after_an_hour(listing: InboxListing, inbox: CountingInbox) -> None:
     deliver(inbox, "w", NOW)
     for moment in range(0, 3 * int(KEPT_SECONDS), 60):

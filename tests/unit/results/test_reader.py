@@ -13,6 +13,7 @@ from airflow_provider_cleanlist.client.results import EnrichmentResult, Workflow
 from airflow_provider_cleanlist.results.reader import (
     Access,
     CursorOfOtherResultsError,
+    FailureUnconfirmedError,
     ResultReader,
     ResultsNotReadyError,
     ResultsUnavailableError,
@@ -309,6 +310,21 @@ def test_a_failed_workflow_gives_what_it_has() -> None:
     api.status["a"] = {"status": "cancelled", "results": api.results("a", 1)}
     api.status["b"] = {"results": api.results("b")}
     assert ids(api.reader()) == ["a-0", *api.tasks["b"]]
+
+
+@pytest.mark.parametrize("word", ["error", "failed"])
+def test_a_failure_without_a_count_deletes_nothing(word: str) -> None:
+    api = Cleanlist("a")
+    api.status["a"] = {"status": word, "summary": {}}
+    assert ids(api.reader()) == []
+    with pytest.raises(FailureUnconfirmedError):
+        ids(api.reader(deletes_unread=True))
+    with pytest.raises(FailureUnconfirmedError):  # what was submitted says nothing of the failure
+        ids(ResultReader(["a"], {}, replace(api.access(), submitted=lambda _: 3), log, deletes_unread=True))
+    api.status["a"] = {"status": word}  # with a total
+    assert ids(api.reader(deletes_unread=True)) == []
+    api.status["a"] = {"status": word, "summary": {}, "results": api.results("a", 1)}
+    assert ids(api.reader(deletes_unread=True)) == ["a-0"]
 
 
 def test_results_without_a_known_task_are_counted(caplog: pytest.LogCaptureFixture) -> None:

@@ -416,6 +416,41 @@ class TestStrangeWords:
             tracker.on_status(running("a", done=done, word=word), T0 + seconds)
         assert tracker.running == ("a",)
 
+    @pytest.mark.parametrize(
+        ("word", "outcome"), [("error", WorkflowOutcome.FAILED), ("success", WorkflowOutcome.COMPLETED)]
+    )
+    def test_a_bare_word_for_an_end_counts_when_it_comes_again(self, word: str, outcome: WorkflowOutcome):
+        tracker = tracker_of(["a", "b"])
+        bare = WorkflowStatus.parse("a", {"status": word})
+        assert tracker.on_status(bare, T0 + 100) == (
+            f"The response about workflow a is nothing but the status {word!r}, which something on the way may have "
+            "sent: the workflow has ended if that comes again."
+        )
+        assert tracker.on_status(bare, T0 + 129) is None
+        assert tracker.running == ("a", "b")
+        successor = tracker_of(["a", "b"])
+        assert successor.restore(json.loads(json.dumps(tracker.snapshot())))
+        assert successor.on_status(bare, T0 + 130) is None
+        assert successor.ended(outcome) == ("a",)
+
+    def test_a_bare_word_in_between_ends_nothing(self):
+        tracker = tracker_of(["a"])
+        for seconds, status in (
+            (100, WorkflowStatus.parse("a", {"status": "error"})),
+            (140, running("a", done=3)),
+            (180, WorkflowStatus.parse("a", {"status": "error"})),
+        ):
+            tracker.on_status(status, T0 + seconds)
+        assert tracker.running == ("a",)
+        tracker.on_status(WorkflowStatus.parse("a", {"status": "error", "total": 250}), T0 + 181)
+        assert tracker.ended(WorkflowOutcome.FAILED) == ("a",)
+
+    @pytest.mark.parametrize("word", ["completed", "failed"])
+    def test_the_words_of_the_documentation_need_nothing_else(self, word: str):
+        tracker = tracker_of(["a"])
+        tracker.on_status(WorkflowStatus.parse("a", {"status": word}), T0 + 100)
+        assert tracker.running == ()
+
     def test_the_time_counts_anew_when_contacts_remain_again(self):
         tracker = tracker_of(["a"])
         for seconds, done in ((100, 250), (120, 200), (140, 250), (169, 250)):
