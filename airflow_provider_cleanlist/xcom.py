@@ -148,19 +148,24 @@ def workflow_ids_of(value: Any) -> list[str]:
     return list(ids)
 
 
-def is_empty_list(value: Any) -> bool:
-    """Return whether workflow ids are an empty list, or several, and not just nothing.
+def check_workflow_ids(value: Any) -> None:
+    """Refuse workflow ids that are nothing: a task that finds none, because of a misspelled template, must not succeed.
 
     Args:
-        value: As for :func:`workflow_ids_of`.
+        value: As for :func:`workflow_ids_of`. An empty list is something: what a task returns that submitted nothing.
 
     Raises:
-        CleanlistConfigurationError: It is a text that looks like a list and is none, or nested too deeply.
+        CleanlistConfigurationError: It names no workflow and is no empty list, or cannot be read.
     """
     try:
-        return _is_empty(value)
+        is_something = bool(workflow_ids_of(value)) or _is_empty(value)
     except RecursionError:
         raise _unusable_workflow_ids("lists that are nested too deeply") from None
+    if not is_something:
+        raise CleanlistConfigurationError(
+            "workflow_ids holds nothing here: its template or the output of a task is nothing at run time. Only an "
+            "empty list means that there are none, such as that of a BulkEnrichOperator which submitted nothing."
+        )
 
 
 def _is_empty(value: Any) -> bool:

@@ -11,7 +11,7 @@ from airflow_provider_cleanlist.arguments.values import boolean, present
 
 
 class GivenArguments(BaseOperator):
-    """An operator that refuses an argument which was given and is nothing at run time, where that could mean more.
+    """An operator that refuses an argument which was given and is nothing at run time.
 
     An argument was given if it has ever held something (a template, a reference to a task's output, a default of the
     DAG), or if it is an item that a mapped task is expanded over. One that was left out, or that is a literal None in
@@ -51,7 +51,7 @@ class GivenArguments(BaseOperator):
             self._given |= {name}
 
     def _check_given(self) -> None:
-        """Check the arguments where nothing could mean more than what was asked for, and those that are flags.
+        """Check the arguments that must not be nothing, and those that are flags.
 
         Raises:
             CleanlistConfigurationError: One was given and is nothing now, or a flag is neither True nor False.

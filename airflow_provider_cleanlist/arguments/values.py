@@ -70,7 +70,7 @@ def choice(argument: str, value: Any, default: Words) -> Words:
 
 
 def present(argument: str, value: Any, *, is_given: bool = True) -> Any:
-    """Return an argument where nothing must not mean more than what was asked for; None if it was left out.
+    """Return an argument, in whose place a default must not stand unless it was left out; then None.
 
     Args:
         argument: Its name, for the message.
@@ -83,8 +83,8 @@ def present(argument: str, value: Any, *, is_given: bool = True) -> Any:
     if is_absent(value) and (value is not None or is_given):
         raise CleanlistConfigurationError(
             f"{argument} is empty here: its template, the output of a task or an item of a mapping is nothing at run "
-            "time. The task has stopped, because nothing could mean more than what was asked for: no limit, nothing "
-            "hidden, another account. Only an argument that is left out has its default."
+            "time. The task has stopped, because a default in its place could mean something else than what was asked "
+            "for, such as no limit or another account. Only an argument that is left out has its default."
         )
     return value
 
@@ -177,9 +177,13 @@ def seconds(argument: str, value: Any, default: float) -> float:
     Raises:
         CleanlistConfigurationError: It is something else, negative, or longer than 10 years.
     """
-    parsed = value.total_seconds() if isinstance(value, timedelta) else number(argument, value)
-    if parsed is None:
+    if is_absent(value):
         return default
+    parsed = value.total_seconds() if isinstance(value, timedelta) else _finite(value)
+    if parsed is None:
+        raise CleanlistConfigurationError(
+            f"{argument} must be a timedelta or a number of seconds, not {shown(value)}."
+        )
     if not 0 <= parsed <= WAIT_SECONDS:
         raise CleanlistConfigurationError(f"{argument} must be 0 seconds to 10 years, not {shown(value)}.")
     return parsed

@@ -116,7 +116,7 @@ class BulkEnrichOperator(ContactsOperator):
         deferrable: Wait in the triggerer; by default as Airflow is configured.
         poll_interval: Seconds between two status checks of a workflow, at least 1; None follows a schedule that
             respects the request budget, and polls rarely when webhooks are expected.
-        timeout: Seconds to wait at most, or a ``timedelta``, up to 10 years; None, ``"None"`` and blank text mean 3600.
+        timeout: Seconds to wait at most, or a ``timedelta``, up to 10 years; None means 3600.
         cleanlist_conn_id: Airflow connection of type ``cleanlist``.
 
     Returns:
@@ -167,14 +167,28 @@ class BulkEnrichOperator(ContactsOperator):
     operator_extra_links = (WorkflowLink(), *PAGE_LINKS)
     ui_color = "#dff3ec"
     _required = ("enrichment_type",)
+    # neither the three sources, of which a DAG may choose one by templates, nor force_resubmit, where nothing means no
     _never_nothing = (
-        "max_credits",
-        "ledger_conn_id",
-        "cleanlist_conn_id",
-        "skip_submitted_within",
+        "encoding",
+        "header_row",
+        "sql_conn_id",
+        "parameters",
         "column_mapping",
+        "batch_size",
+        "on_invalid_contact",
+        "max_credits",
+        "on_unknown_submission",
         "decision_timeout",
         "decision_users",
+        "ledger_conn_id",
+        "skip_submitted_within",
+        "id_column",
+        "rejects_path",
+        "webhook_url",
+        "failure_policy",
+        "poll_interval",
+        "timeout",
+        "cleanlist_conn_id",
     )
     _flags = (
         "deduplicate",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from airflow_provider_cleanlist.arguments.values import choice, given, whole_number
+from airflow_provider_cleanlist.arguments.values import choice, given, present, whole_number
 from airflow_provider_cleanlist.client.enrichment import MAX_CONTACTS_PER_REQUEST, EnrichmentType
 from airflow_provider_cleanlist.exceptions import CleanlistConfigurationError
 from airflow_provider_cleanlist.redaction import shown
@@ -22,6 +22,9 @@ def enrichment_options(operator: Any) -> SubmissionOptions:
     Raises:
         CleanlistConfigurationError: An argument is invalid.
     """
+    if operator.contacts is None and given(operator.contacts_path) is given(operator.sql) is None:
+        for source in ("contacts_path", "sql"):
+            present(source, getattr(operator, source), is_given=False)
     batch_size = whole_number("batch_size", operator.batch_size)
     if batch_size is None:
         batch_size = MAX_CONTACTS_PER_REQUEST

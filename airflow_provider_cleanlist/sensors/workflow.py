@@ -20,6 +20,7 @@ from airflow_provider_cleanlist.arguments.values import (
     DEFAULT_TIMEOUT_SECONDS,
     given,
     number,
+    present,
     seconds,
 )
 from airflow_provider_cleanlist.client.results import WorkflowEnd
@@ -47,6 +48,7 @@ from airflow_provider_cleanlist.waiting.wait import (
     wait,
 )
 from airflow_provider_cleanlist.xcom import (
+    check_workflow_ids,
     enrichment_types_of,
     workflow_ids_of,
 )
@@ -79,11 +81,12 @@ class WorkflowSensor(GivenArguments, BaseSensorOperator):
 
     Args:
         workflow_ids: One workflow id, a list of them, the result of ``BulkEnrichOperator``, a list of such results, or
-            an XComArg of any of these (templated). With no id at all the task succeeds at once.
+            an XComArg of any of these (templated). With an empty list the task succeeds at once; nothing at all, as a
+            misspelled template renders, fails it.
         cleanlist_conn_id: Airflow connection (templated).
         deferrable: Wait in the triggerer.
         timeout: Seconds after which the task fails if workflows are still running, or a ``timedelta``, up to 10 years;
-            None, ``"None"`` and blank text mean 3600. They continue at Cleanlist.
+            None means 3600. They continue at Cleanlist.
         poll_interval: Seconds between two status checks of a workflow, at least 1. None (default) follows a schedule
             that learns how long workflows take and respects the request budget; when webhooks are expected
             (``BulkEnrichOperator(webhook=True)``), it polls every ten minutes only.
@@ -109,7 +112,7 @@ class WorkflowSensor(GivenArguments, BaseSensorOperator):
     template_fields: Sequence[str] = ("workflow_ids", "cleanlist_conn_id", "ledger_conn_id")
     operator_extra_links = (WorkflowLink(), *PAGE_LINKS)
     ui_color = "#d7ecef"
-    _never_nothing = ("cleanlist_conn_id", "ledger_conn_id")
+    _never_nothing = ("cleanlist_conn_id", "timeout", "poll_interval", "failure_policy", "ledger_conn_id")
     _flags = ("deferrable",)
 
     def __init__(
@@ -124,6 +127,8 @@ class WorkflowSensor(GivenArguments, BaseSensorOperator):
         ledger_conn_id: str | None = None,
         **kwargs: Any,
     ) -> None:
+        present("timeout", timeout, is_given="timeout" in self._given)
+        present("poll_interval", poll_interval, is_given="poll_interval" in self._given)
         super().__init__(timeout=seconds("timeout", timeout, DEFAULT_TIMEOUT_SECONDS), **kwargs)
         self.workflow_ids = workflow_ids
         self.cleanlist_conn_id = cleanlist_conn_id
@@ -136,6 +141,7 @@ class WorkflowSensor(GivenArguments, BaseSensorOperator):
     def execute(self, context: Context) -> SensorSummary:
         """Wait as the arguments say, and return the summary."""
         self._check_given()
+        check_workflow_ids(self.workflow_ids)
         if not self.deferrable:
             return self._execute_here(context)
         try:

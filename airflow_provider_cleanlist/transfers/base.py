@@ -73,6 +73,8 @@ class WarehouseLoadOperator(GivenArguments):
         "table",
         "schema",
         "mode",
+        "key",
+        "schema_evolution",
         "columns",
         "exclude_columns",
         "hash_columns",
@@ -93,6 +95,7 @@ class WarehouseLoadOperator(GivenArguments):
         "column_types",
         "snapshot_date",
         "staging_schema",
+        "page_size",
         "cleanlist_conn_id",
     )
 

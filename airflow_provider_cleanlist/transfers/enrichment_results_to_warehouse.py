@@ -36,7 +36,7 @@ from airflow_provider_cleanlist.warehouse.errors import CursorRefusedError
 from airflow_provider_cleanlist.warehouse.naming import parse_table
 from airflow_provider_cleanlist.wording import counted
 from airflow_provider_cleanlist.xcom import (
-    is_empty_list,
+    check_workflow_ids,
     task_ids_of,
     workflow_ids_of,
 )
@@ -79,8 +79,7 @@ class EnrichmentResultsToWarehouseOperator(WarehouseLoadOperator):
 
     Args:
         workflow_ids: One workflow id, several, the result of ``BulkEnrichOperator``, several of these, or an XComArg
-            of any of them (templated). Nothing, such as None, is refused unless ``mode`` is ``merge``: only an empty
-            list may empty a table.
+            of any of them (templated). Nothing, such as None, is refused; an empty list says that there are none.
         task_ids: Task ids by workflow: the XCom ``task_ids`` that ``BulkEnrichOperator(push_task_ids=True)`` pushes,
             or several of these (templated).
         source_rows_table: A further table of the warehouse, ``table`` or ``schema.table`` (templated), into which the
@@ -138,7 +137,12 @@ class EnrichmentResultsToWarehouseOperator(WarehouseLoadOperator):
     )
     operator_extra_links = (WorkflowLink(), *PAGE_LINKS)
     default_page_size = 1
-    _never_nothing = (*WarehouseLoadOperator._never_nothing, "ledger_conn_id", "source_rows_table")
+    _never_nothing = (
+        *WarehouseLoadOperator._never_nothing,
+        "on_unfinished",
+        "ledger_conn_id",
+        "source_rows_table",
+    )
 
     def __init__(
         self,
@@ -283,15 +287,7 @@ class EnrichmentResultsToWarehouseOperator(WarehouseLoadOperator):
                 f"on_unfinished must be fail or skip, not {shown(self.on_unfinished)}."
             )
         super()._check_arguments()
-        if (
-            self._mode() == "replace"
-            and not workflow_ids_of(self.workflow_ids)
-            and not is_empty_list(self.workflow_ids)
-        ):
-            raise CleanlistConfigurationError(
-                "workflow_ids holds nothing here, and mode='replace' would delete the results that the table "
-                "holds. Only an empty list does that, such as the one of a BulkEnrichOperator that submitted nothing."
-            )
+        check_workflow_ids(self.workflow_ids)
 
     def _spec(self, context: Context, hash_secret: str, *, has_persons: bool = False) -> LoadSpec:
         spec = self._load_spec(

@@ -113,7 +113,13 @@ class LeadListToWarehouseOperator(WarehouseLoadOperator):
 
     template_fields: Sequence[str] = ("list_id", "list_name", "read", *WarehouseLoadOperator.template_fields)
     operator_extra_links = (LeadListLink(), *PAGE_LINKS)
-    _never_nothing = (*WarehouseLoadOperator._never_nothing, "read")
+    _never_nothing = (
+        *WarehouseLoadOperator._never_nothing,
+        "replace_scope",
+        "on_missing",
+        "row_count_check",
+        "read",
+    )
 
     def __init__(
         self,

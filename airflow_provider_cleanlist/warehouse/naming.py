@@ -78,8 +78,13 @@ def parse_table(table: str, schema: str | None = None) -> TableName:
         The table's name.
 
     Raises:
-        LoadConfigurationError: A part is empty or holds a NUL.
+        LoadConfigurationError: A part is empty, holds a NUL, or is ``None`` without quotes.
     """
+    if "None" in (table.split(".") if schema is None else [table]):
+        raise LoadConfigurationError(
+            f"table={table!r} is not a table name: a template in it may have rendered as nothing. If a table or schema "
+            'has that name, put it in double quotes: "None".'
+        )
     parts = [_unquote(table)] if schema else _split_dotted(table)
     if any(not part.strip() or "\x00" in part for part in parts) or (schema and "\x00" in schema):
         raise LoadConfigurationError(f"table={table!r} is not a table name: a part is empty or holds a NUL.")

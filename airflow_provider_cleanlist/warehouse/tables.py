@@ -201,8 +201,12 @@ def ensure_table(
         with _ddl(engine, f"Creating table {name}") as connection:
             connection.execute(sa.schema.CreateTable(stored))
             complete(connection, stored)
-    except LoadError:
+    except LoadError as error:
         if columns_of(engine, name) is None:
+            if table.schema and isinstance(error, LoadConfigurationError) and not error.lacks_privilege:
+                error.args = (
+                    f"{error} The loader creates no schema: create {table.schema!r}, if there is none.",
+                )
             raise
 
 

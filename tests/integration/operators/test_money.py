@@ -421,10 +421,20 @@ class TestRejects:
         assert not isinstance(caught.value, AirflowFailException)
         assert cleanlist_sandbox.ledger.requests(endpoint=SUBMIT) == []
 
-    @pytest.mark.parametrize("path", [None, ""])
-    def test_nothing_is_written_unless_asked_for(self, enrich: Any, tmp_path: Path, path: str | None) -> None:
-        enrich(contacts=[*people(1), {"email": "x@y.example"}], on_invalid_contact="skip", rejects_path=path)
+    def test_nothing_is_written_unless_asked_for(self, enrich: Any, tmp_path: Path) -> None:
+        enrich(contacts=[*people(1), {"email": "x@y.example"}], on_invalid_contact="skip", rejects_path=None)
         assert list(tmp_path.iterdir()) == []
+
+    @pytest.mark.parametrize(
+        ("argument", "source"),
+        [("rejects_path", {"contacts": people(1)}), ("contacts_path", {}), ("sql", {"sql_conn_id": "x"})],
+    )
+    def test_a_path_or_query_that_rendered_as_nothing_is_named(
+        self, enrich: Any, cleanlist_sandbox: SandboxServer, argument: str, source: dict[str, Any]
+    ) -> None:
+        with pytest.raises(CleanlistConfigurationError, match=f"^{argument} is empty here"):
+            enrich(**source, **{argument: ""})
+        assert cleanlist_sandbox.ledger.requests(endpoint=SUBMIT) == []
 
 
 def rejected(path: Path) -> list[dict[str, str]]:

@@ -473,12 +473,11 @@ def test_no_workflows_make_an_empty_table(sandbox, run_load, sqlite_warehouse):
 
 
 @pytest.mark.parametrize("nothing", [None, "None", "", [None], {"workflow_ids": None}, [[], None]])
-def test_what_deletes_needs_workflows_or_an_empty_list(sandbox, enrich, run_load, sqlite_warehouse, nothing):
+def test_a_load_needs_workflows_or_an_empty_list(sandbox, enrich, run_load, sqlite_warehouse, nothing):
     run_load(enrich(3), mode="replace")
-    with pytest.raises(
-        CleanlistConfigurationError, match="workflow_ids holds nothing here, and mode='replace'"
-    ):
-        run_load({}, workflow_ids=nothing, mode="replace")
+    for mode in ("replace", "merge"):
+        with pytest.raises(CleanlistConfigurationError, match="workflow_ids holds nothing here"):
+            run_load({}, workflow_ids=nothing, mode=mode)
     assert len(rows(sqlite_warehouse)) == 3
     for empty in ([], "[]", {"workflow_ids": []}, [[], {"workflow_ids": []}]):
         assert run_load({}, workflow_ids=empty, mode="replace")["rows_written"] == 0
@@ -502,13 +501,10 @@ def test_a_failure_by_a_word_alone_deletes_no_row(sandbox, enrich, run_load, sql
 
 
 @pytest.mark.parametrize("mode", ["merge", "append", "snapshot"])
-@pytest.mark.parametrize("nothing", [None, []])
-def test_other_modes_without_workflows_leave_the_table(
-    sandbox, enrich, run_load, sqlite_warehouse, mode, nothing
-):
+def test_other_modes_without_workflows_leave_the_table(sandbox, enrich, run_load, sqlite_warehouse, mode):
     how = {"mode": mode, "snapshot_date": "2026-01-01"}
     run_load(enrich(3), **how)
-    assert run_load({}, workflow_ids=nothing, **how)["rows_written"] == 0
+    assert run_load({}, workflow_ids=[], **how)["rows_written"] == 0
     assert len(rows(sqlite_warehouse)) == 3
 
 

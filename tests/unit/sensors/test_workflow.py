@@ -203,12 +203,36 @@ class TestDeferral:
         deferral = self.deferred(sensor_for(["wf1", "wf2"], timeout=timedelta(minutes=5)), context)
         assert deferral.trigger.request.deadline == pytest.approx(time.time() + 300, abs=5)  # type: ignore[attr-defined]
 
-    @pytest.mark.parametrize(
-        ("timeout", "seconds"), [(None, 3600), ("None", 3600), ("", 3600), ("0", 0), (0, 0)]
-    )
+    @pytest.mark.parametrize(("timeout", "seconds"), [(None, 3600), ("0", 0), (0, 0)])
     def test_an_absent_timeout_is_the_default(self, context: dict[str, Any], timeout: Any, seconds: float):
         deferral = self.deferred(sensor_for(["wf1", "wf2"], timeout=timeout), context)
         assert deferral.trigger.request.deadline == pytest.approx(time.time() + seconds, abs=5)  # type: ignore[attr-defined]
+
+    @pytest.mark.parametrize("argument", ["timeout", "poll_interval"])
+    @pytest.mark.parametrize("nothing", ["None", "", " "])
+    def test_a_number_that_is_an_empty_text_is_refused(self, argument: str, nothing: str):
+        with pytest.raises(exceptions.CleanlistConfigurationError, match=f"^{argument} is empty here"):
+            sensor_for(["wf1"], **{argument: nothing})
+
+    @pytest.mark.parametrize("timeout", ["1h", "PT1H", [3600], True])
+    def test_a_timeout_in_another_form_is_told_which_it_may_have(self, timeout: Any):
+        with pytest.raises(
+            exceptions.CleanlistConfigurationError,
+            match=r"^timeout must be a timedelta or a number of seconds, not",
+        ):
+            sensor_for(["wf1"], timeout=timeout)
+
+
+@pytest.mark.parametrize("deferrable", [True, False])
+class TestNoWorkflows:
+    @pytest.mark.parametrize("nothing", [None, "None", "", " ", [None], [""], {"workflow_ids": None}])
+    def test_nothing_is_no_success(self, context: dict[str, Any], nothing: Any, deferrable: bool):
+        with pytest.raises(exceptions.CleanlistConfigurationError, match=r"^workflow_ids holds nothing here"):
+            sensor_for(nothing, deferrable=deferrable).execute(context)
+
+    @pytest.mark.parametrize("empty", [[], "[]", {"workflow_ids": []}, [[], {"workflow_ids": []}]])
+    def test_an_empty_list_is_one(self, context: dict[str, Any], empty: Any, deferrable: bool):
+        assert sensor_for(empty, deferrable=deferrable).execute(context)["workflows"] == 0
 
 
 class TestResumption:

@@ -174,6 +174,9 @@ def test_a_hashed_field_keeps_its_column_in_every_later_load(first, second):
         ("a.b", "sales", TableName("a.b", "sales")),
         ('"Leads"', "sales", TableName("Leads", "sales")),
         ("leads", "my.schema", TableName("leads", "my.schema")),
+        ('"None"', None, TableName("None")),
+        ('"None".leads', None, TableName("leads", "None")),
+        ("none.None_leads", None, TableName("None_leads", "none")),
     ],
 )
 def test_parse_table(table, schema, expected):
@@ -183,6 +186,12 @@ def test_parse_table(table, schema, expected):
 @pytest.mark.parametrize("table", ["", " ", "a.", ".b", "a..b", "a\x00b", '""', 'a.""'])
 def test_parse_table_refuses(table):
     with pytest.raises(LoadConfigurationError, match="not a table name"):
+        parse_table(table)
+
+
+@pytest.mark.parametrize("table", ["None", "None.leads", "crm.None", "db.None.leads"])
+def test_a_part_that_rendered_as_nothing_is_refused(table):
+    with pytest.raises(LoadConfigurationError, match=r"a template in it may have rendered as nothing"):
         parse_table(table)
 
 
