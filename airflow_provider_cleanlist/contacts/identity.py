@@ -38,6 +38,7 @@ class RejectionReason(StrEnum):
     NOT_A_NAME = "not_a_name"
     MISSING_COMPANY = "missing_company"
     NOT_A_PERSON_URL = "not_a_person_url"
+    ANOTHERS_URL = "anothers_url"
     NOT_A_COMPANY_DOMAIN = "not_a_company_domain"
     MALFORMED_ROW = "malformed_row"
     UNREADABLE_TEXT = "unreadable_text"
@@ -53,6 +54,9 @@ _EXPLANATIONS = {
     ),
     RejectionReason.MISSING_COMPANY: "company_name and company_domain are missing, and there is no LinkedIn URL",
     RejectionReason.NOT_A_PERSON_URL: "linkedin_url is not a person's LinkedIn URL, and the rest is not enough",
+    RejectionReason.ANOTHERS_URL: (
+        "an earlier row has the same linkedin_url and quite another name, so it is not known whose it is"
+    ),
     RejectionReason.NOT_A_COMPANY_DOMAIN: (
         "company_domain is not a company's domain (no host name, or one that many companies or all mailboxes "
         "share), and there is no company_name"
@@ -221,6 +225,32 @@ def _unicode_label(label: str) -> str:
     return decoded
 
 
+def initials(contact: Contact) -> int:
+    """Return which letters the words of a name begin with, if a LinkedIn URL stands beside it.
+
+    Two rows with one URL and no initial in common are hardly one person under two spellings, a nickname or a name from
+    before a marriage: a placeholder or somebody else's URL stands in them.
+
+    Args:
+        contact: A contact from :func:`normalise`.
+
+    Returns:
+        A bit for each letter from A to Z; 0 without a URL or one of the names, or in another script.
+    """
+    if not (contact.linkedin_url and contact.first_name and contact.last_name):
+        return 0
+    name = f"{contact.first_name} {contact.last_name}".lower()
+    if not name.isascii():
+        name = "".join(letter for letter in normal_form("NFKD", name) if not "\u0300" <= letter <= "\u036f")
+        if any(letter.isalpha() and not letter.isascii() for letter in name):
+            return 0
+    bits = 0
+    for initial in _INITIALS.findall(name):
+        bits |= 1 << (ord(initial) - ord("a"))
+    return bits
+
+
+_INITIALS = re.compile(r"\b[a-z]")
 _64_BITS = 2**64 - 1
 _SPREAD = secrets.randbits(64) | 1
 """Spreads identities over a table. Nobody outside this process knows it, or a file could hold those of one place only:
@@ -228,7 +258,7 @@ _SPREAD = secrets.randbits(64) | 1
 
 
 class Deduplicator:
-    """A set of identities, in 16 to 32 bytes each.
+    """A set of identities, in 16 to 32 bytes each, and 8 to 16 more if they have marks.
 
     A hash table with open addressing over one array: a million identities take 17 MB, where a set of integers
     takes 80 MB. It compares the first 8 bytes of each: among a million contacts two share these by chance with a
@@ -237,6 +267,7 @@ class Deduplicator:
 
     def __init__(self) -> None:
         self._slots = array("Q", [0]) * 2**10
+        self._marks: array[int] | None = None
         self._shift = 64 - 10
         self._used = 0
 
@@ -247,11 +278,16 @@ class Deduplicator:
         key = _key(identity)
         return self._slots[self._find(key)] == key
 
-    def add(self, identity: bytes) -> bool:
+    def mark(self, identity: bytes) -> int:
+        """Return the mark that an identity was added with; 0 if it has none, or is not in the set."""
+        return 0 if self._marks is None else self._marks[self._find(_key(identity))]
+
+    def add(self, identity: bytes, mark: int = 0) -> bool:
         """Remember an identity.
 
         Args:
             identity: From :func:`identity`.
+            mark: What to remember with it if it is new, in 32 bits.
 
         Returns:
             Whether it is new.
@@ -261,6 +297,10 @@ class Deduplicator:
         if self._slots[slot] == key:
             return False
         self._slots[slot] = key
+        if mark and self._marks is None:
+            self._marks = array("I", [0]) * len(self._slots)
+        if mark and self._marks is not None:
+            self._marks[slot] = mark
         self._used += 1
         if self._used * 2 > len(self._slots):
             self._grow()
@@ -284,12 +324,16 @@ class Deduplicator:
         return slot
 
     def _grow(self) -> None:
-        old = self._slots
+        old, marks = self._slots, self._marks
         self._slots = array("Q", [0]) * (2 * len(old))
+        self._marks = None if marks is None else array("I", [0]) * len(self._slots)
         self._shift -= 1
-        for key in old:
+        for place, key in enumerate(old):
             if key:
-                self._slots[self._find(key)] = key
+                slot = self._find(key)
+                self._slots[slot] = key
+                if marks is not None and self._marks is not None:
+                    self._marks[slot] = marks[place]
 
 
 def _key(identity: bytes) -> int:

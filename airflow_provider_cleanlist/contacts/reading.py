@@ -46,6 +46,7 @@ from airflow_provider_cleanlist.contacts.identity import (
     Rejection,
     RejectionReason,
     identity,
+    initials,
     normalise,
     validate,
 )
@@ -231,6 +232,9 @@ def read_contacts(
         unreadable = _unreadable(values)
         contact = normalise({**fields, **dict.fromkeys(unreadable)} if unreadable else fields)
         rejection = _rejection_of_row(row, unreadable, contact) or validate(contact)
+        key, letters = (identity(contact), initials(contact)) if rejection is None else (b"", 0)
+        if letters and (before := seen.mark(key)) and not letters & before:
+            rejection = Rejection(RejectionReason.ANOTHERS_URL)
         if rejection is not None:
             if source_ids is not None:
                 source_ids.add_nobody(row.number, row.values)
@@ -243,10 +247,9 @@ def read_contacts(
             yield RejectedRow(row.number, rejection, values)
             continue
         report.rows += 1
-        key = identity(contact)
         if source_ids is not None:
             source_ids.add(row.number, row.values, key)
-        if deduplicate and not seen.add(key):
+        if not seen.add(key, letters) and deduplicate:
             report.duplicates.add(row.number)
             continue
         for name, value in values.items():

@@ -173,6 +173,7 @@ def test_every_reason_has_a_message(reason):
 
 def test_reason_codes_are_stable():
     assert sorted(RejectionReason) == [
+        "anothers_url",
         "email_only",
         "malformed_row",
         "missing_company",
