@@ -121,7 +121,9 @@ class Rejects:
         make_folder(path.parent)
         # what somebody else may have put there is neither followed nor kept
         is_stream = path.is_char_device() or path.is_fifo()
-        return path.open("wb") if is_stream and _is_trusted(path) else replaced_file(path)
+        return (
+            open(path, "wb", opener=_open_stream) if is_stream and _is_trusted(path) else replaced_file(path)
+        )
 
     def close(self) -> None:
         """Release the disk space."""
@@ -132,6 +134,13 @@ class Rejects:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _open_stream(path: str, flags: int) -> int:
+    """Open a pipe or device; a pipe that nobody reads is an error, where the task would wait forever."""
+    stream = os.open(path, flags | os.O_NONBLOCK)
+    os.set_blocking(stream, True)
+    return stream
 
 
 def _is_trusted(path: Path) -> bool:

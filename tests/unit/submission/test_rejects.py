@@ -172,6 +172,14 @@ def test_a_device_is_written_to(tmp_path: Path) -> None:
     assert Path("/dev/null").is_char_device()
 
 
+def test_a_pipe_that_nobody_reads_is_an_error(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    rejects = Rejects(str(tmp_path / "pipe"))
+    rejects.add(1, "email_only", {})
+    with rejects, pytest.raises(CleanlistRejectsFileError, match="OSError"):
+        rejects.save()
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file to somebody else")
 @pytest.mark.parametrize("is_linked", [False, True])
 @pytest.mark.parametrize("spelling", ["", "file://"])
