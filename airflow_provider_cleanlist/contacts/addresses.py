@@ -57,7 +57,7 @@ _MEMBER_PAGES = frozenset(
     {"sales/lead", "sales/people", "sales/profile", "talent/profile", "recruiter/profile"}
 )
 _PLACEHOLDER_WORDS = """
-    0 edit false headless hidden in me n-a na nan nil no-profile none not-available not-found null private true
+    0 edit false headless hidden in me n-a n.a na nan nil no-profile none not-available not-found null private true
     pub unavailable undefined unknown username your-name yourname yourprofile
 """
 _PLACEHOLDERS = frozenset(_PLACEHOLDER_WORDS.split())
@@ -275,6 +275,11 @@ _SHARED = """
 _SHARED_SITES = frozenset(_SHARED.split())
 """Sites whose pages are those of others (networks, shorteners), and such parts of the sites of companies."""
 
+_WRAPPERS = re.compile(
+    r"(?:^|\.)(?:safelinks\.protection\.outlook\.com|urldefense(?:\.proofpoint)?\.com|linkprotect\.cudasvc\.com"
+    r"|web\.archive\.org|webcache\.googleusercontent\.com)$"
+)
+"""Hosts of addresses that mail programs and archives put in the place of others."""
 _MOST_LABELS = 5  # of a shared site's host
 _SHARED_TAILS = frozenset(".".join(site.split("/")[0].split(".")[-2:]) for site in _SHARED_SITES)
 _SCHEME = re.compile(r"^(?:[a-z][a-z0-9+.-]*://|mailto:|//)", re.IGNORECASE)
@@ -301,7 +306,8 @@ def clean_domain(text: str) -> str | None:
     """
     if common := _COMMON_DOMAIN.fullmatch(text):
         host = common[1]
-        return None if len(host) > HOST_CHARACTERS or host in FREE_MAIL_DOMAINS else host
+        is_none = len(host) > HOST_CHARACTERS or host in FREE_MAIL_DOMAINS or _WRAPPERS.search(host)
+        return None if is_none else host
     rest = _SCHEME.sub("", link_target(text).strip(_WRAPPING))
     if "@" in rest and is_locked(rest):
         return None
@@ -314,6 +320,7 @@ def clean_domain(text: str) -> str | None:
         or not _HOST.fullmatch(host)
         or HIDDEN.search(host)
         or host in FREE_MAIL_DOMAINS
+        or _WRAPPERS.search(host)
     ):
         return None
     return None if page and _is_shared(host, page) else host

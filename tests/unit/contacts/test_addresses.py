@@ -156,6 +156,8 @@ def test_a_member_id_may_carry_the_search_it_was_found_by():
     "name",
     [
         "undefined",
+        "n.a",
+        "n.a.",
         "Undefined",
         "null",
         "none",
@@ -303,6 +305,12 @@ def test_a_linkedin_url_never_shows_itself():
         ("gmail.com", None),
         ("https://www.linkedin.com/company/foo-example", None),
         ("https://www.facebook.com/foo-example", None),
+        ("https://nam02.safelinks.protection.outlook.com/?url=https%3A%2F%2Facme.example&data=05", None),
+        ("https://urldefense.com/v3/__https://acme.example__;!!A!B$", None),
+        ("urldefense.proofpoint.com", None),
+        ("https://web.archive.org/web/2024/https://acme.example/", None),
+        ("archive.org", "archive.org"),
+        ("outlook.example", "outlook.example"),
         ("https://de.linkedin.com/company/foo-example", None),
         *[
             (f"mara@{domain}", None)
