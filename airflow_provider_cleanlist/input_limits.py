@@ -6,6 +6,7 @@ reads it stops at these limits. ``docs/security.md`` has them as a table.
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -67,9 +68,12 @@ def weight(body: bytes) -> int:
     """Return about how much a body counts in memory, in bytes: its size, or its values, if they are many and small.
 
     Args:
-        body: JSON or CSV.
+        body: JSON or CSV. One character beyond the first 65,536 makes each of its text four bytes wide.
     """
-    return max(len(body), 40 * _values(body))
+    return max(len(body) * (4 if _WIDE.search(body) else 1), 40 * _values(body))
+
+
+_WIDE = re.compile(rb"[\xf0-\xf4]|\\u[dD]8")
 
 
 JSON_DEPTH = 200

@@ -10,11 +10,13 @@ import html
 import re
 import sys
 import unicodedata
+from bisect import bisect
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from datetime import timedelta
 from functools import lru_cache
+from itertools import islice
 from typing import Any
 
 from airflow_provider_cleanlist.input_limits import EXAMINED_CHARACTERS, QUOTED_CHARACTERS, normal_form
@@ -50,6 +52,7 @@ _PUBLIC_HOST = "docs.cleanlist.ai"
 _WORD = re.compile(r"[^\W_]+")
 _ESCAPE = re.compile(
     r"(?P<bytes>(?:%[0-9a-f]{2})+|(?:(?<!\\)\\+x[0-9a-f]{2})+)"  # of a URL, of Python or a shell
+    r"|(?<!\\)\\+(?-i:U)(?P<wide>[0-9a-f]{8})"  # of Python
     r"|(?:%|(?<!\\)\\+)u(?:(?P<unit>[0-9a-f]{4})|\{(?P<point>[0-9a-f]{1,6})\})"  # of JSON, of JavaScript
     r"|(?<!\\)\\+/",
     re.IGNORECASE,
@@ -61,6 +64,14 @@ _INVISIBLE = re.compile(
 """Characters that show as nothing although Unicode counts them as printable."""
 _TERMINAL_SEQUENCE = re.compile(r"(?:\x1b\[|\x9b)[0-?]{0,50}[ -/]{0,5}[@-~]")
 _ESCAPED_BREAKS = str.maketrans({"\n": "\\n", "\r": "\\r", "\t": "\\t"})
+_CUT = re.compile(r"[ \[('\"]{0,3}\.{3,}[ \])'\"]{0,3}")
+"""Where something was left out; an ellipsis of one character has become three dots."""
+_MOST_CUTS = 50
+_SHORTEST_PART = 4  # characters of a value beside it
+_LETTERS = str.maketrans(
+    {"\u0131": "i", "\u0142": "l", "\u00f8": "o", "\u0111": "d", "\u00e6": "ae", "\u0153": "oe"}
+)
+"""Letters whose plain form no normal form knows."""
 _IDENTIFIER = re.compile(r"[A-Za-z0-9_.:-]{1,100}", re.ASCII)
 _Span = tuple[int, int]
 
@@ -75,6 +86,7 @@ class Redactor:
     def __init__(self, *sent: Any) -> None:
         self._by_first_word: dict[str, set[str]] = defaultdict(set)
         self._wordless: set[str] = set()
+        self._all: list[str] = []
         for text in _texts_in(sent):
             for value in _spellings(text):
                 self._learn(value)
@@ -111,6 +123,7 @@ class Redactor:
 
     def _learn(self, value: str) -> None:
         folded = _folded(value)[0]
+        self._all.append(folded)
         first = _WORD.search(folded)
         if first is None or not any(map(_is_cased_or_digit, first.group())):
             self._wordless.update({folded[:_LONGEST_VALUE]} - {""})
@@ -132,11 +145,28 @@ class Redactor:
             while at >= 0:
                 found.append((at, at + len(value), len(value)))
                 at = folded.find(value, at + 1)
+        found += self._beside_cuts(folded)
         for start, end, length in found:
             after = len(line) if length == _LONGEST_VALUE else origin[end - 1] + 1
             while after < len(line) and unicodedata.combining(line[after]):  # an accent of the last letter
                 after += 1
             yield origin[start], after
+
+    def _beside_cuts(self, folded: str) -> Iterator[tuple[int, int, int]]:
+        """Yield where parts of values stand beside an ellipsis, as programs shorten what they show."""
+        cuts = list(islice(_CUT.finditer(folded), _MOST_CUTS)) if "..." in folded else ()
+        values = "\0".join(self._all) if cuts else ""
+        lengths = range(1, _LONGEST_VALUE)
+        for cut in cuts:
+            before, after = folded[: cut.start()], folded[cut.end() :]
+            size = bisect(lengths, 0, key=lambda length: before[-length:] not in values)
+            if before and size >= _SHORTEST_PART:
+                start = max(0, cut.start() - size)
+                yield start, cut.start(), cut.start() - start
+            size = bisect(lengths, 0, key=lambda length: after[:length] not in values)
+            if after and size >= _SHORTEST_PART:
+                end = min(len(folded), cut.end() + size)
+                yield cut.end(), end, end - cut.end()
 
 
 def redacted(text: str, *sent: Any) -> str:
@@ -234,7 +264,7 @@ def _unescaped(match: re.Match[str]) -> str:
     if match["bytes"]:
         text = bytes.fromhex("".join(_BYTE.findall(match["bytes"]))).decode("utf-8", "surrogateescape")
         return "".join(_older_encoding(character) for character in text)
-    point = int(match["unit"] or match["point"] or "2f", 16)
+    point = int(match["wide"] or match["unit"] or match["point"] or "2f", 16)
     return chr(point) if point <= sys.maxunicode else ""
 
 
@@ -259,7 +289,7 @@ def _folded(text: str) -> tuple[str, list[int]]:
 def _plain_letters(character: str) -> str:
     if character in "+\\":
         return " " if character == "+" else ""
-    parts = normal_form("NFKD", character.casefold())
+    parts = normal_form("NFKD", character.casefold()).translate(_LETTERS)
     return "".join(part for part in parts if not unicodedata.combining(part))
 
 

@@ -326,6 +326,6 @@ def _lead_page(request: Request, list_id: str, ok: Ok, *, needs_id: bool = True)
         list_id=list_id,
         leads=leads,
         total=responses.count_or_none(body.get("total")),
-        cursor=responses.text_or_none(body.get("cursor")),
+        cursor=responses.cursor_or_none(body.get("cursor")),
         weight=ok.weight,
     )

@@ -78,10 +78,11 @@ def is_refusal(response: Response) -> bool:
     if not isinstance(body, dict) or is_problem or response.status not in _REFUSALS:
         return False
     error, detail = body.get("error"), body.get("detail")
+    if len(body) != 1:
+        return False
     if isinstance(error, dict):
-        return isinstance(error.get("code"), str) and isinstance(error.get("problem"), str)
-    is_text = isinstance(detail, str) and bool(detail)
-    return len(body) == 1 and (is_text or (response.status == 422 and isinstance(detail, list)))
+        return all(_text(error.get(name)).strip() for name in ("code", "problem", "request_id"))
+    return bool(_text(detail).strip()) or (response.status == 422 and isinstance(detail, list))
 
 
 def client_error(info: errors.ErrorInfo) -> errors.ApiError:

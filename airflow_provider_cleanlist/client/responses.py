@@ -45,6 +45,21 @@ def text_or_none(value: object) -> str | None:
     )
 
 
+def cursor_or_none(value: object) -> str | None:
+    """Return a cursor as text, or None if there is none; nothing else may end the reading of pages.
+
+    Args:
+        value: What a response contained.
+
+    Raises:
+        ValueError: It is neither a text nor a number.
+    """
+    cursor = text_or_none(value)
+    if cursor is None and value not in (None, ""):
+        raise ValueError("a cursor that is none")
+    return cursor
+
+
 def count_or_none(value: object) -> int | None:
     """Return a number, or a text that contains one, as a whole number; anything else as None, and what no count can be.
 
@@ -239,7 +254,7 @@ class LeadListPage(ApiModel):
 
     lists: Annotated[list[LeadList], BeforeValidator(_list_or_empty)] = Field(default_factory=list)
     total: OptionalCount = None
-    cursor: OptionalText = None
+    cursor: Annotated[str | None, BeforeValidator(cursor_or_none)] = None
 
     @property
     def records(self) -> Sequence[object]:

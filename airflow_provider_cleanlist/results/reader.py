@@ -24,6 +24,8 @@ from airflow_provider_cleanlist.results.rows import result_in, result_row
 from airflow_provider_cleanlist.task_log import TaskLog
 from airflow_provider_cleanlist.wording import counted
 
+_PAGE_CHARACTERS = 4_000_000
+"""A page of results that are read one by one ends when they have more, however few they are."""
 Rows = dict[str, dict[str, Any]]
 """Records by task id."""
 
@@ -344,6 +346,7 @@ class ResultReader:
     def _task_pages(self, index: int, offset: int, reading: _Tasks) -> Iterator[ResultPage]:
         workflow_id, tasks, found = reading.workflow_id, reading.task_ids, reading.found
         rows: list[dict[str, Any]] = []
+        characters = 0
         for number in range(offset, len(tasks)):
             if tasks[number] in found.rows:
                 continue
@@ -357,9 +360,10 @@ class ResultReader:
                 continue
             self.counts.from_tasks += 1
             rows.append(result_row(result, workflow_id, tasks[number]))
-            if len(rows) == self._tasks_per_page:
+            characters += len(repr(result.raw))
+            if len(rows) == self._tasks_per_page or characters > _PAGE_CHARACTERS:
                 yield ResultPage(rows, self._cursor(index, number + 1, reading.unknown_count))
-                rows = []
+                rows, characters = [], 0
         if reading.unknown_count:
             self._log.warning(
                 "Workflow %s: Cleanlist does not know %s, and has results for all its contacts without them.",

@@ -10,6 +10,10 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_cleanlist.contacts.reading import read_contacts
+from airflow_provider_cleanlist.contacts.report import ReadReport
+from airflow_provider_cleanlist.contacts.sources import FileSource
+
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 
@@ -30,6 +34,14 @@ def test_the_minimal_dag_is_complete_and_short() -> None:
         "wait": {"load"},
         "load": set(),
     }
+
+
+def test_the_file_of_contacts_is_read(tmp_path: Path) -> None:
+    (text,) = code(ROOT / "README.md", "csv")
+    (tmp_path / "contacts.csv").write_text(text, encoding="utf-8")
+    report = ReadReport()
+    list(read_contacts(FileSource(tmp_path / "contacts.csv"), report))
+    assert (report.accepted, report.refused, report.unused_columns) == (2, {}, ())
 
 
 def test_the_two_commands_exist() -> None:

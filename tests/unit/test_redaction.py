@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_cleanlist.inbox.tokens import batch_name, sign
 from airflow_provider_cleanlist.input_limits import EXAMINED_CHARACTERS, QUOTED_CHARACTERS
-from airflow_provider_cleanlist.redaction import REDACTED, identifier_or_none, redacted, shown
+from airflow_provider_cleanlist.redaction import REDACTED, Redactor, identifier_or_none, redacted, shown
 
 CONTACTS = [
     {
@@ -200,10 +200,48 @@ def test_what_was_sent_goes_however_it_is_encoded(encode, value) -> None:
         ("Quill\nSextant", r"Quill\nSextant"),
         ("Quill\r\nSextant", r"Quill\\r\\nSextant"),
         ("Quill\nSextant", "Quill Sextant"),
+        ("Yıldız", "YILDIZ"),  # noqa: RUF001
+        ("Łukasz Sørensen", "Lukasz Sorensen"),
+        ("\U00020bb7田", r"\U00020bb7\u7530"),
     ],
 )
 def test_what_was_sent_goes_in_older_encodings_and_without_accents(value: str, said: str) -> None:
     assert redacted(f"The value {said} is odd", [value]) == f"The value {REDACTED} is odd"
+
+
+LONG = [
+    {
+        "linkedin_url": "https://www.linkedin.com/in/maximilian-mustermann-8b4512a7",
+        "first_name": "Maximiliane-Sophie",
+        "company_name": "Praxis Dr. Anneliese Vauban-Hohenstein",
+        "company_domain": "northfold-industries.example",
+    }
+]
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("{'x': 'https:/...an-mustermann-8b4512a7'}", "{'x': '<redacted>...<redacted>'}"),
+        ("{'x': 'Maximilia...ustries.example'}", "{'x': '<redacted>...<redacted>'}"),
+        ("name=Maximilia…, refused", "name=<redacted>..., refused"),
+        ("name 'Maximilia' [...] is odd", "name '<redacted>' [...] is odd"),
+        ("…liese Vauban-Hohenstein", "...<redacted>"),
+        ("MAXIMILIA...", "<redacted>..."),
+        ("Loading... please wait...", "Loading... please wait..."),
+        ("Max is well", "Max is well"),
+    ],
+)
+def test_parts_of_values_beside_an_ellipsis_are_redacted(said: str, shown: str) -> None:
+    assert redacted(said, LONG) == shown
+
+
+def test_many_ellipses_take_no_time() -> None:
+    people = [{"first_name": f"{n}" * 500, "company_name": "a" * 2_000} for n in range(250)]
+    redactor = Redactor(people)
+    started = time.process_time()
+    redactor.quoted("a...9..." * 200)
+    assert time.process_time() - started < 0.5
 
 
 @pytest.mark.parametrize(

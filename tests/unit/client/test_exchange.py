@@ -265,8 +265,16 @@ bodies = st.sampled_from(
     [
         {"workflow_id": "w"},
         {"detail": "text"},
-        {"error": {"code": "c", "problem": "p", "retryable": True, "retry_after_ms": 2000}},
-        {"error": {"code": "c", "problem": "p", "retryable": False}},
+        {
+            "error": {
+                "code": "c",
+                "problem": "p",
+                "request_id": "r",
+                "retryable": True,
+                "retry_after_ms": 2000,
+            }
+        },
+        {"error": {"code": "c", "problem": "p", "request_id": "r", "retryable": False}},
         b"<html>",
         None,
     ]

@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from airflow_provider_cleanlist.client import responses
+from airflow_provider_cleanlist.client import endpoints, responses
 from airflow_provider_cleanlist.client.enrichment import Contact
+from airflow_provider_cleanlist.client.messages import Surface
+from airflow_provider_cleanlist.client.protocol import Ok
 from airflow_provider_cleanlist.client.results import EnrichmentResult, WorkflowStatus
 
 MARA = Contact(first_name="Mara", last_name="Okafor", company_name="Quill", email="mara@quill.example")
@@ -195,13 +197,20 @@ def test_a_list_without_an_id_is_refused() -> None:
             responses.LeadList.model_validate(body)
 
 
-@pytest.mark.parametrize(
-    ("cursor", "expected"), [(None, None), ("", None), ("50", "50"), (50, "50"), ([], None)]
-)
+@pytest.mark.parametrize(("cursor", "expected"), [(None, None), ("", None), ("50", "50"), (50, "50")])
 def test_the_last_page_has_no_cursor(cursor: Any, expected: str | None) -> None:
     page = responses.LeadListPage.model_validate({"lists": None, "cursor": cursor, "total": "2"})
     assert (page.cursor, page.lists, page.total) == (expected, [], 2)
     assert responses.LeadListPage.model_validate({}).cursor is None
+
+
+@pytest.mark.parametrize("cursor", [False, True, [], {}, {"next": "a"}, ["a"]])
+def test_what_is_no_cursor_does_not_end_the_reading(cursor: Any) -> None:
+    with pytest.raises(ValidationError):
+        responses.LeadListPage.model_validate({"lists": None, "cursor": cursor})
+    call = endpoints.get_leads(Surface.V2, "l", 500, None)
+    with pytest.raises(ValueError, match="cursor"):
+        call.parse(Ok({"leads": [{"lead_id": "1"}], "cursor": cursor}, 200))
 
 
 @pytest.mark.parametrize("field", ["scopes", "features", "tier", "auth_type", "organization_name"])

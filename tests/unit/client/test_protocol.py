@@ -300,6 +300,10 @@ FOREIGN: dict[str, Any] = {
     },
     "Tyk": {"error": "There was a problem proxying the request"},
     "Azure": {"error": {"code": "ServiceUnavailable", "message": "Try again later."}},
+    "an error of another service": {"error": {"code": "upstream_timeout", "problem": "upstream timed out"}},
+    "blank texts": {"error": {"code": "", "problem": " ", "request_id": ""}},
+    "something beside it": {"error": {"code": "c", "problem": "p", "request_id": "r"}, "status": 503},
+    "a blank text": {"detail": " "},
     "no text": {"detail": True},
     "an object": {"detail": {"error": "upstream"}},
 }
@@ -318,7 +322,7 @@ def test_who_is_not_the_api_does_not_know_whether_it_accepted_a_submission(statu
     "body",
     [
         {"detail": "Insufficient credits"},
-        {"error": {"code": "insufficient_credits", "problem": "Not enough.", "available_credits": 3}},
+        {"error": {"code": "c", "problem": "Not enough.", "request_id": "req_1", "available_credits": 3}},
     ],
 )
 def test_each_form_of_the_apis_errors_is_a_refusal(body: Any) -> None:
@@ -388,6 +392,17 @@ def test_what_a_cache_has_kept_is_not_taken(age: str) -> None:
 @pytest.mark.parametrize("age", ["", "0", " 0 ", "0, 0"])
 def test_what_has_just_passed_a_cache_is_taken(age: str) -> None:
     assert interpret(GET, answer(200, {"a": 1}, {"age": age})) == protocol.Ok({"a": 1}, 200)
+
+
+@pytest.mark.parametrize(("text", "width"), [("a", 1), ("\u00e9", 1), ("\u4e2d", 1), ("\U0001f600", 4)])
+@pytest.mark.parametrize("ensure_ascii", [True, False])
+def test_a_page_with_a_wide_character_counts_four_times(text: str, width: int, ensure_ascii: bool) -> None:
+    raw = json.dumps(
+        {"leads": [{"lead_id": "1", "x": text + "y" * 1_000}]}, ensure_ascii=ensure_ascii
+    ).encode()
+    outcome = interpret(GET, answer(200, raw))
+    assert isinstance(outcome, protocol.Ok)
+    assert outcome.weight == width * len(raw)
 
 
 @pytest.mark.parametrize("body", [b"", b"  \n"])

@@ -312,6 +312,15 @@ def test_a_failed_workflow_gives_what_it_has() -> None:
     assert ids(api.reader()) == ["a-0", *api.tasks["b"]]
 
 
+def test_a_page_of_long_results_ends_early() -> None:
+    api = Cleanlist("a")
+    long = EnrichmentResult.parse({**TEO, "note": "x" * 3_000_000})
+    reader = ResultReader(
+        ["a"], api.tasks, replace(api.access(), task=lambda _: long), log, tasks_per_page=500
+    )
+    assert [len(page.records) for page in reader.read(None)] == [2, 1]
+
+
 @pytest.mark.parametrize("word", ["error", "failed"])
 def test_a_failure_without_a_count_deletes_nothing(word: str) -> None:
     api = Cleanlist("a")
