@@ -56,7 +56,7 @@ def cursor_or_none(value: object) -> str | None:
     """
     cursor = text_or_none(value)
     if cursor is None and value not in (None, ""):
-        raise ValueError("a cursor that is none")
+        raise ValueError
     return cursor
 
 

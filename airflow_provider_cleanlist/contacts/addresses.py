@@ -21,6 +21,10 @@ _INVISIBLE = (
     "\u2060\u2066\u2067\u2068\u2069\ufeff"
 )
 EDGES = _WHITESPACE + _INVISIBLE
+HYPHENS = str.maketrans(
+    dict.fromkeys("\u05be\u2010\u2011\u2012\u2013\u2014\u2015\u2212\ufe58\ufe63\uff0d", "-")
+)
+"""What word processors put in the place of a hyphen, and neither a domain nor a profile's name holds."""
 HIDDEN = re.compile(f"[{EDGES}]")  # rather than isprintable(), which depends on the Unicode version of Python
 
 
@@ -143,7 +147,7 @@ def _profile(segment: str) -> LinkedInUrl | None:
     if _PLAIN_SLUG.fullmatch(segment):
         return None if segment in _PLACEHOLDERS else LinkedInUrl(_PROFILE + segment, f"in/{segment}")
     slug = _unquote(segment.partition(",")[0])  # what follows a comma is the search it was found by
-    slug = normal_form("NFC", slug.strip(EDGES).rstrip("."))  # the end of a sentence
+    slug = normal_form("NFKC", slug.translate(HYPHENS).strip(EDGES).rstrip("."))  # the end of a sentence
     if not _SLUG.fullmatch(slug) or HIDDEN.search(slug) or not slug.strip("-_.~&'+"):
         return None
     if not _MEMBER_ID.fullmatch(slug):  # a member id, unlike a chosen name, is case-sensitive
@@ -258,7 +262,7 @@ FREE_MAIL_DOMAINS = frozenset(_MAIL_PROVIDERS.split()) | {
 _SHARED = """
     about.me angel.co apps.apple.com beacons.ai behance.net bit.ly discord.gg docs.google.com
     dribbble.com drive.google.com facebook.com fb.com fb.me
-    find-and-update.company-information.service.gov.uk forms.gle g.page github.com gitlab.com goo.gl
+    g.co find-and-update.company-information.service.gov.uk forms.gle g.page github.com gitlab.com goo.gl
     instagram.com is.gd itunes.apple.com kununu.com linkedin.cn linkedin.com linktr.ee lnkd.in m.me
     maps.app.goo.gl maps.google.com medium.com northdata.com northdata.de ok.ru opencorporates.com ow.ly
     pinterest.com play.google.com rb.gy rebrand.ly sites.google.com t.co t.ly t.me telegram.me
@@ -280,6 +284,7 @@ _WRAPPERS = re.compile(
     r"|web\.archive\.org|webcache\.googleusercontent\.com)$"
 )
 """Hosts of addresses that mail programs and archives put in the place of others."""
+_GOOGLE = re.compile(r"\bgoogle\.(?:com?\.)?[a-z]{2}$")
 _MOST_LABELS = 5  # of a shared site's host
 _SHARED_TAILS = frozenset(".".join(site.split("/")[0].split(".")[-2:]) for site in _SHARED_SITES)
 _SCHEME = re.compile(r"^(?:[a-z][a-z0-9+.-]*://|mailto:|//)", re.IGNORECASE)
@@ -312,8 +317,9 @@ def clean_domain(text: str) -> str | None:
     if "@" in rest and is_locked(rest):
         return None
     host = _HOST_END.split(rest, maxsplit=1)[0]
-    page = rest[len(host) :].split("?")[0].split("#")[0].strip("/ ,;|")
-    host = normal_form("NFC", host.rpartition("@")[2].partition(":")[0].strip(".").lower())
+    page = rest[len(host) :].strip("/ ,;|?#")
+    host = host.translate(HYPHENS).rpartition("@")[2].partition(":")[0].strip(".")
+    host = normal_form("NFKC", host.lower()).lower()
     host = host.removeprefix("www.")
     if (
         len(host) > HOST_CHARACTERS
@@ -327,9 +333,10 @@ def clean_domain(text: str) -> str | None:
 
 
 def _is_shared(host: str, page: str) -> bool:
+    host = _GOOGLE.sub("google.com", host)
     labels = host.rsplit(".", maxsplit=_MOST_LABELS)[-_MOST_LABELS:]
     if ".".join(labels[-2:]) not in _SHARED_TAILS:
         return False
-    part = page.split("/", maxsplit=1)[0].lower()
+    part = _HOST_END.split(page, maxsplit=1)[0].lower()
     sites = (".".join(labels[start:]) for start in range(len(labels)))
     return any(site in _SHARED_SITES or f"{site}/{part}" in _SHARED_SITES for site in sites)

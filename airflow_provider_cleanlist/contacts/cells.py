@@ -14,7 +14,13 @@ from collections.abc import Callable, Mapping, Sequence, Sized
 from functools import cache
 
 from airflow_provider_cleanlist.contacts.addresses import EDGES, clean_domain, clean_email, parse_linkedin_url
-from airflow_provider_cleanlist.contacts.notation import UNPRINTABLE, is_damaged, named_values, unwrapped
+from airflow_provider_cleanlist.contacts.notation import (
+    UNPRINTABLE,
+    is_damaged,
+    is_measure,
+    named_values,
+    unwrapped,
+)
 from airflow_provider_cleanlist.contacts.recognition import header_key, is_value, known_names, names_by_key
 from airflow_provider_cleanlist.input_limits import JSON_DEPTH, VALUE_CHARACTERS
 
@@ -32,7 +38,8 @@ _WORDS = """
     n/a|n.a.|n/d|n.d.|n/k|n.n.|s/d|s/n|tba|tbd|none|undefined|unknown|unspecified|undisclosed|unassigned|loading...
     not available|not applicable|not assigned|not disclosed|not found|not given|not known|not provided|not set
     not specified|not stated|no company|no_company|no data|no first name|no information|no last name|no name|no value
-    none given|information requested|same as above|see above|to be announced|to be confirmed|to be determined
+    company unknown|no organisation|no organization|unknown company|unknown organisation|unknown organization|none given
+    information requested|same as above|see above|to be announced|to be confirmed|to be determined
     k.a.|k. a.|keine angabe|keine angaben|ohne angabe|kein name|kein wert|keine daten|nicht angegeben|nicht bekannt
     nicht verfügbar|nicht vorhanden|nicht zutreffend|siehe oben|unbekannt
     aucune donnée|aucune valeur|inconnu|inconnue|indisponible|non applicable|non communiqué|non défini|non disponible
@@ -99,7 +106,7 @@ _NOBODIES = _MARKERS | _MEMBERS | _phrases(_NOBODY_WORDS)
 """First and last names together that are users of programs, departments, or a marker."""
 
 _NONE_WORDS = """
-    aucun aucune brak geen kein keine nenhum nenhuma nessuna nessuno nincs ninguna ninguno yok
+    0 aucun aucune brak false geen kein keine nenhum nenhuma nessuna nessuno nincs ninguna ninguno no yok
 """
 _COMPANY_MARKERS = _POSSIBLE_NAMES.union(_NONE_WORDS.split())
 _BLANK_WORDS = """
@@ -130,7 +137,6 @@ _LONGEST_TEMPLATE = 100
 SQL_NULL = "\\N"
 """What MySQL and PostgreSQL write for null."""
 _MOST_LISTED = 20  # values of a list
-_DAY_AND_MONTH = re.compile(r"\d{1,2}[-.] ?[^\W\d_]{3,4}\.?")
 _CUT_OFF = ("...", "\u2026")
 _COMMENTS = ("#", "//", "--")  # before a line that a program is to pass over
 _FORMULA = re.compile(r"=\s*[\w.]+\(")
@@ -171,10 +177,8 @@ def clean_text(value: object) -> str | None:
 
 def is_blank(value: object) -> bool:
     """Return whether a value holds nothing: null, NaN, empty, or white space only."""
-    if isinstance(value, str):
-        return not value.strip(EDGES)
     if isinstance(value, Sized):
-        return len(value) == 0
+        return not (value.strip(EDGES) if isinstance(value, str) else len(value))
     return value is None or _is_missing(value)
 
 
@@ -389,17 +393,9 @@ def is_no_name(field: str, text: str) -> bool:
         or text.startswith(_COMMENTS)
         or "://" in text
         or "\n" in text
-        or _is_measure(text)
+        or is_measure(text)
         or ("@" in text and clean_email(text) is not None)
     )
-
-
-def _is_measure(text: str) -> bool:
-    """Return whether a text is a date, a time or an amount: digits and fewer letters, or Excel's ``4-Mar``."""
-    if not text[0].isdigit():
-        return False
-    letters = sum(map(str.isalpha, text))
-    return sum(map(str.isdigit, text)) > letters > 0 or _DAY_AND_MONTH.fullmatch(text) is not None
 
 
 def are_nobodys(chosen: Mapping[str, object]) -> bool:
@@ -467,12 +463,12 @@ def is_marker(text: str) -> bool:
         text: From :func:`clean_text`.
     """
     if text[0].isalnum():
-        return text in _SPELLED_BY_PROGRAMS or text.casefold() in _MARKERS
+        return text in _SPELLED_BY_PROGRAMS or _is_among(text, _MARKERS)
     if text.casefold() in _MARKS or _ERROR.fullmatch(text) or not any(map(str.isalnum, text)):
         return True
     if text[0] in _RULES and text[-1] in _RULES:
         return text.strip(_RULES).strip().casefold() in _BRACKETED
-    return text[-1] == _BRACKETS.get(text[0]) and text[1:-1].strip().casefold() in _BRACKETED
+    return text[-1] == _BRACKETS.get(text[0]) and text.strip("[]<>(){} ").casefold() in _BRACKETED
 
 
 def is_nothing(value: object) -> bool:
@@ -496,4 +492,9 @@ def _is_plain(text: str) -> bool:
     if text[-1:].isalnum() and text[0].isalnum():
         return text.casefold() not in _SUSPECT
     text = text.strip()
-    return text[:1].isalnum() and not text.endswith(_CUT_OFF) and text.casefold() not in _SUSPECT
+    return text[:1].isalnum() and not text.endswith(_CUT_OFF) and not _is_among(text, _SUSPECT)
+
+
+def _is_among(text: str, words: frozenset[str]) -> bool:
+    """Return whether a text is one of the words, in any letter case, or one with a full stop."""
+    return (word := text.casefold()) in words or word.rstrip(".") in words

@@ -17,6 +17,7 @@ from enum import StrEnum
 
 from airflow_provider_cleanlist.client.enrichment import Contact
 from airflow_provider_cleanlist.contacts.addresses import (
+    HYPHENS,
     LinkedInUrl,
     clean_domain,
     clean_email,
@@ -188,9 +189,7 @@ def _name_parts(contact: Contact) -> tuple[str, ...]:
 
 
 _TYPOGRAPHIC = str.maketrans(dict.fromkeys("`\u00b4\u02b9\u02bb\u02bc\u2018\u2019\u201b\u2032\uff07", "'"))
-_TYPOGRAPHIC |= str.maketrans(
-    dict.fromkeys("\u05be\u2010\u2011\u2012\u2013\u2014\u2015\u2212\ufe58\ufe63\uff0d", "-")
-)
+_TYPOGRAPHIC |= HYPHENS
 _IGNORABLE = re.compile(
     "[\u00ad\u034f\u061c\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff\U000e0000-\U000e0fff]"
 )

@@ -163,3 +163,18 @@ def is_damaged(text: str) -> bool:
     except UnicodeError:
         return False
     return True
+
+
+_DAY_AND_MONTH = re.compile(r"\d{1,2}[-.] ?[^\W\d_]{3,4}\.?")
+
+
+def is_measure(text: str) -> bool:
+    """Return whether a text is a date, a time or an amount: digits and fewer letters, or Excel's ``4-Mar``.
+
+    Args:
+        text: A text that is not empty.
+    """
+    if not text[0].isdigit():
+        return False
+    letters = sum(map(str.isalpha, text))
+    return sum(map(str.isdigit, text)) > letters > 0 or _DAY_AND_MONTH.fullmatch(text) is not None

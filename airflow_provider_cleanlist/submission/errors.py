@@ -34,7 +34,8 @@ _NOT_KNOWN_HERE = (
 )
 OTHER_ORGANISATION = (
     "Another organisation: {what}. Continuing would leave out contacts that this organisation has never submitted. "
-    "Give the connection a key of the first organisation again, or use a new force_resubmit value to submit all "
+    "If it is a mapped task, give each organisation a task of its own: none may be mapped over several. Otherwise, "
+    "give the connection a key of the first organisation again, or use a new force_resubmit value to submit all "
     "contacts for the second one. If a force_resubmit value has done that before, keep giving that value; the first "
     "organisation then needs a new DAG run."
 )

@@ -299,6 +299,17 @@ class EnrichmentResultsToWarehouseOperator(WarehouseLoadOperator):
             id_field="task_id",
             source_changes=False,
         )
+        from airflow_provider_cleanlist.warehouse.spec import naming_nothing
+
+        for argument, names in (
+            ("exclude_columns", spec.exclude_columns),
+            ("hash_columns", spec.hash_columns),
+        ):
+            if strange := naming_nothing(names, (*RESULT_FIELDS, PERSON), ("prospect", "company")):
+                raise CleanlistConfigurationError(
+                    f"{argument} names {shown(strange[0])}, which no result has, so it would hide nothing. Results "
+                    f"have {', '.join(RESULT_FIELDS)}, and other fields that begin with prospect_ or company_."
+                )
         if has_persons and spec.columns is not None and not spec.is_excluded(PERSON):
             spec = replace(spec, columns={**spec.columns, PERSON: None})
         if self.columns is None and (spec.hash_columns or spec.exclude_columns):

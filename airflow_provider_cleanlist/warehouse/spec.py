@@ -309,6 +309,20 @@ def _names(names: Collection[str], raw: str) -> bool:
     return raw in names or (letters != "" and letters in all_letters)
 
 
+def naming_nothing(names: Iterable[str], fields: Iterable[str], prefixes: tuple[str, ...]) -> list[str]:
+    """Return those names that name none of the fields, in any spelling, nor one that begins with a prefix.
+
+    Args:
+        names: Names of fields to hide.
+        fields: Fields that records have.
+        prefixes: Letters with which any other of their fields begins.
+    """
+    known = frozenset(map(_letters, fields))
+    return [
+        name for name in names if (found := _letters(name)) not in known and not found.startswith(prefixes)
+    ]
+
+
 @lru_cache(maxsize=16)
 def _letters_of_all(names: frozenset[str]) -> frozenset[str]:
     return frozenset(map(_letters, names))

@@ -216,7 +216,8 @@ def test_pages_end_whatever_their_cursors_are(cursors: list[Any], size: int) -> 
     client = object.__new__(CleanlistClient)
     vars(client).update(_surface=Surface.V2, _translate=lambda error: error, run=page)
     pages: Iterator[Any] = client.iter_lead_pages("l")
-    with contextlib.suppress(errors.UnexpectedResponseError):  # the pages never end
+    # the pages never end, or a cursor is none, which the client's driver makes an error of its own
+    with contextlib.suppress(errors.UnexpectedResponseError, ValueError):
         assert len(list(pages)) <= len(cursors) + 1
 
 

@@ -353,7 +353,7 @@ class LedgerDatabase:
         for part in chunks(rows, ROWS_AT_ONCE):
             records = [
                 {
-                    "row_key": _hash(source, source_id),
+                    "row_key": _hash(organisation, source, source_id),
                     "organisation": organisation,
                     "source": source,
                     "source_id": source_id[:SOURCE_ID_LENGTH],
@@ -422,7 +422,7 @@ class LedgerDatabase:
     def source_rows_read(
         self, workflow_ids: Sequence[str], dag_id: str, run_id: str
     ) -> Iterator[SourcePerson]:
-        """Yield all rows that tasks have read, or that were read since.
+        """Yield all rows that tasks have read, or that were read since, of the organisations that they worked for.
 
         The tasks are those that submitted the workflows, and those of a DAG run: one that submitted nobody has no
         workflow.
@@ -432,30 +432,35 @@ class LedgerDatabase:
             dag_id: The DAG.
             run_id: The DAG run.
         """
-        for source, since in self._sources_read(workflow_ids, dag_id, run_id).items():
-            yield from self._source_rows_since(source, since)
+        for (organisation, source), since in self._sources_read(workflow_ids, dag_id, run_id).items():
+            yield from self._source_rows_since(organisation, source, since)
 
-    def _sources_read(self, workflow_ids: Sequence[str], dag_id: str, run_id: str) -> dict[str, datetime]:
-        """Return when the first map index of each source's task began its first attempt."""
+    def _sources_read(
+        self, workflow_ids: Sequence[str], dag_id: str, run_id: str
+    ) -> dict[tuple[str, str], datetime]:
+        """Return when the first map index of each source's task began its first attempt, by organisation."""
         attempts, batches = self.tables.attempts, self.tables.batches
         conditions: list[Any] = [sa.and_(attempts.c.dag_id == dag_id, attempts.c.run_id == run_id)]
         for part in chunks(workflow_ids, ROWS_AT_ONCE):
             submitted = sa.select(batches.c.task_key).where(batches.c.workflow_id.in_(part))
             conditions.append(attempts.c.task_key.in_(submitted))
-        found: dict[str, datetime] = {}
+        found: dict[tuple[str, str], datetime] = {}
+        wanted = (attempts.c.organisation, attempts.c.dag_id, attempts.c.task_id, attempts.c.opened_at)
         for condition in conditions:
-            query = sa.select(attempts.c.dag_id, attempts.c.task_id, attempts.c.opened_at).where(condition)
-            for row in self.run(partial(_rows, query=query)):
-                source = f"{row.dag_id}/{row.task_id}"
+            for row in self.run(partial(_rows, query=sa.select(*wanted).where(condition))):
+                source = (row.organisation, f"{row.dag_id}/{row.task_id}")
                 found[source] = min(found.get(source, row.opened_at), row.opened_at)
         return found
 
-    def _source_rows_since(self, source: str, since: datetime) -> Iterator[SourcePerson]:
+    def _source_rows_since(self, organisation: str, source: str, since: datetime) -> Iterator[SourcePerson]:
         rows, last = self.tables.source_rows, ""
+        is_read = sa.and_(
+            rows.c.organisation == organisation, rows.c.source == source, rows.c.seen_at >= since
+        )
         while True:
             query = (
                 sa.select(rows.c.source, rows.c.source_id, rows.c.person, rows.c.seen_at, rows.c.row_key)
-                .where(rows.c.row_key > last, rows.c.source == source, rows.c.seen_at >= since)
+                .where(rows.c.row_key > last, is_read)
                 .order_by(rows.c.row_key)
                 .limit(ROWS_AT_ONCE)
             )

@@ -1,8 +1,8 @@
 """The journal of one task in the organisation's ledger: whoever shares the ledger pays once.
 
 An intent is one transaction: it takes the organisation's lock, reads what was submitted of the batch's contacts, and
-records the batch if all of them are still due. So of two runs that want the same contact at the same moment, one
-submits it.
+records the batch if all of them are still due. So of two map indexes, or two runs within ``skip_submitted_within``,
+that want the same contact at the same moment, one submits it.
 """
 
 from __future__ import annotations

@@ -472,6 +472,26 @@ def test_no_workflows_make_an_empty_table(sandbox, run_load, sqlite_warehouse):
     assert rows(sqlite_warehouse) == []
 
 
+@pytest.mark.parametrize("argument", ["hash_columns", "exclude_columns"])
+@pytest.mark.parametrize("name", ["email", "phone", "linkedin_url", "primary_emial", "_cleanlist_synced_at"])
+def test_names_that_would_hide_nothing_are_refused(
+    sandbox, enrich, run_load, sqlite_warehouse, argument, name
+):
+    given = enrich(1)
+    with pytest.raises(
+        CleanlistConfigurationError, match=f"^{argument} names '{name}', which no result has.*primary_email"
+    ):
+        run_load(given, **{argument: ["primary_email", name]})
+
+
+@pytest.mark.parametrize(
+    "names",
+    [["Primary E-Mail", "phones"], ["prospect_shoe_size", "company-nickname"], ["_cleanlist_person"], []],
+)
+def test_names_that_may_hide_something_are_taken(sandbox, enrich, run_load, sqlite_warehouse, names):
+    assert run_load(enrich(1), exclude_columns=names)["rows_written"] == 1
+
+
 @pytest.mark.parametrize("nothing", [None, "None", "", [None], {"workflow_ids": None}, [[], None]])
 def test_a_load_needs_workflows_or_an_empty_list(sandbox, enrich, run_load, sqlite_warehouse, nothing):
     run_load(enrich(3), mode="replace")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import re
 import sqlite3
 import time
@@ -206,6 +207,27 @@ def test_results_join_the_rows_of_the_source(tasks: Tasks, ledger: Path, warehou
         names = dict(connection.execute(sa.text(join)).all())
     expected = {row["crm_id"]: row["last_name"] for row in [*people(24), twice] if "last_name" in row}
     assert {source_id: name for source_id, name in names.items() if source_id in expected} == expected
+
+
+def test_rows_of_two_organisations_with_the_same_ids_stay_apart(
+    tasks: Tasks, ledger: Path, warehouse: sa.engine.Engine, set_connection: Callable[..., None]
+) -> None:
+    """One DAG with a run for each client: each has an account and a CRM of its own, and one ledger knows both."""
+    accounts = tasks.server.state.accounts
+    key = accounts.add_key(
+        user=accounts.add_user("B", organization=accounts.add_organization("B", credits=1000))
+    )
+    connection = json.loads(os.environ["AIRFLOW_CONN_CLEANLIST_DEFAULT"]) | {"password": key.secret}
+    set_connection("client_b", **connection)
+    ada, bob, zoe = (
+        {name: text for name, text in people(9)[n].items() if name != "crm_id"} for n in (0, 1, 3)
+    )
+    mine = tasks.enrich([ada | {"crm_id": "7"}, bob | {"crm_id": "8"}], "client_a")
+    tasks.enrich([bob | {"crm_id": "7"}, zoe | {"crm_id": "9"}], "client_b", cleanlist_conn_id="client_b")
+    result = tasks.load("client_a", **mine, source_rows_table="source_rows")
+    assert result["source_rows"] == 2
+    found = {row["source_id"]: row["person"] for row in rows(warehouse, "source_rows")}
+    assert found == {"7": person_of(ada), "8": person_of(bob)}
 
 
 def test_source_rows_that_could_not_be_published_are_read_again(

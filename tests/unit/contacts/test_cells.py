@@ -174,6 +174,27 @@ def test_not_blank(value):
 # --- markers for nothing -----------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    "company",
+    ["[[Unknown]]", "Unknown Company", "N/A.", "none.", "No", "0", "FALSE", "No Organization"],
+)
+def test_what_stands_for_no_company_tells_no_namesakes_apart(company: str) -> None:
+    rows = [{"first_name": "Ana", "last_name": "Silva", "company_name": company}] * 2
+    found = list(read_contacts(RecordsSource(rows), report := ReadReport()))
+    assert [row.rejection.reason for row in found] == [RejectionReason.MISSING_COMPANY] * 2
+    assert report.accepted == 0
+
+
+@pytest.mark.parametrize(
+    "company", ["[solidcore]", "No Limits Inc.", "Unknown Worlds", "None Such Ltd.", "007"]
+)
+def test_names_of_companies_that_resemble_markers(company: str) -> None:
+    (row,) = read_contacts(
+        RecordsSource([{"first_name": "Ana", "last_name": "Silva", "company_name": company}]), ReadReport()
+    )
+    assert row.contact.company_name == company
+
+
 @pytest.mark.parametrize("marker", MARKERS)
 @pytest.mark.parametrize("field", ["first_name", "last_name", "company_name"])
 def test_a_marker_is_nobody_and_no_company(marker: str, field: str) -> None:

@@ -188,6 +188,26 @@ def test_reason_codes_are_stable():
 
 # --- identity ----------------------------------------------------------------------------------------------------
 
+
+@pytest.mark.parametrize("hyphen", "\u2010\u2011\u2013\uff0d")
+def test_hyphens_of_word_processors_make_nobody_two(hyphen: str) -> None:
+    for fields in (
+        {"linkedin_url": "https://www.linkedin.com/in/ada-roe-example"},
+        {"first_name": "Ada", "last_name": "Roe-Hill", "company_domain": "found-both.example"},
+    ):
+        plain = normalise(fields)
+        odd = normalise({name: text.replace("-", hyphen) for name, text in fields.items()})
+        assert identity(odd) == identity(plain)
+        assert (odd.linkedin_url, odd.company_domain) == (plain.linkedin_url, plain.company_domain)
+
+
+def test_letters_in_full_width_make_nobody_two() -> None:
+    names = {"first_name": "Ada", "last_name": "Roe"}
+    wide = normalise({**names, "company_domain": "\uff46ound-both.example"})
+    assert identity(wide) == identity(normalise({**names, "company_domain": "found-both.example"}))
+    assert wide.company_domain == "found-both.example"
+
+
 GOLDEN = [
     (MARA, "ba1a5ad4848d90b2e5a22f20"),
     ({"linkedin_url": "https://www.linkedin.com/in/jürgen-müller-example"}, "ff60913d890fbe6d8dd0aeb2"),

@@ -508,13 +508,14 @@ class TestResults:
         ledger.journal().keep_source_rows([("1", C)])
         assert ledger.query(rows) == [("1", C.hex()), ("2", B.hex())]
 
-    def test_a_row_has_one_person_whatever_the_organisation(self, ledger: Ledger) -> None:
+    def test_a_row_has_one_person_in_each_organisation(self, ledger: Ledger) -> None:
         ledger.journal("r1", organisation="org-1").keep_source_rows([("1", A)])
         ledger.journal("r2", organisation="org-2").keep_source_rows([("1", B)])
-        rows = "SELECT organisation, person FROM cleanlist_source_rows"
-        assert ledger.query(rows) == [("org-2", B.hex())]
+        rows = "SELECT organisation, person FROM cleanlist_source_rows ORDER BY 1"
+        assert ledger.query(rows) == [("org-1", A.hex()), ("org-2", B.hex())]
         ledger.journal("r3", organisation="org-1").keep_source_rows([("1", b"")])
-        assert ledger.query(rows) == [("org-1", "")]
+        assert ledger.query(rows) == [("org-1", ""), ("org-2", B.hex())]
+        assert [row[:3] for row in ledger.database.source_rows_read([], "d", "r2")] == [("d/t", "1", B.hex())]
 
     def test_what_tasks_have_read(self, ledger: Ledger) -> None:
         def read(workflow_ids: list[str], run: str) -> list[tuple[str, ...]]:
