@@ -29,7 +29,8 @@ _NUMBER = r"^\s*\d{1,2}[.)]\s+"
 _NUMBERED = re.compile(_NUMBER)
 _DUTY = r"[(\[]\s*(?:required|optional|mandatory|pflichtfeld|optionnel|obligatoire|obligatorio|opcional"
 _DUTY += r"|(?:short |long )?text|metadata)\s*[)\]]\s*$|(?<=mail)\s*\(email\)\s*$"
-_OF_FORMS = re.compile(f"{_NUMBER}|{_DUTY}", re.IGNORECASE)
+_TYPE = r"::?\s*(?:string|str|(?:n?var|n)?char(?:acter varying)?|citext|text)\s*(?:\(\d{1,5}\))?\s*$"
+_OF_FORMS = re.compile(f"{_NUMBER}|{_DUTY}|{_TYPE}", re.IGNORECASE)
 
 _FILE = Path(__file__).with_name("known_names.csv")
 
@@ -59,7 +60,7 @@ class KnownName:
 def header_key(header: str) -> str:
     """Return what two spellings of one header share: its letters and digits, without case and accents.
 
-    Numbers of questions and notes of forms and templates are left aside: ``1. First Name``, ``Company (required)``.
+    Numbers of questions, notes of forms, and types are left aside: ``1. Name``, ``City (required)``, ``Firma::text``.
     """
     text = _OF_FORMS.sub("", header)
     if not text.isascii():

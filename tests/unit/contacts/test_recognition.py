@@ -273,6 +273,8 @@ def test_parsing_a_dag_does_not_read_the_table() -> None:
         "First Name *|Last Name *|Company Name (required)",
         "1. First Name|2. Last Name|3) Company",
         "Vorname (Pflichtfeld)|Nachname [required]|Firma (optional)",
+        "first_name:string|last_name:STRING|company: varchar(255)",
+        "first_name::text|last_name::character varying(80)|company::text",
         "profile.firstName|profile.lastName|profile.company.name",
     ],
 )
@@ -290,3 +292,13 @@ def test_white_space_in_a_name_costs_linear_time():
     assert compared == "firstname"
     assert header_key("Firma [Pflichtfeld] ") == "firma"
     assert header_key("(required) Name") == "requiredname"
+    assert header_key("Name" + ":" * 100_000 + " " * 100_000 + "x") == "namex"
+
+
+def test_only_types_of_texts_behind_a_colon_are_left_aside() -> None:
+    assert header_key("note:context") == "notecontext"
+    assert header_key("Name text") == "nametext"
+    assert sources("first_name:manager|last_name:manager|Company") == {"company_name": ("Company",)}
+    assert sources("owner_first_name:string|owner_last_name:string|company:string") == {
+        "company_name": ("company:string",)
+    }
