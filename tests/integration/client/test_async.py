@@ -129,7 +129,8 @@ def test_polls_that_queue_behind_hung_ones_still_keep_the_budget(serve: Any, con
 
     asyncio.run(main())
     assert len(server.requests) == 15
-    assert server.shortest_window(budget.requests) >= 0.8 * budget.window
+    # without a budget it would be next to nothing; a loaded machine lets some arrive late
+    assert server.shortest_window(budget.requests) >= 0.5 * budget.window
 
 
 def test_a_429_stops_those_who_wait_for_a_thread(serve: Any, always: Any, connect: Any) -> None:
