@@ -80,20 +80,19 @@ def parse_table(table: str, schema: str | None = None) -> TableName:
     Raises:
         LoadConfigurationError: A part is empty, holds a NUL, or is ``None`` without quotes.
     """
-    if "None" in (table.split(".") if schema is None else [table]):
+    spelled = [table] if schema else _PARTS.findall(table)
+    if "None" in spelled:
         raise LoadConfigurationError(
             f"table={table!r} is not a table name: a template in it may have rendered as nothing. If a table or schema "
             'has that name, put it in double quotes: "None".'
         )
-    parts = [_unquote(table)] if schema else _split_dotted(table)
+    parts = list(map(_unquote, spelled))
     if any(not part.strip() or "\x00" in part for part in parts) or (schema and "\x00" in schema):
         raise LoadConfigurationError(f"table={table!r} is not a table name: a part is empty or holds a NUL.")
     return TableName(parts[-1], schema or ".".join(parts[:-1]) or None)
 
 
-def _split_dotted(table: str) -> list[str]:
-    parts = re.findall(r'(?:^|\.)("(?:[^"]|"")*"(?=\.|$)|[^.]*)', table)
-    return [_unquote(part) for part in parts]
+_PARTS = re.compile(r'(?:^|\.)("(?:[^"]|"")*"(?=\.|$)|[^.]*)')
 
 
 def _unquote(part: str) -> str:

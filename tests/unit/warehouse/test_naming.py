@@ -176,6 +176,7 @@ def test_a_hashed_field_keeps_its_column_in_every_later_load(first, second):
         ("leads", "my.schema", TableName("leads", "my.schema")),
         ('"None"', None, TableName("None")),
         ('"None".leads', None, TableName("leads", "None")),
+        ('"a.None.b".leads', None, TableName("leads", "a.None.b")),
         ("none.None_leads", None, TableName("None_leads", "none")),
     ],
 )
