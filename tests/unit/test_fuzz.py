@@ -211,13 +211,12 @@ def test_pages_end_whatever_their_cursors_are(cursors: list[Any], size: int) -> 
         body = {"leads": [{"lead_id": "l"}] * size, "cursor": cursors[asked % len(cursors)]}
         asked += 1
         assert asked <= len(cursors) + 2
-        return call.parse(protocol.Ok(json.loads(json.dumps(body)), 200))
+        return protocol._parsed(call, protocol.Ok(json.loads(json.dumps(body)), 200))
 
     client = object.__new__(CleanlistClient)
     vars(client).update(_surface=Surface.V2, _translate=lambda error: error, run=page)
     pages: Iterator[Any] = client.iter_lead_pages("l")
-    # the pages never end, or a cursor is none, which the client's driver makes an error of its own
-    with contextlib.suppress(errors.UnexpectedResponseError, ValueError):
+    with contextlib.suppress(errors.UnexpectedResponseError):  # the pages never end, or a cursor is none
         assert len(list(pages)) <= len(cursors) + 1
 
 

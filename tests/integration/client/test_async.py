@@ -112,7 +112,7 @@ def test_requests_that_queue_behind_hung_ones_still_keep_the_budget(serve: Any, 
 
 
 def test_polls_that_queue_behind_hung_ones_still_keep_the_budget(serve: Any, connect: Any) -> None:
-    hangs = [0.5] * 4
+    hangs = [1.0] * 4
 
     def behave(peer: Any) -> None:
         while peer.read_request():
@@ -121,7 +121,7 @@ def test_polls_that_queue_behind_hung_ones_still_keep_the_budget(serve: Any, con
             peer.answer({"status": "processing"})
 
     server = serve(behave)
-    budget = Budget(5, 0.5)
+    budget = Budget(5, 1.0)
     client = connect(server.url, budget=budget)
 
     async def main() -> None:
@@ -129,8 +129,7 @@ def test_polls_that_queue_behind_hung_ones_still_keep_the_budget(serve: Any, con
 
     asyncio.run(main())
     assert len(server.requests) == 15
-    # without a budget it would be next to nothing; a loaded machine lets some arrive late
-    assert server.shortest_window(budget.requests) >= 0.5 * budget.window
+    assert server.shortest_window(budget.requests) >= 0.8 * budget.window
 
 
 def test_a_429_stops_those_who_wait_for_a_thread(serve: Any, always: Any, connect: Any) -> None:
