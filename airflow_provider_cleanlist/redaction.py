@@ -12,7 +12,7 @@ import sys
 import unicodedata
 from bisect import bisect
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from datetime import timedelta
 from functools import lru_cache
@@ -156,17 +156,18 @@ class Redactor:
         """Yield where parts of values stand beside an ellipsis, as programs shorten what they show."""
         cuts = list(islice(_CUT.finditer(folded), _MOST_CUTS)) if "..." in folded else ()
         values = "\0".join(self._all) if cuts else ""
-        lengths = range(1, _LONGEST_VALUE)
-        for cut in cuts:
-            before, after = folded[: cut.start()], folded[cut.end() :]
-            size = bisect(lengths, 0, key=lambda length: before[-length:] not in values)
-            if before and size >= _SHORTEST_PART:
-                start = max(0, cut.start() - size)
-                yield start, cut.start(), cut.start() - start
-            size = bisect(lengths, 0, key=lambda length: after[:length] not in values)
-            if after and size >= _SHORTEST_PART:
-                end = min(len(folded), cut.end() + size)
-                yield cut.end(), end, end - cut.end()
+
+        def longest(part: Callable[[int], str], most: int) -> int:
+            """Return how long a part can be so that it, like each shorter one, stands in a value."""
+            lengths = range(1, min(most, _LONGEST_VALUE - 1) + 1)
+            return bisect(lengths, 0, key=lambda length: part(length) not in values)
+
+        for start, end in (cut.span() for cut in cuts):
+            before = longest(lambda length: folded[start - length : start], start)  # noqa: B023
+            after = longest(lambda length: folded[end : end + length], len(folded) - end)  # noqa: B023
+            for begin, stop in ((start - before, start), (end, end + after)):
+                if stop - begin >= _SHORTEST_PART:
+                    yield begin, stop, stop - begin
 
 
 def redacted(text: str, *sent: Any) -> str:

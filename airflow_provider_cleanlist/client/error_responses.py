@@ -75,11 +75,9 @@ def is_refusal(response: Response) -> bool:
     """
     body = response.json()
     is_problem = "problem+json" in response.headers.get("content-type", "").lower()
-    if not isinstance(body, dict) or is_problem or response.status not in _REFUSALS:
+    if not isinstance(body, dict) or len(body) != 1 or is_problem or response.status not in _REFUSALS:
         return False
     error, detail = body.get("error"), body.get("detail")
-    if len(body) != 1:
-        return False
     if isinstance(error, dict):
         return all(_text(error.get(name)).strip() for name in ("code", "problem", "request_id"))
     return bool(_text(detail).strip()) or (response.status == 422 and isinstance(detail, list))

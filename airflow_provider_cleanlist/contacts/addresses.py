@@ -262,7 +262,7 @@ FREE_MAIL_DOMAINS = frozenset(_MAIL_PROVIDERS.split()) | {
 _SHARED = """
     about.me angel.co apps.apple.com beacons.ai behance.net bit.ly discord.gg docs.google.com
     dribbble.com drive.google.com facebook.com fb.com fb.me
-    g.co find-and-update.company-information.service.gov.uk forms.gle g.page github.com gitlab.com goo.gl
+    find-and-update.company-information.service.gov.uk forms.gle g.co g.page github.com gitlab.com goo.gl
     instagram.com is.gd itunes.apple.com kununu.com linkedin.cn linkedin.com linktr.ee lnkd.in m.me
     maps.app.goo.gl maps.google.com medium.com northdata.com northdata.de ok.ru opencorporates.com ow.ly
     pinterest.com play.google.com rb.gy rebrand.ly sites.google.com t.co t.ly t.me telegram.me
@@ -279,11 +279,16 @@ _SHARED = """
 _SHARED_SITES = frozenset(_SHARED.split())
 """Sites whose pages are those of others (networks, shorteners), and such parts of the sites of companies."""
 
-_WRAPPERS = re.compile(
-    r"(?:^|\.)(?:safelinks\.protection\.outlook\.com|urldefense(?:\.proofpoint)?\.com|linkprotect\.cudasvc\.com"
-    r"|web\.archive\.org|webcache\.googleusercontent\.com)$"
+_WRAPPERS = (
+    *(
+        ".safelinks.protection.outlook.com",
+        ".urldefense.com",
+        ".urldefense.proofpoint.com",
+        ".linkprotect.cudasvc.com",
+    ),
+    *(".web.archive.org", ".webcache.googleusercontent.com"),
 )
-"""Hosts of addresses that mail programs and archives put in the place of others."""
+"""Hosts of addresses that mail programs and archives put in the place of others; whatever stands before the dot."""
 _GOOGLE = re.compile(r"\bgoogle\.(?:com?\.)?[a-z]{2}$")
 _MOST_LABELS = 5  # of a shared site's host
 _SHARED_TAILS = frozenset(".".join(site.split("/")[0].split(".")[-2:]) for site in _SHARED_SITES)
@@ -310,9 +315,7 @@ def clean_domain(text: str) -> str | None:
         share (networks, directories, link shorteners).
     """
     if common := _COMMON_DOMAIN.fullmatch(text):
-        host = common[1]
-        is_none = len(host) > HOST_CHARACTERS or host in FREE_MAIL_DOMAINS or _WRAPPERS.search(host)
-        return None if is_none else host
+        return None if _is_nobodys(common[1]) else common[1]
     rest = _SCHEME.sub("", link_target(text).strip(_WRAPPING))
     if "@" in rest and is_locked(rest):
         return None
@@ -321,15 +324,14 @@ def clean_domain(text: str) -> str | None:
     host = host.translate(HYPHENS).rpartition("@")[2].partition(":")[0].strip(".")
     host = normal_form("NFKC", host.lower()).lower()
     host = host.removeprefix("www.")
-    if (
-        len(host) > HOST_CHARACTERS
-        or not _HOST.fullmatch(host)
-        or HIDDEN.search(host)
-        or host in FREE_MAIL_DOMAINS
-        or _WRAPPERS.search(host)
-    ):
+    if _is_nobodys(host) or not _HOST.fullmatch(host) or HIDDEN.search(host):
         return None
     return None if page and _is_shared(host, page) else host
+
+
+def _is_nobodys(host: str) -> bool:
+    """Whether a host is no company's, whatever page of it is named; or longer than any in the DNS."""
+    return len(host) > HOST_CHARACTERS or host in FREE_MAIL_DOMAINS or f".{host}".endswith(_WRAPPERS)
 
 
 def _is_shared(host: str, page: str) -> bool:

@@ -105,9 +105,9 @@ _NOBODY_WORDS = """
 _NOBODIES = _MARKERS | _MEMBERS | _phrases(_NOBODY_WORDS)
 """First and last names together that are users of programs, departments, or a marker."""
 
-_NONE_WORDS = """
-    0 aucun aucune brak false geen kein keine nenhum nenhuma nessuna nessuno nincs ninguna ninguno no yok
-"""
+_NONE_WORDS = (
+    "0 aucun aucune brak false geen kein keine nenhum nenhuma nessuna nessuno nincs ninguna ninguno no yok"
+)
 _COMPANY_MARKERS = _POSSIBLE_NAMES.union(_NONE_WORDS.split())
 _BLANK_WORDS = """
     blank|boş|em branco|empty|en blanco|leeg|leer|missing|object object|prázdné|puste|tom|tyhjä|vazio|vide|vuoto|üres
@@ -161,14 +161,8 @@ def clean_text(value: object) -> str | None:
         Text without white space (also no-break spaces) and invisible characters at its ends, and without
         control characters, NUL and lone surrogates anywhere; None instead of an empty one.
     """
-    if isinstance(value, str):
-        text = value
-    else:
-        converted = _as_text(value)
-        if converted is None:
-            return None
-        text = converted
-    if len(text) > VALUE_CHARACTERS:
+    text = value if isinstance(value, str) else _as_text(value)
+    if text is None or len(text) > VALUE_CHARACTERS:
         return None
     if not text.isprintable():
         text = UNPRINTABLE.sub("", text)
@@ -177,8 +171,10 @@ def clean_text(value: object) -> str | None:
 
 def is_blank(value: object) -> bool:
     """Return whether a value holds nothing: null, NaN, empty, or white space only."""
+    if isinstance(value, str):
+        return not value.strip(EDGES)
     if isinstance(value, Sized):
-        return not (value.strip(EDGES) if isinstance(value, str) else len(value))
+        return len(value) == 0
     return value is None or _is_missing(value)
 
 

@@ -296,9 +296,9 @@ class Deduplicator:
         if self._slots[slot] == key:
             return False
         self._slots[slot] = key
-        if mark and self._marks is None:
-            self._marks = array("I", [0]) * len(self._slots)
-        if mark and self._marks is not None:
+        if mark:
+            if self._marks is None:
+                self._marks = array("I", [0]) * len(self._slots)
             self._marks[slot] = mark
         self._used += 1
         if self._used * 2 > len(self._slots):
@@ -325,14 +325,15 @@ class Deduplicator:
     def _grow(self) -> None:
         old, marks = self._slots, self._marks
         self._slots = array("Q", [0]) * (2 * len(old))
-        self._marks = None if marks is None else array("I", [0]) * len(self._slots)
         self._shift -= 1
-        for place, key in enumerate(old):
+        for key in old:
             if key:
-                slot = self._find(key)
-                self._slots[slot] = key
-                if marks is not None and self._marks is not None:
-                    self._marks[slot] = marks[place]
+                self._slots[self._find(key)] = key
+        if marks is not None:
+            self._marks = array("I", [0]) * len(self._slots)
+            for key, mark in zip(old, marks, strict=True):
+                if mark:
+                    self._marks[self._find(key)] = mark
 
 
 def _key(identity: bytes) -> int:

@@ -232,9 +232,9 @@ def read_contacts(
         unreadable = _unreadable(values)
         contact = normalise({**fields, **dict.fromkeys(unreadable)} if unreadable else fields)
         rejection = _rejection_of_row(row, unreadable, contact) or validate(contact)
-        key, letters = (identity(contact), initials(contact)) if rejection is None else (b"", 0)
-        if letters and (before := seen.mark(key)) and not letters & before:
-            rejection = Rejection(RejectionReason.ANOTHERS_URL)
+        key, is_new = b"", True
+        if rejection is None:
+            key, is_new, rejection = _identified(contact, seen)
         if rejection is not None:
             if source_ids is not None:
                 source_ids.add_nobody(row.number, row.values)
@@ -249,7 +249,7 @@ def read_contacts(
         report.rows += 1
         if source_ids is not None:
             source_ids.add(row.number, row.values, key)
-        if not seen.add(key, letters) and deduplicate:
+        if deduplicate and not is_new:
             report.duplicates.add(row.number)
             continue
         for name, value in values.items():
@@ -261,6 +261,16 @@ def read_contacts(
     plans.finish(report)
     if source_ids is not None:
         source_ids.finish()
+
+
+def _identified(contact: Contact, seen: Deduplicator) -> tuple[bytes, bool, Rejection | None]:
+    """Return a contact's identity, whether it is new, and a rejection if it came with quite another name before."""
+    key, letters = identity(contact), initials(contact)
+    if seen.add(key, letters):
+        return key, True, None
+    before = seen.mark(key)
+    is_anothers = letters and before and not letters & before
+    return key, False, Rejection(RejectionReason.ANOTHERS_URL) if is_anothers else None
 
 
 def _rejection_of_row(row: SourceRow, unreadable: Sequence[str], contact: Contact) -> Rejection | None:

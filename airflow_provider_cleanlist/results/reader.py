@@ -20,12 +20,11 @@ from airflow_provider_cleanlist.client.results import (
     is_in_progress,
     workflow_state,
 )
+from airflow_provider_cleanlist.input_limits import RESULT_PAGE_CHARACTERS
 from airflow_provider_cleanlist.results.rows import result_in, result_row
 from airflow_provider_cleanlist.task_log import TaskLog
 from airflow_provider_cleanlist.wording import counted
 
-_PAGE_CHARACTERS = 4_000_000
-"""A page of results that are read one by one ends when they have more, however few they are."""
 Rows = dict[str, dict[str, Any]]
 """Records by task id."""
 
@@ -361,7 +360,7 @@ class ResultReader:
             self.counts.from_tasks += 1
             rows.append(result_row(result, workflow_id, tasks[number]))
             characters += len(repr(result.raw))
-            if len(rows) == self._tasks_per_page or characters > _PAGE_CHARACTERS:
+            if len(rows) == self._tasks_per_page or characters > RESULT_PAGE_CHARACTERS:
                 yield ResultPage(rows, self._cursor(index, number + 1, reading.unknown_count))
                 rows, characters = [], 0
         if reading.unknown_count:

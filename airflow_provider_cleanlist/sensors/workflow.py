@@ -112,7 +112,7 @@ class WorkflowSensor(GivenArguments, BaseSensorOperator):
     template_fields: Sequence[str] = ("workflow_ids", "cleanlist_conn_id", "ledger_conn_id")
     operator_extra_links = (WorkflowLink(), *PAGE_LINKS)
     ui_color = "#d7ecef"
-    _never_nothing = ("cleanlist_conn_id", "timeout", "poll_interval", "failure_policy", "ledger_conn_id")
+    _never_nothing = ("cleanlist_conn_id", "failure_policy", "ledger_conn_id")
     _flags = ("deferrable",)
 
     def __init__(

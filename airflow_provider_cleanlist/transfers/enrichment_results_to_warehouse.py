@@ -290,6 +290,8 @@ class EnrichmentResultsToWarehouseOperator(WarehouseLoadOperator):
         check_workflow_ids(self.workflow_ids)
 
     def _spec(self, context: Context, hash_secret: str, *, has_persons: bool = False) -> LoadSpec:
+        from airflow_provider_cleanlist.warehouse.spec import naming_nothing
+
         spec = self._load_spec(
             context,
             list_id=MANAGED_LIST,
@@ -299,8 +301,6 @@ class EnrichmentResultsToWarehouseOperator(WarehouseLoadOperator):
             id_field="task_id",
             source_changes=False,
         )
-        from airflow_provider_cleanlist.warehouse.spec import naming_nothing
-
         for argument, names in (
             ("exclude_columns", spec.exclude_columns),
             ("hash_columns", spec.hash_columns),

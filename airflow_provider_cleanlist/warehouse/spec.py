@@ -317,7 +317,7 @@ def naming_nothing(names: Iterable[str], fields: Iterable[str], prefixes: tuple[
         fields: Fields that records have.
         prefixes: Letters with which any other of their fields begins.
     """
-    known = frozenset(map(_letters, fields))
+    known = _letters_of_all(frozenset(fields))
     return [
         name for name in names if (found := _letters(name)) not in known and not found.startswith(prefixes)
     ]

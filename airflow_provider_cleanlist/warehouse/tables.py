@@ -204,9 +204,9 @@ def ensure_table(
     except LoadError as error:
         if columns_of(engine, name) is None:
             if table.schema and isinstance(error, LoadConfigurationError) and not error.lacks_privilege:
-                error.args = (
-                    f"{error} The loader creates no schema: create {table.schema!r}, if there is none.",
-                )
+                raise type(error)(
+                    f"{error} The loader creates no schema: create {table.schema!r}, if there is none."
+                ) from None
             raise
 
 

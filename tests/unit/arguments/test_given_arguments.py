@@ -28,10 +28,7 @@ OPERATORS: dict[type[GivenArguments], dict[str, Any]] = {
     EnrichmentResultsToWarehouseOperator: {"workflow_ids": ["w1"], **TABLE},
 }
 OTHER = {"doc_md": "any"}
-READ_WHEN_PARSED = {(WorkflowSensor, "timeout"), (WorkflowSensor, "poll_interval")}  # numbers, not templates
-ARGUMENTS = [
-    (kind, name) for kind in OPERATORS for name in kind._never_nothing if (kind, name) not in READ_WHEN_PARSED
-]
+ARGUMENTS = [(kind, name) for kind in OPERATORS for name in kind._never_nothing]
 FLAGS = [(kind, name) for kind in OPERATORS for name in kind._flags]
 REQUIRED = [(kind, name) for kind in OPERATORS for name in kind._required]
 
@@ -101,6 +98,15 @@ def test_a_template_or_an_output_that_is_nothing(kind: type[GivenArguments], nam
         setattr(operator, name, nothing)  # as rendering does
         with pytest.raises(CleanlistConfigurationError, match=f"^{name} is empty here: "):
             operator._check_given()
+
+
+@pytest.mark.parametrize("name", ["timeout", "poll_interval"])
+def test_a_number_of_the_sensor_that_is_nothing_in_an_item(name: str) -> None:
+    make = mapped(WorkflowSensor, [{name: 5}, {name: None}])
+    make({name: 5})._check_given()
+    with pytest.raises(CleanlistConfigurationError, match=f"^{name} is empty here"):
+        make({name: None})
+    mapped(WorkflowSensor, [OTHER], **{name: None})(OTHER)._check_given()
 
 
 def test_an_output_that_is_mapped_over() -> None:
