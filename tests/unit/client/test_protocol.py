@@ -394,7 +394,18 @@ def test_what_has_just_passed_a_cache_is_taken(age: str) -> None:
     assert interpret(GET, answer(200, {"a": 1}, {"age": age})) == protocol.Ok({"a": 1}, 200)
 
 
-@pytest.mark.parametrize(("text", "width"), [("a", 1), ("\u00e9", 1), ("\u4e2d", 1), ("\U0001f600", 4)])
+@pytest.mark.parametrize(
+    ("text", "width"),
+    [
+        ("a", 1),
+        ("\u00e9", 1),
+        ("\u4e2d", 1),
+        ("\ud7ff", 1),
+        ("\U0001f600", 4),
+        ("\U000e0101", 4),
+        ("\U0010ffff", 4),
+    ],
+)
 @pytest.mark.parametrize("ensure_ascii", [True, False])
 def test_a_page_with_a_wide_character_counts_four_times(text: str, width: int, ensure_ascii: bool) -> None:
     raw = json.dumps(
