@@ -210,9 +210,14 @@ def normal_form(form: Literal["NFC", "NFD", "NFKC", "NFKD"], text: str) -> str:
         form: The form.
         text: The text.
     """
-    if len(text) > _SHORT and not text.isascii() and any(map(_is_mark, text)):
+    if len(text) > _SHORT and not text.isascii() and _has_mark(text):
         text = "".join(_without_long_rows(text))
     return unicodedata.normalize(form, text)
+
+
+def _has_mark(text: str) -> bool:
+    """Whether any character is a mark; more than twice as fast as asking :func:`_is_mark` of each."""
+    return any(map(unicodedata.combining, text)) or not _MARKS_ONCE_DECOMPOSED.isdisjoint(text)
 
 
 def _without_long_rows(text: str) -> Iterator[str]:
